@@ -1,0 +1,101 @@
+# make demo       set up, build, and show what the tools do on a small model
+# make test       set up, build, and run every test
+# make            build the tools into build/
+# make bench      measure speed and memory beside cp, openssl and sha256sum
+# make oracle     compare with independent re-derivations in Python (fetches packages)
+# make install    PREFIX=/usr/local, DESTDIR=
+# make format     rewrite the sources as .clang-format has it
+# make clean
+#
+# SAN=1           under ASan and UBSan        CC=clang, CFLAGS=...   as usual
+# CUDA=0 | 1      leave CUDA out | insist on it; unset: used if nvcc is found
+# Each combination builds in a folder of its own; build/dsv4-convert is the one built last.
+
+SAN    ?= 0
+NVCC   ?= $(shell command -v nvcc 2>/dev/null || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
+CUDA   ?= $(if $(NVCC),1,0)
+PREFIX ?= /usr/local
+ifeq ($(CUDA)$(NVCC),1)
+$(error CUDA=1 but no nvcc found; set NVCC=/path/to/nvcc or CUDA=0)
+endif
+
+CC      = gcc
+CFLAGS ?= -O2 -g
+WARN   := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wformat=2 -Wvla \
+	-Wstrict-prototypes -Wmissing-prototypes -Wimplicit-fallthrough
+HARD   := -fstack-protector-strong -fPIE $(if $(filter 1,$(SAN)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+CF     := -std=c11 -D_GNU_SOURCE -I. $(WARN) $(HARD) -ffp-contract=off $(CFLAGS)
+LF     := -pie -Wl,-z,relro,-z,now $(LDFLAGS)
+LIBS   := -ljansson -lxxhash -lcrypto -lm -lpthread
+ifeq ($(SAN),1)
+CF     += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LF     += -fsanitize=address,undefined
+endif
+B      := build/$(notdir $(CC))-$(if $(filter 1,$(SAN)),san,opt)
+
+# A file stands in for a file: x_x86.c on x86-64, x_none.c elsewhere.
+X86    := $(filter x86_64%,$(shell $(CC) -dumpmachine))
+OTHER  := $(if $(X86),%_none.c,%_x86.c)
+LIB_C  := $(filter-out $(OTHER),$(wildcard core/*.c formats/*.c quant/*.c)) \
+	$(filter-out convert/main.c,$(wildcard convert/*.c))
+TOOLS  := dsv4-convert
+TESTS  := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
+HELPERS := mkmodel
+
+all: $(TOOLS:%=build/%)
+
+# A link, so that scripts need not know the mode.
+$(TOOLS:%=build/%): build/%: $(B)/%
+	@ln -sfn $(notdir $(B))/$* $@
+
+build/setup.ok: tests/setup.sh
+	@sh tests/setup.sh
+	@mkdir -p build && touch $@
+
+$(B)/lib.a: $(LIB_C:%=$(B)/%.o)
+	@rm -f $@ && $(AR) rcs $@ $^
+$(B)/dsv4-convert: $(B)/convert/main.c.o $(B)/lib.a
+	$(CC) $(LF) -o $@ $^ $(LIBS)
+$(B)/test_fault: LF += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+$(TESTS:%=$(B)/%) $(HELPERS:%=$(B)/%): $(B)/%: $(B)/tests/%.c.o $(B)/lib.a
+	$(CC) $(LF) -o $@ $^ $(LIBS)
+
+$(B)/%.c.o: %.c $(B)/flags build/setup.ok
+	@mkdir -p $(@D)
+	$(CC) $(CF) -MMD -MP -c -o $@ $<
+# Rebuilt only when the flags really change.
+$(B)/flags: force
+	@mkdir -p $(@D); echo '$(CC) $(CF) | $(LF)' | cmp -s - $@ || echo '$(CC) $(CF) | $(LF)' > $@
+
+# What was built last may be another mode's: the link is set each time.
+link: all
+	@for t in $(TOOLS); do ln -sfn $(notdir $(B))/$$t build/$$t; done
+
+helpers: $(HELPERS:%=$(B)/%)
+
+test: link helpers $(TESTS:%=$(B)/%)
+	@B=$(B) CC="$(CC)" sh tests/run.sh $(TESTS)
+
+demo: link helpers
+	@B=$(B) sh tests/demo.sh
+
+bench: link helpers $(B)/bench
+	@B=$(B) sh tests/bench.sh
+$(B)/bench: $(B)/tests/bench.c.o $(B)/lib.a
+	$(CC) $(LF) -o $@ $^ $(LIBS)
+
+oracle: link helpers
+	@B=$(B) sh tests/oracle/run.sh
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	for t in $(TOOLS); do install -m 755 $(B)/$$t $(DESTDIR)$(PREFIX)/bin/; done
+
+SOURCES := $(wildcard core/*.[ch] formats/*.[ch] quant/*.[ch] convert/*.[ch] tests/*.[ch])
+format:
+	clang-format -i $(SOURCES)
+
+clean:
+	rm -rf build
+.PHONY: all link helpers test demo bench oracle install format clean force
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+#include "convert/outdir.h"
+
+#include "core/file.h"
+#include "formats/manifest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The deepest folder of path that exists: path itself, or the nearest one above. -1 with errno. */
+static int open_nearest(const struct io *io, const char *path)
+{
+	char *s = strdup(path), *slash;
+	int fd;
+
+	if (!s) {
+		errno = ENOMEM;
+		return -1;
+	}
+	for (;;) {
+		fd = io->open(io, AT_FDCWD, *s ? s : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+		if (fd >= 0 || errno != ENOENT || !*s || !strcmp(s, "/"))
+			break;
+		slash = strrchr(s, '/');
+		if (!slash)
+			*s = 0;
+		else if (slash == s)
+			s[1] = 0;
+		else
+			*slash = 0;
+	}
+	free(s);
+	return fd;
+}
+
+static bool same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* 1 if folder fd is what or lies below it, 0 if not, -1 on failure. Takes fd over. */
+static int lies_in(const struct io *io, int fd, const struct stat *what, struct err *e)
+{
+	struct stat now, up;
+	int parent, rc = -1;
+
+	if (fd < 0)
+		return err_sys(e, "cannot open the folder");
+	for (;;) {
+		if (io->fstat(io, fd, &now))
+			break;
+		if (same(&now, what)) {
+			rc = 1;
+			break;
+		}
+		parent = io->open(io, fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+		if (parent < 0)
+			break;
+		(void)io->close(io, fd);
+		fd = parent;
+		if (io->fstat(io, fd, &up))
+			break;
+		if (same(&now, &up)) { /* the root */
+			rc = 0;
+			break;
+		}
+	}
+	if (rc < 0)
+		err_sys(e, "cannot look at the folders above");
+	(void)io->close(io, fd);
+	return rc;
+}
+
+static int check_nesting(const struct plan *p, const char *path, struct err *e)
+{
+	const struct io *io = p->ckpt->io;
+	struct stat in, out;
+	int nearest = open_nearest(io, path), rc;
+
+	if (nearest < 0)
+		return err_sys(e, "cannot open %s", text_quote(path).s);
+	if (io->fstat(io, p->ckpt->dir, &in) || io->fstat(io, nearest, &out)) {
+		err_sys(e, "cannot stat %s", text_quote(path).s);
+		(void)io->close(io, nearest);
+		return -1;
+	}
+	rc = lies_in(io, nearest, &in, e);
+	/* The other way round only where path itself is there already. */
+	if (!rc && !io->lstat(io, AT_FDCWD, path, &out))
+		rc = lies_in(io, io->open(io, p->ckpt->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0),
+			&out, e);
+	if (rc > 0)
+		return err_rule(e, ERR_USAGE, "out.nested", ERR_NOPOS,
+			"%s is the input folder, lies in it or holds it", text_quote(path).s);
+	return rc;
+}
+
+static int make_path(const struct io *io, const char *path, struct err *e)
+{
+	char *s = strdup(path);
+	size_t i, n = strlen(path);
+	int rc = 0;
+
+	if (!s)
+		return err_nomem(e);
+	for (i = 1; !rc && i <= n; i++) {
+		if (i < n && s[i] != '/')
+			continue;
+		s[i] = 0;
+		if (io->mkdir(io, AT_FDCWD, s, 0777) && errno != EEXIST)
+			rc = err_sys(e, "cannot make folder %s", text_quote(s).s);
+		s[i] = path[i];
+	}
+	free(s);
+	return rc;
+}
+
+/* True if name belongs to this plan: NAME, its sidecar, a small file, the manifest; or one of them
+ * with the dress of a temporary file. */
+static bool planned(const struct plan *p, const char *name)
+{
+	static const char part[] = ".part";
+	char bare[300];
+	size_t n = strlen(name), i, k;
+
+	if (n >= sizeof bare)
+		return false;
+	memcpy(bare, name, n + 1);
+	if (name[0] == '.' && n > sizeof part && !strcmp(name + n - (sizeof part - 1), part)) {
+		n -= sizeof part; /* and the dot in front */
+		memcpy(bare, name + 1, n);
+		bare[n] = 0;
+	}
+	if (!strcmp(bare, MAN_NAME))
+		return true;
+	for (i = 0; i < p->n_smalls; i++)
+		if (!strcmp(bare, p->smalls[i].name))
+			return true;
+	for (i = 0; i < p->n_files; i++) {
+		k = strlen(p->files[i].name);
+		if (!strncmp(bare, p->files[i].name, k) && (!bare[k] || !strcmp(bare + k, MAN_SIDECAR)))
+			return true;
+	}
+	return false;
+}
+
+static int check_foreign(const struct outdir *o, const struct plan *p, const char *path,
+	struct err *e)
+{
+	char *names, *s;
+	size_t n, i;
+	int rc = 0;
+
+	if (o->io->list(o->io, o->fd, &names, &n))
+		return err_sys(e, "cannot list %s", text_quote(path).s);
+	for (i = 0, s = names; !rc && i < n; i++, s += strlen(s) + 1)
+		if (!planned(p, s))
+			rc = err_rule(e, ERR_USAGE, "out.foreign", ERR_NOPOS,
+				"%s holds %s, which this plan does not write; take an empty folder",
+				text_quote(path).s, text_quote(s).s);
+	free(names);
+	return rc;
+}
+
+int outdir_open(struct outdir *o, const struct plan *p, const char *path, struct err *e)
+{
+	o->io = p->ckpt->io;
+	o->fd = -1;
+	if (!*path)
+		return err_set(e, ERR_USAGE, "the output folder has no name");
+	if (check_nesting(p, path, e) || make_path(o->io, path, e) ||
+		file_open_dir(o->io, path, &o->fd, e))
+		return -1;
+	if (o->io->lock(o->io, o->fd)) {
+		if (errno == EWOULDBLOCK)
+			err_rule(e, ERR_SYSTEM, "out.locked", ERR_NOPOS,
+				"another run is writing to %s", text_quote(path).s);
+		else
+			err_sys(e, "cannot lock %s", text_quote(path).s);
+	} else if (!check_foreign(o, p, path, e)) {
+		return 0;
+	}
+	outdir_close(o);
+	return -1;
+}
+
+void outdir_close(struct outdir *o)
+{
+	if (o->fd >= 0)
+		(void)o->io->close(o->io, o->fd); /* a folder has nothing to flush */
+	o->fd = -1;
+}
+
+int outdir_room(const struct outdir *o, uint64_t bytes, struct err *e)
+{
+	struct statvfs v;
+	uint64_t room;
+
+	if (o->io->statvfs(o->io, o->fd, &v))
+		return err_sys(e, "cannot tell the free space");
+	room = (uint64_t)v.f_bavail * v.f_frsize;
+	if (room >= bytes)
+		return 0;
+	return err_rule(e, ERR_SYSTEM, "out.no-space", ERR_NOPOS,
+		"%s are to be written, %s are free: %llu bytes too few", text_bytes(bytes).s,
+		text_bytes(room).s, (unsigned long long)(bytes - room));
+}
+
+bool outdir_free(const struct io *io, const char *path, uint64_t *bytes)
+{
+	struct statvfs v;
+	int fd = open_nearest(io, path), rc;
+
+	if (fd < 0)
+		return false;
+	rc = io->statvfs(io, fd, &v);
+	(void)io->close(io, fd);
+	*bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	return !rc;
+}

@@ -1,0 +1,122 @@
+/* plan.h -- what a conversion will do, as a value: made from headers alone, printed by "plan",
+ * executed by "run".
+ *
+ * A plan is a list of output files, each a list of steps in the order of its payload; a step makes
+ * one output tensor from one or two source tensors. Every source tensor has a fate, and none may be
+ * left without. The same checkpoint and options give the same plan anywhere, and its hash covers
+ * all that decides the output bytes: threads and memory do not.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CONVERT_PLAN_H
+#define CONVERT_PLAN_H
+#include "formats/audit.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How a step makes its tensor. */
+enum op {
+	OP_COPY,       /* the source bytes */
+	OP_ROWS,       /* a range of rows: bytes of one piece */
+	OP_COLS,       /* a range of columns */
+	OP_DEQUANT,    /* FP8 weight times its scale, in BF16; maybe a range of rows */
+	OP_CAST,       /* FP4 codes to E4M3 with 128 x 128 scales */
+	OP_CAST_SCALE, /* those scales */
+	OP_COUNT
+};
+struct op_row {
+	const char *name; /* as in sidecars */
+	const char *what;
+};
+extern const struct op_row ops[OP_COUNT];
+
+struct step {
+	struct tensor out; /* name, type, shape, place in the payload; .shard and .pos unused */
+	uint64_t row, rows; /* rows of the source that it takes */
+	uint64_t col, cols; /* OP_COLS: bytes of a row that it takes */
+	uint32_t src[2];    /* indexes into ckpt->tensors: what is read; scale second */
+	uint8_t n_src;
+	uint8_t op;       /* enum op */
+	bool record;      /* this step digests the whole of its sources (one step per source does) */
+	bool check_scale; /* the source holds E8M0 scales: NaN is an error */
+};
+
+struct plan_file {
+	const char *name;
+	struct step *steps; /* owns; in payload order */
+	size_t n, cap;
+	uint64_t header_bytes, bytes; /* 8+N; whole file */
+};
+
+/* A small file beside the weights. */
+enum small { SMALL_COPY, SMALL_CONFIG, SMALL_INDEX };
+struct plan_small {
+	const char *name;
+	enum small kind;
+	uint64_t bytes; /* SMALL_COPY; 0 for the others */
+};
+
+/* What becomes of a source tensor. */
+enum fate {
+	FATE_NONE, /* unexplained; a plan has none of these */
+	FATE_COPY,
+	FATE_REPLICATE,
+	FATE_SPLIT,
+	FATE_CAST,
+	FATE_DEQUANT,
+	FATE_MERGE,
+	FATE_SKIP,
+	FATE_UNSELECTED,
+	FATE_COUNT
+};
+extern const struct op_row fates[FATE_COUNT];
+
+struct plan_opts {
+	const char *target;       /* a row of targets */
+	uint64_t ranks;           /* official: files */
+	enum expert_form experts; /* EXPERT_UNSAID: as they are */
+	const char *layers;       /* NULL: all */
+	uint64_t shard_size;      /* hf: bytes of a shard; 0: one per layer */
+	bool lossy;               /* go on where a cast is not exact */
+	bool sha256;              /* digest outputs with it */
+};
+
+struct plan {
+	const struct ckpt *ckpt; /* borrows */
+	struct plan_opts opts;
+	enum expert_form experts; /* of the output */
+	struct plan_file *files;  /* owns */
+	size_t n_files, files_cap;
+	struct plan_small *smalls; /* owns; sorted by name */
+	size_t n_smalls, smalls_cap;
+	uint8_t *fate; /* owns; [ckpt->n] enum fate */
+	uint64_t fate_n[FATE_COUNT], fate_bytes[FATE_COUNT];
+	uint64_t bytes; /* of all output files; the small ones and manifests not counted */
+	char hash[65];  /* hex SHA-256 */
+	struct arena arena;
+};
+
+/* -1 with a sentence where the options cannot be met. *a may be freed afterwards, its ckpt not. */
+int plan_make(struct plan *p, const struct audit *a, const struct plan_opts *o, struct err *e);
+void plan_free(struct plan *p);
+
+/* The first header_bytes of file f. */
+int plan_header(const struct plan_file *f, struct text *out, struct err *e);
+/* What a small file of kind SMALL_CONFIG or SMALL_INDEX holds. */
+int plan_small_text(const struct plan *p, const struct plan_small *s, struct text *out,
+	struct err *e);
+
+/* A target: how to lay out the files. */
+struct layout; /* what a target works with, see target.h */
+struct target {
+	const char *name, *what;
+	int (*lay)(struct layout *l);
+	const char *const *copied; /* small files that are copied if they are there; NULL ends */
+};
+extern const struct target targets[]; /* ends with a NULL name */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,71 @@
+/* stream.h -- the bytes of one output file, produced in order from the source, with digests.
+ *
+ * A stream knows nothing of output files on disk: what is done with the bytes (written, compared)
+ * is run.c's matter. It reads with pread, in pieces, and holds one band of 128 rows at most of what
+ * it transforms. Every tensor that it produces and every source that the plan tells it to record is
+ * digested on the way.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CONVERT_STREAM_H
+#define CONVERT_STREAM_H
+#include "convert/plan.h"
+#include "core/xxh.h"
+#include "quant/fp4to8.h"
+#include "quant/fp8to16.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What all streams of a run share; read-only. */
+struct stream_tools {
+	const struct fp4to8_impl *cast;
+	struct fp4to8_table table;
+	bool lossy; /* go on where a cast or a product is not exact */
+};
+void stream_tools_make(struct stream_tools *t, unsigned features, bool lossy);
+
+/* Bytes of scratch a stream of this plan needs, by use; the same for all files. */
+struct stream_need {
+	size_t stage;  /* source rows on their way */
+	size_t row;    /* one output row that did not fit into what was asked for */
+	size_t scales; /* scales of a band */
+	size_t blocks; /* 128-column blocks of a row */
+	size_t total;  /* of all that, tables included */
+};
+struct stream_need stream_need(const struct plan *p);
+
+struct step_result {
+	struct xxh_digest out, src[2]; /* src: only where the step records */
+	uint64_t blocks, inexact;      /* 128 x 128 blocks cast, and those that lost something */
+};
+
+struct stream {
+	const struct plan *p;
+	const struct plan_file *f;
+	const struct stream_tools *tools;
+	struct step_result *res; /* owns until taken; [f->n] */
+	struct text header;      /* owns */
+	uint64_t at;             /* bytes of the file produced so far */
+	size_t step;
+	uint64_t off; /* bytes of the step's tensor produced so far */
+
+	struct xxh *out, *src[2]; /* owns; running digests of the step */
+	uint64_t src_at[2];       /* bytes of the source digested */
+	uint8_t *stage, *row, *scales, *band_t, *band_v; /* one allocation, owned by stage */
+	struct fp8to16_table *luts;                      /* owns; [blocks], if the plan dequantizes */
+	struct stream_need need;
+	uint64_t row_no;  /* which row is in row; UINT64_MAX none */
+	uint64_t band_no; /* which band is in scales and band_*; UINT64_MAX none */
+};
+
+int stream_open(struct stream *s, const struct plan *p, const struct plan_file *f,
+	const struct stream_tools *tools, struct err *e);
+/* The next n bytes of the file, which has at least that many left. */
+int stream_next(struct stream *s, uint8_t *dst, size_t n, struct err *e);
+void stream_close(struct stream *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

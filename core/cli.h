@@ -1,0 +1,66 @@
+/* cli.h -- one program, many verbs: a table of commands, each with a table of options.
+ *
+ * Usage, parsing with bounds, exit status and (later) man pages all come from the tables.
+ * Results go to stdout, everything else to stderr. Usage that was asked for goes to stdout and
+ * ends with 0; a wrong call gets one line and the usage line on stderr and ends with 2.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CORE_CLI_H
+#define CORE_CLI_H
+#include "core/err.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum cli_kind {
+	CLI_FLAG,   /* bool */
+	CLI_TEXT,   /* const char *, borrows argv */
+	CLI_NUMBER, /* uint64_t in min..max */
+	CLI_SIZE,   /* uint64_t in min..max; 128M = 128 * 2^20, also K and G */
+	CLI_CHOICE  /* const char *, one of the words in arg ("a|b") */
+};
+
+struct cli_opt {
+	const char *name;   /* long name, without dashes; NULL ends a table */
+	char letter;        /* short name, or 0 */
+	const char *arg;    /* what stands for the value in the usage; NULL for a flag */
+	enum cli_kind kind;
+	uint64_t min, max;  /* of numbers and sizes */
+	size_t at;          /* offset of the field in the caller's option struct */
+	const char *help;
+};
+
+struct cli_cmd {
+	const char *name; /* NULL ends the table */
+	const char *args; /* synopsis of what is not optional: "DIR -o OUT" */
+	const char *help; /* one line */
+	const char *more; /* further text for "help NAME", or NULL */
+	const struct cli_opt *opts;
+	int min_args, max_args; /* positional ones */
+	/* opts points to the struct that was filled; args are the positional ones. */
+	int (*run)(void *opts, int nargs, char **args, struct err *e);
+};
+
+struct cli_tool {
+	const char *name, *help;
+	const struct cli_cmd *cmds;
+	size_t opts_size;                /* of the option struct that all commands share */
+	void (*defaults)(void *opts);    /* fills it before parsing */
+	void (*version)(FILE *out);      /* prints what was built */
+	const char *exit_text;           /* meaning of the exit statuses */
+};
+
+/* All of main. */
+int cli_main(const struct cli_tool *tool, int argc, char **argv);
+
+/* Whole string, decimal, min..max. */
+int cli_number(const char *s, uint64_t min, uint64_t max, uint64_t *v, struct err *e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

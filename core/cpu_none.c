@@ -1,0 +1,8 @@
+/* Stands in for cpu_x86.c on other processors: they use plain C.
+ * SPDX-License-Identifier: MIT */
+#include "core/cpu.h"
+
+unsigned cpu_features(void)
+{
+	return 0;
+}

@@ -1,0 +1,54 @@
+/* err.h -- one report of what went wrong, owned by the caller.
+ *
+ * A function that can fail takes a struct err * last and returns 0 or -1. The first report wins:
+ * a later one on the same struct is dropped, so the place nearest to the fault speaks. Layers above
+ * add where they were (err_at). Nothing here prints or exits; that is main's.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CORE_ERR_H
+#define CORE_ERR_H
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The kind decides the exit status, nothing else does. */
+enum err_kind {
+	ERR_NONE,        /* 0 */
+	ERR_DATA,        /* 1: a file was read and breaks a rule */
+	ERR_MISMATCH,    /* 1: two things that must agree do not */
+	ERR_UNSUPPORTED, /* 2: perhaps sound, but not known to this program */
+	ERR_USAGE,       /* 2: the call makes no sense */
+	ERR_SYSTEM       /* 2: the machine said no: I/O, memory, signal */
+};
+
+/* A zeroed struct is a report of nothing. */
+struct err {
+	enum err_kind kind;
+	const char *rule; /* id such as "st.name-twice" (static string), or NULL */
+	uint64_t pos;     /* byte in the file to blame; ERR_NOPOS if there is none */
+	char text[640];   /* one sentence, no newline, safe to print */
+};
+#define ERR_NOPOS UINT64_MAX
+
+/* Always return -1, so that a caller can write: return err_set(e, ...). e may be NULL. */
+int err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Adds ": " and the text of errno. */
+int err_sys(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int err_nomem(struct err *e);
+/* Names the rule that was broken and where; the text is formatted as by printf. */
+int err_rule(struct err *e, enum err_kind kind, const char *rule, uint64_t pos, const char *fmt,
+	...) __attribute__((format(printf, 5, 6)));
+/* Puts a place such as "shard x" and ": " in front of a report that is already there. */
+int err_at(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The status a process ends with: 0 done and true, 1 checked and false, 2 could not tell. */
+int err_exit_code(const struct err *e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/file.h"
+
+#include "core/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The kernel moves at most 0x7ffff000 bytes a call; a round number below that. */
+#define FILE_CALL_MAX ((size_t)1 << 30)
+
+int file_open_dir(const struct io *io, const char *path, int *dir, struct err *e)
+{
+	*dir = io->open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (*dir < 0)
+		return err_sys(e, "cannot open folder %s", text_quote(path).s);
+	return 0;
+}
+
+int file_open(const struct io *io, int dir, const char *name, int *fd, struct stat *st,
+	struct err *e)
+{
+	*fd = io->open(io, dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+	if (*fd < 0 && errno == ELOOP)
+		return err_rule(e, ERR_DATA, "file.symlink", ERR_NOPOS, "%s is a symbolic link",
+			text_quote(name).s);
+	if (*fd < 0)
+		return err_sys(e, "cannot open %s", text_quote(name).s);
+	if (io->fstat(io, *fd, st)) {
+		err_sys(e, "cannot stat %s", text_quote(name).s);
+	} else if (!S_ISREG(st->st_mode)) {
+		err_rule(e, ERR_DATA, "file.not-regular", ERR_NOPOS, "%s is not a regular file",
+			text_quote(name).s);
+	} else {
+		return 0;
+	}
+	(void)io->close(io, *fd); /* read only: nothing can be lost */
+	*fd = -1;
+	return -1;
+}
+
+int file_read(const struct io *io, int fd, void *buf, size_t n, uint64_t at, struct err *e)
+{
+	unsigned char *p = buf;
+	ssize_t got;
+
+	while (n) {
+		got = io->pread(io, fd, p, n < FILE_CALL_MAX ? n : FILE_CALL_MAX, (off_t)at);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_sys(e, "cannot read at byte %llu", (unsigned long long)at);
+		if (got == 0)
+			return err_rule(e, ERR_DATA, "file.short", at,
+				"the file ends at byte %llu, %zu bytes more were expected",
+				(unsigned long long)at, n);
+		p += got;
+		at += (uint64_t)got;
+		n -= (size_t)got;
+	}
+	return 0;
+}
+
+int file_write(const struct io *io, int fd, const void *buf, size_t n, uint64_t at, struct err *e)
+{
+	const unsigned char *p = buf;
+	ssize_t put;
+
+	while (n) {
+		put = io->pwrite(io, fd, p, n < FILE_CALL_MAX ? n : FILE_CALL_MAX, (off_t)at);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return err_sys(e, "cannot write at byte %llu", (unsigned long long)at);
+		if (put == 0)
+			return err_set(e, ERR_SYSTEM, "a write at byte %llu took nothing",
+				(unsigned long long)at);
+		p += put;
+		at += (uint64_t)put;
+		n -= (size_t)put;
+	}
+	return 0;
+}
+
+int file_load(const struct io *io, int dir, const char *name, uint64_t cap, struct text *out,
+	struct err *e)
+{
+	struct stat st;
+	int fd, rc = -1;
+
+	if (file_open(io, dir, name, &fd, &st, e))
+		return -1;
+	if ((uint64_t)st.st_size > cap) {
+		err_rule(e, ERR_DATA, "file.too-big", ERR_NOPOS, "%s has %lld bytes, at most %llu are taken",
+			text_quote(name).s, (long long)st.st_size, (unsigned long long)cap);
+		goto out;
+	}
+	if (mem_grow(&out->s, &out->cap, (size_t)st.st_size + 1, 1)) {
+		err_nomem(e);
+		goto out;
+	}
+	if (file_read(io, fd, out->s, (size_t)st.st_size, 0, e)) {
+		err_at(e, "%s", text_quote(name).s);
+		goto out;
+	}
+	out->n = (size_t)st.st_size;
+	out->s[out->n] = 0;
+	rc = 0;
+out:
+	(void)io->close(io, fd);
+	return rc;
+}
+
+int file_out_begin(struct file_out *o, const struct io *io, int dir, const char *name,
+	uint64_t size, struct err *e)
+{
+	memset(o, 0, sizeof *o);
+	o->io = io;
+	o->dir = dir;
+	o->size = size;
+	o->fd = -1;
+	if (snprintf(o->name, sizeof o->name, "%s", name) >= (int)sizeof o->name - 8)
+		return err_set(e, ERR_USAGE, "the file name %s is too long", text_quote(name).s);
+	snprintf(o->part, sizeof o->part, ".%s.part", name);
+	if (file_remove(io, dir, o->part, e)) /* what an earlier run may have left */
+		return -1;
+	o->fd = io->open(io, dir, o->part,
+		O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (o->fd < 0)
+		return err_sys(e, "cannot create %s", o->part);
+	o->begun = true;
+	/* Setting the blocks aside makes the writes cheaper and brings "disk full" to the start. */
+	if (size && io->allocate(io, o->fd, (off_t)size) && errno != EOPNOTSUPP &&
+		errno != ENOSYS && errno != EINVAL) {
+		err_sys(e, "cannot set aside %s for %s", text_bytes(size).s, o->name);
+		file_out_abandon(o);
+		return -1;
+	}
+	return 0;
+}
+
+int file_out_close(struct file_out *o, struct err *e)
+{
+	struct stat st;
+	int fd = o->fd;
+
+	if (o->io->fstat(o->io, fd, &st))
+		return err_sys(e, "cannot stat %s", o->part);
+	if ((uint64_t)st.st_size != o->size)
+		return err_set(e, ERR_SYSTEM, "%s has %lld bytes after writing %llu", o->part,
+			(long long)st.st_size, (unsigned long long)o->size);
+	if (o->io->chmod(o->io, fd, 0644))
+		return err_sys(e, "cannot set the mode of %s", o->part);
+	if (o->io->fsync(o->io, fd))
+		return err_sys(e, "cannot sync %s", o->part);
+	o->fd = -1; /* closed now, whatever close says */
+	if (o->io->close(o->io, fd))
+		return err_sys(e, "cannot close %s", o->part);
+	return 0;
+}
+
+int file_out_publish(struct file_out *o, struct err *e)
+{
+	if (o->io->rename(o->io, o->dir, o->part, o->name))
+		return err_sys(e, "cannot rename %s to %s", o->part, o->name);
+	o->begun = false;
+	if (o->io->fsync(o->io, o->dir)) {
+		err_sys(e, "cannot sync the folder of %s", o->name);
+		(void)o->io->unlink(o->io, o->dir, o->name); /* not known to be there after a crash */
+		return -1;
+	}
+	return 0;
+}
+
+void file_out_abandon(struct file_out *o)
+{
+	int why = errno;
+
+	if (o->begun) {
+		if (o->fd >= 0)
+			(void)o->io->close(o->io, o->fd);
+		(void)o->io->unlink(o->io, o->dir, o->part);
+	}
+	o->fd = -1;
+	o->begun = false;
+	errno = why;
+}
+
+int file_put(const struct io *io, int dir, const char *name, const void *p, size_t n, struct err *e)
+{
+	struct file_out o;
+
+	if (file_out_begin(&o, io, dir, name, n, e))
+		return -1;
+	if (file_write(io, o.fd, p, n, 0, e) || file_out_close(&o, e) || file_out_publish(&o, e)) {
+		file_out_abandon(&o);
+		return err_at(e, "%s", name);
+	}
+	return 0;
+}
+
+int file_remove(const struct io *io, int dir, const char *name, struct err *e)
+{
+	if (io->unlink(io, dir, name) && errno != ENOENT)
+		return err_sys(e, "cannot remove %s", text_quote(name).s);
+	return 0;
+}

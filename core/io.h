@@ -1,0 +1,54 @@
+/* io.h -- the one table through which all files are touched.
+ *
+ * Every operation behaves as the system call of its name does: result, errno, partial transfers.
+ * Tests put another table in its place and make the n-th call fail; nothing else in the library
+ * may call open(2) and kin. A table has no state of its own; one that needs some embeds it
+ * (struct io first).
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CORE_IO_H
+#define CORE_IO_H
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct io {
+	int (*open)(const struct io *, int dir, const char *path, int flags, mode_t mode);
+	int (*close)(const struct io *, int fd);
+	int (*fstat)(const struct io *, int fd, struct stat *st);
+	/* As fstatat with AT_SYMLINK_NOFOLLOW. */
+	int (*lstat)(const struct io *, int dir, const char *path, struct stat *st);
+	ssize_t (*readlink)(const struct io *, int dir, const char *path, char *buf, size_t n);
+	ssize_t (*pread)(const struct io *, int fd, void *buf, size_t n, off_t at);
+	ssize_t (*pwrite)(const struct io *, int fd, const void *buf, size_t n, off_t at);
+	/* As fallocate(fd, 0, 0, n): blocks are there and the size is n. */
+	int (*allocate)(const struct io *, int fd, off_t n);
+	int (*fsync)(const struct io *, int fd);
+	int (*chmod)(const struct io *, int fd, mode_t mode);
+	/* Fails with EEXIST where there is a file named to, also on file systems that lack
+	 * RENAME_NOREPLACE (there another process could slip in between; the lock on the
+	 * output folder keeps our own out). */
+	int (*rename)(const struct io *, int dir, const char *from, const char *to);
+	int (*unlink)(const struct io *, int dir, const char *path);
+	int (*mkdir)(const struct io *, int dir, const char *path, mode_t mode);
+	/* Names in the folder except . and .., each NUL-terminated one after the other, in *names
+	 * (malloc, the caller frees), *n of them, sorted by byte value. */
+	int (*list)(const struct io *, int dir, char **names, size_t *n);
+	int (*statvfs)(const struct io *, int fd, struct statvfs *v);
+	/* As flock(fd, LOCK_EX | LOCK_NB); gone when fd is closed. */
+	int (*lock)(const struct io *, int fd);
+};
+
+/* The real system. */
+const struct io *io_posix(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

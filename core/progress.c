@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/progress.h"
+
+#include "core/text.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+struct progress {
+	FILE *out;
+	const char *what;
+	uint64_t total;
+	_Atomic uint64_t done;
+	bool tty, shown, stop;
+	double began;
+	pthread_t thread;
+	pthread_mutex_t lock; /* guards stop */
+	pthread_cond_t wake;
+};
+
+double progress_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void show(struct progress *p)
+{
+	uint64_t done = atomic_load(&p->done);
+	double gone = progress_now() - p->began, rate = gone > 0 ? (double)done / gone : 0;
+	uint64_t left = rate > 0 && p->total > done ? (uint64_t)((double)(p->total - done) / rate) : 0;
+
+	fprintf(p->out, "%s%s %s of %s (%.0f %%), %.2f GB/s, %llu:%02llu:%02llu left%s",
+		p->tty ? "\r" : "", p->what, text_bytes(done).s, text_bytes(p->total).s,
+		p->total ? 100.0 * (double)done / (double)p->total : 100.0, rate / 1e9,
+		(unsigned long long)(left / 3600), (unsigned long long)(left / 60 % 60),
+		(unsigned long long)(left % 60), p->tty ? "\033[K" : "\n");
+	fflush(p->out);
+	p->shown = true;
+}
+
+static void *tick(void *arg)
+{
+	struct progress *p = arg;
+	struct timespec until;
+	long wait_ns = p->tty ? 200000000 : 0;
+	bool first = true;
+
+	pthread_mutex_lock(&p->lock);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	while (!p->stop) {
+		until.tv_sec += p->tty ? first : 10;
+		until.tv_nsec += first ? 0 : wait_ns;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_nsec -= 1000000000;
+			until.tv_sec++;
+		}
+		first = false;
+		while (!p->stop && !pthread_cond_timedwait(&p->wake, &p->lock, &until))
+			;
+		if (!p->stop)
+			show(p);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+struct progress *progress_start(FILE *out, const char *what, uint64_t total_bytes)
+{
+	struct progress *p;
+	pthread_condattr_t attr;
+
+	if (!out)
+		return NULL;
+	p = calloc(1, sizeof *p);
+	if (!p)
+		return NULL;
+	p->out = out;
+	p->what = what;
+	p->total = total_bytes;
+	p->tty = isatty(fileno(out));
+	p->began = progress_now();
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	if (!pthread_create(&p->thread, NULL, tick, p))
+		return p;
+	pthread_cond_destroy(&p->wake);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+	return NULL;
+}
+
+void progress_add(struct progress *p, uint64_t bytes)
+{
+	if (p)
+		atomic_fetch_add_explicit(&p->done, bytes, memory_order_relaxed);
+}
+
+void progress_stop(struct progress *p)
+{
+	if (!p)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->stop = true;
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+	pthread_join(p->thread, NULL);
+	if (p->tty && p->shown) {
+		fputs("\r\033[K", p->out);
+		fflush(p->out);
+	}
+	pthread_cond_destroy(&p->wake);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}

@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/checkpoint.h"
+
+#include "core/file.h"
+#include "formats/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One entry of weight_map. */
+struct entry {
+	const char *name;
+	uint32_t shard; /* index into shards */
+};
+
+struct opener {
+	struct ckpt *c;
+	const struct ckpt_opts *opts;
+	struct findings *f;
+	struct entry *map; /* owns */
+	size_t n_map, map_cap, tensors_cap, shards_cap;
+	size_t last; /* shard that was asked for last */
+	bool total_said;
+	uint64_t total_size;
+	struct err *e;
+};
+
+bool ckpt_shard_name(const char *s)
+{
+	static const char end[] = ".safetensors";
+	size_t n = strlen(s), i;
+
+	if (n < sizeof end || n > 212 || strcmp(s + n - (sizeof end - 1), end) || strstr(s, ".."))
+		return false;
+	for (i = 0; i < n; i++) {
+		if ((s[i] >= '0' && s[i] <= '9') || ((s[i] | 32) >= 'a' && (s[i] | 32) <= 'z'))
+			continue;
+		if (i == 0 || !strchr("._-", s[i]))
+			return false;
+	}
+	return true;
+}
+
+static int find(struct opener *o, enum err_kind kind, const char *rule, const char *file,
+	const char *what, const char *name)
+{
+	if (finding_add(o->f, kind, rule, file, "%s: %s%s%s", text_quote(file).s, name ? "tensor " : "",
+		    name ? text_quote(name).s : "", what))
+		return err_nomem(o->e);
+	return 0;
+}
+
+/* The shard of that name, added if it is new; -1 without memory. */
+static long shard_of(struct opener *o, const char *name)
+{
+	struct ckpt *c = o->c;
+	size_t i;
+
+	/* Tensors of a shard follow each other in an index more often than not. */
+	if (o->last < c->n_shards && !strcmp(c->shards[o->last].name, name))
+		return (long)o->last;
+	for (i = c->n_shards; i-- > 0;)
+		if (!strcmp(c->shards[i].name, name))
+			return (long)(o->last = i);
+	if (mem_grow(&c->shards, &o->shards_cap, c->n_shards + 1, sizeof *c->shards))
+		return err_nomem(o->e);
+	memset(&c->shards[c->n_shards], 0, sizeof *c->shards);
+	c->shards[c->n_shards].fd = -1;
+	c->shards[c->n_shards].name = arena_strndup(&c->arena, name, strlen(name));
+	if (!c->shards[c->n_shards].name)
+		return err_nomem(o->e);
+	return (long)c->n_shards++;
+}
+
+static int add_entry(struct opener *o, struct json *j, char *name)
+{
+	struct err *e = o->e;
+	long shard;
+
+	if (json_string(j, 4096))
+		return -1;
+	if (memchr(j->str.s, 0, j->str.n) || !ckpt_shard_name(j->str.s))
+		return err_rule(e, ERR_DATA, "index.shard-name", j->str_pos,
+			"byte %llu: tensor %s is said to be in \"%s\", which is no plain shard name",
+			(unsigned long long)j->str_pos, text_quote(name).s,
+			text_quote_n(j->str.s, j->str.n).s);
+	shard = shard_of(o, j->str.s);
+	if (shard < 0 || mem_grow(&o->map, &o->map_cap, o->n_map + 1, sizeof *o->map))
+		return err_nomem(e);
+	if (o->c->n_shards > CKPT_SHARDS_MAX)
+		return err_rule(e, ERR_UNSUPPORTED, "index.shards", j->str_pos,
+			"more than %d shards", CKPT_SHARDS_MAX);
+	o->map[o->n_map].name = name;
+	o->map[o->n_map].shard = (uint32_t)shard;
+	o->n_map++;
+	return 0;
+}
+
+static int read_map(struct opener *o, struct json *j)
+{
+	char *name;
+	int more;
+
+	if (json_object(j))
+		return -1;
+	while ((more = json_key(j)) == 1) {
+		if (memchr(j->str.s, 0, j->str.n))
+			return err_rule(o->e, ERR_DATA, "index.name", j->str_pos,
+				"byte %llu: a tensor name with a NUL", (unsigned long long)j->str_pos);
+		name = arena_strndup(&o->c->arena, j->str.s, j->str.n);
+		if (!name)
+			return err_nomem(o->e);
+		if (add_entry(o, j, name))
+			return -1;
+	}
+	return more;
+}
+
+static int read_meta(struct opener *o, struct json *j)
+{
+	int more;
+
+	if (json_object(j))
+		return -1;
+	while ((more = json_key(j)) == 1) {
+		if (strcmp(j->str.s, "total_size") || json_peek(j) < '0' || json_peek(j) > '9') {
+			if (json_skip(j))
+				return -1;
+			continue;
+		}
+		if (json_u64(j, ST_OFFSET_MAX, &o->total_size))
+			return -1;
+		o->total_said = true;
+	}
+	return more;
+}
+
+static int read_index(struct opener *o, struct json *j)
+{
+	bool map = false, meta = false;
+	int more;
+
+	if (json_object(j))
+		return -1;
+	while ((more = json_key(j)) == 1) {
+		if (!strcmp(j->str.s, "weight_map")) {
+			if (map)
+				return err_rule(o->e, ERR_DATA, "index.twice", j->str_pos,
+					"weight_map for the second time");
+			map = true;
+			if (read_map(o, j))
+				return -1;
+		} else if (!strcmp(j->str.s, "metadata") && !meta) {
+			meta = true;
+			if (read_meta(o, j))
+				return -1;
+		} else if (json_skip(j)) {
+			return -1;
+		}
+	}
+	if (more < 0 || json_end(j, true))
+		return -1;
+	if (!map)
+		return err_rule(o->e, ERR_DATA, "index.no-map", ERR_NOPOS, "there is no weight_map");
+	return 0;
+}
+
+/* --- links --- */
+
+/* ../../blobs/<40 or 64 hex digits>: what the hub's cache makes of a file. */
+static const char *blob_of(const char *link)
+{
+	static const char dir[] = "../../blobs/";
+	const char *hash = link + sizeof dir - 1;
+	size_t n;
+
+	if (strncmp(link, dir, sizeof dir - 1))
+		return NULL;
+	n = strspn(hash, "0123456789abcdef");
+	return (n == 40 || n == 64) && !hash[n] ? hash : NULL;
+}
+
+/* What to open for name: name itself, or where its link leads if the caller wants that. */
+static int resolve(struct opener *o, const char *name, char actual[256], const char **blob,
+	struct err *e)
+{
+	struct ckpt *c = o->c;
+	char link[128];
+	ssize_t n;
+
+	*blob = NULL;
+	if (strlen(name) >= 256)
+		return err_set(e, ERR_USAGE, "%s is too long a name", text_quote(name).s);
+	memcpy(actual, name, strlen(name) + 1);
+	n = c->io->readlink(c->io, c->dir, name, link, sizeof link - 1);
+	if (n < 0)
+		return 0; /* no link; opening it will tell what else may be wrong */
+	link[n] = 0;
+	if (!o->opts->hf_cache)
+		return err_rule(e, ERR_DATA, "file.symlink", ERR_NOPOS,
+			"%s is a symbolic link (for a folder of the hub's cache say --hf-cache)",
+			text_quote(name).s);
+	if (!blob_of(link))
+		return err_rule(e, ERR_DATA, "file.symlink", ERR_NOPOS,
+			"%s is a link to %s, not to ../../blobs/HASH", text_quote(name).s,
+			text_quote(link).s);
+	memcpy(actual, link, (size_t)n + 1);
+	*blob = arena_strndup(&c->arena, blob_of(link), strlen(blob_of(link)));
+	return *blob ? 0 : err_nomem(e);
+}
+
+static bool is_there(const struct ckpt *c, const char *name)
+{
+	struct stat st;
+
+	return !c->io->lstat(c->io, c->dir, name, &st);
+}
+
+/* --- reading --- */
+
+/* Makes a finding of what o->e says about file; -1 where going on makes no sense. */
+static int take(struct opener *o, const char *file)
+{
+	if (!strstr(o->e->text, file))
+		err_at(o->e, "%s", text_quote(file).s);
+	if (o->e->kind == ERR_SYSTEM || o->e->kind == ERR_USAGE)
+		return -1;
+	return finding_take(o->f, file, o->e);
+}
+
+static int load_config(struct opener *o)
+{
+	struct ckpt *c = o->c;
+	char actual[256];
+	const char *blob;
+
+	if (!is_there(c, "config.json"))
+		return find(o, ERR_DATA, "config.missing", "config.json", "is not there", NULL);
+	if (resolve(o, "config.json", actual, &blob, o->e) ||
+		config_read(&c->config, c->io, c->dir, actual, o->e))
+		return take(o, "config.json");
+	return 0;
+}
+
+static int load_index(struct opener *o)
+{
+	struct ckpt *c = o->c;
+	char actual[256];
+	const char *blob;
+	struct json j;
+	struct stat st;
+	int fd, rc;
+
+	if (!is_there(c, CKPT_INDEX))
+		return 0;
+	c->has_index = true;
+	if (resolve(o, CKPT_INDEX, actual, &blob, o->e) ||
+		file_open(c->io, c->dir, actual, &fd, &st, o->e))
+		return take(o, CKPT_INDEX);
+	if ((uint64_t)st.st_size > CKPT_INDEX_CAP) {
+		rc = err_rule(o->e, ERR_DATA, "file.too-big", ERR_NOPOS,
+			"%s has %lld bytes, at most %u are taken", CKPT_INDEX, (long long)st.st_size,
+			CKPT_INDEX_CAP);
+	} else {
+		rc = json_open_file(&j, c->io, fd, 0, (uint64_t)st.st_size, 16, o->e);
+		rc = rc ? rc : read_index(o, &j);
+		json_close(&j);
+	}
+	(void)c->io->close(c->io, fd);
+	if (rc) {
+		o->n_map = 0; /* half an index explains nothing */
+		return take(o, CKPT_INDEX);
+	}
+	return 0;
+}
+
+/* Finds files that look like shards and are not in the index. */
+static int list_shards(struct opener *o)
+{
+	static const char end[] = ".safetensors";
+	struct ckpt *c = o->c;
+	size_t n, i, len, known = c->n_shards;
+	char *names = NULL, *p;
+	int rc = 0;
+
+	if (c->io->list(c->io, c->dir, &names, &n))
+		return err_sys(o->e, "cannot list the folder");
+	for (i = 0, p = names; !rc && i < n; i++, p += len + 1) {
+		len = strlen(p);
+		if (len < sizeof end || strcmp(p + len - (sizeof end - 1), end) || p[0] == '.')
+			continue;
+		if (!ckpt_shard_name(p)) {
+			rc = find(o, ERR_DATA, "index.shard-name", p, "is no plain shard name", NULL);
+			continue;
+		}
+		if (shard_of(o, p) < 0)
+			rc = -1;
+		else if (c->n_shards > known && c->has_index && o->n_map)
+			rc = find(o, ERR_DATA, "index.extra-shard", p, "is not in the index", NULL);
+		known = c->n_shards;
+		if (!rc && c->n_shards > CKPT_SHARDS_MAX)
+			rc = err_rule(o->e, ERR_UNSUPPORTED, "index.shards", ERR_NOPOS,
+				"more than %d shards", CKPT_SHARDS_MAX);
+	}
+	free(names);
+	return rc;
+}
+
+static int cmp_shard(const void *a, const void *b)
+{
+	return strcmp(((const struct shard *)a)->name, ((const struct shard *)b)->name);
+}
+
+/* Sorts the shards by name and makes the map point to their new places. */
+static int sort_shards(struct opener *o)
+{
+	struct ckpt *c = o->c;
+	const char **name = calloc(c->n_shards + 1, sizeof *name);
+	uint32_t *at = calloc(c->n_shards + 1, sizeof *at);
+	struct shard key, *now;
+	size_t i;
+
+	if (!name || !at) {
+		free(name);
+		free(at);
+		return err_nomem(o->e);
+	}
+	for (i = 0; i < c->n_shards; i++)
+		name[i] = c->shards[i].name;
+	if (c->n_shards)
+		qsort(c->shards, c->n_shards, sizeof *c->shards, cmp_shard);
+	for (i = 0; i < c->n_shards; i++) {
+		key.name = name[i];
+		now = bsearch(&key, c->shards, c->n_shards, sizeof *c->shards, cmp_shard);
+		at[i] = (uint32_t)(now - c->shards);
+	}
+	for (i = 0; i < o->n_map; i++)
+		o->map[i].shard = at[o->map[i].shard];
+	free(name);
+	free(at);
+	return 0;
+}
+
+/* Two names that one file system keeps apart and another does not. */
+static int check_case(struct opener *o)
+{
+	const struct ckpt *c = o->c;
+	size_t i, k;
+
+	for (i = 0; i < c->n_shards; i++)
+		for (k = 0; k < i; k++)
+			if (!strcasecmp(c->shards[i].name, c->shards[k].name) &&
+				find(o, ERR_DATA, "index.case-twin", c->shards[i].name,
+					"differs from another shard in upper and lower case only", NULL))
+				return -1;
+	return 0;
+}
+
+static int load_shard(struct opener *o, uint32_t at)
+{
+	struct ckpt *c = o->c;
+	struct shard *s = &c->shards[at];
+	struct st_header h = { 0 };
+	char actual[256];
+	size_t i;
+
+	if (!is_there(c, s->name))
+		return find(o, ERR_DATA, "index.shard-missing", s->name, "is in the index but not there", NULL);
+	if (resolve(o, s->name, actual, &s->blob, o->e) ||
+		file_open(c->io, c->dir, actual, &s->fd, &s->st, o->e) ||
+		st_read(&h, c->io, s->fd, (uint64_t)s->st.st_size,
+			o->opts->header_cap ? o->opts->header_cap : ST_HEADER_CAP, &c->arena, o->e)) {
+		if (s->fd >= 0)
+			(void)c->io->close(c->io, s->fd);
+		s->fd = -1;
+		return take(o, s->name);
+	}
+	s->data_at = h.data_at;
+	s->n = h.n;
+	if (mem_grow(&c->tensors, &o->tensors_cap, c->n + h.n, sizeof *c->tensors)) {
+		st_free(&h);
+		return err_nomem(o->e);
+	}
+	for (i = 0; i < h.n; i++) {
+		h.tensors[i].shard = at;
+		c->bytes += h.tensors[i].end - h.tensors[i].begin; /* <= sum of file sizes */
+	}
+	if (h.n)
+		memcpy(c->tensors + c->n, h.tensors, h.n * sizeof *h.tensors);
+	c->n += h.n;
+	st_free(&h);
+	return 0;
+}
+
+/* --- cross-checks --- */
+
+static int cmp_entry(const void *a, const void *b)
+{
+	return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+}
+
+static int cmp_tensor(const void *a, const void *b)
+{
+	const struct tensor *x = a, *y = b;
+	int c = strcmp(x->name, y->name);
+
+	return c ? c : (x->shard > y->shard) - (x->shard < y->shard);
+}
+
+static int check_twice(struct opener *o)
+{
+	struct ckpt *c = o->c;
+	size_t i;
+
+	for (i = 1; i < c->n; i++)
+		if (!strcmp(c->tensors[i - 1].name, c->tensors[i].name) &&
+			find(o, ERR_DATA, "ckpt.name-twice", c->shards[c->tensors[i].shard].name,
+				" is in another shard too", c->tensors[i].name))
+			return -1;
+	for (i = 1; i < o->n_map; i++)
+		if (!strcmp(o->map[i - 1].name, o->map[i].name) &&
+			find(o, ERR_DATA, "index.twice", CKPT_INDEX, " is listed twice", o->map[i].name))
+			return -1;
+	return 0;
+}
+
+/* Walks index and tensors, both sorted by name, side by side. */
+static int check_index(struct opener *o)
+{
+	struct ckpt *c = o->c;
+	const struct shard *said, *is;
+	size_t i = 0, k = 0;
+	int d;
+
+	while (i < o->n_map || k < c->n) {
+		d = i == o->n_map ? 1 : k == c->n ? -1 : strcmp(o->map[i].name, c->tensors[k].name);
+		said = d <= 0 ? &c->shards[o->map[i].shard] : NULL;
+		is = d >= 0 ? &c->shards[c->tensors[k].shard] : NULL;
+		if (d < 0 && said->fd >= 0 &&
+			find(o, ERR_DATA, "index.not-in-shard", said->name,
+				" is in the index but not in this shard", o->map[i].name))
+			return -1;
+		if (d > 0 && find(o, ERR_DATA, "index.not-in-index", is->name,
+				     " is in this shard but not in the index", c->tensors[k].name))
+			return -1;
+		if (d == 0 && said != is &&
+			find(o, ERR_DATA, "index.wrong-shard", is->name,
+				" is here, the index says another shard", c->tensors[k].name))
+			return -1;
+		i += d <= 0;
+		k += d >= 0;
+	}
+	return 0;
+}
+
+static bool all_read(const struct ckpt *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_shards; i++)
+		if (c->shards[i].fd < 0)
+			return false;
+	return true;
+}
+
+static int cross_check(struct opener *o)
+{
+	struct ckpt *c = o->c;
+
+	if (c->n)
+		qsort(c->tensors, c->n, sizeof *c->tensors, cmp_tensor);
+	if (o->n_map)
+		qsort(o->map, o->n_map, sizeof *o->map, cmp_entry);
+	if (check_case(o) || check_twice(o))
+		return -1;
+	if (!c->n_shards)
+		return find(o, ERR_DATA, "ckpt.empty", ".", "there is no .safetensors file", NULL);
+	if (!c->has_index && (c->n_shards > 1 || strcmp(c->shards[0].name, "model.safetensors")))
+		return find(o, ERR_DATA, "index.missing", CKPT_INDEX, "is not there", NULL);
+	if (o->n_map && check_index(o))
+		return -1;
+	if (o->total_said && all_read(c) && o->total_size != c->bytes &&
+		finding_add(o->f, ERR_DATA, "index.total-size", CKPT_INDEX,
+			"%s: total_size is %llu, the tensors have %llu bytes", CKPT_INDEX,
+			(unsigned long long)o->total_size, (unsigned long long)c->bytes))
+		return err_nomem(o->e);
+	return 0;
+}
+
+int ckpt_open(struct ckpt *c, const struct io *io, const char *path, const struct ckpt_opts *opts,
+	struct findings *f, struct err *e)
+{
+	struct opener o = { .c = c, .opts = opts, .f = f, .e = e };
+	uint32_t i;
+	int rc = -1;
+
+	memset(c, 0, sizeof *c);
+	c->io = io;
+	if (file_open_dir(io, path, &c->dir, e))
+		return -1;
+	if (load_config(&o) || load_index(&o) || list_shards(&o) || sort_shards(&o))
+		goto out;
+	for (i = 0; i < c->n_shards; i++)
+		if (load_shard(&o, i))
+			goto out;
+	rc = cross_check(&o);
+out:
+	free(o.map);
+	if (rc)
+		ckpt_close(c);
+	return rc;
+}
+
+void ckpt_close(struct ckpt *c)
+{
+	size_t i;
+
+	if (!c->io)
+		return;
+	for (i = 0; i < c->n_shards; i++)
+		if (c->shards[i].fd >= 0)
+			(void)c->io->close(c->io, c->shards[i].fd); /* read only */
+	(void)c->io->close(c->io, c->dir);
+	config_free(&c->config);
+	free(c->shards);
+	free(c->tensors);
+	arena_free(&c->arena);
+	memset(c, 0, sizeof *c);
+}
+
+const struct tensor *ckpt_find(const struct ckpt *c, const char *name)
+{
+	size_t lo = 0, hi = c->n, mid;
+	int d;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		d = strcmp(name, c->tensors[mid].name);
+		if (!d)
+			return &c->tensors[mid];
+		if (d < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return NULL;
+}
+
+int ckpt_read(const struct ckpt *c, const struct tensor *t, uint64_t off, void *dst, size_t n,
+	struct err *e)
+{
+	const struct shard *s = &c->shards[t->shard];
+
+	if (file_read(c->io, s->fd, dst, n, s->data_at + t->begin + off, e))
+		return err_at(e, "%s: tensor %s", s->name, text_quote(t->name).s);
+	return 0;
+}
+
+int ckpt_unchanged(const struct ckpt *c, struct err *e)
+{
+	const struct stat *was;
+	struct stat now;
+	size_t i;
+
+	for (i = 0; i < c->n_shards; i++) {
+		was = &c->shards[i].st;
+		if (c->shards[i].fd < 0)
+			continue;
+		if (c->io->fstat(c->io, c->shards[i].fd, &now))
+			return err_sys(e, "cannot stat %s", c->shards[i].name);
+		if (now.st_size != was->st_size || now.st_ino != was->st_ino ||
+			now.st_mtim.tv_sec != was->st_mtim.tv_sec ||
+			now.st_mtim.tv_nsec != was->st_mtim.tv_nsec)
+			return err_rule(e, ERR_SYSTEM, "ckpt.changed", ERR_NOPOS,
+				"%s was changed while it was read", c->shards[i].name);
+	}
+	return 0;
+}

@@ -1,0 +1,69 @@
+/* checkpoint.h -- all shards of a model folder behind one sorted list of tensors.
+ *
+ * Opening reads config.json, the index and every header, no payload, and cross-checks them both
+ * ways; whatever is wrong goes to findings, and what could be read stays usable. Nothing is mapped.
+ * After opening a checkpoint is read-only and may be used from several threads.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_CHECKPOINT_H
+#define FORMATS_CHECKPOINT_H
+#include "core/err.h"
+#include "core/io.h"
+#include "formats/config.h"
+#include "formats/finding.h"
+#include "formats/safetensors.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CKPT_INDEX "model.safetensors.index.json"
+#define CKPT_INDEX_CAP (64u << 20) /* bytes */
+enum { CKPT_SHARDS_MAX = 512 };
+
+struct ckpt_opts {
+	uint64_t header_cap; /* bytes; 0 = ST_HEADER_CAP */
+	bool hf_cache;       /* take links of the form ../../blobs/HASH, as the hub's cache has */
+};
+
+struct shard {
+	const char *name;
+	int fd;           /* owns, -1 if it could not be read */
+	struct stat st;   /* as it was when opened */
+	uint64_t data_at; /* byte in the file of the payload */
+	size_t n;         /* tensors in it */
+	const char *blob; /* with hf_cache: the hash that the link names, or NULL */
+};
+
+struct ckpt {
+	const struct io *io;
+	int dir;              /* owns */
+	struct config config; /* zeroed (raw NULL) if it could not be read */
+	struct shard *shards; /* owns; sorted by name */
+	size_t n_shards;
+	struct tensor *tensors; /* owns; sorted by name; .shard indexes shards */
+	size_t n;
+	uint64_t bytes; /* payload of all tensors */
+	bool has_index;
+	struct arena arena;
+};
+
+/* -1 only where nothing can be said about the folder: it cannot be opened, memory is out. */
+int ckpt_open(struct ckpt *c, const struct io *io, const char *path, const struct ckpt_opts *opts,
+	struct findings *f, struct err *e);
+void ckpt_close(struct ckpt *c);
+const struct tensor *ckpt_find(const struct ckpt *c, const char *name); /* NULL: not there */
+/* Bytes off..off+n of the tensor. */
+int ckpt_read(const struct ckpt *c, const struct tensor *t, uint64_t off, void *dst, size_t n,
+	struct err *e);
+/* An error if a shard's size, times or identity differ from when it was opened. */
+int ckpt_unchanged(const struct ckpt *c, struct err *e);
+
+/* True for a plain file name that may be a shard: [A-Za-z0-9][A-Za-z0-9._-]*.safetensors, at most
+ * 212 bytes, no "..". */
+bool ckpt_shard_name(const char *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

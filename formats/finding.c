@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/finding.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int put(struct findings *f, enum err_kind kind, const char *rule, uint64_t pos,
+	const char *file, const char *text)
+{
+	struct finding *v;
+
+	f->total++;
+	if (f->n == FINDINGS_KEPT)
+		return 0;
+	if (mem_grow(&f->v, &f->cap, f->n + 1, sizeof *v))
+		return -1;
+	v = &f->v[f->n];
+	memset(v, 0, sizeof *v);
+	v->kind = kind;
+	v->rule = rule;
+	v->pos = pos;
+	v->text = arena_strndup(&f->arena, text, strlen(text));
+	if (file)
+		v->file = arena_strndup(&f->arena, file, strlen(file));
+	if (!v->text || (file && !v->file))
+		return -1;
+	f->n++;
+	return 0;
+}
+
+int finding_take(struct findings *f, const char *file, struct err *e)
+{
+	struct err was = *e;
+
+	memset(e, 0, sizeof *e);
+	if (put(f, was.kind, was.rule, was.pos, file, was.text))
+		return err_nomem(e);
+	return 0;
+}
+
+int finding_add(struct findings *f, enum err_kind kind, const char *rule, const char *file,
+	const char *fmt, ...)
+{
+	char text[640];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	return put(f, kind, rule, ERR_NOPOS, file, text);
+}
+
+int finding_first(const struct findings *f, struct err *e)
+{
+	const struct finding *v = f->v;
+
+	if (!f->total)
+		return 0;
+	if (!f->n)
+		return err_nomem(e);
+	if (f->total > 1)
+		return err_rule(e, v->kind, v->rule, v->pos, "%s (and %llu more: see dsv4-convert inspect)",
+			v->text, (unsigned long long)(f->total - 1));
+	return err_rule(e, v->kind, v->rule, v->pos, "%s", v->text);
+}
+
+void finding_free(struct findings *f)
+{
+	free(f->v);
+	arena_free(&f->arena);
+	memset(f, 0, sizeof *f);
+}

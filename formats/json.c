@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/json.h"
+
+#include "core/file.h"
+#include "core/mem.h"
+#include "core/xxh.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { WINDOW = 64 << 10 };
+
+static int fail(struct json *j, const char *rule, uint64_t pos, const char *what)
+{
+	if (!j->failed)
+		err_rule(j->e, ERR_DATA, rule, pos, "byte %llu: %s", (unsigned long long)pos, what);
+	j->failed = true;
+	return -1;
+}
+
+static void open_any(struct json *j, unsigned max_depth, struct err *e)
+{
+	memset(j, 0, sizeof *j);
+	j->max_depth = max_depth < JSON_MAX_DEPTH ? max_depth : JSON_MAX_DEPTH;
+	j->max_key = JSON_KEY;
+	j->e = e;
+}
+
+int json_open_file(struct json *j, const struct io *io, int fd, uint64_t at, uint64_t n,
+	unsigned max_depth, struct err *e)
+{
+	open_any(j, max_depth, e);
+	j->io = io;
+	j->fd = fd;
+	j->win_pos = at;
+	j->end = at + n;
+	j->win = malloc(WINDOW);
+	if (!j->win) {
+		j->failed = true;
+		return err_nomem(e);
+	}
+	return 0;
+}
+
+void json_open_mem(struct json *j, const void *p, size_t n, unsigned max_depth, struct err *e)
+{
+	open_any(j, max_depth, e);
+	memcpy(&j->win, &p, sizeof p); /* not written to without io */
+	j->n = n;
+	j->end = n;
+}
+
+void json_close(struct json *j)
+{
+	if (j->io)
+		free(j->win);
+	text_free(&j->str);
+	memset(j, 0, sizeof *j);
+	j->failed = true;
+}
+
+/* The next byte without taking it; 0 at the end (a NUL byte in the document is reported here). */
+static int peek(struct json *j)
+{
+	uint64_t left;
+
+	if (j->failed)
+		return -1;
+	if (j->at == j->n) {
+		left = j->end - (j->win_pos + j->n);
+		if (!left)
+			return 0;
+		j->win_pos += j->n;
+		j->n = left < WINDOW ? (size_t)left : WINDOW;
+		j->at = 0;
+		if (file_read(j->io, j->fd, j->win, j->n, j->win_pos, j->e)) {
+			j->failed = true;
+			return -1;
+		}
+	}
+	if (!j->win[j->at])
+		return fail(j, "json.syntax", json_pos(j), "a NUL byte");
+	return j->win[j->at];
+}
+
+uint64_t json_pos(struct json *j)
+{
+	return j->win_pos + j->at;
+}
+
+static int next(struct json *j)
+{
+	int c = peek(j);
+
+	if (c > 0)
+		j->at++;
+	return c;
+}
+
+int json_peek(struct json *j)
+{
+	int c;
+
+	while ((c = peek(j)) == ' ' || c == '\t' || c == '\n' || c == '\r')
+		j->at++;
+	return c;
+}
+
+/* Takes the byte c after white space. */
+static int expect(struct json *j, int c, const char *what)
+{
+	int got = json_peek(j);
+
+	if (got < 0)
+		return -1;
+	if (got != c)
+		return fail(j, got ? "json.syntax" : "json.cut", json_pos(j), what);
+	j->at++;
+	return 0;
+}
+
+static int enter(struct json *j, int c, const char *what)
+{
+	int got = json_peek(j);
+
+	if (got < 0)
+		return -1;
+	if (got != c)
+		return fail(j, got ? "json.type" : "json.cut", json_pos(j), what);
+	if (j->depth == j->max_depth)
+		return fail(j, "json.depth", json_pos(j), "nested too deep");
+	j->at++;
+	j->first[++j->depth] = true;
+	return 0;
+}
+
+int json_object(struct json *j)
+{
+	return enter(j, '{', "expected an object");
+}
+
+int json_array(struct json *j)
+{
+	return enter(j, '[', "expected an array");
+}
+
+/* 1: a member follows, its comma taken; 0: the container's end was taken. */
+static int member(struct json *j, int close)
+{
+	int c = json_peek(j);
+
+	if (c < 0)
+		return -1;
+	if (c == close) {
+		j->at++;
+		j->depth--;
+		return 0;
+	}
+	if (j->first[j->depth]) {
+		j->first[j->depth] = false;
+		return 1;
+	}
+	if (expect(j, ',', "expected a comma or the closing bracket"))
+		return -1;
+	return 1;
+}
+
+int json_item(struct json *j)
+{
+	int more = member(j, ']'), c;
+
+	if (more != 1)
+		return more;
+	c = json_peek(j);
+	if (c == ']')
+		return fail(j, "json.syntax", json_pos(j), "a comma before the closing bracket");
+	return c < 0 ? -1 : 1;
+}
+
+int json_key(struct json *j)
+{
+	int more = member(j, '}');
+
+	if (more != 1)
+		return more;
+	if (json_peek(j) != '"')
+		return fail(j, json_peek(j) ? "json.syntax" : "json.cut", json_pos(j), "expected a key");
+	if (json_string(j, j->max_key) || expect(j, ':', "expected a colon"))
+		return -1;
+	return 1;
+}
+
+static int hex4(struct json *j, uint32_t *v)
+{
+	int i, c;
+
+	*v = 0;
+	for (i = 0; i < 4; i++) {
+		c = next(j);
+		if (c < 0)
+			return -1;
+		if (c >= '0' && c <= '9')
+			c -= '0';
+		else if ((c | 32) >= 'a' && (c | 32) <= 'f')
+			c = (c | 32) - 'a' + 10;
+		else
+			return fail(j, "json.escape", json_pos(j), "\\u needs four hex digits");
+		*v = *v << 4 | (uint32_t)c;
+	}
+	return 0;
+}
+
+static void put_utf8(struct text *t, uint32_t c)
+{
+	char b[4];
+	unsigned n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4, i;
+
+	for (i = n; i-- > 1; c >>= 6)
+		b[i] = (char)(0x80 | (c & 0x3f));
+	b[0] = (char)(n == 1 ? c : (0xf00u >> n & 0xf0u) | c);
+	text_put(t, b, n);
+}
+
+/* After a backslash at byte pos. */
+static int escape(struct json *j, uint64_t pos)
+{
+	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+	int c = next(j);
+	const char *at = c > 0 ? strchr(from, c) : NULL;
+	uint32_t hi, lo;
+
+	j->escaped = true;
+	if (at) {
+		text_put(&j->str, to + (at - from), 1);
+		return 0;
+	}
+	if (c != 'u')
+		return c < 0 ? -1 : fail(j, "json.escape", pos, "no such escape");
+	if (hex4(j, &hi))
+		return -1;
+	if (hi >= 0xdc00 && hi <= 0xdfff)
+		return fail(j, "json.escape", pos, "half a surrogate pair");
+	if (hi >= 0xd800 && hi <= 0xdbff) {
+		if (next(j) != '\\' || next(j) != 'u')
+			return fail(j, "json.escape", pos, "half a surrogate pair");
+		if (hex4(j, &lo))
+			return -1;
+		if (lo < 0xdc00 || lo > 0xdfff)
+			return fail(j, "json.escape", pos, "half a surrogate pair");
+		hi = 0x10000 + ((hi - 0xd800) << 10) + (lo - 0xdc00);
+	}
+	put_utf8(&j->str, hi);
+	return 0;
+}
+
+/* A byte >= 0x80 at byte pos was taken; takes and checks the rest of its sequence. */
+static int utf8(struct json *j, int lead, uint64_t pos)
+{
+	unsigned char b[4] = { (unsigned char)lead };
+	unsigned want = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4, n = 1;
+	int c;
+
+	while (n < want && (c = peek(j)) >= 0x80 && c < 0xc0) {
+		b[n++] = (unsigned char)c;
+		j->at++;
+	}
+	if (j->failed)
+		return -1;
+	if (text_utf8(b, n) != n)
+		return fail(j, "json.utf8", pos, "not UTF-8");
+	text_put(&j->str, b, n);
+	return 0;
+}
+
+/* Takes the run of plain ASCII that lies in the window. */
+static void plain_run(struct json *j)
+{
+	size_t from = j->at;
+	const unsigned char *w = j->win;
+
+	while (j->at < j->n && w[j->at] >= 0x20 && w[j->at] < 0x80 && w[j->at] != '"' &&
+		w[j->at] != '\\')
+		j->at++;
+	if (j->at > from)
+		text_put(&j->str, w + from, j->at - from);
+}
+
+int json_string(struct json *j, size_t max)
+{
+	uint64_t pos;
+	int c = json_peek(j);
+
+	if (c < 0)
+		return -1;
+	if (c != '"')
+		return fail(j, c ? "json.type" : "json.cut", json_pos(j), "expected a string");
+	j->str_pos = json_pos(j);
+	j->str.n = 0;
+	j->escaped = false;
+	text_put(&j->str, "", 0);
+	j->at++;
+	for (;;) {
+		pos = json_pos(j);
+		c = next(j);
+		if (c < 0)
+			return -1;
+		if (c == '"')
+			break;
+		if (c == 0)
+			return fail(j, "json.cut", pos, "the document ends inside a string");
+		if (c < 0x20)
+			return fail(j, "json.control", pos, "a control byte in a string");
+		if (c == '\\') {
+			if (escape(j, pos))
+				return -1;
+		} else if (c >= 0x80) {
+			if (utf8(j, c, pos))
+				return -1;
+		} else {
+			j->at--;
+			plain_run(j);
+		}
+		if (max == JSON_DROP)
+			j->str.n = 0;
+		if (j->str.n > max)
+			return fail(j, "json.long", j->str_pos, "a string longer than allowed");
+	}
+	if (j->str.failed) {
+		j->failed = true;
+		return err_nomem(j->e);
+	}
+	return 0;
+}
+
+static bool ends_value(int c)
+{
+	return c == ',' || c == ']' || c == '}' || c == ' ' || c == '\t' || c == '\n' || c == '\r' ||
+		c == 0;
+}
+
+int json_u64(struct json *j, uint64_t max, uint64_t *v)
+{
+	int c = json_peek(j);
+	uint64_t pos = json_pos(j);
+	bool zero = c == '0';
+
+	if (c < 0)
+		return -1;
+	if (c < '0' || c > '9')
+		return fail(j, c == '-' || c == '+' ? "json.number" : c ? "json.type" : "json.cut", pos,
+			"expected a number without sign, point or exponent");
+	for (*v = 0; (c = peek(j)) >= '0' && c <= '9'; j->at++) {
+		if (zero && json_pos(j) != pos)
+			return fail(j, "json.number", pos, "a number with a leading zero");
+		if (!mem_mul(*v, 10, v) || !mem_add(*v, (uint64_t)(c - '0'), v) || *v > max)
+			return fail(j, "json.range", pos, "a number beyond its limit");
+	}
+	if (c < 0)
+		return -1;
+	if (!ends_value(c))
+		return fail(j, "json.number", pos, "expected a number without sign, point or exponent");
+	return 0;
+}
+
+/* A literal or a number that nobody reads: its bytes are from the JSON alphabet, no more is
+ * promised. */
+static int skip_scalar(struct json *j)
+{
+	static const char ok[] = "+-.0123456789Eaeflnrstu";
+	uint64_t pos = json_pos(j);
+	int c;
+
+	while ((c = peek(j)) > 0 && strchr(ok, c))
+		j->at++;
+	if (c < 0)
+		return -1;
+	if (json_pos(j) == pos || !ends_value(c))
+		return fail(j, c ? "json.syntax" : "json.cut", json_pos(j), "expected a value");
+	return 0;
+}
+
+int json_skip(struct json *j)
+{
+	bool object[JSON_MAX_DEPTH + 1];
+	unsigned base = j->depth;
+	int c, more;
+
+	do {
+		c = json_peek(j);
+		if (c < 0)
+			return -1;
+		if (c == '{' || c == '[') {
+			if (c == '{' ? json_object(j) : json_array(j))
+				return -1;
+			object[j->depth] = c == '{';
+		} else if (c == '"' ? json_string(j, JSON_DROP) : skip_scalar(j)) {
+			return -1;
+		}
+		more = 0;
+		while (j->depth > base && !more) {
+			more = object[j->depth] ? json_key(j) : json_item(j);
+			if (more < 0)
+				return -1;
+		}
+	} while (j->depth > base);
+	return 0;
+}
+
+int json_end(struct json *j, bool loose)
+{
+	int c;
+
+	while ((c = peek(j)) == ' ' || (loose && (c == '\t' || c == '\n' || c == '\r')))
+		j->at++;
+	if (c < 0)
+		return -1;
+	return c == 0 ? 0 : fail(j, "json.trailing", json_pos(j), "something after the document");
+}
+
+/* --- writer --- */
+
+void json_quote(struct text *t, const char *s, size_t n)
+{
+	static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+	size_t i, run;
+	const char *at;
+
+	text_put(t, "\"", 1);
+	for (i = 0; i < n; i++) {
+		for (run = i; run < n && (unsigned char)s[run] >= 0x20 && s[run] != '"' && s[run] != '\\';)
+			run++;
+		text_put(t, s + i, run - i);
+		i = run;
+		if (i == n)
+			break;
+		at = s[i] ? strchr(from, s[i]) : NULL;
+		if (at)
+			text_fmt(t, "\\%c", to[at - from]);
+		else
+			text_fmt(t, "\\u%04x", (unsigned char)s[i]);
+	}
+	text_put(t, "\"", 1);
+}
+
+void json_out_begin(struct json_out *o, struct text *t, unsigned flat)
+{
+	o->t = t;
+	o->depth = 0;
+	o->flat = flat;
+	o->first = true;
+}
+
+static void separate(struct json_out *o, const char *key)
+{
+	if (o->depth && !o->first)
+		text_put(o->t, ",", 1);
+	if (o->depth && o->depth <= o->flat)
+		text_fmt(o->t, "\n%*s", (int)o->depth, "");
+	else if (o->depth && !o->first)
+		text_put(o->t, " ", 1);
+	o->first = false;
+	if (key) {
+		json_quote(o->t, key, strlen(key));
+		text_put(o->t, ": ", 2);
+	}
+}
+
+void json_out_open(struct json_out *o, const char *key, char bracket)
+{
+	separate(o, key);
+	text_put(o->t, &bracket, 1);
+	o->depth++;
+	o->first = true;
+}
+
+void json_out_close(struct json_out *o, char bracket)
+{
+	bool empty = o->first;
+
+	o->depth--;
+	if (!empty && o->depth < o->flat)
+		text_fmt(o->t, "\n%*s", (int)o->depth, "");
+	text_put(o->t, &bracket, 1);
+	o->first = false;
+	if (!o->depth)
+		text_put(o->t, "\n", 1);
+}
+
+void json_out_str(struct json_out *o, const char *key, const char *s)
+{
+	separate(o, key);
+	json_quote(o->t, s, strlen(s));
+}
+
+void json_out_u64(struct json_out *o, const char *key, uint64_t v)
+{
+	separate(o, key);
+	text_fmt(o->t, "%llu", (unsigned long long)v);
+}
+
+void json_out_bool(struct json_out *o, const char *key, bool v)
+{
+	separate(o, key);
+	text_str(o->t, v ? "true" : "false");
+}
+
+void json_out_null(struct json_out *o, const char *key)
+{
+	separate(o, key);
+	text_str(o->t, "null");
+}
+
+void json_out_hex(struct json_out *o, const char *key, const uint8_t *p, size_t n)
+{
+	char hex[129];
+
+	separate(o, key);
+	if (n > 64)
+		n = 64; /* the longest digest */
+	hex_of(p, n, hex);
+	text_fmt(o->t, "\"%s\"", hex);
+}

@@ -1,0 +1,92 @@
+/* manifest.h -- what was made from what: a sidecar beside every output file, and one manifest.
+ *
+ *	NAME.manifest.json  how NAME came about, with digests of it, its chunks and its tensors
+ *	manifest.json       all files with their digests; written last: without it a folder is
+ *	                    unfinished
+ *
+ * Both are reproducible: keys sorted, no time, host or path. docs/format.md describes every member.
+ * This file knows how they are written down, not what a conversion is.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_MANIFEST_H
+#define FORMATS_MANIFEST_H
+#include "core/err.h"
+#include "core/text.h"
+#include "core/xxh.h"
+#include "formats/dtype.h"
+
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MAN_NAME "manifest.json"
+#define MAN_SIDECAR ".manifest.json" /* after the file's name */
+#define MAN_CHUNK (16u << 20)        /* bytes */
+
+/* A source of an output tensor. */
+struct man_source {
+	const char *shard, *tensor;
+	const struct xxh_digest *xxh; /* of the whole source tensor; NULL if another file records it */
+};
+
+struct man_tensor {
+	const char *name, *transform;
+	enum dtype dtype;
+	const uint64_t *dim;
+	unsigned rank;
+	uint64_t begin, end;
+	struct xxh_digest xxh;
+	struct man_source source[2];
+	unsigned sources;
+	uint64_t blocks, inexact; /* of a cast; no blocks: nothing was cast */
+};
+
+struct man_file {
+	const char *name, *target, *plan, *tool; /* plan: hash in hex */
+	uint64_t bytes, header_bytes;            /* header_bytes: 8+N */
+	const uint8_t *sha256;                   /* 32 bytes, or NULL if not computed */
+	const struct xxh_digest *chunks;         /* one for each MAN_CHUNK of the file */
+	uint64_t n_chunks;
+	uint64_t n_tensors;
+	/* Gives tensor i, in the order of the file. */
+	void (*tensor)(const void *ctx, uint64_t i, struct man_tensor *out);
+	const void *ctx;
+};
+/* Gives the sidecar of f to sink, piece by piece: a big model's has tens of megabytes. */
+int man_put_sidecar(const struct man_file *f,
+	int (*sink)(void *ctx, const char *p, size_t n, struct err *e), void *ctx, struct err *e);
+
+/* A line of the manifest. */
+struct man_entry {
+	const char *name;
+	uint64_t bytes;
+	const uint8_t *sha256;   /* NULL if not computed */
+	const char *sidecar;     /* its name; NULL for files without */
+	uint64_t sidecar_bytes;
+	const uint8_t *sidecar_sha256;
+};
+
+struct man_option {
+	const char *name, *value; /* value NULL: null */
+};
+
+struct man_top {
+	const char *target, *plan, *tool;
+	const struct man_option *options; /* sorted by name */
+	unsigned n_options;
+	const struct man_entry *files; /* sorted by name */
+	uint64_t n_files;
+	const struct man_entry *shards; /* of the source; sha256 NULL if nobody said what it should be */
+	uint64_t n_shards;
+	bool verified; /* every shard had the expected SHA-256 */
+	uint64_t source_tensors, source_bytes;
+	uint64_t blocks, inexact; /* of all casts */
+};
+void man_put_top(struct text *out, const struct man_top *m);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,25 @@
+/* rule.h -- every rule that a finding or an error can name, with what it means.
+ *
+ * The ids are stable: scripts may match them. tests/rules.sh holds this table against the sources:
+ * no id is used that is not here, none is here that is not used, and each has a test.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_RULE_H
+#define FORMATS_RULE_H
+#include "core/err.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct rule {
+	const char *id;
+	enum err_kind kind; /* so: the exit status */
+	const char *text;
+};
+extern const struct rule rules[]; /* ends with a NULL id */
+
+#ifdef __cplusplus
+}
+#endif
+#endif
