@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/inspect.h"
 
-#include "formats/json.h"
+#include "formats/jwrite.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +70,7 @@ static void put_model(struct text *out, const struct ckpt *c, const struct audit
 {
 	const struct config *m = &c->config;
 
-	if (!m->raw)
+	if (!m->raw.s)
 		return;
 	text_fmt(out,
 		"model: deepseek_v4, %llu layers (%llu route by token id), %llu %s, hidden size %llu, "
@@ -88,8 +88,8 @@ static void put_model(struct text *out, const struct ckpt *c, const struct audit
 
 static void put_line(struct text *out, const char *name, const struct sum *s, const char *type)
 {
-	text_fmt(out, "  %-40s %9s %19s  %s\n", name, text_thousands(s->n).s,
-		text_thousands(s->bytes).s, type);
+	text_fmt(out, "  %-40s %9s %19s%s%s\n", name, text_thousands(s->n).s,
+		text_thousands(s->bytes).s, *type ? "  " : "", type);
 }
 
 static void put_roles(struct text *out, const struct sums *s)
@@ -176,58 +176,58 @@ void inspect_put_text(struct text *out, const char *path, const struct ckpt *c, 
 
 /* --- JSON --- */
 
-static void put_sum(struct json_out *o, const char *key, const char *name, const struct sum *s,
+static void put_sum(struct jwrite *o, const char *key, const char *name, const struct sum *s,
 	const char *type)
 {
-	json_out_open(o, NULL, '{');
-	json_out_u64(o, "bytes", s->bytes);
+	jwrite_open(o, NULL, '{');
+	jwrite_u64(o, "bytes", s->bytes);
 	if (type)
-		json_out_str(o, "dtype", type);
-	json_out_str(o, key, name);
-	json_out_u64(o, "tensors", s->n);
-	json_out_close(o, '}');
+		jwrite_str(o, "dtype", type);
+	jwrite_str(o, key, name);
+	jwrite_u64(o, "tensors", s->n);
+	jwrite_close(o, '}');
 }
 
-static void put_json_model(struct json_out *o, const struct config *m, const struct audit *a)
+static void put_json_model(struct jwrite *o, const struct config *m, const struct audit *a)
 {
-	json_out_open(o, "model", '{');
-	json_out_str(o, "drafter", m->spark ? "dspark" : m->stages ? "mtp" : "none");
-	json_out_u64(o, "experts", m->E);
-	json_out_str(o, "experts_form", a->want ? expert_form_name(a->experts) : "unsaid");
-	json_out_u64(o, "hash_layers", m->n_hash);
-	json_out_u64(o, "hidden_size", m->D);
-	json_out_u64(o, "layers", m->L);
-	json_out_str(o, "model_type", "deepseek_v4");
-	json_out_str(o, "scale_dtype", dtypes[a->want ? a->scale_dtype : DT_F8_E8M0].name);
-	json_out_u64(o, "stages", m->stages);
-	json_out_close(o, '}');
+	jwrite_open(o, "model", '{');
+	jwrite_str(o, "drafter", m->spark ? "dspark" : m->stages ? "mtp" : "none");
+	jwrite_u64(o, "experts", m->E);
+	jwrite_str(o, "experts_form", a->want ? expert_form_name(a->experts) : "unsaid");
+	jwrite_u64(o, "hash_layers", m->n_hash);
+	jwrite_u64(o, "hidden_size", m->D);
+	jwrite_u64(o, "layers", m->L);
+	jwrite_str(o, "model_type", "deepseek_v4");
+	jwrite_str(o, "scale_dtype", dtypes[a->want ? a->scale_dtype : DT_F8_E8M0].name);
+	jwrite_u64(o, "stages", m->stages);
+	jwrite_close(o, '}');
 }
 
-static void put_json_findings(struct json_out *o, const struct findings *f)
+static void put_json_findings(struct jwrite *o, const struct findings *f)
 {
 	const struct finding *v;
 	size_t i;
 
-	json_out_open(o, "findings", '[');
+	jwrite_open(o, "findings", '[');
 	for (i = 0; i < f->n; i++) {
 		v = &f->v[i];
-		json_out_open(o, NULL, '{');
+		jwrite_open(o, NULL, '{');
 		if (v->pos != ERR_NOPOS)
-			json_out_u64(o, "byte", v->pos);
+			jwrite_u64(o, "byte", v->pos);
 		if (v->file)
-			json_out_str(o, "file", text_quote(v->file).s);
-		json_out_str(o, "rule", v->rule ? v->rule : "system");
-		json_out_str(o, "text", v->text);
-		json_out_close(o, '}');
+			jwrite_str(o, "file", text_quote(v->file).s);
+		jwrite_str(o, "rule", v->rule ? v->rule : "system");
+		jwrite_str(o, "text", v->text);
+		jwrite_close(o, '}');
 	}
-	json_out_close(o, ']');
-	json_out_u64(o, "findings_total", f->total);
+	jwrite_close(o, ']');
+	jwrite_u64(o, "findings_total", f->total);
 }
 
 void inspect_put_json(struct text *out, const struct ckpt *c, const struct audit *a,
 	const struct findings *f)
 {
-	struct json_out o;
+	struct jwrite o;
 	struct sums s;
 	struct sum shard;
 	char name[64];
@@ -239,19 +239,19 @@ void inspect_put_json(struct text *out, const struct ckpt *c, const struct audit
 		out->failed = true;
 		return;
 	}
-	json_out_begin(&o, out, 2);
-	json_out_open(&o, NULL, '{');
-	json_out_u64(&o, "bytes", c->bytes);
-	json_out_open(&o, "dtypes", '[');
+	jwrite_begin(&o, out, 2);
+	jwrite_open(&o, NULL, '{');
+	jwrite_u64(&o, "bytes", c->bytes);
+	jwrite_open(&o, "dtypes", '[');
 	for (d = 0; d < DT_COUNT; d++)
 		if (s.dtype[d].n)
 			put_sum(&o, "name", dtypes[d].name, &s.dtype[d], NULL);
-	json_out_close(&o, ']');
+	jwrite_close(&o, ']');
 	put_json_findings(&o, f);
-	json_out_str(&o, "format", "dsv4-inspect-1");
-	if (c->config.raw)
+	jwrite_str(&o, "format", "dsv4-inspect-1");
+	if (c->config.raw.s)
 		put_json_model(&o, &c->config, a);
-	json_out_open(&o, "roles", '[');
+	jwrite_open(&o, "roles", '[');
 	for (r = 0; r < n_roles; r++) {
 		for (scale = 0; scale < 2; scale++) {
 			role_name(name, sizeof name, r, scale);
@@ -260,15 +260,15 @@ void inspect_put_json(struct text *out, const struct ckpt *c, const struct audit
 					dtypes[s.role_type[r][scale]].name);
 		}
 	}
-	json_out_close(&o, ']');
-	json_out_open(&o, "shards", '[');
+	jwrite_close(&o, ']');
+	jwrite_open(&o, "shards", '[');
 	for (i = 0; i < c->n_shards; i++) {
 		shard = (struct sum){ c->shards[i].n, s.shard[i] };
 		put_sum(&o, "name", c->shards[i].name, &shard, NULL);
 	}
-	json_out_close(&o, ']');
-	json_out_u64(&o, "tensors", c->n);
-	json_out_close(&o, '}');
+	jwrite_close(&o, ']');
+	jwrite_u64(&o, "tensors", c->n);
+	jwrite_close(&o, '}');
 	free(s.shard);
 }
 

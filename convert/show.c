@@ -2,7 +2,7 @@
 #include "convert/show.h"
 
 #include "core/xxh.h"
-#include "formats/json.h"
+#include "formats/jwrite.h"
 
 #include <string.h>
 
@@ -64,59 +64,59 @@ void show_plan_text(struct text *out, const struct show_plan *s)
 void show_plan_json(struct text *out, const struct show_plan *s)
 {
 	const struct plan *p = s->p;
-	struct json_out o;
+	struct jwrite o;
 	size_t i;
 	int f;
 
-	json_out_begin(&o, out, 2);
-	json_out_open(&o, NULL, '{');
-	json_out_open(&o, "disk", '{');
+	jwrite_begin(&o, out, 2);
+	jwrite_open(&o, NULL, '{');
+	jwrite_open(&o, "disk", '{');
 	if (s->room_known)
-		json_out_u64(&o, "free", s->room);
+		jwrite_u64(&o, "free", s->room);
 	if (s->room_known)
-		json_out_bool(&o, "fits", s->room >= p->bytes);
-	json_out_u64(&o, "needed", p->bytes);
-	json_out_close(&o, '}');
-	json_out_str(&o, "experts", expert_form_name(p->experts));
-	json_out_open(&o, "files", '[');
+		jwrite_bool(&o, "fits", s->room >= p->bytes);
+	jwrite_u64(&o, "needed", p->bytes);
+	jwrite_close(&o, '}');
+	jwrite_str(&o, "experts", expert_form_name(p->experts));
+	jwrite_open(&o, "files", '[');
 	for (i = 0; i < p->n_files; i++) {
-		json_out_open(&o, NULL, '{');
-		json_out_u64(&o, "bytes", p->files[i].bytes);
-		json_out_str(&o, "name", p->files[i].name);
-		json_out_u64(&o, "tensors", p->files[i].n);
-		json_out_close(&o, '}');
+		jwrite_open(&o, NULL, '{');
+		jwrite_u64(&o, "bytes", p->files[i].bytes);
+		jwrite_str(&o, "name", p->files[i].name);
+		jwrite_u64(&o, "tensors", p->files[i].n);
+		jwrite_close(&o, '}');
 	}
-	json_out_close(&o, ']');
-	json_out_str(&o, "format", "dsv4-plan-1");
-	json_out_open(&o, "memory", '{');
-	json_out_u64(&o, "lanes", s->budget.lanes);
-	json_out_u64(&o, "limit", s->limit);
-	json_out_u64(&o, "peak", s->budget.peak);
-	json_out_u64(&o, "piece", s->budget.piece);
-	json_out_u64(&o, "threads", s->budget.threads);
-	json_out_close(&o, '}');
-	json_out_str(&o, "plan", p->hash);
-	json_out_u64(&o, "ranks", p->opts.ranks);
-	json_out_open(&o, "small_files", '[');
+	jwrite_close(&o, ']');
+	jwrite_str(&o, "format", "dsv4-plan-1");
+	jwrite_open(&o, "memory", '{');
+	jwrite_u64(&o, "lanes", s->budget.lanes);
+	jwrite_u64(&o, "limit", s->limit);
+	jwrite_u64(&o, "peak", s->budget.peak);
+	jwrite_u64(&o, "piece", s->budget.piece);
+	jwrite_u64(&o, "threads", s->budget.threads);
+	jwrite_close(&o, '}');
+	jwrite_str(&o, "plan", p->hash);
+	jwrite_u64(&o, "ranks", p->opts.ranks);
+	jwrite_open(&o, "small_files", '[');
 	for (i = 0; i < p->n_smalls; i++)
-		json_out_str(&o, NULL, p->smalls[i].name);
-	json_out_close(&o, ']');
-	json_out_open(&o, "sources", '{');
+		jwrite_str(&o, NULL, p->smalls[i].name);
+	jwrite_close(&o, ']');
+	jwrite_open(&o, "sources", '{');
 	for (f = 0; f < FATE_COUNT; f++) {
-		json_out_open(&o, fates[f].name, '{');
-		json_out_u64(&o, "bytes", p->fate_bytes[f]);
-		json_out_u64(&o, "tensors", p->fate_n[f]);
-		json_out_close(&o, '}');
+		jwrite_open(&o, fates[f].name, '{');
+		jwrite_u64(&o, "bytes", p->fate_bytes[f]);
+		jwrite_u64(&o, "tensors", p->fate_n[f]);
+		jwrite_close(&o, '}');
 	}
-	json_out_close(&o, '}');
-	json_out_str(&o, "target", p->opts.target);
+	jwrite_close(&o, '}');
+	jwrite_str(&o, "target", p->opts.target);
 	if (s->tensors) {
-		json_out_open(&o, "tensors", '{');
+		jwrite_open(&o, "tensors", '{');
 		for (i = 0; i < p->ckpt->n; i++)
-			json_out_str(&o, p->ckpt->tensors[i].name, fates[p->fate[i]].name);
-		json_out_close(&o, '}');
+			jwrite_str(&o, p->ckpt->tensors[i].name, fates[p->fate[i]].name);
+		jwrite_close(&o, '}');
 	}
-	json_out_close(&o, '}');
+	jwrite_close(&o, '}');
 }
 
 void show_run_text(struct text *out, const struct plan *p, const struct run_result *r)
@@ -132,27 +132,27 @@ void show_run_text(struct text *out, const struct plan *p, const struct run_resu
 
 void show_run_json(struct text *out, const struct plan *p, const struct run_result *r)
 {
-	struct json_out o;
+	struct jwrite o;
 	size_t i;
 
-	json_out_begin(&o, out, 2);
-	json_out_open(&o, NULL, '{');
-	json_out_u64(&o, "bytes_written", r->written);
-	json_out_u64(&o, "cast_blocks", r->blocks);
-	json_out_u64(&o, "cast_blocks_inexact", r->inexact);
-	json_out_open(&o, "files", '[');
+	jwrite_begin(&o, out, 2);
+	jwrite_open(&o, NULL, '{');
+	jwrite_u64(&o, "bytes_written", r->written);
+	jwrite_u64(&o, "cast_blocks", r->blocks);
+	jwrite_u64(&o, "cast_blocks_inexact", r->inexact);
+	jwrite_open(&o, "files", '[');
 	for (i = 0; i < p->n_files; i++) {
-		json_out_open(&o, NULL, '{');
-		json_out_u64(&o, "bytes", p->files[i].bytes);
-		json_out_str(&o, "name", p->files[i].name);
+		jwrite_open(&o, NULL, '{');
+		jwrite_u64(&o, "bytes", p->files[i].bytes);
+		jwrite_str(&o, "name", p->files[i].name);
 		if (p->opts.sha256)
-			json_out_hex(&o, "sha256", r->sha256[i], 32);
-		json_out_close(&o, '}');
+			jwrite_hex(&o, "sha256", r->sha256[i], 32);
+		jwrite_close(&o, '}');
 	}
-	json_out_close(&o, ']');
-	json_out_u64(&o, "files_kept", r->kept);
-	json_out_u64(&o, "files_made", r->made);
-	json_out_str(&o, "format", "dsv4-run-1");
-	json_out_str(&o, "plan", p->hash);
-	json_out_close(&o, '}');
+	jwrite_close(&o, ']');
+	jwrite_u64(&o, "files_kept", r->kept);
+	jwrite_u64(&o, "files_made", r->made);
+	jwrite_str(&o, "format", "dsv4-run-1");
+	jwrite_str(&o, "plan", p->hash);
+	jwrite_close(&o, '}');
 }

@@ -28,9 +28,9 @@ static bool shares(const struct layout *l, size_t i, uint64_t n, char *why, size
 		return true;
 	if (r->unit && !w->scale && model_shape(r->unit, &l->p->ckpt->config, 0, unit, &one) &&
 		unit[0] % n) {
-		snprintf(why, room, "has %llu %s, which %llu ranks cannot share evenly",
-			(unsigned long long)unit[0],
-			r->split == SPLIT_EXPERTS ? "siblings" : strcmp(r->unit, "G") ? "heads" : "groups",
+		snprintf(why, room, "%s %llu %s, which %llu ranks cannot share evenly",
+			r->split == SPLIT_EXPERTS ? "is of" : "has", (unsigned long long)unit[0],
+			r->split == SPLIT_EXPERTS ? "experts" : strcmp(r->unit, "G") ? "heads" : "groups",
 			(unsigned long long)n);
 		return false;
 	}

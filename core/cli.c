@@ -261,6 +261,8 @@ int cli_main(const struct cli_tool *t, int argc, char **argv)
 		return status;
 	fprintf(stderr, "%s%s%s: %s%s%s\n", t->name, c ? " " : "", c ? c->name : "",
 		e.rule ? e.rule : "", e.rule ? ": " : "", e.text);
+	if (e.kind == ERR_USAGE && e.rule)
+		return status; /* the call was understood, what it asks for is not to be had */
 	if (e.kind == ERR_USAGE && c)
 		usage_line(t, c, stderr);
 	else if (e.kind == ERR_USAGE)

@@ -2,7 +2,7 @@
 #include "formats/checkpoint.h"
 
 #include "core/file.h"
-#include "formats/json.h"
+#include "formats/jread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -74,12 +74,12 @@ static long shard_of(struct opener *o, const char *name)
 	return (long)c->n_shards++;
 }
 
-static int add_entry(struct opener *o, struct json *j, char *name)
+static int add_entry(struct opener *o, struct jread *j, char *name)
 {
 	struct err *e = o->e;
 	long shard;
 
-	if (json_string(j, 4096))
+	if (jread_string(j, 4096))
 		return -1;
 	if (memchr(j->str.s, 0, j->str.n) || !ckpt_shard_name(j->str.s))
 		return err_rule(e, ERR_DATA, "index.shard-name", j->str_pos,
@@ -98,14 +98,14 @@ static int add_entry(struct opener *o, struct json *j, char *name)
 	return 0;
 }
 
-static int read_map(struct opener *o, struct json *j)
+static int read_map(struct opener *o, struct jread *j)
 {
 	char *name;
 	int more;
 
-	if (json_object(j))
+	if (jread_object(j))
 		return -1;
-	while ((more = json_key(j)) == 1) {
+	while ((more = jread_key(j)) == 1) {
 		if (memchr(j->str.s, 0, j->str.n))
 			return err_rule(o->e, ERR_DATA, "index.name", j->str_pos,
 				"byte %llu: a tensor name with a NUL", (unsigned long long)j->str_pos);
@@ -118,33 +118,33 @@ static int read_map(struct opener *o, struct json *j)
 	return more;
 }
 
-static int read_meta(struct opener *o, struct json *j)
+static int read_meta(struct opener *o, struct jread *j)
 {
 	int more;
 
-	if (json_object(j))
+	if (jread_object(j))
 		return -1;
-	while ((more = json_key(j)) == 1) {
-		if (strcmp(j->str.s, "total_size") || json_peek(j) < '0' || json_peek(j) > '9') {
-			if (json_skip(j))
+	while ((more = jread_key(j)) == 1) {
+		if (strcmp(j->str.s, "total_size") || jread_peek(j) < '0' || jread_peek(j) > '9') {
+			if (jread_skip(j))
 				return -1;
 			continue;
 		}
-		if (json_u64(j, ST_OFFSET_MAX, &o->total_size))
+		if (jread_u64(j, ST_OFFSET_MAX, &o->total_size))
 			return -1;
 		o->total_said = true;
 	}
 	return more;
 }
 
-static int read_index(struct opener *o, struct json *j)
+static int read_index(struct opener *o, struct jread *j)
 {
 	bool map = false, meta = false;
 	int more;
 
-	if (json_object(j))
+	if (jread_object(j))
 		return -1;
-	while ((more = json_key(j)) == 1) {
+	while ((more = jread_key(j)) == 1) {
 		if (!strcmp(j->str.s, "weight_map")) {
 			if (map)
 				return err_rule(o->e, ERR_DATA, "index.twice", j->str_pos,
@@ -156,11 +156,11 @@ static int read_index(struct opener *o, struct json *j)
 			meta = true;
 			if (read_meta(o, j))
 				return -1;
-		} else if (json_skip(j)) {
+		} else if (jread_skip(j)) {
 			return -1;
 		}
 	}
-	if (more < 0 || json_end(j, true))
+	if (more < 0 || jread_end(j, true))
 		return -1;
 	if (!map)
 		return err_rule(o->e, ERR_DATA, "index.no-map", ERR_NOPOS, "there is no weight_map");
@@ -249,7 +249,7 @@ static int load_index(struct opener *o)
 	struct ckpt *c = o->c;
 	char actual[256];
 	const char *blob;
-	struct json j;
+	struct jread j;
 	struct stat st;
 	int fd, rc;
 
@@ -264,9 +264,9 @@ static int load_index(struct opener *o)
 			"%s has %lld bytes, at most %u are taken", CKPT_INDEX, (long long)st.st_size,
 			CKPT_INDEX_CAP);
 	} else {
-		rc = json_open_file(&j, c->io, fd, 0, (uint64_t)st.st_size, 16, o->e);
+		rc = jread_open_file(&j, c->io, fd, 0, (uint64_t)st.st_size, 16, o->e);
 		rc = rc ? rc : read_index(o, &j);
-		json_close(&j);
+		jread_close(&j);
 	}
 	(void)c->io->close(c->io, fd);
 	if (rc) {

@@ -38,7 +38,7 @@ struct shard {
 struct ckpt {
 	const struct io *io;
 	int dir;              /* owns */
-	struct config config; /* zeroed (raw NULL) if it could not be read */
+	struct config config; /* zeroed (raw.s NULL) if it could not be read */
 	struct shard *shards; /* owns; sorted by name */
 	size_t n_shards;
 	struct tensor *tensors; /* owns; sorted by name; .shard indexes shards */

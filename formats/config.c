@@ -2,6 +2,7 @@
 #include "formats/config.h"
 
 #include "core/file.h"
+#include "formats/jread.h"
 #include "core/mem.h"
 
 #include <jansson.h>
@@ -196,9 +197,8 @@ static int check_divides(const struct config *c, struct err *e)
 	return 0;
 }
 
-static int get_all(struct config *c, struct err *e)
+static int get_all(struct config *c, const json_t *o, struct err *e)
 {
-	const json_t *o = c->raw;
 	uint64_t v = 0;
 	int i;
 
@@ -223,17 +223,20 @@ static int get_all(struct config *c, struct err *e)
 int config_parse(struct config *c, const char *s, size_t n, struct err *e)
 {
 	json_error_t je;
+	json_t *o;
+	int rc;
 
 	memset(c, 0, sizeof *c);
-	c->raw = json_loadb(s, n, JSON_REJECT_DUPLICATES, &je);
-	if (!c->raw) {
-		err_rule(e, ERR_DATA, "config.syntax", (uint64_t)je.position,
+	o = json_loadb(s, n, JSON_REJECT_DUPLICATES, &je);
+	if (!o)
+		return err_rule(e, ERR_DATA, "config.syntax", (uint64_t)je.position,
 			"config.json: line %d: %s", je.line, text_quote(je.text).s);
-	} else if (!get_all(c, e)) {
-		return 0;
-	}
-	config_free(c);
-	return -1;
+	text_put(&c->raw, s, n);
+	rc = c->raw.failed ? err_nomem(e) : get_all(c, o, e);
+	json_decref(o);
+	if (rc)
+		config_free(c);
+	return rc;
 }
 
 int config_read(struct config *c, const struct io *io, int dir, const char *name, struct err *e)
@@ -251,25 +254,44 @@ int config_read(struct config *c, const struct io *io, int dir, const char *name
 
 void config_free(struct config *c)
 {
-	json_decref(c->raw);
+	text_free(&c->raw);
 	free(c->ratio);
 	memset(c, 0, sizeof *c);
 }
 
+/* Where the value of expert_dtype lies in raw: from..to; from == to right after the opening brace
+ * where there is none. */
+static int find_experts(const struct config *c, size_t *from, size_t *to, struct err *e)
+{
+	struct jread j;
+	bool here;
+	int more = 0;
+
+	jread_open_mem(&j, c->raw.s, c->raw.n, JREAD_MAX_DEPTH, e);
+	*from = *to = 0;
+	if (!jread_object(&j))
+		*from = *to = (size_t)jread_pos(&j);
+	while ((more = jread_key(&j)) == 1) {
+		here = !strcmp(j.str.s, "expert_dtype");
+		jread_peek(&j);
+		*from = here ? (size_t)jread_pos(&j) : *from;
+		if (jread_skip(&j))
+			break;
+		*to = here ? (size_t)jread_pos(&j) : *to;
+	}
+	jread_close(&j);
+	return more;
+}
+
 int config_put(struct text *out, const struct config *c, enum expert_form form, struct err *e)
 {
-	json_t *o = json_copy(c->raw); /* shallow: the members are shared */
-	char *s = NULL;
+	size_t from, to;
 
-	if (o && !json_object_set_new(o, "expert_dtype", json_string(expert_form_name(form))))
-		s = json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_ENSURE_ASCII |
-			JSON_REAL_PRECISION(15));
-	json_decref(o);
-	if (!s)
-		return err_nomem(e);
-	text_str(out, s);
-	text_str(out, "\n");
-	free(s);
+	if (find_experts(c, &from, &to, e))
+		return -1;
+	text_put(out, c->raw.s, from);
+	text_fmt(out, from == to ? "\n  \"expert_dtype\": \"%s\"," : "\"%s\"", expert_form_name(form));
+	text_put(out, c->raw.s + to, c->raw.n - to);
 	return out->failed ? err_nomem(e) : 0;
 }
 

@@ -17,8 +17,6 @@
 extern "C" {
 #endif
 
-struct json_t;
-
 enum expert_form {
 	EXPERT_UNSAID, /* config.json has no expert_dtype */
 	EXPERT_FP4,    /* two E2M1 codes in a byte, one E8M0 scale for 32 columns */
@@ -48,14 +46,15 @@ struct config {
 	uint64_t *ratio;  /* compress_ratios: L + stages entries, each 0, 4 or 128 */
 	uint64_t stages;  /* blocks mtp.0 .. */
 	enum expert_form experts;
-	struct json_t *raw; /* owns */
+	struct text raw; /* owns; the file as it is; raw.s NULL if there is none */
 };
 
 /* Reads name (usually config.json) in dir. On failure *c is zeroed. */
 int config_read(struct config *c, const struct io *io, int dir, const char *name, struct err *e);
 int config_parse(struct config *c, const char *s, size_t n, struct err *e);
 void config_free(struct config *c);
-/* config.json with expert_dtype set to form, all other members and their order as they were. */
+/* config.json with expert_dtype set to form: that one value is replaced (or the member put first
+ * where there is none), every other byte stays. */
 int config_put(struct text *out, const struct config *c, enum expert_form form, struct err *e);
 
 /* A field by the short name above, for the shape expressions of model.c; NULL if there is none.

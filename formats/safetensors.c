@@ -2,7 +2,8 @@
 #include "formats/safetensors.h"
 
 #include "core/file.h"
-#include "formats/json.h"
+#include "formats/jread.h"
+#include "formats/jwrite.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 enum { RECORD_MIN = 51, FIELDS = 3 };
 
 struct reader {
-	struct json j;
+	struct jread j;
 	struct st_header *h;
 	struct arena *arena;
 	size_t room; /* of h->tensors */
@@ -47,10 +48,10 @@ bool st_bytes(enum dtype t, const uint64_t *dim, unsigned rank, uint64_t *bytes)
 
 static int read_dtype(struct reader *r, struct tensor *t)
 {
-	uint64_t pos = (json_peek(&r->j), json_pos(&r->j));
+	uint64_t pos = (jread_peek(&r->j), jread_pos(&r->j));
 	int d;
 
-	if (json_string(&r->j, 64))
+	if (jread_string(&r->j, 64))
 		return -1;
 	d = r->j.escaped ? -1 : dtype_find(r->j.str.s, r->j.str.n);
 	if (d < 0)
@@ -69,12 +70,12 @@ static int read_shape(struct reader *r, struct tensor *t)
 	int more;
 
 	t->rank = 0;
-	if (json_array(&r->j))
+	if (jread_array(&r->j))
 		return -1;
-	while ((more = json_item(&r->j)) == 1) {
+	while ((more = jread_item(&r->j)) == 1) {
 		if (t->rank == ST_RANK_MAX)
-			return broken(r, "st.rank", t, json_pos(&r->j), "more than 8 dimensions");
-		if (json_u64(&r->j, ST_DIM_MAX, &dim[t->rank]))
+			return broken(r, "st.rank", t, jread_pos(&r->j), "more than 8 dimensions");
+		if (jread_u64(&r->j, ST_DIM_MAX, &dim[t->rank]))
 			return -1;
 		t->rank++;
 	}
@@ -90,15 +91,15 @@ static int read_shape(struct reader *r, struct tensor *t)
 
 static int read_offsets(struct reader *r, struct tensor *t)
 {
-	uint64_t pos = (json_peek(&r->j), json_pos(&r->j)), *v[2] = { &t->begin, &t->end };
+	uint64_t pos = (jread_peek(&r->j), jread_pos(&r->j)), *v[2] = { &t->begin, &t->end };
 	int more, n = 0;
 
-	if (json_array(&r->j))
+	if (jread_array(&r->j))
 		return -1;
-	while ((more = json_item(&r->j)) == 1) {
+	while ((more = jread_item(&r->j)) == 1) {
 		if (n == 2)
 			return broken(r, "st.offset-count", t, pos, "data_offsets has more than two entries");
-		if (json_u64(&r->j, ST_OFFSET_MAX, v[n++]))
+		if (jread_u64(&r->j, ST_OFFSET_MAX, v[n++]))
 			return -1;
 	}
 	if (more < 0)
@@ -136,9 +137,9 @@ static int read_record(struct reader *r, struct tensor *t)
 	bool seen[FIELDS] = { false };
 	int more, i;
 
-	if (json_object(&r->j))
+	if (jread_object(&r->j))
 		return -1;
-	while ((more = json_key(&r->j)) == 1) {
+	while ((more = jread_key(&r->j)) == 1) {
 		for (i = 0; i < FIELDS; i++)
 			if (!r->j.escaped && !strcmp(field[i].name, r->j.str.s))
 				break;
@@ -166,7 +167,7 @@ static int cmp_str(const void *a, const void *b)
 
 static int read_metadata(struct reader *r)
 {
-	uint64_t pos = r->j.str_pos, from = json_pos(&r->j);
+	uint64_t pos = r->j.str_pos, from = jread_pos(&r->j);
 	const char **keys = NULL;
 	size_t n = 0, cap = 0, i;
 	int more = 0, rc = -1;
@@ -175,9 +176,9 @@ static int read_metadata(struct reader *r)
 		return err_rule(r->e, ERR_DATA, "st.meta-twice", pos,
 			"byte %llu: __metadata__ for the second time", (unsigned long long)pos);
 	r->h->metadata = true;
-	if (json_object(&r->j))
+	if (jread_object(&r->j))
 		return -1;
-	while ((more = json_key(&r->j)) == 1) {
+	while ((more = jread_key(&r->j)) == 1) {
 		if (mem_grow(&keys, &cap, n + 1, sizeof *keys)) {
 			err_nomem(r->e);
 			goto out;
@@ -193,9 +194,9 @@ static int read_metadata(struct reader *r)
 			goto out;
 		}
 		n++;
-		if (json_string(&r->j, JSON_DROP))
+		if (jread_string(&r->j, JREAD_DROP))
 			goto out;
-		if (json_pos(&r->j) - from > ST_META_MAX) {
+		if (jread_pos(&r->j) - from > ST_META_MAX) {
 			err_rule(r->e, ERR_DATA, "st.meta-size", pos,
 				"byte %llu: __metadata__ is larger than 1 MiB", (unsigned long long)pos);
 			goto out;
@@ -240,9 +241,9 @@ static int read_tensors(struct reader *r)
 	struct tensor *t;
 	int more;
 
-	if (json_object(&r->j))
+	if (jread_object(&r->j))
 		return -1;
-	while ((more = json_key(&r->j)) == 1) {
+	while ((more = jread_key(&r->j)) == 1) {
 		if (check_name(r))
 			return -1;
 		if (!strcmp(r->j.str.s, "__metadata__")) {
@@ -397,10 +398,10 @@ int st_read(struct st_header *h, const struct io *io, int fd, uint64_t size, uin
 		err_nomem(e);
 		goto out;
 	}
-	if (json_open_file(&r.j, io, fd, 8, n, 3, e))
+	if (jread_open_file(&r.j, io, fd, 8, n, 3, e))
 		goto out;
 	r.j.max_key = ST_NAME_MAX;
-	if (read_tensors(&r) || json_end(&r.j, false))
+	if (read_tensors(&r) || jread_end(&r.j, false))
 		goto out;
 	v = malloc((h->n + 1) * sizeof *v);
 	if (!v) {
@@ -414,7 +415,7 @@ int st_read(struct st_header *h, const struct io *io, int fd, uint64_t size, uin
 	rc = 0;
 out:
 	free(v);
-	json_close(&r.j);
+	jread_close(&r.j);
 	if (rc)
 		st_free(h);
 	return rc;
@@ -447,7 +448,7 @@ void st_put_header(struct text *out, const struct tensor *first, size_t n, size_
 		t = (const struct tensor *)(const void *)((const char *)first + i * stride);
 		if (i)
 			text_put(out, ",", 1);
-		json_quote(out, t->name, strlen(t->name));
+		jwrite_quote(out, t->name, strlen(t->name));
 		text_fmt(out, ":{\"dtype\":\"%s\",\"shape\":[", dtypes[t->dtype].name);
 		for (d = 0; d < t->rank; d++)
 			text_fmt(out, d ? ",%llu" : "%llu", (unsigned long long)t->dim[d]);

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#include "formats/json.h"
+#include "formats/jread.h"
 
 #include "core/file.h"
 #include "core/mem.h"
-#include "core/xxh.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { WINDOW = 64 << 10 };
 
-static int fail(struct json *j, const char *rule, uint64_t pos, const char *what)
+static int fail(struct jread *j, const char *rule, uint64_t pos, const char *what)
 {
 	if (!j->failed)
 		err_rule(j->e, ERR_DATA, rule, pos, "byte %llu: %s", (unsigned long long)pos, what);
@@ -18,15 +17,15 @@ static int fail(struct json *j, const char *rule, uint64_t pos, const char *what
 	return -1;
 }
 
-static void open_any(struct json *j, unsigned max_depth, struct err *e)
+static void open_any(struct jread *j, unsigned max_depth, struct err *e)
 {
 	memset(j, 0, sizeof *j);
-	j->max_depth = max_depth < JSON_MAX_DEPTH ? max_depth : JSON_MAX_DEPTH;
-	j->max_key = JSON_KEY;
+	j->max_depth = max_depth < JREAD_MAX_DEPTH ? max_depth : JREAD_MAX_DEPTH;
+	j->max_key = JREAD_KEY;
 	j->e = e;
 }
 
-int json_open_file(struct json *j, const struct io *io, int fd, uint64_t at, uint64_t n,
+int jread_open_file(struct jread *j, const struct io *io, int fd, uint64_t at, uint64_t n,
 	unsigned max_depth, struct err *e)
 {
 	open_any(j, max_depth, e);
@@ -42,7 +41,7 @@ int json_open_file(struct json *j, const struct io *io, int fd, uint64_t at, uin
 	return 0;
 }
 
-void json_open_mem(struct json *j, const void *p, size_t n, unsigned max_depth, struct err *e)
+void jread_open_mem(struct jread *j, const void *p, size_t n, unsigned max_depth, struct err *e)
 {
 	open_any(j, max_depth, e);
 	memcpy(&j->win, &p, sizeof p); /* not written to without io */
@@ -50,7 +49,7 @@ void json_open_mem(struct json *j, const void *p, size_t n, unsigned max_depth, 
 	j->end = n;
 }
 
-void json_close(struct json *j)
+void jread_close(struct jread *j)
 {
 	if (j->io)
 		free(j->win);
@@ -60,7 +59,7 @@ void json_close(struct json *j)
 }
 
 /* The next byte without taking it; 0 at the end (a NUL byte in the document is reported here). */
-static int peek(struct json *j)
+static int peek(struct jread *j)
 {
 	uint64_t left;
 
@@ -79,16 +78,16 @@ static int peek(struct json *j)
 		}
 	}
 	if (!j->win[j->at])
-		return fail(j, "json.syntax", json_pos(j), "a NUL byte");
+		return fail(j, "json.syntax", jread_pos(j), "a NUL byte");
 	return j->win[j->at];
 }
 
-uint64_t json_pos(struct json *j)
+uint64_t jread_pos(struct jread *j)
 {
 	return j->win_pos + j->at;
 }
 
-static int next(struct json *j)
+static int next(struct jread *j)
 {
 	int c = peek(j);
 
@@ -97,7 +96,7 @@ static int next(struct json *j)
 	return c;
 }
 
-int json_peek(struct json *j)
+int jread_peek(struct jread *j)
 {
 	int c;
 
@@ -107,47 +106,47 @@ int json_peek(struct json *j)
 }
 
 /* Takes the byte c after white space. */
-static int expect(struct json *j, int c, const char *what)
+static int expect(struct jread *j, int c, const char *what)
 {
-	int got = json_peek(j);
+	int got = jread_peek(j);
 
 	if (got < 0)
 		return -1;
 	if (got != c)
-		return fail(j, got ? "json.syntax" : "json.cut", json_pos(j), what);
+		return fail(j, got ? "json.syntax" : "json.cut", jread_pos(j), what);
 	j->at++;
 	return 0;
 }
 
-static int enter(struct json *j, int c, const char *what)
+static int enter(struct jread *j, int c, const char *what)
 {
-	int got = json_peek(j);
+	int got = jread_peek(j);
 
 	if (got < 0)
 		return -1;
 	if (got != c)
-		return fail(j, got ? "json.type" : "json.cut", json_pos(j), what);
+		return fail(j, got ? "json.type" : "json.cut", jread_pos(j), what);
 	if (j->depth == j->max_depth)
-		return fail(j, "json.depth", json_pos(j), "nested too deep");
+		return fail(j, "json.depth", jread_pos(j), "nested too deep");
 	j->at++;
 	j->first[++j->depth] = true;
 	return 0;
 }
 
-int json_object(struct json *j)
+int jread_object(struct jread *j)
 {
 	return enter(j, '{', "expected an object");
 }
 
-int json_array(struct json *j)
+int jread_array(struct jread *j)
 {
 	return enter(j, '[', "expected an array");
 }
 
 /* 1: a member follows, its comma taken; 0: the container's end was taken. */
-static int member(struct json *j, int close)
+static int member(struct jread *j, int close)
 {
-	int c = json_peek(j);
+	int c = jread_peek(j);
 
 	if (c < 0)
 		return -1;
@@ -165,32 +164,32 @@ static int member(struct json *j, int close)
 	return 1;
 }
 
-int json_item(struct json *j)
+int jread_item(struct jread *j)
 {
 	int more = member(j, ']'), c;
 
 	if (more != 1)
 		return more;
-	c = json_peek(j);
+	c = jread_peek(j);
 	if (c == ']')
-		return fail(j, "json.syntax", json_pos(j), "a comma before the closing bracket");
+		return fail(j, "json.syntax", jread_pos(j), "a comma before the closing bracket");
 	return c < 0 ? -1 : 1;
 }
 
-int json_key(struct json *j)
+int jread_key(struct jread *j)
 {
 	int more = member(j, '}');
 
 	if (more != 1)
 		return more;
-	if (json_peek(j) != '"')
-		return fail(j, json_peek(j) ? "json.syntax" : "json.cut", json_pos(j), "expected a key");
-	if (json_string(j, j->max_key) || expect(j, ':', "expected a colon"))
+	if (jread_peek(j) != '"')
+		return fail(j, jread_peek(j) ? "json.syntax" : "json.cut", jread_pos(j), "expected a key");
+	if (jread_string(j, j->max_key) || expect(j, ':', "expected a colon"))
 		return -1;
 	return 1;
 }
 
-static int hex4(struct json *j, uint32_t *v)
+static int hex4(struct jread *j, uint32_t *v)
 {
 	int i, c;
 
@@ -204,7 +203,7 @@ static int hex4(struct json *j, uint32_t *v)
 		else if ((c | 32) >= 'a' && (c | 32) <= 'f')
 			c = (c | 32) - 'a' + 10;
 		else
-			return fail(j, "json.escape", json_pos(j), "\\u needs four hex digits");
+			return fail(j, "json.escape", jread_pos(j), "\\u needs four hex digits");
 		*v = *v << 4 | (uint32_t)c;
 	}
 	return 0;
@@ -222,7 +221,7 @@ static void put_utf8(struct text *t, uint32_t c)
 }
 
 /* After a backslash at byte pos. */
-static int escape(struct json *j, uint64_t pos)
+static int escape(struct jread *j, uint64_t pos)
 {
 	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
 	int c = next(j);
@@ -254,7 +253,7 @@ static int escape(struct json *j, uint64_t pos)
 }
 
 /* A byte >= 0x80 at byte pos was taken; takes and checks the rest of its sequence. */
-static int utf8(struct json *j, int lead, uint64_t pos)
+static int utf8(struct jread *j, int lead, uint64_t pos)
 {
 	unsigned char b[4] = { (unsigned char)lead };
 	unsigned want = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4, n = 1;
@@ -273,7 +272,7 @@ static int utf8(struct json *j, int lead, uint64_t pos)
 }
 
 /* Takes the run of plain ASCII that lies in the window. */
-static void plain_run(struct json *j)
+static void plain_run(struct jread *j)
 {
 	size_t from = j->at;
 	const unsigned char *w = j->win;
@@ -285,22 +284,22 @@ static void plain_run(struct json *j)
 		text_put(&j->str, w + from, j->at - from);
 }
 
-int json_string(struct json *j, size_t max)
+int jread_string(struct jread *j, size_t max)
 {
 	uint64_t pos;
-	int c = json_peek(j);
+	int c = jread_peek(j);
 
 	if (c < 0)
 		return -1;
 	if (c != '"')
-		return fail(j, c ? "json.type" : "json.cut", json_pos(j), "expected a string");
-	j->str_pos = json_pos(j);
+		return fail(j, c ? "json.type" : "json.cut", jread_pos(j), "expected a string");
+	j->str_pos = jread_pos(j);
 	j->str.n = 0;
 	j->escaped = false;
 	text_put(&j->str, "", 0);
 	j->at++;
 	for (;;) {
-		pos = json_pos(j);
+		pos = jread_pos(j);
 		c = next(j);
 		if (c < 0)
 			return -1;
@@ -320,7 +319,7 @@ int json_string(struct json *j, size_t max)
 			j->at--;
 			plain_run(j);
 		}
-		if (max == JSON_DROP)
+		if (max == JREAD_DROP)
 			j->str.n = 0;
 		if (j->str.n > max)
 			return fail(j, "json.long", j->str_pos, "a string longer than allowed");
@@ -338,10 +337,10 @@ static bool ends_value(int c)
 		c == 0;
 }
 
-int json_u64(struct json *j, uint64_t max, uint64_t *v)
+int jread_u64(struct jread *j, uint64_t max, uint64_t *v)
 {
-	int c = json_peek(j);
-	uint64_t pos = json_pos(j);
+	int c = jread_peek(j);
+	uint64_t pos = jread_pos(j);
 	bool zero = c == '0';
 
 	if (c < 0)
@@ -350,7 +349,7 @@ int json_u64(struct json *j, uint64_t max, uint64_t *v)
 		return fail(j, c == '-' || c == '+' ? "json.number" : c ? "json.type" : "json.cut", pos,
 			"expected a number without sign, point or exponent");
 	for (*v = 0; (c = peek(j)) >= '0' && c <= '9'; j->at++) {
-		if (zero && json_pos(j) != pos)
+		if (zero && jread_pos(j) != pos)
 			return fail(j, "json.number", pos, "a number with a leading zero");
 		if (!mem_mul(*v, 10, v) || !mem_add(*v, (uint64_t)(c - '0'), v) || *v > max)
 			return fail(j, "json.range", pos, "a number beyond its limit");
@@ -364,41 +363,41 @@ int json_u64(struct json *j, uint64_t max, uint64_t *v)
 
 /* A literal or a number that nobody reads: its bytes are from the JSON alphabet, no more is
  * promised. */
-static int skip_scalar(struct json *j)
+static int skip_scalar(struct jread *j)
 {
 	static const char ok[] = "+-.0123456789Eaeflnrstu";
-	uint64_t pos = json_pos(j);
+	uint64_t pos = jread_pos(j);
 	int c;
 
 	while ((c = peek(j)) > 0 && strchr(ok, c))
 		j->at++;
 	if (c < 0)
 		return -1;
-	if (json_pos(j) == pos || !ends_value(c))
-		return fail(j, c ? "json.syntax" : "json.cut", json_pos(j), "expected a value");
+	if (jread_pos(j) == pos || !ends_value(c))
+		return fail(j, c ? "json.syntax" : "json.cut", jread_pos(j), "expected a value");
 	return 0;
 }
 
-int json_skip(struct json *j)
+int jread_skip(struct jread *j)
 {
-	bool object[JSON_MAX_DEPTH + 1];
+	bool object[JREAD_MAX_DEPTH + 1];
 	unsigned base = j->depth;
 	int c, more;
 
 	do {
-		c = json_peek(j);
+		c = jread_peek(j);
 		if (c < 0)
 			return -1;
 		if (c == '{' || c == '[') {
-			if (c == '{' ? json_object(j) : json_array(j))
+			if (c == '{' ? jread_object(j) : jread_array(j))
 				return -1;
 			object[j->depth] = c == '{';
-		} else if (c == '"' ? json_string(j, JSON_DROP) : skip_scalar(j)) {
+		} else if (c == '"' ? jread_string(j, JREAD_DROP) : skip_scalar(j)) {
 			return -1;
 		}
 		more = 0;
 		while (j->depth > base && !more) {
-			more = object[j->depth] ? json_key(j) : json_item(j);
+			more = object[j->depth] ? jread_key(j) : jread_item(j);
 			if (more < 0)
 				return -1;
 		}
@@ -406,7 +405,7 @@ int json_skip(struct json *j)
 	return 0;
 }
 
-int json_end(struct json *j, bool loose)
+int jread_end(struct jread *j, bool loose)
 {
 	int c;
 
@@ -414,109 +413,5 @@ int json_end(struct json *j, bool loose)
 		j->at++;
 	if (c < 0)
 		return -1;
-	return c == 0 ? 0 : fail(j, "json.trailing", json_pos(j), "something after the document");
-}
-
-/* --- writer --- */
-
-void json_quote(struct text *t, const char *s, size_t n)
-{
-	static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
-	size_t i, run;
-	const char *at;
-
-	text_put(t, "\"", 1);
-	for (i = 0; i < n; i++) {
-		for (run = i; run < n && (unsigned char)s[run] >= 0x20 && s[run] != '"' && s[run] != '\\';)
-			run++;
-		text_put(t, s + i, run - i);
-		i = run;
-		if (i == n)
-			break;
-		at = s[i] ? strchr(from, s[i]) : NULL;
-		if (at)
-			text_fmt(t, "\\%c", to[at - from]);
-		else
-			text_fmt(t, "\\u%04x", (unsigned char)s[i]);
-	}
-	text_put(t, "\"", 1);
-}
-
-void json_out_begin(struct json_out *o, struct text *t, unsigned flat)
-{
-	o->t = t;
-	o->depth = 0;
-	o->flat = flat;
-	o->first = true;
-}
-
-static void separate(struct json_out *o, const char *key)
-{
-	if (o->depth && !o->first)
-		text_put(o->t, ",", 1);
-	if (o->depth && o->depth <= o->flat)
-		text_fmt(o->t, "\n%*s", (int)o->depth, "");
-	else if (o->depth && !o->first)
-		text_put(o->t, " ", 1);
-	o->first = false;
-	if (key) {
-		json_quote(o->t, key, strlen(key));
-		text_put(o->t, ": ", 2);
-	}
-}
-
-void json_out_open(struct json_out *o, const char *key, char bracket)
-{
-	separate(o, key);
-	text_put(o->t, &bracket, 1);
-	o->depth++;
-	o->first = true;
-}
-
-void json_out_close(struct json_out *o, char bracket)
-{
-	bool empty = o->first;
-
-	o->depth--;
-	if (!empty && o->depth < o->flat)
-		text_fmt(o->t, "\n%*s", (int)o->depth, "");
-	text_put(o->t, &bracket, 1);
-	o->first = false;
-	if (!o->depth)
-		text_put(o->t, "\n", 1);
-}
-
-void json_out_str(struct json_out *o, const char *key, const char *s)
-{
-	separate(o, key);
-	json_quote(o->t, s, strlen(s));
-}
-
-void json_out_u64(struct json_out *o, const char *key, uint64_t v)
-{
-	separate(o, key);
-	text_fmt(o->t, "%llu", (unsigned long long)v);
-}
-
-void json_out_bool(struct json_out *o, const char *key, bool v)
-{
-	separate(o, key);
-	text_str(o->t, v ? "true" : "false");
-}
-
-void json_out_null(struct json_out *o, const char *key)
-{
-	separate(o, key);
-	text_str(o->t, "null");
-}
-
-void json_out_hex(struct json_out *o, const char *key, const uint8_t *p, size_t n)
-{
-	char hex[129];
-
-	separate(o, key);
-	if (n > 64)
-		n = 64; /* the longest digest */
-	hex_of(p, n, hex);
-	text_fmt(o->t, "\"%s\"", hex);
+	return c == 0 ? 0 : fail(j, "json.trailing", jread_pos(j), "something after the document");
 }
