@@ -8,7 +8,7 @@
 /* Program and libraries, stacks, text on its way to manifests: measured below 16 MiB. */
 #define FIXED (20ull << 20)
 /* Names and shapes are in arenas of known size; what sorting and growing leaves behind is not. */
-enum { PIECE_MAX = 1 << 20, PIECE_MIN = 128 << 10, SLACK_PERCENT = 25 };
+enum { PIECE_MAX = 256 << 10, PIECE_MIN = 128 << 10, SLACK_PERCENT = 25 };
 
 static uint64_t tables_of(const struct plan *p)
 {

@@ -291,6 +291,7 @@ static void version(FILE *out)
 {
 	static const char *const name[] = { "SHA-NI", "AVX2", "AVX-512" };
 	unsigned f = cpu_features(), i;
+	struct sha256_kit kit;
 
 	fprintf(out, "%s\n", TOOL);
 	fprintf(out, "compiler: %s\n", __VERSION__);
@@ -301,7 +302,13 @@ static void version(FILE *out)
 		if (f & 1u << i)
 			fprintf(out, " %s", name[i]);
 	fprintf(out, "%s\n", f ? "" : " no fast paths");
-	fprintf(out, "SHA-256: %s\nFP4 to FP8: %s\n", sha256_best(f)->name, fp4to8_best(f)->name);
+	sha256_kit_best(&kit, f);
+	fprintf(out, "SHA-256:");
+	for (i = 1; i <= SHA256_LANES; i++)
+		if (i == 1 || kit.way[i] != kit.way[i - 1])
+			fprintf(out, "%s %u+ streams %s", i > 1 ? "," : "", i,
+				kit.way[i] ? kit.way[i]->name : "openssl");
+	fprintf(out, "\nFP4 to FP8: %s\n", fp4to8_best(f)->name);
 }
 
 /* clang-format off */

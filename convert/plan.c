@@ -318,11 +318,12 @@ static void hash_file(struct hasher *h, const struct plan *p, const struct plan_
 static int hash_plan(struct plan *p, struct err *e)
 {
 	struct hasher h = { .e = e };
+	struct sha256_kit kit;
 	uint8_t digest[32];
 	size_t i;
 
-	/* The row without a fast path: plans are small. */
-	if (sha256_init(&h.sha, sha256_best(0), e))
+	sha256_kit_evp(&kit);
+	if (sha256_init(&h.sha, &kit, e))
 		return -1;
 	text_fmt(&h.t, "dsv4-plan-1\ntarget %s\nsha256 %d\nlossy %d\n", p->opts.target, p->opts.sha256,
 		p->opts.lossy);

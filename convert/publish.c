@@ -178,10 +178,12 @@ static int put_sidecar(struct publisher *u, size_t i, const struct step_result *
 	struct output *o = &u->outputs[i];
 	struct rows r = { u->p, &u->p->files[i], res };
 	struct man_file f = describe(u, i, &r, chunks);
+	struct sha256_kit kit;
 	size_t s;
 
 	k->io = u->dir->io;
-	if (sha256_init(&k->sha, sha256_best(0), e))
+	sha256_kit_evp(&kit);
+	if (sha256_init(&k->sha, &kit, e))
 		return -1;
 	if (man_put_sidecar(&f, take, k, e)) {
 		sha256_free(&k->sha);

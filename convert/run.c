@@ -47,7 +47,7 @@ struct runner {
 	const struct run_opts *o;
 	struct publisher pub;
 	struct stream_tools tools;
-	const struct sha256_impl *sha;
+	struct sha256_kit sha;
 	struct item *items; /* owns */
 	size_t n_items;
 	atomic_size_t next;
@@ -80,7 +80,7 @@ static int begin_file(struct runner *r, struct lane *l, struct err *e)
 	if (!l->chunks)
 		return err_nomem(e);
 	xxh_reset(l->chunk);
-	if (stream_open(&l->s, r->p, f, &r->tools, e) || sha256_init(&l->sha, r->sha, e))
+	if (stream_open(&l->s, r->p, f, &r->tools, e) || sha256_init(&l->sha, &r->sha, e))
 		return -1;
 	if (l->kind == ITEM_MAKE)
 		return publisher_begin(u, l->i, e);
@@ -98,7 +98,7 @@ static int begin(struct runner *r, struct lane *l, const struct item *it, struct
 		l->kind = ITEM_SHARD;
 		l->at = 0;
 		l->bytes = (uint64_t)r->p->ckpt->shards[it->i].st.st_size;
-		return sha256_init(&l->sha, r->sha, e);
+		return sha256_init(&l->sha, &r->sha, e);
 	}
 	l->kind = publisher_has(&r->pub, it->i) ? ITEM_COMPARE : ITEM_MAKE;
 	return begin_file(r, l, e);
@@ -382,7 +382,7 @@ int run_plan(const struct plan *p, const struct run_opts *o, struct run_result *
 	res->sha256 = calloc(p->n_files + 1, sizeof *res->sha256);
 	if (!res->sha256)
 		return err_nomem(e);
-	r.sha = sha256_best(o->features);
+	sha256_kit_best(&r.sha, o->features);
 	stream_tools_make(&r.tools, o->features, p->opts.lossy);
 	if (outdir_open(&dir, p, o->out, e))
 		return -1;

@@ -2,16 +2,19 @@
 
 What it is: the tables of section B of spec/deepseek-v4.md, with the DSpark drafter of section G and the Base form of
 section A.2, written out as shapes in terms of the configuration.
-What it is not: a reader of checkpoints; it sees config.json and nothing else. So "expert_dtype": "fp8" can only mean a
+What it is not: a reader of weights; it counts from config.json and nothing else. So "expert_dtype": "fp8" can only mean a
 Base checkpoint here (F32 scales, mtp copies of embed and head), never an instruct checkpoint that was cast to FP8.
 
 inventory.py --self-check FOLDER compares the configs of that folder with the totals that the specification gives.
+inventory.py --headers CONFIG FOLDER compares the names, dtypes and shapes of the shards in FOLDER.
 """
 
+import glob
 import json
 import math
 import os
 import sys
+from collections import Counter
 
 ELEMENT_BYTES = {"BF16": 2, "F32": 4, "F8_E4M3": 1, "F8_E8M0": 1, "I64": 8, "I8": 1}
 
@@ -24,6 +27,12 @@ TOTALS = {
     "flash-base.json": (69189, 294673469000),
     "pro-base.json": (145118, None),
     "pro-dspark.json": (149782, 892595197672),
+}
+
+# B.1: how many tensors are of each dtype.
+DTYPE_COUNTS = {
+    "flash.json": {"BF16": 433, "F32": 417, "F8_E4M3": 375, "F8_E8M0": 34167, "I64": 3, "I8": 33792},
+    "pro.json": {"BF16": 619, "F32": 590, "F8_E4M3": 528, "F8_E8M0": 71952, "I64": 3, "I8": 71424},
 }
 
 
@@ -186,29 +195,59 @@ class Inventory:
         return len(self.tensors), total
 
 
-def totals_of(path):
+def inventory_of(path):
     with open(path) as file:
-        return Inventory(json.load(file)).totals()
+        return Inventory(json.load(file))
 
 
 def self_check(folder):
-    wrong = 0
+    """Lines that tell where the tables above and the specification's totals part."""
+    lines = []
     for name, expected in TOTALS.items():
-        computed = totals_of(os.path.join(folder, name))
-        for what, mine, theirs in zip(("tensors", "bytes"), computed, expected):
+        inventory = inventory_of(os.path.join(folder, name))
+        for what, mine, theirs in zip(("tensors", "bytes"), inventory.totals(), expected):
             if theirs is not None and mine != theirs:
-                print(f"{name}: {mine} {what}, the specification says {theirs}")
-                wrong += 1
-    return wrong
+                lines.append(f"{name}: {mine} {what}, the specification says {theirs}")
+        if name in DTYPE_COUNTS:
+            counts = dict(Counter(dtype for dtype, _ in inventory.tensors.values()))
+            if counts != DTYPE_COUNTS[name]:
+                lines.append(f"{name}: {counts}, the specification says {DTYPE_COUNTS[name]}")
+    return lines
+
+
+def compare_headers(config, folder):
+    """Lines that tell where the shards of a folder and the inventory part."""
+    expected = inventory_of(config).tensors
+    found = {}
+    for path in glob.glob(os.path.join(folder, "*.safetensors")):
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        for name, entry in header.items():
+            found[name] = (entry["dtype"], tuple(entry["shape"]))
+    lines = []
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            lines.append(f"{name}: expected {expected.get(name)}, found {found.get(name)}")
+    return lines
 
 
 def main():
-    if len(sys.argv) == 3 and sys.argv[1] == "--self-check":
-        sys.exit(1 if self_check(sys.argv[2]) else 0)
-    if len(sys.argv) != 2:
-        sys.exit("usage: inventory.py CONFIG | --self-check FOLDER")
-    tensors, total = totals_of(sys.argv[1])
-    print(f"{tensors} tensors, {total} bytes")
+    arguments = sys.argv[1:]
+    lines = []
+    if len(arguments) == 2 and arguments[0] == "--self-check":
+        lines = self_check(arguments[1])
+    elif len(arguments) == 3 and arguments[0] == "--headers":
+        lines = compare_headers(arguments[1], arguments[2])
+    elif len(arguments) == 1:
+        tensors, total = inventory_of(arguments[0]).totals()
+        print(f"{tensors} tensors, {total} bytes")
+    else:
+        sys.exit("usage: inventory.py CONFIG | --self-check FOLDER | --headers CONFIG FOLDER")
+    for line in lines[:20]:
+        print(line)
+    sys.exit(1 if lines else 0)
 
 
 if __name__ == "__main__":

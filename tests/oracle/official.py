@@ -37,9 +37,8 @@ def require(condition, message):
         raise Refused(message)
 
 
-def official_name(name):
-    """D.1 steps 1 and 3."""
-    name = name.removeprefix("model.")
+def renamed(name):
+    """D.1 step 3."""
     name = name.replace("self_attn", "attn")
     name = name.replace("mlp", "ffn")
     name = name.replace("weight_scale_inv", "scale")
@@ -82,7 +81,7 @@ def shard(source, n_experts, mp):
         name = source_name.removeprefix("model.")
         if is_skipped(name):
             continue
-        name = official_name(name)
+        name = renamed(name)
         dim = SHARDED.get(key_of(name))
         for rank in range(mp):
             if is_routed_expert(name):

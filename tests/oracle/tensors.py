@@ -154,7 +154,8 @@ def per_row_and_column(scale, rows, columns):
 
 def dequantize_to_bf16(weight, scale):
     """D.2, wo_a: BF16 of float32(fp8) x float32(scale), one scale for each 128x128 block."""
-    product = to_float32(weight) * per_row_and_column(to_float32(scale), 128, 128)
+    with np.errstate(over="ignore"):
+        product = to_float32(weight) * per_row_and_column(to_float32(scale), 128, 128)
     return make("BF16", product.astype(ml_dtypes.bfloat16))
 
 

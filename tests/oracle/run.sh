@@ -1,0 +1,263 @@
+# Compares dsv4-convert with the Python twins in this folder: B=build/gcc-opt sh tests/oracle/run.sh
+#
+# What it is: the runner. It makes a virtualenv with pinned packages under build/ (the only thing fetched), runs the
+# tool and the twin on the same checkpoints and compares every weight file byte for byte. The twins are derived from
+# sections A, B, C, D, G and H of spec/deepseek-v4.md and from nothing else, so an agreement is one of two readers.
+# What it is not: part of `make test`, which needs neither Python nor a network; nor a test of the command line, of
+# manifests or of a forward pass.
+#
+# KEEP=1 leaves the outputs of both under build/.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+B=${B:-build/gcc-opt}
+tool=$B/dsv4-convert
+mkmodel=$B/mkmodel
+here=tests/oracle
+venv=build/oracle-venv
+python=$venv/bin/python
+export PYTHONDONTWRITEBYTECODE=1
+
+passed=0
+failed=0
+skipped=0
+
+# ---------------------------------------------------------------- setting up
+
+if ! cmp -s $here/requirements.txt $venv/requirements.txt; then
+    echo "making $venv"
+    rm -rf $venv
+    if ! python3 -m venv $venv || ! $python -m pip install -q --disable-pip-version-check -r $here/requirements.txt; then
+        echo "oracle: no virtualenv; this needs python3 (3.11 or later) with venv, and PyPI" >&2
+        exit 1
+    fi
+    cp $here/requirements.txt $venv/requirements.txt
+fi
+if ! [ -x "$tool" ]; then
+    echo "oracle: $tool is missing; run make" >&2
+    exit 1
+fi
+mkdir -p build
+work=$(mktemp -d build/oracle-work.XXXXXX) || exit 1
+[ -n "${KEEP:-}" ] || trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+
+# ---------------------------------------------------------------- reporting
+
+ok() {
+    passed=$((passed + 1))
+    echo "ok  $1"
+}
+
+# fail NAME FILE: the file's lines say why
+fail() {
+    failed=$((failed + 1))
+    echo "FAIL $1"
+    sed 's/^/     /' "$2"
+}
+
+skip() {
+    skipped=$((skipped + 1))
+    echo "SKIP $1"
+}
+
+# check NAME COMMAND...: ok if the command succeeds
+check() {
+    name=$1
+    shift
+    if "$@" >"$work/log" 2>&1; then ok "$name"; else fail "$name" "$work/log"; fi
+}
+
+# ---------------------------------------------------------------- comparisons
+
+# Options that the tool has and the twins, which never refuse to round, have not.
+tool_only=
+
+# same_output NAME TWIN CHECKPOINT TARGET [OPTIONS]: TWIN and the tool write the same files
+same_output() {
+    name=$1 twin=$2 checkpoint=$3 target=$4
+    shift 4
+    rm -rf "$work/expected" "$work/actual"
+    if ! $python $here/"$twin" "$checkpoint" "$work/expected" "$@" >"$work/log" 2>&1; then
+        echo "($twin failed)" >>"$work/log"
+        fail "$name" "$work/log"
+    elif ! "$tool" run "$checkpoint" -o "$work/actual" --target "$target" "$@" $tool_only -q >"$work/log" 2>&1; then
+        echo "(the tool failed)" >>"$work/log"
+        fail "$name" "$work/log"
+    else
+        check "$name" $python $here/compare.py "$work/expected" "$work/actual"
+    fi
+    if [ -n "${KEEP:-}" ]; then
+        kept=$work/$(echo "$name" | tr ' ' '_')
+        mkdir "$kept"
+        mv "$work/expected" "$work/actual" "$kept"
+    fi
+}
+
+official() {
+    checkpoint=$1
+    shift
+    same_output "$(label "$checkpoint") official${*:+ $*}" official.py "$checkpoint" official "$@"
+}
+
+hf() {
+    checkpoint=$1
+    shift
+    same_output "$(label "$checkpoint") hf${*:+ $*}" hf.py "$checkpoint" hf "$@"
+}
+
+# both_refuse CHECKPOINT MP: neither can split into so many ranks, and the tool leaves no weights
+both_refuse() {
+    name="$(label "$1") official --mp $2 is refused"
+    rm -rf "$work/expected" "$work/actual"
+    $python $here/official.py "$1" "$work/expected" --mp "$2" >"$work/log" 2>&1
+    twin_status=$?
+    "$tool" run "$1" -o "$work/actual" --target official --mp "$2" -q >>"$work/log" 2>&1
+    tool_status=$?
+    echo "(exit status of the twin: $twin_status, must be 2; of the tool: $tool_status, must not be 0 or a signal's)" >>"$work/log"
+    if [ $twin_status -eq 2 ] && [ $tool_status -ne 0 ] && [ $tool_status -lt 128 ] \
+        && ! ls "$work"/actual/*.safetensors >/dev/null 2>&1; then
+        ok "$name"
+    else
+        fail "$name" "$work/log"
+    fi
+}
+
+# refuses_to_round CHECKPOINT [OPTIONS]: the tool does not write what is not exact
+refuses_to_round() {
+    checkpoint=$1
+    shift
+    name="$(label "$checkpoint") official --mp 1 $* is refused without --lossy"
+    rm -rf "$work/actual"
+    "$tool" run "$checkpoint" -o "$work/actual" --target official --mp 1 "$@" -q >"$work/log" 2>&1
+    status=$?
+    echo "(exit status $status, must be 1)" >>"$work/log"
+    if [ $status -eq 1 ] && ! ls "$work"/actual/*.safetensors >/dev/null 2>&1; then
+        ok "$name"
+    else
+        fail "$name" "$work/log"
+    fi
+}
+
+# label CHECKPOINT: a short name: tiny-flash of shared/golden/tiny-flash/checkpoint
+label() {
+    case $1 in
+    */checkpoint) basename "$(dirname "$1")" ;;
+    *) basename "$1" ;;
+    esac
+}
+
+# golden NAME: the folder of a golden checkpoint
+golden() {
+    if [ -d tests/golden/"$1" ]; then echo tests/golden/"$1"; else echo ../shared/golden/"$1"/checkpoint; fi
+}
+
+# model NAME [OPTIONS]: makes the model of tests/configs/NAME.json at $work/NAME
+model() {
+    config=$1
+    shift
+    if ! "$mkmodel" "$work/$config" --config "tests/configs/$config.json" "$@" >"$work/log" 2>&1; then
+        fail "mkmodel $config" "$work/log"
+        return 1
+    fi
+}
+
+# headers NAME: what mkmodel made has the names, dtypes and shapes that inventory.py derives from its config
+headers() {
+    check "$1 headers" $python $here/inventory.py --headers "tests/configs/$1.json" "$work/$1"
+}
+
+# inventory NAME: the tool's inspect and inventory.py count the same tensors and bytes
+inventory() {
+    $python $here/inventory.py "tests/configs/$1.json" >"$work/expected.txt" 2>&1
+    "$tool" inspect --json "$work/$1" >"$work/inspect.json" 2>"$work/inspect.err"
+    $python -c '
+import json, sys
+found = json.load(open(sys.argv[1]))
+print(found["tensors"], "tensors,", found["bytes"], "bytes")' "$work/inspect.json" >"$work/actual.txt" 2>&1
+    check "$1 inventory" diff "$work/expected.txt" "$work/actual.txt"
+}
+
+# ---------------------------------------------------------------- the list
+
+check "test vectors of the specification" $python $here/tensors.py
+check "inventory against the totals of the specification" $python $here/inventory.py --self-check tests/configs
+
+for name in tiny-flash tiny-pro; do
+    checkpoint=$(golden $name)
+    check "$name headers" $python $here/inventory.py --headers "$checkpoint/config.json" "$checkpoint"
+    for mp in 1 2; do
+        official "$checkpoint" --mp $mp
+        official "$checkpoint" --mp $mp --experts fp8
+    done
+    official "$checkpoint" --mp 2 --experts fp4
+    both_refuse "$checkpoint" 4
+    hf "$checkpoint"
+    hf "$checkpoint" --experts fp8
+done
+
+# Where a cast must round: the tool refuses, and with --lossy rounds as the specification says.
+for name in tiny-flash tiny-pro; do
+    checkpoint=$work/$name-spread
+    if ! $python $here/spread.py "$(golden $name)" "$checkpoint" >"$work/log" 2>&1; then
+        fail "spread.py $name" "$work/log"
+        continue
+    fi
+    refuses_to_round "$checkpoint" --experts fp4
+    refuses_to_round "$checkpoint" --experts fp8
+    tool_only=--lossy
+    official "$checkpoint" --mp 2
+    official "$checkpoint" --mp 2 --experts fp8
+    hf "$checkpoint" --experts fp8
+    tool_only=
+    hf "$checkpoint"
+done
+
+if [ -x "$mkmodel" ]; then
+    if model small4 --seed 7; then
+        headers small4
+        inventory small4
+        for mp in 1 2 4; do
+            official "$work/small4" --mp $mp
+            official "$work/small4" --mp $mp --experts fp8
+        done
+        both_refuse "$work/small4" 3
+        hf "$work/small4"
+        hf "$work/small4" --experts fp8
+    fi
+    if model small-base; then
+        headers small-base
+        inventory small-base
+        for mp in 1 2 4; do
+            official "$work/small-base" --mp $mp
+        done
+        hf "$work/small-base"
+    fi
+    if model small-spark; then
+        headers small-spark
+        inventory small-spark
+        for mp in 1 2 4; do
+            official "$work/small-spark" --mp $mp
+            official "$work/small-spark" --mp $mp --experts fp8
+        done
+        hf "$work/small-spark"
+        hf "$work/small-spark" --experts fp8
+    fi
+    for name in flash pro flash-0731 flash-base pro-base pro-dspark; do
+        if model $name --sparse; then
+            headers $name
+            inventory $name
+        fi
+        rm -rf "${work:?}/$name"
+    done
+else
+    for name in small4 small-base small-spark; do
+        skip "$name official and hf (no $mkmodel)"
+    done
+    for name in flash pro flash-0731 flash-base pro-base pro-dspark; do
+        skip "$name inventory (no $mkmodel)"
+    done
+fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]

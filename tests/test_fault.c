@@ -1,0 +1,817 @@
+/* test_fault.c -- whole conversions in which one thing goes wrong: each call to the system in turn,
+ * each allocation in turn, the source under the reader's hands, a second run, a full disk.
+ *
+ * Whatever happens, what lies under a final name is right and complete, what is not done is not
+ * claimed, and the same call made again ends where an undisturbed one does.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "convert/run.h"
+#include "core/cpu.h"
+#include "core/sha256.h"
+#include "core/xxh.h"
+#include "formats/manifest.h"
+#include "tests/dirs.h"
+#include "tests/faultio.h"
+
+#include <time.h>
+
+#define GOLDEN "tests/golden/tiny-pro"
+
+/* Sanitized code is slow: every third point there, which after all runs has seen them all. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { SLOW = 3 };
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+enum { SLOW = 3 };
+#else
+enum { SLOW = 1 };
+#endif
+#else
+enum { SLOW = 1 };
+#endif
+
+/* --- allocations that fail: the linker sends our calls here --- */
+
+static struct {
+	bool armed, forever;
+	uint64_t calls, at;
+} mem;
+
+static bool mem_goes(void)
+{
+	if (!mem.armed)
+		return true;
+	mem.calls++;
+	return !mem.at || mem.calls < mem.at || (mem.calls > mem.at && !mem.forever);
+}
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+char *__real_strdup(const char *s);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+char *__wrap_strdup(const char *s);
+
+void *__wrap_malloc(size_t n)
+{
+	return mem_goes() ? __real_malloc(n) : NULL;
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return mem_goes() ? __real_calloc(n, size) : NULL;
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+	return mem_goes() ? __real_realloc(p, n) : NULL;
+}
+
+char *__wrap_strdup(const char *s)
+{
+	return mem_goes() ? __real_strdup(s) : NULL;
+}
+
+/* --- one conversion --- */
+
+struct way {
+	const char *name, *target;
+	uint64_t ranks;
+	enum expert_form experts;
+	const char *layers;
+	bool expected; /* with the digests of the source */
+};
+static const struct way ways[] = {
+	{ "official", "official", 2, EXPERT_UNSAID, NULL, false },
+	{ "hf", "hf", 1, EXPERT_UNSAID, "embed,0,head", false },
+	{ "checked", "official", 2, EXPERT_FP8, "0", true },
+};
+enum { WAYS = sizeof ways / sizeof *ways, PIECE = 256 << 10 };
+
+/* As dsv4-convert run does it. */
+static int execute(const struct plan *p, const struct way *w, const char *out, unsigned threads,
+	struct err *e)
+{
+	struct run_opts o = { .out = out, .tool = "test", .features = cpu_features() };
+	struct run_result r;
+	struct expected x;
+	int rc;
+
+	if (budget_make(&o.budget, p, threads, BUDGET_DEFAULT, e))
+		return -1;
+	o.budget.piece = PIECE; /* more calls to the byte */
+	if (w->expected) {
+		if (expected_read(&x, p->ckpt, dirs_path("sums").s, e))
+			return -1;
+		o.expected = &x;
+	}
+	rc = run_plan(p, &o, &r, e);
+	run_result_free(&r);
+	if (w->expected)
+		expected_free(&x);
+	return rc;
+}
+
+static int convert_on(const struct io *io, const struct way *w, const char *in, const char *out,
+	unsigned threads, struct err *e)
+{
+	struct plan_opts po = { .target = w->target, .ranks = w->ranks, .experts = w->experts,
+		.layers = w->layers, .sha256 = true };
+	struct ckpt_opts co = { 0 };
+	struct findings f = { 0 };
+	struct audit a;
+	struct ckpt c;
+	struct plan p = { 0 };
+	int rc;
+
+	memset(e, 0, sizeof *e);
+	rc = ckpt_open(&c, io, in, &co, &f, e);
+	if (!rc) {
+		rc = audit_make(&a, &c, EXPERT_UNSAID, &f, e);
+		if (!rc) {
+			rc = finding_first(&f, e);
+			rc = rc ? rc : plan_make(&p, &a, &po, e);
+			audit_free(&a);
+		}
+	}
+	finding_free(&f);
+	rc = rc ? rc : execute(&p, w, out, threads, e);
+	plan_free(&p);
+	ckpt_close(&c);
+	return rc;
+}
+
+static int convert(struct faultio *f, const struct way *w, const char *in, const char *out,
+	struct err *e)
+{
+	return convert_on(&f->io, w, in, out, 1, e);
+}
+
+/* --- folders --- */
+
+enum { SNAP_FILES = 32, BIG = 16 << 20 };
+
+/* What a folder holds. */
+struct snap {
+	size_t n;
+	struct {
+		char name[256];
+		uint8_t *p; /* owns */
+		size_t n;
+	} file[SNAP_FILES];
+};
+
+static struct snap clean[WAYS];
+
+static void for_names(const char *dir, void (*fn)(void *ctx, const char *dir, const char *name),
+	void *ctx)
+{
+	const struct io *io = io_posix();
+	int fd = io->open(io, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0);
+	char *names, *s;
+	size_t n, i;
+
+	if (fd < 0)
+		return;
+	if (io->list(io, fd, &names, &n)) {
+		perror(dir);
+		exit(2);
+	}
+	io->close(io, fd);
+	for (i = 0, s = names; i < n; i++, s += strlen(s) + 1)
+		fn(ctx, dir, s);
+	free(names);
+}
+
+static struct path path_in(const char *dir, const char *name)
+{
+	struct path p;
+
+	if (snprintf(p.s, sizeof p.s, "%.250s/%.250s", dir, name) >= (int)sizeof p.s)
+		exit(2);
+	return p;
+}
+
+static void snap_one(void *ctx, const char *dir, const char *name)
+{
+	struct snap *s = ctx;
+
+	if (s->n == SNAP_FILES)
+		exit(2);
+	snprintf(s->file[s->n].name, sizeof s->file[0].name, "%s", name);
+	s->file[s->n].p = file_get_all(path_in(dir, name).s, &s->file[s->n].n);
+	s->n++;
+}
+
+static struct snap snap_of(const char *dir)
+{
+	struct snap s = { 0 };
+
+	for_names(dir, snap_one, &s);
+	return s;
+}
+
+static void snap_free(struct snap *s)
+{
+	while (s->n)
+		free(s->file[--s->n].p);
+}
+
+static void snap_write(const struct snap *s, const char *dir)
+{
+	size_t i;
+
+	for (i = 0; i < s->n; i++)
+		file_put_all(path_in(dir, s->file[i].name).s, s->file[i].p, s->file[i].n);
+}
+
+static long snap_find(const struct snap *s, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < s->n; i++)
+		if (!strcmp(s->file[i].name, name))
+			return (long)i;
+	return -1;
+}
+
+/* The file is what s has under that name. */
+static bool snap_has(const struct snap *s, const char *dir, const char *name)
+{
+	static uint8_t buf[BIG];
+	long i = snap_find(s, name);
+	ssize_t n = -1;
+	int fd;
+
+	if (i < 0)
+		return false;
+	fd = open(path_in(dir, name).s, O_RDONLY | O_NOFOLLOW);
+	if (fd >= 0) {
+		n = pread(fd, buf, sizeof buf, 0);
+		close(fd);
+	}
+	return n >= 0 && (size_t)n == s->file[i].n && !memcmp(buf, s->file[i].p, (size_t)n);
+}
+
+struct tally {
+	const struct snap *s;
+	size_t n, same;
+};
+
+static void tally_one(void *ctx, const char *dir, const char *name)
+{
+	struct tally *t = ctx;
+
+	t->n++;
+	t->same += snap_has(t->s, dir, name);
+}
+
+/* The folder holds what s does and nothing else. */
+static bool snap_equal(const struct snap *s, const char *dir)
+{
+	struct tally t = { .s = s };
+
+	for_names(dir, tally_one, &t);
+	return t.n == s->n && t.same == s->n;
+}
+
+/* --- where a run starts from --- */
+
+enum start { EMPTY, DAMAGED, DONE, STARTS };
+static const char *const start_names[STARTS] = { "empty", "damaged", "done" };
+
+/* Every second data file has a wrong byte, and lies there as a leftover too. */
+static void damage(struct snap *s)
+{
+	size_t i, n = s->n, k = 0;
+	char part[256 + 8];
+
+	for (i = 0; i < n; i++) {
+		if (!strstr(s->file[i].name, ".safetensors") || strstr(s->file[i].name, ".json") || k++ % 2)
+			continue;
+		s->file[i].p[s->file[i].n - s->file[i].n / 3] ^= 1;
+		snprintf(part, sizeof part, ".%s.part", s->file[i].name);
+		memcpy(s->file[s->n].name, part, strlen(part) + 1);
+		s->file[s->n].p = malloc(100);
+		s->file[s->n].n = 100;
+		memset(s->file[s->n].p, 7, 100);
+		s->n++;
+	}
+}
+
+static const struct snap *start_snap(const struct way *w, enum start st)
+{
+	static struct snap made[WAYS];
+	static const struct snap empty;
+	struct snap *d = &made[w - ways];
+
+	if (st == EMPTY)
+		return &empty;
+	if (st == DAMAGED && !d->n) {
+		snap_write(&clean[w - ways], dirs_new("damaged").s);
+		*d = snap_of(dirs_path("damaged").s);
+		dirs_remove(dirs_path("damaged").s);
+		damage(d);
+	}
+	return st == DAMAGED ? d : &clean[w - ways];
+}
+
+static struct path start(const struct way *w, enum start st)
+{
+	struct path out = dirs_path("out");
+
+	dirs_remove(out.s);
+	if (st != EMPTY)
+		snap_write(start_snap(w, st), dirs_new("out").s);
+	return out;
+}
+
+/* Undisturbed runs of all ways, and the digests of the source. */
+static void set_up(void)
+{
+	static bool done;
+	struct faultio f;
+	struct text sums = { 0 };
+	struct snap src;
+	uint8_t sha[32];
+	char hex[65];
+	struct err e = { 0 };
+	size_t i;
+
+	if (done)
+		return;
+	done = true;
+	src = snap_of(GOLDEN);
+	for (i = 0; i < src.n; i++) {
+		if (sha256_of(src.file[i].p, src.file[i].n, sha, &e))
+			exit(2);
+		hex_of(sha, 32, hex);
+		text_fmt(&sums, "%s  %s\n", hex, src.file[i].name);
+	}
+	file_put_all(dirs_path("sums").s, sums.s, sums.n);
+	text_free(&sums);
+	snap_free(&src);
+	for (i = 0; i < WAYS; i++) {
+		faultio_make(&f);
+		dirs_remove(dirs_path("clean").s);
+		if (convert(&f, &ways[i], GOLDEN, dirs_path("clean").s, &e)) {
+			fprintf(stderr, "%s: the undisturbed run: %s\n", ways[i].name, e.text);
+			exit(2);
+		}
+		clean[i] = snap_of(dirs_path("clean").s);
+	}
+}
+
+/* --- what must hold after a run --- */
+
+struct look {
+	const struct way *w;
+	enum start st;
+	const struct faultio *f; /* NULL: it removed what it wanted to */
+	bool complete, untouched, manifest;
+	char what[200];
+};
+
+static bool is_data(const char *name)
+{
+	static const char end[] = ".safetensors";
+	size_t n = strlen(name);
+
+	return n > sizeof end && name[0] != '.' && !strcmp(name + n - (sizeof end - 1), end);
+}
+
+static void look_at_one(void *ctx, const char *dir, const char *name)
+{
+	struct look *l = ctx;
+	const struct snap *want = &clean[l->w - ways];
+	bool stuck = l->f && l->f->failed[IO_UNLINK], right = snap_has(want, dir, name);
+	bool old = snap_has(start_snap(l->w, l->st), dir, name);
+	struct path side;
+
+	if (name[0] == '.') {
+		CHECK_IN(l->what, stuck || old);
+		return;
+	}
+	if (!right && !old)
+		fprintf(stderr, "%s: %s is wrong\n", l->what, name);
+	CHECK_IN(l->what, right || old);
+	if (is_data(name) && !stuck) {
+		snprintf(side.s, sizeof side.s, "%.200s" MAN_SIDECAR, name);
+		CHECK_IN(l->what, snap_has(want, dir, side.s));
+	}
+	if (!strcmp(name, MAN_NAME))
+		l->manifest = true;
+	if (l->f && l->f->spoiled[0] && !strcmp(name, l->f->spoiled))
+		CHECK_IN(l->what, stuck);
+}
+
+/* A failed run left nothing wrong behind. */
+static void look_at(struct look *l, const char *out)
+{
+	for_names(out, look_at_one, l);
+	if (l->manifest) /* it speaks for all the others */
+		CHECK_IN(l->what, snap_equal(&clean[l->w - ways], out) ||
+				snap_equal(start_snap(l->w, l->st), out));
+}
+
+/* The order of its calls was right. */
+static void look_at_calls(const struct faultio *f, bool ok, const char *what)
+{
+	CHECK_IN(what, !f->early);
+	CHECK_IN(what, !f->again);
+	CHECK_IN(what, !f->strange);
+	CHECK_IN(what, !f->n_open);
+	CHECK_IN(what, !ok || !f->loose);
+}
+
+/* Whatever was broken off, an undisturbed run completes it. */
+static void resume(const struct way *w, const char *out, const char *what)
+{
+	struct faultio f;
+	struct err e;
+
+	faultio_make(&f);
+	CHECK_IN(what, !convert(&f, w, GOLDEN, out, &e));
+	if (e.kind)
+		fprintf(stderr, "%s: then %s\n", what, e.text);
+	look_at_calls(&f, true, what);
+	CHECK_IN(what, snap_equal(&clean[w - ways], out));
+}
+
+/* Runs once with what f is set to do, looks, and returns whether it failed. */
+static bool disturbed(struct faultio *f, const struct way *w, enum start st, const char *what,
+	struct err *e)
+{
+	struct path out = start(w, st);
+	struct look l = { .w = w, .st = st, .f = f };
+	int rc = convert(f, w, GOLDEN, out.s, e);
+
+	snprintf(l.what, sizeof l.what, "%s", what);
+	look_at_calls(f, !rc, what);
+	if (!rc) {
+		CHECK_IN(what, snap_equal(&clean[w - ways], out.s));
+		return false;
+	}
+	CHECK_IN(what, e->kind != ERR_NONE && e->text[0]);
+	look_at(&l, out.s);
+	return true;
+}
+
+/* --- each call in turn --- */
+
+static const int errors[] = { EIO, ENOSPC, EDQUOT, EMFILE, ENOMEM, EACCES };
+enum { ERRORS = sizeof errors / sizeof *errors, FAILED_ENOUGH = 40 };
+
+/* What may fail without the run failing, because there is another way to the same end: a file of
+ * an earlier run that cannot be looked at is made anew, an input that cannot be closed was read. */
+static bool may_pass(enum io_op op, enum start st)
+{
+	return op == IO_CLOSE || op == IO_READLINK || op == IO_LSTAT || op == IO_OPEN ||
+		((op == IO_PREAD || op == IO_FSTAT) && st != EMPTY);
+}
+
+static void fail_one(const struct way *w, enum start st, enum io_op op, uint64_t at, int error,
+	bool again)
+{
+	struct faultio f;
+	struct err e;
+	char what[100];
+
+	snprintf(what, sizeof what, "%s, %s, %s %llu: %s", w->name, start_names[st], io_names[op],
+		(unsigned long long)at, strerror(error));
+	faultio_make(&f);
+	f.op = op;
+	f.at = at;
+	f.error = error;
+	if (disturbed(&f, w, st, what, &e)) {
+		CHECK_IN(what, err_exit_code(&e) == 2);
+		CHECK_IN(what, strstr(e.text, strerror(error)));
+		if (err_exit_code(&e) != 2 || !strstr(e.text, strerror(error)))
+			fprintf(stderr, "%s: %s\n", what, e.text);
+	} else {
+		CHECK_IN(what, may_pass(op, st));
+	}
+	CHECK_IN(what, f.failed[op] == 1);
+	if (again)
+		resume(w, dirs_path("out").s, what);
+}
+
+/* How far apart the points are. */
+static uint64_t stride(enum io_op op, enum start st, size_t error)
+{
+	uint64_t by = op == IO_PREAD ? 40 : op == IO_PWRITE ? 4 : 1;
+
+	if (st != EMPTY && error) /* one errno of six there */
+		return 0;
+	return by * SLOW;
+}
+
+static void count(const struct way *w, enum start st, struct faultio *f)
+{
+	struct err e;
+	int op;
+
+	faultio_make(f);
+	CHECK_IN(w->name, !disturbed(f, w, st, w->name, &e));
+	printf("     %s, %s:", w->name, start_names[st]);
+	for (op = 0; op < IO_ANY; op++)
+		printf(" %s %llu", io_names[op], (unsigned long long)f->calls[op]);
+	printf(", in all %llu\n", (unsigned long long)f->calls[IO_ANY]);
+}
+
+static void fail_each(const struct way *w, enum start st, uint64_t done[IO_ANY])
+{
+	struct faultio f;
+	uint64_t at, by;
+	size_t k;
+	int op;
+
+	count(w, st, &f);
+	for (op = 0; op < IO_ANY; op++) {
+		for (k = 0; k < ERRORS; k++) {
+			by = stride((enum io_op)op, st, k);
+			for (at = by ? 1 + rnd((uint32_t)by) : 0; by && at <= f.calls[op]; at += by) {
+				if (check_failed > FAILED_ENOUGH)
+					return;
+				fail_one(w, st, (enum io_op)op, at, errors[k], (at + k) % 4 == 0);
+				done[op]++;
+			}
+		}
+	}
+}
+
+static void test_each_call(void)
+{
+	uint64_t done[IO_ANY] = { 0 }, all = 0;
+	size_t i;
+	int st, op;
+
+	set_up();
+	for (i = 0; i < WAYS; i++)
+		for (st = 0; st < STARTS; st++)
+			fail_each(&ways[i], (enum start)st, done);
+	printf("     points:");
+	for (op = 0; op < IO_ANY; all += done[op++])
+		printf(" %s %llu", io_names[op], (unsigned long long)done[op]);
+	printf(", in all %llu\n", (unsigned long long)all);
+	CHECK(check_failed || all >= 3500 / SLOW); /* against silent loss */
+}
+
+
+/* --- what must be no failure --- */
+
+static void test_tolerated(void)
+{
+	static const struct {
+		enum io_op op;
+		int no_blocks;
+		unsigned eintr;
+		size_t most;
+	} rows[] = {
+		{ IO_ANY, EOPNOTSUPP, 0, 0 },
+		{ IO_ANY, ENOSYS, 0, 0 },
+		{ IO_ANY, EINVAL, 0, 0 },
+		{ IO_ANY, 0, 0, 100 },
+		{ IO_ANY, 0, 0, 70000 },
+		{ IO_PREAD, 0, 3, 0 },
+		{ IO_PWRITE, 0, 3, 0 },
+		{ IO_PWRITE, 0, 1, 1000 },
+	};
+	struct faultio f;
+	struct err e;
+	char what[100];
+	size_t i, k;
+	int st;
+
+	set_up();
+	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+		for (k = 0; k < WAYS; k++) {
+			for (st = 0; st < STARTS; st++) {
+				faultio_make(&f);
+				f.op = rows[i].op;
+				f.no_blocks = rows[i].no_blocks;
+				f.eintr = rows[i].eintr;
+				f.most = rows[i].most;
+				snprintf(what, sizeof what, "%s, %s, row %zu", ways[k].name,
+					start_names[st], i);
+				CHECK_IN(what, !disturbed(&f, &ways[k], (enum start)st, what, &e));
+				if (e.kind)
+					fprintf(stderr, "%s: %s\n", what, e.text);
+			}
+		}
+	}
+}
+
+/* Any call that may be interrupted, interrupted once: done again, or a clean failure. */
+static void test_interrupted(void)
+{
+	static const enum io_op op[] = { IO_OPEN, IO_CLOSE, IO_ALLOCATE, IO_FSYNC, IO_CHMOD, IO_STATVFS,
+		IO_LOCK };
+	uint64_t at, n;
+	size_t i;
+
+	set_up();
+	for (i = 0; i < sizeof op / sizeof *op; i++) {
+		struct faultio f;
+		struct err e;
+
+		faultio_make(&f);
+		disturbed(&f, &ways[1], EMPTY, "hf", &e);
+		for (at = 1, n = f.calls[op[i]]; at <= n; at++) {
+			faultio_make(&f);
+			f.op = op[i];
+			f.at = at;
+			f.error = EINTR;
+			if (disturbed(&f, &ways[1], EMPTY, io_names[op[i]], &e))
+				resume(&ways[1], dirs_path("out").s, io_names[op[i]]);
+		}
+	}
+}
+
+/* pread and pwrite that move nothing, and a tail that is not written though pwrite says so. */
+static void test_nothing_moved(void)
+{
+	struct faultio f;
+	struct err e;
+	uint64_t at;
+	int k;
+
+	set_up();
+	for (k = 0; k < 3; k++) {
+		for (at = 1; at < 400; at += at < 12 ? 1 : 29) {
+			faultio_make(&f);
+			f.op = k ? IO_PWRITE : IO_PREAD;
+			f.at = k < 2 || at < 12 ? at : 12;
+			f.lie = f.forever = k == 2;
+			f.no_blocks = f.lie ? EOPNOTSUPP : 0;
+			if (f.at > 30 && k == 1)
+				break;
+			CHECK_IN(io_names[f.op], disturbed(&f, &ways[0], EMPTY, io_names[f.op], &e));
+			CHECK_IN(io_names[f.op], err_exit_code(&e) == (k ? 2 : 1));
+			CHECK_IN(io_names[f.op], k || !strcmp(e.rule ? e.rule : "", "file.short") ||
+				(e.rule && !strncmp(e.rule, "config.", 7)));
+			resume(&ways[0], dirs_path("out").s, io_names[f.op]);
+		}
+	}
+}
+
+/* --- a disk that is gone, or full, from some call on --- */
+
+static void fail_on(const struct way *w, enum start st, enum io_op op, uint64_t at, int error)
+{
+	struct faultio f;
+	struct err e;
+	char what[100];
+
+	snprintf(what, sizeof what, "%s, %s, %s from %llu on: %s", w->name, start_names[st],
+		io_names[op], (unsigned long long)at, strerror(error));
+	faultio_make(&f);
+	f.op = op;
+	f.at = at;
+	f.error = error;
+	f.forever = true;
+	if (disturbed(&f, w, st, what, &e))
+		CHECK_IN(what, err_exit_code(&e) == 2);
+	else
+		CHECK_IN(what, may_pass(op, st));
+	resume(w, dirs_path("out").s, what);
+}
+
+static void test_from_then_on(void)
+{
+	static const struct {
+		enum io_op op;
+		int error;
+		uint64_t by;
+	} rows[] = { { IO_ANY, EIO, 7 }, { IO_PWRITE, ENOSPC, 3 }, { IO_ALLOCATE, ENOSPC, 1 },
+		{ IO_OPEN, EMFILE, 3 }, { IO_FSYNC, EIO, 1 }, { IO_RENAME, EROFS, 1 },
+		{ IO_UNLINK, EROFS, 1 }, { IO_CLOSE, EIO, 3 }, { IO_PREAD, EIO, 50 } };
+	struct faultio f;
+	uint64_t at, by, points = 0;
+	size_t i, k;
+	int st;
+
+	set_up();
+	for (k = 0; k < WAYS; k++) {
+		for (st = 0; st < STARTS; st++) {
+			struct err e;
+
+			faultio_make(&f);
+			disturbed(&f, &ways[k], (enum start)st, ways[k].name, &e);
+			for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+				by = rows[i].by * SLOW * (ways[k].layers ? 1 : 3);
+				for (at = 1 + rnd((uint32_t)by); at <= f.calls[rows[i].op]; at += by) {
+					if (check_failed > FAILED_ENOUGH)
+						return;
+					fail_on(&ways[k], (enum start)st, rows[i].op, at, rows[i].error);
+					points++;
+				}
+			}
+		}
+	}
+	printf("     points: %llu\n", (unsigned long long)points);
+}
+
+/* --- each fsync --- */
+
+static void test_fsync(void)
+{
+	struct faultio f;
+	struct err e;
+	char what[100];
+	uint64_t at, n;
+	size_t k;
+
+	set_up();
+	for (k = 0; k < WAYS; k++) {
+		faultio_make(&f);
+		disturbed(&f, &ways[k], EMPTY, ways[k].name, &e);
+		/* Each file, and the folder after each name. */
+		CHECK_IN(ways[k].name, f.calls[IO_FSYNC] == 2 * f.calls[IO_RENAME]);
+		CHECK_IN(ways[k].name, f.calls[IO_RENAME] == clean[k].n);
+		for (at = 1, n = f.calls[IO_FSYNC]; at <= n; at++) {
+			faultio_make(&f);
+			f.op = IO_FSYNC;
+			f.at = at;
+			f.error = EIO;
+			snprintf(what, sizeof what, "%s, fsync %llu", ways[k].name,
+				(unsigned long long)at);
+			CHECK_IN(what, disturbed(&f, &ways[k], EMPTY, what, &e));
+			/* None came after it, and no name was given after it. */
+			CHECK_IN(what, f.calls[IO_FSYNC] == at);
+			CHECK_IN(what, f.calls[IO_RENAME] == at / 2);
+			CHECK_IN(what, strstr(e.text, "sync"));
+		}
+	}
+}
+
+/* --- each allocation --- */
+
+/* Returns whether there were at that many. */
+static bool fail_memory(const struct way *w, enum start st, uint64_t at, bool forever, bool again)
+{
+	struct path out = start(w, st);
+	struct look l = { .w = w, .st = st };
+	struct faultio f;
+	struct err e;
+	uint64_t calls;
+	int rc;
+
+	snprintf(l.what, sizeof l.what, "%s, %s, allocation %llu%s", w->name, start_names[st],
+		(unsigned long long)at, forever ? " and on" : "");
+	faultio_make(&f);
+	mem.calls = 0;
+	mem.at = at;
+	mem.forever = forever;
+	mem.armed = true;
+	rc = convert(&f, w, GOLDEN, out.s, &e);
+	mem.armed = false;
+	calls = mem.calls;
+	look_at_calls(&f, !rc, l.what);
+	if (!rc) {
+		CHECK_IN(l.what, snap_equal(&clean[w - ways], out.s));
+	} else {
+		CHECK_IN(l.what, e.kind == ERR_SYSTEM && e.text[0]);
+		if (e.kind != ERR_SYSTEM)
+			fprintf(stderr, "%s: %s\n", l.what, e.text);
+		look_at(&l, out.s);
+		if (again)
+			resume(w, out.s, l.what);
+	}
+	return calls >= at;
+}
+
+static void test_memory(void)
+{
+	uint64_t at, by, points = 0;
+	size_t k;
+	int st, forever;
+
+	set_up();
+	for (k = 0; k < WAYS; k++) {
+		for (st = 0; st < STARTS; st++) {
+			for (forever = 0; forever < 2; forever++) {
+				by = (forever ? 5 : ways[k].layers ? 1 : 3) * (uint64_t)SLOW;
+				for (at = 1 + rnd((uint32_t)by);
+					fail_memory(&ways[k], (enum start)st, at, forever, at % 8 == 0);
+					at += by, points++)
+					if (check_failed > FAILED_ENOUGH)
+						return;
+			}
+		}
+	}
+	printf("     points: %llu\n", (unsigned long long)points);
+	CHECK(points >= 1000 / SLOW);
+}
+
+TEST_MAIN(((const struct test[]){
+	{ "each call", test_each_call },
+	{ "tolerated", test_tolerated },
+	{ "interrupted", test_interrupted },
+	{ "nothing moved", test_nothing_moved },
+	{ "from then on", test_from_then_on },
+	{ "fsync", test_fsync },
+	{ "memory", test_memory },
+	{ 0 } }))
