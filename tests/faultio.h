@@ -5,7 +5,7 @@
  * counted and not done: what a test of it can see is the order of calls, and that is watched:
  *
  *	early    a file was renamed that was written to after its last fsync, or whose fsync failed
- *	again    fsync of a file or folder whose fsync had failed
+ *	again    fsync of a file whose fsync had failed; again_dir: of a folder
  *	loose    a folder was closed whose last change was not synced (matters if the run succeeded)
  *	strange  a descriptor was closed that was not open
  *	spoiled  the name that a file had got when the fsync of its folder failed
@@ -76,7 +76,7 @@ struct faultio {
 
 	/* What was seen. */
 	uint64_t calls[IO_ANY + 1], failed[IO_ANY + 1];
-	unsigned early, again, loose, strange;
+	unsigned early, again, again_dir, loose, strange;
 	char spoiled[300];
 	unsigned n_open;
 
@@ -271,7 +271,8 @@ static inline int faultio_fsync(const struct io *io, int fd)
 
 	pthread_mutex_lock(&f->lock);
 	bad = d->file ? &d->file->poisoned : &d->poisoned;
-	f->again += *bad;
+	f->again += *bad && d->file;
+	f->again_dir += *bad && !d->file;
 	*bad = *bad || !goes;
 	if (d->file)
 		d->file->synced = goes;

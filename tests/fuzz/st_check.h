@@ -207,29 +207,29 @@ static inline const char *st_check_read(const uint8_t *p, size_t n, uint64_t siz
  * report says where the file should end: then it must be taken, and refused a byte shorter. */
 static inline const char *st_check_input(const uint8_t *p, size_t n)
 {
-	uint64_t end, shorter;
+	enum { TAIL = 32 }; /* of the payload; readers look at 32 bytes for a hint */
+	uint64_t end, shorter = 0;
 	uint8_t *file;
 	const char *bad;
-	size_t i, most;
+	size_t i, most = n ? p[0] >> 1 : 0, data_at = 8 + n - 1;
 
 	if (n == 0)
 		return NULL;
-	most = p[0] >> 1;
 	if (p[0] % 2 == 0)
 		return st_check_read(p + 1, n - 1, n - 1, most, &end);
-	file = malloc(8 + n - 1);
+	file = calloc(1, data_at + TAIL);
 	if (!file)
 		return NULL;
 	for (i = 0; i < 8; i++)
 		file[i] = (uint8_t)((uint64_t)(n - 1) >> 8 * i);
 	memcpy(file + 8, p + 1, n - 1);
-	bad = st_check_read(file, 8 + n - 1, 1ull << 62, most, &end);
+	bad = st_check_read(file, data_at + TAIL, 1ull << 62, most, &end);
 	if (!bad && end) {
-		bad = st_check_read(file, 8 + n - 1, end, most, &shorter);
+		bad = st_check_read(file, data_at + TAIL, end, most, &shorter);
 		if (!bad && shorter != end)
 			bad = "st.trailing names the end, but there the file is refused";
-		if (!bad && end > 8 + n - 1)
-			bad = st_check_read(file, 8 + n - 1, end - 1, most, &shorter);
+		if (!bad && end > data_at)
+			bad = st_check_read(file, data_at + TAIL, end - 1, most, &shorter);
 		if (!bad && shorter == end - 1)
 			bad = "a byte too short and taken";
 	}

@@ -1,0 +1,173 @@
+/* model.h -- for tests: copies of small checkpoints to damage, and a conversion in one call.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef TESTS_MODEL_H
+#define TESTS_MODEL_H
+#include "convert/run.h"
+#include "core/cpu.h"
+#include "formats/rule.h"
+#include "tests/dirs.h"
+
+#include <dirent.h>
+
+/* Links every file of from into a new folder; what a test changes it must replace, not write to. */
+static inline struct path model_copy(const char *from, const char *name)
+{
+	struct path to = dirs_new(name);
+	char src[800], dst[800];
+	struct dirent *d;
+	DIR *dir = opendir(from);
+
+	while (dir && (d = readdir(dir))) {
+		if (d->d_name[0] == '.')
+			continue;
+		snprintf(src, sizeof src, "%s/%s", from, d->d_name);
+		snprintf(dst, sizeof dst, "%s/%s", to.s, d->d_name);
+		if (link(src, dst)) { /* another file system */
+			size_t n;
+			uint8_t *p = file_get_all(src, &n);
+
+			file_put_all(dst, p, n);
+			free(p);
+		}
+	}
+	if (!dir || closedir(dir))
+		CHECK(!"a model to copy");
+	return to;
+}
+
+static inline struct path model_file(const char *dir, const char *name)
+{
+	struct path p;
+
+	if (snprintf(p.s, sizeof p.s, "%.300s/%.200s", dir, name) >= (int)sizeof p.s)
+		exit(2);
+	return p;
+}
+
+/* Gives the file these bytes, in a file of its own. */
+static inline void model_put(const char *dir, const char *name, const void *p, size_t n)
+{
+	struct path f = model_file(dir, name);
+
+	unlink(f.s);
+	file_put_all(f.s, p, n);
+}
+
+/* Runs a program of the build folder with arguments; its exit status. Output is thrown away. */
+static inline int model_tool(const char *program, const char *args)
+{
+	char line[2048];
+	const char *b = getenv("B");
+	int rc;
+
+	snprintf(line, sizeof line, "%s/%s %s >/dev/null 2>&1", b ? b : "build/gcc-opt", program, args);
+	rc = system(line);
+	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128;
+}
+
+struct model_job {
+	struct plan_opts plan;
+	const char *expected; /* --source-sha256 */
+	unsigned threads, features;
+	uint64_t memory;
+	enum expert_form assume;
+	bool hf_cache;
+	const struct io *io;
+	const volatile sig_atomic_t *stop;
+	struct run_result result; /* without sha256 */
+	char hash[65];
+};
+
+static inline struct model_job model_job(const char *target, uint64_t ranks)
+{
+	struct model_job j = { .plan = { .target = target, .ranks = ranks, .sha256 = true },
+		.threads = 2, .features = cpu_features(), .memory = 256 << 20, .io = io_posix() };
+
+	return j;
+}
+
+static inline int model_execute(struct model_job *j, const struct plan *p, const char *out, struct err *e)
+{
+	struct run_opts o = { .out = out, .tool = "test 0", .features = j->features, .stop = j->stop };
+	struct expected x;
+	int rc;
+
+	if (budget_make(&o.budget, p, j->threads, j->memory, e))
+		return -1;
+	if (j->expected) {
+		if (expected_read(&x, p->ckpt, j->expected, e))
+			return -1;
+		o.expected = &x;
+	}
+	rc = run_plan(p, &o, &j->result, e);
+	run_result_free(&j->result);
+	if (j->expected)
+		expected_free(&x);
+	return rc;
+}
+
+/* Opens, audits, plans and, unless out is NULL, runs. */
+static inline int model_convert(struct model_job *j, const char *dir, const char *out, struct err *e)
+{
+	struct ckpt_opts co = { .hf_cache = j->hf_cache };
+	struct findings f = { 0 };
+	struct ckpt c;
+	struct audit a;
+	struct plan p;
+	int rc;
+
+	memset(e, 0, sizeof *e);
+	if (ckpt_open(&c, j->io, dir, &co, &f, e)) {
+		finding_free(&f);
+		return -1;
+	}
+	rc = audit_make(&a, &c, j->assume, &f, e);
+	rc = rc ? rc : finding_first(&f, e);
+	finding_free(&f);
+	if (!rc) {
+		rc = plan_make(&p, &a, &j->plan, e);
+		if (!rc) {
+			memcpy(j->hash, p.hash, sizeof j->hash);
+			rc = out ? model_execute(j, &p, out, e) : 0;
+			plan_free(&p);
+		}
+		audit_free(&a);
+	} else {
+		audit_free(&a);
+	}
+	ckpt_close(&c);
+	return rc;
+}
+
+/* Number of entries of a folder, those that begin with a dot too. */
+static inline int model_entries(const char *dir)
+{
+	struct dirent *d;
+	DIR *h = opendir(dir);
+	int n = 0;
+
+	while (h && (d = readdir(h)))
+		n += strcmp(d->d_name, ".") && strcmp(d->d_name, "..");
+	if (h)
+		closedir(h);
+	return n;
+}
+
+/* Both folders hold the same files with the same bytes. */
+static inline bool model_same(const char *got, const char *want)
+{
+	struct dirent *d;
+	DIR *h = opendir(want);
+	bool same = h && model_entries(got) == model_entries(want);
+
+	if (!same)
+		fprintf(stderr, "%s: %d files, expected %d\n", got, model_entries(got), model_entries(want));
+	while (h && (d = readdir(h)))
+		if (strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
+			same = same_files(model_file(got, d->d_name).s, model_file(want, d->d_name).s) && same;
+	if (h)
+		closedir(h);
+	return same;
+}
+#endif
