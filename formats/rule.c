@@ -76,7 +76,6 @@ const struct rule rules[] = {
 	{ "plan.experts",         ERR_USAGE,       "FP4 experts are asked for where there are FP8 ones" },
 	{ "plan.memory",          ERR_USAGE,       "--max-memory is less than the plan needs" },
 	{ "plan.split",           ERR_USAGE,       "a number of ranks that cannot share the model evenly" },
-	{ "plan.unexplained",     ERR_UNSUPPORTED, "a source tensor that the target has no place for" },
 
 	{ "source.list",          ERR_USAGE,       "--source-sha256 is no list of digests of all shards" },
 	{ "source.sha256",        ERR_MISMATCH,    "a shard has not the SHA-256 that was published" },

@@ -90,6 +90,7 @@ static inline struct model_job model_job(const char *target, uint64_t ranks)
 static inline int model_execute(struct model_job *j, const struct plan *p, const char *out, struct err *e)
 {
 	struct run_opts o = { .out = out, .tool = "test 0", .features = j->features, .stop = j->stop };
+	struct run_result r;
 	struct expected x;
 	int rc;
 
@@ -100,8 +101,10 @@ static inline int model_execute(struct model_job *j, const struct plan *p, const
 			return -1;
 		o.expected = &x;
 	}
-	rc = run_plan(p, &o, &j->result, e);
-	run_result_free(&j->result);
+	rc = run_plan(p, &o, &r, e);
+	j->result = r;
+	j->result.sha256 = NULL;
+	run_result_free(&r);
 	if (j->expected)
 		expected_free(&x);
 	return rc;

@@ -129,6 +129,32 @@ static void special(const char *dir, const char *a, const char *b, int64_t n)
 	CHECK(!(n == 0 ? mkfifo(p.s, 0666) : n == 1 ? mkdir(p.s, 0777) : symlink(b, p.s)));
 }
 
+/* a has n more spaces at its end. */
+static void bloat(const char *dir, const char *a, const char *b, int64_t n)
+{
+	size_t size;
+	uint8_t *p = file_get_all(model_file(dir, a).s, &size), *q = malloc(size + (size_t)n);
+
+	(void)b;
+	memcpy(q, p, size);
+	memset(q + size, ' ', (size_t)n);
+	model_put(dir, a, q, size + (size_t)n);
+	free(p);
+	free(q);
+}
+
+/* n more shards. */
+static void crowd(const char *dir, const char *a, const char *b, int64_t n)
+{
+	char name[64];
+
+	(void)b;
+	for (; n; n--) {
+		snprintf(name, sizeof name, "more-%05lld.safetensors", (long long)n);
+		CHECK(!link(model_file(dir, a).s, model_file(dir, name).s));
+	}
+}
+
 /* a is also there as b. */
 static void twin(const char *dir, const char *a, const char *b, int64_t n)
 {
@@ -182,6 +208,8 @@ static const struct bad headers[] = {
 	{ "config-gone",       gone,    "config.json", 0, 0,   "config.missing",      "config.json" },
 	{ "config-fifo",       special, "config.json", 0, 0,   "file.not-regular",    "config.json" },
 	{ "config-text",       content, "config.json", "hello", 0, "config.syntax",   "config.json" },
+	{ "config-huge",       bloat,   "config.json", 0, 1 << 20, "file.too-big",    "config.json" },
+	{ "index-huge",        bloat,   INDEX, 0, 64 << 20,    "file.too-big",        INDEX },
 	{ "index-gone",        gone,    INDEX, 0, 0,           "index.missing",       INDEX },
 	{ "index-fifo",        special, INDEX, 0, 0,           "file.not-regular",    INDEX },
 	{ "index-cut",         resize,  INDEX, 0, -10,         "json.cut",            INDEX },
@@ -245,6 +273,7 @@ static const struct bad payload[] = {
 	{ "scale-nan-dense",   poke, "layers.0.attn.wq_a.scale", "\xff", 1, "data.scale-nan", "attn.wq_a.scale" },
 	{ "scale-nan-cols",    poke, "layers.0.attn.wo_b.scale", "\xff", 3, "data.scale-nan", "attn.wo_b.scale" },
 	{ "scale-nan-wo_a",    poke, "layers.0.attn.wo_a.scale", "\xff", 2, "data.scale-nan", "attn.wo_a.scale" },
+	{ "wo_a-underflow",    poke, "layers.0.attn.wo_a.scale", "", 0, "data.dequant-inexact", "attn.wo_a.weight" },
 	{ "fp8-nan-wo_a",      poke, "layers.0.attn.wo_a.weight", "\x7f", 777, "data.fp8-nan", "attn.wo_a.weight" },
 	{ NULL, NULL, NULL, NULL, 0, NULL, NULL },
 };
@@ -396,6 +425,45 @@ static void odd_folders(void)
 	CHECK(model_convert(&j, "/nonexistent", NULL, &e) == -1 && e.kind == ERR_SYSTEM);
 }
 
+/* Shapes that the format allows and a target cannot take. */
+static void odd_shapes(void)
+{
+	static const struct {
+		const char *set;
+		uint64_t ranks;
+		enum expert_form form;
+		const char *rule;
+	} row[] = { { "moe_intermediate_size=160", 1, EXPERT_FP8, "plan.cast-shape" },
+		{ "o_lora_rank=96 --set o_groups=2", 2, EXPERT_UNSAID, "plan.block-cut" } };
+	struct path m = dirs_path("odd");
+	struct model_job j;
+	char args[700];
+	struct err e;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		dirs_remove(m.s);
+		snprintf(args, sizeof args, "%s --config tests/configs/small4.json --set %s", m.s, row[i].set);
+		CHECK(!model_tool("mkmodel", args));
+		j = model_job("official", row[i].ranks);
+		j.plan.experts = row[i].form;
+		CHECK_IN(row[i].rule, model_convert(&j, m.s, NULL, &e) == -1 && e.rule && !strcmp(e.rule, row[i].rule));
+		j = model_job("hf", 1);
+		CHECK_IN(row[i].rule, !model_convert(&j, m.s, NULL, &e));
+	}
+}
+
+/* More files than a process may have open. */
+static void many_shards(void)
+{
+	struct path dir = model_copy(MODEL, "bad");
+	struct model_job j = model_job("official", 1);
+	struct err e;
+
+	crowd(dir.s, LAYER, NULL, 510);
+	CHECK(model_convert(&j, dir.s, NULL, &e) == -1 && e.rule && !strcmp(e.rule, "index.shards"));
+}
+
 static void empty_of_shards(void)
 {
 	struct path dir = dirs_new("bare");
@@ -450,5 +518,5 @@ static const struct test tests[] = { { "bad_headers", bad_headers },
 	{ "bad_payload_official", bad_payload_official }, { "bad_payload_cast", bad_payload_cast },
 	{ "bad_payload_hf", bad_payload_hf }, { "scale_pairs", scale_pairs },
 	{ "many_findings", many_findings }, { "odd_folders", odd_folders },
-	{ "empty_of_shards", empty_of_shards }, { "hub_cache", hub_cache }, { 0 } };
+	{ "odd_shapes", odd_shapes }, { "many_shards", many_shards }, { "empty_of_shards", empty_of_shards }, { "hub_cache", hub_cache }, { 0 } };
 TEST_MAIN(tests)

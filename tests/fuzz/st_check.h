@@ -11,6 +11,7 @@
 #include "formats/safetensors.h"
 #include "tests/fuzz/mem_io.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

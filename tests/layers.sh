@@ -1,0 +1,76 @@
+# Holds the sources to the house rules that grep and a compiler can see: who may include whom, every
+# header alone, and that no library prints, exits, maps, or opens files behind the table of io.h.
+# Prints "ok   name" or "FAIL name" with the offending lines.
+set -u
+CC=${CC:-gcc}
+
+check() { # check NAME LINES: fails if there are any
+	if [ -n "$2" ]; then
+		echo "FAIL $1"
+		printf '%s\n' "$2" | sed 's/^/     /'
+	else
+		echo "ok   $1"
+	fi
+}
+
+allowed() {
+	case $1 in
+	core) echo core ;;
+	formats) echo core formats ;;
+	quant) echo core formats quant ;;
+	kernels) echo core formats quant kernels ;;
+	convert) echo core formats quant convert ;;
+	verify) echo core formats quant kernels verify ;;
+	esac
+}
+bad=
+for from in core formats quant kernels convert verify; do
+	[ -d $from ] || continue
+	for to in $(grep -rhoE '^#include "[a-z]+/' $from | sed 's/.*"//; s,/,,' | sort -u); do
+		case " $(allowed $from) " in
+		*" $to "*) ;;
+		*) bad="$bad$(grep -rn "^#include \"$to/" $from)
+" ;;
+		esac
+	done
+done
+check include_direction "$bad"
+
+# mains are leaves: nothing includes one, and they are not in the library
+check mains_are_leaves "$(grep -rn '#include ".*main\.' core formats quant convert 2>/dev/null)"
+
+bad=
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+for h in core/*.h formats/*.h quant/*.h convert/*.h; do
+	echo "#include \"$h\"" >"$tmp/x.c"
+	cp "$tmp/x.c" "$tmp/x.cc"
+	$CC -std=c11 -D_GNU_SOURCE -I. -Wall -Wextra -Werror -fsyntax-only "$tmp/x.c" 2>"$tmp/log" ||
+		bad="$bad$h alone as C: $(head -n 1 "$tmp/log")
+"
+	if command -v c++ >/dev/null 2>&1; then
+		c++ -std=c++17 -D_GNU_SOURCE -I. -Wall -Wextra -Werror -fsyntax-only "$tmp/x.cc" 2>"$tmp/log" ||
+			bad="$bad$h alone as C++: $(head -n 1 "$tmp/log")
+"
+	fi
+done
+check headers_alone "$bad"
+
+lib=$(ls core/*.c formats/*.c quant/*.c convert/*.c | grep -v main.c)
+# comments are no code: a crude but sufficient filter
+code() { grep -nE "$1" $2 /dev/null | grep -vE ':[0-9]+:[[:space:]]*(/?\*|//)'; }
+check only_main_prints "$(code '\b(printf|puts|putchar|perror|fputs)\(|\bstd(out|err)\b' \
+	"$(echo "$lib" | grep -vE 'core/(cli|progress).c')")"
+check only_main_exits "$(code '\b(exit|_exit|abort)\(' "$(echo "$lib" | grep -v _none.c)")"
+check inputs_not_mapped "$(code '\bmmap\(' "$lib")"
+check files_through_the_table "$(code '\b(open|openat|fopen|creat|rename|renameat|unlink|unlinkat|mkdir|pread|pwrite|fsync|read|write)\(' \
+	"$(echo "$lib" | grep -v core/io.c)" | grep -vE -- '(->|\.)(open|rename|unlink|mkdir|pread|pwrite|fsync|read)\(')"
+check environment_only_for_tests "$(code '\bgetenv\(' "$(echo "$lib" | grep -v core/cpu_x86.c)")"
+check no_unbounded_numbers "$(code '\b(atoi|atol|atoll|strtol|sprintf|strcpy|strcat|gets|alloca)\(' "$lib")"
+# a global that can be written to: a definition at the left margin that is neither const nor a function
+check no_globals "$(code '^(static )?(struct |unsigned |_Atomic )*[a-z_0-9]+ \*?[a-z_0-9]+(\[[^]]*\])?( = .*)?;$' "$lib")"
+check ifdef_at_the_top "$(for f in $lib; do
+	awk -v f="$f" '/^#if/ && !/__cplusplus|_H$/ { if (NR > 40) print f ":" NR ": " $0 }' "$f"
+done)"
+long=$(wc -l core/*.[ch] formats/*.[ch] quant/*.[ch] convert/*.[ch] | awk '$2 != "total" && $1 > 600 { print $2 ": " $1 " lines" }')
+check files_of_one_noun "$long"

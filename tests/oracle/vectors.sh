@@ -1,0 +1,25 @@
+# Writes tests/vectors/official.txt: the SHA-256 of every file that the Python twins make of the golden
+# checkpoints, so that make test can compare without Python.
+# Usage, from the project root, after "make oracle" has made the virtualenv:
+#	sh tests/oracle/vectors.sh > tests/vectors/official.txt
+set -eu
+py=build/oracle-venv/bin/python
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+row() { # row MODEL TARGET RANKS EXPERTS: the lines of what lies in $tmp/o
+	for f in "$tmp"/o/*.safetensors "$tmp"/o/*.index.json; do
+		[ -f "$f" ] || continue
+		echo "$1 $2 $3 $4 ${f##*/} $(sha256sum <"$f" | cut -d' ' -f1)"
+	done
+	rm -rf "$tmp/o"
+}
+for model in tiny-flash tiny-pro; do
+	for experts in fp4 fp8; do
+		for mp in 1 2; do
+			$py tests/oracle/official.py tests/golden/$model "$tmp/o" --mp $mp --experts $experts >&2
+			row $model official $mp $experts
+		done
+	done
+	$py tests/oracle/hf.py tests/golden/$model "$tmp/o" --experts fp8 >&2
+	row $model hf 1 fp8
+done
