@@ -184,13 +184,20 @@ static int run_plan_cmd(void *opts, int n, char **args, struct err *e)
 	return print(&t, e);
 }
 
+static void say_begin(const struct job *j, const struct run_opts *ro)
+{
+	fprintf(stderr, "plan %.12s: %zu file%s, %s to pass through, %u thread%s\n", j->p.hash,
+		j->p.n_files, j->p.n_files == 1 ? "" : "s", text_bytes(run_work(&j->p, ro)).s,
+		j->b.threads, j->b.threads == 1 ? "" : "s");
+}
+
 static void say_done(const struct job *j, const struct run_result *r, double seconds, const char *out)
 {
 	fprintf(stderr, "%s: %zu file%s made (%s), %zu kept, in %.1f s", text_quote(out).s, r->made,
 		r->made == 1 ? "" : "s", text_bytes(r->written).s, r->kept, seconds);
 	if (seconds > 0 && r->written)
 		fprintf(stderr, " (%.2f GB/s)", (double)r->written / seconds / 1e9);
-	fprintf(stderr, "; plan %.12s\n", j->p.hash);
+	fprintf(stderr, "\n");
 	if (r->blocks)
 		fprintf(stderr, "cast to FP8: %s of %s blocks exact\n",
 			text_thousands(r->blocks - r->inexact).s, text_thousands(r->blocks).s);
@@ -212,6 +219,8 @@ static int execute(const struct job *j, const struct opts *o, const struct expec
 
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);
+	if (!o->quiet)
+		say_begin(j, &ro);
 	ro.progress = progress_start(o->quiet ? NULL : stderr, "converting", run_work(&j->p, &ro));
 	rc = run_plan(&j->p, &ro, &r, e);
 	progress_stop(ro.progress);

@@ -2,46 +2,21 @@
 #include "formats/checkpoint.h"
 
 #include "core/file.h"
-#include "formats/jread.h"
+#include "formats/shardmap.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One entry of weight_map. */
-struct entry {
-	const char *name;
-	uint32_t shard; /* index into shards */
-};
-
 struct opener {
 	struct ckpt *c;
 	const struct ckpt_opts *opts;
 	struct findings *f;
-	struct entry *map; /* owns */
-	size_t n_map, map_cap, tensors_cap, shards_cap;
-	size_t last; /* shard that was asked for last */
-	bool total_said;
-	uint64_t total_size;
+	struct shardmap map;
+	size_t tensors_cap;
 	struct err *e;
 };
-
-bool ckpt_shard_name(const char *s)
-{
-	static const char end[] = ".safetensors";
-	size_t n = strlen(s), i;
-
-	if (n < sizeof end || n > 212 || strcmp(s + n - (sizeof end - 1), end) || strstr(s, ".."))
-		return false;
-	for (i = 0; i < n; i++) {
-		if ((s[i] >= '0' && s[i] <= '9') || ((s[i] | 32) >= 'a' && (s[i] | 32) <= 'z'))
-			continue;
-		if (i == 0 || !strchr("._-", s[i]))
-			return false;
-	}
-	return true;
-}
 
 static int find(struct opener *o, enum err_kind kind, const char *rule, const char *file,
 	const char *what, const char *name)
@@ -49,121 +24,6 @@ static int find(struct opener *o, enum err_kind kind, const char *rule, const ch
 	if (finding_add(o->f, kind, rule, file, "%s: %s%s%s", text_quote(file).s, name ? "tensor " : "",
 		    name ? text_quote(name).s : "", what))
 		return err_nomem(o->e);
-	return 0;
-}
-
-/* The shard of that name, added if it is new; -1 without memory. */
-static long shard_of(struct opener *o, const char *name)
-{
-	struct ckpt *c = o->c;
-	size_t i;
-
-	/* Tensors of a shard follow each other in an index more often than not. */
-	if (o->last < c->n_shards && !strcmp(c->shards[o->last].name, name))
-		return (long)o->last;
-	for (i = c->n_shards; i-- > 0;)
-		if (!strcmp(c->shards[i].name, name))
-			return (long)(o->last = i);
-	if (mem_grow(&c->shards, &o->shards_cap, c->n_shards + 1, sizeof *c->shards))
-		return err_nomem(o->e);
-	memset(&c->shards[c->n_shards], 0, sizeof *c->shards);
-	c->shards[c->n_shards].fd = -1;
-	c->shards[c->n_shards].name = arena_strndup(&c->arena, name, strlen(name));
-	if (!c->shards[c->n_shards].name)
-		return err_nomem(o->e);
-	return (long)c->n_shards++;
-}
-
-static int add_entry(struct opener *o, struct jread *j, char *name)
-{
-	struct err *e = o->e;
-	long shard;
-
-	if (jread_string(j, 4096))
-		return -1;
-	if (memchr(j->str.s, 0, j->str.n) || !ckpt_shard_name(j->str.s))
-		return err_rule(e, ERR_DATA, "index.shard-name", j->str_pos,
-			"byte %llu: tensor %s is said to be in \"%s\", which is no plain shard name",
-			(unsigned long long)j->str_pos, text_quote(name).s,
-			text_quote_n(j->str.s, j->str.n).s);
-	shard = shard_of(o, j->str.s);
-	if (shard < 0 || mem_grow(&o->map, &o->map_cap, o->n_map + 1, sizeof *o->map))
-		return err_nomem(e);
-	if (o->c->n_shards > CKPT_SHARDS_MAX)
-		return err_rule(e, ERR_UNSUPPORTED, "index.shards", j->str_pos,
-			"more than %d shards", CKPT_SHARDS_MAX);
-	o->map[o->n_map].name = name;
-	o->map[o->n_map].shard = (uint32_t)shard;
-	o->n_map++;
-	return 0;
-}
-
-static int read_map(struct opener *o, struct jread *j)
-{
-	char *name;
-	int more;
-
-	if (jread_object(j))
-		return -1;
-	while ((more = jread_key(j)) == 1) {
-		if (memchr(j->str.s, 0, j->str.n))
-			return err_rule(o->e, ERR_DATA, "index.name", j->str_pos,
-				"byte %llu: a tensor name with a NUL", (unsigned long long)j->str_pos);
-		name = arena_strndup(&o->c->arena, j->str.s, j->str.n);
-		if (!name)
-			return err_nomem(o->e);
-		if (add_entry(o, j, name))
-			return -1;
-	}
-	return more;
-}
-
-static int read_meta(struct opener *o, struct jread *j)
-{
-	int more;
-
-	if (jread_object(j))
-		return -1;
-	while ((more = jread_key(j)) == 1) {
-		if (strcmp(j->str.s, "total_size") || jread_peek(j) < '0' || jread_peek(j) > '9') {
-			if (jread_skip(j))
-				return -1;
-			continue;
-		}
-		if (jread_u64(j, ST_OFFSET_MAX, &o->total_size))
-			return -1;
-		o->total_said = true;
-	}
-	return more;
-}
-
-static int read_index(struct opener *o, struct jread *j)
-{
-	bool map = false, meta = false;
-	int more;
-
-	if (jread_object(j))
-		return -1;
-	while ((more = jread_key(j)) == 1) {
-		if (!strcmp(j->str.s, "weight_map")) {
-			if (map)
-				return err_rule(o->e, ERR_DATA, "index.twice", j->str_pos,
-					"weight_map for the second time");
-			map = true;
-			if (read_map(o, j))
-				return -1;
-		} else if (!strcmp(j->str.s, "metadata") && !meta) {
-			meta = true;
-			if (read_meta(o, j))
-				return -1;
-		} else if (jread_skip(j)) {
-			return -1;
-		}
-	}
-	if (more < 0 || jread_end(j, true))
-		return -1;
-	if (!map)
-		return err_rule(o->e, ERR_DATA, "index.no-map", ERR_NOPOS, "there is no weight_map");
 	return 0;
 }
 
@@ -249,7 +109,6 @@ static int load_index(struct opener *o)
 	struct ckpt *c = o->c;
 	char actual[256];
 	const char *blob;
-	struct jread j;
 	struct stat st;
 	int fd, rc;
 
@@ -264,16 +123,10 @@ static int load_index(struct opener *o)
 			"%s has %lld bytes, at most %u are taken", CKPT_INDEX, (long long)st.st_size,
 			CKPT_INDEX_CAP);
 	} else {
-		rc = jread_open_file(&j, c->io, fd, 0, (uint64_t)st.st_size, 16, o->e);
-		rc = rc ? rc : read_index(o, &j);
-		jread_close(&j);
+		rc = shardmap_read(&o->map, c->io, fd, (uint64_t)st.st_size, &c->arena, o->e);
 	}
 	(void)c->io->close(c->io, fd);
-	if (rc) {
-		o->n_map = 0; /* half an index explains nothing */
-		return take(o, CKPT_INDEX);
-	}
-	return 0;
+	return rc ? take(o, CKPT_INDEX) : 0;
 }
 
 /* Finds files that look like shards and are not in the index. */
@@ -281,7 +134,9 @@ static int list_shards(struct opener *o)
 {
 	static const char end[] = ".safetensors";
 	struct ckpt *c = o->c;
-	size_t n, i, len, known = c->n_shards;
+	struct shardmap *m = &o->map;
+	size_t n, i, len;
+	uint32_t known = m->shards;
 	char *names = NULL, *p;
 	int rc = 0;
 
@@ -291,18 +146,13 @@ static int list_shards(struct opener *o)
 		len = strlen(p);
 		if (len < sizeof end || strcmp(p + len - (sizeof end - 1), end) || p[0] == '.')
 			continue;
-		if (!ckpt_shard_name(p)) {
+		if (!shardmap_plain(p))
 			rc = find(o, ERR_DATA, "index.shard-name", p, "is no plain shard name", NULL);
-			continue;
-		}
-		if (shard_of(o, p) < 0)
+		else if (shardmap_shard(m, p, &c->arena, o->e) < 0)
 			rc = -1;
-		else if (c->n_shards > known && c->has_index && o->n_map)
+		else if (m->shards > known && c->has_index && m->n)
 			rc = find(o, ERR_DATA, "index.extra-shard", p, "is not in the index", NULL);
-		known = c->n_shards;
-		if (!rc && c->n_shards > CKPT_SHARDS_MAX)
-			rc = err_rule(o->e, ERR_UNSUPPORTED, "index.shards", ERR_NOPOS,
-				"more than %d shards", CKPT_SHARDS_MAX);
+		known = m->shards;
 	}
 	free(names);
 	return rc;
@@ -313,33 +163,31 @@ static int cmp_shard(const void *a, const void *b)
 	return strcmp(((const struct shard *)a)->name, ((const struct shard *)b)->name);
 }
 
-/* Sorts the shards by name and makes the map point to their new places. */
+/* Makes the list of shards, sorted by name, and lets the map point into it. */
 static int sort_shards(struct opener *o)
 {
 	struct ckpt *c = o->c;
-	const char **name = calloc(c->n_shards + 1, sizeof *name);
-	uint32_t *at = calloc(c->n_shards + 1, sizeof *at);
 	struct shard key, *now;
-	size_t i;
+	uint32_t at[SHARDS_MAX], i;
+	size_t k;
 
-	if (!name || !at) {
-		free(name);
-		free(at);
+	c->n_shards = o->map.shards;
+	c->shards = calloc(c->n_shards + 1, sizeof *c->shards);
+	if (!c->shards)
 		return err_nomem(o->e);
+	for (i = 0; i < c->n_shards; i++) {
+		c->shards[i].fd = -1;
+		c->shards[i].name = o->map.name[i];
 	}
-	for (i = 0; i < c->n_shards; i++)
-		name[i] = c->shards[i].name;
 	if (c->n_shards)
 		qsort(c->shards, c->n_shards, sizeof *c->shards, cmp_shard);
 	for (i = 0; i < c->n_shards; i++) {
-		key.name = name[i];
+		key.name = o->map.name[i];
 		now = bsearch(&key, c->shards, c->n_shards, sizeof *c->shards, cmp_shard);
 		at[i] = (uint32_t)(now - c->shards);
 	}
-	for (i = 0; i < o->n_map; i++)
-		o->map[i].shard = at[o->map[i].shard];
-	free(name);
-	free(at);
+	for (k = 0; k < o->map.n; k++)
+		o->map.v[k].shard = at[o->map.v[k].shard];
 	return 0;
 }
 
@@ -398,7 +246,7 @@ static int load_shard(struct opener *o, uint32_t at)
 
 static int cmp_entry(const void *a, const void *b)
 {
-	return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+	return strcmp(((const struct shardmap_entry *)a)->tensor, ((const struct shardmap_entry *)b)->tensor);
 }
 
 static int cmp_tensor(const void *a, const void *b)
@@ -419,9 +267,9 @@ static int check_twice(struct opener *o)
 			find(o, ERR_DATA, "ckpt.name-twice", c->shards[c->tensors[i].shard].name,
 				" is in another shard too", c->tensors[i].name))
 			return -1;
-	for (i = 1; i < o->n_map; i++)
-		if (!strcmp(o->map[i - 1].name, o->map[i].name) &&
-			find(o, ERR_DATA, "index.twice", CKPT_INDEX, " is listed twice", o->map[i].name))
+	for (i = 1; i < o->map.n; i++)
+		if (!strcmp(o->map.v[i - 1].tensor, o->map.v[i].tensor) &&
+			find(o, ERR_DATA, "index.twice", CKPT_INDEX, " is listed twice", o->map.v[i].tensor))
 			return -1;
 	return 0;
 }
@@ -434,13 +282,13 @@ static int check_index(struct opener *o)
 	size_t i = 0, k = 0;
 	int d;
 
-	while (i < o->n_map || k < c->n) {
-		d = i == o->n_map ? 1 : k == c->n ? -1 : strcmp(o->map[i].name, c->tensors[k].name);
-		said = d <= 0 ? &c->shards[o->map[i].shard] : NULL;
+	while (i < o->map.n || k < c->n) {
+		d = i == o->map.n ? 1 : k == c->n ? -1 : strcmp(o->map.v[i].tensor, c->tensors[k].name);
+		said = d <= 0 ? &c->shards[o->map.v[i].shard] : NULL;
 		is = d >= 0 ? &c->shards[c->tensors[k].shard] : NULL;
 		if (d < 0 && said->fd >= 0 &&
 			find(o, ERR_DATA, "index.not-in-shard", said->name,
-				" is in the index but not in this shard", o->map[i].name))
+				" is in the index but not in this shard", o->map.v[i].tensor))
 			return -1;
 		if (d > 0 && find(o, ERR_DATA, "index.not-in-index", is->name,
 				     " is in this shard but not in the index", c->tensors[k].name))
@@ -471,20 +319,20 @@ static int cross_check(struct opener *o)
 
 	if (c->n)
 		qsort(c->tensors, c->n, sizeof *c->tensors, cmp_tensor);
-	if (o->n_map)
-		qsort(o->map, o->n_map, sizeof *o->map, cmp_entry);
+	if (o->map.n)
+		qsort(o->map.v, o->map.n, sizeof *o->map.v, cmp_entry);
 	if (check_case(o) || check_twice(o))
 		return -1;
 	if (!c->n_shards)
 		return find(o, ERR_DATA, "ckpt.empty", ".", "there is no .safetensors file", NULL);
 	if (!c->has_index && (c->n_shards > 1 || strcmp(c->shards[0].name, "model.safetensors")))
 		return find(o, ERR_DATA, "index.missing", CKPT_INDEX, "is not there", NULL);
-	if (o->n_map && check_index(o))
+	if (o->map.n && check_index(o))
 		return -1;
-	if (o->total_said && all_read(c) && o->total_size != c->bytes &&
+	if (o->map.total_said && all_read(c) && o->map.total_size != c->bytes &&
 		finding_add(o->f, ERR_DATA, "index.total-size", CKPT_INDEX,
 			"%s: total_size is %llu, the tensors have %llu bytes", CKPT_INDEX,
-			(unsigned long long)o->total_size, (unsigned long long)c->bytes))
+			(unsigned long long)o->map.total_size, (unsigned long long)c->bytes))
 		return err_nomem(o->e);
 	return 0;
 }
@@ -507,7 +355,7 @@ int ckpt_open(struct ckpt *c, const struct io *io, const char *path, const struc
 			goto out;
 	rc = cross_check(&o);
 out:
-	free(o.map);
+	shardmap_free(&o.map);
 	if (rc)
 		ckpt_close(c);
 	return rc;

@@ -19,7 +19,6 @@ extern "C" {
 
 #define CKPT_INDEX "model.safetensors.index.json"
 #define CKPT_INDEX_CAP (64u << 20) /* bytes */
-enum { CKPT_SHARDS_MAX = 512 };
 
 struct ckpt_opts {
 	uint64_t header_cap; /* bytes; 0 = ST_HEADER_CAP */
@@ -58,10 +57,6 @@ int ckpt_read(const struct ckpt *c, const struct tensor *t, uint64_t off, void *
 	struct err *e);
 /* An error if a shard's size, times or identity differ from when it was opened. */
 int ckpt_unchanged(const struct ckpt *c, struct err *e);
-
-/* True for a plain file name that may be a shard: [A-Za-z0-9][A-Za-z0-9._-]*.safetensors, at most
- * 212 bytes, no "..". */
-bool ckpt_shard_name(const char *s);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,7 @@
  *	early    a file was renamed that was written to after its last fsync, or whose fsync failed
  *	again    fsync of a file whose fsync had failed; again_dir: of a folder
  *	loose    a folder was closed whose last change was not synced (matters if the run succeeded)
+ *	unclosed closing a file that was written failed
  *	strange  a descriptor was closed that was not open
  *	spoiled  the name that a file had got when the fsync of its folder failed
  *
@@ -76,7 +77,7 @@ struct faultio {
 
 	/* What was seen. */
 	uint64_t calls[IO_ANY + 1], failed[IO_ANY + 1];
-	unsigned early, again, again_dir, loose, strange;
+	unsigned early, again, again_dir, loose, unclosed, strange;
 	char spoiled[300];
 	unsigned n_open;
 
@@ -187,6 +188,7 @@ static inline int faultio_close(const struct io *io, int fd)
 		f->n_open--;
 		f->fd[fd].open = false;
 		f->loose += f->fd[fd].changed;
+		f->unclosed += !goes && f->fd[fd].file;
 	}
 	rc = io_posix()->close(io_posix(), fd);
 	pthread_mutex_unlock(&f->lock);

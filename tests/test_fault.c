@@ -15,8 +15,9 @@
 #include <time.h>
 
 #define GOLDEN "tests/golden/tiny-pro"
+static struct path model; /* a copy of it with small files beside the weights */
 
-/* Sanitized code is slow: every third point there, which after all runs has seen them all. */
+/* Sanitized code is slow: fewer points there. */
 #if defined(__SANITIZE_ADDRESS__)
 enum { SLOW = 3 };
 #elif defined(__has_feature)
@@ -327,35 +328,48 @@ static struct path start(const struct way *w, enum start st)
 	return out;
 }
 
-/* Undisturbed runs of all ways, and the digests of the source. */
-static void set_up(void)
+static struct snap source;
+
+static void make_source(void)
 {
-	static bool done;
-	struct faultio f;
+	struct snap golden = snap_of(GOLDEN);
 	struct text sums = { 0 };
-	struct snap src;
+	struct err e = { 0 };
 	uint8_t sha[32];
 	char hex[65];
-	struct err e = { 0 };
 	size_t i;
 
-	if (done)
-		return;
-	done = true;
-	src = snap_of(GOLDEN);
-	for (i = 0; i < src.n; i++) {
-		if (sha256_of(src.file[i].p, src.file[i].n, sha, &e))
+	model = dirs_new("model");
+	snap_write(&golden, model.s);
+	snap_free(&golden);
+	file_put_all(path_in(model.s, "tokenizer.json").s, "{}\n", 3);
+	file_put_all(path_in(model.s, "tokenizer_config.json").s, "{\"a\": 1}\n", 9);
+	file_put_all(path_in(model.s, "generation_config.json").s, "", 0);
+	source = snap_of(model.s);
+	for (i = 0; i < source.n; i++) {
+		if (sha256_of(source.file[i].p, source.file[i].n, sha, &e))
 			exit(2);
 		hex_of(sha, 32, hex);
-		text_fmt(&sums, "%s  %s\n", hex, src.file[i].name);
+		text_fmt(&sums, "%s  %s\n", hex, source.file[i].name);
 	}
 	file_put_all(dirs_path("sums").s, sums.s, sums.n);
 	text_free(&sums);
-	snap_free(&src);
+}
+
+/* The source, and undisturbed runs of all ways. */
+static void set_up(void)
+{
+	struct faultio f;
+	struct err e;
+	size_t i;
+
+	if (source.n)
+		return;
+	make_source();
 	for (i = 0; i < WAYS; i++) {
 		faultio_make(&f);
 		dirs_remove(dirs_path("clean").s);
-		if (convert(&f, &ways[i], GOLDEN, dirs_path("clean").s, &e)) {
+		if (convert(&f, &ways[i], model.s, dirs_path("clean").s, &e)) {
 			fprintf(stderr, "%s: the undisturbed run: %s\n", ways[i].name, e.text);
 			exit(2);
 		}
@@ -422,7 +436,7 @@ static void look_at_calls(const struct faultio *f, bool ok, const char *what)
 	CHECK_IN(what, !f->again && !f->again_dir);
 	CHECK_IN(what, !f->strange);
 	CHECK_IN(what, !f->n_open);
-	CHECK_IN(what, !ok || !f->loose);
+	CHECK_IN(what, !ok || (!f->loose && !f->unclosed));
 }
 
 /* Whatever was broken off, an undisturbed run completes it. */
@@ -432,7 +446,7 @@ static void resume(const struct way *w, const char *out, const char *what)
 	struct err e;
 
 	faultio_make(&f);
-	CHECK_IN(what, !convert(&f, w, GOLDEN, out, &e));
+	CHECK_IN(what, !convert(&f, w, model.s, out, &e));
 	if (e.kind)
 		fprintf(stderr, "%s: then %s\n", what, e.text);
 	look_at_calls(&f, true, what);
@@ -445,7 +459,7 @@ static bool disturbed(struct faultio *f, const struct way *w, enum start st, con
 {
 	struct path out = start(w, st);
 	struct look l = { .w = w, .st = st, .f = f };
-	int rc = convert(f, w, GOLDEN, out.s, e);
+	int rc = convert(f, w, model.s, out.s, e);
 
 	snprintf(l.what, sizeof l.what, "%s", what);
 	look_at_calls(f, !rc, what);
@@ -545,7 +559,7 @@ static void fail_each(const struct way *w, enum start st, uint64_t done[IO_ANY])
 			for (at = by ? 1 + rnd((uint32_t)by) : 0; by && at <= f.calls[op]; at += by) {
 				if (check_failed > FAILED_ENOUGH)
 					return;
-				fail_one(w, st, (enum io_op)op, at, errors[k], (at + k) % 5 == 0);
+				fail_one(w, st, (enum io_op)op, at, errors[k], (at + k) % 8 == 0);
 				done[op]++;
 			}
 		}
@@ -701,7 +715,7 @@ static void test_from_then_on(void)
 		enum io_op op;
 		int error;
 		uint64_t by;
-	} rows[] = { { IO_ANY, EIO, 9 }, { IO_PWRITE, ENOSPC, 3 }, { IO_ALLOCATE, ENOSPC, 1 },
+	} rows[] = { { IO_ANY, EIO, 13 }, { IO_PWRITE, ENOSPC, 3 }, { IO_ALLOCATE, ENOSPC, 1 },
 		{ IO_OPEN, EMFILE, 3 }, { IO_FSYNC, EIO, 1 }, { IO_RENAME, EROFS, 1 },
 		{ IO_UNLINK, EROFS, 1 }, { IO_CLOSE, EIO, 3 }, { IO_PREAD, EIO, 50 } };
 	struct faultio f;
@@ -753,6 +767,7 @@ static void test_fsync(void)
 		/* Each file, and the folder after each name. */
 		CHECK_IN(ways[k].name, f.calls[IO_FSYNC] == 2 * f.calls[IO_RENAME]);
 		CHECK_IN(ways[k].name, f.calls[IO_RENAME] == clean[k].n);
+		CHECK_IN(ways[k].name, f.calls[IO_ALLOCATE] * 2 >= clean[k].n);
 		for (at = 1, n = f.calls[IO_FSYNC]; at <= n; at++) {
 			faultio_make(&f);
 			f.op = IO_FSYNC;
@@ -786,7 +801,7 @@ static bool fail_memory(const struct way *w, enum start st, uint64_t at, bool fo
 	mem.at = at;
 	mem.forever = forever;
 	mem.armed = true;
-	rc = convert(&f, w, GOLDEN, out.s, &e);
+	rc = convert(&f, w, model.s, out.s, &e);
 	mem.armed = false;
 	calls = mem.calls;
 	look_at_calls(&f, !rc, l.what);
@@ -813,7 +828,7 @@ static void test_memory(void)
 	for (k = 0; k < WAYS; k++) {
 		for (st = 0; st < STARTS; st++) {
 			for (forever = 0; forever < 2; forever++) {
-				by = (forever ? 5 : 1) * (uint64_t)SLOW;
+				by = forever ? 5 : 1; /* all of them, for the leak checker */
 				for (at = 1 + rnd((uint32_t)by);
 					fail_memory(&ways[k], (enum start)st, at, forever, at % 8 == 0);
 					at += by, points++)
@@ -823,7 +838,7 @@ static void test_memory(void)
 		}
 	}
 	printf("     points: %llu\n", (unsigned long long)points);
-	CHECK(points >= 1000 / SLOW);
+	CHECK(check_failed || points >= 1500);
 }
 
 /* --- several threads: the order of things is not known, what must hold is the same --- */
@@ -852,7 +867,7 @@ static void test_threads(void)
 			f.error = EIO;
 			f.forever = at % 3 == 0;
 			out = start(&ways[k], l.st);
-			rc = convert_on(&f.io, &ways[k], GOLDEN, out.s, 3, &e);
+			rc = convert_on(&f.io, &ways[k], model.s, out.s, 3, &e);
 			all = f.calls[IO_ANY] < at ? 0 : at + 8 * SLOW;
 			f.again_dir = 0; /* by a thread that had not heard of it */
 			look_at_calls(&f, !rc, what);
@@ -929,7 +944,7 @@ static void test_name_taken(void)
 		faultio_make(&f);
 		f.hook = take_name;
 		f.ctx = &at;
-		CHECK(convert(&f, &ways[1], GOLDEN, out.s, &e) && err_exit_code(&e) == 2);
+		CHECK(convert(&f, &ways[1], model.s, out.s, &e) && err_exit_code(&e) == 2);
 		CHECK(strstr(e.text, strerror(EEXIST)));
 		left = snap_of(out.s);
 		for (i = theirs = 0; i < left.n; i++) {
@@ -961,7 +976,7 @@ static void let_rival(struct faultio *f, enum io_op op, const char *name)
 	if (op != IO_PWRITE || f->calls[IO_PWRITE] + 1 != r->at)
 		return;
 	faultio_make(&g);
-	CHECK(convert(&g, r->w, GOLDEN, dirs_path("out").s, &e));
+	CHECK(convert(&g, r->w, model.s, dirs_path("out").s, &e));
 	CHECK_IN(e.text, e.rule && !strcmp(e.rule, "out.locked") && err_exit_code(&e) == 2);
 	CHECK(!g.calls[IO_UNLINK] && !g.calls[IO_PWRITE] && !g.n_open);
 	r->refused++;
@@ -1003,8 +1018,6 @@ struct changer {
 	char shard[64];
 	bool done;
 };
-
-static struct snap source;
 
 /* A shard with its first bytes of payload turned. */
 static void write_other(const char *path, size_t i)
@@ -1057,8 +1070,6 @@ static struct path new_source(void)
 {
 	struct path src = dirs_new("src");
 
-	if (!source.n)
-		source = snap_of(GOLDEN);
 	snap_write(&source, src.s);
 	return src;
 }
@@ -1165,8 +1176,6 @@ static void test_nested(void)
 
 	set_up();
 	(void)sub, (void)aside;
-	if (!source.n)
-		source = snap_of(GOLDEN);
 	snap_write(&source, in.s);
 	CHECK(!symlink("in", path_in(top.s, "link-in").s) &&
 		!symlink("in/sub", path_in(top.s, "link-sub").s) &&
@@ -1209,7 +1218,7 @@ static void test_foreign(void)
 		file = path_in(out.s, name[i]);
 		file_put_all(file.s, "x", 1);
 		faultio_make(&f);
-		CHECK_IN(name[i], convert(&f, &ways[1], GOLDEN, out.s, &e));
+		CHECK_IN(name[i], convert(&f, &ways[1], model.s, out.s, &e));
 		CHECK_IN(name[i], e.rule && !strcmp(e.rule, "out.foreign") && err_exit_code(&e) == 2);
 		CHECK_IN(name[i], strstr(e.text, name[i]));
 		look_at_calls(&f, false, name[i]);
@@ -1223,7 +1232,7 @@ static void test_foreign(void)
 	CHECK(!mkdir(file.s, 0777));
 	file_put_all(path_in(file.s, "x").s, "x", 1);
 	faultio_make(&f);
-	CHECK(convert(&f, &ways[1], GOLDEN, out.s, &e) && err_exit_code(&e) == 2 && e.text[0]);
+	CHECK(convert(&f, &ways[1], model.s, out.s, &e) && err_exit_code(&e) == 2 && e.text[0]);
 	look_at_calls(&f, false, "a folder in the way");
 	CHECK(is_file(path_in(file.s, "x").s));
 }
@@ -1245,7 +1254,7 @@ static void refused_for_room(const struct way *w, uint64_t room, const char *out
 
 	faultio_make(&f);
 	f.room = room;
-	CHECK_IN(w->name, convert(&f, w, GOLDEN, out, &e));
+	CHECK_IN(w->name, convert(&f, w, model.s, out, &e));
 	CHECK_IN(e.text, e.rule && !strcmp(e.rule, "out.no-space") && err_exit_code(&e) == 2);
 	CHECK_IN(e.text, strstr(e.text, ": 1 bytes too few"));
 	CHECK_IN(w->name, !f.calls[IO_ALLOCATE] && !f.calls[IO_UNLINK]);
@@ -1268,11 +1277,11 @@ static void test_no_space(void)
 		refused_for_room(&ways[k], need - 1, out.s);
 		faultio_make(&f);
 		f.room = need;
-		CHECK_IN(ways[k].name, !convert(&f, &ways[k], GOLDEN, out.s, &e));
+		CHECK_IN(ways[k].name, !convert(&f, &ways[k], model.s, out.s, &e));
 		/* All there: nothing is needed. Then one is missing: what is there stays. */
 		faultio_make(&f);
 		f.room = 1;
-		CHECK_IN(ways[k].name, !convert(&f, &ways[k], GOLDEN, out.s, &e));
+		CHECK_IN(ways[k].name, !convert(&f, &ways[k], model.s, out.s, &e));
 		for (i = 0; !is_data(c->file[i].name); i++)
 			;
 		first = path_in(out.s, c->file[i].name);

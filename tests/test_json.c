@@ -332,7 +332,7 @@ static void memory(void)
 {
 	size_t n = 50 << 20;
 	uint8_t *p = malloc(n);
-	struct mem_io m = mem_io_of(p, n, 0, 0);
+	struct mem_io m;
 	struct jread j;
 	struct err e = { 0 };
 
@@ -340,6 +340,7 @@ static void memory(void)
 		SKIP("no 50 MB");
 	memset(p, 'x', n);
 	p[0] = p[n - 1] = '"';
+	m = mem_io_of(p, n, 0, 0);
 	CHECK(!jread_open_file(&j, &m.io, 3, 0, n, 1, &e));
 	CHECK(!jread_string(&j, JREAD_DROP) && !jread_end(&j, false));
 	CHECK(j.str.cap <= 2 * WALK_WINDOW && j.str.n == 0);
@@ -437,8 +438,9 @@ static void real_file(void)
 /* The forms that serde_json uses: any other spelling would change headers. */
 static void quote_forms(void)
 {
-	static const char *const form[0x20] = { ['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n",
-		['\f'] = "\\f", ['\r'] = "\\r" };
+	static const char *const form[0x20] = {
+		['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"
+	};
 	struct text t = { 0 };
 	char want[16], c[2] = { 0 };
 	int i;
@@ -477,13 +479,14 @@ static void random_char(struct text *t, bool nul)
 	if (!c && !nul)
 		c = 'z';
 	if (rnd(8) == 0)
-		c = (uint8_t)"\"\\/\b\f\n\r\tu"[rnd(9)];
+		c = (uint8_t) "\"\\/\b\f\n\r\tu"[rnd(9)];
 	if (c < 0x80)
 		snprintf(b, sizeof b, "%c", (int)c);
 	else if (c < 0x800)
 		snprintf(b, sizeof b, "%c%c", 0xc0 | c >> 6, 0x80 | (c & 63));
 	else if (c < 0x10000)
-		snprintf(b, sizeof b, "%c%c%c", 0xe0 | c >> 12, 0x80 | (c >> 6 & 63), 0x80 | (c & 63));
+		snprintf(b, sizeof b, "%c%c%c", 0xe0 | c >> 12, 0x80 | (c >> 6 & 63),
+			0x80 | (c & 63));
 	else
 		snprintf(b, sizeof b, "%c%c%c%c", 0xf0 | c >> 18, 0x80 | (c >> 12 & 63),
 			0x80 | (c >> 6 & 63), 0x80 | (c & 63));
@@ -522,10 +525,12 @@ static void write_forms(void)
 {
 	static const char *const want[] = {
 		"{\"a\": [1, {\"b\": null}, []], \"c\": true, \"d\": {}, \"e\": \"00ff\"}\n",
-		"{\n \"a\": [1, {\"b\": null}, []],\n \"c\": true,\n \"d\": {},\n \"e\": \"00ff\"\n}\n",
+		"{\n \"a\": [1, {\"b\": null}, []],\n \"c\": true,\n \"d\": {},\n \"e\": "
+		"\"00ff\"\n}\n",
 		"{\n \"a\": [\n  1,\n  {\"b\": null},\n  []\n ],\n \"c\": true,\n \"d\": {},\n"
 		" \"e\": \"00ff\"\n}\n",
-		"{\n \"a\": [\n  1,\n  {\n   \"b\": null\n  },\n  []\n ],\n \"c\": true,\n \"d\": {},\n"
+		"{\n \"a\": [\n  1,\n  {\n   \"b\": null\n  },\n  []\n ],\n \"c\": true,\n \"d\": "
+		"{},\n"
 		" \"e\": \"00ff\"\n}\n",
 	};
 	struct text t = { 0 };
@@ -640,8 +645,9 @@ static void random_json(struct text *t, unsigned deep, bool plain)
 {
 	static const char *const scalar[] = { "0", "1", "65536", "18446744073709551615", "true",
 		"false", "null", "\"\"", "\"a\"", "\"\\n\\\"\\\\\\u0041\\ud83d\\ude00\"",
-		"\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"", "\"a somewhat longer string, with { [ , : } ]\"",
-		"-0", "-1", "0.5", "1e5", "-12.25E-7", "1E+2" };
+		"\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"",
+		"\"a somewhat longer string, with { [ , : } ]\"", "-0", "-1", "0.5", "1e5",
+		"-12.25E-7", "1E+2" };
 	uint32_t kind = rnd(deep ? 3 : 1), k, n;
 
 	random_space(t);
@@ -703,8 +709,9 @@ static void skip_random(void)
 /* Random damage: jread and jansson agree, memory and file agree. */
 static void mutants(void)
 {
-	static const char byte[] = "{}[]\",:\\u0123456789abcdeftrn -+.eE \t\n/\x01\x1f\x7f\x80\xbf\xc3\xe2\xed"
-				   "\xf0\xf4\xff";
+	static const char byte[] =
+		"{}[]\",:\\u0123456789abcdeftrn -+.eE \t\n/\x01\x1f\x7f\x80\xbf\xc3\xe2\xed"
+		"\xf0\xf4\xff";
 	struct text t = { 0 };
 	const char *why;
 	uint32_t k, at;

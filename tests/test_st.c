@@ -118,7 +118,8 @@ static void see(const char *rule)
 			seen[i] = true;
 }
 
-static void expect(const char *name, struct outcome *o, uint64_t size, const char *rule, uint64_t pos)
+static void expect(
+	const char *name, struct outcome *o, uint64_t size, const char *rule, uint64_t pos)
 {
 	const char *bad = st_check_refusal(&o->e, &o->h, size);
 
@@ -301,14 +302,15 @@ static void hints(void)
 		size_t n;
 		const char *hint;
 	} row[] = {
-		{ DOC("version https://git-lfs.github.com/spec/v1\noid sha256:"), "Git-LFS pointer" },
+		{ DOC("version https://git-lfs.github.com/spec/v1\noid sha256:"),
+			"Git-LFS pointer" },
 		{ DOC("<!DOCTYPE html><html>"), "HTML" },
 		{ DOC("<html><head></head></html>"), "HTML" },
 		{ DOC("PK\3\4\24\0\0\0\10\0\0\0"), "zip" },
 		{ DOC("GGUF\3\0\0\0\1\0\0\0\0\0\0\0"), "GGUF" },
 		{ DOC("{\"a\":{\"dtype\":\"U8\""), "length are missing" },
 		{ DOC("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), "begins with zeros" },
-		{ DOC("\x7f" "ELF\2\1\1\0\0\0\0\0"), "no safetensors file" },
+		{ DOC("\177ELF\2\1\1\0\0\0\0\0"), "no safetensors file" },
 	};
 	struct outcome o;
 	size_t i;
@@ -347,11 +349,13 @@ static void tell(const struct st_header *h, struct text *o)
 		text_fmt(o, "%s %s [", t->name, dtypes[t->dtype].name);
 		for (d = 0; d < t->rank; d++)
 			text_fmt(o, d ? ",%llu" : "%llu", (unsigned long long)t->dim[d]);
-		text_fmt(o, "] %llu %llu;", (unsigned long long)t->begin, (unsigned long long)t->end);
+		text_fmt(o, "] %llu %llu;", (unsigned long long)t->begin,
+			(unsigned long long)t->end);
 	}
 }
 
-static void accept_one(const char *name, const struct file *f, struct outcome *o, const char *tensors)
+static void accept_one(
+	const char *name, const struct file *f, struct outcome *o, const char *tensors)
 {
 	struct text told = { 0 };
 	const char *bad;
@@ -399,9 +403,9 @@ static void variants(void)
 /* All types of safetensors 0.8.0, in a vector, a scalar (where that is whole bytes) and empty. */
 static void types(void)
 {
-	static const char *const name[] = { "BOOL", "F4", "F6_E2M3", "F6_E3M2", "U8", "I8", "F8_E5M2",
-		"F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "I16", "U16", "F16", "BF16", "I32",
-		"U32", "F32", "C64", "F64", "I64", "U64" };
+	static const char *const name[] = { "BOOL", "F4", "F6_E2M3", "F6_E3M2", "U8", "I8",
+		"F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "I16", "U16", "F16",
+		"BF16", "I32", "U32", "F32", "C64", "F64", "I64", "U64" };
 	static const struct {
 		const char *shape;
 		unsigned n;
@@ -420,7 +424,8 @@ static void types(void)
 			if (bits % 8)
 				continue;
 			t.n = want.n = 0;
-			text_fmt(&t, "{'w':" REC("'%s'", "%s", "[0,%u]") "}", name[i], form[k].shape, bits / 8);
+			text_fmt(&t, "{'w':" REC("'%s'", "%s", "[0,%u]") "}", name[i],
+				form[k].shape, bits / 8);
 			text_fmt(&want, "w %s %s 0 %u;", name[i], form[k].shape, bits / 8);
 			file_of(&f, t.s, t.n, bits / 8);
 			accept(name[i], &f, want.s);
@@ -434,12 +439,17 @@ static void types(void)
 /* --- cut and grown files --- */
 
 #define SMALL_SIZE 61 /* bytes of payload */
+/* clang-format off */
 static const char small[] =
 	"{'__metadata__':{'format':'pt','\xc3\xa4':'\\u00e4\\n'},"
-	"'scalar':" REC("'F64'", "[]", "[0,8]") ",'b.weight':" REC("'BF16'", "[2,3]", "[8,20]")
-	",'b.scale':" REC("'F8_E8M0'", "[5]", "[20,25]") ",'empty':" REC("'F32'", "[0,7]", "[25,25]")
-	",'fp4':" REC("'F4'", "[4,4]", "[53,61]") ",'\\u0061\xe2\x82\xac\\'':" REC("'I64'", "[3]", "[29,53]")
+	"'scalar':" REC("'F64'", "[]", "[0,8]")
+	",'b.weight':" REC("'BF16'", "[2,3]", "[8,20]")
+	",'b.scale':" REC("'F8_E8M0'", "[5]", "[20,25]")
+	",'empty':" REC("'F32'", "[0,7]", "[25,25]")
+	",'fp4':" REC("'F4'", "[4,4]", "[53,61]")
+	",'\\u0061\xe2\x82\xac\\'':" REC("'I64'", "[3]", "[29,53]")
 	",'odd':" REC("'U8'", "[1,4,1]", "[25,29]") "}       ";
+/* clang-format on */
 
 /* At every byte: whether the file is shorter, or was when it was read, or its header is. */
 static void truncation(void)
@@ -462,7 +472,8 @@ static void truncation(void)
 		rule = n < 8 ? "st.file-short" : n < data_at ? "st.header-beyond" : "st.truncated";
 		refuse("shorter file", f.t.s, n, n, 0, rule, n < data_at ? 0 : n);
 		if (n < data_at)
-			refuse("file that has become shorter", f.t.s, n, f.size, 0, "file.short", n);
+			refuse("file that has become shorter", f.t.s, n, f.size, 0, "file.short",
+				n);
 	}
 	for (n = 10; n < data_at; n++) { /* and the length says so */
 		f.t.s[0] = (char)((n - 8) & 0xff);
@@ -553,14 +564,16 @@ static void sizes(void)
 /* The header goes behind what the text has; the structs may be part of others. */
 static void put_header(void)
 {
-	static const char want[] = "before\x78\0\0\0\0\0\0\0{\"a\\\"\\u0001\":{\"dtype\":\"I64\",\"shape\":[2,3],"
-				   "\"data_offsets\":[0,48]},\"b\":{\"dtype\":\"U8\",\"shape\":[],"
-				   "\"data_offsets\":[48,49]}}";
+	static const char want[] =
+		"before\x78\0\0\0\0\0\0\0{\"a\\\"\\u0001\":{\"dtype\":\"I64\",\"shape\":[2,3],"
+		"\"data_offsets\":[0,48]},\"b\":{\"dtype\":\"U8\",\"shape\":[],"
+		"\"data_offsets\":[48,49]}}";
 	static const uint64_t dim[] = { 2, 3 };
 	struct {
 		struct tensor t;
 		int more[5];
-	} v[2] = { { { .name = "a\"\1", .dim = dim, .end = 48, .dtype = DT_I64, .rank = 2 }, { 0 } },
+	} v[2] = { { { .name = "a\"\1", .dim = dim, .end = 48, .dtype = DT_I64, .rank = 2 },
+			   { 0 } },
 		{ { .name = "b", .begin = 48, .end = 49, .dtype = DT_U8 }, { 0 } } };
 	struct text t = { 0 };
 
@@ -763,7 +776,8 @@ static long peak_kib(void)
 
 static struct cost cost_of(const struct file *f)
 {
-	struct cost *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0),
+	struct cost *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			    -1, 0),
 		    r = { 0 };
 	struct outcome o;
 	pid_t pid;

@@ -1,5 +1,5 @@
-/* fuzz_json.c -- libFuzzer target: any bytes as a JSON document, from memory and from a file, beside
- * jansson. What must hold is in json_walk.h; README.md has the commands.
+/* fuzz_json.c -- libFuzzer target: any bytes as a JSON document, from memory and from a file,
+ * beside jansson. What must hold is in json_walk.h; README.md has the commands.
  *
  * SPDX-License-Identifier: MIT */
 #include "tests/fuzz/json_walk.h"

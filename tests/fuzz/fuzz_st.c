@@ -1,5 +1,5 @@
-/* fuzz_st.c -- libFuzzer target: any bytes as a safetensors file, or as its header. What must hold is
- * in st_check.h; README.md has the commands.
+/* fuzz_st.c -- libFuzzer target: any bytes as a safetensors file, or as its header. What must hold
+ * is in st_check.h; README.md has the commands.
  *
  * SPDX-License-Identifier: MIT */
 #include "tests/fuzz/st_check.h"

@@ -1,5 +1,5 @@
-/* json_cases.h -- documents that the JSON reader takes, with what it reads, and ones that it refuses,
- * with the rule and the byte.
+/* json_cases.h -- documents that the JSON reader takes, with what it reads, and ones that it
+ * refuses, with the rule and the byte.
  *
  * They are written with ' for the double quote; ^ stands before the byte that the report is to
  * name. Neither is part of what is read. They may hold NUL bytes.
@@ -80,9 +80,9 @@ static const struct {
 };
 /* clang-format on */
 
-/* The calls that lead to the refusal, a letter each, of which the last one fails: o object, a array,
- * k key, i item, s string, d string dropped, u number, x skip, p peek, e end, E end with white
- * space, w the whole document. These are the limits that they are called with. */
+/* The calls that lead to the refusal, a letter each, of which the last one fails: o object, a
+ * array, k key, i item, s string, d string dropped, u number, x skip, p peek, e end, E end with
+ * white space, w the whole document. These are the limits that they are called with. */
 enum { TABLE_DEPTH = 4, TABLE_STRING = 8, TABLE_NUMBER = 1000, TABLE_KEY = 16 };
 
 /* clang-format off */

@@ -15,8 +15,7 @@
 #define DOC(s) (s), sizeof(s) - 1
 
 /* A record, and the parts of one: of four bytes unless the case is about that. */
-#define REC(type, shape, offsets) \
-	"{'dtype':" type ",'shape':" shape ",'data_offsets':" offsets "}"
+#define REC(type, shape, offsets) "{'dtype':" type ",'shape':" shape ",'data_offsets':" offsets "}"
 #define U8(shape, offsets) REC("'U8'", shape, offsets)
 #define R4 U8("[4]", "[0,4]")
 #define T "'dtype':'U8'"

@@ -1,6 +1,6 @@
-/* st_check.h -- what must hold of every safetensors file that st_read takes, found out in another way
- * than st_read does (all pairs of tensors, 128-bit products, a table of types of its own); and the
- * properties that hold for any bytes at all, which the fuzzer and tests/test_st.c both check.
+/* st_check.h -- what must hold of every safetensors file that st_read takes, found out in another
+ * way than st_read does (all pairs of tensors, 128-bit products, a table of types of its own); and
+ * the properties that hold for any bytes at all, which the fuzzer and tests/test_st.c both check.
  *
  * Checks return NULL, or what is wrong. They are quadratic in the number of tensors.
  *
@@ -55,7 +55,8 @@ static inline const char *st_check_size(const struct tensor *t)
 	all *= st_check_bits(dtypes[t->dtype].name);
 	if (all >> 64 || all % 8)
 		return "no whole number of bytes";
-	return t->begin <= t->end && all / 8 == t->end - t->begin ? NULL : "offsets and shape differ";
+	return t->begin <= t->end && all / 8 == t->end - t->begin ? NULL
+								  : "offsets and shape differ";
 }
 
 static inline const char *st_check_name(const uint8_t *file, const struct tensor *t)
@@ -86,14 +87,17 @@ static inline const char *st_check_pair(const struct tensor *a, const struct ten
 	if (a->pos >= b->pos)
 		return "not in header order";
 	if (a->begin == a->end)
-		return a->begin > b->begin && a->begin < b->end ? "an empty one inside another" : NULL;
+		return a->begin > b->begin && a->begin < b->end ? "an empty one inside another"
+								: NULL;
 	if (b->begin == b->end)
-		return b->begin > a->begin && b->begin < a->end ? "an empty one inside another" : NULL;
+		return b->begin > a->begin && b->begin < a->end ? "an empty one inside another"
+								: NULL;
 	return a->begin < b->end && b->begin < a->end ? "two overlap" : NULL;
 }
 
 /* The rules, of a file of size bytes whose header was read as h; file has at least the header. */
-static inline const char *st_check_rules(const uint8_t *file, uint64_t size, const struct st_header *h)
+static inline const char *st_check_rules(
+	const uint8_t *file, uint64_t size, const struct st_header *h)
 {
 	uint64_t n = 0, sum = 0;
 	const char *bad = NULL;
@@ -125,7 +129,8 @@ static inline const char *st_check_same(const struct tensor *a, const struct ten
 		return "written and read again: another name, type or rank";
 	if (memcmp(a->dim, b->dim, a->rank * sizeof *a->dim))
 		return "written and read again: another shape";
-	return a->begin == b->begin && a->end == b->end ? NULL : "written and read again: other offsets";
+	return a->begin == b->begin && a->end == b->end ? NULL
+							: "written and read again: other offsets";
 }
 
 /* h, written with st_put_header and read again, is the same. */
@@ -156,7 +161,8 @@ static inline const char *st_check_again(const struct st_header *h, uint64_t pay
 }
 
 /* A report of a refusal: a rule from the table, with its kind and a place in the file. */
-static inline const char *st_check_refusal(const struct err *e, const struct st_header *h, uint64_t size)
+static inline const char *st_check_refusal(
+	const struct err *e, const struct st_header *h, uint64_t size)
 {
 	static const struct st_header none;
 	const struct rule *r;
@@ -178,8 +184,8 @@ static inline const char *st_check_refusal(const struct err *e, const struct st_
 
 /* Reads a file of size bytes whose first n are at p. *end gets the size that the file should have
  * where only that is wrong (st.trailing says), else 0. */
-static inline const char *st_check_read(const uint8_t *p, size_t n, uint64_t size, size_t most,
-	uint64_t *end)
+static inline const char *st_check_read(
+	const uint8_t *p, size_t n, uint64_t size, size_t most, uint64_t *end)
 {
 	struct arena arena = { 0 };
 	struct st_header h;

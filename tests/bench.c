@@ -1,0 +1,375 @@
+/* bench.c -- what "make bench" measures with: kernels beside memcpy and beside their plain twins, a
+ * loop that does no more than the least a conversion must, and whole commands in pairs.
+ *
+ *	bench kernels
+ *	bench bound FROM OUT FILES BYTES THREADS SHA   reads FROM, digests, writes OUT.0 .. of BYTES each
+ *	bench pair RUNS PREPARE A B BYTES              runs A and B in turn; wall and cpu per GB, ratio
+ *
+ * Each kernel is checked against its plain version before it is timed.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "core/cpu.h"
+#include "core/file.h"
+#include "core/par.h"
+#include "core/progress.h"
+#include "core/sha256.h"
+#include "core/xxh.h"
+#include "quant/fp4to8.h"
+#include "quant/fp8to16.h"
+#include "quant/num.h"
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static double cpu_now(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_THREAD, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+		(double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
+}
+
+static void *take(size_t n)
+{
+	uint8_t *p = aligned_alloc(4096, (n + 4095) / 4096 * 4096);
+	size_t i;
+	uint64_t s = 88172645463325252u;
+
+	if (!p)
+		exit(2);
+	for (i = 0; i < n; i++) {
+		s ^= s << 13;
+		s ^= s >> 7;
+		s ^= s << 17;
+		p[i] = (uint8_t)(s >> 32);
+	}
+	return p;
+}
+
+/* Repeats fn over buffers of n bytes for a good while; GB/s of input, the best of five. */
+static double rate(void (*fn)(void *), void *ctx, size_t n)
+{
+	double best = 0, t, r;
+	int i, k, reps = 1;
+
+	for (i = 0; i < 6; i++) {
+		do {
+			t = cpu_now();
+			for (k = 0; k < reps; k++)
+				fn(ctx);
+			t = cpu_now() - t;
+		} while (t < 0.05 && (reps *= 2));
+		r = (double)n * reps / t / 1e9;
+		best = i && r > best ? r : best;
+	}
+	return best;
+}
+
+/* --- kernels --- */
+
+struct buffers {
+	uint8_t *src, *dst, *s, *t;
+	size_t n; /* bytes of src */
+	size_t k; /* columns */
+	const struct fp4to8_impl *cast;
+	struct fp4to8_table table;
+	struct fp8to16_table lut;
+	const struct sha256_way *way;
+	unsigned lanes;
+	uint8_t *stream[SHA256_LANES];
+};
+
+static void do_memcpy(void *p)
+{
+	struct buffers *b = p;
+
+	memcpy(b->dst, b->src, b->n);
+	__asm__ volatile("" ::"r"(b->dst) : "memory");
+}
+
+static void do_xxh(void *p)
+{
+	struct buffers *b = p;
+	struct xxh_digest d = xxh_of(b->src, b->n);
+
+	__asm__ volatile("" ::"r"(d.b) : "memory");
+}
+
+static void do_cast(void *p)
+{
+	struct buffers *b = p;
+	size_t r, rows = b->n / (b->k / 2);
+
+	for (r = 0; r < rows; r++)
+		b->cast->row(&b->table, b->dst + r * b->k, b->src + r * b->k / 2, b->s + r % 128 * (b->k / 32),
+			b->t, b->k);
+}
+
+static void do_dequant(void *p)
+{
+	struct buffers *b = p;
+
+	fp8to16_run(&b->lut, b->dst, b->src, (uint32_t)b->n);
+}
+
+static void do_sha(void *p)
+{
+	struct buffers *b = p;
+	uint32_t state[SHA256_LANES][8] = { { 0 } };
+
+	b->way->blocks(state, (const uint8_t *const *)b->stream, (1 << 17) / 64, b->lanes);
+	__asm__ volatile("" ::"r"(state) : "memory");
+}
+
+static void do_evp(void *p)
+{
+	struct buffers *b = p;
+	uint8_t d[32];
+
+	if (sha256_of(b->src, b->n, d, NULL))
+		exit(2);
+}
+
+static void bench_cast(struct buffers *b, const char *where, double copy)
+{
+	const struct fp4to8_impl *plain = fp4to8_impls;
+	uint8_t *want = take(2 * b->n);
+	double r;
+	size_t i;
+
+	for (i = 0; i < 128 * (b->k / 32); i++)
+		b->s[i] = (uint8_t)(118 + i % 5);
+	memset(b->t, 118 + 4 - 6, b->k / 128);
+	while (plain[1].name)
+		plain++;
+	b->cast = plain;
+	do_cast(b);
+	memcpy(want, b->dst, 2 * b->n);
+	for (b->cast = fp4to8_impls; b->cast->name; b->cast++) {
+		if (b->cast->need & ~cpu_features())
+			continue;
+		do_cast(b);
+		if (memcmp(want, b->dst, 2 * b->n))
+			exit(2);
+		r = rate(do_cast, b, b->n);
+		printf("  FP4 to FP8, %-8s %-6s %7.2f GB/s in, %.2f of memcpy\n", b->cast->name, where, r,
+			r / copy);
+	}
+	free(want);
+}
+
+static void bench_sha(struct buffers *b)
+{
+	double r, evp = rate(do_evp, b, b->n);
+	unsigned i, lanes;
+
+	printf("  SHA-256, openssl, 1 stream   %7.2f GB/s\n", evp);
+	for (i = 0; i < SHA256_LANES; i++)
+		b->stream[i] = take(1 << 17);
+	for (b->way = sha256_ways; b->way->name; b->way++) {
+		if (b->way->need & ~cpu_features())
+			continue;
+		for (lanes = 1; lanes <= b->way->lanes; lanes *= 2) {
+			b->lanes = lanes;
+			r = rate(do_sha, b, (size_t)lanes << 17);
+			printf("  SHA-256, %-11s x%-2u     %7.2f GB/s, %.2f of openssl\n", b->way->name, lanes, r,
+				r / evp);
+		}
+	}
+}
+
+static int kernels(void)
+{
+	static const struct {
+		const char *name;
+		size_t n;
+	} where[] = { { "in L2", 256 << 10 }, { "in RAM", 64 << 20 } };
+	struct buffers b = { .k = 4096, .s = take(128 * 128), .t = take(32) };
+	double copy;
+	size_t i;
+
+	fp4to8_table_make(&b.table);
+	for (i = 0; i < 2; i++) {
+		b.n = where[i].n;
+		b.src = take(b.n);
+		b.dst = take(2 * b.n);
+		copy = rate(do_memcpy, &b, b.n);
+		printf("%s (%zu KiB of input)\n", where[i].name, b.n >> 10);
+		printf("  memcpy                       %7.2f GB/s\n", copy);
+		printf("  XXH3-128                     %7.2f GB/s\n", rate(do_xxh, &b, b.n));
+		bench_cast(&b, where[i].name, copy);
+		fp8to16_table_make(&b.lut, 0.5f);
+		printf("  FP8 to BF16                  %7.2f GB/s in\n", rate(do_dequant, &b, b.n));
+		if (i == 0)
+			bench_sha(&b);
+		free(b.src);
+		free(b.dst);
+	}
+	return 0;
+}
+
+/* --- the least --- */
+
+struct bound {
+	const char *from, *out;
+	unsigned files, threads;
+	uint64_t bytes, size; /* of each output file; of from */
+	bool sha;
+	struct sha256_kit kit;
+	atomic_uint next;
+};
+
+enum { PIECE = 256 << 10 };
+
+/* Each thread takes its share of the files and advances them together. */
+static int bound_work(struct par *par, unsigned me, struct err *e)
+{
+	struct bound *b = par_ctx(par);
+	unsigned share = (b->files + b->threads - 1) / b->threads, n = 0, i;
+	int fd[SHA256_LANES], in = open(b->from, O_RDONLY | O_CLOEXEC);
+	uint8_t *piece[SHA256_LANES];
+	struct sha256 s[SHA256_LANES], *sp[SHA256_LANES];
+	struct xxh *x = xxh_new();
+	uint64_t at, file;
+	size_t have;
+	char path[512];
+
+	(void)me;
+	for (i = 0; i < share && i < SHA256_LANES; i++) {
+		file = atomic_fetch_add(&b->next, 1);
+		if (file >= b->files)
+			break;
+		snprintf(path, sizeof path, "%s.%u", b->out, (unsigned)file);
+		fd[n] = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+		if (in < 0 || fd[n] < 0 || sha256_init(&s[n], &b->kit, e))
+			return err_sys(e, "%s", path);
+		if (fallocate(fd[n], 0, 0, (off_t)b->bytes))
+			return err_sys(e, "fallocate");
+		piece[n] = take(PIECE);
+		sp[n] = &s[n];
+		n++;
+	}
+	for (at = 0; at < b->bytes; at += have) {
+		have = b->bytes - at < PIECE ? (size_t)(b->bytes - at) : PIECE;
+		for (i = 0; i < n; i++) {
+			if (file_read(io_posix(), in, piece[i], have, (at * n + i * PIECE) % (b->size - PIECE), e))
+				return -1;
+			xxh_update(x, piece[i], have);
+		}
+		if (b->sha && sha256_update(sp, (const void *const *)piece, have, n, e))
+			return -1;
+		for (i = 0; i < n; i++)
+			if (file_write(io_posix(), fd[i], piece[i], have, at, e))
+				return -1;
+	}
+	for (i = 0; i < n; i++)
+		close(fd[i]);
+	return 0;
+}
+
+static int bound(char **a)
+{
+	struct bound b = { .from = a[0], .out = a[1], .files = (unsigned)atoi(a[2]),
+		.bytes = strtoull(a[3], NULL, 10), .threads = (unsigned)atoi(a[4]), .sha = atoi(a[5]) };
+	struct stat st;
+	struct err e = { 0 };
+
+	if (stat(b.from, &st))
+		return 2;
+	b.size = (uint64_t)st.st_size;
+	sha256_kit_best(&b.kit, cpu_features());
+	if (!par_run(b.threads, bound_work, &b, &e))
+		return 0;
+	fprintf(stderr, "bench: %s\n", e.text);
+	return 2;
+}
+
+/* --- pairs --- */
+
+struct sample {
+	double wall, cpu, mib;
+};
+
+static struct sample run(const char *command)
+{
+	struct sample s;
+	struct rusage u;
+	double t = progress_now();
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	if (pid < 0 || wait4(pid, &status, 0, &u) < 0 || status) {
+		fprintf(stderr, "bench: failed: %s\n", command);
+		exit(2);
+	}
+	s.wall = progress_now() - t;
+	s.cpu = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+		(double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
+	s.mib = (double)u.ru_maxrss / 1024;
+	return s;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double *v, int n)
+{
+	qsort(v, (size_t)n, sizeof *v, by_value);
+	return v[n / 2];
+}
+
+enum { RUNS = 64 };
+
+static int pair(char **a)
+{
+	int n = atoi(a[0]), i;
+	double gb = strtod(a[4], NULL) / 1e9, wa[RUNS], wb[RUNS], ca[RUNS], cb[RUNS], r[RUNS], mib = 0;
+	struct sample x, y;
+
+	n = n < RUNS ? n : RUNS;
+	for (i = -1; i < n; i++) { /* the first pair warms up */
+		run(a[1]);
+		x = run(a[2]);
+		run(a[1]);
+		y = run(a[3]);
+		if (i < 0)
+			continue;
+		wa[i] = x.wall;
+		wb[i] = y.wall;
+		ca[i] = x.cpu;
+		cb[i] = y.cpu;
+		r[i] = x.wall / y.wall;
+		mib = x.mib > mib ? x.mib : mib;
+	}
+	median(r, n); /* sorts */
+	printf("%6.3f s %5.2f cpu s/GB | %6.3f s %5.2f cpu s/GB | %5.2f [%.2f..%.2f] | %4.0f MiB\n",
+		median(wa, n), median(ca, n) / gb, median(wb, n), median(cb, n) / gb, r[n / 2], r[0],
+		r[n - 1], mib);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "kernels"))
+		return kernels();
+	if (argc == 8 && !strcmp(argv[1], "bound"))
+		return bound(argv + 2);
+	if (argc == 7 && !strcmp(argv[1], "pair"))
+		return pair(argv + 2);
+	fprintf(stderr, "see the head of tests/bench.c\n");
+	return 2;
+}

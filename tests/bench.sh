@@ -1,0 +1,77 @@
+# make bench: speed and memory of dsv4-convert beside what people use, on this machine, now.
+#
+# Input, outputs and the rivals' copies lie in memory (tmpfs), where fsync costs nothing and no disk is
+# measured: BENCH_DIR= names another place. Outputs stay below 1 GiB and are deleted before each run,
+# on both sides of a pair. cp copies the bytes that the tool writes (its outputs of an earlier run), so
+# that both sides write the same amount; "bound" is a loop that does the least a conversion must:
+# pread, XXH3-128, SHA-256 (the same code), pwrite, of as many bytes in as many files.
+# RUNS=5 pairs after one that warms up; a line shows medians, the wall ratio A/B and its range, and the
+# peak memory of A. Needs about 3 GiB there.
+set -eu
+runs=${RUNS:-5}
+if [ -n "${BENCH_DIR:-}" ]; then
+	top=$BENCH_DIR
+elif [ -d /dev/shm ] && [ "$(df -Pk /dev/shm | awk 'NR == 2 { print $4 }')" -gt 4000000 ]; then
+	top=/dev/shm
+else
+	top=${TMPDIR:-/tmp}
+fi
+d=$(mktemp -d "$top/dsv4-bench.XXXXXX")
+trap 'rm -rf "$d"' EXIT
+trap 'exit 1' INT TERM
+tool=$B/dsv4-convert
+cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)
+echo "machine: ${cpu:-unknown}, $(getconf _NPROCESSORS_ONLN) processors; outputs in $(df -PT "$d" | awk 'NR == 2 { print $2 }')"
+$tool version | sed -n '4,6p'
+
+echo
+echo "== kernels, one core"
+"$B/bench" kernels
+if [ -x build/oracle-venv/bin/python ]; then
+	echo "  FP4 to FP8, numpy float twin: $(build/oracle-venv/bin/python tests/oracle/bench_cast.py) GB/s in"
+else
+	echo "  FP4 to FP8, numpy float twin: not run (make oracle makes its virtualenv)"
+fi
+
+# Shapes of V4-Flash; one layer and part of its experts, so that outputs stay small.
+model() { # model NAME EXPERTS
+	"$B/mkmodel" "$d/$1" --config tests/configs/flash.json --set num_hidden_layers=1 \
+		--set "compress_ratios=[128]" --set num_nextn_predict_layers=0 --set num_hash_layers=0 \
+		--set vocab_size=8192 --set n_routed_experts=$2
+}
+model fp4 24
+cat "$d"/fp4/*.safetensors >/dev/null
+
+table() { # table EXPERTS MP OPTIONS: ratios for 1 and 2 threads
+	experts=$1 mp=$2 options=$3
+	run="$tool run $d/fp4 -o $d/out --target official --mp $mp --experts $experts $options -q >/dev/null"
+	rm -rf "$d/out" "$d/keep"
+	sh -c "$run"
+	mv "$d/out" "$d/keep"
+	rm -f "$d"/keep/*.json
+	bytes=$(cat "$d"/keep/* | wc -c)
+	each=$((bytes / mp))
+	clean="rm -rf $d/out $d/copy $d/bound.*"
+	sha=1
+	[ "$options" = --no-sha256 ] && sha=0
+	copy="mkdir $d/copy && cp $d/keep/* $d/copy/"
+	echo
+	echo "== official, experts $experts, $mp ranks, ${options:-XXH3 and SHA-256}: $((bytes / 1000000)) MB out"
+	echo "                                A: dsv4-convert          |  B                       | A/B wall            | peak of A"
+	for j in 1 2; do
+		line() { # line NAME COMMAND
+			printf '%s thread%s / %-22s' $j "$([ $j = 1 ] && echo ' ' || echo s)" "$1"
+			"$B/bench" pair "$runs" "$clean" "$run" "$2" "$bytes"
+		}
+		run="$tool run $d/fp4 -o $d/out --target official --mp $mp --experts $experts $options -q -j $j >/dev/null"
+		line cp "$copy"
+		if [ $sha = 1 ]; then
+			line "cp; openssl dgst" "$copy && openssl dgst -sha256 $d/copy/* >/dev/null"
+			line "cp; sha256sum" "$copy && sha256sum $d/copy/* >/dev/null"
+		fi
+		line bound "$B/bench bound $(ls "$d"/fp4/model-00002*.safetensors) $d/bound $mp $each $j $sha"
+	done
+}
+table fp4 8 ""
+table fp4 8 --no-sha256
+table fp8 8 ""
