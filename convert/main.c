@@ -191,7 +191,7 @@ static void say_begin(const struct job *j, const struct run_opts *ro)
 		j->b.threads, j->b.threads == 1 ? "" : "s");
 }
 
-static void say_done(const struct job *j, const struct run_result *r, double seconds, const char *out)
+static void say_done(const struct run_result *r, double seconds, const char *out)
 {
 	fprintf(stderr, "%s: %zu file%s made (%s), %zu kept, in %.1f s", text_quote(out).s, r->made,
 		r->made == 1 ? "" : "s", text_bytes(r->written).s, r->kept, seconds);
@@ -231,7 +231,7 @@ static int execute(const struct job *j, const struct opts *o, const struct expec
 			show_run_text(&t, &j->p, &r);
 		rc = print(&t, e);
 		if (!o->quiet)
-			say_done(j, &r, progress_now() - began, o->out);
+			say_done(&r, progress_now() - began, o->out);
 	}
 	run_result_free(&r);
 	return rc;

@@ -119,7 +119,7 @@ int layout_whole(struct layout *l, size_t i, struct step *s)
 	s->src[0] = (uint32_t)i;
 	s->n_src = 1;
 	s->rows = t->rank ? t->dim[0] : 1;
-	s->record = true;
+	s->record = 1;
 	s->check_scale = w->scale && t->dtype == DT_F8_E8M0;
 	return layout_casts(l, i) ? cast_step(l, i, s) : 0;
 }

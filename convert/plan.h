@@ -38,7 +38,7 @@ struct step {
 	uint32_t src[2];    /* indexes into ckpt->tensors: what is read; scale second */
 	uint8_t n_src;
 	uint8_t op;       /* enum op */
-	bool record;      /* this step digests the whole of its sources (one step per source does) */
+	uint8_t record;   /* bit k: this step digests the whole of src[k]; one step per source does */
 	bool check_scale; /* the source holds E8M0 scales: NaN is an error */
 };
 

@@ -116,7 +116,7 @@ static void row(const void *ctx, uint64_t i, struct man_tensor *t)
 	for (k = 0; k < s->n_src; k++) {
 		t->source[k].shard = c->shards[c->tensors[s->src[k]].shard].name;
 		t->source[k].tensor = c->tensors[s->src[k]].name;
-		t->source[k].xxh = s->record ? &res->src[k] : NULL;
+		t->source[k].xxh = s->record >> k & 1 ? &res->src[k] : NULL;
 	}
 	t->blocks = res->blocks;
 	t->inexact = res->inexact;

@@ -71,7 +71,7 @@ static int read_src(struct stream *s, const struct step *st, unsigned k, uint64_
 
 	if (ckpt_read(s->p->ckpt, &s->p->ckpt->tensors[st->src[k]], off, dst, n, e))
 		return -1;
-	if (st->record && off <= s->src_at[k] && off + n > s->src_at[k]) {
+	if ((st->record >> k & 1) && off <= s->src_at[k] && off + n > s->src_at[k]) {
 		known = s->src_at[k] - off;
 		xxh_update(s->src[k], dst + known, n - known);
 		s->src_at[k] = off + n;
@@ -350,8 +350,10 @@ static int end_step(struct stream *s, const struct step *st, struct err *e)
 	r->out = xxh_final(s->out);
 	if (st->op == OP_COPY) {
 		r->src[0] = r->out;
-	} else if (st->record) {
+	} else {
 		for (k = 0; k < st->n_src; k++) {
+			if (!(st->record >> k & 1))
+				continue;
 			if (drain(s, st, k, e))
 				return -1;
 			r->src[k] = xxh_final(s->src[k]);

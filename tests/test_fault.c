@@ -82,11 +82,12 @@ struct way {
 	enum expert_form experts;
 	const char *layers;
 	bool expected; /* with the digests of the source */
+	bool hub;      /* the source is links into a hub cache */
 };
 static const struct way ways[] = {
-	{ "official", "official", 2, EXPERT_UNSAID, "embed,1,head", false },
-	{ "hf", "hf", 1, EXPERT_UNSAID, "embed,0,head", false },
-	{ "checked", "official", 2, EXPERT_FP8, "0", true },
+	{ "official", "official", 2, EXPERT_UNSAID, "embed,1,head", false, false },
+	{ "hf", "hf", 1, EXPERT_UNSAID, "embed,0,head", false, false },
+	{ "checked", "official", 2, EXPERT_FP8, "0", true, false },
 };
 enum { WAYS = sizeof ways / sizeof *ways, PIECE = 256 << 10 };
 
@@ -119,7 +120,7 @@ static int convert_on(const struct io *io, const struct way *w, const char *in, 
 {
 	struct plan_opts po = { .target = w->target, .ranks = w->ranks, .experts = w->experts,
 		.layers = w->layers, .sha256 = true };
-	struct ckpt_opts co = { 0 };
+	struct ckpt_opts co = { .hf_cache = w->hub };
 	struct findings f = { 0 };
 	struct audit a;
 	struct ckpt c;
@@ -282,22 +283,39 @@ static bool snap_equal(const struct snap *s, const char *dir)
 enum start { EMPTY, DAMAGED, DONE, STARTS };
 static const char *const start_names[STARTS] = { "empty", "damaged", "done" };
 
-/* Every second data file has a wrong byte, and lies there as a leftover too. */
+static bool is_data(const char *name)
+{
+	static const char end[] = ".safetensors";
+	size_t n = strlen(name);
+
+	return n > sizeof end && name[0] != '.' && !strcmp(name + n - (sizeof end - 1), end);
+}
+
+/* Of three data files one has a wrong byte and lies there as a leftover too, one has a wrong byte in
+ * its sidecar; all small files are longer than they should be. */
 static void damage(struct snap *s)
 {
-	size_t i, n = s->n, k = 0;
-	char part[256 + 8];
+	size_t i, n = s->n, k = 0, side;
+	const char *name;
 
 	for (i = 0; i < n; i++) {
-		if (!strstr(s->file[i].name, ".safetensors") || strstr(s->file[i].name, ".json") || k++ % 2)
+		name = s->file[i].name;
+		if (!is_data(name)) {
+			if (!strstr(name, MAN_NAME))
+				s->file[i].p[s->file[i].n++] = '\n'; /* file_get_all leaves room for it */
 			continue;
-		s->file[i].p[s->file[i].n - s->file[i].n / 3] ^= 1;
-		snprintf(part, sizeof part, ".%s.part", s->file[i].name);
-		memcpy(s->file[s->n].name, part, strlen(part) + 1);
-		s->file[s->n].p = malloc(100);
-		s->file[s->n].n = 100;
-		memset(s->file[s->n].p, 7, 100);
-		s->n++;
+		}
+		if (k++ % 3 == 0) {
+			s->file[i].p[s->file[i].n - s->file[i].n / 3] ^= 1;
+			snprintf(s->file[s->n].name, sizeof s->file[0].name, ".%.200s.part", name);
+			s->file[s->n].n = 100;
+			s->file[s->n].p = calloc(100, 1);
+			s->n++;
+		} else if (k % 3 == 2) {
+			for (side = 0; strncmp(s->file[side].name, name, strlen(name)) || side == i; side++)
+				;
+			s->file[side].p[s->file[side].n / 2] ^= 1;
+		}
 	}
 }
 
@@ -387,14 +405,6 @@ struct look {
 	char what[200];
 };
 
-static bool is_data(const char *name)
-{
-	static const char end[] = ".safetensors";
-	size_t n = strlen(name);
-
-	return n > sizeof end && name[0] != '.' && !strcmp(name + n - (sizeof end - 1), end);
-}
-
 static void look_at_one(void *ctx, const char *dir, const char *name)
 {
 	struct look *l = ctx;
@@ -412,7 +422,8 @@ static void look_at_one(void *ctx, const char *dir, const char *name)
 	CHECK_IN(l->what, right || old);
 	if (is_data(name) && !stuck) {
 		snprintf(side.s, sizeof side.s, "%.200s" MAN_SIDECAR, name);
-		CHECK_IN(l->what, snap_has(want, dir, side.s));
+		CHECK_IN(l->what, snap_has(want, dir, side.s) ||
+				snap_has(start_snap(l->w, l->st), dir, side.s));
 	}
 	if (!strcmp(name, MAN_NAME))
 		l->manifest = true;
@@ -1139,6 +1150,41 @@ static void test_changes(void)
 	}
 }
 
+/* --- links of a hub cache --- */
+
+static void test_links(void)
+{
+	static const struct way w = { "links", "hf", 1, EXPERT_UNSAID, "embed", false, true };
+	struct path snaps = dirs_new("hub"), blobs = dirs_new("hub/blobs"), out = dirs_path("out");
+	char hash[65], link[80];
+	struct faultio f;
+	struct err e;
+	uint64_t at, n;
+	size_t i;
+
+	set_up();
+	dirs_new("hub/snapshots");
+	snaps = dirs_new("hub/snapshots/1");
+	for (i = 0; i < source.n; i++) {
+		snprintf(hash, sizeof hash, "%064zu", i);
+		file_put_all(path_in(blobs.s, hash).s, source.file[i].p, source.file[i].n);
+		snprintf(link, sizeof link, "../../blobs/%s", hash);
+		CHECK(!symlink(link, path_in(snaps.s, source.file[i].name).s));
+	}
+	for (at = 0, n = 1; at <= n; at++) {
+		faultio_make(&f);
+		f.op = IO_READLINK;
+		f.at = at;
+		f.error = EIO;
+		dirs_remove(out.s);
+		CHECK_IN(e.text, !convert(&f, &w, snaps.s, out.s, &e) == !at);
+		CHECK_IN(e.text, !at || (err_exit_code(&e) == 2 && strstr(e.text, strerror(EIO))));
+		look_at_calls(&f, !at, "links");
+		n = f.calls[IO_READLINK] > n ? f.calls[IO_READLINK] : n;
+	}
+	CHECK(n >= 8);
+}
+
 /* --- folders that are refused --- */
 
 static void put_name(void *ctx, const char *dir, const char *name)
@@ -1305,6 +1351,7 @@ TEST_MAIN(((const struct test[]){
 	{ "name taken", test_name_taken },
 	{ "two at once", test_two_at_once },
 	{ "source changes", test_changes },
+	{ "links", test_links },
 	{ "nested", test_nested },
 	{ "foreign", test_foreign },
 	{ "no space", test_no_space },

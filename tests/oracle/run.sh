@@ -259,5 +259,34 @@ else
     done
 fi
 
+# ---------------------------------------------------------------- manifests
+
+# manifest NAME CHECKPOINT OPTIONS...: digests, sidecars and coverage, re-derived from docs/format.md
+manifest() {
+    name=$1
+    checkpoint=$2
+    shift 2
+    rm -rf "$work/manifest"
+    if $tool run "$checkpoint" -o "$work/manifest" "$@" -q >/dev/null 2>"$work/log" &&
+        $python $here/manifest.py "$work/manifest" "$checkpoint" >"$work/log" 2>&1; then
+        ok "manifest $name"
+    else
+        fail "manifest $name" "$work/log"
+    fi
+}
+for checkpoint in tests/golden/tiny-flash tests/golden/tiny-pro; do
+    for options in "--target official --mp 2" "--target official --mp 1 --experts fp8" "--target hf" \
+        "--target hf --experts fp8 --shard-size 1000000" "--target hf --layers 1,mtp"; do
+        manifest "${checkpoint##*/} $options" $checkpoint $options
+    done
+done
+printf x | dd of="$work/manifest/model-00003-of-00006.safetensors" bs=1 seek=300000 conv=notrunc 2>/dev/null
+if $python $here/manifest.py "$work/manifest" "$checkpoint" >"$work/log" 2>&1; then
+    echo "a changed byte was not noticed" >"$work/log"
+    fail "manifest notices" "$work/log"
+else
+    ok "manifest notices"
+fi
+
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]

@@ -1,0 +1,50 @@
+# Holds the documents to the program: the generated pages are what it prints, files that are linked are
+# there, commands and options that are named exist. "sh tests/docs.sh write" rewrites the pages.
+set -u
+tool=$B/dsv4-convert
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+page() { # page FILE TITLE COMMAND: the page on stdout
+	printf '# %s\n\nGenerated: `dsv4-convert %s`. tests/docs.sh compares.\n\n```\n' "$2" "$3"
+	$tool "$3"
+	printf '```\n'
+}
+page docs/rules.md "Rules: id, exit status, kind, meaning" rules >"$tmp/rules.md"
+page docs/model.md "Tensors: name, storage, shape, split among official ranks, meaning" roles >"$tmp/model.md"
+if [ "${1:-}" = write ]; then
+	cp "$tmp/rules.md" "$tmp/model.md" docs/
+	exit 0
+fi
+for p in rules model; do
+	if cmp -s docs/$p.md "$tmp/$p.md"; then
+		echo "ok   docs_$p"
+	else
+		echo "FAIL docs_$p: sh tests/docs.sh write"
+	fi
+done
+
+bad=
+for f in README.md docs/*.md; do
+	for link in $(grep -oE '\]\([a-z/_.]+\)' "$f" | tr -d ']()'); do
+		[ -e "$link" ] || [ -e "$(dirname "$f")/$link" ] || bad="$bad $f:$link"
+	done
+done
+[ -z "$bad" ] && echo "ok   docs_links" || echo "FAIL docs_links:$bad"
+
+bad=
+for o in $(grep -ohE '(^|[^-a-z])--[a-z][a-z0-9-]+' README.md docs/*.md | grep -oE -- '--[a-z][a-z0-9-]+' | sort -u); do
+	for verb in inspect plan run; do $tool help $verb; done | grep -qE -- "$o( |\$)" || bad="$bad $o"
+done
+[ -z "$bad" ] && echo "ok   docs_options" || echo "FAIL docs_options:$bad"
+
+bad=
+for t in $(grep -oE 'make [a-z]+' README.md | sort -u | cut -d' ' -f2); do
+	grep -qE "^$t:" Makefile || bad="$bad $t"
+done
+[ -z "$bad" ] && echo "ok   docs_targets" || echo "FAIL docs_targets:$bad"
+
+# paths of a machine or of a person have no business here
+bad=$(grep -rnIE '/(home|root|work|Users)/[A-Za-z]' README.md NEWS.md docs core formats quant convert tests \
+	--include=*.md --include=*.c --include=*.h --include=*.sh --include=*.py | grep -v 'tests/docs.sh')
+[ -z "$bad" ] && echo "ok   docs_no_paths" || echo "FAIL docs_no_paths: $bad"
