@@ -26,8 +26,8 @@ static int bad(struct err *e, const char *path, const char *what)
 }
 
 /* One line without its newline. */
-static int read_line(struct expected *x, bool *seen, const struct ckpt *c, const char *path, char *s,
-	struct err *e)
+static int read_line(struct expected *x, bool *seen, const struct ckpt *c, const char *path,
+	char *s, struct err *e)
 {
 	size_t n = strlen(s);
 	uint8_t sha[32];
@@ -39,7 +39,8 @@ static int read_line(struct expected *x, bool *seen, const struct ckpt *c, const
 		return 0;
 	if (n < 67 || !hex_to(s, sha, 32) || s[64] != ' ' || (s[65] != ' ' && s[65] != '*'))
 		return err_rule(e, ERR_USAGE, "source.list", ERR_NOPOS,
-			"%s: the line \"%s\" is not \"sha256  name\"", text_quote(path).s, text_quote(s).s);
+			"%s: the line \"%s\" is not \"sha256  name\"", text_quote(path).s,
+			text_quote(s).s);
 	i = shard_named(c, s + 66, n - 66);
 	if (i < 0)
 		return 0;
@@ -82,7 +83,8 @@ static int read_list(struct expected *x, const struct ckpt *c, const char *path,
 /* version https://git-lfs.github.com/spec/v1 \n oid sha256:HEX \n size N \n */
 static int read_pointer(struct expected *x, const struct ckpt *c, int dir, size_t i, struct err *e)
 {
-	static const char start[] = "version https://git-lfs", oid[] = "\noid sha256:", size[] = "\nsize ";
+	static const char start[] = "version https://git-lfs",
+			  oid[] = "\noid sha256:", size[] = "\nsize ";
 	struct text t = { 0 };
 	const char *o, *z;
 	int rc;
@@ -91,11 +93,13 @@ static int read_pointer(struct expected *x, const struct ckpt *c, int dir, size_
 	o = rc || strncmp(t.s, start, sizeof start - 1) ? NULL : strstr(t.s, oid);
 	z = o ? strstr(t.s, size) : NULL;
 	if (!rc && (!z || !hex_to(o + sizeof oid - 1, x->sha256[i], 32)))
-		rc = bad(e, c->shards[i].name, "it is no Git-LFS pointer with a SHA-256 and a size");
+		rc = bad(e, c->shards[i].name,
+			"it is no Git-LFS pointer with a SHA-256 and a size");
 	if (!rc && strtoull(z + sizeof size - 1, NULL, 10) != (uint64_t)c->shards[i].st.st_size)
 		rc = err_rule(e, ERR_MISMATCH, "source.size", ERR_NOPOS,
 			"%s has %lld bytes, its Git-LFS pointer says %llu", c->shards[i].name,
-			(long long)c->shards[i].st.st_size, strtoull(z + sizeof size - 1, NULL, 10));
+			(long long)c->shards[i].st.st_size,
+			strtoull(z + sizeof size - 1, NULL, 10));
 	text_free(&t);
 	return rc;
 }

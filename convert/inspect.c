@@ -76,10 +76,10 @@ static void put_model(struct text *out, const struct ckpt *c, const struct audit
 		"model: deepseek_v4, %llu layers (%llu route by token id), %llu %s, hidden size %llu, "
 		"%llu heads of %llu in %llu groups, %llu experts of %llu (%s, %llu per token) and %llu "
 		"shared, vocabulary %llu\n",
-		(unsigned long long)m->L, (unsigned long long)m->n_hash, (unsigned long long)m->stages,
-		m->spark ? "DSpark stages" : "MTP blocks", (unsigned long long)m->D,
-		(unsigned long long)m->H, (unsigned long long)m->hd, (unsigned long long)m->G,
-		(unsigned long long)m->E, (unsigned long long)m->I,
+		(unsigned long long)m->L, (unsigned long long)m->n_hash,
+		(unsigned long long)m->stages, m->spark ? "DSpark stages" : "MTP blocks",
+		(unsigned long long)m->D, (unsigned long long)m->H, (unsigned long long)m->hd,
+		(unsigned long long)m->G, (unsigned long long)m->E, (unsigned long long)m->I,
 		a->want ? expert_form_name(a->experts) : "form unknown", (unsigned long long)m->K,
 		(unsigned long long)m->S, (unsigned long long)m->V);
 	if (a->want && a->scale_dtype == DT_F32)
@@ -97,13 +97,15 @@ static void put_roles(struct text *out, const struct sums *s)
 	char name[64];
 	unsigned r, scale;
 
-	text_fmt(out, "\n  %-40s %9s %19s  %s\n", "role (# = expert id)", "tensors", "bytes", "type");
+	text_fmt(out, "\n  %-40s %9s %19s  %s\n", "role (# = expert id)", "tensors", "bytes",
+		"type");
 	for (r = 0; r < n_roles; r++) {
 		for (scale = 0; scale < 2; scale++) {
 			if (!s->role[r][scale].n)
 				continue;
 			role_name(name, sizeof name, r, scale);
-			put_line(out, name, &s->role[r][scale], dtypes[s->role_type[r][scale]].name);
+			put_line(out, name, &s->role[r][scale],
+				dtypes[s->role_type[r][scale]].name);
 		}
 	}
 	if (s->unexpected.n)
@@ -124,7 +126,8 @@ static void put_shards(struct text *out, const struct ckpt *c, const struct sums
 {
 	size_t i;
 
-	text_fmt(out, "\n  %-40s %9s %19s %19s\n", "shard", "tensors", "payload bytes", "file bytes");
+	text_fmt(out, "\n  %-40s %9s %19s %19s\n", "shard", "tensors", "payload bytes",
+		"file bytes");
 	for (i = 0; i < c->n_shards; i++) {
 		if (c->shards[i].fd < 0)
 			text_fmt(out, "  %-40s %9s\n", c->shards[i].name, "not read");
@@ -141,8 +144,9 @@ static void put_findings(struct text *out, const struct findings *f)
 	size_t i;
 
 	if (!f->total) {
-		text_str(out, "\nno findings: the headers are sound and hold the model that config.json "
-			      "describes\n");
+		text_str(out,
+			"\nno findings: the headers are sound and hold the model that config.json "
+			"describes\n");
 		return;
 	}
 	text_fmt(out, "\n%s findings%s:\n", text_thousands(f->total).s,
@@ -153,8 +157,8 @@ static void put_findings(struct text *out, const struct findings *f)
 	}
 }
 
-void inspect_put_text(struct text *out, const char *path, const struct ckpt *c, const struct audit *a,
-	const struct findings *f)
+void inspect_put_text(struct text *out, const char *path, const struct ckpt *c,
+	const struct audit *a, const struct findings *f)
 {
 	struct sums s;
 
@@ -282,5 +286,6 @@ int inspect_verdict(const struct findings *f, struct err *e)
 	for (i = 0; i < f->n; i++)
 		if (f->v[i].kind != ERR_UNSUPPORTED)
 			kind = ERR_DATA;
-	return err_set(e, kind, "%llu finding%s", (unsigned long long)f->total, f->total > 1 ? "s" : "");
+	return err_set(e, kind, "%llu finding%s", (unsigned long long)f->total,
+		f->total > 1 ? "s" : "");
 }

@@ -11,8 +11,8 @@ extern "C" {
 
 /* Puts the report as text for people or as one JSON document. a may be zeroed: no usable
  * config.json. */
-void inspect_put_text(struct text *out, const char *path, const struct ckpt *c, const struct audit *a,
-	const struct findings *f);
+void inspect_put_text(struct text *out, const char *path, const struct ckpt *c,
+	const struct audit *a, const struct findings *f);
 void inspect_put_json(struct text *out, const struct ckpt *c, const struct audit *a,
 	const struct findings *f);
 /* 0 if there are no findings; else how many, as an error whose kind decides the exit status. */

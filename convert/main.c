@@ -203,7 +203,8 @@ static void say_done(const struct run_result *r, double seconds, const char *out
 			text_thousands(r->blocks - r->inexact).s, text_thousands(r->blocks).s);
 }
 
-static int execute(const struct job *j, const struct opts *o, const struct expected *x, struct err *e)
+static int execute(const struct job *j, const struct opts *o, const struct expected *x,
+	struct err *e)
 {
 	struct run_opts ro = { .out = o->out,
 		.tool = TOOL,
@@ -289,9 +290,9 @@ static int run_roles(void *opts, int n, char **args, struct err *e)
 	(void)opts, (void)n, (void)args, (void)e;
 	for (r = roles; r < roles + n_roles; r++)
 		printf("%-38s %-7s %-22s %-8s %s\n", r->name,
-			r->store == STORE_PLAIN	     ? dtypes[r->dtype].name :
-				r->store == STORE_FP8 ? "FP8" :
-							"expert",
+			r->store == STORE_PLAIN         ? dtypes[r->dtype].name
+				: r->store == STORE_FP8 ? "FP8"
+							: "expert",
 			r->shape, split[r->split], r->what);
 	return 0;
 }
@@ -373,8 +374,9 @@ int main(int argc, char **argv)
 		.opts_size = sizeof(struct opts),
 		.defaults = defaults,
 		.version = version,
-		.exit_text = "exit status: 0 done and true; 1 looked and found it false; 2 wrong call, or "
-			     "could not tell\n" };
+		.exit_text =
+			"exit status: 0 done and true; 1 looked and found it false; 2 wrong call, or "
+			"could not tell\n" };
 
 	return cli_main(&tool, argc, argv);
 }

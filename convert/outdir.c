@@ -90,7 +90,8 @@ static int check_nesting(const struct plan *p, const char *path, struct err *e)
 	rc = lies_in(io, nearest, &in, e);
 	/* The other way round only where path itself is there already. */
 	if (!rc && !io->lstat(io, AT_FDCWD, path, &out))
-		rc = lies_in(io, io->open(io, p->ckpt->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0),
+		rc = lies_in(io,
+			io->open(io, p->ckpt->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0),
 			&out, e);
 	if (rc > 0)
 		return err_rule(e, ERR_USAGE, "out.nested", ERR_NOPOS,
@@ -141,7 +142,8 @@ static bool planned(const struct plan *p, const char *name)
 			return true;
 	for (i = 0; i < p->n_files; i++) {
 		k = strlen(p->files[i].name);
-		if (!strncmp(bare, p->files[i].name, k) && (!bare[k] || !strcmp(bare + k, MAN_SIDECAR)))
+		if (!strncmp(bare, p->files[i].name, k) &&
+			(!bare[k] || !strcmp(bare + k, MAN_SIDECAR)))
 			return true;
 	}
 	return false;

@@ -132,7 +132,8 @@ static int select_word(bool *on, const struct config *c, const char *s, size_t n
 	uint64_t from, to, i, head = c->L + 1;
 
 	if (n == 0 || n >= sizeof word)
-		return err_set(e, ERR_USAGE, "--layers: \"%s\" is too long or empty", text_quote_n(s, n).s);
+		return err_set(e, ERR_USAGE, "--layers: \"%s\" is too long or empty",
+			text_quote_n(s, n).s);
 	memcpy(word, s, n);
 	word[n] = 0;
 	if (!strcmp(word, "embed")) {
@@ -144,7 +145,8 @@ static int select_word(bool *on, const struct config *c, const char *s, size_t n
 			on[head + 1 + i] = true;
 	} else if (!strncmp(word, "mtp.", 4)) {
 		if (!c->stages || cli_number(word + 4, 0, c->stages - 1, &i, NULL))
-			return err_set(e, ERR_USAGE, "--layers: there is no %s", text_quote(word).s);
+			return err_set(e, ERR_USAGE, "--layers: there is no %s",
+				text_quote(word).s);
 		on[head + 1 + i] = true;
 	} else {
 		dash = strchr(word, '-');
@@ -206,7 +208,8 @@ static int settle_file(struct plan_file *f, struct err *e)
 	for (i = 0; i < f->n; i++) {
 		t = &f->steps[i].out;
 		if (!st_bytes(t->dtype, t->dim, t->rank, &bytes))
-			return err_set(e, ERR_UNSUPPORTED, "tensor %s is no whole number of bytes in %s",
+			return err_set(e, ERR_UNSUPPORTED,
+				"tensor %s is no whole number of bytes in %s",
 				text_quote(t->name).s, dtypes[t->dtype].name);
 		t->begin = at;
 		if (!mem_add(at, bytes, &at))
@@ -219,8 +222,9 @@ static int settle_file(struct plan_file *f, struct err *e)
 	f->bytes = header.n + at;
 	text_free(&header);
 	if (f->header_bytes - 8 > ST_HEADER_CAP)
-		return err_set(e, ERR_UNSUPPORTED, "%s would need a header of %llu bytes, readers take %u",
-			f->name, (unsigned long long)f->header_bytes - 8, ST_HEADER_CAP);
+		return err_set(e, ERR_UNSUPPORTED,
+			"%s would need a header of %llu bytes, readers take %u", f->name,
+			(unsigned long long)f->header_bytes - 8, ST_HEADER_CAP);
 	return 0;
 }
 
@@ -241,7 +245,8 @@ static int sum_up(struct plan *p, struct err *e)
 	return 0;
 }
 
-static int add_small(struct plan *p, const char *name, enum small kind, uint64_t bytes, struct err *e)
+static int add_small(struct plan *p, const char *name, enum small kind, uint64_t bytes,
+	struct err *e)
 {
 	if (mem_grow(&p->smalls, &p->smalls_cap, p->n_smalls + 1, sizeof *p->smalls))
 		return err_nomem(e);
@@ -302,9 +307,9 @@ static void hash_file(struct hasher *h, const struct plan *p, const struct plan_
 	flush(h);
 	for (i = 0; i < f->n && !h->rc; i++) {
 		s = &f->steps[i];
-		text_fmt(&h->t, "\n%s %llu %llu %llu %llu", ops[s->op].name, (unsigned long long)s->row,
-			(unsigned long long)s->rows, (unsigned long long)s->col,
-			(unsigned long long)s->cols);
+		text_fmt(&h->t, "\n%s %llu %llu %llu %llu", ops[s->op].name,
+			(unsigned long long)s->row, (unsigned long long)s->rows,
+			(unsigned long long)s->col, (unsigned long long)s->cols);
 		for (k = 0; k < s->n_src; k++)
 			text_fmt(&h->t, " %s", p->ckpt->tensors[s->src[k]].name);
 		if (h->t.n > 1 << 16)
@@ -323,8 +328,8 @@ static int hash_plan(struct plan *p, struct err *e)
 	sha256_kit_evp(&kit);
 	if (sha256_init(&h.sha, &kit, e))
 		return -1;
-	text_fmt(&h.t, "dsv4-plan-1\ntarget %s\nsha256 %d\nlossy %d\n", p->opts.target, p->opts.sha256,
-		p->opts.lossy);
+	text_fmt(&h.t, "dsv4-plan-1\ntarget %s\nsha256 %d\nlossy %d\n", p->opts.target,
+		p->opts.sha256, p->opts.lossy);
 	for (i = 0; i < p->ckpt->n_shards; i++)
 		text_fmt(&h.t, "source %s %lld\n", p->ckpt->shards[i].name,
 			(long long)p->ckpt->shards[i].st.st_size);
@@ -382,10 +387,11 @@ static int put_index(const struct plan *p, struct text *out, struct err *e)
 	return out->failed ? err_nomem(e) : 0;
 }
 
-int plan_small_text(const struct plan *p, const struct plan_small *s, struct text *out, struct err *e)
+int plan_small_text(const struct plan *p, const struct plan_small *s, struct text *out,
+	struct err *e)
 {
-	return s->kind == SMALL_CONFIG ? config_put(out, &p->ckpt->config, p->experts, e) :
-					 put_index(p, out, e);
+	return s->kind == SMALL_CONFIG ? config_put(out, &p->ckpt->config, p->experts, e)
+				       : put_index(p, out, e);
 }
 
 /* --- */

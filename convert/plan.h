@@ -32,13 +32,13 @@ struct op_row {
 extern const struct op_row ops[OP_COUNT];
 
 struct step {
-	struct tensor out; /* name, type, shape, place in the payload; .shard and .pos unused */
+	struct tensor out;  /* name, type, shape, place in the payload; .shard and .pos unused */
 	uint64_t row, rows; /* rows of the source that it takes */
 	uint64_t col, cols; /* OP_COLS: bytes of a row that it takes */
 	uint32_t src[2];    /* indexes into ckpt->tensors: what is read; scale second */
 	uint8_t n_src;
-	uint8_t op;       /* enum op */
-	uint8_t record;   /* bit k: this step digests the whole of src[k]; one step per source does */
+	uint8_t op;     /* enum op */
+	uint8_t record; /* bit k: this step digests the whole of src[k]; one step per source does */
 	bool check_scale; /* the source holds E8M0 scales: NaN is an error */
 };
 

@@ -166,7 +166,8 @@ static int take(void *ctx, const char *p, size_t n, struct err *e)
 	} else if (k->equal) {
 		if (mem_grow(&k->old, &k->old_cap, n, 1))
 			return err_nomem(e);
-		k->equal = !file_read(k->io, k->fd, k->old, n, k->at, NULL) && !memcmp(k->old, p, n);
+		k->equal =
+			!file_read(k->io, k->fd, k->old, n, k->at, NULL) && !memcmp(k->old, p, n);
 	}
 	k->at += n;
 	return 0;

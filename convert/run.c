@@ -32,12 +32,12 @@ struct lane {
 	bool busy;
 	enum kind kind;
 	uint32_t i;
-	uint64_t at, bytes; /* done, all */
-	size_t n;           /* bytes in piece */
-	uint8_t *piece, *old; /* owns; old: what is there already, for a comparison */
-	int old_fd;         /* owns while comparing */
-	struct stream s;    /* not for shards */
-	struct xxh *chunk;  /* owns */
+	uint64_t at, bytes;        /* done, all */
+	size_t n;                  /* bytes in piece */
+	uint8_t *piece, *old;      /* owns; old: what is there already, for a comparison */
+	int old_fd;                /* owns while comparing */
+	struct stream s;           /* not for shards */
+	struct xxh *chunk;         /* owns */
 	struct xxh_digest *chunks; /* owns */
 	struct sha256 sha;
 };
@@ -183,8 +183,8 @@ static int finish_file(struct runner *r, struct lane *l, struct err *e)
 
 static int finish(struct runner *r, struct lane *l, struct err *e)
 {
-	uint8_t *digest = l->kind == ITEM_SHARD ? r->pub.shard_sha256[l->i] :
-						  r->pub.outputs[l->i].sha256;
+	uint8_t *digest =
+		l->kind == ITEM_SHARD ? r->pub.shard_sha256[l->i] : r->pub.outputs[l->i].sha256;
 	uint32_t i = l->i;
 
 	if (sha256_final(&l->sha, digest, e))
@@ -206,7 +206,8 @@ static int digest(struct runner *r, struct lane *lanes, unsigned n, struct err *
 	unsigned i, k, m;
 
 	for (i = 0; i < n; i++) {
-		if (done[i] || !lanes[i].busy || (!r->p->opts.sha256 && lanes[i].kind != ITEM_SHARD))
+		if (done[i] || !lanes[i].busy ||
+			(!r->p->opts.sha256 && lanes[i].kind != ITEM_SHARD))
 			continue;
 		for (m = 0, k = i; k < n; k++) {
 			if (done[k] || !lanes[k].busy || lanes[k].n != lanes[i].n ||
@@ -237,8 +238,8 @@ static int advance(struct runner *r, struct lane *lanes, unsigned n, struct err 
 
 		if (!l->busy)
 			continue;
-		if (l->kind == ITEM_MAKE && file_write(u->dir->io, u->outputs[l->i].data.fd, l->piece,
-						    l->n, l->at, e))
+		if (l->kind == ITEM_MAKE &&
+			file_write(u->dir->io, u->outputs[l->i].data.fd, l->piece, l->n, l->at, e))
 			return err_at(e, "%s", r->p->files[l->i].name);
 		l->at += l->n;
 		progress_add(r->o->progress, l->n);
@@ -398,8 +399,8 @@ int run_plan(const struct plan *p, const struct run_opts *o, struct run_result *
 			res->inexact += r.pub.outputs[i].inexact;
 		}
 		/* A rule that was broken means that the source is not to be trusted. */
-		publisher_free(&r.pub, rc && e->rule && e->kind != ERR_USAGE &&
-				strcmp(e->rule, "out.no-space"));
+		publisher_free(&r.pub,
+			rc && e->rule && e->kind != ERR_USAGE && strcmp(e->rule, "out.no-space"));
 	}
 	free(r.items);
 	outdir_close(&dir);

@@ -17,20 +17,20 @@ extern "C" {
 #endif
 
 struct run_opts {
-	const char *out;          /* folder */
-	const char *tool;         /* name and version, for manifests */
+	const char *out;  /* folder */
+	const char *tool; /* name and version, for manifests */
 	struct budget budget;
-	unsigned features;        /* bits of enum cpu_feature */
-	const struct expected *expected; /* NULL: the source is taken as it is */
-	struct progress *progress;       /* NULL: nobody watches */
+	unsigned features;                 /* bits of enum cpu_feature */
+	const struct expected *expected;   /* NULL: the source is taken as it is */
+	struct progress *progress;         /* NULL: nobody watches */
 	const volatile sig_atomic_t *stop; /* not 0: give up; NULL: never */
 };
 
 struct run_result {
-	size_t made, kept;         /* files */
-	uint64_t written;           /* bytes of the files made */
-	uint64_t blocks, inexact;  /* cast */
-	uint8_t (*sha256)[32];     /* owns; of each file of the plan, if that computes it */
+	size_t made, kept;        /* files */
+	uint64_t written;         /* bytes of the files made */
+	uint64_t blocks, inexact; /* cast */
+	uint8_t (*sha256)[32];    /* owns; of each file of the plan, if that computes it */
 };
 
 /* What a source that is found false has produced is removed; what was finished before any other

@@ -12,8 +12,8 @@ static void put_files(struct text *out, const struct plan *p)
 
 	text_fmt(out, "\n  %-40s %9s %19s\n", "file", "tensors", "bytes");
 	for (i = 0; i < p->n_files; i++)
-		text_fmt(out, "  %-40s %9s %19s\n", p->files[i].name, text_thousands(p->files[i].n).s,
-			text_thousands(p->files[i].bytes).s);
+		text_fmt(out, "  %-40s %9s %19s\n", p->files[i].name,
+			text_thousands(p->files[i].n).s, text_thousands(p->files[i].bytes).s);
 	for (i = 0; i < p->n_smalls; i++)
 		text_fmt(out, "  %-40s %29s\n", p->smalls[i].name,
 			p->smalls[i].kind == SMALL_COPY ? "copied" : "made");
@@ -23,7 +23,8 @@ static void put_fates(struct text *out, const struct plan *p)
 {
 	int f;
 
-	text_fmt(out, "\n  %-40s %9s %19s  %s\n", "source tensors", "number", "bytes", "how and why");
+	text_fmt(out, "\n  %-40s %9s %19s  %s\n", "source tensors", "number", "bytes",
+		"how and why");
 	for (f = 1; f < FATE_COUNT; f++)
 		if (p->fate_n[f])
 			text_fmt(out, "  %-40s %9s %19s  %s\n", fates[f].name,
@@ -43,12 +44,14 @@ void show_plan_text(struct text *out, const struct show_plan *s)
 		text_fmt(out, ", %llu rank%s", (unsigned long long)p->opts.ranks,
 			p->opts.ranks > 1 ? "s" : "");
 	text_fmt(out, ", experts %s\n", expert_form_name(p->experts));
-	text_fmt(out, "disk: %s bytes to write (%s)", text_thousands(p->bytes).s, text_bytes(p->bytes).s);
+	text_fmt(out, "disk: %s bytes to write (%s)", text_thousands(p->bytes).s,
+		text_bytes(p->bytes).s);
 	if (s->room_known)
 		text_fmt(out, ", %s free%s", text_bytes(s->room).s,
 			s->room < p->bytes ? ": NOT ENOUGH" : "");
-	text_fmt(out, "\nmemory: at most %s, limit %s (%u thread%s, %u file%s at a time each, pieces of "
-		      "%zu KiB)\n",
+	text_fmt(out,
+		"\nmemory: at most %s, limit %s (%u thread%s, %u file%s at a time each, pieces of "
+		"%zu KiB)\n",
 		text_bytes(s->budget.peak).s, text_bytes(s->limit).s, s->budget.threads,
 		s->budget.threads > 1 ? "s" : "", s->budget.lanes, s->budget.lanes > 1 ? "s" : "",
 		s->budget.piece >> 10);
@@ -58,7 +61,8 @@ void show_plan_text(struct text *out, const struct show_plan *s)
 		return;
 	text_fmt(out, "\n");
 	for (i = 0; i < p->ckpt->n; i++)
-		text_fmt(out, "%s\t%s\n", fates[p->fate[i]].name, text_quote(p->ckpt->tensors[i].name).s);
+		text_fmt(out, "%s\t%s\n", fates[p->fate[i]].name,
+			text_quote(p->ckpt->tensors[i].name).s);
 }
 
 void show_plan_json(struct text *out, const struct show_plan *s)

@@ -14,10 +14,10 @@ extern "C" {
 struct show_plan {
 	const struct plan *p;
 	struct budget budget;
-	uint64_t limit;     /* --max-memory */
-	uint64_t room;      /* free bytes where the output would lie */
+	uint64_t limit; /* --max-memory */
+	uint64_t room;  /* free bytes where the output would lie */
 	bool room_known;
-	bool tensors;       /* also the fate of each source tensor */
+	bool tensors; /* also the fate of each source tensor */
 };
 void show_plan_text(struct text *out, const struct show_plan *s);
 void show_plan_json(struct text *out, const struct show_plan *s);

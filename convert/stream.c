@@ -50,9 +50,10 @@ struct stream_need stream_need(const struct plan *p)
 			if (s->op == OP_COLS)
 				continue;
 			scale = &p->ckpt->tensors[s->src[s->n_src - 1]];
-			n.scales = larger(n.scales, row_bytes(scale) * (s->op == OP_DEQUANT ? 1 : BAND));
-			n.blocks = larger(n.blocks, s->op == OP_CAST_SCALE ? s->out.dim[1] :
-							   s->out.dim[1] / BAND);
+			n.scales = larger(n.scales,
+				row_bytes(scale) * (s->op == OP_DEQUANT ? 1 : BAND));
+			n.blocks = larger(n.blocks,
+				s->op == OP_CAST_SCALE ? s->out.dim[1] : s->out.dim[1] / BAND);
 			luts = luts || s->op == OP_DEQUANT;
 		}
 	}
@@ -87,8 +88,9 @@ static int bad_byte(const struct stream *s, const struct step *st, unsigned k, u
 	const struct shard *sh = &s->p->ckpt->shards[t->shard];
 	uint64_t pos = sh->data_at + t->begin + off;
 
-	return err_rule(e, ERR_DATA, rule, pos, "%s: tensor %s, byte %llu (byte %llu of the tensor): %s",
-		sh->name, text_quote(t->name).s, (unsigned long long)pos, (unsigned long long)off, what);
+	return err_rule(e, ERR_DATA, rule, pos,
+		"%s: tensor %s, byte %llu (byte %llu of the tensor): %s", sh->name,
+		text_quote(t->name).s, (unsigned long long)pos, (unsigned long long)off, what);
 }
 
 static int check_scales(const struct stream *s, const struct step *st, unsigned k, const uint8_t *p,
@@ -156,7 +158,8 @@ static int dequant_row(struct stream *s, const struct step *st, uint64_t row, co
 		bad = fp8to16_loses(&s->luts[b], src + b * BAND, BAND);
 		if (bad < BAND)
 			return bad_byte(s, st, 0, row * k + b * BAND + bad, "data.dequant-inexact",
-				"the product with its scale is not exact in BF16 (--lossy rounds it)", e);
+				"the product with its scale is not exact in BF16 (--lossy rounds it)",
+				e);
 	}
 	return 0;
 }
@@ -178,8 +181,8 @@ static int dequant(struct stream *s, const struct step *st, uint64_t row, size_t
 }
 
 /* Reads the scales of a band of source k and derives the new ones. */
-static int load_band(struct stream *s, const struct step *st, unsigned k, uint64_t band, size_t width,
-	struct err *e)
+static int load_band(struct stream *s, const struct step *st, unsigned k, uint64_t band,
+	size_t width, struct err *e)
 {
 	size_t n = BAND * width / FP4TO8_GROUP;
 	long nan;
@@ -223,10 +226,10 @@ static int judge_band(struct stream *s, const struct step *st, struct err *e)
 				"%s: tensor %s, block %llu,%zu of 128 x 128: %s (--lossy goes on)",
 				s->p->ckpt->shards[t->shard].name, text_quote(t->name).s,
 				(unsigned long long)s->band_no, b,
-				s->band_v[b] == FP4TO8_LOW ?
-					"its scales are too small, the new one would be below 2^-127" :
-					"its scales lie more than 2^14 apart and a small value would be "
-					"rounded in FP8");
+				s->band_v[b] == FP4TO8_LOW
+					? "its scales are too small, the new one would be below 2^-127"
+					: "its scales lie more than 2^14 apart and a small value would be "
+					  "rounded in FP8");
 	}
 	return 0;
 }
@@ -254,10 +257,9 @@ static int cast(struct stream *s, const struct step *st, uint64_t row, size_t n,
 
 /* Of the operations that work by rows; NULL for those whose bytes lie together in the source. */
 static int (*const by_rows[OP_COUNT])(struct stream *, const struct step *, uint64_t, size_t,
-	uint8_t *, struct err *) = { [OP_COLS] = cols,
-	[OP_DEQUANT] = dequant,
-	[OP_CAST] = cast,
-	[OP_CAST_SCALE] = cast_scale };
+	uint8_t *, struct err *) = {
+	[OP_COLS] = cols, [OP_DEQUANT] = dequant, [OP_CAST] = cast, [OP_CAST_SCALE] = cast_scale
+};
 
 static uint64_t rows_at_once(const struct stream *s, const struct step *st, uint64_t row)
 {
@@ -307,8 +309,8 @@ static int next_copy(struct stream *s, const struct step *st, uint64_t off, uint
 	if (st->op == OP_ROWS)
 		off += st->row * row_bytes(t);
 	/* A whole copy is its source: one digest serves for both. */
-	if (st->op == OP_COPY ? ckpt_read(s->p->ckpt, t, off, dst, n, e) :
-				      read_src(s, st, 0, off, dst, n, e))
+	if (st->op == OP_COPY ? ckpt_read(s->p->ckpt, t, off, dst, n, e)
+			      : read_src(s, st, 0, off, dst, n, e))
 		return -1;
 	return st->check_scale ? check_scales(s, st, 0, dst, n, off, e) : 0;
 }
@@ -385,8 +387,9 @@ int stream_next(struct stream *s, uint8_t *dst, size_t n, struct err *e)
 		st = &s->f->steps[s->step];
 		left = st->out.end - st->out.begin - s->off;
 		take = left < n ? (size_t)left : n;
-		if (take && (by_rows[st->op] ? next_rows(s, st, s->off, dst, take, e) :
-						     next_copy(s, st, s->off, dst, take, e)))
+		if (take &&
+			(by_rows[st->op] ? next_rows(s, st, s->off, dst, take, e)
+					 : next_copy(s, st, s->off, dst, take, e)))
 			return -1;
 		xxh_update(s->out, dst, take);
 		s->off += take;
@@ -398,7 +401,8 @@ int stream_next(struct stream *s, uint8_t *dst, size_t n, struct err *e)
 		if (end_step(s, st, e))
 			return -1;
 	}
-	return n ? err_set(e, ERR_SYSTEM, "%s: the plan has fewer bytes than the file", s->f->name) : 0;
+	return n ? err_set(e, ERR_SYSTEM, "%s: the plan has fewer bytes than the file", s->f->name)
+		 : 0;
 }
 
 int stream_open(struct stream *s, const struct plan *p, const struct plan_file *f,
@@ -415,7 +419,8 @@ int stream_open(struct stream *s, const struct plan *p, const struct plan_file *
 	s->out = xxh_new();
 	s->src[0] = xxh_new();
 	s->src[1] = xxh_new();
-	s->stage = at = malloc(s->need.stage + s->need.row + s->need.scales + 2 * s->need.blocks + 1);
+	s->stage = at =
+		malloc(s->need.stage + s->need.row + s->need.scales + 2 * s->need.blocks + 1);
 	s->luts = malloc(s->need.blocks * sizeof *s->luts + 1);
 	if (!s->res || !s->out || !s->src[0] || !s->src[1] || !at || !s->luts) {
 		stream_close(s);

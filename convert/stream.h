@@ -50,10 +50,10 @@ struct stream {
 	size_t step;
 	uint64_t off; /* bytes of the step's tensor produced so far */
 
-	struct xxh *out, *src[2]; /* owns; running digests of the step */
-	uint64_t src_at[2];       /* bytes of the source digested */
+	struct xxh *out, *src[2];                        /* owns; running digests of the step */
+	uint64_t src_at[2];                              /* bytes of the source digested */
 	uint8_t *stage, *row, *scales, *band_t, *band_v; /* one allocation, owned by stage */
-	struct fp8to16_table *luts;                      /* owns; [blocks], if the plan dequantizes */
+	struct fp8to16_table *luts; /* owns; [blocks], if the plan dequantizes */
 	struct stream_need need;
 	uint64_t row_no;  /* which row is in row; UINT64_MAX none */
 	uint64_t band_no; /* which band is in scales and band_*; UINT64_MAX none */

@@ -30,13 +30,16 @@ static bool shares(const struct layout *l, size_t i, uint64_t n, char *why, size
 		unit[0] % n) {
 		snprintf(why, room, "%s %llu %s, which %llu ranks cannot share evenly",
 			r->split == SPLIT_EXPERTS ? "is of" : "has", (unsigned long long)unit[0],
-			r->split == SPLIT_EXPERTS ? "experts" : strcmp(r->unit, "G") ? "heads" : "groups",
+			r->split == SPLIT_EXPERTS      ? "experts"
+				: strcmp(r->unit, "G") ? "heads"
+						       : "groups",
 			(unsigned long long)n);
 		return false;
 	}
 	if (r->split != SPLIT_EXPERTS && t->dim[axis] % n) {
 		snprintf(why, room, "has %llu %s, which %llu ranks cannot share evenly",
-			(unsigned long long)t->dim[axis], axis ? "columns" : "rows", (unsigned long long)n);
+			(unsigned long long)t->dim[axis], axis ? "columns" : "rows",
+			(unsigned long long)n);
 		return false;
 	}
 	return true;
@@ -103,7 +106,8 @@ static int dequantize(struct layout *l, size_t i, uint64_t rank, uint64_t n, str
 	if (s->rows % 128 || t->dim[1] % 128)
 		return err_rule(l->e, ERR_UNSUPPORTED, "plan.block-cut", ERR_NOPOS,
 			"tensor %s: %llu x %llu for a rank is no whole number of 128 x 128 blocks",
-			text_quote(t->name).s, (unsigned long long)s->rows, (unsigned long long)t->dim[1]);
+			text_quote(t->name).s, (unsigned long long)s->rows,
+			(unsigned long long)t->dim[1]);
 	return s->out.dim ? 0 : -1;
 }
 
@@ -117,7 +121,8 @@ static int lay_expert(struct layout *l, size_t i)
 	if (layout_whole(l, i, &s))
 		return -1;
 	layout_fate(l, i, layout_casts(l, i) ? FATE_CAST : FATE_COPY);
-	if (s.op == OP_COPY && s.out.dtype == DT_I8) { /* the same bytes, declared as what they are */
+	if (s.op == OP_COPY &&
+		s.out.dtype == DT_I8) { /* the same bytes, declared as what they are */
 		s.out.dtype = DT_F4;
 		s.out.dim = layout_dim(l, s.out.dim[0], s.out.dim[1] * 2);
 		if (!s.out.dim)
@@ -139,14 +144,16 @@ static int lay_dense(struct layout *l, size_t i)
 		layout_fate(l, i, FATE_MERGE);
 		return 0;
 	}
-	layout_fate(l, i, bf16 ? FATE_DEQUANT : r->split != SPLIT_NONE ? FATE_SPLIT :
-			n > 1					       ? FATE_REPLICATE :
-									 FATE_COPY);
+	layout_fate(l, i,
+		bf16                             ? FATE_DEQUANT
+			: r->split != SPLIT_NONE ? FATE_SPLIT
+			: n > 1                  ? FATE_REPLICATE
+						 : FATE_COPY);
 	for (rank = 0; rank < n; rank++) {
 		if (layout_whole(l, i, &s))
 			return -1;
-		if (bf16 ? dequantize(l, i, rank, n, &s) :
-			    r->split != SPLIT_NONE && slice(l, i, rank, n, &s))
+		if (bf16 ? dequantize(l, i, rank, n, &s)
+			 : r->split != SPLIT_NONE && slice(l, i, rank, n, &s))
 			return -1;
 		s.record = rank ? 0 : (uint8_t)((1u << s.n_src) - 1);
 		if (layout_step(l, rank, &s))
@@ -167,8 +174,8 @@ static int lay_official(struct layout *l)
 	if (at >= 0)
 		return refuse(l, at, why);
 	for (rank = 0; rank < n; rank++) {
-		snprintf(name, sizeof name, "model%llu-mp%llu.safetensors", (unsigned long long)rank,
-			(unsigned long long)n);
+		snprintf(name, sizeof name, "model%llu-mp%llu.safetensors",
+			(unsigned long long)rank, (unsigned long long)n);
 		if (layout_file(l, name) < 0)
 			return -1;
 	}
@@ -221,9 +228,10 @@ static int list_parcels(struct layout *l, struct parcel **v, size_t *n)
 	for (i = 0; i < l->p->ckpt->n; i++) {
 		const struct want *w = l->a->want[i];
 
-		layout_fate(l, i, !l->selected[w->place] ? FATE_UNSELECTED :
-				layout_casts(l, i)	 ? FATE_CAST :
-							   FATE_COPY);
+		layout_fate(l, i,
+			!l->selected[w->place]       ? FATE_UNSELECTED
+				: layout_casts(l, i) ? FATE_CAST
+						     : FATE_COPY);
 		if (!l->selected[w->place] || w->scale)
 			continue; /* a scale comes with its weight */
 		partner = roles[w->role].store == STORE_PLAIN ? -1 : audit_partner(l->a, i);
@@ -275,7 +283,8 @@ static int lay_parcels(struct layout *l, const struct parcel *v, size_t n, uint3
 
 	for (i = 0; i < n; i++) {
 		if (i == 0 || v[i].place != v[i - 1].place) {
-			snprintf(name, sizeof name, "model-%05u-of-%05u.safetensors", v[i].place + 1, shards);
+			snprintf(name, sizeof name, "model-%05u-of-%05u.safetensors",
+				v[i].place + 1, shards);
 			file = layout_file(l, name);
 			if (file < 0)
 				return -1;

@@ -17,8 +17,8 @@ int cli_number(const char *s, uint64_t min, uint64_t max, uint64_t *v, struct er
 		if (!mem_mul(n, 10, &n) || !mem_add(n, (uint64_t)(*p - '0'), &n))
 			break;
 	if (p == s || *p || n < min || n > max)
-		return err_set(e, ERR_USAGE, "\"%s\" is not a number from %llu to %llu", text_quote(s).s,
-			(unsigned long long)min, (unsigned long long)max);
+		return err_set(e, ERR_USAGE, "\"%s\" is not a number from %llu to %llu",
+			text_quote(s).s, (unsigned long long)min, (unsigned long long)max);
 	*v = n;
 	return 0;
 }
@@ -41,8 +41,8 @@ static int parse_size(const char *s, uint64_t min, uint64_t max, uint64_t *v, st
 		}
 	}
 	return err_set(e, ERR_USAGE,
-		"\"%s\" is not a size from %llu to %llu bytes (such as 128M or 2G)", text_quote(s).s,
-		(unsigned long long)min, (unsigned long long)max);
+		"\"%s\" is not a size from %llu to %llu bytes (such as 128M or 2G)",
+		text_quote(s).s, (unsigned long long)min, (unsigned long long)max);
 }
 
 static int parse_choice(const struct cli_opt *o, const char *s, const char **v, struct err *e)
@@ -179,8 +179,8 @@ static void usage_cmd(const struct cli_tool *t, const struct cli_cmd *c, FILE *o
 		fprintf(out, "\n");
 	for (o = c->opts; o && o->name; o++) {
 		snprintf(left, sizeof left, "%c%c%s--%s%s%s", o->letter ? '-' : ' ',
-			o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name, o->arg ? " " : "",
-			o->arg ? o->arg : "");
+			o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,
+			o->arg ? " " : "", o->arg ? o->arg : "");
 		fprintf(out, "  %-28s %s\n", left, o->help);
 	}
 	fprintf(out, "\n%s", t->exit_text);
@@ -252,7 +252,8 @@ int cli_main(const struct cli_tool *t, int argc, char **argv)
 	}
 	if (fflush(stdout) || ferror(stdout)) {
 		if (e.kind != ERR_NONE)
-			fprintf(stderr, "%s: cannot write to stdout: %s\n", t->name, strerror(errno));
+			fprintf(stderr, "%s: cannot write to stdout: %s\n", t->name,
+				strerror(errno));
 		else
 			err_sys(&e, "cannot write to stdout");
 	}

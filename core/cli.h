@@ -25,12 +25,12 @@ enum cli_kind {
 };
 
 struct cli_opt {
-	const char *name;   /* long name, without dashes; NULL ends a table */
-	char letter;        /* short name, or 0 */
-	const char *arg;    /* what stands for the value in the usage; NULL for a flag */
+	const char *name; /* long name, without dashes; NULL ends a table */
+	char letter;      /* short name, or 0 */
+	const char *arg;  /* what stands for the value in the usage; NULL for a flag */
 	enum cli_kind kind;
-	uint64_t min, max;  /* of numbers and sizes */
-	size_t at;          /* offset of the field in the caller's option struct */
+	uint64_t min, max; /* of numbers and sizes */
+	size_t at;         /* offset of the field in the caller's option struct */
 	const char *help;
 };
 
@@ -48,10 +48,10 @@ struct cli_cmd {
 struct cli_tool {
 	const char *name, *help;
 	const struct cli_cmd *cmds;
-	size_t opts_size;                /* of the option struct that all commands share */
-	void (*defaults)(void *opts);    /* fills it before parsing */
-	void (*version)(FILE *out);      /* prints what was built */
-	const char *exit_text;           /* meaning of the exit statuses */
+	size_t opts_size;             /* of the option struct that all commands share */
+	void (*defaults)(void *opts); /* fills it before parsing */
+	void (*version)(FILE *out);   /* prints what was built */
+	const char *exit_text;        /* meaning of the exit statuses */
 };
 
 /* All of main. */

@@ -93,8 +93,9 @@ int file_load(const struct io *io, int dir, const char *name, uint64_t cap, stru
 	if (file_open(io, dir, name, &fd, &st, e))
 		return -1;
 	if ((uint64_t)st.st_size > cap) {
-		err_rule(e, ERR_DATA, "file.too-big", ERR_NOPOS, "%s has %lld bytes, at most %llu are taken",
-			text_quote(name).s, (long long)st.st_size, (unsigned long long)cap);
+		err_rule(e, ERR_DATA, "file.too-big", ERR_NOPOS,
+			"%s has %lld bytes, at most %llu are taken", text_quote(name).s,
+			(long long)st.st_size, (unsigned long long)cap);
 		goto out;
 	}
 	if (mem_grow(&out->s, &out->cap, (size_t)st.st_size + 1, 1)) {
@@ -126,8 +127,8 @@ int file_out_begin(struct file_out *o, const struct io *io, int dir, const char 
 	snprintf(o->part, sizeof o->part, ".%s.part", name);
 	if (file_remove(io, dir, o->part, e)) /* what an earlier run may have left */
 		return -1;
-	o->fd = io->open(io, dir, o->part,
-		O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600);
+	o->fd = io->open(io, dir, o->part, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC,
+		0600);
 	if (o->fd < 0)
 		return err_sys(e, "cannot create %s", o->part);
 	o->begun = true;
@@ -168,7 +169,8 @@ int file_out_publish(struct file_out *o, struct err *e)
 	o->begun = false;
 	if (o->io->fsync(o->io, o->dir)) {
 		err_sys(e, "cannot sync the folder of %s", o->name);
-		(void)o->io->unlink(o->io, o->dir, o->name); /* not known to be there after a crash */
+		(void)o->io->unlink(o->io, o->dir,
+			o->name); /* not known to be there after a crash */
 		return -1;
 	}
 	return 0;

@@ -25,8 +25,7 @@ int file_open(const struct io *io, int dir, const char *name, int *fd, struct st
 	struct err *e);
 /* Reads exactly n bytes; a shorter file is ERR_DATA. */
 int file_read(const struct io *io, int fd, void *buf, size_t n, uint64_t at, struct err *e);
-int file_write(const struct io *io, int fd, const void *buf, size_t n, uint64_t at,
-	struct err *e);
+int file_write(const struct io *io, int fd, const void *buf, size_t n, uint64_t at, struct err *e);
 /* The whole file as text, refused beyond cap bytes. */
 int file_load(const struct io *io, int dir, const char *name, uint64_t cap, struct text *out,
 	struct err *e);

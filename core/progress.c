@@ -34,7 +34,8 @@ static void show(struct progress *p)
 {
 	uint64_t done = atomic_load(&p->done);
 	double gone = progress_now() - p->began, rate = gone > 0 ? (double)done / gone : 0;
-	uint64_t left = rate > 0 && p->total > done ? (uint64_t)((double)(p->total - done) / rate) : 0;
+	uint64_t left =
+		rate > 0 && p->total > done ? (uint64_t)((double)(p->total - done) / rate) : 0;
 
 	fprintf(p->out, "%s%s %s of %s (%.0f %%), %.2f GB/s, %llu:%02llu:%02llu left%s",
 		p->tty ? "\r" : "", p->what, text_bytes(done).s, text_bytes(p->total).s,

@@ -179,7 +179,8 @@ int sha256_update(struct sha256 *const *s, const void *const *data, size_t n, un
 			if (update_evp(s[i], data[i], n, e))
 				return -1;
 		} else if (aligned == lanes) {
-			group = s[i]->kit->way[left]->lanes < left ? s[i]->kit->way[left]->lanes : left;
+			group = s[i]->kit->way[left]->lanes < left ? s[i]->kit->way[left]->lanes
+								   : left;
 			update_lockstep(s + i, data + i, n, group, s[i]->kit->way[left]);
 		} else {
 			update_one(s[i], data[i], n);

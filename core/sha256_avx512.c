@@ -18,21 +18,22 @@
 #define SUM(P, x, i, j, k) XOR3(P, P##_ror_epi32(x, i), P##_ror_epi32(x, j), P##_ror_epi32(x, k))
 #define SIG(P, x, i, j, k) XOR3(P, P##_ror_epi32(x, i), P##_ror_epi32(x, j), P##_srli_epi32(x, k))
 #define ADD(P, x, y) P##_add_epi32(x, y)
-#define ROUND(P, a, b, c, d, e, f, g, h, i) \
-	do { \
-		t = ADD(P, w[(i) & 15], P##_set1_epi32((int)sha256_k[i])); \
-		t = ADD(P, t, P##_ternarylogic_epi32(e, f, g, 0xca)); \
-		t = ADD(P, t, ADD(P, h, SUM(P, e, 6, 11, 25))); \
-		d = ADD(P, d, t); \
-		h = ADD(P, t, ADD(P, SUM(P, a, 2, 13, 22), P##_ternarylogic_epi32(a, b, c, 0xe8))); \
-		if ((i) < 48) { \
-			t = ADD(P, SIG(P, w[((i) + 1) & 15], 7, 18, 3), \
-				SIG(P, w[((i) + 14) & 15], 17, 19, 10)); \
-			w[(i) & 15] = ADD(P, ADD(P, w[(i) & 15], w[((i) + 9) & 15]), t); \
-		} \
+#define ROUND(P, a, b, c, d, e, f, g, h, i)                                                   \
+	do {                                                                                  \
+		t = ADD(P, w[(i)&15], P##_set1_epi32((int)sha256_k[i]));                      \
+		t = ADD(P, t, P##_ternarylogic_epi32(e, f, g, 0xca));                         \
+		t = ADD(P, t, ADD(P, h, SUM(P, e, 6, 11, 25)));                               \
+		d = ADD(P, d, t);                                                             \
+		h = ADD(P, t,                                                                 \
+			ADD(P, SUM(P, a, 2, 13, 22), P##_ternarylogic_epi32(a, b, c, 0xe8))); \
+		if ((i) < 48) {                                                               \
+			t = ADD(P, SIG(P, w[((i) + 1) & 15], 7, 18, 3),                       \
+				SIG(P, w[((i) + 14) & 15], 17, 19, 10));                      \
+			w[(i)&15] = ADD(P, ADD(P, w[(i)&15], w[((i) + 9) & 15]), t);          \
+		}                                                                             \
 	} while (0)
-#define ROUNDS8(P, i) \
-	ROUND(P, a, b, c, d, e, f, g, h, i); \
+#define ROUNDS8(P, i)                            \
+	ROUND(P, a, b, c, d, e, f, g, h, i);     \
 	ROUND(P, h, a, b, c, d, e, f, g, i + 1); \
 	ROUND(P, g, h, a, b, c, d, e, f, i + 2); \
 	ROUND(P, f, g, h, a, b, c, d, e, i + 3); \
@@ -40,26 +41,27 @@
 	ROUND(P, d, e, f, g, h, a, b, c, i + 5); \
 	ROUND(P, c, d, e, f, g, h, a, b, i + 6); \
 	ROUND(P, b, c, d, e, f, g, h, a, i + 7)
-#define FOLD(P, V) \
-	do { \
-		V a = s[0], b = s[1], c = s[2], d = s[3], e = s[4], f = s[5], g = s[6], h = s[7], t; \
-\
-		ROUNDS8(P, 0); \
-		ROUNDS8(P, 8); \
-		ROUNDS8(P, 16); \
-		ROUNDS8(P, 24); \
-		ROUNDS8(P, 32); \
-		ROUNDS8(P, 40); \
-		ROUNDS8(P, 48); \
-		ROUNDS8(P, 56); \
-		s[0] = ADD(P, s[0], a); \
-		s[1] = ADD(P, s[1], b); \
-		s[2] = ADD(P, s[2], c); \
-		s[3] = ADD(P, s[3], d); \
-		s[4] = ADD(P, s[4], e); \
-		s[5] = ADD(P, s[5], f); \
-		s[6] = ADD(P, s[6], g); \
-		s[7] = ADD(P, s[7], h); \
+#define FOLD(P, V)                                                                                \
+	do {                                                                                      \
+		V a = s[0], b = s[1], c = s[2], d = s[3], e = s[4], f = s[5], g = s[6], h = s[7], \
+		  t;                                                                              \
+                                                                                                  \
+		ROUNDS8(P, 0);                                                                    \
+		ROUNDS8(P, 8);                                                                    \
+		ROUNDS8(P, 16);                                                                   \
+		ROUNDS8(P, 24);                                                                   \
+		ROUNDS8(P, 32);                                                                   \
+		ROUNDS8(P, 40);                                                                   \
+		ROUNDS8(P, 48);                                                                   \
+		ROUNDS8(P, 56);                                                                   \
+		s[0] = ADD(P, s[0], a);                                                           \
+		s[1] = ADD(P, s[1], b);                                                           \
+		s[2] = ADD(P, s[2], c);                                                           \
+		s[3] = ADD(P, s[3], d);                                                           \
+		s[4] = ADD(P, s[4], e);                                                           \
+		s[5] = ADD(P, s[5], f);                                                           \
+		s[6] = ADD(P, s[6], g);                                                           \
+		s[7] = ADD(P, s[7], h);                                                           \
 	} while (0)
 
 /* Big-endian words. */
@@ -73,10 +75,12 @@ TARGET static inline void transpose8(__m256i *w, const uint8_t *const *p, size_t
 	int i;
 
 	for (i = 0; i < 8; i++)
-		r[i] = _mm256_shuffle_epi8(
-			_mm256_loadu_si256((const __m256i *)(const void *)(p[i] + at)), swap);
+		r[i] = _mm256_shuffle_epi8(_mm256_loadu_si256((const __m256i *)(const void *)(p[i] +
+						   at)),
+			swap);
 	for (i = 0; i < 8; i += 4) { /* q[4j + k]: words k and 4+k of streams 4j..4j+3 */
-		__m256i a = _mm256_unpacklo_epi32(r[i], r[i + 1]), b = _mm256_unpackhi_epi32(r[i], r[i + 1]);
+		__m256i a = _mm256_unpacklo_epi32(r[i], r[i + 1]),
+			b = _mm256_unpackhi_epi32(r[i], r[i + 1]);
 		__m256i c = _mm256_unpacklo_epi32(r[i + 2], r[i + 3]);
 		__m256i d = _mm256_unpackhi_epi32(r[i + 2], r[i + 3]);
 
@@ -101,7 +105,8 @@ TARGET static inline void transpose16(__m512i *w, const uint8_t *const *p, size_
 	for (i = 0; i < 16; i++)
 		r[i] = _mm512_shuffle_epi8(_mm512_loadu_si512(p[i] + at), swap);
 	for (i = 0; i < 16; i += 4) { /* q[4j + k]: words k, 4+k, 8+k, 12+k of streams 4j..4j+3 */
-		__m512i a = _mm512_unpacklo_epi32(r[i], r[i + 1]), b = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+		__m512i a = _mm512_unpacklo_epi32(r[i], r[i + 1]),
+			b = _mm512_unpackhi_epi32(r[i], r[i + 1]);
 		__m512i c = _mm512_unpacklo_epi32(r[i + 2], r[i + 3]);
 		__m512i d = _mm512_unpackhi_epi32(r[i + 2], r[i + 3]);
 
@@ -111,8 +116,9 @@ TARGET static inline void transpose16(__m512i *w, const uint8_t *const *p, size_
 		q[i + 3] = _mm512_unpackhi_epi64(b, d);
 	}
 	for (i = 0; i < 4; i++) {
-		__m512i a = _mm512_shuffle_i32x4(q[i], q[4 + i], 0x88); /* words i, 8+i of streams 0..7 */
-		__m512i b = _mm512_shuffle_i32x4(q[i], q[4 + i], 0xdd); /* words 4+i, 12+i */
+		__m512i a = _mm512_shuffle_i32x4(q[i], q[4 + i],
+			0x88); /* words i, 8+i of streams 0..7 */
+		__m512i b = _mm512_shuffle_i32x4(q[i], q[4 + i], 0xdd);      /* words 4+i, 12+i */
 		__m512i c = _mm512_shuffle_i32x4(q[8 + i], q[12 + i], 0x88); /* of streams 8..15 */
 		__m512i d = _mm512_shuffle_i32x4(q[8 + i], q[12 + i], 0xdd);
 

@@ -94,7 +94,8 @@ static bool deceives(const unsigned char *s, unsigned len)
 		return s[0] == 0xc2 && s[1] < 0xa0; /* C1 controls */
 	if (len != 3 || s[0] != 0xe2)
 		return len == 3 && s[0] == 0xef && s[1] == 0xbb && s[2] == 0xbf;
-	return (s[1] == 0x80 && ((s[2] >= 0x8b && s[2] <= 0x8f) || (s[2] >= 0xa8 && s[2] <= 0xae))) ||
+	return (s[1] == 0x80 &&
+		       ((s[2] >= 0x8b && s[2] <= 0x8f) || (s[2] >= 0xa8 && s[2] <= 0xae))) ||
 		(s[1] == 0x81 && s[2] >= 0xa0 && s[2] <= 0xaf);
 }
 
@@ -157,7 +158,11 @@ struct text_number text_bytes(uint64_t v)
 		x /= 1000;
 		u++;
 	}
-	snprintf(r.s, sizeof r.s, u == 0 ? "%.0f %s" : x < 9.995 ? "%.2f %s" : x < 99.95 ? "%.1f %s" : "%.0f %s",
+	snprintf(r.s, sizeof r.s,
+		u == 0              ? "%.0f %s"
+			: x < 9.995 ? "%.2f %s"
+			: x < 99.95 ? "%.1f %s"
+				    : "%.0f %s",
 		x, unit[u]);
 	return r;
 }

@@ -75,7 +75,8 @@ static enum expert_form seen_form(const struct ckpt *c)
 
 	for (i = 0; i < c->config.L + c->config.stages; i++) {
 		if (i < c->config.L)
-			snprintf(name, sizeof name, "layers.%u.ffn.experts.0.w1.weight", (unsigned)i);
+			snprintf(name, sizeof name, "layers.%u.ffn.experts.0.w1.weight",
+				(unsigned)i);
 		else
 			snprintf(name, sizeof name, "mtp.%u.ffn.experts.0.w1.weight",
 				(unsigned)(i - c->config.L));
@@ -105,8 +106,8 @@ static int settle_form(struct auditor *u, enum expert_form assume)
 			name, name);
 	else if (said != seen)
 		rc = finding_add(u->f, ERR_DATA, "config.expert-dtype-wrong", "config.json",
-			"config.json: \"expert_dtype\" says %s, the tensors are %s", expert_form_name(said),
-			name);
+			"config.json: \"expert_dtype\" says %s, the tensors are %s",
+			expert_form_name(said), name);
 	return rc ? err_nomem(u->e) : 0;
 }
 
@@ -137,7 +138,8 @@ static int check_missing(struct auditor *u, const struct want *w)
 	if (!u->all_read)
 		return 0;
 	if (w->scale)
-		return find(u, "model.scale-missing", NULL, w->name, " is missing: a weight without its scale");
+		return find(u, "model.scale-missing", NULL, w->name,
+			" is missing: a weight without its scale");
 	return find(u, "model.missing", NULL, w->name, " is missing");
 }
 

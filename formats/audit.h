@@ -15,11 +15,11 @@ extern "C" {
 #endif
 
 struct audit {
-	const struct ckpt *ckpt;    /* borrows */
+	const struct ckpt *ckpt; /* borrows */
 	struct inventory inv;
-	enum expert_form experts;   /* as the tensors are */
-	enum dtype scale_dtype;     /* of 128 x 128 blocks */
-	const struct want **want;   /* owns; [ckpt->n]; what tensor i is, NULL if unexpected */
+	enum expert_form experts; /* as the tensors are */
+	enum dtype scale_dtype;   /* of 128 x 128 blocks */
+	const struct want **want; /* owns; [ckpt->n]; what tensor i is, NULL if unexpected */
 };
 
 /* assume says what the experts are where config.json does not (EXPERT_UNSAID: nobody says, which is

@@ -21,8 +21,8 @@ struct opener {
 static int find(struct opener *o, enum err_kind kind, const char *rule, const char *file,
 	const char *what, const char *name)
 {
-	if (finding_add(o->f, kind, rule, file, "%s: %s%s%s", text_quote(file).s, name ? "tensor " : "",
-		    name ? text_quote(name).s : "", what))
+	if (finding_add(o->f, kind, rule, file, "%s: %s%s%s", text_quote(file).s,
+		    name ? "tensor " : "", name ? text_quote(name).s : "", what))
 		return err_nomem(o->e);
 	return 0;
 }
@@ -120,8 +120,8 @@ static int load_index(struct opener *o)
 		return take(o, CKPT_INDEX);
 	if ((uint64_t)st.st_size > CKPT_INDEX_CAP) {
 		rc = err_rule(o->e, ERR_DATA, "file.too-big", ERR_NOPOS,
-			"%s has %lld bytes, at most %u are taken", CKPT_INDEX, (long long)st.st_size,
-			CKPT_INDEX_CAP);
+			"%s has %lld bytes, at most %u are taken", CKPT_INDEX,
+			(long long)st.st_size, CKPT_INDEX_CAP);
 	} else {
 		rc = shardmap_read(&o->map, c->io, fd, (uint64_t)st.st_size, &c->arena, o->e);
 	}
@@ -147,7 +147,8 @@ static int list_shards(struct opener *o)
 		if (len < sizeof end || strcmp(p + len - (sizeof end - 1), end) || p[0] == '.')
 			continue;
 		if (!shardmap_plain(p))
-			rc = find(o, ERR_DATA, "index.shard-name", p, "is no plain shard name", NULL);
+			rc = find(o, ERR_DATA, "index.shard-name", p, "is no plain shard name",
+				NULL);
 		else if (shardmap_shard(m, p, &c->arena, o->e) < 0)
 			rc = -1;
 		else if (m->shards > known && c->has_index && m->n)
@@ -201,7 +202,8 @@ static int check_case(struct opener *o)
 		for (k = 0; k < i; k++)
 			if (!strcasecmp(c->shards[i].name, c->shards[k].name) &&
 				find(o, ERR_DATA, "index.case-twin", c->shards[i].name,
-					"differs from another shard in upper and lower case only", NULL))
+					"differs from another shard in upper and lower case only",
+					NULL))
 				return -1;
 	return 0;
 }
@@ -215,11 +217,13 @@ static int load_shard(struct opener *o, uint32_t at)
 	size_t i;
 
 	if (!is_there(c, s->name))
-		return find(o, ERR_DATA, "index.shard-missing", s->name, "is in the index but not there", NULL);
+		return find(o, ERR_DATA, "index.shard-missing", s->name,
+			"is in the index but not there", NULL);
 	if (resolve(o, s->name, actual, &s->blob, o->e) ||
 		file_open(c->io, c->dir, actual, &s->fd, &s->st, o->e) ||
 		st_read(&h, c->io, s->fd, (uint64_t)s->st.st_size,
-			o->opts->header_cap ? o->opts->header_cap : ST_HEADER_CAP, &c->arena, o->e)) {
+			o->opts->header_cap ? o->opts->header_cap : ST_HEADER_CAP, &c->arena,
+			o->e)) {
 		if (s->fd >= 0)
 			(void)c->io->close(c->io, s->fd);
 		s->fd = -1;
@@ -246,7 +250,8 @@ static int load_shard(struct opener *o, uint32_t at)
 
 static int cmp_entry(const void *a, const void *b)
 {
-	return strcmp(((const struct shardmap_entry *)a)->tensor, ((const struct shardmap_entry *)b)->tensor);
+	return strcmp(((const struct shardmap_entry *)a)->tensor,
+		((const struct shardmap_entry *)b)->tensor);
 }
 
 static int cmp_tensor(const void *a, const void *b)
@@ -269,7 +274,8 @@ static int check_twice(struct opener *o)
 			return -1;
 	for (i = 1; i < o->map.n; i++)
 		if (!strcmp(o->map.v[i - 1].tensor, o->map.v[i].tensor) &&
-			find(o, ERR_DATA, "index.twice", CKPT_INDEX, " is listed twice", o->map.v[i].tensor))
+			find(o, ERR_DATA, "index.twice", CKPT_INDEX, " is listed twice",
+				o->map.v[i].tensor))
 			return -1;
 	return 0;
 }
@@ -283,15 +289,18 @@ static int check_index(struct opener *o)
 	int d;
 
 	while (i < o->map.n || k < c->n) {
-		d = i == o->map.n ? 1 : k == c->n ? -1 : strcmp(o->map.v[i].tensor, c->tensors[k].name);
+		d = i == o->map.n   ? 1
+			: k == c->n ? -1
+				    : strcmp(o->map.v[i].tensor, c->tensors[k].name);
 		said = d <= 0 ? &c->shards[o->map.v[i].shard] : NULL;
 		is = d >= 0 ? &c->shards[c->tensors[k].shard] : NULL;
 		if (d < 0 && said->fd >= 0 &&
 			find(o, ERR_DATA, "index.not-in-shard", said->name,
 				" is in the index but not in this shard", o->map.v[i].tensor))
 			return -1;
-		if (d > 0 && find(o, ERR_DATA, "index.not-in-index", is->name,
-				     " is in this shard but not in the index", c->tensors[k].name))
+		if (d > 0 &&
+			find(o, ERR_DATA, "index.not-in-index", is->name,
+				" is in this shard but not in the index", c->tensors[k].name))
 			return -1;
 		if (d == 0 && said != is &&
 			find(o, ERR_DATA, "index.wrong-shard", is->name,

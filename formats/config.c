@@ -95,9 +95,9 @@ static int get_ratios(struct config *c, const json_t *o, struct err *e)
 
 	if (!a)
 		return bad(e, "config.field-missing", "compress_ratios",
-			json_object_get(o, "layer_types") ?
-				"is missing (transformers wrote layer_types in its place; take the original file)" :
-				"is missing");
+			json_object_get(o, "layer_types")
+				? "is missing (transformers wrote layer_types in its place; take the original file)"
+				: "is missing");
 	if (!json_is_array(a))
 		return bad(e, "config.field-type", "compress_ratios", "is not an array");
 	if (n < c->L || n > BLOCKS_MAX)
@@ -112,11 +112,12 @@ static int get_ratios(struct config *c, const json_t *o, struct err *e)
 		c->ratio[i] = json_is_integer(x) ? (uint64_t)json_integer_value(x) : 1;
 		if (c->ratio[i] != 0 && c->ratio[i] != 4 && c->ratio[i] != 128)
 			return err_rule(e, ERR_DATA, "config.ratios", ERR_NOPOS,
-				"config.json: \"compress_ratios\" entry %zu is none of 0, 4, 128", i);
+				"config.json: \"compress_ratios\" entry %zu is none of 0, 4, 128",
+				i);
 		if (i >= c->L && c->ratio[i] != 0)
 			return err_rule(e, ERR_DATA, "config.ratios", ERR_NOPOS,
-				"config.json: \"compress_ratios\" entry %zu belongs to mtp.%zu and is not 0", i,
-				i - (size_t)c->L);
+				"config.json: \"compress_ratios\" entry %zu belongs to mtp.%zu and is not 0",
+				i, i - (size_t)c->L);
 	}
 	c->stages = n - c->L;
 	return 0;
@@ -140,7 +141,8 @@ static int get_stages(struct config *c, const json_t *o, struct err *e)
 		return bad(e, targets ? "config.field-type" : "config.field-missing",
 			"dspark_target_layer_ids", "is not a list of layers");
 	if (!c->stages)
-		return bad(e, "config.stages", "compress_ratios", "has no entries for the DSpark stages");
+		return bad(e, "config.stages", "compress_ratios",
+			"has no entries for the DSpark stages");
 	return 0;
 }
 
@@ -148,12 +150,14 @@ static int get_stages(struct config *c, const json_t *o, struct err *e)
 static int get_quant(const json_t *o, struct err *e)
 {
 	const json_t *q = json_object_get(o, "quantization_config");
-	const json_t *b = json_object_get(q, "weight_block_size"), *m = json_object_get(q, "quant_method");
+	const json_t *b = json_object_get(q, "weight_block_size"),
+		     *m = json_object_get(q, "quant_method");
 
 	if (!q)
 		return bad(e, "config.field-missing", "quantization_config", "is missing");
 	if (!json_is_string(m) || strcmp(json_string_value(m), "fp8"))
-		return bad(e, "config.quant", "quantization_config", "does not say quant_method fp8");
+		return bad(e, "config.quant", "quantization_config",
+			"does not say quant_method fp8");
 	if (json_array_size(b) != 2 || json_integer_value(json_array_get(b, 0)) != 128 ||
 		json_integer_value(json_array_get(b, 1)) != 128)
 		return bad(e, "config.quant", "quantization_config",
@@ -185,13 +189,15 @@ static int check_divides(const struct config *c, struct err *e)
 	if (c->H * c->hd % c->G)
 		return err_rule(e, ERR_DATA, "config.field-range", ERR_NOPOS,
 			"config.json: %llu heads of %llu do not divide into %llu o_groups",
-			(unsigned long long)c->H, (unsigned long long)c->hd, (unsigned long long)c->G);
+			(unsigned long long)c->H, (unsigned long long)c->hd,
+			(unsigned long long)c->G);
 	if (c->D % 32 || c->I % 32)
 		return err_rule(e, ERR_DATA, "config.field-range", ERR_NOPOS,
 			"config.json: hidden_size %llu and moe_intermediate_size %llu must be multiples of 32",
 			(unsigned long long)c->D, (unsigned long long)c->I);
 	if ((c->L + c->stages) * c->E > TENSORS_MAX / 6)
-		return bad(e, "config.field-range", "n_routed_experts", "times the layers is absurd");
+		return bad(e, "config.field-range", "n_routed_experts",
+			"times the layers is absurd");
 	if (c->n_hash > c->L)
 		return bad(e, "config.field-range", "num_hash_layers", "exceeds num_hidden_layers");
 	return 0;
@@ -290,7 +296,8 @@ int config_put(struct text *out, const struct config *c, enum expert_form form, 
 	if (find_experts(c, &from, &to, e))
 		return -1;
 	text_put(out, c->raw.s, from);
-	text_fmt(out, from == to ? "\n  \"expert_dtype\": \"%s\"," : "\"%s\"", expert_form_name(form));
+	text_fmt(out, from == to ? "\n  \"expert_dtype\": \"%s\"," : "\"%s\"",
+		expert_form_name(form));
 	text_put(out, c->raw.s + to, c->raw.n - to);
 	return out->failed ? err_nomem(e) : 0;
 }

@@ -39,8 +39,8 @@ enum dtype {
 };
 
 struct dtype_row {
-	const char *name; /* in headers */
-	unsigned bits;    /* of one element */
+	const char *name;  /* in headers */
+	unsigned bits;     /* of one element */
 	const char *since; /* first safetensors release that knows it */
 };
 extern const struct dtype_row dtypes[DT_COUNT];

@@ -61,8 +61,9 @@ int finding_first(const struct findings *f, struct err *e)
 	if (!f->n)
 		return err_nomem(e);
 	if (f->total > 1)
-		return err_rule(e, v->kind, v->rule, v->pos, "%s (and %llu more: see dsv4-convert inspect)",
-			v->text, (unsigned long long)(f->total - 1));
+		return err_rule(e, v->kind, v->rule, v->pos,
+			"%s (and %llu more: see dsv4-convert inspect)", v->text,
+			(unsigned long long)(f->total - 1));
 	return err_rule(e, v->kind, v->rule, v->pos, "%s", v->text);
 }
 

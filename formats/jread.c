@@ -183,7 +183,8 @@ int jread_key(struct jread *j)
 	if (more != 1)
 		return more;
 	if (jread_peek(j) != '"')
-		return fail(j, jread_peek(j) ? "json.syntax" : "json.cut", jread_pos(j), "expected a key");
+		return fail(j, jread_peek(j) ? "json.syntax" : "json.cut", jread_pos(j),
+			"expected a key");
 	if (jread_string(j, j->max_key) || expect(j, ':', "expected a colon"))
 		return -1;
 	return 1;
@@ -333,8 +334,8 @@ int jread_string(struct jread *j, size_t max)
 
 static bool ends_value(int c)
 {
-	return c == ',' || c == ']' || c == '}' || c == ' ' || c == '\t' || c == '\n' || c == '\r' ||
-		c == 0;
+	return c == ',' || c == ']' || c == '}' || c == ' ' || c == '\t' || c == '\n' ||
+		c == '\r' || c == 0;
 }
 
 int jread_u64(struct jread *j, uint64_t max, uint64_t *v)
@@ -346,8 +347,11 @@ int jread_u64(struct jread *j, uint64_t max, uint64_t *v)
 	if (c < 0)
 		return -1;
 	if (c < '0' || c > '9')
-		return fail(j, c == '-' || c == '+' ? "json.number" : c ? "json.type" : "json.cut", pos,
-			"expected a number without sign, point or exponent");
+		return fail(j,
+			c == '-' || c == '+' ? "json.number"
+				: c          ? "json.type"
+					     : "json.cut",
+			pos, "expected a number without sign, point or exponent");
 	for (*v = 0; (c = peek(j)) >= '0' && c <= '9'; j->at++) {
 		if (zero && jread_pos(j) != pos)
 			return fail(j, "json.number", pos, "a number with a leading zero");
@@ -357,7 +361,8 @@ int jread_u64(struct jread *j, uint64_t max, uint64_t *v)
 	if (c < 0)
 		return -1;
 	if (!ends_value(c))
-		return fail(j, "json.number", pos, "expected a number without sign, point or exponent");
+		return fail(j, "json.number", pos,
+			"expected a number without sign, point or exponent");
 	return 0;
 }
 

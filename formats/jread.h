@@ -32,8 +32,8 @@ enum { JREAD_MAX_DEPTH = 64, JREAD_KEY = 4096 };
 #define JREAD_DROP SIZE_MAX
 
 struct jread {
-	struct text str; /* owns; the last key or string, unescaped, may hold NUL bytes */
-	bool escaped;    /* it was written with an escape */
+	struct text str;  /* owns; the last key or string, unescaped, may hold NUL bytes */
+	bool escaped;     /* it was written with an escape */
 	uint64_t str_pos; /* byte in the file of its opening quote */
 
 	const struct io *io; /* NULL: from memory */

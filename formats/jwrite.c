@@ -13,7 +13,8 @@ void jwrite_quote(struct text *t, const char *s, size_t n)
 
 	text_put(t, "\"", 1);
 	for (i = 0; i < n; i++) {
-		for (run = i; run < n && (unsigned char)s[run] >= 0x20 && s[run] != '"' && s[run] != '\\';)
+		for (run = i; run < n && (unsigned char)s[run] >= 0x20 && s[run] != '"' &&
+			s[run] != '\\';)
 			run++;
 		text_put(t, s + i, run - i);
 		i = run;

@@ -61,7 +61,6 @@ static void put_head(struct jwrite *o, const struct man_file *f)
 {
 	uint64_t i;
 
-
 	jwrite_open(o, NULL, '{');
 	jwrite_u64(o, "chunk_bytes", MAN_CHUNK);
 	jwrite_open(o, "chunks_xxh3_128", '[');

@@ -28,7 +28,8 @@ extern "C" {
 /* A source of an output tensor. */
 struct man_source {
 	const char *shard, *tensor;
-	const struct xxh_digest *xxh; /* of the whole source tensor; NULL if another file records it */
+	const struct xxh_digest
+		*xxh; /* of the whole source tensor; NULL if another file records it */
 };
 
 struct man_tensor {
@@ -62,8 +63,8 @@ int man_put_sidecar(const struct man_file *f,
 struct man_entry {
 	const char *name;
 	uint64_t bytes;
-	const uint8_t *sha256;   /* NULL if not computed */
-	const char *sidecar;     /* its name; NULL for files without */
+	const uint8_t *sha256; /* NULL if not computed */
+	const char *sidecar;   /* its name; NULL for files without */
 	uint64_t sidecar_bytes;
 	const uint8_t *sidecar_sha256;
 };
@@ -78,7 +79,8 @@ struct man_top {
 	unsigned n_options;
 	const struct man_entry *files; /* sorted by name */
 	uint64_t n_files;
-	const struct man_entry *shards; /* of the source; sha256 NULL if nobody said what it should be */
+	const struct man_entry
+		*shards; /* of the source; sha256 NULL if nobody said what it should be */
 	uint64_t n_shards;
 	bool verified; /* every shard had the expected SHA-256 */
 	uint64_t source_tensors, source_bytes;

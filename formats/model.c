@@ -90,7 +90,8 @@ static uint64_t factor(struct formula *f)
 
 	if (*f->p >= '0' && *f->p <= '9') {
 		for (; *f->p >= '0' && *f->p <= '9'; f->p++)
-			f->ok = f->ok && mem_mul(v, 10, &v) && mem_add(v, (uint64_t)(*f->p - '0'), &v);
+			f->ok = f->ok && mem_mul(v, 10, &v) &&
+				mem_add(v, (uint64_t)(*f->p - '0'), &v);
 		return v;
 	}
 	f->p += strcspn(f->p, "*/+,");
@@ -213,8 +214,12 @@ static bool lay_out(const struct maker *m, const struct role *r, struct want *w,
 
 static int add_role(struct maker *m, const struct block *b, const struct role *r)
 {
-	struct want w = { .role = (uint16_t)(r - roles), .layer = b->layer, .stage = b->stage,
-		.place = b->place, .expert = -1 }, scale;
+	struct want w = { .role = (uint16_t)(r - roles),
+		.layer = b->layer,
+		.stage = b->stage,
+		.place = b->place,
+		.expert = -1 },
+		    scale;
 	int32_t i, copies = r->split == SPLIT_EXPERTS ? (int32_t)m->c->E : 1;
 
 	w.optional = !(r->where & b->is & ~(unsigned)IN_MTP_EXTRA);
@@ -262,7 +267,8 @@ static int cmp_want(const void *a, const void *b)
 	return strcmp(((const struct want *)a)->name, ((const struct want *)b)->name);
 }
 
-int inventory_make(struct inventory *v, const struct config *c, enum dtype scale_dtype, struct err *e)
+int inventory_make(struct inventory *v, const struct config *c, enum dtype scale_dtype,
+	struct err *e)
 {
 	struct maker m = { .v = v, .c = c, .scale_dtype = scale_dtype, .e = e };
 	struct block b = { .is = IN_GLOBAL, .layer = -1, .stage = -1, .place = (uint32_t)c->L + 1 };

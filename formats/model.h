@@ -25,9 +25,9 @@ extern "C" {
 
 /* How a role lies on disk. */
 enum store {
-	STORE_PLAIN,  /* in role.dtype */
-	STORE_FP8,    /* E4M3, with a scale for each 128 x 128 */
-	STORE_EXPERT  /* as config.experts says: FP4 in I8 with a scale for 32 columns, or as FP8 */
+	STORE_PLAIN, /* in role.dtype */
+	STORE_FP8,   /* E4M3, with a scale for each 128 x 128 */
+	STORE_EXPERT /* as config.experts says: FP4 in I8 with a scale for 32 columns, or as FP8 */
 };
 
 /* How the official converter gives it to N ranks. */
@@ -55,10 +55,10 @@ enum where {
 };
 
 struct role {
-	const char *name;  /* after "layers.N." or "mtp.N."; "#" stands for the expert id */
-	unsigned where;    /* bits of enum where, one of which must hold */
+	const char *name; /* after "layers.N." or "mtp.N."; "#" stands for the expert id */
+	unsigned where;   /* bits of enum where, one of which must hold */
 	enum store store;
-	enum dtype dtype;  /* of STORE_PLAIN */
+	enum dtype dtype; /* of STORE_PLAIN */
 	/* Logical shape, dimensions separated by commas; fields of struct config, "ratio" of the
 	 * layer, "lap" = 2 where compression windows overlap (ratio 4), else 1. */
 	const char *shape;
@@ -75,20 +75,20 @@ struct want {
 	const char *name; /* in the arena of the inventory */
 	uint64_t dim[3];
 	uint64_t bytes;
-	uint16_t role;    /* index into roles */
+	uint16_t role; /* index into roles */
 	uint8_t dtype, rank;
-	bool scale;       /* it is the companion scale of the role */
+	bool scale; /* it is the companion scale of the role */
 	bool optional;
-	int32_t layer;    /* N of layers.N, else -1 */
-	int32_t stage;    /* N of mtp.N, else -1 */
-	int32_t expert;   /* its id, else -1 */
-	uint32_t place;   /* which shard of an official checkpoint, from 0 */
+	int32_t layer;  /* N of layers.N, else -1 */
+	int32_t stage;  /* N of mtp.N, else -1 */
+	int32_t expert; /* its id, else -1 */
+	uint32_t place; /* which shard of an official checkpoint, from 0 */
 };
 
 struct inventory {
 	struct want *wants; /* owns; sorted by name */
 	size_t n;
-	uint32_t places;    /* official shards: embed, layers, head, stages */
+	uint32_t places; /* official shards: embed, layers, head, stages */
 	struct arena arena;
 };
 

@@ -98,14 +98,16 @@ static int read_offsets(struct reader *r, struct tensor *t)
 		return -1;
 	while ((more = jread_item(&r->j)) == 1) {
 		if (n == 2)
-			return broken(r, "st.offset-count", t, pos, "data_offsets has more than two entries");
+			return broken(r, "st.offset-count", t, pos,
+				"data_offsets has more than two entries");
 		if (jread_u64(&r->j, ST_OFFSET_MAX, v[n++]))
 			return -1;
 	}
 	if (more < 0)
 		return -1;
 	if (n != 2)
-		return broken(r, "st.offset-count", t, pos, "data_offsets has fewer than two entries");
+		return broken(r, "st.offset-count", t, pos,
+			"data_offsets has fewer than two entries");
 	if (t->end < t->begin)
 		return broken(r, "st.offset-order", t, pos, "data_offsets ends before it begins");
 	return 0;
@@ -147,7 +149,8 @@ static int read_record(struct reader *r, struct tensor *t)
 			return broken(r, "st.field-unknown", t, r->j.str_pos,
 				"a field that is none of dtype, shape, data_offsets");
 		if (seen[i])
-			return broken(r, "st.field-twice", t, r->j.str_pos, "a field for the second time");
+			return broken(r, "st.field-twice", t, r->j.str_pos,
+				"a field for the second time");
 		seen[i] = true;
 		if (field[i].read(r, t))
 			return -1;
@@ -185,7 +188,8 @@ static int read_metadata(struct reader *r)
 		}
 		if (memchr(r->j.str.s, 0, r->j.str.n)) {
 			err_rule(r->e, ERR_DATA, "st.name-control", r->j.str_pos,
-				"byte %llu: a __metadata__ key with a NUL", (unsigned long long)r->j.str_pos);
+				"byte %llu: a __metadata__ key with a NUL",
+				(unsigned long long)r->j.str_pos);
 			goto out;
 		}
 		keys[n] = arena_strndup(r->arena, r->j.str.s, r->j.str.n);
@@ -198,7 +202,8 @@ static int read_metadata(struct reader *r)
 			goto out;
 		if (jread_pos(&r->j) - from > ST_META_MAX) {
 			err_rule(r->e, ERR_DATA, "st.meta-size", pos,
-				"byte %llu: __metadata__ is larger than 1 MiB", (unsigned long long)pos);
+				"byte %llu: __metadata__ is larger than 1 MiB",
+				(unsigned long long)pos);
 			goto out;
 		}
 	}
@@ -209,8 +214,8 @@ static int read_metadata(struct reader *r)
 	for (i = 1; i < n; i++) {
 		if (!strcmp(keys[i - 1], keys[i])) {
 			err_rule(r->e, ERR_DATA, "st.meta-twice", pos,
-				"byte %llu: __metadata__ has the key %s twice", (unsigned long long)pos,
-				text_quote(keys[i]).s);
+				"byte %llu: __metadata__ has the key %s twice",
+				(unsigned long long)pos, text_quote(keys[i]).s);
 			goto out;
 		}
 	}
@@ -267,7 +272,8 @@ static int read_tensors(struct reader *r)
 
 static int by_name(const void *a, const void *b)
 {
-	const struct tensor *x = *(const struct tensor *const *)a, *y = *(const struct tensor *const *)b;
+	const struct tensor *x = *(const struct tensor *const *)a,
+			    *y = *(const struct tensor *const *)b;
 	int c = strcmp(x->name, y->name);
 
 	return c ? c : (x->pos > y->pos) - (x->pos < y->pos);
@@ -275,7 +281,8 @@ static int by_name(const void *a, const void *b)
 
 static int by_offset(const void *a, const void *b)
 {
-	const struct tensor *x = *(const struct tensor *const *)a, *y = *(const struct tensor *const *)b;
+	const struct tensor *x = *(const struct tensor *const *)a,
+			    *y = *(const struct tensor *const *)b;
 
 	if (x->begin != y->begin)
 		return x->begin < y->begin ? -1 : 1;
@@ -294,8 +301,9 @@ static int check_twice(struct reader *r, const struct tensor **v, size_t n)
 	for (i = 1; i < n; i++)
 		if (!strcmp(v[i - 1]->name, v[i]->name) && (!twice || v[i]->pos < twice->pos))
 			twice = v[i];
-	return twice ? broken(r, "st.name-twice", twice, twice->pos, "the same name for the second time") :
-		       0;
+	return twice
+		? broken(r, "st.name-twice", twice, twice->pos, "the same name for the second time")
+		: 0;
 }
 
 /* Walks the payload; the first hole or overlap in payload order is reported. */
@@ -323,7 +331,8 @@ static int check_cover(struct reader *r, const struct tensor **v, size_t n, uint
 	if (at < payload)
 		return err_rule(r->e, ERR_DATA, "st.trailing", r->h->data_at + at,
 			"the payload goes on for %llu bytes after the last tensor, which ends at byte %llu",
-			(unsigned long long)(payload - at), (unsigned long long)(r->h->data_at + at));
+			(unsigned long long)(payload - at),
+			(unsigned long long)(r->h->data_at + at));
 	return 0;
 }
 
@@ -333,7 +342,8 @@ static const char *looks_like(const unsigned char *p, size_t n)
 	static const struct {
 		const char *start, *what;
 	} kind[] = {
-		{ "version https://git-lfs", "this is a Git-LFS pointer, not the file it stands for" },
+		{ "version https://git-lfs",
+			"this is a Git-LFS pointer, not the file it stands for" },
 		{ "<!DOCTYPE", "this is an HTML page" },
 		{ "<html", "this is an HTML page" },
 		{ "PK\003\004", "this is a zip archive (a .bin or .pt checkpoint?)" },
@@ -347,8 +357,8 @@ static const char *looks_like(const unsigned char *p, size_t n)
 			return kind[i].what;
 	for (i = 0; i < n && !p[i]; i++)
 		;
-	return i == n ? "the file begins with zeros: the download did not finish" :
-			"this is no safetensors file";
+	return i == n ? "the file begins with zeros: the download did not finish"
+		      : "this is no safetensors file";
 }
 
 /* Reads and bounds N. */
@@ -359,16 +369,16 @@ static int read_length(const struct io *io, int fd, uint64_t size, uint64_t cap,
 	size_t have = size < sizeof b ? (size_t)size : sizeof b, i;
 
 	if (size < 8)
-		return err_rule(e, ERR_DATA, "st.file-short", 0, "the file has %llu bytes, a header needs 10",
-			(unsigned long long)size);
+		return err_rule(e, ERR_DATA, "st.file-short", 0,
+			"the file has %llu bytes, a header needs 10", (unsigned long long)size);
 	if (file_read(io, fd, b, have, 0, e))
 		return -1;
 	for (*n = 0, i = 8; i-- > 0;)
 		*n = *n << 8 | b[i];
 	if (*n > size - 8 || *n < 2)
 		return err_rule(e, ERR_DATA, *n < 2 ? "st.header-short" : "st.header-beyond", 0,
-			"the header length is %llu in a file of %llu bytes: %s", (unsigned long long)*n,
-			(unsigned long long)size, looks_like(b, have));
+			"the header length is %llu in a file of %llu bytes: %s",
+			(unsigned long long)*n, (unsigned long long)size, looks_like(b, have));
 	if (*n > cap)
 		return err_rule(e, ERR_DATA, "st.header-cap", 0,
 			"the header has %llu bytes, at most %llu are taken", (unsigned long long)*n,
@@ -393,7 +403,8 @@ int st_read(struct st_header *h, const struct io *io, int fd, uint64_t size, uin
 		return -1;
 	h->data_at = 8 + n;
 	r.room = (size_t)(n / RECORD_MIN) + 1;
-	h->tensors = malloc(r.room * sizeof *h->tensors); /* pages that stay untouched cost nothing */
+	h->tensors =
+		malloc(r.room * sizeof *h->tensors); /* pages that stay untouched cost nothing */
 	if (!h->tensors) {
 		err_nomem(e);
 		goto out;
@@ -431,8 +442,8 @@ int st_order(const void *a, const void *b)
 {
 	const struct tensor *x = a, *y = b;
 
-	return x->dtype != y->dtype ? (x->dtype < y->dtype) - (x->dtype > y->dtype) :
-				      strcmp(x->name, y->name);
+	return x->dtype != y->dtype ? (x->dtype < y->dtype) - (x->dtype > y->dtype)
+				    : strcmp(x->name, y->name);
 }
 
 void st_put_header(struct text *out, const struct tensor *first, size_t n, size_t stride)

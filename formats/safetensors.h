@@ -40,7 +40,7 @@ struct tensor {
 };
 
 struct st_header {
-	uint64_t data_at; /* 8 + N: byte in the file of the payload */
+	uint64_t data_at;       /* 8 + N: byte in the file of the payload */
 	struct tensor *tensors; /* owns; in header order */
 	size_t n;
 	bool metadata; /* it has a __metadata__ entry */

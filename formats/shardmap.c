@@ -42,8 +42,8 @@ long shardmap_shard(struct shardmap *m, const char *name, struct arena *arena, s
 		if (!strcmp(m->name[i], name))
 			return m->last = i;
 	if (m->shards == SHARDS_MAX)
-		return err_rule(e, ERR_UNSUPPORTED, "index.shards", ERR_NOPOS, "more than %d shards",
-			SHARDS_MAX);
+		return err_rule(e, ERR_UNSUPPORTED, "index.shards", ERR_NOPOS,
+			"more than %d shards", SHARDS_MAX);
 	m->name[m->shards] = arena_strndup(arena, name, strlen(name));
 	if (!m->name[m->shards])
 		return err_nomem(e);
@@ -83,7 +83,8 @@ static int read_map(struct reader *r)
 	while ((more = jread_key(j)) == 1) {
 		if (memchr(j->str.s, 0, j->str.n))
 			return err_rule(r->e, ERR_DATA, "index.name", j->str_pos,
-				"byte %llu: a tensor name with a NUL", (unsigned long long)j->str_pos);
+				"byte %llu: a tensor name with a NUL",
+				(unsigned long long)j->str_pos);
 		tensor = arena_strndup(r->arena, j->str.s, j->str.n);
 		if (!tensor)
 			return err_nomem(r->e);
@@ -140,12 +141,13 @@ static int read_all(struct reader *r)
 	if (more < 0 || jread_end(j, true))
 		return -1;
 	if (!map)
-		return err_rule(r->e, ERR_DATA, "index.no-map", ERR_NOPOS, "there is no weight_map");
+		return err_rule(r->e, ERR_DATA, "index.no-map", ERR_NOPOS,
+			"there is no weight_map");
 	return 0;
 }
 
-int shardmap_read(struct shardmap *m, const struct io *io, int fd, uint64_t size, struct arena *arena,
-	struct err *e)
+int shardmap_read(struct shardmap *m, const struct io *io, int fd, uint64_t size,
+	struct arena *arena, struct err *e)
 {
 	struct reader r = { .m = m, .arena = arena, .e = e };
 	int rc;

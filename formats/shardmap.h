@@ -34,8 +34,8 @@ struct shardmap {
 };
 
 /* Bytes 0..size of an open file. On failure *m is zeroed. */
-int shardmap_read(struct shardmap *m, const struct io *io, int fd, uint64_t size, struct arena *arena,
-	struct err *e);
+int shardmap_read(struct shardmap *m, const struct io *io, int fd, uint64_t size,
+	struct arena *arena, struct err *e);
 void shardmap_free(struct shardmap *m);
 /* The number of that shard, added if it is new. -1 without memory or with too many. */
 long shardmap_shard(struct shardmap *m, const char *name, struct arena *arena, struct err *e);

@@ -66,7 +66,8 @@ void fp4to8_table_make(struct fp4to8_table *t)
 			y = ldexpf(x, FP4TO8_SHIFT - (int)d);
 			t->row[d][code] = code == 8 ? 0 : num_e4m3_from(y);
 			/* Compared at the scale of x: there nothing is subnormal. */
-			if ((double)x != ldexp((double)num_e4m3(t->row[d][code]), (int)d - FP4TO8_SHIFT))
+			if ((double)x !=
+				ldexp((double)num_e4m3(t->row[d][code]), (int)d - FP4TO8_SHIFT))
 				t->lossy[d] |= (uint16_t)(1u << code);
 		}
 	}
@@ -87,9 +88,9 @@ long fp4to8_band(const uint8_t *s, size_t k, uint8_t *t, uint8_t *v)
 			}
 		}
 		t[b] = (uint8_t)(top < FP4TO8_SHIFT ? 0 : top - FP4TO8_SHIFT);
-		v[b] = top < FP4TO8_SHIFT ? FP4TO8_LOW :
-			top - low > FP4TO8_SAFE	  ? FP4TO8_DEPENDS :
-						    FP4TO8_EXACT;
+		v[b] = top < FP4TO8_SHIFT         ? FP4TO8_LOW
+			: top - low > FP4TO8_SAFE ? FP4TO8_DEPENDS
+						  : FP4TO8_EXACT;
 		if (top == NUM_E8M0_NAN) {
 			const uint8_t *nan = memchr(s, NUM_E8M0_NAN, groups * FP4TO8_BLOCK);
 

@@ -27,8 +27,8 @@ __attribute__((target("avx2"))) void fp4to8_row_avx2(const struct fp4to8_table *
 			_mm_loadu_si128(table_row(table, s, t, g + 1)), 1);
 		even = _mm256_shuffle_epi8(row, _mm256_and_si256(codes, low));
 		odd = _mm256_shuffle_epi8(row, _mm256_and_si256(_mm256_srli_epi16(codes, 4), low));
-		first = _mm256_unpacklo_epi8(even, odd);   /* columns 0..15 of both groups */
-		second = _mm256_unpackhi_epi8(even, odd);  /* columns 16..31 */
+		first = _mm256_unpacklo_epi8(even, odd);  /* columns 0..15 of both groups */
+		second = _mm256_unpackhi_epi8(even, odd); /* columns 16..31 */
 		_mm256_storeu_si256((__m256i *)(void *)dst,
 			_mm256_permute2x128_si256(first, second, 0x20));
 		_mm256_storeu_si256((__m256i *)(void *)(dst + 32),
@@ -36,9 +36,9 @@ __attribute__((target("avx2"))) void fp4to8_row_avx2(const struct fp4to8_table *
 	}
 }
 
-__attribute__((target("avx512f,avx512bw,avx512vl"))) void fp4to8_row_avx512(
-	const struct fp4to8_table *table, uint8_t *dst, const uint8_t *src, const uint8_t *s,
-	const uint8_t *t, size_t k)
+__attribute__((target("avx512f,avx512bw,avx512vl"))) void
+fp4to8_row_avx512(const struct fp4to8_table *table, uint8_t *dst, const uint8_t *src,
+	const uint8_t *s, const uint8_t *t, size_t k)
 {
 	const __m512i low = _mm512_set1_epi8(15);
 	/* 64-bit words of (first, second) in the order of the columns. */

@@ -77,7 +77,7 @@ NUM_FN uint8_t num_e4m3_from(float f)
 
 	if (a > 0x43e80000u) /* 464: halfway between 448 and the 480 that is not there */
 		return (uint8_t)(sign | NUM_E4M3_NAN);
-	if (a < 0x3c800000u) { /* below 2^-6: multiples of 2^-9 */
+	if (a < 0x3c800000u) {                      /* below 2^-6: multiples of 2^-9 */
 		float scaled = num_f32(a) * 512.0f; /* exact, < 8 */
 		uint32_t n = (uint32_t)scaled;
 		float rest = scaled - (float)n;
