@@ -609,6 +609,26 @@ static bool sanitized(void)
 	return b && strstr(b, "-san");
 }
 
+/* What plan says of the same conversion. */
+static uint64_t planned_peak(const char *from, const char *out)
+{
+	struct path json = dirs_path("plan.json");
+	const char *b = getenv("B");
+	char line[2048];
+	json_error_t je;
+	json_t *o;
+	uint64_t peak;
+
+	snprintf(line, sizeof line,
+		"%s/dsv4-convert plan %s -o %s --target official --mp 4 --experts fp8 --max-memory 128M --json >%s",
+		b ? b : "build/gcc-opt", from, out, json.s);
+	CHECK(!system(line));
+	o = json_load_file(json.s, 0, &je);
+	peak = (uint64_t)json_integer_value(json_object_get(json_object_get(o, "memory"), "peak"));
+	json_decref(o);
+	return peak;
+}
+
 /* What plan promises holds, and does not grow with the model. */
 static void memory_bounded(void)
 {
@@ -629,6 +649,7 @@ static void memory_bounded(void)
 	b = peak_of(large.s, out.s, args);
 	printf("# peak %.1f MB for 20 MB, %.1f MB for 300 MB\n", (double)a / 1e6, (double)b / 1e6);
 	CHECK(a && b && b < a + (16 << 20) && b < 128 << 20);
+	CHECK(b <= planned_peak(large.s, out.s));
 	dirs_remove(small.s);
 	dirs_remove(large.s);
 	dirs_remove(out.s);
