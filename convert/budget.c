@@ -35,8 +35,9 @@ static uint64_t lane_bytes(const struct plan *p, size_t piece)
 		header = p->files[i].header_bytes > header ? p->files[i].header_bytes : header;
 		chunks = p->files[i].bytes > chunks ? p->files[i].bytes : chunks;
 	}
-	/* Two pieces: a file that may be kept is read beside the one that is made. */
-	return 2 * piece + stream_need(p).total + header + header / 2 +
+	/* Three pieces: one is made while another is digested, and a file that may be kept is read
+	 * beside them. */
+	return 3 * piece + stream_need(p).total + header + header / 2 +
 		(chunks / MAN_CHUNK + 1) * sizeof(struct xxh_digest);
 }
 

@@ -7,18 +7,17 @@ set -u
 B=${B:-build/gcc-opt}
 tool=$PWD/$B/dsv4-convert
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/dsv4-crash-XXXXXX") || exit 2
-disk=
 # shellcheck disable=SC2317 # called by trap
 clean_up() {
-	[ -z "$disk" ] || umount "$disk"
+	umount "$tmp/disk" "$tmp/memory" 2>/dev/null
 	rm -rf "$tmp"
 }
 trap clean_up EXIT
 trap 'exit 2' HUP INT TERM
 
-big=$tmp/big   # some 45 MB, so that a run takes a while
+big=$tmp/big       # 30 MB, so that a run takes a while
+middle=$tmp/middle # 10 MB
 small=tests/golden/tiny-pro
-out=$tmp/out
 
 # --- reporting: a group of points is one line ---
 
@@ -37,7 +36,7 @@ end() {
 
 # use MODEL NAME OPTIONS...: what the next runs convert, with a clean run to compare with
 use() {
-	src=$1 clean=$tmp/clean-$2
+	src=$1 clean=$at/clean-$2
 	shift 2
 	opts=$*
 	[ -d "$clean" ] || plain "$clean" >"$tmp/log" 2>&1 || fail "the undisturbed run: $(cat "$tmp/log")"
@@ -115,11 +114,11 @@ kill_at() {
 
 kill_at_calls() {
 	group "crash: kill -9 at a call"
-	use "$big" hf --target hf -j 1
+	use "$middle" hf-1 --target hf -j 1
 	kill_at pwrite64 5
 	kill_at fsync 5
 	kill_at renameat2 6
-	use "$big" official --target official --mp 2 -j 1
+	use "$middle" official-1 --target official --mp 2 -j 1
 	kill_at unlinkat 2
 	kill_at fallocate 2
 	kill_at renameat2 4
@@ -166,7 +165,7 @@ kill_at_times() {
 
 terminate() {
 	group "crash: SIGTERM and SIGINT"
-	use "$big" hf --target hf -j 1
+	use "$middle" hf-1 --target hf -j 1
 	all=$(count pwrite64)
 	for k in 1 2 3 4 5 6; do
 		n=$((1 + (all - 1) * k / 8)) points=$((points + 1))
@@ -273,17 +272,16 @@ small_disk() {
 		echo "SKIP $group: may not mount a tmpfs"
 		return
 	fi
-	disk=$tmp/disk out=$tmp/disk/out
 	use "$small" small --target hf -j 1
+	out=$tmp/disk/out
 	need=$(du -sk --apparent-size "$clean" | cut -f 1)
-	data=$(cat "$clean"/*.safetensors | wc -c)
-	data=$((data / 1024))
+	data=$(($(cat "$clean"/*.safetensors | wc -c) / 1024))
 	for kb in 4 64 $((need / 4)) $((need / 2)) $((data - 8)) $((data + 4)) $((data + 12)) \
 		$((data + 24)) $((data + 48)) $((data + 64)) $((data + 96)) $((data + 128)) \
 		$((need + 16)) $((need + 64)) $((need + 400)); do
 		points=$((points + 1))
 		rm -rf "$out"
-		mount -o "remount,size=${kb}k" "$disk" || fail "remount"
+		mount -o "remount,size=${kb}k" "$tmp/disk" || fail "remount"
 		plain "$out" >"$tmp/log" 2>&1
 		status=$?
 		if [ $status = 0 ]; then
@@ -294,18 +292,28 @@ small_disk() {
 		grep -Eq 'No space left|too few' "$tmp/log" || fail "$kb KB: says $(cat "$tmp/log")"
 		no_parts "$kb KB"
 		look "$kb KB"
-		mount -o remount,size=100m "$disk" || fail "remount"
+		mount -o remount,size=100m "$tmp/disk" || fail "remount"
 		again "$kb KB"
 		kept "$kb KB"
 	done
 	[ "$status" = 0 ] || fail "does not fit into $kb KB"
-	umount "$disk"
-	disk='' out=$tmp/out
+	out=$at/out
 	end
 }
 
-"$B/mkmodel" "$big" --config tests/configs/small4.json --set n_routed_experts=96 --seed 3 || exit 2
+# Outputs go to AT.
+write_to() {
+	at=$1 out=$1/out
+}
+
+"$B/mkmodel" "$middle" --config tests/configs/small4.json --seed 3 || exit 2
+"$B/mkmodel" "$big" --config tests/configs/small4.json --set n_routed_experts=64 --seed 3 || exit 2
+write_to "$tmp"
 kill_at_times
+# What follows does not depend on the disk, only waits for it; memory is quicker.
+mkdir "$tmp/memory"
+mount -t tmpfs -o size=200m none "$tmp/memory" 2>/dev/null
+write_to "$tmp/memory"
 full
 closed
 small_disk

@@ -570,7 +570,7 @@ static void fail_each(const struct way *w, enum start st, uint64_t done[IO_ANY])
 			for (at = by ? 1 + rnd((uint32_t)by) : 0; by && at <= f.calls[op]; at += by) {
 				if (check_failed > FAILED_ENOUGH)
 					return;
-				fail_one(w, st, (enum io_op)op, at, errors[k], (at + k) % 8 == 0);
+				fail_one(w, st, (enum io_op)op, at, errors[k], (at + k) % 12 == 0);
 				done[op]++;
 			}
 		}
@@ -726,7 +726,7 @@ static void test_from_then_on(void)
 		enum io_op op;
 		int error;
 		uint64_t by;
-	} rows[] = { { IO_ANY, EIO, 13 }, { IO_PWRITE, ENOSPC, 3 }, { IO_ALLOCATE, ENOSPC, 1 },
+	} rows[] = { { IO_ANY, EIO, 19 }, { IO_PWRITE, ENOSPC, 3 }, { IO_ALLOCATE, ENOSPC, 1 },
 		{ IO_OPEN, EMFILE, 3 }, { IO_FSYNC, EIO, 1 }, { IO_RENAME, EROFS, 1 },
 		{ IO_UNLINK, EROFS, 1 }, { IO_CLOSE, EIO, 3 }, { IO_PREAD, EIO, 50 } };
 	struct faultio f;
