@@ -123,14 +123,14 @@ static int finish_file(struct lane *l, struct run_result *done, struct err *e)
 	bool kept = false;
 
 	if (l->kind == ITEM_COMPARE) {
-		if (publisher_keep(u, l->i, l->s.res, l->chunks, &kept, e))
+		if (publisher_keep(u, l->i, &l->s, l->chunks, &kept, e))
 			return -1;
 		if (!kept)
 			return begin_again(l, e);
 		done->kept++;
 	} else {
 		if (file_out_close(&u->outputs[l->i].data, e) ||
-			publisher_ready(u, l->i, l->s.res, l->chunks, e))
+			publisher_ready(u, l->i, &l->s, l->chunks, e))
 			return -1;
 		done->made++;
 		done->written += l->bytes;

@@ -93,14 +93,24 @@ int publisher_begin(struct publisher *u, size_t i, struct err *e)
 struct rows {
 	const struct plan *p;
 	const struct plan_file *f;
-	const struct step_result *res;
+	const struct stream *s;
+	size_t lost; /* blocks of s->lost that belong to rows before this one */
 };
 
-static void row(const void *ctx, uint64_t i, struct man_tensor *t)
+static void lost_at(const void *ctx, uint64_t i, uint32_t at[2])
 {
-	const struct rows *r = ctx;
+	const struct lost_block *b = ctx;
+
+	at[0] = b[i].row;
+	at[1] = b[i].col;
+}
+
+/* Rows are asked for in order. */
+static void row(void *ctx, uint64_t i, struct man_tensor *t)
+{
+	struct rows *r = ctx;
 	const struct step *s = &r->f->steps[i];
-	const struct step_result *res = &r->res[i];
+	const struct step_result *res = &r->s->res[i];
 	const struct ckpt *c = r->p->ckpt;
 	unsigned k;
 
@@ -120,9 +130,13 @@ static void row(const void *ctx, uint64_t i, struct man_tensor *t)
 	}
 	t->blocks = res->blocks;
 	t->inexact = res->inexact;
+	t->lost = lost_at;
+	t->lost_ctx = r->s->lost + r->lost;
+	for (; r->lost < r->s->n_lost && r->s->lost[r->lost].step == i; r->lost++)
+		t->n_lost++;
 }
 
-static struct man_file describe(const struct publisher *u, size_t i, const struct rows *r,
+static struct man_file describe(const struct publisher *u, size_t i, struct rows *r,
 	const struct xxh_digest *chunks)
 {
 	struct man_file f = { .name = r->f->name,
@@ -173,11 +187,11 @@ static int take(void *ctx, const char *p, size_t n, struct err *e)
 	return 0;
 }
 
-static int put_sidecar(struct publisher *u, size_t i, const struct step_result *res,
+static int put_sidecar(struct publisher *u, size_t i, const struct stream *st,
 	const struct xxh_digest *chunks, struct sink *k, struct err *e)
 {
 	struct output *o = &u->outputs[i];
-	struct rows r = { u->p, &u->p->files[i], res };
+	struct rows r = { .p = u->p, .f = &u->p->files[i], .s = st };
 	struct man_file f = describe(u, i, &r, chunks);
 	struct sha256_kit kit;
 	size_t s;
@@ -193,8 +207,8 @@ static int put_sidecar(struct publisher *u, size_t i, const struct step_result *
 	o->side_bytes = k->at;
 	o->blocks = o->inexact = 0;
 	for (s = 0; s < r.f->n; s++) {
-		o->blocks += res[s].blocks;
-		o->inexact += res[s].inexact;
+		o->blocks += st->res[s].blocks;
+		o->inexact += st->res[s].inexact;
 	}
 	return sha256_final(&k->sha, o->side_sha256, e);
 }
@@ -242,7 +256,7 @@ static int publish_trusted(struct publisher *u, struct err *e)
 	return 0;
 }
 
-int publisher_ready(struct publisher *u, size_t i, const struct step_result *res,
+int publisher_ready(struct publisher *u, size_t i, const struct stream *s,
 	const struct xxh_digest *chunks, struct err *e)
 {
 	struct output *o = &u->outputs[i];
@@ -252,7 +266,7 @@ int publisher_ready(struct publisher *u, size_t i, const struct step_result *res
 	if (file_out_begin(&o->side, u->dir->io, u->dir->fd, o->side_name, 0, e))
 		return -1;
 	k.fd = o->side.fd;
-	if (put_sidecar(u, i, res, chunks, &k, e))
+	if (put_sidecar(u, i, s, chunks, &k, e))
 		return err_at(e, "%s", o->side_name);
 	o->side.size = k.at;
 	if (file_out_close(&o->side, e))
@@ -264,7 +278,7 @@ int publisher_ready(struct publisher *u, size_t i, const struct step_result *res
 	return rc;
 }
 
-int publisher_keep(struct publisher *u, size_t i, const struct step_result *res,
+int publisher_keep(struct publisher *u, size_t i, const struct stream *s,
 	const struct xxh_digest *chunks, bool *kept, struct err *e)
 {
 	struct sink k = { .compare = true, .equal = true };
@@ -273,7 +287,7 @@ int publisher_keep(struct publisher *u, size_t i, const struct step_result *res,
 
 	if (file_open(u->dir->io, u->dir->fd, u->outputs[i].side_name, &k.fd, &st, e))
 		return -1;
-	rc = put_sidecar(u, i, res, chunks, &k, e);
+	rc = put_sidecar(u, i, s, chunks, &k, e);
 	free(k.old);
 	(void)u->dir->io->close(u->dir->io, k.fd);
 	*kept = !rc && k.equal && k.at == (uint64_t)st.st_size;

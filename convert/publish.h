@@ -57,11 +57,11 @@ void publisher_free(struct publisher *u, bool undo);
 bool publisher_has(const struct publisher *u, size_t i);
 /* Makes room for file i: removes what there is under its name, and the manifest before that. */
 int publisher_begin(struct publisher *u, size_t i, struct err *e);
-/* File i is complete: data closed. Writes its sidecar, publishes what can be. */
-int publisher_ready(struct publisher *u, size_t i, const struct step_result *res,
+/* File i is complete, made by s: data closed. Writes its sidecar, publishes what can be. */
+int publisher_ready(struct publisher *u, size_t i, const struct stream *s,
 	const struct xxh_digest *chunks, struct err *e);
 /* File i was found equal to what would be written. *kept says whether its sidecar is too. */
-int publisher_keep(struct publisher *u, size_t i, const struct step_result *res,
+int publisher_keep(struct publisher *u, size_t i, const struct stream *s,
 	const struct xxh_digest *chunks, bool *kept, struct err *e);
 /* Shard i was digested; an error if it is not what was expected. Publishes what waited for it. */
 int publisher_shard(struct publisher *u, size_t i, struct err *e);

@@ -210,6 +210,16 @@ static int cast_scale(struct stream *s, const struct step *st, uint64_t row, siz
 /* Counts the blocks of the band that lost something: marked in band_v by cast_rows. */
 enum { LOST = 0x80 };
 
+static int keep_lost(struct stream *s, uint64_t row, size_t col, struct err *e)
+{
+	if (s->n_lost == LOST_KEPT)
+		return 0;
+	if (mem_grow(&s->lost, &s->lost_cap, s->n_lost + 1, sizeof *s->lost))
+		return err_nomem(e);
+	s->lost[s->n_lost++] = (struct lost_block){ s->step, (uint32_t)row, (uint32_t)col };
+	return 0;
+}
+
 static int judge_band(struct stream *s, const struct step *st, struct err *e)
 {
 	struct step_result *r = &s->res[s->step];
@@ -221,6 +231,8 @@ static int judge_band(struct stream *s, const struct step *st, struct err *e)
 		if (!(s->band_v[b] & LOST) && s->band_v[b] != FP4TO8_LOW)
 			continue;
 		r->inexact++;
+		if (keep_lost(s, s->band_no, b, e))
+			return -1;
 		if (!s->tools->lossy)
 			return err_rule(e, ERR_DATA, "data.cast-inexact", ERR_NOPOS,
 				"%s: tensor %s, block %llu,%zu of 128 x 128: %s (--lossy goes on)",
@@ -441,6 +453,7 @@ int stream_open(struct stream *s, const struct plan *p, const struct plan_file *
 void stream_close(struct stream *s)
 {
 	free(s->res);
+	free(s->lost);
 	text_free(&s->header);
 	xxh_free(s->out);
 	xxh_free(s->src[0]);

@@ -40,13 +40,22 @@ struct step_result {
 	uint64_t blocks, inexact;      /* 128 x 128 blocks cast, and those that lost something */
 };
 
+/* A 128 x 128 block whose cast lost something. */
+struct lost_block {
+	uint64_t step;
+	uint32_t row, col; /* in blocks */
+};
+enum { LOST_KEPT = 1 << 16 }; /* of one file; the counts are of all */
+
 struct stream {
 	const struct plan *p;
 	const struct plan_file *f;
 	const struct stream_tools *tools;
 	struct step_result *res; /* owns until taken; [f->n] */
-	struct text header;      /* owns */
-	uint64_t at;             /* bytes of the file produced so far */
+	struct lost_block *lost; /* owns; in order */
+	size_t n_lost, lost_cap;
+	struct text header; /* owns */
+	uint64_t at;        /* bytes of the file produced so far */
 	size_t step;
 	uint64_t off; /* bytes of the step's tensor produced so far */
 

@@ -13,11 +13,26 @@ static void put_digest(struct jwrite *o, const char *key, const uint8_t *p, size
 		jwrite_null(o, key);
 }
 
-static void put_blocks(struct jwrite *o, const char *key, uint64_t blocks, uint64_t inexact)
+static void put_blocks(struct jwrite *o, const char *key, uint64_t blocks, uint64_t inexact,
+	const struct man_tensor *t)
 {
+	uint32_t at[2];
+	uint64_t i;
+
 	jwrite_open(o, key, '{');
 	jwrite_u64(o, "exact", blocks - inexact);
 	jwrite_u64(o, "inexact", inexact);
+	if (t && t->n_lost) {
+		jwrite_open(o, "inexact_at", '[');
+		for (i = 0; i < t->n_lost; i++) {
+			t->lost(t->lost_ctx, i, at);
+			jwrite_open(o, NULL, '[');
+			jwrite_u64(o, NULL, at[0]);
+			jwrite_u64(o, NULL, at[1]);
+			jwrite_close(o, ']');
+		}
+		jwrite_close(o, ']');
+	}
 	jwrite_u64(o, "total", blocks);
 	jwrite_close(o, '}');
 }
@@ -28,7 +43,7 @@ static void put_tensor(struct jwrite *o, const struct man_tensor *t)
 
 	jwrite_open(o, NULL, '{');
 	if (t->blocks)
-		put_blocks(o, "blocks", t->blocks, t->inexact);
+		put_blocks(o, "blocks", t->blocks, t->inexact, t);
 	jwrite_str(o, "dtype", dtypes[t->dtype].name);
 	jwrite_str(o, "name", t->name);
 	jwrite_open(o, "offsets", '[');
@@ -135,7 +150,7 @@ void man_put_top(struct text *out, const struct man_top *m)
 	jwrite_begin(&o, out, 3);
 	jwrite_open(&o, NULL, '{');
 	if (m->blocks)
-		put_blocks(&o, "cast_blocks", m->blocks, m->inexact);
+		put_blocks(&o, "cast_blocks", m->blocks, m->inexact, NULL);
 	o.flat = 2;
 	jwrite_open(&o, "files", '[');
 	for (i = 0; i < m->n_files; i++)

@@ -42,6 +42,10 @@ struct man_tensor {
 	struct man_source source[2];
 	unsigned sources;
 	uint64_t blocks, inexact; /* of a cast; no blocks: nothing was cast */
+	/* Row and column, in blocks, of the i-th block that lost something; n_lost of them. */
+	void (*lost)(const void *ctx, uint64_t i, uint32_t at[2]);
+	const void *lost_ctx;
+	uint64_t n_lost;
 };
 
 struct man_file {
@@ -52,8 +56,8 @@ struct man_file {
 	uint64_t n_chunks;
 	uint64_t n_tensors;
 	/* Gives tensor i, in the order of the file. */
-	void (*tensor)(const void *ctx, uint64_t i, struct man_tensor *out);
-	const void *ctx;
+	void (*tensor)(void *ctx, uint64_t i, struct man_tensor *out);
+	void *ctx;
 };
 /* Gives the sidecar of f to sink, piece by piece: a big model's has tens of megabytes. */
 int man_put_sidecar(const struct man_file *f,

@@ -39,7 +39,8 @@ use() {
 	src=$1 clean=$at/clean-$2
 	shift 2
 	opts=$*
-	[ -d "$clean" ] || plain "$clean" >"$tmp/log" 2>&1 || fail "the undisturbed run: $(cat "$tmp/log")"
+	[ -d "$clean" ] || plain "$clean" >"$tmp/log" 2>&1 ||
+		fail "the undisturbed run: $(cat "$tmp/log")"
 }
 plain() { # plain OUT [COMMAND...]: converts, under that command
 	o=$1
@@ -47,16 +48,14 @@ plain() { # plain OUT [COMMAND...]: converts, under that command
 	# shellcheck disable=SC2086 # several options
 	"$@" "$tool" run "$src" -o "$o" -q $opts
 }
-# traced WHAT INJECTION [OPTIONS]: under strace; -j 1 because it counts calls by thread
+# traced CALL INJECTION: under strace; -j 1 because it counts calls by thread
 traced() {
-	ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 plain "$out" strace -f -qq -o "${3:-/dev/null}" \
-		-e "trace=$1" -e "inject=$1:$2" >"$tmp/log" 2>&1
+	plain "$out" strace -f -qq -o /dev/null -e "trace=$1" -e "inject=$1:$2" >"$tmp/log" 2>&1
 }
 # count CALL: how often an undisturbed run makes it
 count() {
 	rm -rf "$out"
-	ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 plain "$out" strace -f -qq -o "$tmp/calls" \
-		-e "trace=$1" >/dev/null 2>&1
+	plain "$out" strace -f -qq -o "$tmp/calls" -e "trace=$1" >/dev/null 2>&1
 	grep -c "$1(" "$tmp/calls"
 }
 
@@ -146,8 +145,8 @@ kill_at_times() {
 			for link in 1 2 3; do
 				ms=$(($(od -An -N2 -tu2 /dev/urandom) * t / 65536))
 				points=$((points + 1))
-				plain "$out" timeout -s KILL "$(printf '0.%04d' $((ms * 10)))" \
-					>/dev/null 2>&1
+				plain "$out" timeout --foreground -s KILL \
+					"$((ms / 1000)).$(printf %03d $((ms % 1000)))" >/dev/null 2>&1
 				[ $? != 137 ] || hits=$((hits + 1))
 				what="$opts, chain $chain, kill $link, after $ms of $t ms"
 				kept "$what"
@@ -194,11 +193,12 @@ errors_at() {
 			rm -rf "$out"
 			traced "$1" "error=$error:when=$n"
 			status=$?
-			if [ $status = 0 ] && [ "$1" = openat ]; then # what it opens besides may be missing
-				diff -r "$clean" "$out" >/dev/null || fail "$what: status 0, wrong files"
+			# What it opens besides may be missing.
+			if [ $status = 0 ] && [ "$1" = openat ]; then
+				diff -r "$clean" "$out" >/dev/null || fail "$what: wrong files"
 				continue
 			fi
-			[ $status = 2 ] || fail "$what: status $status instead of 2: $(cat "$tmp/log")"
+			[ $status = 2 ] || fail "$what: status $status: $(cat "$tmp/log")"
 			[ -s "$tmp/log" ] || fail "$what: no word"
 			[ "$1" = unlinkat ] || no_parts "$what"
 			look "$what"
@@ -218,7 +218,8 @@ errors() {
 	errors_at unlinkat 1 6
 	# Not those of the loader.
 	count openat >/dev/null
-	errors_at openat "$(grep 'openat(' "$tmp/calls" | grep -n "\"$small\"" | head -n 1 | cut -d : -f 1)" 4
+	first=$(grep 'openat(' "$tmp/calls" | grep -n "\"$small\"" | head -n 1 | cut -d : -f 1)
+	errors_at openat "$first" 4
 	[ $points -ge 90 ] || fail "only $points points"
 	end
 }
@@ -234,8 +235,8 @@ full() {
 	[ -s "$tmp/log" ] || fail "run: no word"
 	look run
 	again run
-	for cmd in "inspect $small" "inspect $small --json" "plan $small -o $out --target hf" rules roles \
-		--help --version "run --help"; do
+	for cmd in "inspect $small" "inspect $small --json" "plan $small -o $out --target hf" \
+		rules roles --help --version "run --help"; do
 		points=$((points + 1))
 		# shellcheck disable=SC2086
 		"$tool" $cmd >/dev/full 2>/dev/null
@@ -319,10 +320,11 @@ closed
 small_disk
 if ! command -v strace >/dev/null; then
 	why="no strace"
-elif ! strace -f -qq -o /dev/null -e trace=close -e inject=close:error=EIO:when=999 true 2>/dev/null; then
+elif ! strace -f -qq -o /dev/null -e inject=close:error=EIO:when=999 true 2>/dev/null; then
 	why="strace may not trace here"
 else
 	why=
+	export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" # it cannot, traced
 fi
 for t in kill_at_calls:"kill -9 at a call" terminate:"SIGTERM and SIGINT" errors:errors; do
 	if [ -n "$why" ]; then

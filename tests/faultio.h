@@ -43,8 +43,8 @@ enum io_op {
 	IO_ANY
 };
 static const char *const io_names[IO_ANY + 1] = { "open", "close", "fstat", "lstat", "readlink",
-	"pread", "pwrite", "allocate", "fsync", "chmod", "rename", "unlink", "mkdir", "list", "statvfs",
-	"lock", "any" };
+	"pread", "pwrite", "allocate", "fsync", "chmod", "rename", "unlink", "mkdir", "list",
+	"statvfs", "lock", "any" };
 
 enum { FAULTIO_FDS = 256, FAULTIO_FILES = 64 };
 
@@ -162,7 +162,8 @@ static inline void faultio_opened(struct faultio *f, int dir, int fd, const char
 	pthread_mutex_unlock(&f->lock);
 }
 
-static inline int faultio_open(const struct io *io, int dir, const char *path, int flags, mode_t mode)
+static inline int faultio_open(const struct io *io, int dir, const char *path, int flags,
+	mode_t mode)
 {
 	int fd;
 
@@ -211,9 +212,9 @@ static inline int faultio_lstat(const struct io *io, int dir, const char *path, 
 static inline ssize_t faultio_readlink(const struct io *io, int dir, const char *path, char *buf,
 	size_t n)
 {
-	return faultio_goes(io, IO_READLINK, path) ?
-		       io_posix()->readlink(io_posix(), dir, path, buf, n) :
-		       -1;
+	return faultio_goes(io, IO_READLINK, path)
+		? io_posix()->readlink(io_posix(), dir, path, buf, n)
+		: -1;
 }
 
 static inline size_t faultio_short(const struct faultio *f, size_t n)
@@ -238,7 +239,8 @@ static inline void faultio_touched(struct faultio *f, int fd)
 	pthread_mutex_unlock(&f->lock);
 }
 
-static inline ssize_t faultio_pwrite(const struct io *io, int fd, const void *buf, size_t n, off_t at)
+static inline ssize_t faultio_pwrite(const struct io *io, int fd, const void *buf, size_t n,
+	off_t at)
 {
 	struct faultio *f = faultio_of(io);
 
@@ -326,7 +328,8 @@ static inline int faultio_unlink(const struct io *io, int dir, const char *path)
 
 static inline int faultio_mkdir(const struct io *io, int dir, const char *path, mode_t mode)
 {
-	return faultio_goes(io, IO_MKDIR, path) ? io_posix()->mkdir(io_posix(), dir, path, mode) : -1;
+	return faultio_goes(io, IO_MKDIR, path) ? io_posix()->mkdir(io_posix(), dir, path, mode)
+						: -1;
 }
 
 static inline int faultio_list(const struct io *io, int dir, char **names, size_t *n)

@@ -384,6 +384,20 @@ static void scale_pairs(void)
 	}
 }
 
+/* A second scale under another name, as some writers put it. */
+static void scale_doubled(void)
+{
+	static const char extra[] = "{\"layers.0.attn.wq_a.weight_scale_inv\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"layers.0.ffn.gate.tid2eid\"";
+	struct path dir = model_copy(MODEL, "bad");
+	struct model_job j = model_job("official", 1);
+	struct err e;
+
+	header(dir.s, "{\"layers.0.ffn.gate.tid2eid\"", extra, 0);
+	text(dir.s, "\"norm.weight\"", "\"layers.0.attn.wq_a.weight_scale_inv\": \"" LAYER "\", \"norm.weight\"", 1);
+	CHECK(model_convert(&j, dir.s, NULL, &e) == -1 && e.rule && !strcmp(e.rule, "model.unexpected") &&
+		strstr(e.text, "weight_scale_inv"));
+}
+
 /* All findings are listed, not the first alone, and a bad shard does not make a thousand more. */
 static void many_findings(void)
 {
@@ -516,7 +530,7 @@ static void hub_cache(void)
 
 static const struct test tests[] = { { "bad_headers", bad_headers },
 	{ "bad_payload_official", bad_payload_official }, { "bad_payload_cast", bad_payload_cast },
-	{ "bad_payload_hf", bad_payload_hf }, { "scale_pairs", scale_pairs },
+	{ "bad_payload_hf", bad_payload_hf }, { "scale_pairs", scale_pairs }, { "scale_doubled", scale_doubled },
 	{ "many_findings", many_findings }, { "odd_folders", odd_folders },
 	{ "odd_shapes", odd_shapes }, { "many_shards", many_shards }, { "empty_of_shards", empty_of_shards }, { "hub_cache", hub_cache }, { 0 } };
 TEST_MAIN(tests)

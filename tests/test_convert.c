@@ -486,7 +486,8 @@ static void cast_limits(void)
 {
 	struct path out = dirs_path("out"), dir = with_scales(0, "\160\176", 2); /* 2^14 apart: fine */
 	struct model_job j = model_job("official", 1);
-	json_t *o, *b;
+	json_t *o, *b, *t, *found = NULL;
+	size_t i;
 
 	j.plan.experts = EXPERT_FP8;
 	dirs_remove(out.s);
@@ -501,6 +502,18 @@ static void cast_limits(void)
 	CHECK(json_integer_value(json_object_get(b, "inexact")) == 1);
 	CHECK(json_integer_value(json_object_get(b, "total")) == 144);
 	CHECK(!strcmp(json_string_value(json_object_get(json_object_get(o, "options"), "lossy")), "yes"));
+	json_decref(o);
+	/* and says which: the first scale of the first row is the small one */
+	o = load(out.s, "model0-mp1.safetensors" MAN_SIDECAR);
+	json_array_foreach(json_object_get(o, "tensors"), i, t)
+	{
+		b = json_object_get(t, "blocks");
+		if (json_integer_value(json_object_get(b, "inexact")))
+			found = json_object_get(b, "inexact_at");
+	}
+	CHECK(json_array_size(found) == 1 && json_array_size(json_array_get(found, 0)) == 2);
+	CHECK(json_integer_value(json_array_get(json_array_get(found, 0), 0)) == 0);
+	CHECK(json_integer_value(json_array_get(json_array_get(found, 0), 1)) == 0);
 	json_decref(o);
 	/* FP4 is only moved: no cast, no complaint. */
 	j = model_job("official", 1);
@@ -655,22 +668,31 @@ static void memory_bounded(void)
 	dirs_remove(out.s);
 }
 
-/* Full-size headers, without payload. */
+/* Full-size headers, without payload: the published totals, in little memory. */
 static void full_size(void)
 {
-	static const char *const config[] = { "flash", "pro", "flash-0731", "flash-base" };
-	struct path m = dirs_path("m");
-	char args[700];
+	static const struct {
+		const char *config, *says;
+	} row[] = { { "flash", "69,187 tensors in 46 shards, 159,609,485,896 bytes" },
+		{ "pro", "145,116 tensors in 64 shards, 864,704,792,696 bytes" },
+		{ "flash-0731", "72,317 tensors in 48 shards, 166,878,536,440 bytes" },
+		{ "flash-base", "69,189 tensors in 46 shards, 294,673,469,000 bytes" } };
+	struct path m = dirs_path("m"), said = dirs_path("said");
+	const char *b = getenv("B");
+	char args[2000];
 	uint64_t peak;
 	size_t i;
 
 	for (i = 0; i < 4; i++) {
 		dirs_remove(m.s);
-		snprintf(args, sizeof args, "%s --config tests/configs/%s.json --sparse", m.s, config[i]);
+		snprintf(args, sizeof args, "%s --config tests/configs/%s.json --sparse", m.s, row[i].config);
 		CHECK(!model_tool("mkmodel", args));
+		snprintf(args, sizeof args, "%s/dsv4-convert inspect %s >%s && grep -q '%s' %s",
+			b ? b : "build/gcc-opt", m.s, said.s, row[i].says, said.s);
+		CHECK_IN(row[i].says, !system(args));
 		peak = peak_of(m.s, NULL, "");
-		CHECK_IN(config[i], peak && (peak < 200 << 20 || sanitized()));
-		printf("# inspect %s: peak %.1f MB\n", config[i], (double)peak / 1e6);
+		CHECK_IN(row[i].config, peak && (peak < 200 << 20 || sanitized()));
+		printf("# inspect %s: peak %.1f MB\n", row[i].config, (double)peak / 1e6);
 	}
 	dirs_remove(m.s);
 }

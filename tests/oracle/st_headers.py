@@ -395,6 +395,37 @@ class Case:
         fields = [['"dtype"', '"F32"'], ['"shape"', ["0"]], ['"data_offsets"', [str(at), str(at)]]]
         self.entries.append([f'"z{at}"', fields])
 
+    def ranges(self):
+        """The lists [begin, end] of the records that still have one, in numbers."""
+        lists = [v for e in self.entries if isinstance(e[1], list) for k, v in e[1] if k == '"data_offsets"']
+        return [v for v in lists if isinstance(v, list) and len(v) == 2 and all(x.isascii() and x.isdigit() for x in v)]
+
+    def shift(self):
+        """A hole, or an overlap, and the end where it belongs."""
+        ranges = self.ranges()
+        if ranges:
+            first = int(self.rng.choice(ranges)[0])
+            by = self.rng.choice([1, 2, 8, -1, -2, -8])
+            for v in ranges:
+                if int(v[0]) >= first and first + by >= 0:
+                    v[:] = [str(int(v[0]) + by), str(int(v[1]) + by)]
+            self.payload = max(0, self.payload + by)
+
+    def again(self):
+        """A record once more, behind all others; under the same name or not."""
+        ranges = self.ranges()
+        if ranges:
+            name, fields = self.rng.choice([e for e in self.entries if isinstance(e[1], list)])
+            copy = [[k, list(v) if isinstance(v, list) else v] for k, v in fields]
+            for f in copy:
+                if f[0] == '"data_offsets"' and any(f[1] == v for v in ranges):
+                    size = int(f[1][1]) - int(f[1][0])
+                    f[1] = [str(self.payload), str(self.payload + size)]
+                    self.payload += max(size, 0)
+            if name.startswith('"') and "\\ud" not in name and self.rng.random() < 0.8:
+                name = spell(self.rng, json.loads(name) + self.rng.choice(["", "", "x"]), 0.3)
+            self.entries.insert(self.rng.randrange(len(self.entries) + 1), [name, copy])
+
     def resize(self):
         self.payload = max(0, self.payload + self.rng.choice([-1, 1, -4, 4, 64]))
 
@@ -405,7 +436,7 @@ class Case:
         self.space = 0.3
 
     STEPS = [number, number, number, wraps, longer, shorter, swap, replace_value, respell_key, drop_field, double_field,
-             extra_field, rename, rename, double_entry, replace_entry, metadata, empty_entry, resize, end, whitespace]  # fmt: skip
+             extra_field, rename, rename, shift, shift, again, again, double_entry, replace_entry, metadata, empty_entry, resize, end, whitespace]  # fmt: skip
 
     def gap(self):
         if self.rng.random() >= self.space:
