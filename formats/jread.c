@@ -190,7 +190,8 @@ int jread_key(struct jread *j)
 	return 1;
 }
 
-static int hex4(struct jread *j, uint32_t *v)
+/* Four hex digits of the escape at byte pos. */
+static int hex4(struct jread *j, uint64_t pos, uint32_t *v)
 {
 	int i, c;
 
@@ -204,7 +205,8 @@ static int hex4(struct jread *j, uint32_t *v)
 		else if ((c | 32) >= 'a' && (c | 32) <= 'f')
 			c = (c | 32) - 'a' + 10;
 		else
-			return fail(j, "json.escape", jread_pos(j), "\\u needs four hex digits");
+			return fail(j, c ? "json.escape" : "json.cut", pos,
+				"\\u needs four hex digits");
 		*v = *v << 4 | (uint32_t)c;
 	}
 	return 0;
@@ -235,15 +237,16 @@ static int escape(struct jread *j, uint64_t pos)
 		return 0;
 	}
 	if (c != 'u')
-		return c < 0 ? -1 : fail(j, "json.escape", pos, "no such escape");
-	if (hex4(j, &hi))
+		return c < 0 ? -1 : fail(j, c ? "json.escape" : "json.cut", pos, "no such escape");
+	if (hex4(j, pos, &hi))
 		return -1;
 	if (hi >= 0xdc00 && hi <= 0xdfff)
 		return fail(j, "json.escape", pos, "half a surrogate pair");
 	if (hi >= 0xd800 && hi <= 0xdbff) {
-		if (next(j) != '\\' || next(j) != 'u')
-			return fail(j, "json.escape", pos, "half a surrogate pair");
-		if (hex4(j, &lo))
+		if ((c = next(j)) != '\\' || (c = next(j)) != 'u')
+			return fail(j, c ? "json.escape" : "json.cut", pos,
+				"half a surrogate pair");
+		if (hex4(j, pos, &lo))
 			return -1;
 		if (lo < 0xdc00 || lo > 0xdfff)
 			return fail(j, "json.escape", pos, "half a surrogate pair");
@@ -272,8 +275,8 @@ static int utf8(struct jread *j, int lead, uint64_t pos)
 	return 0;
 }
 
-/* Takes the run of plain ASCII that lies in the window. */
-static void plain_run(struct jread *j)
+/* Takes the run of plain ASCII that lies in the window, or drops it. */
+static void plain_run(struct jread *j, bool drop)
 {
 	size_t from = j->at;
 	const unsigned char *w = j->win;
@@ -281,7 +284,7 @@ static void plain_run(struct jread *j)
 	while (j->at < j->n && w[j->at] >= 0x20 && w[j->at] < 0x80 && w[j->at] != '"' &&
 		w[j->at] != '\\')
 		j->at++;
-	if (j->at > from)
+	if (j->at > from && !drop)
 		text_put(&j->str, w + from, j->at - from);
 }
 
@@ -318,7 +321,7 @@ int jread_string(struct jread *j, size_t max)
 				return -1;
 		} else {
 			j->at--;
-			plain_run(j);
+			plain_run(j, max == JREAD_DROP);
 		}
 		if (max == JREAD_DROP)
 			j->str.n = 0;
@@ -366,21 +369,65 @@ int jread_u64(struct jread *j, uint64_t max, uint64_t *v)
 	return 0;
 }
 
-/* A literal or a number that nobody reads: its bytes are from the JSON alphabet, no more is
- * promised. */
-static int skip_scalar(struct jread *j)
+static int digits(struct jread *j)
 {
-	static const char ok[] = "+-.0123456789Eaeflnrstu";
 	uint64_t pos = jread_pos(j);
 	int c;
 
-	while ((c = peek(j)) > 0 && strchr(ok, c))
+	while ((c = peek(j)) >= '0' && c <= '9')
 		j->at++;
 	if (c < 0)
 		return -1;
-	if (jread_pos(j) == pos || !ends_value(c))
-		return fail(j, c ? "json.syntax" : "json.cut", jread_pos(j), "expected a value");
-	return 0;
+	return jread_pos(j) > pos
+		? 0
+		: fail(j, c ? "json.syntax" : "json.cut", pos, "expected a digit");
+}
+
+/* -?(0|[1-9][0-9]*)(.[0-9]+)?([eE][+-]?[0-9]+)? */
+static int skip_number(struct jread *j)
+{
+	if (peek(j) == '-')
+		j->at++;
+	if (peek(j) == '0')
+		j->at++;
+	else if (digits(j))
+		return -1;
+	if (peek(j) == '.') {
+		j->at++;
+		if (digits(j))
+			return -1;
+	}
+	if ((peek(j) | 32) != 'e')
+		return 0;
+	j->at++;
+	if (peek(j) == '+' || peek(j) == '-')
+		j->at++;
+	return digits(j);
+}
+
+/* A literal or a number that nobody reads. */
+static int skip_scalar(struct jread *j)
+{
+	static const char *const word[] = { "true", "false", "null" };
+	const char *w = NULL;
+	int c = peek(j);
+	size_t i;
+
+	for (i = 0; i < sizeof word / sizeof *word; i++)
+		if (c == word[i][0])
+			w = word[i];
+	for (; w && *w && peek(j) == *w; w++)
+		j->at++;
+	if (w && *w)
+		return peek(j) < 0 ? -1
+				   : fail(j, peek(j) ? "json.syntax" : "json.cut", jread_pos(j),
+					     "no such word");
+	if (!w && skip_number(j))
+		return -1;
+	c = peek(j);
+	if (c < 0)
+		return -1;
+	return ends_value(c) ? 0 : fail(j, "json.syntax", jread_pos(j), "expected a value");
 }
 
 int jread_skip(struct jread *j)

@@ -38,10 +38,11 @@ bool st_bytes(enum dtype t, const uint64_t *dim, unsigned rank, uint64_t *bytes)
 	for (i = 0; i < rank; i++)
 		if (dim[i])
 			ok = ok && mem_mul(n, dim[i], &n);
+	ok = ok && mem_mul(n, dtypes[t].bits, &n);
 	for (i = 0; i < rank; i++)
 		if (!dim[i])
 			n = 0;
-	ok = ok && mem_mul(n, dtypes[t].bits, &n) && n % 8 == 0;
+	ok = ok && n % 8 == 0;
 	*bytes = n / 8;
 	return ok;
 }
@@ -168,6 +169,12 @@ static int cmp_str(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+static void meta_too_big(struct reader *r, uint64_t pos)
+{
+	err_rule(r->e, ERR_DATA, "st.meta-size", pos,
+		"byte %llu: __metadata__ is larger than 1 MiB", (unsigned long long)pos);
+}
+
 static int read_metadata(struct reader *r)
 {
 	uint64_t pos = r->j.str_pos, from = jread_pos(&r->j);
@@ -201,14 +208,17 @@ static int read_metadata(struct reader *r)
 		if (jread_string(&r->j, JREAD_DROP))
 			goto out;
 		if (jread_pos(&r->j) - from > ST_META_MAX) {
-			err_rule(r->e, ERR_DATA, "st.meta-size", pos,
-				"byte %llu: __metadata__ is larger than 1 MiB",
-				(unsigned long long)pos);
+			meta_too_big(r, pos);
 			goto out;
 		}
 	}
 	if (more < 0)
 		goto out;
+	if (jread_pos(&r->j) - from >
+		ST_META_MAX + 1) { /* white space counts, the brace does not */
+		meta_too_big(r, pos);
+		goto out;
+	}
 	if (n)
 		qsort(keys, n, sizeof *keys, cmp_str);
 	for (i = 1; i < n; i++) {

@@ -24,9 +24,9 @@ small=tests/golden/tiny-pro
 group() {
 	group=$1 points=0 bad=0
 }
-fail() {
-	echo "FAIL $group: $1"
-	bad=1
+fail() { # says so, five times
+	[ $bad -ge 5 ] || echo "FAIL $group: $1"
+	bad=$((bad + 1))
 }
 end() {
 	[ $bad != 0 ] || echo "ok   $group ($points points)"
@@ -39,8 +39,10 @@ use() {
 	src=$1 clean=$at/clean-$2
 	shift 2
 	opts=$*
-	[ -d "$clean" ] || plain "$clean" >"$tmp/log" 2>&1 ||
+	if [ ! -d "$clean" ] && ! plain "$clean" >"$tmp/log" 2>&1; then
 		fail "the undisturbed run: $(cat "$tmp/log")"
+		exit 1
+	fi
 }
 plain() { # plain OUT [COMMAND...]: converts, under that command
 	o=$1

@@ -550,7 +550,9 @@ static void sizes(void)
 		{ DT_U8, 2, { 1ull << 32, 1ull << 32 }, 0, false },
 		{ DT_U8, 3, { 1ull << 32, 1ull << 32, 0 }, 0, false },
 		{ DT_U8, 3, { 0, 1ull << 32, 1ull << 32 }, 0, false },
-		{ DT_U8, 2, { 0, UINT64_MAX }, 0, true },
+		{ DT_U8, 2, { 0, UINT64_MAX / 8 }, 0, true },
+		{ DT_U8, 2, { 0, UINT64_MAX }, 0, false }, /* bits count too */
+		{ DT_F64, 3, { 0, 281474976710655, 32768 }, 0, false },
 		{ DT_U8, 8, { 2, 2, 2, 2, 2, 2, 2, 2 }, 256, true },
 	};
 	uint64_t bytes;

@@ -53,7 +53,10 @@ static inline const char *st_check_size(const struct tensor *t)
 			return "a shape that wraps";
 	}
 	all *= st_check_bits(dtypes[t->dtype].name);
-	if (all >> 64 || all % 8)
+	some *= st_check_bits(dtypes[t->dtype].name);
+	if (some >> 64)
+		return "a size that wraps";
+	if (all % 8)
 		return "no whole number of bytes";
 	return t->begin <= t->end && all / 8 == t->end - t->begin ? NULL
 								  : "offsets and shape differ";

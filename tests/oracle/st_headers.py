@@ -42,9 +42,9 @@ WRITABLE = {
 }  # fmt: skip
 
 ODD_NAMES = [
-    'with "quotes"', "back\\slash", '\\"', "/slash/../up", " space ", "tab-free", "%s%n", "'", "{}[]:,", "a", "A", "a.b",
-    "a.b.c", "ä", "a\u0308", "€", "😀", "\uffff", "\U0010ffff", "\ud7ff", "\ue000", "\u0080", "\u2028", "\ufeff", "漢字",
-    "__metadata", "dtype", "x" * 200,
+    'with "quotes"', "back\\slash", '\\"', "/slash/../up", " space ", "tab-free", "%s%n", "'", "{}[]:,", "a", "A",
+    "a.b", "a.b.c", "ä", "a\u0308", "€", "😀", "\uffff", "\U0010ffff", "\ud7ff", "\ue000", "\u0080", "\u2028",
+    "\ufeff", "漢字", "__metadata", "dtype", "x" * 200,
 ]  # fmt: skip
 
 
@@ -55,7 +55,8 @@ def vector_files():
     yield "types", each, None
     yield "types-two-each", each | turned, None
     yield "scalars", {f"s{i}": (d, []) for i, d in enumerate(WRITABLE) if d != "float4_e2m1fn_x2"}, None
-    yield "empty", {"a": ("float32", [0]), "b": ("int8", [3, 0, 5]), "c": ("bfloat16", [0, 0]), "z": ("uint8", [1])}, None
+    empty = {"a": ("float32", [0]), "b": ("int8", [3, 0, 5]), "c": ("bfloat16", [0, 0])}
+    yield "empty", empty | {"z": ("uint8", [1])}, None
     yield "no-tensor", {}, None
     yield "names", {n: (random.Random(n).choice(["int8", "uint8"]), [1]) for n in ODD_NAMES}, None
     yield "ranks", {f"r{n}": ("uint8", [1] * n) for n in range(9)}, None
@@ -190,12 +191,12 @@ def read_tensor(name, value):
     shape = [integer(d, DIM_MAX, "dimension") for d in shape]
     begin, end = (integer(v, OFFSET_MAX, "offset") for v in offsets)
     require(begin <= end, "offsets reversed")
-    product = 1
+    bits = BITS[fields["dtype"]]
     for d in shape:
-        product *= d or 1
-        require(product < 2**64, "shape wraps")
-    bits = BITS[fields["dtype"]] * (0 if 0 in shape else product)
-    require(bits < 2**64 and bits % 8 == 0, "no size")
+        bits *= d or 1
+    require(bits < 2**64, "size wraps")
+    bits = 0 if 0 in shape else bits
+    require(bits % 8 == 0, "no size")
     require(bits // 8 == end - begin, "size differs")
     return name, fields["dtype"], shape, begin, end
 
@@ -236,15 +237,17 @@ NAMES = ["a", "b", "w.weight", "w.scale", "A", "ä", "😀", "x/y", "__metadata_
 NUMBERS = [
     "0", "1", "2", "3", "4", "00", "04", "-0", "-1", "+1", "4.0", "4e0", "0.0", "1E1", "4.", ".5", "0x4", "1_0", "null",
     "true", '"4"', "[]", "[4]", "{}", "NaN", "Infinity", "-", "", "٤", "8", "16",
-    str(2**31), str(2**32), str(2**47), str(2**48 - 1), str(2**48), str(2**53 - 1), str(2**53), str(2**61), str(2**63 - 1),
-    str(2**63), str(2**64 - 1), str(2**64), str(2**64 + 4), "1" + "0" * 40,
+    str(2**31), str(2**32), str(2**47), str(2**48 - 1), str(2**48), str(2**53 - 1), str(2**53), str(2**61),
+    str(2**63 - 1), str(2**63), str(2**64 - 1), str(2**64), str(2**64 + 4), "1" + "0" * 40,
 ]  # fmt: skip
 SPACES = ["", "", "", "", " ", "\n", "\t", "\r", "  ", "\v", "\f", "\u00a0", "\0"]
-VALUES = ["null", "true", "1", '""', "[]", "{}", '"U8"', "[4]", '{"a":1}', '["U8",[4],[0,4]]', "[[[[]]]]", "-1.5e3", "nul"]
+VALUES = [
+    "null", "true", "1", '""', "[]", "{}", '"U8"', "[4]", '{"a":1}', '["U8",[4],[0,4]]', "[[[[]]]]", "-1.5e3", "nul",
+]  # fmt: skip
 FRAGMENTS = [
-    b"{", b"}", b"[", b"]", b'"', b",", b":", b"\\", b"\\u0000", b"\\ud800", b"\\ud83d\\ude00", b"\\u0061", b"\\/", b"\\x",
-    b"\xc3\xa4", b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xe2\x82", b"\0", b"\x7f", b"\x1f", b" ", b"\n", b"0", b"9", b"-",
-    b".", b"e", b"//", b"/**/", b"null", b"\xef\xbb\xbf", b'"a":', b"{}", b"[]",
+    b"{", b"}", b"[", b"]", b'"', b",", b":", b"\\", b"\\u0000", b"\\ud800", b"\\ud83d\\ude00", b"\\u0061", b"\\/",
+    b"\\x", b"\xc3\xa4", b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xe2\x82", b"\0", b"\x7f", b"\x1f", b" ", b"\n", b"0",
+    b"9", b"-", b".", b"e", b"//", b"/**/", b"null", b"\xef\xbb\xbf", b'"a":', b"{}", b"[]",
 ]  # fmt: skip
 
 
@@ -253,12 +256,21 @@ def spell(rng, s, odd):
     out = ""
     for c in s:
         if rng.random() < odd:
-            units = c.encode("utf-16-be")
+            units = c.encode("utf-16-be", "surrogatepass")
             form = rng.choice(["\\u%04x", "\\u%04X"])
             out += "".join(form % int.from_bytes(units[k : k + 2], "big") for k in range(0, len(units), 2))
         else:
             out += json.dumps(c, ensure_ascii=False)[1:-1]
     return f'"{out}"'
+
+
+def respell(rng, spelled, odd, more=""):
+    """The same string in another spelling, with more behind it; what is no string stays as it is."""
+    try:
+        value = json.loads(spelled)
+    except ValueError:
+        return spelled
+    return spell(rng, value + more, odd) if isinstance(value, str) else spelled
 
 
 class Case:
@@ -293,7 +305,8 @@ class Case:
                 rng.shuffle(fields)
             self.entries.append([spell(rng, name, 0.05), fields])
         if rng.random() < 0.3:
-            pairs = [[spell(rng, k, 0.1), spell(rng, v, 0.1)] for k, v in rng.sample([("format", "pt"), ("k", ""), ("", "v")], 2)]
+            chosen = rng.sample([("format", "pt"), ("k", ""), ("", "v")], 2)
+            pairs = [[spell(rng, k, 0.1), spell(rng, v, 0.1)] for k, v in chosen]
             self.entries.append(['"__metadata__"', pairs])
         if rng.random() < 0.5:
             rng.shuffle(self.entries)
@@ -344,12 +357,14 @@ class Case:
     def replace_value(self):
         f = self.field()
         if f:
-            f[1] = self.rng.choice(VALUES + [f'"{self.rng.choice(list(BITS))}"', '"\\u00558"', '"u8"', '"U8 "', '"F5"'])
+            types = ['"\\u00558"', '"u8"', '"U8 "', '"F5"', f'"{self.rng.choice(list(BITS))}"']
+            f[1] = self.rng.choice(VALUES + types)
 
     def respell_key(self):
         f = self.field()
-        if f and f[0].startswith('"'):
-            f[0] = self.rng.choice([spell(self.rng, json.loads(f[0]), 0.2), f[0].upper(), '"x"', '""', f[0][:-1] + '\\u0000"'])
+        if f:
+            nul = f[0][:-1] + '\\u0000"'
+            f[0] = self.rng.choice([respell(self.rng, f[0], 0.2), f[0].upper(), '"x"', '""', nul])
 
     def drop_field(self):
         e = self.rng.choice(self.entries) if self.entries else None
@@ -370,10 +385,11 @@ class Case:
         if self.entries:
             e = self.rng.choice(self.entries)
             other = self.rng.choice(self.entries)[0]
-            odd = ["", "a\0", "\n", "\x7f", "x" * 1024, "x" * 1025, "ä" * 512, "ä" * 513, "__metadata__", "\u0085", "../a"]
-            if other.startswith('"') and "\\ud" not in other:
-                other = spell(self.rng, json.loads(other), 0.3)
-            e[0] = self.rng.choice([other, spell(self.rng, self.rng.choice(odd), 0.0), self.rng.choice(['"\\ud800"', "a", "1", ""])])
+            odd = ["", "a\0", "\n", "\x7f", "\u0085", "__metadata__", "../a"]
+            odd += ["x" * 1024, "x" * 1025, "ä" * 512, "ä" * 513]
+            other = respell(self.rng, other, 0.3)
+            broken = self.rng.choice(['"\\ud800"', "a", "1", ""])
+            e[0] = self.rng.choice([other, spell(self.rng, self.rng.choice(odd), 0.0), broken])
 
     def double_entry(self):
         if self.entries:
@@ -386,13 +402,19 @@ class Case:
             self.rng.choice(self.entries)[1] = self.rng.choice(VALUES)
 
     def metadata(self):
-        value = self.rng.choice(VALUES + ['{"k":null}', '{"k":1}', '{"k":"v","k":"w"}', '{"k":"v","\\u006b":"w"}', '{"k\\u0000":"v"}',
-                                          '{"k":"\\u0000"}', '{"k":"\\ud800"}', '{"k":["v"]}', '{"k":"v",}'])  # fmt: skip
+        pairs = [
+            '{"k":null}', '{"k":1}', '{"k":"v","k":"w"}', '{"k":"v","\\u006b":"w"}', '{"k\\u0000":"v"}',
+            '{"k":"\\u0000"}', '{"k":"\\ud800"}', '{"k":["v"]}', '{"k":"v",}',
+        ]  # fmt: skip
+        value = self.rng.choice(VALUES + pairs)
         self.entries.insert(self.rng.randrange(len(self.entries) + 1), ['"__metadata__"', value])
 
     def empty_entry(self):
         at = self.rng.randrange(self.payload + 2)
-        fields = [['"dtype"', '"F32"'], ['"shape"', ["0"]], ['"data_offsets"', [str(at), str(at)]]]
+        large = [[str(2**48 - 1), "0"], ["0", str(2**48)], ["0", str(2**64 - 1)]]
+        shape = self.rng.choice([["0"], ["0"], ["-0"], ["00"]] + large)
+        fields = [['"dtype"', self.rng.choice(['"F32"', '"F32"', '"F\\u00332"'])], ['"shape"', list(shape)]]
+        fields.append(['"data_offsets"', [str(at), str(at)]])
         self.entries.append([f'"z{at}"', fields])
 
     def ranges(self):
@@ -421,9 +443,8 @@ class Case:
                 if f[0] == '"data_offsets"' and any(f[1] == v for v in ranges):
                     size = int(f[1][1]) - int(f[1][0])
                     f[1] = [str(self.payload), str(self.payload + size)]
-                    self.payload += max(size, 0)
-            if name.startswith('"') and "\\ud" not in name and self.rng.random() < 0.8:
-                name = spell(self.rng, json.loads(name) + self.rng.choice(["", "", "x"]), 0.3)
+                    self.payload += min(max(size, 0), 64)
+            name = respell(self.rng, name, 0.3, self.rng.choice(["", "", "x"]))
             self.entries.insert(self.rng.randrange(len(self.entries) + 1), [name, copy])
 
     def resize(self):
@@ -435,8 +456,11 @@ class Case:
     def whitespace(self):
         self.space = 0.3
 
-    STEPS = [number, number, number, wraps, longer, shorter, swap, replace_value, respell_key, drop_field, double_field,
-             extra_field, rename, rename, shift, shift, again, again, double_entry, replace_entry, metadata, empty_entry, resize, end, whitespace]  # fmt: skip
+    STEPS = [
+        number, number, number, wraps, longer, shorter, swap, replace_value, respell_key, drop_field, double_field,
+        extra_field, rename, rename, shift, shift, again, again, double_entry, replace_entry, metadata, empty_entry,
+        empty_entry, resize, end, whitespace,
+    ]  # fmt: skip
 
     def gap(self):
         if self.rng.random() >= self.space:
@@ -488,7 +512,8 @@ def make_case(rng):
         header = damage(rng, header)
     n = len(header)
     if rng.random() < 0.03:
-        n = rng.choice([0, 1, n - 1, n + 1, n + len(payload), n + len(payload) + 1, 2**63, 2**64 - 8, 2**64 - 1, CAP, CAP + 1])
+        rest = n + len(payload)
+        n = rng.choice([0, 1, n - 1, n + 1, rest, rest + 1, 2**63, 2**64 - 8, 2**64 - 1, CAP, CAP + 1])
     file = max(n, 0).to_bytes(8, "little") + header + payload
     if rng.random() < 0.02:
         file = file[: rng.randrange(len(file) + 1)]
