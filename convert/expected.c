@@ -126,7 +126,9 @@ int expected_read(struct expected *x, const struct ckpt *c, const char *path, st
 	x->sha256 = calloc(c->n_shards + 1, sizeof *x->sha256);
 	if (!x->sha256)
 		return err_nomem(e);
-	if (!c->io->lstat(c->io, AT_FDCWD, path, &st) && S_ISDIR(st.st_mode))
+	if (c->io->lstat(c->io, AT_FDCWD, path, &st))
+		rc = err_sys(e, "cannot look at %s", text_quote(path).s);
+	else if (S_ISDIR(st.st_mode))
 		rc = read_pointers(x, c, path, e);
 	else
 		rc = read_list(x, c, path, e);

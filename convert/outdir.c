@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The deepest folder of path that exists: path itself, or the nearest one above. -1 with errno. */
-static int open_nearest(const struct io *io, const char *path)
+/* The deepest folder of path that exists: path itself, or the nearest one above. -1 with errno.
+ * *missing is the rest of path, which is not there; "" if path itself is. */
+static int open_nearest(const struct io *io, const char *path, const char **missing)
 {
 	char *s = strdup(path), *slash;
 	int fd;
@@ -32,6 +33,7 @@ static int open_nearest(const struct io *io, const char *path)
 		else
 			*slash = 0;
 	}
+	*missing = path + strlen(s);
 	free(s);
 	return fd;
 }
@@ -74,14 +76,31 @@ static int lies_in(const struct io *io, int fd, const struct stat *what, struct 
 	return rc;
 }
 
+static bool goes_up(const char *path)
+{
+	const char *p;
+
+	for (p = strstr(path, ".."); p; p = strstr(p + 2, ".."))
+		if ((p == path || p[-1] == '/') && (!p[2] || p[2] == '/'))
+			return true;
+	return false;
+}
+
 static int check_nesting(const struct plan *p, const char *path, struct err *e)
 {
 	const struct io *io = p->ckpt->io;
+	const char *missing;
 	struct stat in, out;
-	int nearest = open_nearest(io, path), rc;
+	int nearest = open_nearest(io, path, &missing), rc;
 
 	if (nearest < 0)
 		return err_sys(e, "cannot open %s", text_quote(path).s);
+	if (goes_up(missing)) { /* where it would lead, nobody can tell yet */
+		(void)io->close(io, nearest);
+		return err_rule(e, ERR_USAGE, "out.nested", ERR_NOPOS,
+			"%s goes up from a folder that is not there: it may lead into the input",
+			text_quote(path).s);
+	}
 	if (io->fstat(io, p->ckpt->dir, &in) || io->fstat(io, nearest, &out)) {
 		err_sys(e, "cannot stat %s", text_quote(path).s);
 		(void)io->close(io, nearest);
@@ -89,7 +108,7 @@ static int check_nesting(const struct plan *p, const char *path, struct err *e)
 	}
 	rc = lies_in(io, nearest, &in, e);
 	/* The other way round only where path itself is there already. */
-	if (!rc && !io->lstat(io, AT_FDCWD, path, &out))
+	if (!rc && !*missing)
 		rc = lies_in(io,
 			io->open(io, p->ckpt->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0),
 			&out, e);
@@ -214,7 +233,8 @@ int outdir_room(const struct outdir *o, uint64_t bytes, struct err *e)
 bool outdir_free(const struct io *io, const char *path, uint64_t *bytes)
 {
 	struct statvfs v;
-	int fd = open_nearest(io, path), rc;
+	const char *missing;
+	int fd = open_nearest(io, path, &missing), rc;
 
 	if (fd < 0)
 		return false;

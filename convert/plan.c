@@ -8,6 +8,7 @@
 #include "core/xxh.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,10 +266,15 @@ static int find_smalls(struct plan *p, const struct target *t, struct err *e)
 	const char *const *name;
 	struct stat st;
 
-	for (name = t->copied; *name; name++)
-		if (!c->io->lstat(c->io, c->dir, *name, &st) && S_ISREG(st.st_mode) &&
-			add_small(p, *name, SMALL_COPY, (uint64_t)st.st_size, e))
+	for (name = t->copied; *name; name++) {
+		if (c->io->lstat(c->io, c->dir, *name, &st)) {
+			if (errno != ENOENT)
+				return err_sys(e, "cannot look at %s", *name);
+		} else if (S_ISREG(st.st_mode) &&
+			add_small(p, *name, SMALL_COPY, (uint64_t)st.st_size, e)) {
 			return -1;
+		}
+	}
 	if (p->n_smalls)
 		qsort(p->smalls, p->n_smalls, sizeof *p->smalls, by_name);
 	return 0;

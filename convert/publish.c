@@ -51,7 +51,7 @@ void publisher_free(struct publisher *u, bool undo)
 	for (i = 0; i < u->p->n_files; i++) {
 		file_out_abandon(&u->outputs[i].data);
 		file_out_abandon(&u->outputs[i].side);
-		if (undo && u->outputs[i].state >= OUTPUT_DONE)
+		if (undo && u->outputs[i].state == OUTPUT_DONE)
 			remove_names(u, i);
 	}
 	pthread_mutex_destroy(&u->lock);

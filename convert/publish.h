@@ -49,8 +49,8 @@ struct publisher {
 
 int publisher_make(struct publisher *u, const struct plan *p, const struct outdir *dir,
 	const struct expected *x, const char *tool, struct err *e);
-/* Removes what was not published. With undo also what was, and what was kept: where the source
- * turned out false, nothing made of it stays. */
+/* Removes what was not published. With undo also what was: where the source turned out false,
+ * nothing that this run made of it stays. What an earlier run left is as it was. */
 void publisher_free(struct publisher *u, bool undo);
 
 /* True if file i is there under its name with a sidecar, so that it may be worth keeping. */

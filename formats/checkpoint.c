@@ -55,8 +55,10 @@ static int resolve(struct opener *o, const char *name, char actual[256], const c
 		return err_set(e, ERR_USAGE, "%s is too long a name", text_quote(name).s);
 	memcpy(actual, name, strlen(name) + 1);
 	n = c->io->readlink(c->io, c->dir, name, link, sizeof link - 1);
+	if (n < 0 && errno == EINVAL)
+		return 0; /* no link */
 	if (n < 0)
-		return 0; /* no link; opening it will tell what else may be wrong */
+		return err_sys(e, "cannot look at %s", text_quote(name).s);
 	link[n] = 0;
 	if (!o->opts->hf_cache)
 		return err_rule(e, ERR_DATA, "file.symlink", ERR_NOPOS,
@@ -71,11 +73,15 @@ static int resolve(struct opener *o, const char *name, char actual[256], const c
 	return *blob ? 0 : err_nomem(e);
 }
 
-static bool is_there(const struct ckpt *c, const char *name)
+/* 1 or 0; -1 where the system cannot tell. */
+static int is_there(struct opener *o, const char *name)
 {
+	const struct ckpt *c = o->c;
 	struct stat st;
 
-	return !c->io->lstat(c->io, c->dir, name, &st);
+	if (!c->io->lstat(c->io, c->dir, name, &st))
+		return 1;
+	return errno == ENOENT ? 0 : err_sys(o->e, "cannot look at %s", text_quote(name).s);
 }
 
 /* --- reading --- */
@@ -95,8 +101,11 @@ static int load_config(struct opener *o)
 	struct ckpt *c = o->c;
 	char actual[256];
 	const char *blob;
+	int there = is_there(o, "config.json");
 
-	if (!is_there(c, "config.json"))
+	if (there < 0)
+		return -1;
+	if (!there)
 		return find(o, ERR_DATA, "config.missing", "config.json", "is not there", NULL);
 	if (resolve(o, "config.json", actual, &blob, o->e) ||
 		config_read(&c->config, c->io, c->dir, actual, o->e))
@@ -110,10 +119,10 @@ static int load_index(struct opener *o)
 	char actual[256];
 	const char *blob;
 	struct stat st;
-	int fd, rc;
+	int fd, rc, there = is_there(o, CKPT_INDEX);
 
-	if (!is_there(c, CKPT_INDEX))
-		return 0;
+	if (there <= 0)
+		return there;
 	c->has_index = true;
 	if (resolve(o, CKPT_INDEX, actual, &blob, o->e) ||
 		file_open(c->io, c->dir, actual, &fd, &st, o->e))
@@ -215,8 +224,11 @@ static int load_shard(struct opener *o, uint32_t at)
 	struct st_header h = { 0 };
 	char actual[256];
 	size_t i;
+	int there = is_there(o, s->name);
 
-	if (!is_there(c, s->name))
+	if (there < 0)
+		return -1;
+	if (!there)
 		return find(o, ERR_DATA, "index.shard-missing", s->name,
 			"is in the index but not there", NULL);
 	if (resolve(o, s->name, actual, &s->blob, o->e) ||
