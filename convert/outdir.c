@@ -118,19 +118,22 @@ static int check_nesting(const struct plan *p, const char *path, struct err *e)
 	return rc;
 }
 
-static int make_path(const struct io *io, const char *path, struct err *e)
+/* *made: the last folder was not there. */
+static int make_path(const struct io *io, const char *path, bool *made, struct err *e)
 {
 	char *s = strdup(path);
 	size_t i, n = strlen(path);
 	int rc = 0;
 
+	*made = false;
 	if (!s)
 		return err_nomem(e);
 	for (i = 1; !rc && i <= n; i++) {
 		if (i < n && s[i] != '/')
 			continue;
 		s[i] = 0;
-		if (io->mkdir(io, AT_FDCWD, s, 0777) && errno != EEXIST)
+		*made = !io->mkdir(io, AT_FDCWD, s, 0777);
+		if (!*made && errno != EEXIST)
 			rc = err_sys(e, "cannot make folder %s", text_quote(s).s);
 		s[i] = path[i];
 	}
@@ -186,15 +189,33 @@ static int check_foreign(const struct outdir *o, const struct plan *p, const cha
 	return rc;
 }
 
+/* So that the new folder itself survives a power cut. */
+static int sync_parent(const struct outdir *o, struct err *e)
+{
+	int up = o->io->open(o->io, o->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), rc = 0;
+
+	if (up < 0 || o->io->fsync(o->io, up))
+		rc = err_sys(e, "cannot sync the folder above the output");
+	if (up >= 0)
+		(void)o->io->close(o->io, up);
+	return rc;
+}
+
 int outdir_open(struct outdir *o, const struct plan *p, const char *path, struct err *e)
 {
+	bool made;
+
 	o->io = p->ckpt->io;
 	o->fd = -1;
 	if (!*path)
 		return err_set(e, ERR_USAGE, "the output folder has no name");
-	if (check_nesting(p, path, e) || make_path(o->io, path, e) ||
+	if (check_nesting(p, path, e) || make_path(o->io, path, &made, e) ||
 		file_open_dir(o->io, path, &o->fd, e))
 		return -1;
+	if (made && sync_parent(o, e)) {
+		outdir_close(o);
+		return -1;
+	}
 	if (o->io->lock(o->io, o->fd)) {
 		if (errno == EWOULDBLOCK)
 			err_rule(e, ERR_SYSTEM, "out.locked", ERR_NOPOS,

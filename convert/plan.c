@@ -8,7 +8,6 @@
 #include "core/xxh.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,8 +216,10 @@ static int settle_file(struct plan_file *f, struct err *e)
 			return err_set(e, ERR_UNSUPPORTED, "%s would be too big", f->name);
 		t->end = at;
 	}
-	if (plan_header(f, &header, e))
+	if (plan_header(f, &header, e)) {
+		text_free(&header);
 		return -1;
+	}
 	f->header_bytes = header.n;
 	f->bytes = header.n + at;
 	text_free(&header);
@@ -264,16 +265,15 @@ static int find_smalls(struct plan *p, const struct target *t, struct err *e)
 {
 	const struct ckpt *c = p->ckpt;
 	const char *const *name;
+	char actual[256];
 	struct stat st;
+	bool there;
 
 	for (name = t->copied; *name; name++) {
-		if (c->io->lstat(c->io, c->dir, *name, &st)) {
-			if (errno != ENOENT)
-				return err_sys(e, "cannot look at %s", *name);
-		} else if (S_ISREG(st.st_mode) &&
-			add_small(p, *name, SMALL_COPY, (uint64_t)st.st_size, e)) {
+		if (ckpt_file(c, *name, actual, &st, &there, e))
 			return -1;
-		}
+		if (there && add_small(p, *name, SMALL_COPY, (uint64_t)st.st_size, e))
+			return -1;
 	}
 	if (p->n_smalls)
 		qsort(p->smalls, p->n_smalls, sizeof *p->smalls, by_name);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/publish.h"
 
+#include "convert/copy.h"
 #include "core/sha256.h"
 #include "formats/manifest.h"
 
@@ -131,7 +132,7 @@ static void row(void *ctx, uint64_t i, struct man_tensor *t)
 	t->blocks = res->blocks;
 	t->inexact = res->inexact;
 	t->lost = lost_at;
-	t->lost_ctx = r->s->lost + r->lost;
+	t->lost_ctx = r->s->n_lost ? r->s->lost + r->lost : NULL;
 	for (; r->lost < r->s->n_lost && r->s->lost[r->lost].step == i; r->lost++)
 		t->n_lost++;
 }
@@ -345,19 +346,19 @@ static int put_text(struct publisher *u, const char *name, const struct text *t,
 static int put_small(struct publisher *u, const struct plan_small *s, struct man_entry *m,
 	uint8_t sha[32], struct err *e)
 {
-	const struct ckpt *c = u->p->ckpt;
 	struct text t = { 0 };
+	uint64_t bytes = 0;
 	int rc;
 
-	if (s->kind == SMALL_COPY)
-		rc = file_load(c->io, c->dir, s->name, SMALL_MAX, &t, e);
-	else
+	if (s->kind == SMALL_COPY) {
+		rc = copy_file(u->p->ckpt, u->dir, s->name, &bytes, sha, e);
+	} else {
 		rc = plan_small_text(u->p, s, &t, e);
-	if (!rc && !t.s) /* an empty file */
-		text_put(&t, "", 0);
-	rc = rc ? rc : sha256_of(t.s, t.n, sha, e);
-	rc = rc ? rc : put_text(u, s->name, &t, e);
-	*m = (struct man_entry){ .name = s->name, .bytes = t.n, .sha256 = sha };
+		rc = rc ? rc : sha256_of(t.s, t.n, sha, e);
+		rc = rc ? rc : put_text(u, s->name, &t, e);
+		bytes = t.n;
+	}
+	*m = (struct man_entry){ .name = s->name, .bytes = bytes, .sha256 = sha };
 	text_free(&t);
 	return rc;
 }

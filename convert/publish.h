@@ -22,8 +22,6 @@
 extern "C" {
 #endif
 
-enum { SMALL_MAX = 64 << 20 }; /* bytes of a file that is copied in one piece */
-
 enum output_state { OUTPUT_TODO, OUTPUT_READY, OUTPUT_DONE, OUTPUT_KEPT };
 
 struct output {

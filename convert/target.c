@@ -155,7 +155,7 @@ static int lay_dense(struct layout *l, size_t i)
 		if (bf16 ? dequantize(l, i, rank, n, &s)
 			 : r->split != SPLIT_NONE && slice(l, i, rank, n, &s))
 			return -1;
-		s.record = rank ? 0 : (uint8_t)((1u << s.n_src) - 1);
+		s.record = (uint8_t)(rank ? 0 : s.n_src == 2 ? 3 : 1);
 		if (layout_step(l, rank, &s))
 			return -1;
 	}

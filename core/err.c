@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static int report(struct err *e, enum err_kind kind, const char *rule, uint64_t pos,
-	const char *fmt, va_list ap)
+__attribute__((format(printf, 5, 0))) static int report(struct err *e, enum err_kind kind,
+	const char *rule, uint64_t pos, const char *fmt, va_list ap)
 {
 	if (!e || e->kind != ERR_NONE)
 		return -1;

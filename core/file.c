@@ -114,6 +114,18 @@ out:
 	return rc;
 }
 
+/* Setting the blocks aside makes the writes cheaper and brings "disk full" to the start. A file
+ * system that cannot is as good. */
+static int set_aside(const struct io *io, int fd, uint64_t size)
+{
+	int rc;
+
+	do
+		rc = io->allocate(io, fd, (off_t)size);
+	while (rc && errno == EINTR);
+	return rc && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL ? -1 : 0;
+}
+
 int file_out_begin(struct file_out *o, const struct io *io, int dir, const char *name,
 	uint64_t size, struct err *e)
 {
@@ -132,9 +144,7 @@ int file_out_begin(struct file_out *o, const struct io *io, int dir, const char 
 	if (o->fd < 0)
 		return err_sys(e, "cannot create %s", o->part);
 	o->begun = true;
-	/* Setting the blocks aside makes the writes cheaper and brings "disk full" to the start. */
-	if (size && io->allocate(io, o->fd, (off_t)size) && errno != EOPNOTSUPP &&
-		errno != ENOSYS && errno != EINVAL) {
+	if (size && set_aside(io, o->fd, size)) {
 		err_sys(e, "cannot set aside %s for %s", text_bytes(size).s, o->name);
 		file_out_abandon(o);
 		return -1;

@@ -42,16 +42,18 @@ static const char *blob_of(const char *link)
 	return (n == 40 || n == 64) && !hash[n] ? hash : NULL;
 }
 
-/* What to open for name: name itself, or where its link leads if the caller wants that. */
-static int resolve(struct opener *o, const char *name, char actual[256], const char **blob,
+enum { NAME_ROOM = 256 };
+
+/* What to open for name: name itself, or where its link leads if the caller wants that. *hash is
+ * the place in actual of the hash that the link names, or NULL. */
+static int resolve(const struct ckpt *c, const char *name, char *actual, const char **hash,
 	struct err *e)
 {
-	struct ckpt *c = o->c;
 	char link[128];
 	ssize_t n;
 
-	*blob = NULL;
-	if (strlen(name) >= 256)
+	*hash = NULL;
+	if (strlen(name) >= NAME_ROOM)
 		return err_set(e, ERR_USAGE, "%s is too long a name", text_quote(name).s);
 	memcpy(actual, name, strlen(name) + 1);
 	n = c->io->readlink(c->io, c->dir, name, link, sizeof link - 1);
@@ -60,7 +62,7 @@ static int resolve(struct opener *o, const char *name, char actual[256], const c
 	if (n < 0)
 		return err_sys(e, "cannot look at %s", text_quote(name).s);
 	link[n] = 0;
-	if (!o->opts->hf_cache)
+	if (!c->hf_cache)
 		return err_rule(e, ERR_DATA, "file.symlink", ERR_NOPOS,
 			"%s is a symbolic link (for a folder of the hub's cache say --hf-cache)",
 			text_quote(name).s);
@@ -69,19 +71,36 @@ static int resolve(struct opener *o, const char *name, char actual[256], const c
 			"%s is a link to %s, not to ../../blobs/HASH", text_quote(name).s,
 			text_quote(link).s);
 	memcpy(actual, link, (size_t)n + 1);
-	*blob = arena_strndup(&c->arena, blob_of(link), strlen(blob_of(link)));
-	return *blob ? 0 : err_nomem(e);
+	*hash = blob_of(actual);
+	return 0;
 }
 
 /* 1 or 0; -1 where the system cannot tell. */
-static int is_there(struct opener *o, const char *name)
+static int is_there(const struct ckpt *c, const char *name, struct stat *st, struct err *e)
 {
-	const struct ckpt *c = o->c;
-	struct stat st;
-
-	if (!c->io->lstat(c->io, c->dir, name, &st))
+	if (!c->io->lstat(c->io, c->dir, name, st))
 		return 1;
-	return errno == ENOENT ? 0 : err_sys(o->e, "cannot look at %s", text_quote(name).s);
+	return errno == ENOENT ? 0 : err_sys(e, "cannot look at %s", text_quote(name).s);
+}
+
+int ckpt_file(const struct ckpt *c, const char *name, char *actual, struct stat *st, bool *there,
+	struct err *e)
+{
+	const char *hash;
+	int rc = is_there(c, name, st, e);
+
+	*there = rc > 0;
+	if (rc <= 0)
+		return rc;
+	if (resolve(c, name, actual, &hash, e))
+		return -1;
+	rc = is_there(c, actual, st, e);
+	if (rc < 0)
+		return -1;
+	if (!rc || !S_ISREG(st->st_mode))
+		return err_rule(e, ERR_DATA, "file.not-regular", ERR_NOPOS,
+			"%s is not a regular file", text_quote(name).s);
+	return 0;
 }
 
 /* --- reading --- */
@@ -99,15 +118,16 @@ static int take(struct opener *o, const char *file)
 static int load_config(struct opener *o)
 {
 	struct ckpt *c = o->c;
-	char actual[256];
-	const char *blob;
-	int there = is_there(o, "config.json");
+	char actual[NAME_ROOM];
+	const char *hash;
+	struct stat st;
+	int there = is_there(c, "config.json", &st, o->e);
 
 	if (there < 0)
 		return -1;
 	if (!there)
 		return find(o, ERR_DATA, "config.missing", "config.json", "is not there", NULL);
-	if (resolve(o, "config.json", actual, &blob, o->e) ||
+	if (resolve(c, "config.json", actual, &hash, o->e) ||
 		config_read(&c->config, c->io, c->dir, actual, o->e))
 		return take(o, "config.json");
 	return 0;
@@ -116,15 +136,15 @@ static int load_config(struct opener *o)
 static int load_index(struct opener *o)
 {
 	struct ckpt *c = o->c;
-	char actual[256];
-	const char *blob;
+	char actual[NAME_ROOM];
+	const char *hash;
 	struct stat st;
-	int fd, rc, there = is_there(o, CKPT_INDEX);
+	int fd, rc, there = is_there(c, CKPT_INDEX, &st, o->e);
 
 	if (there <= 0)
 		return there;
 	c->has_index = true;
-	if (resolve(o, CKPT_INDEX, actual, &blob, o->e) ||
+	if (resolve(c, CKPT_INDEX, actual, &hash, o->e) ||
 		file_open(c->io, c->dir, actual, &fd, &st, o->e))
 		return take(o, CKPT_INDEX);
 	if ((uint64_t)st.st_size > CKPT_INDEX_CAP) {
@@ -181,10 +201,10 @@ static int sort_shards(struct opener *o)
 	uint32_t at[SHARDS_MAX], i;
 	size_t k;
 
-	c->n_shards = o->map.shards;
-	c->shards = calloc(c->n_shards + 1, sizeof *c->shards);
+	c->shards = calloc(o->map.shards + 1, sizeof *c->shards);
 	if (!c->shards)
 		return err_nomem(o->e);
+	c->n_shards = o->map.shards;
 	for (i = 0; i < c->n_shards; i++) {
 		c->shards[i].fd = -1;
 		c->shards[i].name = o->map.name[i];
@@ -222,16 +242,17 @@ static int load_shard(struct opener *o, uint32_t at)
 	struct ckpt *c = o->c;
 	struct shard *s = &c->shards[at];
 	struct st_header h = { 0 };
-	char actual[256];
+	char actual[NAME_ROOM];
+	const char *hash;
 	size_t i;
-	int there = is_there(o, s->name);
+	int there = is_there(c, s->name, &s->st, o->e);
 
 	if (there < 0)
 		return -1;
 	if (!there)
 		return find(o, ERR_DATA, "index.shard-missing", s->name,
 			"is in the index but not there", NULL);
-	if (resolve(o, s->name, actual, &s->blob, o->e) ||
+	if (resolve(c, s->name, actual, &hash, o->e) ||
 		file_open(c->io, c->dir, actual, &s->fd, &s->st, o->e) ||
 		st_read(&h, c->io, s->fd, (uint64_t)s->st.st_size,
 			o->opts->header_cap ? o->opts->header_cap : ST_HEADER_CAP, &c->arena,
@@ -240,6 +261,13 @@ static int load_shard(struct opener *o, uint32_t at)
 			(void)c->io->close(c->io, s->fd);
 		s->fd = -1;
 		return take(o, s->name);
+	}
+	if (hash) {
+		s->blob = arena_strndup(&c->arena, hash, strlen(hash));
+		if (!s->blob) {
+			st_free(&h);
+			return err_nomem(o->e);
+		}
 	}
 	s->data_at = h.data_at;
 	s->n = h.n;
@@ -366,9 +394,10 @@ int ckpt_open(struct ckpt *c, const struct io *io, const char *path, const struc
 	int rc = -1;
 
 	memset(c, 0, sizeof *c);
-	c->io = io;
 	if (file_open_dir(io, path, &c->dir, e))
 		return -1;
+	c->io = io; /* from here on there is something to close */
+	c->hf_cache = opts->hf_cache;
 	if (load_config(&o) || load_index(&o) || list_shards(&o) || sort_shards(&o))
 		goto out;
 	for (i = 0; i < c->n_shards; i++)

@@ -44,6 +44,7 @@ struct ckpt {
 	size_t n;
 	uint64_t bytes; /* payload of all tensors */
 	bool has_index;
+	bool hf_cache; /* as in ckpt_opts */
 	struct arena arena;
 };
 
@@ -54,6 +55,10 @@ void ckpt_close(struct ckpt *c);
 const struct tensor *ckpt_find(const struct ckpt *c, const char *name); /* NULL: not there */
 /* Bytes off..off+n of the tensor. */
 int ckpt_read(const struct ckpt *c, const struct tensor *t, uint64_t off, void *dst, size_t n,
+	struct err *e);
+/* Another file of the folder: *there says whether it is, *actual (256 bytes) what to open relative to
+ * dir, *st its size. An error where it is no regular file. */
+int ckpt_file(const struct ckpt *c, const char *name, char *actual, struct stat *st, bool *there,
 	struct err *e);
 /* An error if a shard's size, times or identity differ from when it was opened. */
 int ckpt_unchanged(const struct ckpt *c, struct err *e);

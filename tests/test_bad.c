@@ -503,6 +503,7 @@ static void hub_cache(void)
 	struct err e;
 	int i = 0;
 
+	model_put(model.s, "tokenizer.json", "{\"a\": 1}", 8);
 	snap = model_file(top.s, "blobs");
 	mkdir(snap.s, 0777);
 	mkdir(model_file(top.s, "snapshots").s, 0777);
@@ -523,6 +524,7 @@ static void hub_cache(void)
 	j.hf_cache = true;
 	dirs_remove(out.s);
 	CHECK(!model_convert(&j, snap.s, out.s, &e));
+	CHECK(same_files(model_file(out.s, "tokenizer.json").s, model_file(model.s, "tokenizer.json").s));
 	unlink(model_file(snap.s, LAYER).s);
 	CHECK(!symlink("../../../etc/passwd", model_file(snap.s, LAYER).s));
 	CHECK(model_convert(&j, snap.s, NULL, &e) == -1 && !strcmp(e.rule, "file.symlink"));

@@ -272,6 +272,35 @@ static void again(void)
 	dirs_remove(ref.s);
 }
 
+/* Small files go along: copied in pieces, kept if equal, replaced if not; links are told. */
+static void small_files(void)
+{
+	struct path in = model_copy(PRO, "in"), out = dirs_path("out"), t;
+	struct model_job j = model_job("hf", 1);
+	size_t n = 700001;
+	uint8_t *p = malloc(n);
+	ino_t was;
+
+	rnd_bytes(p, n);
+	model_put(in.s, "tokenizer.json", p, n);
+	model_put(in.s, "generation_config.json", "", 0);
+	model_put(in.s, "notes.txt", "x", 1);
+	dirs_remove(out.s);
+	CHECK(convert(&j, in.s, out.s));
+	t = model_file(out.s, "tokenizer.json");
+	CHECK(same_files(t.s, model_file(in.s, "tokenizer.json").s));
+	CHECK(is_file(model_file(out.s, "generation_config.json").s) && !is_file(model_file(out.s, "notes.txt").s));
+	was = inode(out.s, "tokenizer.json");
+	CHECK(convert(&j, in.s, out.s) && was == inode(out.s, "tokenizer.json"));
+	flip(t.s, n - 1);
+	CHECK(convert(&j, in.s, out.s) && same_files(t.s, model_file(in.s, "tokenizer.json").s));
+	CHECK(!truncate(t.s, 5) && convert(&j, in.s, out.s) && same_files(t.s, model_file(in.s, "tokenizer.json").s));
+	unlink(model_file(in.s, "tokenizer.json").s);
+	CHECK(!symlink("/etc/hostname", model_file(in.s, "tokenizer.json").s));
+	CHECK(fails_with(&j, in.s, NULL, "file.symlink"));
+	free(p);
+}
+
 static void stops_when_told(void)
 {
 	static volatile sig_atomic_t stop = 1;
@@ -700,7 +729,7 @@ static void full_size(void)
 static const struct test tests[] = { { "oracle_vectors", oracle_vectors },
 	{ "hf_is_identity", hf_is_identity }, { "cast_commutes", cast_commutes },
 	{ "same_for_all_machines", same_for_all_machines }, { "least_memory", least_memory },
-	{ "again", again }, { "stops_when_told", stops_when_told }, { "layers", layers },
+	{ "again", again }, { "small_files", small_files }, { "stops_when_told", stops_when_told }, { "layers", layers },
 	{ "shard_sizes", shard_sizes }, { "source_digests", source_digests },
 	{ "cast_limits", cast_limits }, { "splits", splits }, { "plan_hashes", plan_hashes },
 	{ "all_accounted", all_accounted }, { "memory_bounded", memory_bounded },
