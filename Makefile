@@ -9,9 +9,11 @@
 #
 # SAN=1           under ASan and UBSan        CC=clang, CFLAGS=...   as usual
 # CUDA=0 | 1      leave CUDA out | insist on it; unset: used if nvcc is found
+# V=1             print the commands
 # Each combination builds in a folder of its own; build/dsv4-convert is the one built last.
 
 SAN    ?= 0
+Q      := $(if $(filter 1,$(V)),,@)
 NVCC   ?= $(shell command -v nvcc 2>/dev/null || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
 CUDA   ?= $(if $(NVCC),1,0)
 PREFIX ?= /usr/local
@@ -53,16 +55,21 @@ build/setup.ok: tests/setup.sh
 	@mkdir -p build && touch $@
 
 $(B)/lib.a: $(LIB_C:%=$(B)/%.o)
-	@rm -f $@ && $(AR) rcs $@ $^
+	@rm -f $@
+	@echo "  AR $@"
+	$(Q)$(AR) rcs $@ $^
 $(B)/dsv4-convert: $(B)/convert/main.c.o $(B)/lib.a
-	$(CC) $(LF) -o $@ $^ $(LIBS)
-$(B)/test_fault: LF += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+	@echo "  LD $@"
+	$(Q)$(CC) $(LF) -o $@ $^ $(LIBS)
+$(B)/test_fault $(B)/test_folder: LF += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 $(TESTS:%=$(B)/%) $(HELPERS:%=$(B)/%): $(B)/%: $(B)/tests/%.c.o $(B)/lib.a
-	$(CC) $(LF) -o $@ $^ $(LIBS)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LF) -o $@ $^ $(LIBS)
 
 $(B)/%.c.o: %.c $(B)/flags build/setup.ok
 	@mkdir -p $(@D)
-	$(CC) $(CF) -MMD -MP -c -o $@ $<
+	@echo "  CC $<"
+	$(Q)$(CC) $(CF) -MMD -MP -c -o $@ $<
 # Rebuilt only when the flags really change.
 $(B)/flags: force
 	@mkdir -p $(@D); echo '$(CC) $(CF) | $(LF)' | cmp -s - $@ || echo '$(CC) $(CF) | $(LF)' > $@
@@ -82,7 +89,7 @@ demo: link helpers
 bench: link helpers $(B)/bench
 	@B=$(B) sh tests/bench.sh
 $(B)/bench: $(B)/tests/bench.c.o $(B)/lib.a
-	$(CC) $(LF) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LF) -o $@ $^ $(LIBS)
 
 oracle: link helpers
 	@B=$(B) sh tests/oracle/run.sh

@@ -110,8 +110,8 @@ static void do_cast(void *p)
 	size_t r, rows = b->n / (b->k / 2);
 
 	for (r = 0; r < rows; r++)
-		b->cast->row(&b->table, b->dst + r * b->k, b->src + r * b->k / 2, b->s + r % 128 * (b->k / 32),
-			b->t, b->k);
+		b->cast->row(&b->table, b->dst + r * b->k, b->src + r * b->k / 2,
+			b->s + r % 128 * (b->k / 32), b->t, b->k);
 }
 
 static void do_dequant(void *p)
@@ -161,8 +161,8 @@ static void bench_cast(struct buffers *b, const char *where, double copy)
 		if (memcmp(want, b->dst, 2 * b->n))
 			exit(2);
 		r = rate(do_cast, b, b->n);
-		printf("  FP4 to FP8, %-8s %-6s %7.2f GB/s in, %.2f of memcpy\n", b->cast->name, where, r,
-			r / copy);
+		printf("  FP4 to FP8, %-8s %-6s %7.2f GB/s in, %.2f of memcpy\n", b->cast->name,
+			where, r, r / copy);
 	}
 	free(want);
 }
@@ -181,8 +181,8 @@ static void bench_sha(struct buffers *b)
 		for (lanes = 1; lanes <= b->way->lanes; lanes *= 2) {
 			b->lanes = lanes;
 			r = rate(do_sha, b, (size_t)lanes << 17);
-			printf("  SHA-256, %-11s x%-2u     %7.2f GB/s, %.2f of openssl\n", b->way->name, lanes, r,
-				r / evp);
+			printf("  SHA-256, %-11s x%-2u     %7.2f GB/s, %.2f of openssl\n",
+				b->way->name, lanes, r, r / evp);
 		}
 	}
 }
@@ -261,7 +261,8 @@ static int bound_work(struct par *par, unsigned me, struct err *e)
 	for (at = 0; at < b->bytes; at += have) {
 		have = b->bytes - at < PIECE ? (size_t)(b->bytes - at) : PIECE;
 		for (i = 0; i < n; i++) {
-			if (file_read(io_posix(), in, piece[i], have, (at * n + i * PIECE) % (b->size - PIECE), e))
+			if (file_read(io_posix(), in, piece[i], have,
+				    (at * n + i * PIECE) % (b->size - PIECE), e))
 				return -1;
 			xxh_update(x, piece[i], have);
 		}
@@ -278,8 +279,12 @@ static int bound_work(struct par *par, unsigned me, struct err *e)
 
 static int bound(char **a)
 {
-	struct bound b = { .from = a[0], .out = a[1], .files = (unsigned)atoi(a[2]),
-		.bytes = strtoull(a[3], NULL, 10), .threads = (unsigned)atoi(a[4]), .sha = atoi(a[5]) };
+	struct bound b = { .from = a[0],
+		.out = a[1],
+		.files = (unsigned)atoi(a[2]),
+		.bytes = strtoull(a[3], NULL, 10),
+		.threads = (unsigned)atoi(a[4]),
+		.sha = atoi(a[5]) };
 	struct stat st;
 	struct err e = { 0 };
 
@@ -340,7 +345,8 @@ enum { RUNS = 64 };
 static int pair(char **a)
 {
 	int n = atoi(a[0]), i;
-	double gb = strtod(a[4], NULL) / 1e9, wa[RUNS], wb[RUNS], ca[RUNS], cb[RUNS], r[RUNS], mib = 0;
+	double gb = strtod(a[4], NULL) / 1e9, wa[RUNS], wb[RUNS], ca[RUNS], cb[RUNS], r[RUNS],
+	       mib = 0;
 	struct sample x, y;
 
 	n = n < RUNS ? n : RUNS;
@@ -360,8 +366,8 @@ static int pair(char **a)
 	}
 	median(r, n); /* sorts */
 	printf("%6.3f s %5.2f cpu s/GB | %6.3f s %5.2f cpu s/GB | %5.2f [%.2f..%.2f] | %4.0f MiB\n",
-		median(wa, n), median(ca, n) / gb, median(wb, n), median(cb, n) / gb, r[n / 2], r[0],
-		r[n - 1], mib);
+		median(wa, n), median(ca, n) / gb, median(wb, n), median(cb, n) / gb, r[n / 2],
+		r[0], r[n - 1], mib);
 	return 0;
 }
 
@@ -426,9 +432,9 @@ static int dry(char **a)
 	if (rc)
 		fprintf(stderr, "bench: %s\n", e.text);
 	else
-		printf("%s, %s ranks: %.0f GB in %zu files, peak %.1f MB, plan said at most %.1f MB\n", a[2],
-			a[3], (double)p.bytes / 1e9, p.n_files, (double)u.ru_maxrss / 1024 * 1.048576,
-			(double)ro.budget.peak / 1e6);
+		printf("%s, %s ranks: %.0f GB in %zu files, peak %.1f MB, plan said at most %.1f MB\n",
+			a[2], a[3], (double)p.bytes / 1e9, p.n_files,
+			(double)u.ru_maxrss / 1024 * 1.048576, (double)ro.budget.peak / 1e6);
 	plan_free(&p);
 	ckpt_close(&c);
 	return rc ? 2 : 0;

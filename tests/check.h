@@ -19,26 +19,26 @@ static int check_failed;
 static const char *check_skipped; /* why, set by SKIP */
 static uint64_t check_seed = 1, check_state;
 
-#define CHECK(x) \
-	do { \
-		if (!(x)) { \
-			check_failed++; \
+#define CHECK(x)                                                                           \
+	do {                                                                               \
+		if (!(x)) {                                                                \
+			check_failed++;                                                    \
 			fprintf(stderr, "%s:%d: %s (seed %llu)\n", __FILE__, __LINE__, #x, \
-				(unsigned long long)check_seed); \
-		} \
+				(unsigned long long)check_seed);                           \
+		}                                                                          \
 	} while (0)
 /* Says what the case was, for tables. */
-#define CHECK_IN(name, x) \
-	do { \
-		if (!(x)) { \
-			check_failed++; \
+#define CHECK_IN(name, x)                                                                 \
+	do {                                                                              \
+		if (!(x)) {                                                               \
+			check_failed++;                                                   \
 			fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, name, #x); \
-		} \
+		}                                                                         \
 	} while (0)
-#define SKIP(why) \
-	do { \
+#define SKIP(why)                      \
+	do {                           \
 		check_skipped = (why); \
-		return; \
+		return;                \
 	} while (0)
 
 /* xorshift64*, so that a seed means the same everywhere. */
@@ -74,7 +74,8 @@ static inline bool same_bytes(const char *what, const void *got, const void *wan
 
 	for (i = 0; i < n; i++) {
 		if (x[i] != y[i]) {
-			fprintf(stderr, "%s: byte %zu of %zu: %02x, expected %02x\n", what, i, n, x[i], y[i]);
+			fprintf(stderr, "%s: byte %zu of %zu: %02x, expected %02x\n", what, i, n,
+				x[i], y[i]);
 			return false;
 		}
 	}
@@ -86,7 +87,8 @@ static inline bool same_bytes(const char *what, const void *got, const void *wan
 static inline uint8_t *guarded(size_t n)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (n + page - 1) / page + 1;
-	uint8_t *p = mmap(NULL, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *p = mmap(NULL, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		-1, 0);
 
 	if (p == MAP_FAILED || mprotect(p + (pages - 1) * page, page, PROT_NONE)) {
 		fprintf(stderr, "no memory for a guarded buffer\n");
@@ -122,9 +124,9 @@ static inline int check_main(const struct test *t, int argc, char **argv)
 	}
 	return check_failed != 0;
 }
-#define TEST_MAIN(t) \
-	int main(int argc, char **argv) \
-	{ \
+#define TEST_MAIN(t)                              \
+	int main(int argc, char **argv)           \
+	{                                         \
 		return check_main(t, argc, argv); \
 	}
 #endif

@@ -238,7 +238,8 @@ static void make_fp8(struct maker *m, const struct job *j)
 	const struct job *sj = scale_of(m, j);
 	const struct shard *sh = &m->shards[j->shard];
 	struct rng r = rng_of(m, j->t.name);
-	size_t rows = (size_t)j->t.dim[0], k = (size_t)j->t.dim[1], blocks = mem_ceil_div(k, 128), i, b, c;
+	size_t rows = (size_t)j->t.dim[0], k = (size_t)j->t.dim[1], blocks = mem_ceil_div(k, 128),
+	       i, b, c;
 	size_t unit = sj->t.dtype == DT_F32 ? 4 : 1, have;
 	float *x = malloc(ROWS * k * sizeof *x), top, inv;
 	uint8_t *codes = malloc(ROWS * k), *s = malloc(blocks * 4);
@@ -271,7 +272,8 @@ static void make_fp8(struct maker *m, const struct job *j)
 			}
 		}
 		put(sh->fd, codes, have * k, sh->data_at + j->t.begin + row * k);
-		put(sh->fd, s, blocks * unit, sh->data_at + sj->t.begin + row / ROWS * blocks * unit);
+		put(sh->fd, s, blocks * unit,
+			sh->data_at + sj->t.begin + row / ROWS * blocks * unit);
 	}
 	free(x);
 	free(codes);
@@ -283,9 +285,11 @@ static void make_plain(struct maker *m, const struct job *j)
 {
 	const struct shard *sh = &m->shards[j->shard];
 	struct rng r = rng_of(m, j->t.name);
-	size_t unit = dtypes[j->t.dtype].bits / 8, n = (size_t)(j->t.end - j->t.begin) / unit, at, have, i;
+	size_t unit = dtypes[j->t.dtype].bits / 8, n = (size_t)(j->t.end - j->t.begin) / unit, at,
+	       have, i;
 	enum { PIECE = 1 << 18 };
-	float *x = malloc(PIECE * sizeof *x), around = strstr(j->t.name, "norm.weight") ? 1.0f : 0.0f;
+	float *x = malloc(PIECE * sizeof *x),
+	      around = strstr(j->t.name, "norm.weight") ? 1.0f : 0.0f;
 	uint16_t *h = malloc(PIECE * sizeof *h);
 
 	if (!x || !h)
@@ -357,8 +361,8 @@ static int by_place(const void *a, const void *b)
 {
 	const struct job *x = a, *y = b;
 
-	return x->shard != y->shard ? (x->shard > y->shard) - (x->shard < y->shard) :
-				      st_order(&x->t, &y->t);
+	return x->shard != y->shard ? (x->shard > y->shard) - (x->shard < y->shard)
+				    : st_order(&x->t, &y->t);
 }
 
 static void list_jobs(struct maker *m, bool base)
@@ -373,9 +377,11 @@ static void list_jobs(struct maker *m, bool base)
 		w = &m->v.wants[i];
 		if (w->optional && !base)
 			continue;
-		m->jobs[m->n_jobs++] = (struct job){ .t = { .name = w->name, .dim = w->dim,
-							     .rank = w->rank, .dtype = w->dtype },
-			.w = w, .shard = w->place };
+		m->jobs[m->n_jobs++] = (struct job){
+			.t = { .name = w->name, .dim = w->dim, .rank = w->rank, .dtype = w->dtype },
+			.w = w,
+			.shard = w->place
+		};
 	}
 	qsort(m->jobs, m->n_jobs, sizeof *m->jobs, by_place);
 }
@@ -465,8 +471,8 @@ static void write_shards(struct maker *m)
 	if (!m->shards)
 		die("out of memory");
 	for (i = 0, s = 0; s < m->v.places; s++, i = k) {
-		snprintf(m->shards[s].name, sizeof m->shards[s].name, "model-%05u-of-%05u.safetensors",
-			s + 1, m->v.places);
+		snprintf(m->shards[s].name, sizeof m->shards[s].name,
+			"model-%05u-of-%05u.safetensors", s + 1, m->v.places);
 		for (k = i; k < m->n_jobs && m->jobs[k].shard == s; k++)
 			;
 		begin_shard(m, &m->shards[s], m->jobs + i, k - i);
@@ -479,7 +485,8 @@ static void write_shards(struct maker *m)
 }
 
 /* config.json with the --set members changed. */
-static void load_config(struct maker *m, const char *path, char **sets, int n_sets, struct text *raw)
+static void load_config(struct maker *m, const char *path, char **sets, int n_sets,
+	struct text *raw)
 {
 	json_error_t je;
 	json_t *o = json_load_file(path, JSON_REJECT_DUPLICATES, &je), *v;

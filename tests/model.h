@@ -61,7 +61,8 @@ static inline int model_tool(const char *program, const char *args)
 	const char *b = getenv("B");
 	int rc;
 
-	snprintf(line, sizeof line, "%s/%s %s >/dev/null 2>&1", b ? b : "build/gcc-opt", program, args);
+	snprintf(line, sizeof line, "%s/%s %s >/dev/null 2>&1", b ? b : "build/gcc-opt", program,
+		args);
 	rc = system(line);
 	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128;
 }
@@ -82,14 +83,20 @@ struct model_job {
 static inline struct model_job model_job(const char *target, uint64_t ranks)
 {
 	struct model_job j = { .plan = { .target = target, .ranks = ranks, .sha256 = true },
-		.threads = 2, .features = cpu_features(), .memory = 256 << 20, .io = io_posix() };
+		.threads = 2,
+		.features = cpu_features(),
+		.memory = 256 << 20,
+		.io = io_posix() };
 
 	return j;
 }
 
-static inline int model_execute(struct model_job *j, const struct plan *p, const char *out, struct err *e)
+static inline int model_execute(struct model_job *j, const struct plan *p, const char *out,
+	struct err *e)
 {
-	struct run_opts o = { .out = out, .tool = "test 0", .features = j->features, .stop = j->stop };
+	struct run_opts o = {
+		.out = out, .tool = "test 0", .features = j->features, .stop = j->stop
+	};
 	struct run_result r;
 	struct expected x;
 	int rc;
@@ -111,7 +118,8 @@ static inline int model_execute(struct model_job *j, const struct plan *p, const
 }
 
 /* Opens, audits, plans and, unless out is NULL, runs. */
-static inline int model_convert(struct model_job *j, const char *dir, const char *out, struct err *e)
+static inline int model_convert(struct model_job *j, const char *dir, const char *out,
+	struct err *e)
 {
 	struct ckpt_opts co = { .hf_cache = j->hf_cache };
 	struct findings f = { 0 };
@@ -165,10 +173,13 @@ static inline bool model_same(const char *got, const char *want)
 	bool same = h && model_entries(got) == model_entries(want);
 
 	if (!same)
-		fprintf(stderr, "%s: %d files, expected %d\n", got, model_entries(got), model_entries(want));
+		fprintf(stderr, "%s: %d files, expected %d\n", got, model_entries(got),
+			model_entries(want));
 	while (h && (d = readdir(h)))
 		if (strcmp(d->d_name, ".") && strcmp(d->d_name, ".."))
-			same = same_files(model_file(got, d->d_name).s, model_file(want, d->d_name).s) && same;
+			same = same_files(model_file(got, d->d_name).s,
+				       model_file(want, d->d_name).s) &&
+				same;
 	if (h)
 		closedir(h);
 	return same;

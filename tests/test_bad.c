@@ -303,7 +303,8 @@ static void judge(const struct bad *b, int rc, const struct err *e, const char *
 	CHECK_IN(b->name, model_entries(out) == 0);
 }
 
-static void run_table(const struct bad *b, const char *target, uint64_t ranks, enum expert_form form)
+static void run_table(const struct bad *b, const char *target, uint64_t ranks,
+	enum expert_form form)
 {
 	struct path out = dirs_path("out"), dir;
 	struct model_job j;
@@ -338,11 +339,11 @@ static void bad_payload_cast(void)
 
 static void bad_payload_hf(void)
 {
-	static const struct bad copied[] = {
-		{ "scale-nan-expert", poke, S1, "\xff", 0, "data.scale-nan", S1 },
-		{ "scale-nan-dense", poke, "layers.0.attn.wo_a.scale", "\xff", 0, "data.scale-nan", "wo_a" },
-		{ NULL, NULL, NULL, NULL, 0, NULL, NULL }
-	};
+	static const struct bad copied[] = { { "scale-nan-expert", poke, S1, "\xff", 0,
+						     "data.scale-nan", S1 },
+		{ "scale-nan-dense", poke, "layers.0.attn.wo_a.scale", "\xff", 0, "data.scale-nan",
+			"wo_a" },
+		{ NULL, NULL, NULL, NULL, 0, NULL, NULL } };
 
 	run_table(copied, "hf", 1, EXPERT_UNSAID);
 }
@@ -372,7 +373,9 @@ static void scale_pairs(void)
 		CHECK(!audit_make(&a, &c, EXPERT_UNSAID, &f, &e));
 		orphan = unexpected = first = false;
 		for (k = 0; k < f.n; k++) {
-			first = first || (!strcmp(f.v[k].rule, row[i].rule) && strstr(f.v[k].text, row[i].from));
+			first = first ||
+				(!strcmp(f.v[k].rule, row[i].rule) &&
+					strstr(f.v[k].text, row[i].from));
 			orphan = orphan || !strcmp(f.v[k].rule, "model.scale-orphan");
 			unexpected = unexpected || !strcmp(f.v[k].rule, "model.unexpected");
 		}
@@ -387,15 +390,17 @@ static void scale_pairs(void)
 /* A second scale under another name, as some writers put it. */
 static void scale_doubled(void)
 {
-	static const char extra[] = "{\"layers.0.attn.wq_a.weight_scale_inv\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"layers.0.ffn.gate.tid2eid\"";
+	static const char extra[] =
+		"{\"layers.0.attn.wq_a.weight_scale_inv\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"layers.0.ffn.gate.tid2eid\"";
 	struct path dir = model_copy(MODEL, "bad");
 	struct model_job j = model_job("official", 1);
 	struct err e;
 
 	header(dir.s, "{\"layers.0.ffn.gate.tid2eid\"", extra, 0);
-	text(dir.s, "\"norm.weight\"", "\"layers.0.attn.wq_a.weight_scale_inv\": \"" LAYER "\", \"norm.weight\"", 1);
-	CHECK(model_convert(&j, dir.s, NULL, &e) == -1 && e.rule && !strcmp(e.rule, "model.unexpected") &&
-		strstr(e.text, "weight_scale_inv"));
+	text(dir.s, "\"norm.weight\"",
+		"\"layers.0.attn.wq_a.weight_scale_inv\": \"" LAYER "\", \"norm.weight\"", 1);
+	CHECK(model_convert(&j, dir.s, NULL, &e) == -1 && e.rule &&
+		!strcmp(e.rule, "model.unexpected") && strstr(e.text, "weight_scale_inv"));
 }
 
 /* All findings are listed, not the first alone, and a bad shard does not make a thousand more. */
@@ -411,8 +416,10 @@ static void many_findings(void)
 	resize(dir.s, LAYER, NULL, -1);
 	header(dir.s, "[0,4096]", "[4096,0]", 0); /* which hides the truncation */
 	gone(dir.s, HEAD, NULL, 0);
-	CHECK(!ckpt_open(&c, io_posix(), dir.s, &co, &f, &e) && !audit_make(&a, &c, EXPERT_UNSAID, &f, &e));
-	CHECK(f.n == 2 && !strcmp(f.v[0].rule, "st.offset-order") && !strcmp(f.v[1].rule, "index.shard-missing"));
+	CHECK(!ckpt_open(&c, io_posix(), dir.s, &co, &f, &e) &&
+		!audit_make(&a, &c, EXPERT_UNSAID, &f, &e));
+	CHECK(f.n == 2 && !strcmp(f.v[0].rule, "st.offset-order") &&
+		!strcmp(f.v[1].rule, "index.shard-missing"));
 	CHECK(finding_first(&f, &e) == -1 && strstr(e.text, "1 more"));
 	audit_free(&a);
 	ckpt_close(&c);
@@ -434,7 +441,8 @@ static void odd_folders(void)
 	CHECK(model_convert(&j, empty.s, NULL, &e) == -1 && !strcmp(e.rule, "config.syntax"));
 	dir = model_copy(MODEL, "bad");
 	unlink(model_file(dir.s, "model-00001-of-00006.safetensors").s);
-	CHECK(!link(model_file(dir.s, LAYER).s, model_file(dir.s, "model-00001-of-00006.safetensors").s));
+	CHECK(!link(model_file(dir.s, LAYER).s,
+		model_file(dir.s, "model-00001-of-00006.safetensors").s));
 	CHECK(model_convert(&j, dir.s, NULL, &e) == -1 && !strcmp(e.rule, "ckpt.name-twice"));
 	CHECK(model_convert(&j, "/nonexistent", NULL, &e) == -1 && e.kind == ERR_SYSTEM);
 }
@@ -457,11 +465,14 @@ static void odd_shapes(void)
 
 	for (i = 0; i < 2; i++) {
 		dirs_remove(m.s);
-		snprintf(args, sizeof args, "%s --config tests/configs/small4.json --set %s", m.s, row[i].set);
+		snprintf(args, sizeof args, "%s --config tests/configs/small4.json --set %s", m.s,
+			row[i].set);
 		CHECK(!model_tool("mkmodel", args));
 		j = model_job("official", row[i].ranks);
 		j.plan.experts = row[i].form;
-		CHECK_IN(row[i].rule, model_convert(&j, m.s, NULL, &e) == -1 && e.rule && !strcmp(e.rule, row[i].rule));
+		CHECK_IN(row[i].rule,
+			model_convert(&j, m.s, NULL, &e) == -1 && e.rule &&
+				!strcmp(e.rule, row[i].rule));
 		j = model_job("hf", 1);
 		CHECK_IN(row[i].rule, !model_convert(&j, m.s, NULL, &e));
 	}
@@ -475,7 +486,8 @@ static void many_shards(void)
 	struct err e;
 
 	crowd(dir.s, LAYER, NULL, 510);
-	CHECK(model_convert(&j, dir.s, NULL, &e) == -1 && e.rule && !strcmp(e.rule, "index.shards"));
+	CHECK(model_convert(&j, dir.s, NULL, &e) == -1 && e.rule &&
+		!strcmp(e.rule, "index.shards"));
 }
 
 static void empty_of_shards(void)
@@ -495,7 +507,8 @@ static void empty_of_shards(void)
 static void hub_cache(void)
 {
 	static const char blob[] = "0123456789abcdef0123456789abcdef01234567";
-	struct path top = dirs_new("hub"), snap, model = model_copy(MODEL, "bad"), out = dirs_path("out");
+	struct path top = dirs_new("hub"), snap, model = model_copy(MODEL, "bad"),
+		    out = dirs_path("out");
 	struct model_job j = model_job("official", 1);
 	struct dirent *d;
 	DIR *h;
@@ -514,7 +527,8 @@ static void hub_cache(void)
 		if (d->d_name[0] == '.')
 			continue;
 		snprintf(name, sizeof name, "%.38s%02d", blob, i++);
-		CHECK(!link(model_file(model.s, d->d_name).s, model_file(model_file(top.s, "blobs").s, name).s));
+		CHECK(!link(model_file(model.s, d->d_name).s,
+			model_file(model_file(top.s, "blobs").s, name).s));
 		snprintf(link_to, sizeof link_to, "../../blobs/%s", name);
 		CHECK(!symlink(link_to, model_file(snap.s, d->d_name).s));
 	}
@@ -524,7 +538,8 @@ static void hub_cache(void)
 	j.hf_cache = true;
 	dirs_remove(out.s);
 	CHECK(!model_convert(&j, snap.s, out.s, &e));
-	CHECK(same_files(model_file(out.s, "tokenizer.json").s, model_file(model.s, "tokenizer.json").s));
+	CHECK(same_files(model_file(out.s, "tokenizer.json").s,
+		model_file(model.s, "tokenizer.json").s));
 	unlink(model_file(snap.s, LAYER).s);
 	CHECK(!symlink("../../../etc/passwd", model_file(snap.s, LAYER).s));
 	CHECK(model_convert(&j, snap.s, NULL, &e) == -1 && !strcmp(e.rule, "file.symlink"));
@@ -532,7 +547,9 @@ static void hub_cache(void)
 
 static const struct test tests[] = { { "bad_headers", bad_headers },
 	{ "bad_payload_official", bad_payload_official }, { "bad_payload_cast", bad_payload_cast },
-	{ "bad_payload_hf", bad_payload_hf }, { "scale_pairs", scale_pairs }, { "scale_doubled", scale_doubled },
-	{ "many_findings", many_findings }, { "odd_folders", odd_folders },
-	{ "odd_shapes", odd_shapes }, { "many_shards", many_shards }, { "empty_of_shards", empty_of_shards }, { "hub_cache", hub_cache }, { 0 } };
+	{ "bad_payload_hf", bad_payload_hf }, { "scale_pairs", scale_pairs },
+	{ "scale_doubled", scale_doubled }, { "many_findings", many_findings },
+	{ "odd_folders", odd_folders }, { "odd_shapes", odd_shapes },
+	{ "many_shards", many_shards }, { "empty_of_shards", empty_of_shards },
+	{ "hub_cache", hub_cache }, { 0 } };
 TEST_MAIN(tests)

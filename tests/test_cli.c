@@ -20,8 +20,8 @@ static int sh(const char *args)
 
 	out_file = dirs_path("stdout");
 	err_file = dirs_path("stderr");
-	snprintf(line, sizeof line, "%s/dsv4-convert %s >%s 2>%s", b ? b : "build/gcc-opt", args, out_file.s,
-		err_file.s);
+	snprintf(line, sizeof line, "%s/dsv4-convert %s >%s 2>%s", b ? b : "build/gcc-opt", args,
+		out_file.s, err_file.s);
 	rc = system(line);
 	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128;
 }
@@ -99,7 +99,8 @@ static void json_parses(void)
 	static const char *const call[] = { "inspect " PRO " --json", "inspect tests --json",
 		"plan " PRO " -o /tmp/x --target hf --json --tensors",
 		"run " PRO " -o OUT --target official --mp 2 --json -q" };
-	static const char *const format[] = { "dsv4-inspect-1", "dsv4-inspect-1", "dsv4-plan-1", "dsv4-run-1" };
+	static const char *const format[] = { "dsv4-inspect-1", "dsv4-inspect-1", "dsv4-plan-1",
+		"dsv4-run-1" };
 	struct path out = dirs_path("o");
 	char args[700], *at;
 	json_error_t je;
@@ -111,12 +112,14 @@ static void json_parses(void)
 		at = strstr(args, "OUT");
 		if (at) {
 			dirs_remove(out.s);
-			snprintf(at, sizeof args - (size_t)(at - args), "%s %s", out.s, strstr(call[i], "OUT") + 3);
+			snprintf(at, sizeof args - (size_t)(at - args), "%s %s", out.s,
+				strstr(call[i], "OUT") + 3);
 		}
 		sh(args);
 		o = json_load_file(out_file.s, JSON_REJECT_DUPLICATES, &je);
 		CHECK_IN(call[i], o);
-		CHECK_IN(call[i], o && !strcmp(json_string_value(json_object_get(o, "format")), format[i]));
+		CHECK_IN(call[i],
+			o && !strcmp(json_string_value(json_object_get(o, "format")), format[i]));
 		json_decref(o);
 	}
 }
@@ -148,7 +151,8 @@ static void manifests_sorted(void)
 	char args[700];
 
 	dirs_remove(out.s);
-	snprintf(args, sizeof args, "run %s -o %s --target official --mp 2 --experts fp8", PRO, out.s);
+	snprintf(args, sizeof args, "run %s -o %s --target official --mp 2 --experts fp8", PRO,
+		out.s);
 	CHECK(sh(args) == 0);
 	CHECK(holds(err_file.s, "2 files made") && holds(err_file.s, "exact"));
 	CHECK(sorted(model_file(out.s, "manifest.json").s));
@@ -156,7 +160,8 @@ static void manifests_sorted(void)
 	CHECK(!holds(model_file(out.s, "manifest.json").s, out.s));
 	CHECK(!holds(model_file(out.s, "manifest.json").s, PRO));
 	/* quiet means quiet */
-	snprintf(args, sizeof args, "run %s -o %s --target official --mp 2 --experts fp8 -q", PRO, out.s);
+	snprintf(args, sizeof args, "run %s -o %s --target official --mp 2 --experts fp8 -q", PRO,
+		out.s);
 	CHECK(sh(args) == 0 && holds(err_file.s, ""));
 }
 
@@ -169,11 +174,14 @@ static void digests_check(void)
 	dirs_remove(out.s);
 	snprintf(args, sizeof args, "run %s -o %s --target hf -q", PRO, out.s);
 	CHECK(sh(args) == 0);
-	snprintf(args, sizeof args, "cd %s && sha256sum --strict -c %s >/dev/null", out.s, out_file.s);
+	snprintf(args, sizeof args, "cd %s && sha256sum --strict -c %s >/dev/null", out.s,
+		out_file.s);
 	CHECK(system(args) == 0);
-	snprintf(args, sizeof args, "run %s -o %s --target hf -q --source-sha256 %s", PRO, dirs_path("o2").s, dirs_path("list").s);
+	snprintf(args, sizeof args, "run %s -o %s --target hf -q --source-sha256 %s", PRO,
+		dirs_path("o2").s, dirs_path("list").s);
 	CHECK(!rename(out_file.s, dirs_path("list").s));
-	CHECK(sh(args) == 0 && holds(model_file(dirs_path("o2").s, "manifest.json").s, "\"verified\""));
+	CHECK(sh(args) == 0 &&
+		holds(model_file(dirs_path("o2").s, "manifest.json").s, "\"verified\""));
 }
 
 static void full_stdout(void)
@@ -182,10 +190,11 @@ static void full_stdout(void)
 	char line[900];
 	int rc;
 
-	snprintf(line, sizeof line, "%s/dsv4-convert inspect %s >/dev/full 2>%s", b ? b : "build/gcc-opt", PRO,
-		dirs_path("e").s);
+	snprintf(line, sizeof line, "%s/dsv4-convert inspect %s >/dev/full 2>%s",
+		b ? b : "build/gcc-opt", PRO, dirs_path("e").s);
 	rc = system(line);
-	CHECK(WIFEXITED(rc) && WEXITSTATUS(rc) == 2 && holds(dirs_path("e").s, "cannot write to stdout"));
+	CHECK(WIFEXITED(rc) && WEXITSTATUS(rc) == 2 &&
+		holds(dirs_path("e").s, "cannot write to stdout"));
 }
 
 /* Inputs may be read-only, in a folder that is. */
@@ -194,7 +203,8 @@ static void read_only_input(void)
 	struct path in = dirs_new("ro"), out = dirs_path("o");
 	char args[2000];
 
-	snprintf(args, sizeof args, "cp %s/* %s/ && chmod 444 %s/* && chmod 555 %s", PRO, in.s, in.s, in.s);
+	snprintf(args, sizeof args, "cp %s/* %s/ && chmod 444 %s/* && chmod 555 %s", PRO, in.s,
+		in.s, in.s);
 	CHECK(system(args) == 0);
 	dirs_remove(out.s);
 	snprintf(args, sizeof args, "run %s -o %s --target hf -q", in.s, out.s);

@@ -57,7 +57,8 @@ static enum expert_form form(const char *s)
 /* Every file that the twins made. */
 static void oracle_vectors(void)
 {
-	char model[32], target[16], experts[8], file[80], want[80], hex[65], last[160] = "", now[160], from[80];
+	char model[32], target[16], experts[8], file[80], want[80], hex[65], last[160] = "",
+									     now[160], from[80];
 	unsigned long ranks;
 	struct path out = dirs_path("out");
 	struct model_job j;
@@ -65,7 +66,9 @@ static void oracle_vectors(void)
 	int n = 0;
 
 	CHECK(f);
-	while (f && fscanf(f, "%31s %15s %lu %7s %79s %79s", model, target, &ranks, experts, file, want) == 6) {
+	while (f &&
+		fscanf(f, "%31s %15s %lu %7s %79s %79s", model, target, &ranks, experts, file,
+			want) == 6) {
 		snprintf(now, sizeof now, "%s %s %lu %s", model, target, ranks, experts);
 		if (strcmp(now, last)) {
 			dirs_remove(out.s);
@@ -98,10 +101,12 @@ static void hf_is_identity(void)
 		dirs_remove(out.s);
 		CHECK(convert(&j, model[i], out.s));
 		for (k = 1; k <= 7 - (int)i; k++) {
-			snprintf(name, sizeof name, "model-%05d-of-%05d.safetensors", k, 7 - (int)i);
+			snprintf(name, sizeof name, "model-%05d-of-%05d.safetensors", k,
+				7 - (int)i);
 			CHECK(same_files(model_file(out.s, name).s, model_file(model[i], name).s));
 		}
-		CHECK(same_files(model_file(out.s, "config.json").s, model_file(model[i], "config.json").s));
+		CHECK(same_files(model_file(out.s, "config.json").s,
+			model_file(model[i], "config.json").s));
 	}
 }
 
@@ -112,9 +117,12 @@ static void cast_commutes(void)
 	struct model_job j = model_job("hf", 1), direct = model_job("official", 2), then = direct;
 
 	j.plan.experts = direct.plan.experts = EXPERT_FP8;
-	CHECK(convert(&j, FLASH, hf.s) && convert(&direct, FLASH, a.s) && convert(&then, hf.s, b.s));
-	CHECK(same_files(model_file(b.s, "model0-mp2.safetensors").s, model_file(a.s, "model0-mp2.safetensors").s));
-	CHECK(same_files(model_file(b.s, "model1-mp2.safetensors").s, model_file(a.s, "model1-mp2.safetensors").s));
+	CHECK(convert(&j, FLASH, hf.s) && convert(&direct, FLASH, a.s) &&
+		convert(&then, hf.s, b.s));
+	CHECK(same_files(model_file(b.s, "model0-mp2.safetensors").s,
+		model_file(a.s, "model0-mp2.safetensors").s));
+	CHECK(same_files(model_file(b.s, "model1-mp2.safetensors").s,
+		model_file(a.s, "model1-mp2.safetensors").s));
 	then.plan.experts = EXPERT_FP4;
 	CHECK(fails_with(&then, hf.s, NULL, "plan.experts"));
 	dirs_remove(hf.s);
@@ -147,7 +155,8 @@ static void same_for_all_machines(void)
 					j.memory = memory[m];
 					j.features = features[k];
 					dirs_remove(out.s);
-					CHECK(convert(&j, FLASH, out.s) && model_same(out.s, ref.s));
+					CHECK(convert(&j, FLASH, out.s) &&
+						model_same(out.s, ref.s));
 					CHECK(!strcmp(hash, j.hash));
 				}
 			}
@@ -250,7 +259,8 @@ static void again(void)
 		if (row[i].how == 3)
 			file_put_all(p.s, "x", 1);
 		CHECK_IN(row[i].name, convert(&j, PRO, out.s));
-		CHECK_IN(row[i].name, j.result.made == row[i].made && j.result.kept == 6 - row[i].made);
+		CHECK_IN(row[i].name,
+			j.result.made == row[i].made && j.result.kept == 6 - row[i].made);
 		CHECK_IN(row[i].name, was == inode(out.s, F4));
 		if (row[i].how == 3)
 			unlink(p.s); /* the temporary file of a file that is kept is nobody's */
@@ -289,12 +299,14 @@ static void small_files(void)
 	CHECK(convert(&j, in.s, out.s));
 	t = model_file(out.s, "tokenizer.json");
 	CHECK(same_files(t.s, model_file(in.s, "tokenizer.json").s));
-	CHECK(is_file(model_file(out.s, "generation_config.json").s) && !is_file(model_file(out.s, "notes.txt").s));
+	CHECK(is_file(model_file(out.s, "generation_config.json").s) &&
+		!is_file(model_file(out.s, "notes.txt").s));
 	was = inode(out.s, "tokenizer.json");
 	CHECK(convert(&j, in.s, out.s) && was == inode(out.s, "tokenizer.json"));
 	flip(t.s, n - 1);
 	CHECK(convert(&j, in.s, out.s) && same_files(t.s, model_file(in.s, "tokenizer.json").s));
-	CHECK(!truncate(t.s, 5) && convert(&j, in.s, out.s) && same_files(t.s, model_file(in.s, "tokenizer.json").s));
+	CHECK(!truncate(t.s, 5) && convert(&j, in.s, out.s) &&
+		same_files(t.s, model_file(in.s, "tokenizer.json").s));
 	unlink(model_file(in.s, "tokenizer.json").s);
 	CHECK(!symlink("/etc/hostname", model_file(in.s, "tokenizer.json").s));
 	CHECK(fails_with(&j, in.s, NULL, "file.symlink"));
@@ -312,7 +324,8 @@ static void stops_when_told(void)
 
 	dirs_remove(out.s);
 	j.stop = &stop;
-	CHECK(model_convert(&j, FLASH, out.s, &e) == -1 && e.kind == ERR_SYSTEM && strstr(e.text, "interrupted"));
+	CHECK(model_convert(&j, FLASH, out.s, &e) == -1 && e.kind == ERR_SYSTEM &&
+		strstr(e.text, "interrupted"));
 	for (i = 0; i < 2; i++)
 		CHECK(!is_file(model_file(out.s, names[i]).s));
 	j.stop = NULL;
@@ -333,7 +346,8 @@ static json_t *load(const char *dir, const char *name)
 
 static void layers(void)
 {
-	static const char *const bad[] = { "4", "-1", "0-9", "2-1", "x", "", "0,", "mtp.1", "0--1", "1-" };
+	static const char *const bad[] = { "4", "-1", "0-9", "2-1", "x", "", "0,", "mtp.1", "0--1",
+		"1-" };
 	struct path out = dirs_path("out");
 	struct model_job j = model_job("hf", 1);
 	struct err e;
@@ -344,9 +358,12 @@ static void layers(void)
 	dirs_remove(out.s);
 	CHECK(convert(&j, FLASH, out.s));
 	/* The shards keep their names and bytes, so that parts from several runs fit together. */
-	CHECK(same_files(model_file(out.s, "model-00002-of-00007.safetensors").s, FLASH "/model-00002-of-00007.safetensors"));
-	CHECK(same_files(model_file(out.s, "model-00005-of-00007.safetensors").s, FLASH "/model-00005-of-00007.safetensors"));
-	CHECK(same_files(model_file(out.s, "model-00007-of-00007.safetensors").s, FLASH "/model-00007-of-00007.safetensors"));
+	CHECK(same_files(model_file(out.s, "model-00002-of-00007.safetensors").s,
+		FLASH "/model-00002-of-00007.safetensors"));
+	CHECK(same_files(model_file(out.s, "model-00005-of-00007.safetensors").s,
+		FLASH "/model-00005-of-00007.safetensors"));
+	CHECK(same_files(model_file(out.s, "model-00007-of-00007.safetensors").s,
+		FLASH "/model-00007-of-00007.safetensors"));
 	CHECK(!is_file(model_file(out.s, "model-00001-of-00007.safetensors").s));
 	CHECK(!is_file(model_file(out.s, "model-00004-of-00007.safetensors").s));
 	o = load(out.s, CKPT_INDEX);
@@ -364,7 +381,8 @@ static void layers(void)
 	j.plan.layers = NULL;
 	dirs_remove(dirs_path("b").s);
 	CHECK(convert(&j, FLASH, dirs_path("b").s));
-	CHECK(same_files(model_file(out.s, "model0-mp1.safetensors").s, model_file(dirs_path("b").s, "model0-mp1.safetensors").s));
+	CHECK(same_files(model_file(out.s, "model0-mp1.safetensors").s,
+		model_file(dirs_path("b").s, "model0-mp1.safetensors").s));
 }
 
 /* Shards up to a size: no bigger, none needlessly small, a weight never without its scale. */
@@ -402,7 +420,8 @@ static void shard_sizes(void)
 		/* Sharded as it was, it is what it was. */
 		dirs_remove(back.s);
 		CHECK(convert(&again, out.s, back.s));
-		CHECK(same_files(model_file(back.s, "model-00004-of-00007.safetensors").s, FLASH "/model-00004-of-00007.safetensors"));
+		CHECK(same_files(model_file(back.s, "model-00004-of-00007.safetensors").s,
+			FLASH "/model-00004-of-00007.safetensors"));
 	}
 }
 
@@ -431,7 +450,8 @@ static void put_list(const char *path, const char *dir, int skip, int spoil)
 static void source_digests(void)
 {
 	static const char *const target[] = { "official", "hf" };
-	struct path list = dirs_path("list.txt"), out = dirs_path("out"), lfs = dirs_new("lfs"), plain = dirs_path("plain");
+	struct path list = dirs_path("list.txt"), out = dirs_path("out"), lfs = dirs_new("lfs"),
+		    plain = dirs_path("plain");
 	struct model_job j;
 	json_t *o, *s;
 	char name[64], text[300], hex[65], said[16];
@@ -444,7 +464,9 @@ static void source_digests(void)
 		dirs_remove(plain.s);
 		CHECK(convert(&j, PRO, plain.s));
 		o = load(plain.s, MAN_NAME);
-		CHECK(!strcmp(json_string_value(json_object_get(json_object_get(o, "source"), "sha256")), "unverified"));
+		CHECK(!strcmp(json_string_value(json_object_get(json_object_get(o, "source"),
+				      "sha256")),
+			"unverified"));
 		json_decref(o);
 		put_list(list.s, PRO, 0, 0);
 		j.expected = list.s;
@@ -477,7 +499,9 @@ static void source_digests(void)
 		snprintf(name, sizeof name, "model-%05d-of-00006.safetensors", i);
 		digest_file(model_file(PRO, name).s, hex);
 		CHECK(!stat(model_file(PRO, name).s, &st));
-		snprintf(text, sizeof text, "version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %lld\n", hex, (long long)st.st_size);
+		snprintf(text, sizeof text,
+			"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %lld\n",
+			hex, (long long)st.st_size);
 		model_put(lfs.s, name, text, strlen(text));
 	}
 	j.expected = lfs.s;
@@ -513,14 +537,16 @@ static struct path with_scales(size_t at, const char *bytes, size_t n)
 
 static void cast_limits(void)
 {
-	struct path out = dirs_path("out"), dir = with_scales(0, "\160\176", 2); /* 2^14 apart: fine */
+	struct path out = dirs_path("out"),
+		    dir = with_scales(0, "\160\176", 2); /* 2^14 apart: fine */
 	struct model_job j = model_job("official", 1);
 	json_t *o, *b, *t, *found = NULL;
 	size_t i;
 
 	j.plan.experts = EXPERT_FP8;
 	dirs_remove(out.s);
-	CHECK(convert(&j, dir.s, out.s) && j.result.inexact == 0 && j.result.blocks == 6 * 4 * 3 * 2);
+	CHECK(convert(&j, dir.s, out.s) && j.result.inexact == 0 &&
+		j.result.blocks == 6 * 4 * 3 * 2);
 	dir = with_scales(0, "\140\176", 2); /* 2^30 apart */
 	dirs_remove(out.s);
 	CHECK(fails_with(&j, dir.s, out.s, "data.cast-inexact") && model_entries(out.s) == 0);
@@ -530,7 +556,8 @@ static void cast_limits(void)
 	b = json_object_get(o, "cast_blocks");
 	CHECK(json_integer_value(json_object_get(b, "inexact")) == 1);
 	CHECK(json_integer_value(json_object_get(b, "total")) == 144);
-	CHECK(!strcmp(json_string_value(json_object_get(json_object_get(o, "options"), "lossy")), "yes"));
+	CHECK(!strcmp(json_string_value(json_object_get(json_object_get(o, "options"), "lossy")),
+		"yes"));
 	json_decref(o);
 	/* and says which: the first scale of the first row is the small one */
 	o = load(out.s, "model0-mp1.safetensors" MAN_SIDECAR);
@@ -569,7 +596,10 @@ static void splits(void)
 	for (i = 0; i < sizeof row / sizeof *row; i++) {
 		j = model_job("official", row[i].ranks);
 		rc = model_convert(&j, row[i].model, NULL, &e);
-		CHECK_IN(row[i].model, row[i].says ? rc && !strcmp(e.rule, "plan.split") && strstr(e.text, row[i].says) : !rc);
+		CHECK_IN(row[i].model,
+			row[i].says
+				? rc && !strcmp(e.rule, "plan.split") && strstr(e.text, row[i].says)
+				: !rc);
 	}
 }
 
@@ -608,7 +638,8 @@ static void all_accounted(void)
 
 	for (i = 0; i < 3; i++) {
 		dirs_remove(m.s);
-		snprintf(args, sizeof args, "%s --config tests/configs/%s.json --metadata", m.s, config[i]);
+		snprintf(args, sizeof args, "%s --config tests/configs/%s.json --metadata", m.s,
+			config[i]);
 		CHECK(!model_tool("mkmodel", args));
 		for (j = model_job("official", 1); j.plan.ranks <= 4; j.plan.ranks *= 2) {
 			dirs_remove(out.s);
@@ -632,8 +663,8 @@ static uint64_t peak_of(const char *from, const char *out, const char *options)
 	pid_t pid;
 	int status;
 
-	snprintf(line, sizeof line, "exec %s/dsv4-convert %s %s %s >/dev/null 2>&1", b ? b : "build/gcc-opt",
-		out ? "run" : "inspect", from, options);
+	snprintf(line, sizeof line, "exec %s/dsv4-convert %s %s %s >/dev/null 2>&1",
+		b ? b : "build/gcc-opt", out ? "run" : "inspect", from, options);
 	pid = fork();
 	if (!pid) {
 		execl("/bin/sh", "sh", "-c", line, (char *)NULL);
@@ -680,11 +711,14 @@ static void memory_bounded(void)
 
 	if (sanitized())
 		SKIP("the sanitizer has memory of its own");
-	snprintf(args, sizeof args, "%s --config tests/configs/small4.json --set n_routed_experts=32", small.s);
+	snprintf(args, sizeof args,
+		"%s --config tests/configs/small4.json --set n_routed_experts=32", small.s);
 	CHECK(!model_tool("mkmodel", args));
-	snprintf(args, sizeof args, "%s --config tests/configs/small4.json --set n_routed_experts=640", large.s);
+	snprintf(args, sizeof args,
+		"%s --config tests/configs/small4.json --set n_routed_experts=640", large.s);
 	CHECK(!model_tool("mkmodel", args));
-	snprintf(args, sizeof args, "-o %s --target official --mp 4 --experts fp8 --max-memory 128M -q", out.s);
+	snprintf(args, sizeof args,
+		"-o %s --target official --mp 4 --experts fp8 --max-memory 128M -q", out.s);
 	dirs_remove(out.s);
 	a = peak_of(small.s, out.s, args);
 	dirs_remove(out.s);
@@ -714,7 +748,8 @@ static void full_size(void)
 
 	for (i = 0; i < 4; i++) {
 		dirs_remove(m.s);
-		snprintf(args, sizeof args, "%s --config tests/configs/%s.json --sparse", m.s, row[i].config);
+		snprintf(args, sizeof args, "%s --config tests/configs/%s.json --sparse", m.s,
+			row[i].config);
 		CHECK(!model_tool("mkmodel", args));
 		snprintf(args, sizeof args, "%s/dsv4-convert inspect %s >%s && grep -q '%s' %s",
 			b ? b : "build/gcc-opt", m.s, said.s, row[i].says, said.s);
@@ -729,8 +764,8 @@ static void full_size(void)
 static const struct test tests[] = { { "oracle_vectors", oracle_vectors },
 	{ "hf_is_identity", hf_is_identity }, { "cast_commutes", cast_commutes },
 	{ "same_for_all_machines", same_for_all_machines }, { "least_memory", least_memory },
-	{ "again", again }, { "small_files", small_files }, { "stops_when_told", stops_when_told }, { "layers", layers },
-	{ "shard_sizes", shard_sizes }, { "source_digests", source_digests },
+	{ "again", again }, { "small_files", small_files }, { "stops_when_told", stops_when_told },
+	{ "layers", layers }, { "shard_sizes", shard_sizes }, { "source_digests", source_digests },
 	{ "cast_limits", cast_limits }, { "splits", splits }, { "plan_hashes", plan_hashes },
 	{ "all_accounted", all_accounted }, { "memory_bounded", memory_bounded },
 	{ "full_size", full_size }, { 0 } };

@@ -20,7 +20,8 @@ static void err_first_wins(void)
 	CHECK(err_at(&e, "nowhere") == -1 && e.kind == ERR_NONE);
 	CHECK(err_rule(&e, ERR_DATA, "a.b", 7, "x is %d", 5) == -1);
 	CHECK(err_set(&e, ERR_USAGE, "second") == -1);
-	CHECK(e.kind == ERR_DATA && !strcmp(e.rule, "a.b") && e.pos == 7 && !strcmp(e.text, "x is 5"));
+	CHECK(e.kind == ERR_DATA && !strcmp(e.rule, "a.b") && e.pos == 7 &&
+		!strcmp(e.text, "x is 5"));
 	err_at(&e, "shard %d", 3);
 	CHECK(!strcmp(e.text, "shard 3: x is 5"));
 	CHECK(err_set(NULL, ERR_DATA, "nobody listens") == -1);
@@ -90,13 +91,14 @@ static void text_quotes(void)
 {
 	static const struct {
 		const char *in, *out;
-	} row[] = { { "layers.0.w", "layers.0.w" }, { "a\nb", "a\\x0ab" }, { "a\"b\\", "a\\x22b\\x5c" },
-		{ "\033[31m", "\\x1b[31m" }, { "\xff\xc0\xaf", "\\xff\\xc0\\xaf" },
+	} row[] = { { "layers.0.w", "layers.0.w" }, { "a\nb", "a\\x0ab" },
+		{ "a\"b\\", "a\\x22b\\x5c" }, { "\033[31m", "\\x1b[31m" },
+		{ "\xff\xc0\xaf", "\\xff\\xc0\\xaf" },
 		{ "\xc3\xa9\xe2\x82\xac", "\xc3\xa9\xe2\x82\xac" },
-		{ "\xe2\x80\xae", "\\xe2\\x80\\xae" },  /* right-to-left override */
-		{ "\xe2\x80\xa8", "\\xe2\\x80\\xa8" },  /* line separator */
-		{ "\xed\xa0\x80", "\\xed\\xa0\\x80" },  /* half a surrogate pair */
-		{ "\xc2\x9b", "\\xc2\\x9b" },           /* C1 control */
+		{ "\xe2\x80\xae", "\\xe2\\x80\\xae" }, /* right-to-left override */
+		{ "\xe2\x80\xa8", "\\xe2\\x80\\xa8" }, /* line separator */
+		{ "\xed\xa0\x80", "\\xed\\xa0\\x80" }, /* half a surrogate pair */
+		{ "\xc2\x9b", "\\xc2\\x9b" },          /* C1 control */
 		{ "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80" } };
 	char big[1000];
 	size_t i;
@@ -129,7 +131,8 @@ static void text_numbers(void)
 	CHECK(!strcmp(text_thousands(159609485896).s, "159,609,485,896"));
 	CHECK(!strcmp(text_thousands(UINT64_MAX).s, "18,446,744,073,709,551,615"));
 	CHECK(!strcmp(text_bytes(999).s, "999 B") && !strcmp(text_bytes(1234567).s, "1.23 MB"));
-	CHECK(!strcmp(text_bytes(159609485896).s, "160 GB") && !strcmp(text_bytes(12345).s, "12.3 kB"));
+	CHECK(!strcmp(text_bytes(159609485896).s, "160 GB") &&
+		!strcmp(text_bytes(12345).s, "12.3 kB"));
 }
 
 static void text_grows(void)
@@ -197,17 +200,15 @@ static void no_version(FILE *out)
 	(void)out;
 }
 
-static const struct cli_opt table[] = {
-	{ "flag", 'f', NULL, CLI_FLAG, 0, 0, offsetof(struct opts, flag), "fail" },
+static const struct cli_opt table[] = { { "flag", 'f', NULL, CLI_FLAG, 0, 0,
+						offsetof(struct opts, flag), "fail" },
 	{ "text", 0, "T", CLI_TEXT, 0, 0, offsetof(struct opts, text), "any" },
 	{ "word", 'w', "one|two", CLI_CHOICE, 0, 0, offsetof(struct opts, word), "one of" },
 	{ "number", 'n', "N", CLI_NUMBER, 1, 99, offsetof(struct opts, number), "1..99" },
-	{ "size", 0, "S", CLI_SIZE, 1, UINT64_MAX, offsetof(struct opts, size), "bytes" },
-	{ 0 }
-};
+	{ "size", 0, "S", CLI_SIZE, 1, UINT64_MAX, offsetof(struct opts, size), "bytes" }, { 0 } };
 static const struct cli_cmd cmds[] = { { "do", "A", "does", NULL, table, 1, 2, run_cmd }, { 0 } };
-static const struct cli_tool tool = { "t", "test", cmds, sizeof(struct opts), no_defaults, no_version,
-	"" };
+static const struct cli_tool tool = { "t", "test", cmds, sizeof(struct opts), no_defaults,
+	no_version, "" };
 
 /* Runs with stdout and stderr thrown away. */
 static int call(const char *line)
@@ -238,11 +239,12 @@ static void cli_parses(void)
 	static const struct {
 		const char *line;
 		int rc;
-	} bad[] = { { "", 2 }, { "nosuch", 2 }, { "do", 2 }, { "do a b c", 2 }, { "do a --nosuch", 2 },
-		{ "do a --number", 2 }, { "do a -n 0", 2 }, { "do a -n 100", 2 }, { "do a -n 8x", 2 },
-		{ "do a -n -1", 2 }, { "do a -n 18446744073709551617", 2 }, { "do a -w three", 2 },
-		{ "do a -w on", 2 }, { "do a --size 99999999999G", 2 }, { "do a --size M", 2 },
-		{ "do a --flag=1", 2 }, { "help nosuch", 2 }, { "do a -f", 1 } };
+	} bad[] = { { "", 2 }, { "nosuch", 2 }, { "do", 2 }, { "do a b c", 2 },
+		{ "do a --nosuch", 2 }, { "do a --number", 2 }, { "do a -n 0", 2 },
+		{ "do a -n 100", 2 }, { "do a -n 8x", 2 }, { "do a -n -1", 2 },
+		{ "do a -n 18446744073709551617", 2 }, { "do a -w three", 2 }, { "do a -w on", 2 },
+		{ "do a --size 99999999999G", 2 }, { "do a --size M", 2 }, { "do a --flag=1", 2 },
+		{ "help nosuch", 2 }, { "do a -f", 1 } };
 	size_t i;
 
 	for (i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -250,8 +252,8 @@ static void cli_parses(void)
 	CHECK(call("do a -n 8 --size=128M -w two --text x b") == 0 && ran == 1 && got_args == 2);
 	CHECK(got.number == 8 && got.size == 128u << 20 && !got.flag);
 	CHECK(call("do -- -a") == 0 && got_args == 1);
-	CHECK(call("help") == 0 && call("--help") == 0 && call("do -h") == 0 && call("version") == 0 &&
-		ran == 0);
+	CHECK(call("help") == 0 && call("--help") == 0 && call("do -h") == 0 &&
+		call("version") == 0 && ran == 0);
 }
 
 /* --- threads --- */
@@ -289,6 +291,6 @@ static const struct test tests[] = { { "err_first_wins", err_first_wins },
 	{ "err_exit_codes", err_exit_codes }, { "mem_never_wraps", mem_never_wraps },
 	{ "arena_keeps", arena_keeps }, { "text_quotes", text_quotes },
 	{ "text_numbers", text_numbers }, { "text_grows", text_grows },
-	{ "hex_both_ways", hex_both_ways }, { "cli_parses", cli_parses }, { "par_stops", par_stops },
-	{ 0 } };
+	{ "hex_both_ways", hex_both_ways }, { "cli_parses", cli_parses },
+	{ "par_stops", par_stops }, { 0 } };
 TEST_MAIN(tests)

@@ -93,7 +93,8 @@ static bool equal(const struct sha256_kit *k, unsigned lanes, size_t n, size_t s
 
 static void sha256_ways_equal(void)
 {
-	static const size_t edge[] = { 0, 1, 55, 56, 63, 64, 65, 119, 120, 127, 128, 129, 8191, 65536 };
+	static const size_t edge[] = { 0, 1, 55, 56, 63, 64, 65, 119, 120, 127, 128, 129, 8191,
+		65536 };
 	const struct sha256_way *w;
 	struct sha256_kit k;
 	unsigned lanes, i;
@@ -110,7 +111,8 @@ static void sha256_ways_equal(void)
 			for (i = 0; i < sizeof edge / sizeof *edge; i++)
 				CHECK_IN(w->name, equal(&k, lanes, edge[i], 0));
 		for (i = 0; i < 200; i++)
-			CHECK_IN(w->name, equal(&k, 1 + rnd(SHA256_LANES), rnd(70000), rnd(2) * rnd(200)));
+			CHECK_IN(w->name,
+				equal(&k, 1 + rnd(SHA256_LANES), rnd(70000), rnd(2) * rnd(200)));
 	}
 	sha256_kit_best(&k, cpu_features());
 	for (i = 0; i < 200; i++)
@@ -142,7 +144,8 @@ static void xxh_known(void)
 		size_t n;
 		const char *hex;
 	} row[] = { { 0, "99aa06d3014798d86001c324468d497f" },
-		{ 1, "a6cd5e9392000f6ac44bdff4074eecdb" }, { 251, "46e256a4fef0f775564104333ca5ceda" },
+		{ 1, "a6cd5e9392000f6ac44bdff4074eecdb" },
+		{ 251, "46e256a4fef0f775564104333ca5ceda" },
 		{ 4096, "e12cd72144990fe57135ffa504f1bc71" } };
 	static uint8_t data[4096];
 	struct xxh *x = xxh_new();

@@ -30,7 +30,7 @@ static void totals(void)
 		{ "pro", DT_F8_E8M0, false, 145116, 864704792696 },
 		{ "flash-0731", DT_F8_E8M0, false, 72317, 166878536440 },
 		{ "flash-base", DT_F32, true, 69189, 294673469000 },
-		{ "flash-base", DT_F8_E8M0, false, 69187, 292502338120 }, /* recast; computed */
+		{ "flash-base", DT_F8_E8M0, false, 69187, 292502338120 },  /* recast; computed */
 		{ "pro-dspark", DT_F8_E8M0, false, 149782, 892595197672 }, /* computed */
 	};
 	struct config c;
@@ -49,8 +49,8 @@ static void totals(void)
 	}
 }
 
-static bool is(const struct inventory *v, const char *name, enum dtype t, uint64_t rows, uint64_t cols,
-	uint32_t place)
+static bool is(const struct inventory *v, const char *name, enum dtype t, uint64_t rows,
+	uint64_t cols, uint32_t place)
 {
 	const struct want *w = inventory_find(v, name);
 
@@ -68,7 +68,8 @@ static void shapes(void)
 
 	CHECK(read_config(&c, "pro", &e) && !inventory_make(&v, &c, DT_F8_E8M0, &e));
 	CHECK(is(&v, "embed.weight", DT_BF16, 129280, 7168, 0));
-	CHECK(is(&v, "hc_head_fn", DT_F32, 4, 28672, 62) && is(&v, "hc_head_scale", DT_F32, 1, 0, 62));
+	CHECK(is(&v, "hc_head_fn", DT_F32, 4, 28672, 62) &&
+		is(&v, "hc_head_scale", DT_F32, 1, 0, 62));
 	CHECK(is(&v, "layers.0.hc_attn_fn", DT_F32, 24, 28672, 1));
 	CHECK(is(&v, "layers.7.attn.wq_b.weight", DT_F8_E4M3, 65536, 1536, 8));
 	CHECK(is(&v, "layers.7.attn.wq_b.scale", DT_F8_E8M0, 512, 12, 8));
@@ -79,19 +80,23 @@ static void shapes(void)
 	CHECK(is(&v, "layers.2.attn.indexer.compressor.wkv.weight", DT_BF16, 256, 7168, 3));
 	CHECK(!inventory_find(&v, "layers.3.attn.indexer.wq_b.weight"));
 	CHECK(is(&v, "layers.2.ffn.gate.tid2eid", DT_I64, 129280, 6, 3));
-	CHECK(!inventory_find(&v, "layers.2.ffn.gate.bias") && inventory_find(&v, "layers.3.ffn.gate.bias"));
+	CHECK(!inventory_find(&v, "layers.2.ffn.gate.bias") &&
+		inventory_find(&v, "layers.3.ffn.gate.bias"));
 	CHECK(is(&v, "layers.9.ffn.experts.383.w2.weight", DT_I8, 7168, 1536, 10));
 	CHECK(is(&v, "layers.9.ffn.experts.383.w2.scale", DT_F8_E8M0, 7168, 96, 10));
-	CHECK(is(&v, "mtp.0.e_proj.scale", DT_F8_E8M0, 56, 56, 63) && !inventory_find(&v, "mtp.1.norm.weight"));
+	CHECK(is(&v, "mtp.0.e_proj.scale", DT_F8_E8M0, 56, 56, 63) &&
+		!inventory_find(&v, "mtp.1.norm.weight"));
 	w = inventory_find(&v, "mtp.0.head.weight");
-	CHECK(w && w->optional && inventory_find(&v, "head.weight") && !inventory_find(&v, "head.weight")->optional);
+	CHECK(w && w->optional && inventory_find(&v, "head.weight") &&
+		!inventory_find(&v, "head.weight")->optional);
 	CHECK(v.places == 64);
 	inventory_free(&v);
 	config_free(&c);
 	CHECK(read_config(&c, "flash-0731", &e) && !inventory_make(&v, &c, DT_F8_E8M0, &e));
 	CHECK(is(&v, "mtp.0.main_proj.weight", DT_F8_E4M3, 4096, 12288, 45));
 	CHECK(is(&v, "mtp.2.confidence_head.proj.weight", DT_BF16, 1, 4352, 47));
-	CHECK(!inventory_find(&v, "mtp.1.norm.weight") && !inventory_find(&v, "mtp.0.enorm.weight"));
+	CHECK(!inventory_find(&v, "mtp.1.norm.weight") &&
+		!inventory_find(&v, "mtp.0.enorm.weight"));
 	inventory_free(&v);
 	config_free(&c);
 }
@@ -107,7 +112,8 @@ static void formulas(void)
 		{ "G*R,H*hd/G", true, 8192, 4096, 2 }, { "ratio,lap*hd", true, 4, 1024, 2 },
 		{ "nosuch", false, 0, 0, 0 }, { "D,", false, 0, 0, 0 }, { "", false, 0, 0, 0 },
 		{ "D/3", false, 0, 0, 0 }, { "1,2,3,4", false, 0, 0, 0 }, { "D*", false, 0, 0, 0 },
-		{ "99999999999999999999", false, 0, 0, 0 }, { "D+99999999999999999999", false, 0, 0, 0 } };
+		{ "99999999999999999999", false, 0, 0, 0 },
+		{ "D+99999999999999999999", false, 0, 0, 0 } };
 	struct config c;
 	uint64_t dim[3];
 	uint8_t rank;
@@ -120,7 +126,8 @@ static void formulas(void)
 
 		CHECK_IN(row[i].s, ok == row[i].ok);
 		if (ok && row[i].ok)
-			CHECK_IN(row[i].s, rank == row[i].rank && dim[0] == row[i].d0 &&
+			CHECK_IN(row[i].s,
+				rank == row[i].rank && dim[0] == row[i].d0 &&
 					(rank < 2 || dim[1] == row[i].d1));
 	}
 	config_free(&c);
@@ -192,13 +199,16 @@ static void config_bad(void)
 		{ "\"compress_ratios\"", "\"layer_types\"", "config.field-missing" },
 		{ "    128,\n    0", "    8,\n    0", "config.ratios" },
 		{ "    128,\n    0", "    128,\n    4", "config.ratios" },
-		{ "\"num_nextn_predict_layers\": 1", "\"num_nextn_predict_layers\": 2", "config.stages" },
-		{ "\"expert_dtype\": \"fp4\"", "\"expert_dtype\": \"mxfp4\"", "config.expert-dtype" },
+		{ "\"num_nextn_predict_layers\": 1", "\"num_nextn_predict_layers\": 2",
+			"config.stages" },
+		{ "\"expert_dtype\": \"fp4\"", "\"expert_dtype\": \"mxfp4\"",
+			"config.expert-dtype" },
 		{ "\"expert_dtype\": \"fp4\"", "\"expert_dtype\": 4", "config.expert-dtype" },
 		{ "\"quant_method\": \"fp8\"", "\"quant_method\": \"awq\"", "config.quant" },
 		{ "      128,\n      128", "      32,\n      32", "config.quant" },
 		{ "\"quantization_config\"", "\"quant_config\"", "config.field-missing" },
-		{ "\"n_shared_experts\": 1", "\"dspark_block_size\": 5, \"n_shared_experts\": 1", "config.field-missing" },
+		{ "\"n_shared_experts\": 1", "\"dspark_block_size\": 5, \"n_shared_experts\": 1",
+			"config.field-missing" },
 	};
 	struct config c;
 	struct err e;
@@ -210,7 +220,8 @@ static void config_bad(void)
 		memset(&e, 0, sizeof e);
 		s = patched(row[i].from, row[i].to);
 		rc = config_parse(&c, s, strlen(s), &e);
-		CHECK_IN(row[i].to, row[i].rule[0] ? rc == -1 && e.rule && !strcmp(e.rule, row[i].rule) : !rc);
+		CHECK_IN(row[i].to,
+			row[i].rule[0] ? rc == -1 && e.rule && !strcmp(e.rule, row[i].rule) : !rc);
 		if (rc && e.rule && strcmp(e.rule, row[i].rule))
 			fprintf(stderr, "got %s: %s\n", e.rule, e.text);
 		CHECK(!rc || (!c.raw.s && !c.ratio));
@@ -223,7 +234,8 @@ static void config_bad(void)
 static void config_absurd(void)
 {
 	char *base = patched("\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4000");
-	char *at = strstr(base, "\"compress_ratios\""), *n = strstr(base, "\"n_routed_experts\": 12");
+	char *at = strstr(base, "\"compress_ratios\""),
+	     *n = strstr(base, "\"n_routed_experts\": 12");
 	struct config c;
 	struct err e = { 0 };
 	struct text t = { 0 };
@@ -245,11 +257,13 @@ static void config_rewrites(void)
 {
 	static const char *const text[] = {
 		"{ \"a\": 1e-06, \"expert_dtype\": \"fp4\", \"z\": [\"expert_dtype\", {\"expert_dtype\": 1}]}\n",
-		"{\"z\": {\"expert_dtype\": \"fp4\"}}", "{ \"expert_dtype\" :null }",
+		"{\"z\": {\"expert_dtype\": \"fp4\"}}",
+		"{ \"expert_dtype\" :null }",
 	};
 	static const char *const want[] = {
 		"{ \"a\": 1e-06, \"expert_dtype\": \"fp8\", \"z\": [\"expert_dtype\", {\"expert_dtype\": 1}]}\n",
-		"{\n  \"expert_dtype\": \"fp8\",\"z\": {\"expert_dtype\": \"fp4\"}}", "{ \"expert_dtype\" :\"fp8\" }",
+		"{\n  \"expert_dtype\": \"fp8\",\"z\": {\"expert_dtype\": \"fp4\"}}",
+		"{ \"expert_dtype\" :\"fp8\" }",
 	};
 	struct config c;
 	struct text out = { 0 };

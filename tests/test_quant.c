@@ -25,9 +25,9 @@ static void num_decode_table(void)
 	if (!f)
 		return;
 	while (fscanf(f, "%15s %u %x", format, &code, &bits) == 3) {
-		v = !strcmp(format, "e2m1") ? num_e2m1(code) :
-			!strcmp(format, "e4m3") ? num_e4m3(code) :
-						  num_e8m0(code);
+		v = !strcmp(format, "e2m1")       ? num_e2m1(code)
+			: !strcmp(format, "e4m3") ? num_e4m3(code)
+						  : num_e8m0(code);
 		if (isnan(num_f32(bits)))
 			CHECK_IN(format, isnan(v));
 		else
@@ -69,7 +69,8 @@ static void num_e4m3_encode(void)
 		mid = (num_e4m3(c) + num_e4m3(c + 1)) / 2;
 		for (d = 0; d < 3; d++) {
 			x = d == 0 ? mid : nextafterf(mid, d == 1 ? 0 : 1000);
-			CHECK(num_e4m3_from(x) == nearest(x) && num_e4m3_from(-x) == nearest(-(double)x));
+			CHECK(num_e4m3_from(x) == nearest(x) &&
+				num_e4m3_from(-x) == nearest(-(double)x));
 		}
 	}
 	for (i = 0; i < 300000; i++) {
@@ -118,7 +119,8 @@ static void fp4to8_all(void)
 {
 	enum { K = 8192 };
 	static struct fp4to8_table table;
-	uint8_t *src = guarded(K / 2), *s = guarded(K / 32), *t = guarded(K / 128), *want = guarded(K);
+	uint8_t *src = guarded(K / 2), *s = guarded(K / 32), *t = guarded(K / 128),
+		*want = guarded(K);
 	uint8_t *got = guarded(K);
 	const struct fp4to8_impl *impl;
 	unsigned d, i;
@@ -186,8 +188,8 @@ static void fp4to8_random(void)
 /* Section D.3 of the checkpoint's specification: where each code stops being exact. */
 static void fp4to8_lossy_limits(void)
 {
-	static const unsigned last_exact[16] = { 255, 14, 15, 14, 16, 15, 17, 16, 255, 14, 15, 14, 16, 15,
-		17, 16 };
+	static const unsigned last_exact[16] = { 255, 14, 15, 14, 16, 15, 17, 16, 255, 14, 15, 14,
+		16, 15, 17, 16 };
 	static struct fp4to8_table table;
 	unsigned d, c;
 
@@ -228,9 +230,10 @@ static void fp4to8_bands(void)
 		CHECK(nan == -1);
 		for (b = 0; b < K / 128; b++) {
 			CHECK(t[b] == (top[b] < 6 ? 0 : top[b] - 6));
-			CHECK(v[b] == (top[b] < 6 ? FP4TO8_LOW :
-					      top[b] - low[b] > 14 ? FP4TO8_DEPENDS :
-								     FP4TO8_EXACT));
+			CHECK(v[b] ==
+				(top[b] < 6                            ? FP4TO8_LOW
+						: top[b] - low[b] > 14 ? FP4TO8_DEPENDS
+								       : FP4TO8_EXACT));
 		}
 	}
 	memset(s, 100, 128 * K / 32);
@@ -261,7 +264,8 @@ static void fp4to8_loses(void)
 		plain->row(&table, dst, src, s, t, K);
 		for (b = 0; b < K / 128; b++) {
 			for (lost = 0, i = 128 * b; i < 128 * b + 128; i++) {
-				x = ldexp(num_e2m1(src[i / 2] >> (i % 2 * 4) & 15), s[i / 32] - 127);
+				x = ldexp(num_e2m1(src[i / 2] >> (i % 2 * 4) & 15),
+					s[i / 32] - 127);
 				y = ldexp(num_e4m3(dst[i]), t[i / 128] - 127);
 				lost += x != y;
 			}

@@ -192,7 +192,7 @@ static inline bool may_refuse(const char *rule, const char *events, bool nul)
 	if (!strcmp(rule, "json.range"))
 		return strstr(events, "real ") != NULL; /* too many digits before the point */
 	return nul /* ends jansson's document */ || !strcmp(rule, "json.number") ||
-	       !strcmp(rule, "json.depth") || !strcmp(rule, "json.long");
+		!strcmp(rule, "json.depth") || !strcmp(rule, "json.long");
 }
 
 /* Whether jansson may refuse what jread read as events. */
@@ -201,8 +201,8 @@ static inline bool jansson_may_refuse(const json_error_t *e, const char *events)
 	enum json_error_code c = json_error_code(e);
 
 	return strchr(events, '~') /* jread_skip is not strict */ ||
-	       c == json_error_duplicate_key || c == json_error_null_byte_in_key ||
-	       c == json_error_numeric_overflow;
+		c == json_error_duplicate_key || c == json_error_null_byte_in_key ||
+		c == json_error_numeric_overflow;
 }
 
 /* jansson and jread agree on what is JSON and what it says, but for what each says it does not
@@ -255,8 +255,8 @@ static inline const char *check_skip(const void *p, size_t n)
 }
 
 /* Where the document lies in the window makes no difference. */
-static inline const char *check_shifted(
-	const void *p, size_t n, size_t pad, size_t most, const struct reading *r)
+static inline const char *check_shifted(const void *p, size_t n, size_t pad, size_t most,
+	const struct reading *r)
 {
 	struct reading s = reading_file(p, n, pad, most);
 	const char *bad = NULL;

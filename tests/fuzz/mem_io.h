@@ -24,8 +24,8 @@ struct mem_io {
 
 /* Copies what the n bytes src, which stand at byte at of the file, have in common with the len
  * bytes from byte from. */
-static inline void mem_io_part(
-	uint8_t *dst, size_t from, size_t len, const void *src, size_t at, size_t n)
+static inline void mem_io_part(uint8_t *dst, size_t from, size_t len, const void *src, size_t at,
+	size_t n)
 {
 	size_t lo = from > at ? from : at, hi = from + len < at + n ? from + len : at + n;
 

@@ -99,8 +99,8 @@ static inline const char *st_check_pair(const struct tensor *a, const struct ten
 }
 
 /* The rules, of a file of size bytes whose header was read as h; file has at least the header. */
-static inline const char *st_check_rules(
-	const uint8_t *file, uint64_t size, const struct st_header *h)
+static inline const char *st_check_rules(const uint8_t *file, uint64_t size,
+	const struct st_header *h)
 {
 	uint64_t n = 0, sum = 0;
 	const char *bad = NULL;
@@ -164,8 +164,8 @@ static inline const char *st_check_again(const struct st_header *h, uint64_t pay
 }
 
 /* A report of a refusal: a rule from the table, with its kind and a place in the file. */
-static inline const char *st_check_refusal(
-	const struct err *e, const struct st_header *h, uint64_t size)
+static inline const char *st_check_refusal(const struct err *e, const struct st_header *h,
+	uint64_t size)
 {
 	static const struct st_header none;
 	const struct rule *r;
@@ -187,8 +187,8 @@ static inline const char *st_check_refusal(
 
 /* Reads a file of size bytes whose first n are at p. *end gets the size that the file should have
  * where only that is wrong (st.trailing says), else 0. */
-static inline const char *st_check_read(
-	const uint8_t *p, size_t n, uint64_t size, size_t most, uint64_t *end)
+static inline const char *st_check_read(const uint8_t *p, size_t n, uint64_t size, size_t most,
+	uint64_t *end)
 {
 	struct arena arena = { 0 };
 	struct st_header h;

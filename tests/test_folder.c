@@ -1,0 +1,473 @@
+/* test_folder.c -- the folders of a conversion: names in the right order, a second run at the same
+ * time, a source that changes under the reader's hands, links, nesting, foreign files, a full disk.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "tests/faults.h"
+
+/* --- the order of names --- */
+
+/* When a data file gets its name its sidecar lies ready; when the manifest does, all else has its. */
+static void check_order(struct faultio *f, enum io_op op, const char *name)
+{
+	struct path out = dirs_path("out");
+	char side[300];
+	size_t n = name ? strlen(name) : 0;
+
+	if (op != IO_RENAME)
+		return;
+	CHECK_IN(name, n > 6 && name[0] == '.');
+	if (strstr(name, ".safetensors.part")) {
+		snprintf(side, sizeof side, "%.*s" MAN_SIDECAR ".part", (int)(n - 5), name);
+		CHECK_IN(name, is_file(path_in(out.s, side).s));
+	}
+	if (!strcmp(name, "." MAN_NAME ".part"))
+		CHECK_IN(name,
+			f->calls[IO_RENAME] == clean[(const struct way *)f->ctx - ways].n - 1);
+}
+
+static void test_order(void)
+{
+	struct faultio f;
+	struct err e;
+	size_t k;
+
+	set_up();
+	for (k = 0; k < WAYS; k++) {
+		faultio_make(&f);
+		f.hook = check_order;
+		f.ctx = (void *)(uintptr_t)&ways[k];
+		CHECK_IN(ways[k].name, !disturbed(&f, &ways[k], EMPTY, ways[k].name, &e));
+	}
+}
+
+/* Somebody else gives a file the name that ours was to get. */
+static void take_name(struct faultio *f, enum io_op op, const char *name)
+{
+	char final[300];
+
+	if (op != IO_RENAME || f->calls[IO_RENAME] + 1 != *(const uint64_t *)f->ctx)
+		return;
+	snprintf(final, sizeof final, "%.*s", (int)strlen(name) - 6, name + 1);
+	file_put_all(path_in(dirs_path("out").s, final).s, "not yours", 9);
+}
+
+static void test_name_taken(void)
+{
+	struct faultio f;
+	struct path out;
+	struct err e;
+	uint64_t at;
+	struct snap left;
+	size_t i, theirs;
+
+	set_up();
+	for (at = 1; at <= clean[1].n; at++) {
+		out = start(&ways[1], EMPTY);
+		faultio_make(&f);
+		f.hook = take_name;
+		f.ctx = &at;
+		CHECK(convert(&f, &ways[1], model.s, out.s, &e) && err_exit_code(&e) == 2);
+		CHECK(strstr(e.text, strerror(EEXIST)));
+		left = snap_of(out.s);
+		for (i = theirs = 0; i < left.n; i++) {
+			CHECK(!strstr(left.file[i].name, ".part"));
+			theirs += left.file[i].n == 9;
+		}
+		/* The name of a sidecar is ours to remove: it is no sidecar. */
+		CHECK_IN(e.text, theirs == 1 || strstr(e.text, MAN_SIDECAR));
+		snap_free(&left);
+		resume(&ways[1], out.s, "name taken");
+	}
+}
+
+/* --- two at once --- */
+
+struct rival {
+	const struct way *w;
+	uint64_t at;
+	unsigned refused;
+};
+
+static void let_rival(struct faultio *f, enum io_op op, const char *name)
+{
+	struct rival *r = f->ctx;
+	struct faultio g;
+	struct err e;
+
+	(void)name;
+	if (op != IO_PWRITE || f->calls[IO_PWRITE] + 1 != r->at)
+		return;
+	faultio_make(&g);
+	CHECK(convert(&g, r->w, model.s, dirs_path("out").s, &e));
+	CHECK_IN(e.text, e.rule && !strcmp(e.rule, "out.locked") && err_exit_code(&e) == 2);
+	CHECK(!g.calls[IO_UNLINK] && !g.calls[IO_PWRITE] && !g.n_open);
+	r->refused++;
+}
+
+static void test_two_at_once(void)
+{
+	struct faultio f;
+	struct err e;
+	struct rival r;
+	size_t i;
+	uint64_t n;
+
+	set_up();
+	for (i = 0; i < WAYS; i++) {
+		faultio_make(&f);
+		disturbed(&f, &ways[i], EMPTY, ways[i].name, &e);
+		n = f.calls[IO_PWRITE];
+		r = (struct rival){ .w = &ways[i] };
+		for (r.at = 1; r.at <= n; r.at += n / 3) {
+			faultio_make(&f);
+			f.hook = let_rival;
+			f.ctx = &r;
+			r.refused = 0;
+			CHECK(!disturbed(&f, &ways[i], EMPTY, ways[i].name, &e));
+			CHECK(r.refused == 1);
+		}
+	}
+}
+
+/* --- a source that changes --- */
+
+enum change { APPEND, TRUNCATE, REWRITE, TOUCH, REPLACE, CHANGES };
+static const char *const change_names[CHANGES] = { "append", "truncate", "rewrite", "touch",
+	"replace" };
+
+struct changer {
+	enum change how;
+	uint64_t at; /* before which pread */
+	char shard[64];
+	bool done;
+};
+
+/* A shard with its first bytes of payload turned. */
+static void write_other(const char *path, size_t i)
+{
+	uint8_t *p = source.file[i].p;
+	size_t n = source.file[i].n;
+
+	p[n / 2] ^= 1;
+	file_put_all(path, p, n);
+	p[n / 2] ^= 1;
+}
+
+static void make_change(struct faultio *f, enum io_op op, const char *name)
+{
+	struct changer *c = f->ctx;
+	struct path src = dirs_path("src"), shard = path_in(src.s, c->shard), other;
+	size_t i = (size_t)snap_find(&source, c->shard);
+	struct timespec t[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	int rc = 0;
+
+	(void)name;
+	if (op != IO_PREAD || f->calls[IO_PREAD] + 1 != c->at)
+		return;
+	c->done = true;
+	switch (c->how) {
+	case APPEND:
+		file_put_all(shard.s, source.file[i].p, source.file[i].n + 1);
+		break;
+	case TRUNCATE:
+		rc = truncate(shard.s, (off_t)source.file[i].n / 2);
+		break;
+	case REWRITE:
+		write_other(shard.s, i);
+		break;
+	case TOUCH:
+		rc = utimensat(AT_FDCWD, shard.s, t, 0);
+		break;
+	case REPLACE:
+	case CHANGES:
+		other = path_in(src.s, "other");
+		write_other(other.s, i);
+		rc = rename(other.s, shard.s);
+	}
+	if (rc)
+		exit(2);
+}
+
+/* The source as it was. Its times differ from run to run, which nothing may depend on. */
+static struct path new_source(void)
+{
+	struct path src = dirs_new("src");
+
+	snap_write(&source, src.s);
+	return src;
+}
+
+static void change_once(const struct way *w, enum start st, struct changer *c)
+{
+	struct path src = new_source(), out = start(w, st);
+	struct look l = { .w = w, .st = st };
+	struct faultio f;
+	struct snap left;
+	struct err e;
+	char what[100];
+	size_t i;
+	int rc;
+
+	snprintf(what, sizeof what, "%s, %s, %s before read %llu", w->name, start_names[st],
+		change_names[c->how], (unsigned long long)c->at);
+	snprintf(l.what, sizeof l.what, "%s", what);
+	faultio_make(&f);
+	f.hook = make_change;
+	f.ctx = c;
+	c->done = false;
+	rc = convert(&f, w, src.s, out.s, &e);
+	CHECK_IN(what, c->done);
+	look_at_calls(&f, !rc, what);
+	if (c->how == REPLACE) { /* what is open is the old file */
+		CHECK_IN(what, !rc && snap_equal(&clean[w - ways], out.s));
+		return;
+	}
+	CHECK_IN(what, rc);
+	if (!rc)
+		return;
+	CHECK_IN(e.text,
+		e.rule &&
+			(!strcmp(e.rule, "ckpt.changed") || !strcmp(e.rule, "file.short") ||
+				(w->expected && !strcmp(e.rule, "source.sha256"))));
+	look_at(&l, out.s);
+	left = snap_of(out.s);
+	for (i = 0; st == EMPTY && i < left.n; i++)
+		CHECK_IN(left.file[i].name, left.n == 0);
+	snap_free(&left);
+	resume(w, out.s, what);
+}
+
+static void test_changes(void)
+{
+	struct changer c = { .shard = "model-00002-of-00006.safetensors" };
+	struct faultio f;
+	struct err e;
+	uint64_t opened, all;
+	size_t k;
+	int st;
+
+	set_up();
+	for (k = 0; k < WAYS; k++) {
+		for (st = 0; st < STARTS; st++) {
+			faultio_make(&f);
+			f.op = IO_MKDIR; /* the first call of the run itself */
+			f.at = 1;
+			disturbed(&f, &ways[k], (enum start)st, ways[k].name, &e);
+			opened = f.calls[IO_PREAD];
+			faultio_make(&f);
+			disturbed(&f, &ways[k], (enum start)st, ways[k].name, &e);
+			all = f.calls[IO_PREAD];
+			for (c.how = 0; c.how < CHANGES; c.how++)
+				for (c.at = opened + 1; c.at <= all; c.at += 1 + (all - opened) / 4)
+					change_once(&ways[k], (enum start)st, &c);
+		}
+	}
+}
+
+/* --- links of a hub cache --- */
+
+static void test_links(void)
+{
+	static const struct way w = { "links", "hf", 1, EXPERT_UNSAID, "embed", false, true };
+	struct path snaps, blobs, out;
+	char hash[65], link[80];
+	struct faultio f;
+	struct err e;
+	uint64_t at, n;
+	size_t i;
+
+	set_up();
+	out = dirs_path("out");
+	dirs_new("hub");
+	blobs = dirs_new("hub/blobs");
+	dirs_new("hub/snapshots");
+	snaps = dirs_new("hub/snapshots/1");
+	for (i = 0; i < source.n; i++) {
+		snprintf(hash, sizeof hash, "%064zu", i);
+		file_put_all(path_in(blobs.s, hash).s, source.file[i].p, source.file[i].n);
+		snprintf(link, sizeof link, "../../blobs/%s", hash);
+		CHECK(!symlink(link, path_in(snaps.s, source.file[i].name).s));
+	}
+	for (at = 0, n = 1; at <= n; at++) {
+		faultio_make(&f);
+		f.op = IO_READLINK;
+		f.at = at;
+		f.error = EIO;
+		dirs_remove(out.s);
+		CHECK_IN(e.text, !convert(&f, &w, snaps.s, out.s, &e) == !at);
+		CHECK_IN(e.text, !at || (err_exit_code(&e) == 2 && strstr(e.text, strerror(EIO))));
+		look_at_calls(&f, !at, "links");
+		n = f.calls[IO_READLINK] > n ? f.calls[IO_READLINK] : n;
+	}
+	CHECK(n >= 8);
+}
+
+/* --- folders that are refused --- */
+
+static void put_name(void *ctx, const char *dir, const char *name)
+{
+	struct text *t = ctx;
+
+	(void)dir;
+	text_str(t, name);
+	text_str(t, "\n");
+}
+
+/* The names in the source, in the folder above it, and below both. */
+static struct text names_around(const char *top)
+{
+	static const char *const in[] = { "", "in", "in/sub", "aside" };
+	struct text t = { 0 };
+	size_t i;
+
+	for (i = 0; i < sizeof in / sizeof *in; i++)
+		for_names(path_in(top, in[i]).s, put_name, &t);
+	return t;
+}
+
+static void test_nested(void)
+{
+	static const char *const out[] = { "in", "in/", "in/.", "in/sub", "in/sub/", "in/new",
+		"in/new/er", "in/sub/../../in", ".", "./", "aside/..", "link-in", "link-in/",
+		"link-in/new", "link-sub", "link-top", "link-top/", "link-top/in/x",
+		"aside/../in/x", "new/../in/x", "new/../in" };
+	struct path top, in;
+	struct text before, after;
+	struct faultio f;
+	struct err e;
+	size_t i;
+
+	set_up();
+	top = dirs_new("nest");
+	in = dirs_new("nest/in");
+	dirs_new("nest/in/sub");
+	dirs_new("nest/aside");
+	snap_write(&source, in.s);
+	CHECK(!symlink("in", path_in(top.s, "link-in").s) &&
+		!symlink("in/sub", path_in(top.s, "link-sub").s) &&
+		!symlink(".", path_in(top.s, "link-top").s));
+	before = names_around(top.s);
+	for (i = 0; i < sizeof out / sizeof *out; i++) {
+		faultio_make(&f);
+		CHECK_IN(out[i], convert(&f, &ways[1], in.s, path_in(top.s, out[i]).s, &e));
+		CHECK_IN(out[i], e.rule && !strcmp(e.rule, "out.nested") && err_exit_code(&e) == 2);
+		if (!e.rule || strcmp(e.rule, "out.nested"))
+			fprintf(stderr, "%s: %s\n", out[i], e.text);
+		look_at_calls(&f, false, out[i]);
+		dirs_remove(path_in(top.s, "new").s); /* that is no harm */
+		after = names_around(top.s);
+		CHECK_IN(out[i], before.n == after.n && !memcmp(before.s, after.s, before.n));
+		text_free(&after);
+		dirs_remove(path_in(top.s, "in/x").s); /* where it was made nevertheless */
+	}
+	text_free(&before);
+	/* Beside it is fine, also by a name that begins as its does. */
+	CHECK(!mkdir(path_in(top.s, "in2").s, 0777));
+	faultio_make(&f);
+	CHECK_IN(e.text, !convert(&f, &ways[1], in.s, path_in(top.s, "in2/a/b").s, &e));
+	CHECK(snap_equal(&clean[1], path_in(top.s, "in2/a/b").s));
+}
+
+static void test_foreign(void)
+{
+	static const char *const name[] = { "notes.txt", ".hidden", "zz", "model-00009.safetensors",
+		".model-00001-of-00006.safetensors.part.part", "manifest.json.bak", ".part",
+		"..part" };
+	struct path out, file;
+	struct faultio f;
+	struct err e;
+	struct snap left;
+	size_t i;
+
+	set_up();
+	for (i = 0; i < sizeof name / sizeof *name; i++) {
+		out = dirs_new("out");
+		file = path_in(out.s, name[i]);
+		file_put_all(file.s, "x", 1);
+		faultio_make(&f);
+		CHECK_IN(name[i], convert(&f, &ways[1], model.s, out.s, &e));
+		CHECK_IN(name[i],
+			e.rule && !strcmp(e.rule, "out.foreign") && err_exit_code(&e) == 2);
+		CHECK_IN(name[i], strstr(e.text, name[i]));
+		look_at_calls(&f, false, name[i]);
+		left = snap_of(out.s);
+		CHECK_IN(name[i], left.n == 1 && left.file[0].n == 1);
+		snap_free(&left);
+	}
+	/* A folder that has the name of a file of the plan is not taken for it, nor removed. */
+	out = dirs_new("out");
+	file = path_in(out.s, "config.json");
+	CHECK(!mkdir(file.s, 0777));
+	file_put_all(path_in(file.s, "x").s, "x", 1);
+	faultio_make(&f);
+	CHECK(convert(&f, &ways[1], model.s, out.s, &e) && err_exit_code(&e) == 2 && e.text[0]);
+	look_at_calls(&f, false, "a folder in the way");
+	CHECK(is_file(path_in(file.s, "x").s));
+}
+
+static uint64_t data_bytes(const struct snap *s)
+{
+	uint64_t n = 0;
+	size_t i;
+
+	for (i = 0; i < s->n; i++)
+		n += is_data(s->file[i].name) ? s->file[i].n : 0;
+	return n;
+}
+
+static void refused_for_room(const struct way *w, uint64_t room, const char *out)
+{
+	struct faultio f;
+	struct err e;
+
+	faultio_make(&f);
+	f.room = room;
+	CHECK_IN(w->name, convert(&f, w, model.s, out, &e));
+	CHECK_IN(e.text, e.rule && !strcmp(e.rule, "out.no-space") && err_exit_code(&e) == 2);
+	CHECK_IN(e.text, strstr(e.text, ": 1 bytes too few"));
+	CHECK_IN(w->name, !f.calls[IO_ALLOCATE] && !f.calls[IO_UNLINK]);
+	look_at_calls(&f, false, w->name);
+}
+
+static void test_no_space(void)
+{
+	struct faultio f;
+	struct path out, first;
+	struct err e;
+	size_t k, i;
+
+	set_up();
+	for (k = 0; k < WAYS; k++) {
+		const struct snap *c = &clean[k];
+		uint64_t need = data_bytes(c);
+
+		out = start(&ways[k], EMPTY);
+		refused_for_room(&ways[k], need - 1, out.s);
+		faultio_make(&f);
+		f.room = need;
+		CHECK_IN(ways[k].name, !convert(&f, &ways[k], model.s, out.s, &e));
+		/* All there: nothing is needed. Then one is missing: what is there stays. */
+		faultio_make(&f);
+		f.room = 1;
+		CHECK_IN(ways[k].name, !convert(&f, &ways[k], model.s, out.s, &e));
+		for (i = 0; !is_data(c->file[i].name); i++)
+			;
+		first = path_in(out.s, c->file[i].name);
+		CHECK(!unlink(first.s));
+		refused_for_room(&ways[k], c->file[i].n - 1, out.s);
+		file_put_all(first.s, c->file[i].p, c->file[i].n);
+		CHECK_IN(ways[k].name, snap_equal(c, out.s));
+	}
+}
+
+/* clang-format off */
+TEST_MAIN(((const struct test[]){
+	{ "order of names", test_order },
+	{ "name taken", test_name_taken },
+	{ "two at once", test_two_at_once },
+	{ "source changes", test_changes },
+	{ "links", test_links },
+	{ "nested", test_nested },
+	{ "foreign", test_foreign },
+	{ "no space", test_no_space },
+	{ 0 } }))
