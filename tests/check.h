@@ -35,6 +35,8 @@ static uint64_t check_seed = 1, check_state;
 			fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, name, #x); \
 		}                                                                         \
 	} while (0)
+/* For what must not be reached. */
+#define FAILED(text) CHECK_IN(text, false)
 #define SKIP(why)                      \
 	do {                           \
 		check_skipped = (why); \

@@ -32,7 +32,7 @@ static inline struct path model_copy(const char *from, const char *name)
 		}
 	}
 	if (!dir || closedir(dir))
-		CHECK(!"a model to copy");
+		FAILED("a model to copy");
 	return to;
 }
 

@@ -119,7 +119,7 @@ static void text_quotes(void)
 		for (k = 0; q.s[k]; k += text_utf8((unsigned char *)q.s + k, strlen(q.s + k)))
 			if (!text_utf8((unsigned char *)q.s + k, strlen(q.s + k)) ||
 				(unsigned char)q.s[k] < 0x20) {
-				CHECK(!"printable");
+				FAILED("printable");
 				break;
 			}
 	}
