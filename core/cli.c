@@ -105,6 +105,12 @@ static const struct cli_opt *find_opt(const struct cli_cmd *c, const char *arg, 
 	return NULL;
 }
 
+/* Of --name=value and of -xvalue what stands before the value. */
+static size_t name_length(const char *arg)
+{
+	return arg[1] == '-' ? strcspn(arg, "=") : 2;
+}
+
 /* Fills opts and moves the positional arguments to the front. Returns their number or -1. */
 static int parse(const struct cli_cmd *c, int argc, char **argv, void *opts, bool *help,
 	struct err *e)
@@ -128,11 +134,11 @@ static int parse(const struct cli_cmd *c, int argc, char **argv, void *opts, boo
 			*help = true;
 			return 0;
 		}
-		n = strcspn(argv[i], "=");
+		n = name_length(argv[i]);
 		o = find_opt(c, argv[i], n);
 		if (!o)
 			return err_set(e, ERR_USAGE, "no option %s", text_quote_n(argv[i], n).s);
-		value = argv[i][n] ? argv[i] + n + 1 : NULL;
+		value = argv[i][n] ? argv[i] + n + (argv[i][n] == '=') : NULL;
 		if (o->kind == CLI_FLAG && value)
 			return err_set(e, ERR_USAGE, "--%s takes no value", o->name);
 		if (o->kind != CLI_FLAG && !value && ++i < argc)

@@ -8,12 +8,14 @@ void fp8to16_table_make(struct fp8to16_table *t, float scale)
 	unsigned c;
 	float w;
 
+	t->any_lossy = 0;
 	for (c = 0; c < 256; c++) {
 		w = num_e4m3(c) * scale;
 		t->bf16[c] = num_bf16_from(w);
 		/* A NaN code is not lossy but an error of its own; every comparison with it is false. */
 		t->lossy[c] = !num_e4m3_is_nan(c) &&
 			(double)num_bf16(t->bf16[c]) != (double)num_e4m3(c) * (double)scale;
+		t->any_lossy |= t->lossy[c];
 	}
 }
 
@@ -22,10 +24,11 @@ uint32_t fp8to16_run(const struct fp8to16_table *t, uint8_t *dst, const uint8_t 
 	uint32_t i;
 	unsigned nan = 0;
 
+	for (i = 0; i < n; i++)
+		nan |= (src[i] & 0x7f) == NUM_E4M3_NAN;
 	for (i = 0; i < n; i++) {
 		uint16_t h = t->bf16[src[i]];
 
-		nan |= (src[i] & 0x7f) == NUM_E4M3_NAN;
 		dst[2 * i] = (uint8_t)h;
 		dst[2 * i + 1] = (uint8_t)(h >> 8);
 	}
@@ -40,6 +43,8 @@ uint32_t fp8to16_loses(const struct fp8to16_table *t, const uint8_t *src, uint32
 {
 	uint32_t i;
 
+	if (!t->any_lossy)
+		return n;
 	for (i = 0; i < n && !t->lossy[src[i]]; i++)
 		;
 	return i;

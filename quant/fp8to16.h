@@ -16,6 +16,7 @@ extern "C" {
 struct fp8to16_table {
 	uint16_t bf16[256];
 	uint8_t lossy[256]; /* 1: the BF16 is not exactly the product */
+	uint8_t any_lossy;  /* of the 256 */
 };
 /* The scale as FP32: num_e8m0() of a byte, or what the file holds. */
 void fp8to16_table_make(struct fp8to16_table *t, float scale);

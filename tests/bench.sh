@@ -36,10 +36,10 @@ fi
 # Shapes of V4-Flash; one layer and part of its experts, so that outputs stay small.
 model() { # model NAME EXPERTS
 	"$B/mkmodel" "$d/$1" --config tests/configs/flash.json --set num_hidden_layers=1 \
-		--set "compress_ratios=[128]" --set num_nextn_predict_layers=0 --set num_hash_layers=0 \
-		--set vocab_size=8192 --set n_routed_experts=$2
+		--set "compress_ratios=[0]" --set num_nextn_predict_layers=0 --set num_hash_layers=0 \
+		--set vocab_size=1024 --set n_routed_experts=$2
 }
-model fp4 24
+model fp4 40
 cat "$d"/fp4/*.safetensors >/dev/null
 
 table() { # table EXPERTS MP OPTIONS: ratios for 1 and 2 threads
@@ -74,4 +74,5 @@ table() { # table EXPERTS MP OPTIONS: ratios for 1 and 2 threads
 }
 table fp4 8 ""
 table fp4 8 --no-sha256
-table fp8 8 ""
+table fp8 4 ""
+table fp4 1 ""
