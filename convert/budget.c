@@ -7,6 +7,8 @@
 
 /* Program and libraries, stacks, text on its way to manifests: measured below 16 MiB. */
 #define FIXED (20ull << 20)
+/* One piece is made while another is digested, and a file that may be kept is read beside them. */
+enum { PIECES = 3 };
 /* Names and shapes are in arenas of known size; what sorting and growing leaves behind is not. */
 enum { PIECE_MAX = 256 << 10, PIECE_MIN = 128 << 10, SLACK_PERCENT = 25 };
 
@@ -25,8 +27,8 @@ static uint64_t tables_of(const struct plan *p)
 	return n + index + n * SLACK_PERCENT / 100;
 }
 
-/* Of one lane, with pieces of that size. */
-static uint64_t lane_bytes(const struct plan *p, size_t piece)
+/* Of one lane, but for its pieces. */
+static uint64_t lane_bytes(const struct plan *p)
 {
 	uint64_t header = 0, chunks = 0;
 	size_t i;
@@ -35,9 +37,7 @@ static uint64_t lane_bytes(const struct plan *p, size_t piece)
 		header = p->files[i].header_bytes > header ? p->files[i].header_bytes : header;
 		chunks = p->files[i].bytes > chunks ? p->files[i].bytes : chunks;
 	}
-	/* Three pieces: one is made while another is digested, and a file that may be kept is read
-	 * beside them. */
-	return 3 * piece + stream_need(p).total + header + header / 2 +
+	return stream_need(p).total + header + header / 2 +
 		(chunks / MAN_CHUNK + 1) * sizeof(struct xxh_digest);
 }
 
@@ -45,6 +45,7 @@ int budget_make(struct budget *b, const struct plan *p, unsigned threads, uint64
 	struct err *e)
 {
 	unsigned most = p->n_files < SHA256_LANES ? (unsigned)p->n_files : SHA256_LANES;
+	uint64_t lane = lane_bytes(p);
 	size_t piece;
 
 	b->tables = tables_of(p);
@@ -53,7 +54,7 @@ int budget_make(struct budget *b, const struct plan *p, unsigned threads, uint64
 			for (piece = PIECE_MAX; piece >= PIECE_MIN; piece /= 2) {
 				b->piece = piece;
 				b->peak = FIXED + b->tables +
-					(uint64_t)b->threads * b->lanes * lane_bytes(p, piece);
+					(uint64_t)b->threads * b->lanes * (lane + PIECES * piece);
 				if (b->peak <= limit)
 					return 0;
 			}

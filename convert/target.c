@@ -45,25 +45,44 @@ static bool shares(const struct layout *l, size_t i, uint64_t n, char *why, size
 	return true;
 }
 
+/* One tensor of each kind: all of a role have the same split dimensions. */
+struct kinds {
+	size_t v[2 * 256];
+	size_t n;
+};
+
+static void list_kinds(const struct layout *l, struct kinds *k)
+{
+	bool seen[2 * 256] = { false };
+	size_t i, kind;
+
+	for (i = 0, k->n = 0; i < l->p->ckpt->n; i++) {
+		kind = 2u * l->a->want[i]->role + l->a->want[i]->scale;
+		if (!seen[kind])
+			k->v[k->n++] = i;
+		seen[kind] = true;
+	}
+}
+
 /* The first tensor that n ranks cannot share, or -1. */
-static long cut(const struct layout *l, uint64_t n, char *why, size_t room)
+static long cut(const struct layout *l, const struct kinds *k, uint64_t n, char *why, size_t room)
 {
 	size_t i;
 
-	for (i = 0; i < l->p->ckpt->n; i++)
-		if (!shares(l, i, n, why, room))
-			return (long)i;
+	for (i = 0; i < k->n; i++)
+		if (!shares(l, k->v[i], n, why, room))
+			return (long)k->v[i];
 	return -1;
 }
 
-static int refuse(struct layout *l, long at, const char *why)
+static int refuse(struct layout *l, const struct kinds *kinds, long at, const char *why)
 {
 	char legal[160] = "", skip[160];
 	uint64_t n;
 	size_t k = 0;
 
 	for (n = 1; n <= l->p->ckpt->config.E && k + 24 < sizeof legal; n++)
-		if (cut(l, n, skip, sizeof skip) < 0)
+		if (cut(l, kinds, n, skip, sizeof skip) < 0)
 			k += (size_t)snprintf(legal + k, sizeof legal - k, "%s%llu", k ? ", " : "",
 				(unsigned long long)n);
 	return err_rule(l->e, ERR_USAGE, "plan.split", ERR_NOPOS,
@@ -167,12 +186,14 @@ static int lay_official(struct layout *l)
 	uint64_t n = l->p->opts.ranks, rank;
 	const struct want *w;
 	char name[64], why[160];
+	struct kinds kinds;
 	long at;
 	size_t i;
 
-	at = cut(l, n, why, sizeof why);
+	list_kinds(l, &kinds);
+	at = cut(l, &kinds, n, why, sizeof why);
 	if (at >= 0)
-		return refuse(l, at, why);
+		return refuse(l, &kinds, at, why);
 	for (rank = 0; rank < n; rank++) {
 		snprintf(name, sizeof name, "model%llu-mp%llu.safetensors",
 			(unsigned long long)rank, (unsigned long long)n);
