@@ -5,10 +5,13 @@
 #define TESTS_MODEL_H
 #include "convert/run.h"
 #include "core/cpu.h"
+#include "core/sha256.h"
+#include "core/xxh.h"
 #include "formats/rule.h"
 #include "tests/dirs.h"
 
 #include <dirent.h>
+#include <jansson.h>
 
 /* Links every file of from into a new folder; what a test changes it must replace, not write to. */
 static inline struct path model_copy(const char *from, const char *name)
@@ -183,5 +186,49 @@ static inline bool model_same(const char *got, const char *want)
 	if (h)
 		closedir(h);
 	return same;
+}
+
+/* Converts; a failure is printed. */
+static inline bool convert(struct model_job *j, const char *from, const char *out)
+{
+	struct err e;
+
+	if (!model_convert(j, from, out, &e))
+		return true;
+	fprintf(stderr, "%s: %s: %s\n", out, e.rule ? e.rule : "", e.text);
+	return false;
+}
+
+static inline bool fails_with(struct model_job *j, const char *from, const char *out,
+	const char *rule)
+{
+	struct err e;
+	int rc = model_convert(j, from, out, &e);
+
+	if (rc == -1 && e.rule && !strcmp(e.rule, rule))
+		return true;
+	fprintf(stderr, "expected %s, got %d %s: %s\n", rule, rc, e.rule ? e.rule : "", e.text);
+	return false;
+}
+
+static inline void digest_file(const char *path, char hex[65])
+{
+	size_t n;
+	uint8_t *p = file_get_all(path, &n), d[32];
+	struct err e = { 0 };
+
+	CHECK_IN(path, p && !sha256_of(p, n, d, &e));
+	hex_of(d, 32, hex);
+	free(p);
+}
+
+static inline json_t *load(const char *dir, const char *name)
+{
+	json_error_t je;
+	json_t *o = json_load_file(model_file(dir, name).s, JSON_REJECT_DUPLICATES, &je);
+
+	if (!o)
+		fprintf(stderr, "%s: %s\n", name, je.text);
+	return o;
 }
 #endif

@@ -234,6 +234,7 @@ static const struct bad headers[] = {
 	{ "index-path-up",     text, "\"model-00001-of-00006.safetensors\"", "\"../x.safetensors\"", 1, "index.shard-name", "../x.safetensors" },
 	{ "index-path-abs",    text, "\"model-00001-of-00006.safetensors\"", "\"/etc/x.safetensors\"", 1, "index.shard-name", "/etc/x" },
 	{ "index-path-mid",    text, "\"model-00001-of-00006.safetensors\"", "\"a/../../x.safetensors\"", 1, "index.shard-name", INDEX },
+	{ "index-path-dots",   text, "\"model-00001-of-00006.safetensors\"", "\"a..b.safetensors\"", 1, "index.shard-name", INDEX },
 	{ "index-path-dot",    text, "\"model-00001-of-00006.safetensors\"", "\"..safetensors\"", 1, "index.shard-name", INDEX },
 	{ "index-path-nul",    text, "\"model-00001-of-00006.safetensors\"", "\"model-00001-of-00006.safetensors\\u0000\"", 1, "index.shard-name", INDEX },
 	{ "index-path-long",   text, "\"model-00001-of-00006.safetensors\"", "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.safetensors\"", 1, "index.shard-name", INDEX },

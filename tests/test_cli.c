@@ -4,7 +4,6 @@
  * SPDX-License-Identifier: MIT */
 #include "tests/model.h"
 
-#include <jansson.h>
 #include <sys/wait.h>
 
 #define PRO "tests/golden/tiny-pro"

@@ -5,49 +5,16 @@
  * nothing of this code.
  *
  * SPDX-License-Identifier: MIT */
-#include "core/sha256.h"
 #include "formats/manifest.h"
 #include "tests/model.h"
 
-#include <jansson.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
 #define FLASH "tests/golden/tiny-flash"
 #define PRO "tests/golden/tiny-pro"
-
-/* Converts; a failure is printed. */
-static bool convert(struct model_job *j, const char *from, const char *out)
-{
-	struct err e;
-
-	if (!model_convert(j, from, out, &e))
-		return true;
-	fprintf(stderr, "%s: %s: %s\n", out, e.rule ? e.rule : "", e.text);
-	return false;
-}
-
-static bool fails_with(struct model_job *j, const char *from, const char *out, const char *rule)
-{
-	struct err e;
-	int rc = model_convert(j, from, out, &e);
-
-	if (rc == -1 && e.rule && !strcmp(e.rule, rule))
-		return true;
-	fprintf(stderr, "expected %s, got %d %s: %s\n", rule, rc, e.rule ? e.rule : "", e.text);
-	return false;
-}
-
-static void digest_file(const char *path, char hex[65])
-{
-	size_t n;
-	uint8_t *p = file_get_all(path, &n), d[32];
-	struct err e = { 0 };
-
-	CHECK_IN(path, p && !sha256_of(p, n, d, &e));
-	hex_of(d, 32, hex);
-	free(p);
-}
+#define F3 "model-00003-of-00006.safetensors"
+#define F4 "model-00004-of-00006.safetensors"
 
 static enum expert_form form(const char *s)
 {
@@ -190,159 +157,11 @@ static void least_memory(void)
 	}
 	j.memory = hi;
 	dirs_remove(out.s);
-	CHECK(hi < 64 << 20 && convert(&j, PRO, out.s) && model_same(out.s, ref.s));
+	CHECK(hi > 8 << 20 && hi < 64 << 20 && convert(&j, PRO, out.s) && model_same(out.s, ref.s));
 	dirs_remove(ref.s);
-}
-
-/* --- again --- */
-
-static ino_t inode(const char *dir, const char *name)
-{
-	struct stat st;
-
-	return stat(model_file(dir, name).s, &st) ? 0 : st.st_ino;
-}
-
-static void flip(const char *path, size_t at)
-{
-	size_t n;
-	uint8_t *p = file_get_all(path, &n);
-
-	p[at < n ? at : n - 1] ^= 4;
-	unlink(path);
-	file_put_all(path, p, n);
-	free(p);
-}
-
-/* What was damaged since the last run is made anew, the rest is left alone. */
-static void again(void)
-{
-#define F3 "model-00003-of-00006.safetensors"
-#define F4 "model-00004-of-00006.safetensors"
-	static const struct {
-		const char *name, *file;
-		int how; /* 0 remove, 1 flip a bit, 2 cut, 3 leave a temporary file, 4 nothing */
-		size_t made;
-	} row[] = {
-		{ "nothing", F3, 4, 0 },
-		{ "data gone", F3, 0, 1 },
-		{ "data flipped", F3, 1, 1 },
-		{ "data cut", F3, 2, 1 },
-		{ "sidecar gone", F3 MAN_SIDECAR, 0, 1 },
-		{ "sidecar flipped", F3 MAN_SIDECAR, 1, 1 },
-		{ "sidecar cut", F3 MAN_SIDECAR, 2, 1 },
-		{ "manifest gone", MAN_NAME, 0, 0 },
-		{ "manifest flipped", MAN_NAME, 1, 0 },
-		{ "index gone", CKPT_INDEX, 0, 0 },
-		{ "index flipped", CKPT_INDEX, 1, 0 },
-		{ "temporary file", "." F3 ".part", 3, 0 },
-	};
-	struct path ref = dirs_path("ref"), out = dirs_path("out"), p;
-	struct model_job j = model_job("hf", 1);
-	ino_t was;
-	size_t i, n;
-	uint8_t *data;
-
-	dirs_remove(ref.s);
-	CHECK(convert(&j, PRO, ref.s));
-	for (i = 0; i < sizeof row / sizeof *row; i++) {
-		dirs_remove(out.s);
-		CHECK(convert(&j, PRO, out.s));
-		was = inode(out.s, F4);
-		p = model_file(out.s, row[i].file);
-		if (row[i].how == 0)
-			CHECK(!unlink(p.s));
-		if (row[i].how == 1)
-			flip(p.s, 12345);
-		if (row[i].how == 2)
-			CHECK(!truncate(p.s, 100));
-		if (row[i].how == 3)
-			file_put_all(p.s, "x", 1);
-		CHECK_IN(row[i].name, convert(&j, PRO, out.s));
-		CHECK_IN(row[i].name,
-			j.result.made == row[i].made && j.result.kept == 6 - row[i].made);
-		CHECK_IN(row[i].name, was == inode(out.s, F4));
-		if (row[i].how == 3)
-			unlink(p.s); /* the temporary file of a file that is kept is nobody's */
-		CHECK_IN(row[i].name, model_same(out.s, ref.s));
-	}
-	/* Another source of the same form: nothing of the old result may stay. */
-	dirs_remove(out.s);
-	CHECK(convert(&j, PRO, out.s));
-	p = model_copy(PRO, "other");
-	data = file_get_all(model_file(p.s, F4).s, &n);
-	data[n - 1] ^= 1;
-	model_put(p.s, F4, data, n);
-	free(data);
-	CHECK(convert(&j, p.s, out.s) && j.result.made == 1 && j.result.kept == 5);
-	CHECK(same_files(model_file(out.s, F4).s, model_file(p.s, F4).s));
-	/* Another plan for the same folder is refused. */
-	j.plan.target = "official";
-	CHECK(fails_with(&j, PRO, out.s, "out.foreign"));
-	dirs_remove(ref.s);
-}
-
-/* Small files go along: copied in pieces, kept if equal, replaced if not; links are told. */
-static void small_files(void)
-{
-	struct path in = model_copy(PRO, "in"), out = dirs_path("out"), t;
-	struct model_job j = model_job("hf", 1);
-	size_t n = 700001;
-	uint8_t *p = malloc(n);
-	ino_t was;
-
-	rnd_bytes(p, n);
-	model_put(in.s, "tokenizer.json", p, n);
-	model_put(in.s, "generation_config.json", "", 0);
-	model_put(in.s, "notes.txt", "x", 1);
-	dirs_remove(out.s);
-	CHECK(convert(&j, in.s, out.s));
-	t = model_file(out.s, "tokenizer.json");
-	CHECK(same_files(t.s, model_file(in.s, "tokenizer.json").s));
-	CHECK(is_file(model_file(out.s, "generation_config.json").s) &&
-		!is_file(model_file(out.s, "notes.txt").s));
-	was = inode(out.s, "tokenizer.json");
-	CHECK(convert(&j, in.s, out.s) && was == inode(out.s, "tokenizer.json"));
-	flip(t.s, n - 1);
-	CHECK(convert(&j, in.s, out.s) && same_files(t.s, model_file(in.s, "tokenizer.json").s));
-	CHECK(!truncate(t.s, 5) && convert(&j, in.s, out.s) &&
-		same_files(t.s, model_file(in.s, "tokenizer.json").s));
-	unlink(model_file(in.s, "tokenizer.json").s);
-	CHECK(!symlink("/etc/hostname", model_file(in.s, "tokenizer.json").s));
-	CHECK(fails_with(&j, in.s, NULL, "file.symlink"));
-	free(p);
-}
-
-static void stops_when_told(void)
-{
-	static volatile sig_atomic_t stop = 1;
-	struct path out = dirs_path("out");
-	struct model_job j = model_job("hf", 1);
-	struct err e;
-	size_t i;
-	const char *names[] = { "config.json", MAN_NAME };
-
-	dirs_remove(out.s);
-	j.stop = &stop;
-	CHECK(model_convert(&j, FLASH, out.s, &e) == -1 && e.kind == ERR_SYSTEM &&
-		strstr(e.text, "interrupted"));
-	for (i = 0; i < 2; i++)
-		CHECK(!is_file(model_file(out.s, names[i]).s));
-	j.stop = NULL;
-	CHECK(convert(&j, FLASH, out.s));
 }
 
 /* --- a part of the model --- */
-
-static json_t *load(const char *dir, const char *name)
-{
-	json_error_t je;
-	json_t *o = json_load_file(model_file(dir, name).s, JSON_REJECT_DUPLICATES, &je);
-
-	if (!o)
-		fprintf(stderr, "%s: %s\n", name, je.text);
-	return o;
-}
 
 static void layers(void)
 {
@@ -423,96 +242,6 @@ static void shard_sizes(void)
 		CHECK(same_files(model_file(back.s, "model-00004-of-00007.safetensors").s,
 			FLASH "/model-00004-of-00007.safetensors"));
 	}
-}
-
-/* --- the source --- */
-
-static void put_list(const char *path, const char *dir, int skip, int spoil)
-{
-	FILE *f = fopen(path, "w");
-	char name[64], hex[65];
-	int i;
-
-	fprintf(f, "# published digests\n\n");
-	for (i = 1; i <= 6; i++) {
-		if (i == skip)
-			continue;
-		snprintf(name, sizeof name, "model-%05d-of-00006.safetensors", i);
-		digest_file(model_file(dir, name).s, hex);
-		if (i == spoil)
-			hex[5] = hex[5] == '0' ? '1' : '0';
-		fprintf(f, "%s %c%s\n", hex, i % 2 ? ' ' : '*', name);
-	}
-	fprintf(f, "%064d  README.md\n", 0);
-	fclose(f);
-}
-
-static void source_digests(void)
-{
-	static const char *const target[] = { "official", "hf" };
-	struct path list = dirs_path("list.txt"), out = dirs_path("out"), lfs = dirs_new("lfs"),
-		    plain = dirs_path("plain");
-	struct model_job j;
-	json_t *o, *s;
-	char name[64], text[300], hex[65], said[16];
-	struct stat st;
-	size_t t;
-	int i;
-
-	for (t = 0; t < 2; t++) {
-		j = model_job(target[t], 1);
-		dirs_remove(plain.s);
-		CHECK(convert(&j, PRO, plain.s));
-		o = load(plain.s, MAN_NAME);
-		CHECK(!strcmp(json_string_value(json_object_get(json_object_get(o, "source"),
-				      "sha256")),
-			"unverified"));
-		json_decref(o);
-		put_list(list.s, PRO, 0, 0);
-		j.expected = list.s;
-		dirs_remove(out.s);
-		CHECK(convert(&j, PRO, out.s));
-		CHECK(same_files(model_file(out.s, t ? F3 : "model0-mp1.safetensors").s,
-			model_file(plain.s, t ? F3 : "model0-mp1.safetensors").s));
-		o = load(out.s, MAN_NAME);
-		s = json_object_get(o, "source");
-		CHECK(!strcmp(json_string_value(json_object_get(s, "sha256")), "verified"));
-		s = json_array_get(json_object_get(s, "shards"), 2);
-		digest_file(PRO "/" F3, hex);
-		CHECK(!strcmp(json_string_value(json_object_get(s, "sha256")), hex));
-		json_decref(o);
-		/* A wrong one, wherever it is: nothing stays. */
-		for (i = 1; i <= 6; i++) {
-			put_list(list.s, PRO, 0, i);
-			dirs_remove(out.s);
-			CHECK(fails_with(&j, PRO, out.s, "source.sha256"));
-			CHECK(model_entries(out.s) == 0);
-		}
-		put_list(list.s, PRO, 3, 0);
-		CHECK(fails_with(&j, PRO, out.s, "source.list"));
-	}
-	file_put_all(list.s, "not a digest\n", 13);
-	CHECK(fails_with(&j, PRO, out.s, "source.list"));
-	j.expected = dirs_path("nosuch").s;
-	/* Pointers as git leaves them without lfs. */
-	for (i = 1; i <= 6; i++) {
-		snprintf(name, sizeof name, "model-%05d-of-00006.safetensors", i);
-		digest_file(model_file(PRO, name).s, hex);
-		CHECK(!stat(model_file(PRO, name).s, &st));
-		snprintf(text, sizeof text,
-			"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %lld\n",
-			hex, (long long)st.st_size);
-		model_put(lfs.s, name, text, strlen(text));
-	}
-	j.expected = lfs.s;
-	dirs_remove(out.s);
-	CHECK(convert(&j, PRO, out.s));
-	snprintf(said, sizeof said, "size %lld", (long long)st.st_size);
-	snprintf(text + (strstr(text, said) - text), 32, "size 7\n");
-	model_put(lfs.s, name, text, strlen(text));
-	CHECK(fails_with(&j, PRO, out.s, "source.size"));
-	model_put(lfs.s, name, "{}", 2);
-	CHECK(fails_with(&j, PRO, out.s, "source.list"));
 }
 
 /* --- casts that lose something --- */
@@ -764,9 +493,7 @@ static void full_size(void)
 static const struct test tests[] = { { "oracle_vectors", oracle_vectors },
 	{ "hf_is_identity", hf_is_identity }, { "cast_commutes", cast_commutes },
 	{ "same_for_all_machines", same_for_all_machines }, { "least_memory", least_memory },
-	{ "again", again }, { "small_files", small_files }, { "stops_when_told", stops_when_told },
-	{ "layers", layers }, { "shard_sizes", shard_sizes }, { "source_digests", source_digests },
-	{ "cast_limits", cast_limits }, { "splits", splits }, { "plan_hashes", plan_hashes },
-	{ "all_accounted", all_accounted }, { "memory_bounded", memory_bounded },
-	{ "full_size", full_size }, { 0 } };
+	{ "layers", layers }, { "shard_sizes", shard_sizes }, { "cast_limits", cast_limits },
+	{ "splits", splits }, { "plan_hashes", plan_hashes }, { "all_accounted", all_accounted },
+	{ "memory_bounded", memory_bounded }, { "full_size", full_size }, { 0 } };
 TEST_MAIN(tests)

@@ -251,7 +251,8 @@ static void cli_parses(void)
 		CHECK_IN(bad[i].line, call(bad[i].line) == bad[i].rc);
 	CHECK(call("do a -n 8 --size=128M -w two --text x b") == 0 && ran == 1 && got_args == 2);
 	CHECK(got.number == 8 && got.size == 128u << 20 && !got.flag);
-	CHECK(call("do a -n8") == 0 && got.number == 8 && call("do a -n=9") == 0 && got.number == 9);
+	CHECK(call("do a -n8") == 0 && got.number == 8 && call("do a -n=9") == 0 &&
+		got.number == 9);
 	CHECK(call("do a -n8x") == 2 && call("do a -fx") == 2);
 	CHECK(call("do -- -a") == 0 && got_args == 1);
 	CHECK(call("help") == 0 && call("--help") == 0 && call("do -h") == 0 &&

@@ -1,0 +1,155 @@
+/* test_again.c -- a second run over what a first one left: damaged, cut short, from another source.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "formats/manifest.h"
+#include "tests/model.h"
+
+#define PRO "tests/golden/tiny-pro"
+#define F3 "model-00003-of-00006.safetensors"
+#define F4 "model-00004-of-00006.safetensors"
+
+#define FLASH "tests/golden/tiny-flash"
+
+static ino_t inode(const char *dir, const char *name)
+{
+	struct stat st;
+
+	return stat(model_file(dir, name).s, &st) ? 0 : st.st_ino;
+}
+
+static void flip(const char *path, size_t at)
+{
+	size_t n;
+	uint8_t *p = file_get_all(path, &n);
+
+	p[at < n ? at : n - 1] ^= 4;
+	unlink(path);
+	file_put_all(path, p, n);
+	free(p);
+}
+
+/* What was damaged since the last run is made anew, the rest is left alone. */
+static void again(void)
+{
+	static const struct {
+		const char *name, *file;
+		int how; /* 0 remove, 1 flip a bit, 2 cut, 3 leave a temporary file, 4 nothing */
+		size_t made;
+	} row[] = {
+		{ "nothing", F3, 4, 0 },
+		{ "data gone", F3, 0, 1 },
+		{ "data flipped", F3, 1, 1 },
+		{ "data cut", F3, 2, 1 },
+		{ "sidecar gone", F3 MAN_SIDECAR, 0, 1 },
+		{ "sidecar flipped", F3 MAN_SIDECAR, 1, 1 },
+		{ "sidecar cut", F3 MAN_SIDECAR, 2, 1 },
+		{ "manifest gone", MAN_NAME, 0, 0 },
+		{ "manifest flipped", MAN_NAME, 1, 0 },
+		{ "index gone", CKPT_INDEX, 0, 0 },
+		{ "index flipped", CKPT_INDEX, 1, 0 },
+		{ "temporary file", "." F3 ".part", 3, 0 },
+	};
+	struct path ref = dirs_path("ref"), out = dirs_path("out"), p;
+	struct model_job j = model_job("hf", 1);
+	ino_t was;
+	size_t i, n;
+	uint8_t *data;
+
+	dirs_remove(ref.s);
+	CHECK(convert(&j, PRO, ref.s));
+	for (i = 0; i < sizeof row / sizeof *row; i++) {
+		dirs_remove(out.s);
+		CHECK(convert(&j, PRO, out.s));
+		was = inode(out.s, F4);
+		p = model_file(out.s, row[i].file);
+		if (row[i].how == 0)
+			CHECK(!unlink(p.s));
+		if (row[i].how == 1)
+			flip(p.s, 12345);
+		if (row[i].how == 2)
+			CHECK(!truncate(p.s, 100));
+		if (row[i].how == 3)
+			file_put_all(p.s, "x", 1);
+		CHECK_IN(row[i].name, convert(&j, PRO, out.s));
+		CHECK_IN(row[i].name,
+			j.result.made == row[i].made && j.result.kept == 6 - row[i].made);
+		CHECK_IN(row[i].name, was == inode(out.s, F4));
+		if (row[i].how == 3)
+			unlink(p.s); /* the temporary file of a file that is kept is nobody's */
+		CHECK_IN(row[i].name, model_same(out.s, ref.s));
+	}
+	/* Another source of the same form: nothing of the old result may stay. */
+	dirs_remove(out.s);
+	CHECK(convert(&j, PRO, out.s));
+	p = model_copy(PRO, "other");
+	data = file_get_all(model_file(p.s, F4).s, &n);
+	data[n - 1] ^= 1;
+	model_put(p.s, F4, data, n);
+	free(data);
+	CHECK(convert(&j, p.s, out.s) && j.result.made == 1 && j.result.kept == 5);
+	CHECK(same_files(model_file(out.s, F4).s, model_file(p.s, F4).s));
+	/* Another plan for the same folder is refused. */
+	j.plan.target = "official";
+	CHECK(fails_with(&j, PRO, out.s, "out.foreign"));
+	dirs_remove(ref.s);
+}
+
+/* Small files go along: copied in pieces, kept if equal, replaced if not; links are told. */
+static void small_files(void)
+{
+	struct path in = model_copy(PRO, "in"), out = dirs_path("out"), t;
+	struct model_job j = model_job("hf", 1);
+	size_t n = 700001;
+	uint8_t *p = malloc(n);
+	ino_t was;
+
+	rnd_bytes(p, n);
+	model_put(in.s, "tokenizer.json", p, n);
+	model_put(in.s, "generation_config.json", "", 0);
+	model_put(in.s, "notes.txt", "x", 1);
+	dirs_remove(out.s);
+	CHECK(convert(&j, in.s, out.s));
+	t = model_file(out.s, "tokenizer.json");
+	CHECK(same_files(t.s, model_file(in.s, "tokenizer.json").s));
+	CHECK(is_file(model_file(out.s, "generation_config.json").s) &&
+		!is_file(model_file(out.s, "notes.txt").s));
+	was = inode(out.s, "tokenizer.json");
+	CHECK(convert(&j, in.s, out.s) && was == inode(out.s, "tokenizer.json"));
+	flip(t.s, n - 1);
+	CHECK(convert(&j, in.s, out.s) && same_files(t.s, model_file(in.s, "tokenizer.json").s));
+	CHECK(!truncate(t.s, 5) && convert(&j, in.s, out.s) &&
+		same_files(t.s, model_file(in.s, "tokenizer.json").s));
+	unlink(model_file(in.s, "tokenizer.json").s);
+	CHECK(!symlink("/etc/hostname", model_file(in.s, "tokenizer.json").s));
+	CHECK(fails_with(&j, in.s, NULL, "file.symlink"));
+	free(p);
+}
+
+static void stops_when_told(void)
+{
+	static volatile sig_atomic_t stop = 1;
+	struct path out = dirs_path("out");
+	struct model_job j = model_job("hf", 1);
+	struct err e;
+	size_t i;
+	const char *names[] = { "config.json", MAN_NAME };
+
+	dirs_remove(out.s);
+	j.stop = &stop;
+	CHECK(model_convert(&j, FLASH, out.s, &e) == -1 && e.kind == ERR_SYSTEM &&
+		strstr(e.text, "interrupted"));
+	for (i = 0; i < 2; i++)
+		CHECK(!is_file(model_file(out.s, names[i]).s));
+	j.stop = NULL;
+	CHECK(convert(&j, FLASH, out.s));
+}
+
+/* clang-format off */
+static const struct test tests[] = {
+	{ "again", again },
+	{ "small_files", small_files },
+	{ "stops_when_told", stops_when_told },
+	{ 0 },
+};
+/* clang-format on */
+TEST_MAIN(tests)
