@@ -222,11 +222,57 @@ static void source_digests(void)
 	CHECK(fails_with(&j, PRO, out.s, "source.list"));
 }
 
+static char renamed[64][64];
+static size_t n_renamed;
+
+/* Remembers every name that a file was given. */
+static int watch_rename(const struct io *io, int dir, const char *from, const char *to)
+{
+	if (n_renamed < 64)
+		snprintf(renamed[n_renamed++], sizeof *renamed, "%.60s", to);
+	return io_posix()->rename(io, dir, from, to);
+}
+
+/* The digest of a shard is the only reader of its first byte by then: it is made the slower one. */
+static ssize_t slow_start(const struct io *io, int fd, void *buf, size_t n, off_t at)
+{
+	if (at == 0 && n > 64)
+		usleep(100000);
+	return io_posix()->pread(io, fd, buf, n, at);
+}
+
+/* No file made of a false shard has its name for a moment. */
+static void never_published(void)
+{
+	struct path list = dirs_path("list.txt"), out = dirs_path("out");
+	struct model_job j = model_job("hf", 1);
+	struct io io = *io_posix();
+	char name[64];
+	size_t k;
+	int i;
+
+	io.rename = watch_rename;
+	io.pread = slow_start;
+	j.io = &io;
+	j.threads = 12; /* each file and each shard on its own */
+	j.expected = list.s;
+	for (i = 1; i <= 6; i++) {
+		put_list(list.s, PRO, 0, i);
+		snprintf(name, sizeof name, "model-%05d-of-00006.safetensors", i);
+		dirs_remove(out.s);
+		n_renamed = 0;
+		CHECK(fails_with(&j, PRO, out.s, "source.sha256"));
+		for (k = 0; k < n_renamed; k++)
+			CHECK_IN(name, strcmp(renamed[k], name) != 0);
+	}
+}
+
 /* clang-format off */
 static const struct test tests[] = {
 	{ "sidecar_digests", sidecar_digests },
 	{ "many_chunks", many_chunks },
 	{ "source_digests", source_digests },
+	{ "never_published", never_published },
 	{ 0 },
 };
 /* clang-format on */
