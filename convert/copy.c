@@ -12,7 +12,7 @@ enum { COPY_PIECE = 256 << 10 };
 
 struct copy {
 	const struct ckpt *c;
-	const struct outdir *dir;
+	struct outdir *dir;
 	const char *name;
 	int in, old; /* old: the file of that name that is in the folder already, or -1 */
 	uint64_t bytes;
@@ -54,8 +54,7 @@ static int copy_anew(struct copy *k, uint8_t sha[32], struct err *e)
 	struct file_out out;
 	bool equal;
 
-	if (file_remove(k->dir->io, k->dir->fd, MAN_NAME, e) || /* it would be stale */
-		file_remove(k->dir->io, k->dir->fd, k->name, e) ||
+	if (claim_take(&k->dir->claim, e) || file_remove(k->dir->io, k->dir->fd, k->name, e) ||
 		file_out_begin(&out, k->dir->io, k->dir->fd, k->name, k->bytes, e))
 		return -1;
 	if (!pass(k, &out, &equal, sha, e) && !file_out_close(&out, e) &&
@@ -65,7 +64,7 @@ static int copy_anew(struct copy *k, uint8_t sha[32], struct err *e)
 	return -1;
 }
 
-int copy_file(const struct ckpt *c, const struct outdir *dir, const char *name, uint64_t *bytes,
+int copy_file(const struct ckpt *c, struct outdir *dir, const char *name, uint64_t *bytes,
 	uint8_t sha[32], struct err *e)
 {
 	struct copy *k = malloc(sizeof *k);

@@ -12,7 +12,7 @@ extern "C" {
 
 /* Its size and SHA-256. A file of that name with the same bytes is left alone; one with others is
  * replaced, after the manifest, which it makes stale, was removed. */
-int copy_file(const struct ckpt *c, const struct outdir *dir, const char *name, uint64_t *bytes,
+int copy_file(const struct ckpt *c, struct outdir *dir, const char *name, uint64_t *bytes,
 	uint8_t sha[32], struct err *e);
 
 #ifdef __cplusplus

@@ -36,6 +36,7 @@ static int begin_file(struct lane *l, struct err *e)
 	xxh_reset(l->chunk);
 	if (stream_open(&l->s, r->p, f, &r->tools, e) || sha256_init(&l->sha, &r->sha, e))
 		return -1;
+	progress_say(r->o->progress, l->kind == ITEM_MAKE ? "converting" : "checking");
 	if (l->kind == ITEM_MAKE)
 		return publisher_begin(u, l->i, e);
 	return file_open(u->dir->io, u->dir->fd, f->name, &l->old_fd, &st, e);

@@ -23,7 +23,7 @@
 struct opts {
 	const char *out, *target, *experts, *assume, *layers, *source_sha256;
 	uint64_t mp, shard_size, threads, max_memory, max_header;
-	bool json, quiet, lossy, no_sha256, hf_cache, tensors;
+	bool json, quiet, lossy, no_sha256, hf_cache, tensors, overwrite;
 };
 
 static volatile sig_atomic_t stop;
@@ -173,6 +173,10 @@ static int run_plan_cmd(void *opts, int n, char **args, struct err *e)
 	(void)n;
 	if (job_open(&j, o, args[0], e))
 		return -1;
+	if (outdir_look(&j.p, o->out, o->overwrite, e)) {
+		job_close(&j);
+		return -1;
+	}
 	s.p = &j.p;
 	s.budget = j.b;
 	s.room_known = outdir_free(io_posix(), o->out, &s.room);
@@ -207,12 +211,13 @@ static int execute(const struct job *j, const struct opts *o, const struct expec
 	struct err *e)
 {
 	struct run_opts ro = { .out = o->out,
+		.overwrite = o->overwrite,
 		.tool = TOOL,
 		.budget = j->b,
 		.features = cpu_features(),
 		.expected = x,
 		.stop = &stop };
-	struct sigaction act = { .sa_handler = on_signal };
+	struct sigaction act = { .sa_handler = on_signal }, was;
 	struct run_result r;
 	struct text t = { 0 };
 	double began = progress_now();
@@ -220,6 +225,8 @@ static int execute(const struct job *j, const struct opts *o, const struct expec
 
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);
+	if (!sigaction(SIGHUP, NULL, &was) && was.sa_handler != SIG_IGN) /* as nohup has it */
+		sigaction(SIGHUP, &act, NULL);
 	if (!o->quiet)
 		say_begin(j, &ro);
 	ro.progress = progress_start(o->quiet ? NULL : stderr, "converting", run_work(&j->p, &ro));
@@ -337,6 +344,7 @@ static void version(FILE *out)
 	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, AT(shard_size), "hf: fill shards up to this (one per layer)" }, \
 	{ "lossy", 0, NULL, CLI_FLAG, 0, 0, AT(lossy), "go on where a cast is not exact; the manifest says so" }, \
 	{ "no-sha256", 0, NULL, CLI_FLAG, 0, 0, AT(no_sha256), "digest outputs with XXH3 alone" }, \
+	{ "overwrite", 0, NULL, CLI_FLAG, 0, 0, AT(overwrite), "take an OUT that another conversion has filled" }, \
 	{ "threads", 'j', "N", CLI_NUMBER, 1, 1024, AT(threads), "threads (all processors)" }, \
 	{ "max-memory", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, AT(max_memory), "never hold more than this (1G)" }
 
@@ -354,11 +362,15 @@ static const struct cli_cmd cmds[] = {
 		"Reads headers, index and config.json, no payload.\n",
 		inspect_opts, 1, 1, run_inspect },
 	{ "plan", "DIR -o OUT --target T", "what a run would write, need and do; writes nothing",
-		"The plan is made from headers alone. Its hash covers all that decides the output.\n",
+		"The plan is made from headers alone. Its hash covers all that decides the output.\n"
+		"Refuses what run would refuse, but not for lack of disk: it may be meant for another\n"
+		"machine, and says NOT ENOUGH (--json: disk.fits).\n",
 		plan_opts, 1, 1, run_plan_cmd },
-	{ "run", "DIR -o OUT --target T", "convert",
-		"Files appear whole, manifest.json last: without it OUT is unfinished, and the same call\n"
-		"goes on where the last one stopped. Prints a line for each file, for sha256sum -c.\n",
+	{ "run", "DIR -o OUT --target T", "convert: write what plan says",
+		"Files appear whole, manifest.json last: without it OUT is unfinished. The same call again\n"
+		"makes every file that is there once more in memory, compares it with the one on disk,\n"
+		"keeps it if they are equal and writes the others. A file that was broken off begins anew.\n"
+		"Prints a SHA-256 line for each file of weights, for sha256sum -c.\n",
 		run_opts, 1, 1, run_run },
 	{ "rules", "", "list the rules that findings and errors name, with exit status", NULL, NULL, 0, 0, run_rules },
 	{ "roles", "", "list the tensors of the model: storage, shape, split", NULL, NULL, 0, 0, run_roles },

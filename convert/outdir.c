@@ -2,7 +2,6 @@
 #include "convert/outdir.h"
 
 #include "core/file.h"
-#include "formats/manifest.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -141,54 +140,6 @@ static int make_path(const struct io *io, const char *path, bool *made, struct e
 	return rc;
 }
 
-/* True if name belongs to this plan: NAME, its sidecar, a small file, the manifest; or one of them
- * with the dress of a temporary file. */
-static bool planned(const struct plan *p, const char *name)
-{
-	static const char part[] = ".part";
-	char bare[300];
-	size_t n = strlen(name), i, k;
-
-	if (n >= sizeof bare)
-		return false;
-	memcpy(bare, name, n + 1);
-	if (name[0] == '.' && n > sizeof part && !strcmp(name + n - (sizeof part - 1), part)) {
-		n -= sizeof part; /* and the dot in front */
-		memcpy(bare, name + 1, n);
-		bare[n] = 0;
-	}
-	if (!strcmp(bare, MAN_NAME))
-		return true;
-	for (i = 0; i < p->n_smalls; i++)
-		if (!strcmp(bare, p->smalls[i].name))
-			return true;
-	for (i = 0; i < p->n_files; i++) {
-		k = strlen(p->files[i].name);
-		if (!strncmp(bare, p->files[i].name, k) &&
-			(!bare[k] || !strcmp(bare + k, MAN_SIDECAR)))
-			return true;
-	}
-	return false;
-}
-
-static int check_foreign(const struct outdir *o, const struct plan *p, const char *path,
-	struct err *e)
-{
-	char *names, *s;
-	size_t n, i;
-	int rc = 0;
-
-	if (o->io->list(o->io, o->fd, &names, &n))
-		return err_sys(e, "cannot list %s", text_quote(path).s);
-	for (i = 0, s = names; !rc && i < n; i++, s += strlen(s) + 1)
-		if (!planned(p, s))
-			rc = err_rule(e, ERR_USAGE, "out.foreign", ERR_NOPOS,
-				"%s holds %s, which this plan does not write; take an empty folder",
-				text_quote(path).s, text_quote(s).s);
-	free(names);
-	return rc;
-}
-
 /* So that the new folder itself survives a power cut. */
 static int sync_parent(const struct outdir *o, struct err *e)
 {
@@ -201,7 +152,8 @@ static int sync_parent(const struct outdir *o, struct err *e)
 	return rc;
 }
 
-int outdir_open(struct outdir *o, const struct plan *p, const char *path, struct err *e)
+int outdir_open(struct outdir *o, const struct plan *p, const char *path, bool overwrite,
+	struct err *e)
 {
 	bool made;
 
@@ -222,11 +174,31 @@ int outdir_open(struct outdir *o, const struct plan *p, const char *path, struct
 				"another run is writing to %s", text_quote(path).s);
 		else
 			err_sys(e, "cannot lock %s", text_quote(path).s);
-	} else if (!check_foreign(o, p, path, e)) {
+	} else if (!claim_look(&o->claim, p, o->fd, path, overwrite, e)) {
 		return 0;
 	}
 	outdir_close(o);
 	return -1;
+}
+
+int outdir_look(const struct plan *p, const char *path, bool overwrite, struct err *e)
+{
+	const struct io *io = p->ckpt->io;
+	const char *missing;
+	struct claim c;
+	int fd, rc = 0;
+
+	if (!*path)
+		return err_set(e, ERR_USAGE, "the output folder has no name");
+	if (check_nesting(p, path, e))
+		return -1;
+	fd = open_nearest(io, path, &missing);
+	if (fd < 0)
+		return err_sys(e, "cannot open %s", text_quote(path).s);
+	if (!*missing)
+		rc = claim_look(&c, p, fd, path, overwrite, e);
+	(void)io->close(io, fd); /* a folder has nothing to flush */
+	return rc;
 }
 
 void outdir_close(struct outdir *o)

@@ -1,8 +1,9 @@
-/* outdir.h -- the folder a run writes to: made, locked, and known to hold nothing foreign.
+/* outdir.h -- the folder a run writes to: made, locked, and known to be ours.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_OUTDIR_H
 #define CONVERT_OUTDIR_H
+#include "convert/claim.h"
 #include "convert/plan.h"
 
 #ifdef __cplusplus
@@ -12,12 +13,16 @@ extern "C" {
 struct outdir {
 	const struct io *io;
 	int fd; /* owns; holds the lock */
+	struct claim claim;
 };
 
 /* Refuses a folder that is the input, lies in it or holds it; one that another run has locked; one
- * with files that this plan does not write. Makes path, and its parents, where they are missing. */
-int outdir_open(struct outdir *o, const struct plan *p, const char *path, struct err *e);
+ * with files that are not this plan's (claim.h). Makes path, and its parents, where they are missing. */
+int outdir_open(struct outdir *o, const struct plan *p, const char *path, bool overwrite,
+	struct err *e);
 void outdir_close(struct outdir *o);
+/* Refuses what outdir_open would, as far as that can be seen without changing or locking anything. */
+int outdir_look(const struct plan *p, const char *path, bool overwrite, struct err *e);
 /* An error if the file system has not room for bytes. */
 int outdir_room(const struct outdir *o, uint64_t bytes, struct err *e);
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int publisher_make(struct publisher *u, const struct plan *p, const struct outdir *dir,
+int publisher_make(struct publisher *u, const struct plan *p, struct outdir *dir,
 	const struct expected *x, const char *tool, struct err *e)
 {
 	size_t i;
@@ -45,6 +45,7 @@ static void remove_names(const struct publisher *u, size_t i)
 
 void publisher_free(struct publisher *u, bool undo)
 {
+	bool left = false;
 	size_t i;
 
 	if (!u->outputs)
@@ -54,7 +55,11 @@ void publisher_free(struct publisher *u, bool undo)
 		file_out_abandon(&u->outputs[i].side);
 		if (undo && u->outputs[i].state == OUTPUT_DONE)
 			remove_names(u, i);
+		else
+			left = left || u->outputs[i].state >= OUTPUT_DONE;
 	}
+	if (!left)
+		claim_undo(&u->dir->claim);
 	pthread_mutex_destroy(&u->lock);
 	free(u->outputs);
 	free(u->shard_sha256);
@@ -75,12 +80,10 @@ bool publisher_has(const struct publisher *u, size_t i)
 int publisher_begin(struct publisher *u, size_t i, struct err *e)
 {
 	const struct outdir *d = u->dir;
-	int rc = 0;
+	int rc;
 
 	pthread_mutex_lock(&u->lock);
-	if (!u->manifest_gone)
-		rc = file_remove(d->io, d->fd, MAN_NAME, e);
-	u->manifest_gone = !rc;
+	rc = claim_take(&u->dir->claim, e);
 	pthread_mutex_unlock(&u->lock);
 	if (rc || file_remove(d->io, d->fd, u->outputs[i].side_name, e) ||
 		file_remove(d->io, d->fd, u->p->files[i].name, e))
@@ -336,10 +339,22 @@ static int put_text(struct publisher *u, const char *name, const struct text *t,
 {
 	if (has_text(u, name, t))
 		return 0;
-	if (file_remove(u->dir->io, u->dir->fd, MAN_NAME, e) || /* it would be stale */
-		file_remove(u->dir->io, u->dir->fd, name, e))
+	if (claim_take(&u->dir->claim, e) || file_remove(u->dir->io, u->dir->fd, name, e))
 		return -1;
 	return file_put(u->dir->io, u->dir->fd, name, t->s, t->n, e);
+}
+
+/* The manifest: what was marked as unfinished is not any more. */
+static int put_last(struct publisher *u, const struct text *t, struct err *e)
+{
+	const struct outdir *d = u->dir;
+
+	if (!has_text(u, MAN_NAME, t)) {
+		if (claim_take(&u->dir->claim, e) || claim_release(&u->dir->claim, e))
+			return -1;
+		return file_put(d->io, d->fd, MAN_NAME, t->s, t->n, e);
+	}
+	return claim_release(&u->dir->claim, e);
 }
 
 /* A small file of the plan; its line of the manifest goes to *m. */
@@ -386,7 +401,7 @@ static void list_files(const struct publisher *u, struct man_top *m, struct man_
 	}
 }
 
-static void list_shards(const struct publisher *u, struct man_entry *v)
+static void list_shards(const struct publisher *u, struct man_entry *v, bool verified)
 {
 	const struct ckpt *c = u->p->ckpt;
 	size_t i;
@@ -394,7 +409,16 @@ static void list_shards(const struct publisher *u, struct man_entry *v)
 	for (i = 0; i < c->n_shards; i++)
 		v[i] = (struct man_entry){ .name = c->shards[i].name,
 			.bytes = (uint64_t)c->shards[i].st.st_size,
-			.sha256 = u->expected ? u->shard_sha256[i] : NULL };
+			.sha256 = verified ? u->shard_sha256[i] : NULL };
+}
+
+/* Nothing of what an earlier run has verified was made anew: it still is. */
+static int was_verified(const struct publisher *u, const struct man_entry *shards, struct err *e)
+{
+	if (u->dir->claim.taken)
+		return 0;
+	return man_read_verified(u->dir->io, u->dir->fd, shards, u->p->ckpt->n_shards,
+		u->shard_sha256, e);
 }
 
 static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry *files,
@@ -412,7 +436,13 @@ static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry
 	snprintf(size, sizeof size, "%llu", (unsigned long long)p->opts.shard_size);
 	list_files(u, m, files);
 	qsort(files, (size_t)m->n_files, sizeof *files, by_name);
-	list_shards(u, shards);
+	m->n_shards = p->ckpt->n_shards;
+	list_shards(u, shards, false);
+	rc = u->expected ? 1 : was_verified(u, shards, e);
+	if (rc < 0)
+		return -1;
+	m->verified = rc;
+	list_shards(u, shards, m->verified);
 	m->target = p->opts.target;
 	m->plan = p->hash;
 	m->tool = u->tool;
@@ -420,12 +450,10 @@ static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry
 	m->n_options = sizeof options / sizeof *options;
 	m->files = files;
 	m->shards = shards;
-	m->n_shards = p->ckpt->n_shards;
-	m->verified = u->expected != NULL;
 	m->source_tensors = p->ckpt->n;
 	m->source_bytes = p->ckpt->bytes;
 	man_put_top(&t, m);
-	rc = t.failed ? err_nomem(e) : put_text(u, MAN_NAME, &t, e);
+	rc = t.failed ? err_nomem(e) : put_last(u, &t, e);
 	text_free(&t);
 	return rc;
 }

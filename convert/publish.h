@@ -35,17 +35,16 @@ struct output {
 
 struct publisher {
 	const struct plan *p;
-	const struct outdir *dir;
+	struct outdir *dir;
 	const struct expected *expected; /* NULL: nobody said */
 	const char *tool;                /* name and version, as manifests have it */
 	struct output *outputs;          /* owns; [p->n_files] */
 	uint8_t (*shard_sha256)[32];     /* owns; [ckpt->n_shards]; with expected */
 	bool *shard_ok;                  /* owns; [ckpt->n_shards]; digested and as expected */
-	bool manifest_gone;
-	pthread_mutex_t lock; /* guards states, shard_ok and the folder */
+	pthread_mutex_t lock;            /* guards states, shard_ok and the folder */
 };
 
-int publisher_make(struct publisher *u, const struct plan *p, const struct outdir *dir,
+int publisher_make(struct publisher *u, const struct plan *p, struct outdir *dir,
 	const struct expected *x, const char *tool, struct err *e);
 /* Removes what was not published. With undo also what was: where the source turned out false,
  * nothing that this run made of it stays. What an earlier run left is as it was. */

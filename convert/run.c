@@ -92,7 +92,7 @@ static int work_on(struct worker *w, struct par *par, struct err *e)
 			return -1;
 		if (o->stop && *o->stop)
 			return err_set(e, ERR_SYSTEM,
-				"interrupted; what is finished stays, the same call goes on from there");
+				"interrupted; finished files stay, the same call checks them and makes the rest");
 	}
 	return 0;
 }
@@ -237,7 +237,7 @@ int run_plan(const struct plan *p, const struct run_opts *o, struct run_result *
 		return err_nomem(e);
 	sha256_kit_best(&r.shared.sha, o->features);
 	stream_tools_make(&r.shared.tools, o->features, p->opts.lossy);
-	if (outdir_open(&dir, p, o->out, e))
+	if (outdir_open(&dir, p, o->out, o->overwrite, e))
 		return -1;
 	pthread_mutex_init(&r.lock, NULL);
 	rc = publisher_make(&r.shared.pub, p, &dir, o->expected, o->tool, e);

@@ -18,6 +18,7 @@ extern "C" {
 
 struct run_opts {
 	const char *out;  /* folder */
+	bool overwrite;   /* also a folder that another plan has filled */
 	const char *tool; /* name and version, for manifests */
 	struct budget budget;
 	unsigned features;                 /* bits of enum cpu_feature */

@@ -7,12 +7,13 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 struct progress {
 	FILE *out;
-	const char *what;
+	_Atomic(const char *) what;
 	uint64_t total;
 	_Atomic uint64_t done;
 	bool tty, shown, stop;
@@ -37,11 +38,23 @@ static void show(struct progress *p)
 	uint64_t left =
 		rate > 0 && p->total > done ? (uint64_t)((double)(p->total - done) / rate) : 0;
 
-	fprintf(p->out, "%s%s %s of %s (%.0f %%), %.2f GB/s, %llu:%02llu:%02llu left%s",
-		p->tty ? "\r" : "", p->what, text_bytes(done).s, text_bytes(p->total).s,
-		p->total ? 100.0 * (double)done / (double)p->total : 100.0, rate / 1e9,
-		(unsigned long long)(left / 3600), (unsigned long long)(left / 60 % 60),
-		(unsigned long long)(left % 60), p->tty ? "\033[K" : "\n");
+	struct winsize w;
+	char line[200];
+	int n, room;
+
+	n = snprintf(line, sizeof line, "%s %s of %s (%.0f %%), %.2f GB/s", atomic_load(&p->what),
+		text_bytes(done).s, text_bytes(p->total).s,
+		p->total ? 100.0 * (double)done / (double)p->total : 100.0, rate / 1e9);
+	if (n > 0 && (size_t)n < sizeof line && done < p->total)
+		snprintf(line + n, sizeof line - (size_t)n, ", %llu:%02llu:%02llu left",
+			(unsigned long long)(left / 3600), (unsigned long long)(left / 60 % 60),
+			(unsigned long long)(left % 60));
+	else if (n > 0 && (size_t)n < sizeof line) /* the disk takes its time */
+		snprintf(line + n, sizeof line - (size_t)n, ", syncing");
+	/* A line that wraps could not be written over. */
+	room = p->tty && !ioctl(fileno(p->out), TIOCGWINSZ, &w) && w.ws_col > 1 ? w.ws_col - 1
+										: (int)sizeof line;
+	fprintf(p->out, "%s%.*s%s", p->tty ? "\r" : "", room, line, p->tty ? "\033[K" : "\n");
 	fflush(p->out);
 	p->shown = true;
 }
@@ -83,7 +96,7 @@ struct progress *progress_start(FILE *out, const char *what, uint64_t total_byte
 	if (!p)
 		return NULL;
 	p->out = out;
-	p->what = what;
+	atomic_init(&p->what, what);
 	p->total = total_bytes;
 	p->tty = isatty(fileno(out));
 	p->began = progress_now();
@@ -104,6 +117,12 @@ void progress_add(struct progress *p, uint64_t bytes)
 {
 	if (p)
 		atomic_fetch_add_explicit(&p->done, bytes, memory_order_relaxed);
+}
+
+void progress_say(struct progress *p, const char *what)
+{
+	if (p)
+		atomic_store_explicit(&p->what, what, memory_order_relaxed);
 }
 
 void progress_stop(struct progress *p)

@@ -17,6 +17,8 @@ struct progress;
  * cannot, or when out is NULL: the calls below take that and do nothing. */
 struct progress *progress_start(FILE *out, const char *what, uint64_t total_bytes);
 void progress_add(struct progress *p, uint64_t bytes); /* any thread */
+/* Another word for what is done now; a string that stays. Any thread. */
+void progress_say(struct progress *p, const char *what);
 /* Clears the bar and frees p. */
 void progress_stop(struct progress *p);
 

@@ -11,9 +11,11 @@
 #ifndef FORMATS_MANIFEST_H
 #define FORMATS_MANIFEST_H
 #include "core/err.h"
+#include "core/io.h"
 #include "core/text.h"
 #include "core/xxh.h"
 #include "formats/dtype.h"
+#include "formats/jread.h"
 
 #include <stdbool.h>
 
@@ -91,6 +93,17 @@ struct man_top {
 	uint64_t blocks, inexact; /* of all casts */
 };
 void man_put_top(struct text *out, const struct man_top *m);
+
+/* Hands the value of a top-level member of a manifest or sidecar to take, and returns what that says
+ * (0 or 1); 0 where there is no such file or member, or no JSON; -1 if that could not be found out.
+ * What comes after the member is not read. */
+int man_member(const struct io *io, int dir, const char *name, const char *key,
+	bool (*take)(struct jread *j, void *ctx), void *ctx, struct err *e);
+/* 1 if the manifest in folder dir says that its source was verified, and lists just these shards in
+ * this order; their digests are then in sha256. 0 if not, -1 if that could not be found out. The rest
+ * of the document is not looked at. */
+int man_read_verified(const struct io *io, int dir, const struct man_entry *shards, uint64_t n,
+	uint8_t (*sha256)[32], struct err *e);
 
 #ifdef __cplusplus
 }

@@ -70,6 +70,7 @@ const struct rule rules[] = {
 	{ "out.locked",           ERR_SYSTEM,      "another run is writing to the output folder" },
 	{ "out.nested",           ERR_USAGE,       "input and output folder lie in one another" },
 	{ "out.no-space",         ERR_SYSTEM,      "the file system has not room for the output" },
+	{ "out.other",            ERR_USAGE,       "the output folder holds another conversion, or files that are no conversion" },
 
 	{ "plan.block-cut",       ERR_UNSUPPORTED, "the ranks would cut a 128 x 128 block" },
 	{ "plan.cast-shape",      ERR_UNSUPPORTED, "an expert that is no whole number of 128 x 128 blocks" },

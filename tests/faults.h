@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef TESTS_FAULTS_H
 #define TESTS_FAULTS_H
+#include "convert/claim.h"
 #include "convert/run.h"
 #include "core/sha256.h"
 #include "core/xxh.h"
@@ -423,7 +424,7 @@ struct look {
 	const struct way *w;
 	enum start st;
 	const struct faultio *f; /* NULL: it removed what it wanted to */
-	bool complete, untouched, manifest;
+	bool manifest, marked, names;
 	char what[200];
 };
 
@@ -435,10 +436,15 @@ static void look_at_one(void *ctx, const char *dir, const char *name)
 	bool old = snap_has(start_snap(l->w, l->st), dir, name);
 	struct path side;
 
+	if (!strcmp(name, CLAIM_NAME)) {
+		l->marked = true;
+		return;
+	}
 	if (name[0] == '.') {
 		CHECK_IN(l->what, stuck || old);
 		return;
 	}
+	l->names = true;
 	if (!right && !old)
 		fprintf(stderr, "%s: %s is wrong\n", l->what, name);
 	CHECK_IN(l->what, right || old);
@@ -458,7 +464,12 @@ static void look_at_one(void *ctx, const char *dir, const char *name)
 static void look_at(struct look *l, const char *out)
 {
 	for_names(out, look_at_one, l);
-	if (l->manifest) /* it speaks for all the others */
+	/* A folder that was new is new again, unless something of it is left. */
+	CHECK_IN(l->what,
+		!l->marked || l->names || l->st != EMPTY || (l->f && l->f->failed[IO_UNLINK]));
+	if (l->manifest && l->marked && l->f && l->f->failed[IO_UNLINK])
+		(void)unlink(path_in(out, CLAIM_NAME).s); /* what could not be removed */
+	if (l->manifest)                                  /* it speaks for all the others */
 		CHECK_IN(l->what,
 			snap_equal(&clean[l->w - ways], out) ||
 				snap_equal(start_snap(l->w, l->st), out));

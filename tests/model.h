@@ -76,7 +76,7 @@ struct model_job {
 	unsigned threads, features;
 	uint64_t memory;
 	enum expert_form assume;
-	bool hf_cache;
+	bool hf_cache, overwrite;
 	const struct io *io;
 	const volatile sig_atomic_t *stop;
 	struct run_result result; /* without sha256 */
@@ -97,9 +97,11 @@ static inline struct model_job model_job(const char *target, uint64_t ranks)
 static inline int model_execute(struct model_job *j, const struct plan *p, const char *out,
 	struct err *e)
 {
-	struct run_opts o = {
-		.out = out, .tool = "test 0", .features = j->features, .stop = j->stop
-	};
+	struct run_opts o = { .out = out,
+		.overwrite = j->overwrite,
+		.tool = "test 0",
+		.features = j->features,
+		.stop = j->stop };
 	struct run_result r;
 	struct expected x;
 	int rc;

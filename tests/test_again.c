@@ -1,6 +1,7 @@
 /* test_again.c -- a second run over what a first one left: damaged, cut short, from another source.
  *
  * SPDX-License-Identifier: MIT */
+#include "convert/claim.h"
 #include "formats/manifest.h"
 #include "tests/model.h"
 
@@ -15,6 +16,18 @@ static ino_t inode(const char *dir, const char *name)
 	struct stat st;
 
 	return stat(model_file(dir, name).s, &st) ? 0 : st.st_ino;
+}
+
+static bool says_verified(const char *dir)
+{
+	json_t *o = load(dir, MAN_NAME), *source = json_object_get(o, "source");
+	const char *word = json_string_value(json_object_get(source, "sha256"));
+	json_t *shard = json_array_get(json_object_get(source, "shards"), 0);
+	bool yes = word && !strcmp(word, "verified");
+
+	CHECK(yes == json_is_string(json_object_get(shard, "sha256")));
+	json_decref(o);
+	return yes;
 }
 
 static void flip(const char *path, size_t at)
@@ -88,10 +101,82 @@ static void again(void)
 	free(data);
 	CHECK(convert(&j, p.s, out.s) && j.result.made == 1 && j.result.kept == 5);
 	CHECK(same_files(model_file(out.s, F4).s, model_file(p.s, F4).s));
-	/* Another plan for the same folder is refused. */
+	/* A plan with files of other names is refused. */
 	j.plan.target = "official";
 	CHECK(fails_with(&j, PRO, out.s, "out.foreign"));
 	dirs_remove(ref.s);
+}
+
+/* What lies in an output folder and is not of this plan is refused and stays as it is, whatever its name;
+ * --overwrite takes the folder, but never files that the plan has no name for. */
+static void not_ours(void)
+{
+	static const char *const file[] = { F3, "config.json", MAN_NAME, F3 MAN_SIDECAR,
+		CLAIM_NAME };
+	struct path out = dirs_new("out"), ref = dirs_path("ref"), p;
+	struct model_job j = model_job("official", 2);
+	size_t i, n;
+	char *kept;
+
+	for (i = 0; i < sizeof file / sizeof *file; i++) {
+		j = model_job("hf", 1);
+		out = dirs_new("out");
+		p = model_file(out.s, file[i]);
+		file_put_all(p.s, "mine", 4);
+		CHECK_IN(file[i], fails_with(&j, PRO, out.s, "out.other"));
+		kept = (char *)file_get_all(p.s, &n);
+		CHECK_IN(file[i], n == 4 && !memcmp(kept, "mine", 4) && model_entries(out.s) == 1);
+		free(kept);
+		j.overwrite = true;
+		CHECK_IN(file[i], convert(&j, PRO, out.s));
+		file_put_all(model_file(out.s, "x.safetensors").s, "mine", 4);
+		CHECK_IN(file[i], fails_with(&j, PRO, out.s, "out.foreign"));
+	}
+	/* Another plan for files of the same names. */
+	j = model_job("official", 2);
+	dirs_remove(out.s);
+	dirs_remove(ref.s);
+	CHECK(convert(&j, PRO, out.s) && convert(&j, PRO, ref.s));
+	j.plan.experts = EXPERT_FP8;
+	CHECK(fails_with(&j, PRO, out.s, "out.other") && model_same(out.s, ref.s));
+	unlink(model_file(out.s, MAN_NAME).s);
+	unlink(model_file(ref.s, MAN_NAME).s);
+	CHECK(fails_with(&j, PRO, out.s, "out.other") && model_same(out.s, ref.s));
+	j.overwrite = true;
+	dirs_remove(ref.s);
+	CHECK(convert(&j, PRO, out.s) && convert(&j, PRO, ref.s) && model_same(out.s, ref.s));
+	/* The mark of a run that was broken off stands for everything; another plan's for nothing. */
+	unlink(model_file(out.s, MAN_NAME).s);
+	unlink(model_file(out.s, "model0-mp2.safetensors" MAN_SIDECAR).s);
+	j.overwrite = false;
+	CHECK(fails_with(&j, PRO, out.s, "out.other"));
+	p = model_file(out.s, CLAIM_NAME);
+	file_put_all(p.s, "1234\n", 5);
+	CHECK(fails_with(&j, PRO, out.s, "out.other"));
+	unlink(p.s);
+	j.hash[64] = '\n';
+	file_put_all(p.s, j.hash, 65);
+	CHECK(convert(&j, PRO, out.s) && model_same(out.s, ref.s));
+}
+
+/* A source that was verified once stays so while nothing is made anew. */
+static void stays_verified(void)
+{
+	struct path out = dirs_path("out"), list = dirs_path("list"), t;
+	struct model_job j = model_job("hf", 1);
+	char line[1200];
+
+	snprintf(line, sizeof line, "cd %s && sha256sum *.safetensors >%s", PRO, list.s);
+	CHECK(!system(line));
+	dirs_remove(out.s);
+	j.expected = list.s;
+	CHECK(convert(&j, PRO, out.s));
+	j.expected = NULL;
+	CHECK(convert(&j, PRO, out.s) && says_verified(out.s));
+	t = model_file(out.s, F3);
+	flip(t.s, 9999);
+	CHECK(convert(&j, PRO, out.s) && !says_verified(out.s));
+	CHECK(convert(&j, PRO, out.s) && !says_verified(out.s));
 }
 
 /* Small files go along: copied in pieces, kept if equal, replaced if not; links are told. */
@@ -147,6 +232,8 @@ static void stops_when_told(void)
 /* clang-format off */
 static const struct test tests[] = {
 	{ "again", again },
+	{ "not_ours", not_ours },
+	{ "stays_verified", stays_verified },
 	{ "small_files", small_files },
 	{ "stops_when_told", stops_when_told },
 	{ 0 },

@@ -22,7 +22,8 @@ static void check_order(struct faultio *f, enum io_op op, const char *name)
 	}
 	if (!strcmp(name, "." MAN_NAME ".part"))
 		CHECK_IN(name,
-			f->calls[IO_RENAME] == clean[(const struct way *)f->ctx - ways].n - 1);
+			f->calls[IO_RENAME] ==
+				clean[(const struct way *)f->ctx - ways].n); /* and the mark */
 }
 
 static void test_order(void)
@@ -51,6 +52,31 @@ static void take_name(struct faultio *f, enum io_op op, const char *name)
 	file_put_all(path_in(dirs_path("out").s, final).s, "not yours", 9);
 }
 
+/* Where no mark says that the folder is ours, what somebody else put there is left alone. */
+static bool refuses_theirs(const char *out)
+{
+	struct snap left = snap_of(out);
+	long mark = snap_find(&left, CLAIM_NAME);
+	struct faultio f;
+	struct err e;
+	bool refused = false;
+	size_t i;
+
+	for (i = 0; i < left.n && left.file[i].n != 9; i++)
+		;
+	if (i < left.n && (mark < 0 || left.file[mark].n == 9)) {
+		faultio_make(&f);
+		refused = convert(&f, &ways[1], model.s, out, &e);
+		/* With all weights and sidecars in place it is ours without a mark. */
+		CHECK_IN(e.text, !refused || (e.rule && !strcmp(e.rule, "out.other")));
+		CHECK(!refused || snap_equal(&left, out));
+		if (refused)
+			unlink(path_in(out, left.file[i].name).s);
+	}
+	snap_free(&left);
+	return refused;
+}
+
 static void test_name_taken(void)
 {
 	struct faultio f;
@@ -58,10 +84,10 @@ static void test_name_taken(void)
 	struct err e;
 	uint64_t at;
 	struct snap left;
-	size_t i, theirs;
+	size_t i, theirs, refused = 0;
 
 	set_up();
-	for (at = 1; at <= clean[1].n; at++) {
+	for (at = 1; at <= clean[1].n + 1; at++) {
 		out = start(&ways[1], EMPTY);
 		faultio_make(&f);
 		f.hook = take_name;
@@ -76,8 +102,10 @@ static void test_name_taken(void)
 		/* The name of a sidecar is ours to remove: it is no sidecar. */
 		CHECK_IN(e.text, theirs == 1 || strstr(e.text, MAN_SIDECAR));
 		snap_free(&left);
+		refused += refuses_theirs(out.s);
 		resume(&ways[1], out.s, "name taken");
 	}
+	CHECK(refused >= 2); /* in place of the mark, and of the first weights */
 }
 
 /* --- two at once --- */
