@@ -5,7 +5,7 @@
 # make oracle     compare with independent re-derivations in Python (fetches packages)
 # make install    PREFIX=/usr/local, DESTDIR=
 # make format     rewrite the sources as .clang-format has it
-# make clean
+# make clean      # make help
 #
 # SAN=1           under ASan and UBSan        CC=clang, CFLAGS=...   as usual
 # CUDA=0 | 1      leave CUDA out | insist on it; unset: used if nvcc is found
@@ -17,8 +17,13 @@ Q      := $(if $(filter 1,$(V)),,@)
 NVCC   ?= $(shell command -v nvcc 2>/dev/null || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
 CUDA   ?= $(if $(NVCC),1,0)
 PREFIX ?= /usr/local
-ifeq ($(CUDA)$(NVCC),1)
-$(error CUDA=1 but no nvcc found; set NVCC=/path/to/nvcc or CUDA=0)
+ifneq ($(filter-out clean format help,$(or $(MAKECMDGOALS),all)),)
+ifeq ($(filter 0 1,$(CUDA)),)
+$(error CUDA=$(CUDA) is neither 0 nor 1)
+endif
+ifeq ($(CUDA)$(shell command -v "$(NVCC)" 2>/dev/null),1)
+$(error CUDA=1 but there is no nvcc$(if $(NVCC), at $(NVCC)); set NVCC=/path/to/nvcc or CUDA=0)
+endif
 endif
 
 CC      = gcc
@@ -36,7 +41,8 @@ endif
 B      := build/$(notdir $(CC))-$(if $(filter 1,$(SAN)),san,opt)
 
 # A file stands in for a file: x_x86.c on x86-64, x_none.c elsewhere.
-X86    := $(filter x86_64%,$(shell $(CC) -dumpmachine))
+# Before set-up there may be no compiler yet.
+X86    := $(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null || uname -m))
 OTHER  := $(if $(X86),%_none.c,%_x86.c %_avx512.c)
 LIB_C  := $(filter-out $(OTHER),$(wildcard core/*.c formats/*.c quant/*.c)) \
 	$(filter-out convert/main.c,$(wildcard convert/*.c))
@@ -46,13 +52,15 @@ HELPERS := mkmodel
 
 all: $(TOOLS:%=build/%)
 
-# A link, so that scripts need not know the mode.
-$(TOOLS:%=build/%): build/%: $(B)/%
+# A link, so that scripts need not know the mode. What was built last may be another mode's: it is set
+# each time.
+$(TOOLS:%=build/%): build/%: $(B)/% force
 	@ln -sfn $(notdir $(B))/$* $@
 
-build/setup.ok: tests/setup.sh
-	@sh tests/setup.sh
-	@mkdir -p build && touch $@
+# Asked each time: what was there when the stamp was made may be gone.
+build/setup.ok: tests/setup.sh force
+	@CC="$(CC)" sh tests/setup.sh
+	@mkdir -p build && { [ -f $@ ] || touch $@; }
 
 $(B)/lib.a: $(LIB_C:%=$(B)/%.o)
 	@rm -f $@
@@ -74,24 +82,20 @@ $(B)/%.c.o: %.c $(B)/flags build/setup.ok
 $(B)/flags: force
 	@mkdir -p $(@D); echo '$(CC) $(CF) | $(LF)' | cmp -s - $@ || echo '$(CC) $(CF) | $(LF)' > $@
 
-# What was built last may be another mode's: the link is set each time.
-link: all
-	@for t in $(TOOLS); do ln -sfn $(notdir $(B))/$$t build/$$t; done
-
 helpers: $(HELPERS:%=$(B)/%)
 
-test: link helpers $(TESTS:%=$(B)/%)
+test: all helpers $(TESTS:%=$(B)/%)
 	@B=$(B) CC="$(CC)" sh tests/run.sh $(TESTS)
 
-demo: link helpers
+demo: all helpers
 	@B=$(B) sh tests/demo.sh
 
-bench: link helpers $(B)/bench
+bench: all helpers $(B)/bench
 	@B=$(B) sh tests/bench.sh
 $(B)/bench: $(B)/tests/bench.c.o $(B)/lib.a
 	$(Q)$(CC) $(LF) -o $@ $^ $(LIBS)
 
-oracle: link helpers
+oracle: all helpers
 	@B=$(B) sh tests/oracle/run.sh
 
 install: all
@@ -104,5 +108,7 @@ format:
 
 clean:
 	rm -rf build
-.PHONY: all link helpers test demo bench oracle install format clean force
+help:
+	@sed -n '/^#/!q; s/^# *//p' Makefile
+.PHONY: all help helpers test demo bench oracle install format clean force
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -149,7 +149,7 @@ static void put_findings(struct text *out, const struct findings *f)
 			"describes\n");
 		return;
 	}
-	text_fmt(out, "\n%s findings%s:\n", text_thousands(f->total).s,
+	text_fmt(out, "\n%s finding%s%s:\n", text_thousands(f->total).s, f->total > 1 ? "s" : "",
 		f->n > SHOWN ? ", the first 50 (--json lists all)" : "");
 	for (i = 0; i < f->n && i < SHOWN; i++) {
 		v = &f->v[i];

@@ -4,12 +4,12 @@
 #include "convert/inspect.h"
 #include "convert/outdir.h"
 #include "convert/show.h"
+#include "convert/tables.h"
 #include "core/cli.h"
 #include "core/cpu.h"
 #include "core/sha256.h"
 #include "core/version.h"
 #include "core/xxh.h"
-#include "formats/rule.h"
 #include "quant/fp4to8.h"
 
 #include <jansson.h>
@@ -203,8 +203,10 @@ static void say_done(const struct run_result *r, double seconds, const char *out
 		fprintf(stderr, " (%.2f GB/s)", (double)r->written / seconds / 1e9);
 	fprintf(stderr, "\n");
 	if (r->blocks)
-		fprintf(stderr, "cast to FP8: %s of %s blocks exact\n",
-			text_thousands(r->blocks - r->inexact).s, text_thousands(r->blocks).s);
+		fprintf(stderr, "cast to FP8: %s of %s blocks exact%s\n",
+			text_thousands(r->blocks - r->inexact).s, text_thousands(r->blocks).s,
+			r->inexact ? ", the others were rounded (--lossy): the sidecars name them"
+				   : "");
 }
 
 static int execute(const struct job *j, const struct opts *o, const struct expected *x,
@@ -272,36 +274,22 @@ static int run_run(void *opts, int n, char **args, struct err *e)
 
 static int run_rules(void *opts, int n, char **args, struct err *e)
 {
-	static const char *const kind[] = { [ERR_DATA] = "data",
-		[ERR_MISMATCH] = "mismatch",
-		[ERR_UNSUPPORTED] = "unsupported",
-		[ERR_USAGE] = "usage",
-		[ERR_SYSTEM] = "system" };
-	const struct rule *r;
+	const struct opts *o = opts;
+	struct text t = { 0 };
 
-	(void)opts, (void)n, (void)args, (void)e;
-	for (r = rules; r->id; r++)
-		printf("%-28s %d %-12s %s\n", r->id,
-			err_exit_code(&(struct err){ .kind = r->kind }), kind[r->kind], r->text);
-	return 0;
+	(void)n, (void)args;
+	(o->json ? tables_rules_json : tables_rules_text)(&t);
+	return print(&t, e);
 }
 
 static int run_roles(void *opts, int n, char **args, struct err *e)
 {
-	static const char *const split[] = { [SPLIT_NONE] = "-",
-		[SPLIT_ROWS] = "rows",
-		[SPLIT_COLS] = "columns",
-		[SPLIT_EXPERTS] = "experts" };
-	const struct role *r;
+	const struct opts *o = opts;
+	struct text t = { 0 };
 
-	(void)opts, (void)n, (void)args, (void)e;
-	for (r = roles; r < roles + n_roles; r++)
-		printf("%-38s %-7s %-22s %-8s %s\n", r->name,
-			r->store == STORE_PLAIN         ? dtypes[r->dtype].name
-				: r->store == STORE_FP8 ? "FP8"
-							: "expert",
-			r->shape, split[r->split], r->what);
-	return 0;
+	(void)n, (void)args;
+	(o->json ? tables_roles_json : tables_roles_text)(&t);
+	return print(&t, e);
 }
 
 static void version(FILE *out)
@@ -330,11 +318,12 @@ static void version(FILE *out)
 
 /* clang-format off */
 #define AT(field) offsetof(struct opts, field)
+#define JSON_OPT { "json", 0, NULL, CLI_FLAG, 0, 0, AT(json), "print one JSON document" }
 #define SOURCE_OPTS \
 	{ "assume-experts", 0, "fp4|fp8", CLI_CHOICE, 0, 0, AT(assume), "what the experts are where config.json does not say it" }, \
 	{ "hf-cache", 0, NULL, CLI_FLAG, 0, 0, AT(hf_cache), "take the links of a Hugging Face hub cache" }, \
 	{ "max-header", 0, "BYTES", CLI_SIZE, 2, 1u << 30, AT(max_header), "longest shard header to take (100000000)" }, \
-	{ "json", 0, NULL, CLI_FLAG, 0, 0, AT(json), "print one JSON document" }
+	JSON_OPT
 #define PLAN_OPTS \
 	{ "out", 'o', "OUT", CLI_TEXT, 0, 0, AT(out), "folder to write to" }, \
 	{ "target", 't', "official|hf", CLI_CHOICE, 0, 0, AT(target), "what to make" }, \
@@ -348,6 +337,7 @@ static void version(FILE *out)
 	{ "threads", 'j', "N", CLI_NUMBER, 1, 1024, AT(threads), "threads (all processors)" }, \
 	{ "max-memory", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, AT(max_memory), "never hold more than this (1G)" }
 
+static const struct cli_opt table_opts[] = { JSON_OPT, { 0 } };
 static const struct cli_opt inspect_opts[] = { SOURCE_OPTS, { 0 } };
 static const struct cli_opt plan_opts[] = { PLAN_OPTS, SOURCE_OPTS,
 	{ "tensors", 0, NULL, CLI_FLAG, 0, 0, AT(tensors), "also the fate of every source tensor" },
@@ -372,8 +362,8 @@ static const struct cli_cmd cmds[] = {
 		"keeps it if they are equal and writes the others. A file that was broken off begins anew.\n"
 		"Prints a SHA-256 line for each file of weights, for sha256sum -c.\n",
 		run_opts, 1, 1, run_run },
-	{ "rules", "", "list the rules that findings and errors name, with exit status", NULL, NULL, 0, 0, run_rules },
-	{ "roles", "", "list the tensors of the model: storage, shape, split", NULL, NULL, 0, 0, run_roles },
+	{ "rules", "", "list the rules that findings and errors name, with exit status", NULL, table_opts, 0, 0, run_rules },
+	{ "roles", "", "list the tensors of the model: storage, shape, split", NULL, table_opts, 0, 0, run_roles },
 	{ 0 },
 };
 /* clang-format on */

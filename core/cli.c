@@ -232,6 +232,8 @@ static bool run_own(const struct cli_tool *t, int argc, char **argv, struct err 
 		err_set(e, ERR_USAGE, "which command?");
 	} else if (!strcmp(verb, "help") && argc > 2 && find_cmd(t, argv[2])) {
 		usage_cmd(t, find_cmd(t, argv[2]), stdout);
+	} else if (!strcmp(verb, "help") && argc > 2 && !strcmp(argv[2], "version")) {
+		t->version(stdout);
 	} else if (!strcmp(verb, "help") && argc > 2) {
 		err_set(e, ERR_USAGE, "no command %s", text_quote(argv[2]).s);
 	} else if (!strcmp(verb, "help") || !strcmp(verb, "-h") || !strcmp(verb, "--help")) {

@@ -64,18 +64,16 @@ static void *tick(void *arg)
 	struct progress *p = arg;
 	struct timespec until;
 	long wait_ns = p->tty ? 200000000 : 0;
-	bool first = true;
 
 	pthread_mutex_lock(&p->lock);
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	while (!p->stop) {
-		until.tv_sec += p->tty ? first : 10;
-		until.tv_nsec += first ? 0 : wait_ns;
+		until.tv_sec += p->tty ? 0 : 10;
+		until.tv_nsec += wait_ns;
 		if (until.tv_nsec >= 1000000000) {
 			until.tv_nsec -= 1000000000;
 			until.tv_sec++;
 		}
-		first = false;
 		while (!p->stop && !pthread_cond_timedwait(&p->wake, &p->lock, &until))
 			;
 		if (!p->stop)

@@ -1,5 +1,5 @@
-/* progress.h -- how far a long run is: a bar that rewrites itself on a terminal (after a second,
- * five times a second), a line every ten seconds elsewhere.
+/* progress.h -- how far a long run is: a bar that rewrites itself on a terminal five
+ * times a second, a line every ten seconds elsewhere.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef CORE_PROGRESS_H

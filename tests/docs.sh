@@ -10,8 +10,8 @@ page() { # page FILE TITLE COMMAND: the page on stdout
 	$tool "$3"
 	printf '```\n'
 }
-page docs/rules.md "Rules: id, exit status, kind, meaning" rules >"$tmp/rules.md"
-page docs/model.md "Tensors: name, storage, shape, split among official ranks, meaning" roles >"$tmp/model.md"
+page docs/rules.md "Rules" rules >"$tmp/rules.md"
+page docs/model.md "Tensors, and how the official ranks share them" roles >"$tmp/model.md"
 if [ "${1:-}" = write ]; then
 	cp "$tmp/rules.md" "$tmp/model.md" docs/
 	exit 0

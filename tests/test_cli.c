@@ -59,7 +59,7 @@ static const struct {
 	{ "inspect tests", 1, "config.missing", "2 findings" },
 	{ "inspect tests --json", 1, "ckpt.empty", "2 findings" },
 	{ "inspect " PRO " --max-header 100", 1, "st.header-cap", NULL },
-	{ "rules", 0, "st.name-twice                1 data", "" },
+	{ "rules", 0, "st.name-twice                1    data", "" },
 	{ "roles", 0, "attn.wo_b.weight                       FP8     D,G*R                  columns", "" },
 	{ "plan " PRO, 2, "", "-o says where to write" },
 	{ "plan " PRO " -o /tmp/x", 2, "", "--target says what to make" },
@@ -96,18 +96,19 @@ static void all_calls(void)
 
 static void json_parses(void)
 {
-	static const char *const call[] = { "inspect " PRO " --json", "inspect tests --json",
+	static const char *const call[] = { "rules --json", "roles --json",
+		"inspect " PRO " --json", "inspect tests --json",
 		"plan " PRO " -o /tmp/x --target hf --json --tensors",
 		"run " PRO " -o OUT --target official --mp 2 --json -q" };
-	static const char *const format[] = { "dsv4-inspect-1", "dsv4-inspect-1", "dsv4-plan-1",
-		"dsv4-run-1" };
+	static const char *const format[] = { "dsv4-rules-1", "dsv4-roles-1", "dsv4-inspect-1",
+		"dsv4-inspect-1", "dsv4-plan-1", "dsv4-run-1" };
 	struct path out = dirs_path("o");
 	char args[700], *at;
 	json_error_t je;
 	json_t *o;
 	size_t i;
 
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < sizeof call / sizeof *call; i++) {
 		snprintf(args, sizeof args, "%s", call[i]);
 		at = strstr(args, "OUT");
 		if (at) {

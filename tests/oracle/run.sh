@@ -139,17 +139,12 @@ refuses_to_round() {
     fi
 }
 
-# label CHECKPOINT: a short name: tiny-flash of shared/golden/tiny-flash/checkpoint
+# label CHECKPOINT: a short name
 label() {
     case $1 in
     */checkpoint) basename "$(dirname "$1")" ;;
     *) basename "$1" ;;
     esac
-}
-
-# golden NAME: the folder of a golden checkpoint
-golden() {
-    if [ -d tests/golden/"$1" ]; then echo tests/golden/"$1"; else echo ../shared/golden/"$1"/checkpoint; fi
 }
 
 # model NAME [OPTIONS]: makes the model of tests/configs/NAME.json at $work/NAME
@@ -184,7 +179,7 @@ check "test vectors of the specification" $python $here/tensors.py
 check "inventory against the totals of the specification" $python $here/inventory.py --self-check tests/configs
 
 for name in tiny-flash tiny-pro; do
-    checkpoint=$(golden $name)
+    checkpoint=tests/golden/$name
     check "$name headers" $python $here/inventory.py --headers "$checkpoint/config.json" "$checkpoint"
     for mp in 1 2; do
         official "$checkpoint" --mp $mp
@@ -199,7 +194,7 @@ done
 # Where a cast must round: the tool refuses, and with --lossy rounds as the specification says.
 for name in tiny-flash tiny-pro; do
     checkpoint=$work/$name-spread
-    if ! $python $here/spread.py "$(golden $name)" "$checkpoint" >"$work/log" 2>&1; then
+    if ! $python $here/spread.py tests/golden/$name "$checkpoint" >"$work/log" 2>&1; then
         fail "spread.py $name" "$work/log"
         continue
     fi

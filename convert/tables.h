@@ -1,0 +1,20 @@
+/* tables.h -- the program's own tables, printed: rules and roles. Help, docs and tests read them here.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CONVERT_TABLES_H
+#define CONVERT_TABLES_H
+#include "core/text.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+void tables_rules_text(struct text *out);
+void tables_rules_json(struct text *out);
+void tables_roles_text(struct text *out);
+void tables_roles_json(struct text *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
