@@ -467,9 +467,11 @@ static void look_at(struct look *l, const char *out)
 	/* A folder that was new is new again, unless something of it is left. */
 	CHECK_IN(l->what,
 		!l->marked || l->names || l->st != EMPTY || (l->f && l->f->failed[IO_UNLINK]));
-	if (l->manifest && l->marked && l->f && l->f->failed[IO_UNLINK])
-		(void)unlink(path_in(out, CLAIM_NAME).s); /* what could not be removed */
-	if (l->manifest)                                  /* it speaks for all the others */
+	if (l->manifest && l->f && l->f->failed[IO_UNLINK]) { /* what could not be removed */
+		(void)unlink(path_in(out, CLAIM_NAME).s);
+		(void)unlink(path_in(out, "." CLAIM_NAME ".part").s);
+	}
+	if (l->manifest) /* it speaks for all the others */
 		CHECK_IN(l->what,
 			snap_equal(&clean[l->w - ways], out) ||
 				snap_equal(start_snap(l->w, l->st), out));
