@@ -1,0 +1,503 @@
+/* test_tile.c -- every layout of the table: a bijection, cut into slabs that lie one after the other,
+ * back again, padded with zeros, equal to the digests of a second derivation; every quick way equal to
+ * the plain one; row maps.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "core/cpu.h"
+#include "core/sha256.h"
+#include "core/xxh.h"
+#include "formats/rowmap.h"
+#include "formats/tile.h"
+#include "tests/check.h"
+
+static uint64_t row_bytes(const struct tile *t, struct tile_dim d)
+{
+	return ((uint64_t)d.cols * t->bits + 7) / 8;
+}
+
+/* --- sizes to try --- */
+
+static uint32_t up_to(uint32_t unit, uint32_t room)
+{
+	return unit * (1 + rnd(room / unit ? room / unit : 1));
+}
+
+/* A matrix that the layout takes; with pads also off its units. */
+static struct tile_dim some_dim(const struct tile *t, bool off)
+{
+	struct tile_dim d = { up_to(t->row_unit, 300), up_to(t->col_unit, 200) };
+
+	if (off && t->pads) {
+		d.rows = 1 + rnd(300);
+		d.cols = 1 + rnd(200);
+	}
+	if (t->bits == 4 && d.cols % 2)
+		d.cols++;
+	return d;
+}
+
+/* --- at --- */
+
+static void bijection(void)
+{
+	const struct tile *t;
+	struct tile_dim d;
+	struct tile_grid g;
+	uint64_t n, at;
+	uint32_t r, c;
+	uint8_t *hit;
+	int k;
+
+	for (t = tiles; t < tiles + n_tiles; t++) {
+		for (k = 0; k < 6; k++) {
+			d = some_dim(t, k % 2);
+			g = tile_grid(t, d);
+			n = g.n * g.bytes * 8 / t->bits;
+			hit = calloc(n, 1);
+			CHECK_IN(t->name, g.n == g.down * g.across && tile_fits(t, d));
+			for (r = 0; r < d.rows; r++) {
+				for (c = 0; c < d.cols; c++) {
+					uint64_t down = r / g.rows, across = c / g.cols;
+					uint64_t slab = t->by_cols ? across * g.down + down
+								   : down * g.across + across;
+
+					at = t->at(d, r, c);
+					if (at >= n || hit[at]++ ||
+						at / ((uint64_t)g.rows * g.cols) != slab) {
+						FAILED(t->name);
+						r = d.rows - 1;
+						break;
+					}
+				}
+			}
+			free(hit);
+		}
+	}
+}
+
+/* --- packing --- */
+
+struct matrix {
+	struct tile_dim d;
+	uint64_t row_bytes, bytes;
+	uint8_t *p;
+	uint8_t **row;
+};
+
+static struct matrix matrix(const struct tile *t, struct tile_dim d)
+{
+	struct matrix m = { .d = d, .row_bytes = row_bytes(t, d) };
+	uint32_t r;
+
+	m.bytes = m.row_bytes * d.rows;
+	m.p = malloc(m.bytes + 1);
+	m.row = malloc(d.rows * sizeof *m.row);
+	for (r = 0; r < d.rows; r++)
+		m.row[r] = m.p + r * m.row_bytes;
+	return m;
+}
+
+static void matrix_free(struct matrix *m)
+{
+	free(m->p);
+	free(m->row);
+}
+
+static const uint8_t *const *rows_of(const struct matrix *m, uint32_t from)
+{
+	return (const uint8_t *const *)(m->row + from);
+}
+
+/* Packs all of it, band by band, in calls of at most step slabs. */
+static void pack_all(const struct tile *t, tile_pack_fn *pack, const struct matrix *m,
+	uint64_t step, uint8_t *out)
+{
+	struct tile_grid g = tile_grid(t, m->d);
+	uint64_t s, n, band;
+
+	for (s = 0; s < g.n; s += n) {
+		band = t->by_cols ? g.n : (s / g.across + 1) * g.across;
+		n = band - s < step ? band - s : step;
+		pack(t, m->d, rows_of(m, t->by_cols ? 0 : (uint32_t)(s / g.across) * g.rows), s, n,
+			out + s * g.bytes);
+	}
+}
+
+static void unpack_all(const struct tile *t, tile_unpack_fn *unpack, const struct matrix *m,
+	uint64_t step, const uint8_t *in)
+{
+	struct tile_grid g = tile_grid(t, m->d);
+	uint64_t s, n, band;
+
+	for (s = 0; s < g.n; s += n) {
+		band = t->by_cols ? g.n : (s / g.across + 1) * g.across;
+		n = band - s < step ? band - s : step;
+		unpack(t, m->d, m->row + (t->by_cols ? 0 : (uint32_t)(s / g.across) * g.rows), s, n,
+			in + s * g.bytes);
+	}
+}
+
+/* Where an element went is what at says; what nobody wrote is zero; and back. */
+static void round_trip(void)
+{
+	const struct tile *t;
+	struct tile_dim d;
+	struct matrix m, back;
+	uint8_t *out, *seen;
+	uint64_t n, i, at;
+	uint32_t r, c, w;
+	int k;
+
+	for (t = tiles; t < tiles + n_tiles; t++) {
+		for (k = 0; k < 6; k++) {
+			d = some_dim(t, k % 2);
+			m = matrix(t, d);
+			back = matrix(t, d);
+			n = tile_bytes(t, d);
+			out = malloc(n);
+			seen = calloc(n, 1);
+			rnd_bytes(m.p, m.bytes);
+			memset(out, k % 2 ? 0xff : 0x5a, n); /* all of it is written */
+			pack_all(t, tile_pack, &m, 1 + rnd(9), out);
+			memset(back.p, 0xa5, back.bytes);
+			unpack_all(t, tile_unpack, &back, 1 + rnd(9), out);
+			CHECK_IN(t->name, !memcmp(m.p, back.p, m.bytes));
+			for (i = 0; t->untwist && i < n; i += 4) {
+				memcpy(&w, out + i, 4);
+				w = t->untwist(w);
+				memcpy(out + i, &w, 4);
+			}
+			for (r = 0; t->bits >= 8 && r < d.rows; r++)
+				for (c = 0; c < d.cols; c++) {
+					at = t->at(d, r, c) * (t->bits / 8);
+					memset(seen + at, 1, t->bits / 8);
+					if (memcmp(out + at, m.row[r] + c * (t->bits / 8),
+						    t->bits / 8))
+						FAILED(t->name);
+				}
+			for (i = 0; t->bits >= 8 && i < n; i++)
+				CHECK_IN(t->name, seen[i] || !out[i]);
+			free(out);
+			free(seen);
+			matrix_free(&m);
+			matrix_free(&back);
+		}
+	}
+}
+
+/* Rows that are not there are zeros, and are not written to. */
+static void rows_left_out(void)
+{
+	const struct tile *t;
+	struct matrix m, zero;
+	uint8_t *a, *b, *row;
+	uint64_t n;
+
+	for (t = tiles; t < tiles + n_tiles; t++) {
+		m = matrix(t, some_dim(t, false));
+		zero = matrix(t, m.d);
+		n = tile_bytes(t, m.d);
+		a = malloc(n);
+		b = malloc(n);
+		rnd_bytes(m.p, m.bytes);
+		memcpy(zero.p, m.p, m.bytes);
+		row = m.row[m.d.rows / 2];
+		memset(zero.p + (row - m.p), 0, m.row_bytes);
+		m.row[m.d.rows / 2] = NULL;
+		pack_all(t, tile_pack, &m, 3, a);
+		pack_all(t, tile_pack, &zero, 3, b);
+		CHECK_IN(t->name, !memcmp(a, b, n));
+		memset(row, 0x77, m.row_bytes);
+		unpack_all(t, tile_unpack, &m, 3, a);
+		CHECK_IN(t->name, row[0] == 0x77 && !memcmp(row, row + 1, m.row_bytes - 1));
+		matrix_free(&m);
+		matrix_free(&zero);
+		free(a);
+		free(b);
+	}
+}
+
+/* All ways, at all sizes they take, however the work is cut. */
+static void ways_equal(void)
+{
+	const struct tile *t;
+	const struct tile_way *w;
+	struct matrix m, back;
+	uint8_t *want, *got;
+	unsigned i, features = cpu_features();
+	uint64_t n;
+	int k;
+
+	for (t = tiles; t < tiles + n_tiles; t++) {
+		for (k = 0; k < 12; k++) {
+			m = matrix(t, some_dim(t, false));
+			back = matrix(t, m.d);
+			n = tile_bytes(t, m.d);
+			want = malloc(n);
+			got = malloc(n);
+			rnd_bytes(m.p, m.bytes);
+			pack_all(t, tile_pack, &m, 5, want);
+			for (i = 0; (w = tile_way(t, i)); i++) {
+				if ((w->needs & features) != w->needs)
+					continue;
+				memset(got, 0x33, n);
+				if (w->pack) {
+					pack_all(t, w->pack, &m, 1 + rnd(k < 6 ? 4 : 400), got);
+					if (memcmp(got, want, n))
+						fprintf(stderr, "%s %s: %u x %u\n", t->name,
+							w->name, m.d.rows, m.d.cols);
+					CHECK_IN(w->name, !memcmp(got, want, n));
+				}
+				memset(back.p, 0x44, m.bytes);
+				if (w->unpack) {
+					unpack_all(t, w->unpack, &back, 1 + rnd(k < 6 ? 4 : 400),
+						want);
+					if (memcmp(back.p, m.p, m.bytes))
+						fprintf(stderr, "%s %s back: %u x %u\n", t->name,
+							w->name, m.d.rows, m.d.cols);
+					CHECK_IN(w->name, !memcmp(back.p, m.p, m.bytes));
+				}
+			}
+			free(want);
+			free(got);
+			matrix_free(&m);
+			matrix_free(&back);
+		}
+	}
+}
+
+/* --- digests of a second derivation --- */
+
+/* The fixed inputs: N = 256, K = 256. */
+enum { N = 256 };
+
+static uint8_t w_at(uint32_t n, uint32_t b)
+{
+	return (uint8_t)(37 * n + 11 * b + 5 * (n >> 4) * (b >> 3) + 17);
+}
+
+static uint8_t s_at(uint32_t n, uint32_t c)
+{
+	return (uint8_t)(1 + (7 * n + 13 * c + 3 * (n >> 5)) % 240);
+}
+
+static uint8_t v_at(uint32_t n, uint32_t k)
+{
+	return (uint8_t)(29 * n + 3 * k + 7 * (n >> 3) * (k >> 4) + 5);
+}
+
+static uint8_t gg_at(uint32_t n, uint32_t i)
+{
+	return i % 17 ? w_at(n, i / 17 * 16 + i % 17 - 1) : s_at(n, i / 17);
+}
+
+static const struct {
+	uint8_t (*at)(uint32_t, uint32_t);
+	uint32_t bytes; /* of a row */
+} inputs[] = {
+	['W'] = { w_at, 128 }, ['S'] = { s_at, 8 }, ['V'] = { v_at, 256 }, ['G'] = { gg_at, 136 }
+};
+
+/* clang-format off */
+static const struct {
+	const char *tile, *map; /* map of two parts: w1 is rows 0..127 */
+	char input;
+	const char *sha; /* the first 16 digits */
+} golden[] = {
+	{ "rows", "same", 'W', "cdea91104605a2f0" },
+	{ "marlin4-a16", "same", 'W', "79906a1027792bda" },
+	{ "marlin4-a8", "same", 'W', "901373925140a40b" },
+	{ "marlin8-a16", "same", 'V', "bfdb12feace164c0" },
+	{ "marlin8-a8", "same", 'V', "5ee7f75e4662f444" },
+	{ "marlin-sf-a16", "same", 'S', "96bbae1c922699bd" },
+	{ "humming-sf", "same", 'S', "703753c6e21b8f74" },
+	{ "marlin-sf-a8", "same", 'S', "0c719ba2ddde6ebf" },
+	{ "sf128x4", "same", 'S', "c325bbcff1403286" },
+	{ "rows", "trtllm", 'W', "617662edc4be1294" },
+	{ "rows", "up-gate-trtllm", 'W', "a197a729f74286f9" },
+	{ "sf128x4", "trtllm", 'S', "cbb5203dd1422d5c" },
+	{ "sf128x4", "up-gate-trtllm", 'S', "09b9086b2911d752" },
+	{ "block-major-k", "same", 'V', "94635e1c85d29fb7" },
+	{ "deepgemm-sm100-sf", "same", 'S', "4f361e2122466dba" },
+	{ "rows", "gate-up-by-8", 'W', "39c782a672aba2e2" },
+	{ "sf128x4-kmajor", "gate-up-by-8", 'S', "44c685d355f852c9" },
+	{ "sf128x4-kmajor", "same", 'S', "742544e8364ada4f" },
+	{ "triton-hopper", "same", 'W', "2f6b78cbf6799f3f" },
+	{ "triton-hopper-sf-w4", "same", 'S', "de55a753cac2dbe6" },
+	{ "triton-hopper-sf-w8", "same", 'S', "c15406b4afa45881" },
+	{ "flashinfer-sm90", "same", 'W', "20388486fc7d9a19" },
+	{ "flashinfer-sm90-int4", "same", 'W', "23949c542b6f7312" },
+	{ "flashinfer-sm90-sf", "same", 'S', "b9f3d9681e777667" },
+	{ "tensorrt-sm90-sf", "same", 'S', "4f361e2122466dba" },
+	{ "cutlass-w4a8", "same", 'W', "0b4a44f4f9275c8f" },
+	{ "aiter-16x16", "same", 'W', "18f760b34aa7a0b9" },
+	{ "aiter-16x16", "gate-up-by-16", 'W', "a255f9fb0ce7cf1d" },
+	{ "aiter-sf", "same", 'S', "34f58eeaeca4eeca" },
+	{ "aiter-sf", "gate-up-by-16", 'S', "c5599fc176daddf4" },
+	{ "b12x-w4a8", "same", 'W', "8b52fe1c43af49b4" },
+	{ "b12x-w4a8-sf", "same", 'S', "4f361e2122466dba" },
+	{ "ggml-mxfp4", "same", 'G', "f839f3a6a52e4eef" },
+	{ "frag-k32-fp8", "same", 'V', "f935d8c81582f6f0" },
+	{ "sm110-mma", "same", 'W', "2a869fbbfd7c6105" },
+	{ "frag-k32-64", "same", 'W', "4daed5145287c386" },
+	{ "frag-k32-128", "same", 'W', "344a8ee00705cdba" },
+	{ "frag-k32-256", "same", 'W', "8b52fe1c43af49b4" },
+	{ "frag-k32-sf-64", "same", 'S', "09dbcb18b334e43e" },
+	{ "frag-k32-sf-128", "same", 'S', "44e1c66ebbf7f92a" },
+	{ "frag-k32-sf-256", "same", 'S', "4f361e2122466dba" },
+};
+/* clang-format on */
+
+/* The rows of m in the order that the map wants. */
+static void map_rows(const struct matrix *m, const char *name, uint8_t **row)
+{
+	const struct rowmap *map = rowmap_find(name);
+	uint32_t *from = malloc(m->d.rows * sizeof *from), r;
+
+	CHECK_IN(name, map && m->d.rows % (map->parts * map->unit) == 0);
+	rowmap_from(map, m->d.rows / map->parts, from);
+	for (r = 0; r < m->d.rows; r++)
+		row[r] = m->p + from[r] * m->row_bytes;
+	free(from);
+}
+
+static void digest_is(const char *name, const uint8_t *p, uint64_t n, const char *sha)
+{
+	uint8_t d[32];
+	char hex[65];
+	struct err e = { 0 };
+
+	CHECK_IN(name, !sha256_of(p, n, d, &e));
+	hex_of(d, 32, hex);
+	if (strncmp(hex, sha, strlen(sha)) != 0)
+		fprintf(stderr, "%s: %.16s\n", name, hex);
+	CHECK_IN(name, !strncmp(hex, sha, strlen(sha)));
+}
+
+static void golden_digests(void)
+{
+	const struct tile *t;
+	struct matrix m;
+	uint8_t *out, **row = malloc(N * sizeof *row);
+	uint32_t bytes, r, c;
+	size_t i, k;
+
+	for (i = 0; i < sizeof golden / sizeof *golden; i++) {
+		t = tile_find(golden[i].tile);
+		CHECK_IN(golden[i].tile, t);
+		bytes = inputs[(int)golden[i].input].bytes;
+		m = matrix(t, tile_dim(t, N, bytes));
+		CHECK_IN(golden[i].tile, m.bytes == (uint64_t)N * bytes);
+		for (r = 0; r < N; r++)
+			for (c = 0; c < bytes; c++)
+				m.row[r][c] = inputs[(int)golden[i].input].at(r, c);
+		map_rows(&m, golden[i].map, row);
+		memcpy(m.row, row, N * sizeof *row);
+		out = malloc(tile_bytes(t, m.d));
+		pack_all(t, tile_pack, &m, 7, out);
+		digest_is(t->name, out, tile_bytes(t, m.d), golden[i].sha);
+		free(out);
+		matrix_free(&m);
+	}
+	free(row);
+	/* Every layout has one, but for those that have no bytes to compare with. */
+	for (t = tiles; t < tiles + n_tiles; t++) {
+		for (k = 0; k < i && strcmp(golden[k].tile, t->name) != 0; k++)
+			;
+		CHECK_IN(t->name, k < i || t->holds == TILE_SF128);
+	}
+}
+
+/* The twist alone: words of the reference. */
+static void twisted_words(void)
+{
+	static const uint32_t word[][2] = { { 0x00000001, 0x00000040 }, { 0x00000100, 0x00000008 },
+		{ 0x00010000, 0x00000001 }, { 0x01000000, 0x00002000 }, { 0x00000010, 0x00400000 },
+		{ 0x08000000, 0x00004000 }, { 0x87654321, 0x40a62c5d },
+		{ 0xffffffff, 0xffffffff } };
+	size_t i;
+	uint32_t v;
+
+	for (i = 0; i < sizeof word / sizeof *word; i++)
+		CHECK(tile_twist(word[i][0]) == word[i][1] &&
+			tile_untwist(word[i][1]) == word[i][0]);
+	for (i = 0; i < 100000; i++) {
+		v = (uint32_t)rnd64();
+		CHECK(tile_untwist(tile_twist(v)) == v);
+	}
+}
+
+/* --- the tables --- */
+
+static void table_sound(void)
+{
+	const struct tile *t, *u;
+
+	for (t = tiles; t < tiles + n_tiles; t++) {
+		for (u = tiles; u < t; u++)
+			CHECK_IN(t->name, strcmp(t->name, u->name) != 0);
+		CHECK_IN(t->name, t->version && t->engine[0] && t->what[0]);
+		CHECK_IN(t->name, t->bits == 4 || t->bits == 8 || t->bits == 16 || t->bits == 32);
+		CHECK_IN(t->name, !t->twist == !t->untwist);
+		CHECK_IN(t->name, tile_find(t->name) == t && tile_way(t, 0));
+		CHECK_IN(t->name, !t->slab_rows || t->row_unit % t->slab_rows == 0);
+		CHECK_IN(t->name, !t->slab_cols || t->col_unit % t->slab_cols == 0);
+	}
+	CHECK(!tile_find("row") && !tile_find(""));
+}
+
+static void row_maps(void)
+{
+	static const struct {
+		const char *map;
+		uint32_t part, i, to;
+	} probe[] = { { "trtllm", 0, 1, 8 }, { "trtllm", 0, 4, 1 }, { "trtllm", 0, 8, 2 },
+		{ "up-gate-trtllm", ROW_GATE, 0, 8 }, { "up-gate-trtllm", ROW_GATE, 1, 24 },
+		{ "up-gate-trtllm", ROW_GATE, 3, 25 }, { "up-gate-trtllm", ROW_UP, 3, 17 },
+		{ "up-gate-trtllm", ROW_GATE, 16, 40 }, { "up-gate-trtllm", ROW_UP, 16, 32 },
+		{ "gate-up-by-8", ROW_GATE, 127, 247 }, { "gate-up-by-8", ROW_UP, 7, 15 },
+		{ "gate-up-by-8", ROW_UP, 8, 24 }, { "gate-up", ROW_UP, 1, 129 },
+		{ "up-gate", ROW_UP, 1, 1 }, { "up-gate", ROW_GATE, 1, 129 },
+		{ "gate-up-by-1", ROW_UP, 5, 11 }, { "gate-up-by-16", ROW_GATE, 16, 32 },
+		{ "gate-up-by-16", ROW_UP, 15, 31 } };
+	const struct rowmap *m;
+	uint32_t n, r, part, i, *from, *hit;
+	size_t k;
+
+	for (k = 0; k < sizeof probe / sizeof *probe; k++) {
+		m = rowmap_find(probe[k].map);
+		CHECK_IN(probe[k].map, m && m->to(probe[k].part, probe[k].i, 128) == probe[k].to);
+	}
+	for (m = rowmaps; m < rowmaps + n_rowmaps; m++) {
+		CHECK_IN(m->name, rowmap_find(m->name) == m);
+		for (n = m->unit; n <= 12 * m->unit; n += m->unit) {
+			from = malloc(n * m->parts * sizeof *from);
+			hit = calloc(n * m->parts, sizeof *hit);
+			for (part = 0; part < m->parts; part++)
+				for (i = 0; i < n; i++) {
+					r = m->to(part, i, n);
+					CHECK_IN(m->name, r < n * m->parts && !hit[r]++);
+				}
+			rowmap_from(m, n, from);
+			for (r = 0; r < n * m->parts; r++)
+				CHECK_IN(m->name, m->to(from[r] / n, from[r] % n, n) == r);
+			free(from);
+			free(hit);
+		}
+	}
+}
+
+/* clang-format off */
+static const struct test tests[] = {
+	{ "tile: table", table_sound },
+	{ "tile: bijection", bijection },
+	{ "tile: round trip", round_trip },
+	{ "tile: rows left out", rows_left_out },
+	{ "tile: ways equal", ways_equal },
+	{ "tile: golden digests", golden_digests },
+	{ "tile: twist", twisted_words },
+	{ "row maps", row_maps },
+	{ 0 },
+};
+/* clang-format on */
+TEST_MAIN(tests)
