@@ -136,7 +136,7 @@ static int judge(struct claim *c, const struct found *f, const char *path, bool 
 	if (!ours && f->manifest)
 		ours = is_of_plan(c, MAN_NAME, e);
 	if (!ours)
-		ours = c->fresh || overwrite || (f->data && f->ours == f->data);
+		ours = c->fresh || overwrite || !c->p->n_files || (f->data && f->ours == f->data);
 	if (ours)
 		return ours < 0 ? -1 : 0;
 	return err_rule(e, ERR_USAGE, "out.other", ERR_NOPOS,

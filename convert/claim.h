@@ -6,6 +6,7 @@
  *	.dsv4-plan with this plan's hash (a run was broken off)       ours
  *	manifest.json of this plan (finished, perhaps damaged since)  ours
  *	weights, each with a sidecar of this plan                     ours
+ *	small files of a plan that has no weights (a set's source/)   ours
  *	anything else                                                 refused; with overwrite: ours
  *
  * .dsv4-plan is written before the first change to the folder and removed before manifest.json

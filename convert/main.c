@@ -2,14 +2,17 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "convert/inspect.h"
+#include "convert/job.h"
 #include "convert/outdir.h"
 #include "convert/show.h"
+#include "convert/show_set.h"
 #include "convert/tables.h"
 #include "core/cli.h"
 #include "core/cpu.h"
 #include "core/sha256.h"
 #include "core/version.h"
 #include "core/xxh.h"
+#include "formats/engine.h"
 #include "quant/fp4to8.h"
 
 #include <jansson.h>
@@ -22,8 +25,9 @@
 
 struct opts {
 	const char *out, *target, *experts, *assume, *layers, *source_sha256;
-	uint64_t mp, shard_size, threads, max_memory, max_header;
-	bool json, quiet, lossy, no_sha256, hf_cache, tensors, overwrite;
+	const char *experts_by, *attention, *placement;
+	uint64_t mp, ranks, pp, shard_size, threads, max_memory, max_header;
+	bool json, quiet, lossy, no_sha256, hf_cache, tensors, overwrite, experimental;
 };
 
 static volatile sig_atomic_t stop;
@@ -96,102 +100,119 @@ out0:
 
 /* --- plan and run --- */
 
-/* The source, sound, and what is to be made of it. */
-struct job {
-	struct ckpt c;
-	struct plan p;
-	struct budget b;
-};
-
 static int check_opts(const struct opts *o, struct err *e)
 {
+	bool engine = o->target && engine_find(o->target);
+
 	if (!o->out)
 		return err_set(e, ERR_USAGE, "-o says where to write");
 	if (!o->target)
-		return err_set(e, ERR_USAGE, "--target says what to make: official or hf");
+		return err_set(e, ERR_USAGE,
+			"--target says what to make: official, hf or an engine (dsv4-convert targets)");
 	if (o->mp && strcmp(o->target, "official"))
 		return err_set(e, ERR_USAGE, "--mp belongs to --target official");
 	if (o->shard_size && strcmp(o->target, "hf"))
 		return err_set(e, ERR_USAGE, "--shard-size belongs to --target hf");
+	if (!engine && (o->ranks || o->pp || o->experts_by || o->attention || o->placement))
+		return err_set(e, ERR_USAGE,
+			"--ranks, --pp, --experts-by, --attention and --placement belong to the targets of "
+			"engines (dsv4-convert targets)");
+	if (o->placement && o->experts_by && !strcmp(o->experts_by, "tp"))
+		return err_set(e, ERR_USAGE, "--placement belongs to --experts-by ep");
 	return 0;
 }
 
-static int make_plan(struct job *j, const struct opts *o, struct findings *f, struct err *e)
+static struct share share_of(const struct opts *o)
 {
-	struct plan_opts po = { .target = o->target,
-		.ranks = o->mp ? o->mp : 1,
-		.experts = form_of(o->experts),
-		.layers = o->layers,
-		.shard_size = o->shard_size,
-		.lossy = o->lossy,
-		.sha256 = !o->no_sha256 };
-	struct audit a;
-	int rc;
+	struct share h = { .ranks = o->ranks ? o->ranks : 1, .stages = o->pp ? o->pp : 1 };
 
-	if (audit_make(&a, &j->c, form_of(o->assume), f, e))
-		return -1;
-	rc = finding_first(f, e);
-	rc = rc ? rc : plan_make(&j->p, &a, &po, e);
-	audit_free(&a);
-	return rc;
+	h.experts_tp = o->experts_by && !strcmp(o->experts_by, "tp");
+	h.attention_tp = o->attention && !strcmp(o->attention, "tp");
+	return h;
 }
 
-static int job_open(struct job *j, const struct opts *o, const char *dir, struct err *e)
+static int open_job(struct job *j, const struct opts *o, const char *dir, struct err *e)
 {
-	struct ckpt_opts co = { .header_cap = o->max_header, .hf_cache = o->hf_cache };
-	struct findings f = { 0 };
-	int rc;
+	struct job_opts jo = { .ckpt = { .header_cap = o->max_header, .hf_cache = o->hf_cache },
+		.plan = { .target = o->target,
+			.ranks = o->mp ? o->mp : 1,
+			.experts = form_of(o->experts),
+			.layers = o->layers,
+			.shard_size = o->shard_size,
+			.lossy = o->lossy,
+			.sha256 = !o->no_sha256,
+			.experimental = o->experimental },
+		.assume = form_of(o->assume),
+		.placement = o->placement,
+		.source_sha256 = o->source_sha256,
+		.threads = (unsigned)o->threads,
+		.max_memory = o->max_memory };
 
-	memset(j, 0, sizeof *j);
 	if (check_opts(o, e))
 		return -1;
-	rc = ckpt_open(&j->c, io_posix(), dir, &co, &f, e);
-	rc = rc ? rc : make_plan(j, o, &f, e);
-	finding_free(&f);
-	if (!rc)
-		rc = budget_make(&j->b, &j->p, (unsigned)o->threads, o->max_memory, e);
-	if (rc) {
-		plan_free(&j->p);
-		ckpt_close(&j->c);
-	}
-	return rc;
+	if (engine_find(o->target))
+		jo.plan.share = share_of(o);
+	return job_open(j, io_posix(), dir, &jo, e);
 }
 
-static void job_close(struct job *j)
+static void put_plan(struct text *t, const struct opts *o, const struct job *j)
 {
-	plan_free(&j->p);
-	ckpt_close(&j->c);
+	struct show_plan p = {
+		.p = &j->p, .budget = j->b, .limit = o->max_memory, .tensors = o->tensors
+	};
+	struct show_set s = { .s = &j->s, .budget = j->b, .limit = o->max_memory };
+
+	p.room_known = s.room_known = outdir_free(io_posix(), o->out, &p.room);
+	s.room = p.room;
+	if (j->is_set)
+		(o->json ? show_set_json : show_set_text)(t, &s);
+	else
+		(o->json ? show_plan_json : show_plan_text)(t, &p);
 }
 
 static int run_plan_cmd(void *opts, int n, char **args, struct err *e)
 {
 	const struct opts *o = opts;
-	struct show_plan s = { .limit = o->max_memory, .tensors = o->tensors };
 	struct text t = { 0 };
 	struct job j;
+	int rc;
 
 	(void)n;
-	if (job_open(&j, o, args[0], e))
+	if (open_job(&j, o, args[0], e))
 		return -1;
-	if (outdir_look(&j.p, o->out, o->overwrite, e)) {
-		job_close(&j);
-		return -1;
-	}
-	s.p = &j.p;
-	s.budget = j.b;
-	s.room_known = outdir_free(io_posix(), o->out, &s.room);
-	if (o->json)
-		show_plan_json(&t, &s);
-	else
-		show_plan_text(&t, &s);
+	rc = j.is_set ? set_look(&j.s, o->out, o->overwrite, e)
+		      : outdir_look(&j.p, o->out, o->overwrite, e);
+	if (!rc)
+		put_plan(&t, o, &j);
 	job_close(&j);
-	return print(&t, e);
+	return rc ? rc : print(&t, e);
+}
+
+/* Bytes that will pass through a run. */
+static uint64_t work_of(const struct job *j, const struct run_opts *ro)
+{
+	struct run_opts one = *ro;
+	uint64_t n = 0;
+	size_t k;
+
+	if (!j->is_set)
+		return run_work(&j->p, ro);
+	for (k = 0; k < j->s.n; k++) {
+		one.source_checked = k > 0;
+		n += run_work(&j->s.parts[k].plan, &one);
+	}
+	return n;
 }
 
 static void say_begin(const struct job *j, const struct run_opts *ro)
 {
-	fprintf(stderr, "plan %.12s: %zu file%s, %s to pass through, %u thread%s\n", j->p.hash,
-		j->p.n_files, j->p.n_files == 1 ? "" : "s", text_bytes(run_work(&j->p, ro)).s,
+	size_t files = j->is_set ? (size_t)j->s.files : j->p.n_files;
+
+	fprintf(stderr, "plan %.12s: %zu file%s", j->is_set ? j->s.hash : j->p.hash, files,
+		files == 1 ? "" : "s");
+	if (j->is_set)
+		fprintf(stderr, " in %zu folders", j->s.n);
+	fprintf(stderr, ", %s to pass through, %u thread%s\n", text_bytes(work_of(j, ro)).s,
 		j->b.threads, j->b.threads == 1 ? "" : "s");
 }
 
@@ -209,63 +230,90 @@ static void say_done(const struct run_result *r, double seconds, const char *out
 				   : "");
 }
 
-static int execute(const struct job *j, const struct opts *o, const struct expected *x,
-	struct err *e)
+/* Signals end a run in good order; a hang-up too, unless whoever called wants it ignored (nohup). */
+static void catch_signals(void)
+{
+	struct sigaction act = { .sa_handler = on_signal }, was;
+
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+	if (!sigaction(SIGHUP, NULL, &was) && was.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &act, NULL);
+}
+
+static int execute_set(const struct job *j, const struct opts *o, const struct run_opts *ro,
+	struct text *t, struct run_result *sum, struct err *e)
+{
+	struct show_made m;
+	struct set_run r = { .o = ro,
+		.threads = (unsigned)o->threads,
+		.limit = o->max_memory,
+		.done = show_made_part,
+		.ctx = &m };
+	int rc;
+
+	show_made_begin(&m, &j->s, o->json);
+	rc = set_run(&j->s, &r, e);
+	show_made_end(&m);
+	*t = m.out;
+	*sum = m.sum;
+	return rc;
+}
+
+static int execute_plan(const struct job *j, const struct opts *o, const struct run_opts *ro,
+	struct text *t, struct run_result *sum, struct err *e)
+{
+	struct run_result r;
+	int rc = run_plan(&j->p, ro, &r, e);
+
+	if (!rc)
+		(o->json ? show_run_json : show_run_text)(t, &j->p, &r);
+	*sum = r;
+	sum->sha256 = NULL;
+	run_result_free(&r);
+	return rc;
+}
+
+static int execute(const struct job *j, const struct opts *o, struct err *e)
 {
 	struct run_opts ro = { .out = o->out,
 		.overwrite = o->overwrite,
 		.tool = TOOL,
 		.budget = j->b,
 		.features = cpu_features(),
-		.expected = x,
+		.expected = j->has_expected ? &j->expected : NULL,
 		.stop = &stop };
-	struct sigaction act = { .sa_handler = on_signal }, was;
-	struct run_result r;
+	struct run_result sum;
 	struct text t = { 0 };
 	double began = progress_now();
 	int rc;
 
-	sigaction(SIGINT, &act, NULL);
-	sigaction(SIGTERM, &act, NULL);
-	if (!sigaction(SIGHUP, NULL, &was) && was.sa_handler != SIG_IGN) /* as nohup has it */
-		sigaction(SIGHUP, &act, NULL);
+	catch_signals();
 	if (!o->quiet)
 		say_begin(j, &ro);
-	ro.progress = progress_start(o->quiet ? NULL : stderr, "converting", run_work(&j->p, &ro));
-	rc = run_plan(&j->p, &ro, &r, e);
+	ro.progress = progress_start(o->quiet ? NULL : stderr, "converting", work_of(j, &ro));
+	rc = (j->is_set ? execute_set : execute_plan)(j, o, &ro, &t, &sum, e);
 	progress_stop(ro.progress);
-	if (!rc) {
-		if (o->json)
-			show_run_json(&t, &j->p, &r);
-		else
-			show_run_text(&t, &j->p, &r);
-		rc = print(&t, e);
-		if (!o->quiet)
-			say_done(&r, progress_now() - began, o->out);
+	if (rc) {
+		text_free(&t);
+		return rc;
 	}
-	run_result_free(&r);
+	rc = print(&t, e);
+	if (!o->quiet)
+		say_done(&sum, progress_now() - began, o->out);
 	return rc;
 }
 
 static int run_run(void *opts, int n, char **args, struct err *e)
 {
 	const struct opts *o = opts;
-	struct expected x;
 	struct job j;
 	int rc;
 
 	(void)n;
-	if (job_open(&j, o, args[0], e))
+	if (open_job(&j, o, args[0], e))
 		return -1;
-	if (o->source_sha256) {
-		rc = expected_read(&x, &j.c, o->source_sha256, e);
-		if (!rc) {
-			rc = execute(&j, o, &x, e);
-			expected_free(&x);
-		}
-	} else {
-		rc = execute(&j, o, NULL, e);
-	}
+	rc = execute(&j, o, e);
 	job_close(&j);
 	return rc;
 }
@@ -289,6 +337,26 @@ static int run_roles(void *opts, int n, char **args, struct err *e)
 
 	(void)n, (void)args;
 	(o->json ? tables_roles_json : tables_roles_text)(&t);
+	return print(&t, e);
+}
+
+static int run_targets(void *opts, int n, char **args, struct err *e)
+{
+	const struct opts *o = opts;
+	struct text t = { 0 };
+
+	(void)n, (void)args;
+	(o->json ? tables_targets_json : tables_targets_text)(&t);
+	return print(&t, e);
+}
+
+static int run_layouts(void *opts, int n, char **args, struct err *e)
+{
+	const struct opts *o = opts;
+	struct text t = { 0 };
+
+	(void)n, (void)args;
+	(o->json ? tables_layouts_json : tables_layouts_text)(&t);
 	return print(&t, e);
 }
 
@@ -326,11 +394,17 @@ static void version(FILE *out)
 	JSON_OPT
 #define PLAN_OPTS \
 	{ "out", 'o', "OUT", CLI_TEXT, 0, 0, AT(out), "folder to write to" }, \
-	{ "target", 't', "official|hf", CLI_CHOICE, 0, 0, AT(target), "what to make" }, \
+	{ "target", 't', "T", CLI_TEXT, 0, 0, AT(target), "official, hf, or an engine (dsv4-convert targets)" }, \
 	{ "mp", 0, "N", CLI_NUMBER, 1, 65536, AT(mp), "official: number of ranks, so of files (1)" }, \
 	{ "experts", 0, "fp4|fp8", CLI_CHOICE, 0, 0, AT(experts), "form of the routed experts (as they are)" }, \
 	{ "layers", 0, "LIST", CLI_TEXT, 0, 0, AT(layers), "only these: numbers, ranges, embed, head, mtp, mtp.N" }, \
 	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, AT(shard_size), "hf: fill shards up to this (one per layer)" }, \
+	{ "ranks", 0, "N", CLI_NUMBER, 1, 65536, AT(ranks), "engines: number of ranks, so of folders (1)" }, \
+	{ "experts-by", 0, "ep|tp", CLI_CHOICE, 0, 0, AT(experts_by), "engines: experts whole to a rank, or all of them cut (ep)" }, \
+	{ "attention", 0, "tp|replicate", CLI_CHOICE, 0, 0, AT(attention), "engines: all but experts cut as official does, or whole (replicate)" }, \
+	{ "pp", 0, "P", CLI_NUMBER, 1, 65536, AT(pp), "engines: stages, runs of layers (1)" }, \
+	{ "placement", 0, "FILE", CLI_TEXT, 0, 0, AT(placement), "engines: JSON, block to rank to ids of experts" }, \
+	{ "experimental", 0, NULL, CLI_FLAG, 0, 0, AT(experimental), "engines: also those that were only read about" }, \
 	{ "lossy", 0, NULL, CLI_FLAG, 0, 0, AT(lossy), "go on where a cast is not exact; the manifest says so" }, \
 	{ "no-sha256", 0, NULL, CLI_FLAG, 0, 0, AT(no_sha256), "digest outputs with XXH3 alone" }, \
 	{ "overwrite", 0, NULL, CLI_FLAG, 0, 0, AT(overwrite), "take an OUT that another conversion has filled" }, \
@@ -362,6 +436,8 @@ static const struct cli_cmd cmds[] = {
 		"keeps it if they are equal and writes the others. A file that was broken off begins anew.\n"
 		"Prints a SHA-256 line for each file of weights, for sha256sum -c.\n",
 		run_opts, 1, 1, run_run },
+	{ "targets", "", "list what can be made, and what it is made of", NULL, table_opts, 0, 0, run_targets },
+	{ "layouts", "", "list the layouts of matrices, and who reads them", NULL, table_opts, 0, 0, run_layouts },
 	{ "rules", "", "list the rules that findings and errors name, with exit status", NULL, table_opts, 0, 0, run_rules },
 	{ "roles", "", "list the tensors of the model: storage, shape, split", NULL, table_opts, 0, 0, run_roles },
 	{ 0 },

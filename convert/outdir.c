@@ -85,7 +85,7 @@ static bool goes_up(const char *path)
 	return false;
 }
 
-static int check_nesting(const struct plan *p, const char *path, struct err *e)
+int outdir_nested(const struct plan *p, const char *path, struct err *e)
 {
 	const struct io *io = p->ckpt->io;
 	const char *missing;
@@ -152,31 +152,40 @@ static int sync_parent(const struct outdir *o, struct err *e)
 	return rc;
 }
 
-int outdir_open(struct outdir *o, const struct plan *p, const char *path, bool overwrite,
-	struct err *e)
+int outdir_open_any(struct outdir *o, const struct plan *p, const char *path, struct err *e)
 {
 	bool made;
 
+	memset(o, 0, sizeof *o);
 	o->io = p->ckpt->io;
 	o->fd = -1;
 	if (!*path)
 		return err_set(e, ERR_USAGE, "the output folder has no name");
-	if (check_nesting(p, path, e) || make_path(o->io, path, &made, e) ||
+	if (outdir_nested(p, path, e) || make_path(o->io, path, &made, e) ||
 		file_open_dir(o->io, path, &o->fd, e))
 		return -1;
 	if (made && sync_parent(o, e)) {
 		outdir_close(o);
 		return -1;
 	}
-	if (o->io->lock(o->io, o->fd)) {
-		if (errno == EWOULDBLOCK)
-			err_rule(e, ERR_SYSTEM, "out.locked", ERR_NOPOS,
-				"another run is writing to %s", text_quote(path).s);
-		else
-			err_sys(e, "cannot lock %s", text_quote(path).s);
-	} else if (!claim_look(&o->claim, p, o->fd, path, overwrite, e)) {
+	if (!o->io->lock(o->io, o->fd))
 		return 0;
-	}
+	if (errno == EWOULDBLOCK)
+		err_rule(e, ERR_SYSTEM, "out.locked", ERR_NOPOS, "another run is writing to %s",
+			text_quote(path).s);
+	else
+		err_sys(e, "cannot lock %s", text_quote(path).s);
+	outdir_close(o);
+	return -1;
+}
+
+int outdir_open(struct outdir *o, const struct plan *p, const char *path, bool overwrite,
+	struct err *e)
+{
+	if (outdir_open_any(o, p, path, e))
+		return -1;
+	if (!claim_look(&o->claim, p, o->fd, path, overwrite, e))
+		return 0;
 	outdir_close(o);
 	return -1;
 }
@@ -190,7 +199,7 @@ int outdir_look(const struct plan *p, const char *path, bool overwrite, struct e
 
 	if (!*path)
 		return err_set(e, ERR_USAGE, "the output folder has no name");
-	if (check_nesting(p, path, e))
+	if (outdir_nested(p, path, e))
 		return -1;
 	fd = open_nearest(io, path, &missing);
 	if (fd < 0)

@@ -20,6 +20,10 @@ struct outdir {
  * with files that are not this plan's (claim.h). Makes path, and its parents, where they are missing. */
 int outdir_open(struct outdir *o, const struct plan *p, const char *path, bool overwrite,
 	struct err *e);
+/* The same for a folder of folders: what is in it is the caller's matter. */
+int outdir_open_any(struct outdir *o, const struct plan *p, const char *path, struct err *e);
+/* An error if path is the input, lies in it or holds it. */
+int outdir_nested(const struct plan *p, const char *path, struct err *e);
 void outdir_close(struct outdir *o);
 /* Refuses what outdir_open would, as far as that can be seen without changing or locking anything. */
 int outdir_look(const struct plan *p, const char *path, bool overwrite, struct err *e);

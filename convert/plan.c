@@ -20,6 +20,7 @@ const struct op_row ops[OP_COUNT] = {
 	[OP_DEQUANT]    = { "dequantize", "FP8 weight times block scale, as BF16" },
 	[OP_CAST]       = { "fp4-to-fp8", "FP4 codes as E4M3, one scale for 128 x 128" },
 	[OP_CAST_SCALE] = { "fp4-to-fp8", "the scales of that" },
+	[OP_TILE]       = { "tile",       "experts one after the other, each laid out for an engine" },
 };
 
 const struct op_row fates[FATE_COUNT] = {
@@ -31,6 +32,8 @@ const struct op_row fates[FATE_COUNT] = {
 	[FATE_DEQUANT]    = { "dequantized", "to BF16: the official model computes wo_a in BF16" },
 	[FATE_MERGE]      = { "merged",      "a scale multiplied into its weight" },
 	[FATE_SKIP]       = { "dropped",     "a copy of embed or head under mtp. that the official converter skips" },
+	[FATE_TILE]       = { "laid out",    "stacked and laid out for the engine" },
+	[FATE_ELSEWHERE]  = { "elsewhere",   "in another rank or stage" },
 	[FATE_UNSELECTED] = { "left out",    "not named by --layers" },
 };
 /* clang-format on */
@@ -61,6 +64,27 @@ int layout_step(struct layout *l, size_t file, const struct step *s)
 void layout_fate(struct layout *l, size_t i, enum fate f)
 {
 	l->p->fate[i] = (uint8_t)f;
+}
+
+void *layout_alloc(struct layout *l, size_t n)
+{
+	void *p = arena_alloc(&l->p->arena, n ? n : 1);
+
+	if (p)
+		memset(p, 0, n);
+	else
+		err_nomem(l->e);
+	return p;
+}
+
+int layout_small(struct layout *l, const struct plan_small *s)
+{
+	struct plan *p = l->p;
+
+	if (mem_grow(&p->smalls, &p->smalls_cap, p->n_smalls + 1, sizeof *p->smalls))
+		return err_nomem(l->e);
+	p->smalls[p->n_smalls++] = *s;
+	return 0;
 }
 
 const uint64_t *layout_dim(struct layout *l, uint64_t rows, uint64_t cols)
@@ -189,34 +213,51 @@ static int by_file_order(const void *a, const void *b)
 	return st_order(&((const struct step *)a)->out, &((const struct step *)b)->out);
 }
 
-int plan_header(const struct plan_file *f, struct text *out, struct err *e)
+/* What is a multiple of 4096 bytes comes first, so that all of it begins at one. */
+static int by_aligned_order(const void *a, const void *b)
 {
-	st_put_header(out, f->n ? &f->steps[0].out : NULL, f->n, sizeof *f->steps);
+	const struct tensor *x = &((const struct step *)a)->out,
+			    *y = &((const struct step *)b)->out;
+	bool even = x->end % PLAN_ALIGN == 0;
+
+	return even != (y->end % PLAN_ALIGN == 0) ? (even ? -1 : 1) : st_order(x, y);
+}
+
+int plan_header(const struct plan *p, const struct plan_file *f, struct text *out, struct err *e)
+{
+	st_put_header_for(out, f->meta, f->n_meta, p->align, f->n ? &f->steps[0].out : NULL, f->n,
+		sizeof *f->steps);
 	return out->failed ? err_nomem(e) : 0;
 }
 
 /* Orders the payload and sets offsets and sizes. */
-static int settle_file(struct plan_file *f, struct err *e)
+static int settle_file(const struct plan *p, struct plan_file *f, struct err *e)
 {
 	struct text header = { 0 };
 	uint64_t at = 0, bytes;
 	size_t i;
 	struct tensor *t;
 
-	if (f->n)
-		qsort(f->steps, f->n, sizeof *f->steps, by_file_order);
-	for (i = 0; i < f->n; i++) {
+	for (i = 0; i < f->n; i++) { /* sizes, for the order */
 		t = &f->steps[i].out;
-		if (!st_bytes(t->dtype, t->dim, t->rank, &bytes))
+		t->begin = 0;
+		if (!st_bytes(t->dtype, t->dim, t->rank, &t->end))
 			return err_set(e, ERR_UNSUPPORTED,
 				"tensor %s is no whole number of bytes in %s",
 				text_quote(t->name).s, dtypes[t->dtype].name);
+	}
+	if (f->n)
+		qsort(f->steps, f->n, sizeof *f->steps,
+			p->align == PLAN_ALIGN ? by_aligned_order : by_file_order);
+	for (i = 0; i < f->n; i++) {
+		t = &f->steps[i].out;
+		bytes = t->end;
 		t->begin = at;
 		if (!mem_add(at, bytes, &at))
 			return err_set(e, ERR_UNSUPPORTED, "%s would be too big", f->name);
 		t->end = at;
 	}
-	if (plan_header(f, &header, e)) {
+	if (plan_header(p, f, &header, e)) {
 		text_free(&header);
 		return -1;
 	}
@@ -252,7 +293,7 @@ static int add_small(struct plan *p, const char *name, enum small kind, uint64_t
 {
 	if (mem_grow(&p->smalls, &p->smalls_cap, p->n_smalls + 1, sizeof *p->smalls))
 		return err_nomem(e);
-	p->smalls[p->n_smalls++] = (struct plan_small){ name, kind, bytes };
+	p->smalls[p->n_smalls++] = (struct plan_small){ name, kind, bytes, 0 };
 	return 0;
 }
 
@@ -308,7 +349,7 @@ static void hash_file(struct hasher *h, const struct plan *p, const struct plan_
 	unsigned k;
 
 	text_fmt(&h->t, "file %s %llu\n", f->name, (unsigned long long)f->bytes);
-	if (plan_header(f, &h->t, h->e))
+	if (plan_header(p, f, &h->t, h->e))
 		h->rc = -1;
 	flush(h);
 	for (i = 0; i < f->n && !h->rc; i++) {
@@ -316,8 +357,12 @@ static void hash_file(struct hasher *h, const struct plan *p, const struct plan_
 		text_fmt(&h->t, "\n%s %llu %llu %llu %llu", ops[s->op].name,
 			(unsigned long long)s->row, (unsigned long long)s->rows,
 			(unsigned long long)s->col, (unsigned long long)s->cols);
-		for (k = 0; k < s->n_src; k++)
-			text_fmt(&h->t, " %s", p->ckpt->tensors[s->src[k]].name);
+		if (s->tile)
+			text_fmt(&h->t, " %s/%u %s %u %u", s->tile->fit.tile->name,
+				s->tile->fit.tile->version, s->tile->fit.map->name, s->tile->e_min,
+				s->tile->e_max);
+		for (k = 0; k < step_sources(s); k++)
+			text_fmt(&h->t, " %s", p->ckpt->tensors[step_source(s, k)].name);
 		if (h->t.n > 1 << 16)
 			flush(h);
 	}
@@ -393,11 +438,24 @@ static int put_index(const struct plan *p, struct text *out, struct err *e)
 	return out->failed ? err_nomem(e) : 0;
 }
 
+static int put_source_header(const struct ckpt *c, const struct shard *s, struct text *out,
+	struct err *e)
+{
+	if (mem_grow(&out->s, &out->cap, (size_t)s->data_at, 1))
+		return err_nomem(e);
+	if (file_read(c->io, s->fd, out->s, (size_t)s->data_at, 0, e))
+		return err_at(e, "%s", s->name);
+	out->n = (size_t)s->data_at;
+	return 0;
+}
+
 int plan_small_text(const struct plan *p, const struct plan_small *s, struct text *out,
 	struct err *e)
 {
 	return s->kind == SMALL_CONFIG ? config_put(out, &p->ckpt->config, p->experts, e)
-				       : put_index(p, out, e);
+		: s->kind == SMALL_HEADER
+		? put_source_header(p->ckpt, &p->ckpt->shards[s->shard], out, e)
+		: put_index(p, out, e);
 }
 
 /* --- */
@@ -409,13 +467,15 @@ static const struct target *find_target(const char *name)
 	for (t = targets; t->name; t++)
 		if (!strcmp(t->name, name))
 			return t;
-	return NULL;
+	if (!strcmp(name, source_target.name))
+		return &source_target;
+	return engine_find(name) ? &engine_target : NULL;
 }
 
 static int make(struct plan *p, const struct audit *a, struct err *e)
 {
 	const struct target *t = find_target(p->opts.target);
-	struct layout l = { .p = p, .a = a, .e = e };
+	struct layout l = { .p = p, .a = a, .engine = engine_find(p->opts.target), .e = e };
 	bool *on;
 	size_t i;
 	int rc;
@@ -438,7 +498,7 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 	if (rc || find_smalls(p, t, e))
 		return -1;
 	for (i = 0; i < p->n_files; i++)
-		if (settle_file(&p->files[i], e))
+		if (settle_file(p, &p->files[i], e))
 			return -1;
 	if (sum_up(p, e))
 		return -1;
@@ -448,6 +508,7 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 int plan_make(struct plan *p, const struct audit *a, const struct plan_opts *o, struct err *e)
 {
 	memset(p, 0, sizeof *p);
+	p->align = engine_find(o->target) ? PLAN_ALIGN : 8;
 	p->ckpt = a->ckpt;
 	p->opts = *o;
 	p->experts = o->experts == EXPERT_UNSAID ? a->experts : o->experts;

@@ -10,6 +10,7 @@
 #ifndef CONVERT_PLAN_H
 #define CONVERT_PLAN_H
 #include "formats/audit.h"
+#include "formats/engine.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -23,6 +24,7 @@ enum op {
 	OP_DEQUANT,    /* FP8 weight times its scale, in BF16; maybe a range of rows */
 	OP_CAST,       /* FP4 codes to E4M3 with 128 x 128 scales */
 	OP_CAST_SCALE, /* those scales */
+	OP_TILE,       /* experts one after the other, each laid out for an engine */
 	OP_COUNT
 };
 struct op_row {
@@ -31,30 +33,63 @@ struct op_row {
 };
 extern const struct op_row ops[OP_COUNT];
 
+/* What OP_TILE makes of the matrices of one or two parts (w1 and w3, or w2) of some experts. */
+struct step_tile {
+	struct engine_fit fit;
+	const uint32_t *src; /* [experts][parts] indexes into ckpt->tensors */
+	uint32_t experts, parts;
+	uint64_t row, rows;   /* of each part that are taken */
+	uint64_t col, cols;   /* bytes of each row */
+	uint8_t e_min, e_max; /* of scales: bytes that the engine reads as they are meant */
+	const char *engine;
+	bool scale;
+};
+
 struct step {
 	struct tensor out;  /* name, type, shape, place in the payload; .shard and .pos unused */
 	uint64_t row, rows; /* rows of the source that it takes */
 	uint64_t col, cols; /* OP_COLS: bytes of a row that it takes */
 	uint32_t src[2];    /* indexes into ckpt->tensors: what is read; scale second */
 	uint8_t n_src;
-	uint8_t op;     /* enum op */
-	uint8_t record; /* bit k: this step digests the whole of src[k]; one step per source does */
+	uint8_t op;       /* enum op */
+	uint8_t record;   /* bit k: this step digests the whole of src[k]; one step per source does.
+			 * OP_TILE: bit 0 for all its sources */
 	bool check_scale; /* the source holds E8M0 scales: NaN is an error */
+	const struct step_tile *tile; /* OP_TILE; in the arena */
 };
+
+/* All its sources: of OP_TILE those of the tile, else src. */
+static inline uint32_t step_sources(const struct step *s)
+{
+	return s->tile ? s->tile->experts * s->tile->parts : s->n_src;
+}
+
+static inline uint32_t step_source(const struct step *s, uint32_t k)
+{
+	return s->tile ? s->tile->src[k] : s->src[k];
+}
+
+static inline bool step_records(const struct step *s, uint32_t k)
+{
+	return s->tile ? s->record : s->record >> k & 1;
+}
 
 struct plan_file {
 	const char *name;
 	struct step *steps; /* owns; in payload order */
 	size_t n, cap;
 	uint64_t header_bytes, bytes; /* 8+N; whole file */
+	const struct st_meta *meta;   /* in the arena; metadata of the header */
+	unsigned n_meta;
 };
 
 /* A small file beside the weights. */
-enum small { SMALL_COPY, SMALL_CONFIG, SMALL_INDEX };
+enum small { SMALL_COPY, SMALL_CONFIG, SMALL_INDEX, SMALL_HEADER };
 struct plan_small {
 	const char *name;
 	enum small kind;
-	uint64_t bytes; /* SMALL_COPY; 0 for the others */
+	uint64_t bytes; /* SMALL_COPY, SMALL_HEADER; 0 for the others */
+	uint32_t shard; /* SMALL_HEADER: of this shard */
 };
 
 /* What becomes of a source tensor. */
@@ -67,10 +102,21 @@ enum fate {
 	FATE_DEQUANT,
 	FATE_MERGE,
 	FATE_SKIP,
+	FATE_TILE,
+	FATE_ELSEWHERE,
 	FATE_UNSELECTED,
 	FATE_COUNT
 };
 extern const struct op_row fates[FATE_COUNT];
+
+/* Which part of a model that is spread over ranks one plan makes. Targets of engines only. */
+struct placement;
+struct share {
+	uint64_t ranks, rank, stages, stage;
+	bool experts_tp;   /* every expert is cut; else experts go whole to a rank */
+	bool attention_tp; /* all but experts are split as the official converter does; else whole */
+	const struct placement *placement; /* which experts go where; NULL: the same number each */
+};
 
 struct plan_opts {
 	const char *target;       /* a row of targets */
@@ -80,6 +126,8 @@ struct plan_opts {
 	uint64_t shard_size;      /* hf: bytes of a shard; 0: one per layer */
 	bool lossy;               /* go on where a cast is not exact */
 	bool sha256;              /* digest outputs with it */
+	bool experimental;        /* also engines that were only read about */
+	struct share share;
 };
 
 struct plan {
@@ -93,6 +141,7 @@ struct plan {
 	uint8_t *fate; /* owns; [ckpt->n] enum fate */
 	uint64_t fate_n[FATE_COUNT], fate_bytes[FATE_COUNT];
 	uint64_t bytes; /* of all output files; the small ones and manifests not counted */
+	unsigned align; /* of the payload, and of the tensors that can be */
 	char hash[65];  /* hex SHA-256 */
 	struct arena arena;
 };
@@ -102,7 +151,7 @@ int plan_make(struct plan *p, const struct audit *a, const struct plan_opts *o, 
 void plan_free(struct plan *p);
 
 /* The first header_bytes of file f. */
-int plan_header(const struct plan_file *f, struct text *out, struct err *e);
+int plan_header(const struct plan *p, const struct plan_file *f, struct text *out, struct err *e);
 /* What a small file of kind SMALL_CONFIG or SMALL_INDEX holds. */
 int plan_small_text(const struct plan *p, const struct plan_small *s, struct text *out,
 	struct err *e);
@@ -115,6 +164,12 @@ struct target {
 	const char *const *copied; /* small files that are copied if they are there; NULL ends */
 };
 extern const struct target targets[]; /* ends with a NULL name */
+/* That of all engines of engine.h. */
+extern const struct target engine_target;
+/* What the ranks are made of, for the way back: headers and small files of the source. */
+extern const struct target source_target;
+enum { PLAN_ALIGN = 4096 };
+#define SOURCE_HEADER ".header" /* after a shard's name */
 
 #ifdef __cplusplus
 }

@@ -37,6 +37,16 @@ int publisher_make(struct publisher *u, const struct plan *p, struct outdir *dir
 	return 0;
 }
 
+void publisher_trust(struct publisher *u)
+{
+	size_t i;
+
+	for (i = 0; i < u->p->ckpt->n_shards; i++) {
+		u->shard_ok[i] = true;
+		memcpy(u->shard_sha256[i], u->expected->sha256[i], 32);
+	}
+}
+
 static void remove_names(const struct publisher *u, size_t i)
 {
 	(void)u->dir->io->unlink(u->dir->io, u->dir->fd, u->p->files[i].name);
@@ -98,7 +108,9 @@ struct rows {
 	const struct plan *p;
 	const struct plan_file *f;
 	const struct stream *s;
-	size_t lost; /* blocks of s->lost that belong to rows before this one */
+	size_t lost;             /* blocks of s->lost that belong to rows before this one */
+	const struct step *step; /* of the row that was given last, for its sources */
+	const struct step_result *res;
 };
 
 static void lost_at(const void *ctx, uint64_t i, uint32_t at[2])
@@ -109,14 +121,42 @@ static void lost_at(const void *ctx, uint64_t i, uint32_t at[2])
 	at[1] = b[i].col;
 }
 
+static void source_at(const void *ctx, uint64_t k, struct man_source *out)
+{
+	const struct rows *r = ctx;
+	const struct ckpt *c = r->p->ckpt;
+	const struct tensor *t = &c->tensors[step_source(r->step, (uint32_t)k)];
+
+	out->shard = c->shards[t->shard].name;
+	out->tensor = t->name;
+	out->xxh = !step_records(r->step, (uint32_t)k) ? NULL
+		: r->step->tile                        ? &r->res->many[k]
+						       : &r->res->src[k];
+}
+
+/* Which part of its sources the step takes, if it is a part. */
+static void describe_slice(const struct ckpt *c, const struct step *s, struct man_tensor *t)
+{
+	const struct tensor *src = &c->tensors[step_source(s, 0)];
+	uint64_t rows = src->rank ? src->dim[0] : 1,
+		 cols = rows ? (src->end - src->begin) / rows : 0;
+
+	if (s->tile && s->tile->rows < rows)
+		t->rows = (struct man_range){ s->tile->row, s->tile->row + s->tile->rows };
+	if (s->tile && s->tile->cols < cols)
+		t->cols = (struct man_range){ s->tile->col, s->tile->col + s->tile->cols };
+	if ((s->op == OP_ROWS || s->op == OP_DEQUANT) && s->rows < rows)
+		t->rows = (struct man_range){ s->row, s->row + s->rows };
+	if (s->op == OP_COLS && s->cols < cols)
+		t->cols = (struct man_range){ s->col, s->col + s->cols };
+}
+
 /* Rows are asked for in order. */
 static void row(void *ctx, uint64_t i, struct man_tensor *t)
 {
 	struct rows *r = ctx;
 	const struct step *s = &r->f->steps[i];
 	const struct step_result *res = &r->s->res[i];
-	const struct ckpt *c = r->p->ckpt;
-	unsigned k;
 
 	t->name = s->out.name;
 	t->transform = ops[s->op].name;
@@ -126,11 +166,19 @@ static void row(void *ctx, uint64_t i, struct man_tensor *t)
 	t->begin = s->out.begin;
 	t->end = s->out.end;
 	t->xxh = res->out;
-	t->sources = s->n_src;
-	for (k = 0; k < s->n_src; k++) {
-		t->source[k].shard = c->shards[c->tensors[s->src[k]].shard].name;
-		t->source[k].tensor = c->tensors[s->src[k]].name;
-		t->source[k].xxh = s->record >> k & 1 ? &res->src[k] : NULL;
+	r->step = s;
+	r->res = res;
+	t->sources = step_sources(s);
+	t->source = source_at;
+	t->source_ctx = r;
+	describe_slice(r->p->ckpt, s, t);
+	if (s->tile) {
+		t->layout = s->tile->fit.tile->name;
+		t->version = s->tile->fit.tile->version;
+		t->map = s->tile->fit.map->name;
+		t->parts = s->tile->parts;
+		t->scaled = s->tile->scale;
+		memcpy(t->scales, res->scales, sizeof t->scales);
 	}
 	t->blocks = res->blocks;
 	t->inexact = res->inexact;
@@ -224,13 +272,13 @@ static bool trusted(const struct publisher *u, size_t i)
 {
 	const struct plan_file *f = &u->p->files[i];
 	size_t s;
-	unsigned k;
+	uint32_t k;
 
 	if (!u->expected)
 		return true;
 	for (s = 0; s < f->n; s++)
-		for (k = 0; k < f->steps[s].n_src; k++)
-			if (!u->shard_ok[u->p->ckpt->tensors[f->steps[s].src[k]].shard])
+		for (k = 0; k < step_sources(&f->steps[s]); k++)
+			if (!u->shard_ok[u->p->ckpt->tensors[step_source(&f->steps[s], k)].shard])
 				return false;
 	return true;
 }
@@ -425,15 +473,23 @@ static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry
 	struct man_entry *shards, struct err *e)
 {
 	const struct plan *p = u->p;
-	char ranks[24], size[24];
+	char ranks[24], size[24], share[160];
+	const struct share *h = &p->opts.share;
 	struct man_option options[] = { { "experts", expert_form_name(p->experts) },
 		{ "layers", p->opts.layers }, { "lossy", p->opts.lossy ? "yes" : "no" },
-		{ "ranks", ranks }, { "shard_size", size } };
+		{ "ranks", ranks },
+		{ h->ranks ? "share" : "shard_size", h->ranks ? share : size } };
 	struct text t = { 0 };
 	int rc;
 
-	snprintf(ranks, sizeof ranks, "%llu", (unsigned long long)p->opts.ranks);
+	snprintf(ranks, sizeof ranks, "%llu",
+		(unsigned long long)(h->ranks ? h->ranks : p->opts.ranks));
 	snprintf(size, sizeof size, "%llu", (unsigned long long)p->opts.shard_size);
+	snprintf(share, sizeof share,
+		"rank %llu of %llu, stage %llu of %llu, experts %s, attention %s",
+		(unsigned long long)h->rank, (unsigned long long)h->ranks,
+		(unsigned long long)h->stage, (unsigned long long)h->stages,
+		h->experts_tp ? "tp" : "ep", h->attention_tp ? "tp" : "replicate");
 	list_files(u, m, files);
 	qsort(files, (size_t)m->n_files, sizeof *files, by_name);
 	m->n_shards = p->ckpt->n_shards;

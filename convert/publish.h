@@ -46,6 +46,8 @@ struct publisher {
 
 int publisher_make(struct publisher *u, const struct plan *p, struct outdir *dir,
 	const struct expected *x, const char *tool, struct err *e);
+/* All shards were digested elsewhere and are as expected. */
+void publisher_trust(struct publisher *u);
 /* Removes what was not published. With undo also what was: where the source turned out false,
  * nothing that this run made of it stays. What an earlier run left is as it was. */
 void publisher_free(struct publisher *u, bool undo);

@@ -23,6 +23,7 @@ struct run_opts {
 	struct budget budget;
 	unsigned features;                 /* bits of enum cpu_feature */
 	const struct expected *expected;   /* NULL: the source is taken as it is */
+	bool source_checked;               /* it was found to be as expected by another run */
 	struct progress *progress;         /* NULL: nobody watches */
 	const volatile sig_atomic_t *stop; /* not 0: give up; NULL: never */
 };

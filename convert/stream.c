@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/stream.h"
 
+#include "convert/tiling.h"
 #include "core/text.h"
 #include "quant/num.h"
 
@@ -15,6 +16,7 @@ void stream_tools_make(struct stream_tools *t, unsigned features, bool lossy)
 	t->cast = fp4to8_best(features);
 	fp4to8_table_make(&t->table);
 	t->lossy = lossy;
+	t->features = features;
 }
 
 /* --- sizes --- */
@@ -36,6 +38,7 @@ struct stream_need stream_need(const struct plan *p)
 	struct stream_need n = { .stage = STAGE };
 	const struct step *s;
 	const struct tensor *src, *scale;
+	struct tiling_need g;
 	size_t i, k;
 	bool luts = false;
 
@@ -44,6 +47,14 @@ struct stream_need stream_need(const struct plan *p)
 			s = &p->files[i].steps[k];
 			if (s->op == OP_COPY || s->op == OP_ROWS)
 				continue;
+			if (s->tile) {
+				g = tiling_need(p->ckpt, s->tile);
+				n.stage = larger(n.stage, g.stage);
+				n.row = larger(n.row, g.slab);
+				n.rows = larger(n.rows, g.rows);
+				n.map = larger(n.map, g.map);
+				continue;
+			}
 			src = &p->ckpt->tensors[s->src[0]];
 			n.stage = larger(n.stage, row_bytes(src));
 			n.row = larger(n.row, row_bytes(&s->out));
@@ -57,34 +68,39 @@ struct stream_need stream_need(const struct plan *p)
 			luts = luts || s->op == OP_DEQUANT;
 		}
 	}
-	n.total = n.stage + n.row + n.scales + 2 * n.blocks +
+	n.total = n.stage + n.row + n.scales + 2 * n.blocks + n.rows + n.map +
 		(luts ? n.blocks * sizeof(struct fp8to16_table) : 0);
 	return n;
 }
 
 /* --- reading --- */
 
-/* Reads bytes off..off+n of source k; what is new of them is digested if the step records. */
-static int read_src(struct stream *s, const struct step *st, unsigned k, uint64_t off, uint8_t *dst,
-	size_t n, struct err *e)
+int stream_read(struct stream *s, const struct step *st, uint32_t k, unsigned d, uint64_t off,
+	uint8_t *dst, size_t n, struct err *e)
 {
+	const struct tensor *t = &s->p->ckpt->tensors[step_source(st, k)];
 	uint64_t known;
 
-	if (ckpt_read(s->p->ckpt, &s->p->ckpt->tensors[st->src[k]], off, dst, n, e))
+	if (ckpt_read(s->p->ckpt, t, off, dst, n, e))
 		return -1;
-	if ((st->record >> k & 1) && off <= s->src_at[k] && off + n > s->src_at[k]) {
-		known = s->src_at[k] - off;
-		xxh_update(s->src[k], dst + known, n - known);
-		s->src_at[k] = off + n;
+	if (step_records(st, k) && off <= s->src_at[d] && off + n > s->src_at[d]) {
+		known = s->src_at[d] - off;
+		xxh_update(s->src[d], dst + known, n - known);
+		s->src_at[d] = off + n;
 	}
 	return 0;
 }
 
-/* An error about byte off of source k. */
-static int bad_byte(const struct stream *s, const struct step *st, unsigned k, uint64_t off,
+static int read_src(struct stream *s, const struct step *st, unsigned k, uint64_t off, uint8_t *dst,
+	size_t n, struct err *e)
+{
+	return stream_read(s, st, k, k, off, dst, n, e);
+}
+
+int stream_bad_byte(const struct stream *s, const struct step *st, uint32_t k, uint64_t off,
 	const char *rule, const char *what, struct err *e)
 {
-	const struct tensor *t = &s->p->ckpt->tensors[st->src[k]];
+	const struct tensor *t = &s->p->ckpt->tensors[step_source(st, k)];
 	const struct shard *sh = &s->p->ckpt->shards[t->shard];
 	uint64_t pos = sh->data_at + t->begin + off;
 
@@ -100,7 +116,7 @@ static int check_scales(const struct stream *s, const struct step *st, unsigned 
 
 	if (!nan)
 		return 0;
-	return bad_byte(s, st, k, off + (uint64_t)(nan - p), "data.scale-nan",
+	return stream_bad_byte(s, st, k, off + (uint64_t)(nan - p), "data.scale-nan",
 		"scale byte 255 is NaN, expected 0 to 254", e);
 }
 
@@ -151,13 +167,14 @@ static int dequant_row(struct stream *s, const struct step *st, uint64_t row, co
 	for (b = 0; b < k / BAND; b++) {
 		bad = fp8to16_run(&s->luts[b], dst + 2 * b * BAND, src + b * BAND, BAND);
 		if (bad < BAND)
-			return bad_byte(s, st, 0, row * k + b * BAND + bad, "data.fp8-nan",
+			return stream_bad_byte(s, st, 0, row * k + b * BAND + bad, "data.fp8-nan",
 				"the FP8 code is NaN, its product with the scale is no number", e);
 		if (s->tools->lossy)
 			continue;
 		bad = fp8to16_loses(&s->luts[b], src + b * BAND, BAND);
 		if (bad < BAND)
-			return bad_byte(s, st, 0, row * k + b * BAND + bad, "data.dequant-inexact",
+			return stream_bad_byte(s, st, 0, row * k + b * BAND + bad,
+				"data.dequant-inexact",
 				"the product with its scale is not exact in BF16 (--lossy rounds it)",
 				e);
 	}
@@ -191,7 +208,7 @@ static int load_band(struct stream *s, const struct step *st, unsigned k, uint64
 		return -1;
 	nan = fp4to8_band(s->scales, width, s->band_t, s->band_v);
 	if (nan >= 0)
-		return bad_byte(s, st, k, band * n + (uint64_t)nan, "data.scale-nan",
+		return stream_bad_byte(s, st, k, band * n + (uint64_t)nan, "data.scale-nan",
 			"scale byte 255 is NaN, expected 0 to 254", e);
 	s->band_no = band;
 	return 0;
@@ -269,16 +286,27 @@ static int cast(struct stream *s, const struct step *st, uint64_t row, size_t n,
 
 /* Of the operations that work by rows; NULL for those whose bytes lie together in the source. */
 static int (*const by_rows[OP_COUNT])(struct stream *, const struct step *, uint64_t, size_t,
-	uint8_t *, struct err *) = {
-	[OP_COLS] = cols, [OP_DEQUANT] = dequant, [OP_CAST] = cast, [OP_CAST_SCALE] = cast_scale
-};
+	uint8_t *, struct err *) = { [OP_COLS] = cols,
+	[OP_DEQUANT] = dequant,
+	[OP_CAST] = cast,
+	[OP_CAST_SCALE] = cast_scale,
+	[OP_TILE] = tiling_make };
+
+/* Of the result, what such an operation makes at a time: a row, a slab. */
+static uint64_t unit_bytes(const struct stream *s, const struct step *st)
+{
+	return st->tile ? s->tiling.grid.bytes : row_bytes(&st->out);
+}
 
 static uint64_t rows_at_once(const struct stream *s, const struct step *st, uint64_t row)
 {
-	uint64_t n = s->need.stage / row_bytes(&s->p->ckpt->tensors[st->src[0]]), band;
+	uint64_t n, band;
 
+	if (st->tile)
+		return tiling_at_once(st->tile, row);
 	if (st->op == OP_CAST_SCALE)
 		return 1;
+	n = s->need.stage / row_bytes(&s->p->ckpt->tensors[st->src[0]]);
 	band = BAND - (st->row + row) % BAND;
 	return st->op == OP_COLS || n < band ? n : band;
 }
@@ -287,7 +315,7 @@ static uint64_t rows_at_once(const struct stream *s, const struct step *st, uint
 static int next_rows(struct stream *s, const struct step *st, uint64_t off, uint8_t *dst, size_t n,
 	struct err *e)
 {
-	uint64_t bytes = row_bytes(&st->out), row, most;
+	uint64_t bytes = unit_bytes(s, st), row, most;
 	size_t in, take;
 
 	while (n) {
@@ -331,6 +359,8 @@ static int next_copy(struct stream *s, const struct step *st, uint64_t off, uint
 
 static void begin_step(struct stream *s)
 {
+	if (s->step < s->f->n)
+		tiling_begin(&s->tiling, s->f->steps[s->step].tile);
 	s->off = 0;
 	s->row_no = NONE;
 	s->band_no = NONE;
@@ -340,17 +370,16 @@ static void begin_step(struct stream *s)
 	xxh_reset(s->src[1]);
 }
 
-/* Reads what the step did not need of its sources, for their digests. */
-static int drain(struct stream *s, const struct step *st, unsigned k, struct err *e)
+int stream_drain(struct stream *s, const struct step *st, uint32_t k, unsigned d, struct err *e)
 {
-	const struct tensor *t = &s->p->ckpt->tensors[st->src[k]];
+	const struct tensor *t = &s->p->ckpt->tensors[step_source(st, k)];
 	uint64_t bytes = t->end - t->begin, n;
 
-	while (s->src_at[k] < bytes) {
-		n = bytes - s->src_at[k];
+	while (s->src_at[d] < bytes) {
+		n = bytes - s->src_at[d];
 		if (n > s->need.stage)
 			n = s->need.stage;
-		if (read_src(s, st, k, s->src_at[k], s->stage, (size_t)n, e))
+		if (stream_read(s, st, k, d, s->src_at[d], s->stage, (size_t)n, e))
 			return -1;
 	}
 	return 0;
@@ -364,11 +393,14 @@ static int end_step(struct stream *s, const struct step *st, struct err *e)
 	r->out = xxh_final(s->out);
 	if (st->op == OP_COPY) {
 		r->src[0] = r->out;
+	} else if (st->tile) {
+		if (tiling_end(s, st, e))
+			return -1;
 	} else {
 		for (k = 0; k < st->n_src; k++) {
 			if (!(st->record >> k & 1))
 				continue;
-			if (drain(s, st, k, e))
+			if (stream_drain(s, st, k, k, e))
 				return -1;
 			r->src[k] = xxh_final(s->src[k]);
 		}
@@ -417,6 +449,28 @@ int stream_next(struct stream *s, uint8_t *dst, size_t n, struct err *e)
 		 : 0;
 }
 
+/* How many sources the tiles of a file record. */
+static size_t many_digests(const struct plan_file *f)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < f->n; i++)
+		n += f->steps[i].tile && f->steps[i].record ? step_sources(&f->steps[i]) : 0;
+	return n;
+}
+
+static void place_digests(struct stream *s)
+{
+	struct xxh_digest *at = s->many;
+	size_t i;
+
+	for (i = 0; i < s->f->n; i++)
+		if (s->f->steps[i].tile && s->f->steps[i].record) {
+			s->res[i].many = at;
+			at += step_sources(&s->f->steps[i]);
+		}
+}
+
 int stream_open(struct stream *s, const struct plan *p, const struct plan_file *f,
 	const struct stream_tools *tools, struct err *e)
 {
@@ -434,7 +488,11 @@ int stream_open(struct stream *s, const struct plan *p, const struct plan_file *
 	s->stage = at =
 		malloc(s->need.stage + s->need.row + s->need.scales + 2 * s->need.blocks + 1);
 	s->luts = malloc(s->need.blocks * sizeof *s->luts + 1);
-	if (!s->res || !s->out || !s->src[0] || !s->src[1] || !at || !s->luts) {
+	s->tiling.row = malloc(s->need.rows + 1);
+	s->tiling.from = malloc(s->need.map + 1);
+	s->many = malloc(many_digests(f) * sizeof *s->many + 1);
+	if (!s->tiling.row || !s->tiling.from || !s->many || !s->res || !s->out || !s->src[0] ||
+		!s->src[1] || !at || !s->luts) {
 		stream_close(s);
 		return err_nomem(e);
 	}
@@ -442,8 +500,9 @@ int stream_open(struct stream *s, const struct plan *p, const struct plan_file *
 	s->scales = at += s->need.row;
 	s->band_t = at += s->need.scales;
 	s->band_v = at + s->need.blocks;
+	place_digests(s);
 	begin_step(s);
-	if (plan_header(f, &s->header, e)) {
+	if (plan_header(p, f, &s->header, e)) {
 		stream_close(s);
 		return -1;
 	}
@@ -460,5 +519,8 @@ void stream_close(struct stream *s)
 	xxh_free(s->src[1]);
 	free(s->stage);
 	free(s->luts);
+	free(s->tiling.row);
+	free(s->tiling.from);
+	free(s->many);
 	memset(s, 0, sizeof *s);
 }

@@ -21,7 +21,8 @@ extern "C" {
 struct stream_tools {
 	const struct fp4to8_impl *cast;
 	struct fp4to8_table table;
-	bool lossy; /* go on where a cast or a product is not exact */
+	bool lossy;        /* go on where a cast or a product is not exact */
+	unsigned features; /* bits of enum cpu_feature */
 };
 void stream_tools_make(struct stream_tools *t, unsigned features, bool lossy);
 
@@ -31,6 +32,8 @@ struct stream_need {
 	size_t row;    /* one output row that did not fit into what was asked for */
 	size_t scales; /* scales of a band */
 	size_t blocks; /* 128-column blocks of a row */
+	size_t rows;   /* pointers to rows of a band */
+	size_t map;    /* the row map of a matrix */
 	size_t total;  /* of all that, tables included */
 };
 struct stream_need stream_need(const struct plan *p);
@@ -38,6 +41,8 @@ struct stream_need stream_need(const struct plan *p);
 struct step_result {
 	struct xxh_digest out, src[2]; /* src: only where the step records */
 	uint64_t blocks, inexact;      /* 128 x 128 blocks cast, and those that lost something */
+	struct xxh_digest *many;       /* OP_TILE that records: of all its sources; in the stream */
+	uint64_t scales[3];            /* OP_TILE: scale bytes 0, above 247, above 249 */
 };
 
 /* A 128 x 128 block whose cast lost something. */
@@ -46,6 +51,14 @@ struct lost_block {
 	uint32_t row, col; /* in blocks */
 };
 enum { LOST_KEPT = 1 << 16 }; /* of one file; the counts are of all */
+
+/* Where OP_TILE is; see tiling.h. */
+struct tiling {
+	struct tile_grid grid;
+	uint64_t expert, band; /* what is in row; UINT64_MAX none */
+	const uint8_t **row;   /* the rows of the band, in stage */
+	uint32_t *from;        /* row map: where row r of the matrix comes from */
+};
 
 struct stream {
 	const struct plan *p;
@@ -59,6 +72,8 @@ struct stream {
 	size_t step;
 	uint64_t off; /* bytes of the step's tensor produced so far */
 
+	struct xxh_digest *many; /* owns; of res[].many */
+	struct tiling tiling;
 	struct xxh *out, *src[2];                        /* owns; running digests of the step */
 	uint64_t src_at[2];                              /* bytes of the source digested */
 	uint8_t *stage, *row, *scales, *band_t, *band_v; /* one allocation, owned by stage */
@@ -73,6 +88,14 @@ int stream_open(struct stream *s, const struct plan *p, const struct plan_file *
 /* The next n bytes of the file, which has at least that many left. */
 int stream_next(struct stream *s, uint8_t *dst, size_t n, struct err *e);
 void stream_close(struct stream *s);
+
+/* For tiling.c: bytes off..off+n of source k of a step, digested as source d if the step records; the
+ * rest of it for that digest; and an error about byte off of it. */
+int stream_read(struct stream *s, const struct step *st, uint32_t k, unsigned d, uint64_t off,
+	uint8_t *dst, size_t n, struct err *e);
+int stream_drain(struct stream *s, const struct step *st, uint32_t k, unsigned d, struct err *e);
+int stream_bad_byte(const struct stream *s, const struct step *st, uint32_t k, uint64_t off,
+	const char *rule, const char *what, struct err *e);
 
 #ifdef __cplusplus
 }

@@ -65,33 +65,41 @@ static void list_kinds(const struct layout *l, struct kinds *k)
 }
 
 /* The first tensor that n ranks cannot share, or -1. */
-static long cut(const struct layout *l, const struct kinds *k, uint64_t n, char *why, size_t room)
+static long cut(const struct layout *l, const struct kinds *k, bool experts, uint64_t n, char *why,
+	size_t room)
 {
 	size_t i;
 
 	for (i = 0; i < k->n; i++)
-		if (!shares(l, k->v[i], n, why, room))
+		if ((experts || roles[l->a->want[k->v[i]]->role].split != SPLIT_EXPERTS) &&
+			!shares(l, k->v[i], n, why, room))
 			return (long)k->v[i];
 	return -1;
 }
 
-static int refuse(struct layout *l, const struct kinds *kinds, long at, const char *why)
+int layout_shares(struct layout *l, const char *option, uint64_t ranks, bool experts)
 {
-	char legal[160] = "", skip[160];
+	char why[160], legal[160] = "", skip[160];
+	struct kinds kinds;
 	uint64_t n;
 	size_t k = 0;
+	long at;
 
+	list_kinds(l, &kinds);
+	at = cut(l, &kinds, experts, ranks, why, sizeof why);
+	if (at < 0)
+		return 0;
 	for (n = 1; n <= l->p->ckpt->config.E && k + 24 < sizeof legal; n++)
-		if (cut(l, kinds, n, skip, sizeof skip) < 0)
+		if (cut(l, &kinds, experts, n, skip, sizeof skip) < 0)
 			k += (size_t)snprintf(legal + k, sizeof legal - k, "%s%llu", k ? ", " : "",
 				(unsigned long long)n);
 	return err_rule(l->e, ERR_USAGE, "plan.split", ERR_NOPOS,
-		"--mp %llu: tensor %s %s; legal are %s", (unsigned long long)l->p->opts.ranks,
+		"%s %llu: tensor %s %s; legal are %s", option, (unsigned long long)ranks,
 		text_quote(l->p->ckpt->tensors[at].name).s, why, legal);
 }
 
 /* Part rank of n of a tensor that is split by rows or columns. */
-static int slice(struct layout *l, size_t i, uint64_t rank, uint64_t n, struct step *s)
+int layout_slice(struct layout *l, size_t i, uint64_t rank, uint64_t n, struct step *s)
 {
 	const struct tensor *t = &l->p->ckpt->tensors[i];
 	uint64_t bytes = t->end - t->begin, rows = t->dim[0], cols = t->rank > 1 ? t->dim[1] : 1;
@@ -172,7 +180,7 @@ static int lay_dense(struct layout *l, size_t i)
 		if (layout_whole(l, i, &s))
 			return -1;
 		if (bf16 ? dequantize(l, i, rank, n, &s)
-			 : r->split != SPLIT_NONE && slice(l, i, rank, n, &s))
+			 : r->split != SPLIT_NONE && layout_slice(l, i, rank, n, &s))
 			return -1;
 		s.record = (uint8_t)(rank ? 0 : s.n_src == 2 ? 3 : 1);
 		if (layout_step(l, rank, &s))
@@ -185,15 +193,11 @@ static int lay_official(struct layout *l)
 {
 	uint64_t n = l->p->opts.ranks, rank;
 	const struct want *w;
-	char name[64], why[160];
-	struct kinds kinds;
-	long at;
+	char name[64];
 	size_t i;
 
-	list_kinds(l, &kinds);
-	at = cut(l, &kinds, n, why, sizeof why);
-	if (at >= 0)
-		return refuse(l, &kinds, at, why);
+	if (layout_shares(l, "--mp", n, true))
+		return -1;
 	for (rank = 0; rank < n; rank++) {
 		snprintf(name, sizeof name, "model%llu-mp%llu.safetensors",
 			(unsigned long long)rank, (unsigned long long)n);
@@ -322,9 +326,8 @@ static int lay_parcels(struct layout *l, const struct parcel *v, size_t n, uint3
 
 static int lay_hf(struct layout *l)
 {
-	static const struct plan_small made[] = { { "config.json", SMALL_CONFIG, 0 },
-		{ CKPT_INDEX, SMALL_INDEX, 0 } };
-	struct plan *p = l->p;
+	static const struct plan_small config = { "config.json", SMALL_CONFIG, 0, 0 },
+				       index = { CKPT_INDEX, SMALL_INDEX, 0, 0 };
 	struct parcel *v = NULL;
 	size_t n = 0;
 	int rc;
@@ -335,10 +338,30 @@ static int lay_hf(struct layout *l)
 	free(v);
 	if (rc)
 		return -1;
-	if (mem_grow(&p->smalls, &p->smalls_cap, 2, sizeof *p->smalls))
-		return err_nomem(l->e);
-	memcpy(p->smalls, made, sizeof made);
-	p->n_smalls = 2;
+	return layout_small(l, &config) || layout_small(l, &index) ? -1 : 0;
+}
+
+/* --- source: what the way back needs besides the weights --- */
+
+static int lay_source(struct layout *l)
+{
+	const struct ckpt *c = l->p->ckpt;
+	struct plan_small s = { .kind = SMALL_HEADER };
+	char name[300];
+	size_t i;
+
+	for (i = 0; i < c->n; i++)
+		layout_fate(l, i, FATE_ELSEWHERE);
+	for (i = 0; i < c->n_shards; i++) {
+		snprintf(name, sizeof name, "%s" SOURCE_HEADER, c->shards[i].name);
+		s.name = arena_strndup(&l->p->arena, name, strlen(name));
+		s.bytes = c->shards[i].data_at;
+		s.shard = (uint32_t)i;
+		if (!s.name)
+			return err_nomem(l->e);
+		if (layout_small(l, &s))
+			return -1;
+	}
 	return 0;
 }
 
@@ -352,3 +375,8 @@ const struct target targets[] = {
 	{ "hf", "a Hugging Face folder: shards, index, config.json", lay_hf, hf_small },
 	{ NULL, NULL, NULL, NULL },
 };
+
+static const char *const source_small[] = { "config.json", "generation_config.json", CKPT_INDEX,
+	"special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", NULL };
+const struct target source_target = { "source", "headers and small files of the source", lay_source,
+	source_small };

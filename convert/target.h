@@ -12,7 +12,8 @@ extern "C" {
 struct layout {
 	struct plan *p;
 	const struct audit *a;
-	const bool *selected; /* [a->inv.places] */
+	const bool *selected;        /* [a->inv.places] */
+	const struct engine *engine; /* of engine_target */
 	struct err *e;
 };
 
@@ -22,6 +23,14 @@ long layout_file(struct layout *l, const char *name);
 int layout_step(struct layout *l, size_t file, const struct step *s);
 /* Gives the source tensor its fate. */
 void layout_fate(struct layout *l, size_t i, enum fate f);
+/* n bytes in the arena, zeroed; NULL without memory (reported). */
+void *layout_alloc(struct layout *l, size_t n);
+/* Part rank of n of a tensor that its role splits by rows or columns. */
+int layout_slice(struct layout *l, size_t i, uint64_t rank, uint64_t n, struct step *s);
+/* -1 and the legal numbers of ranks where n cannot share a tensor; experts: also the experts. */
+int layout_shares(struct layout *l, const char *option, uint64_t n, bool experts);
+/* A small file that is made. */
+int layout_small(struct layout *l, const struct plan_small *s);
 /* dim of a step, in the arena; NULL without memory (reported). */
 const uint64_t *layout_dim(struct layout *l, uint64_t rows, uint64_t cols);
 /* True if tensor i is a routed expert's and has to become FP8. */

@@ -40,30 +40,60 @@ static void put_blocks(struct jwrite *o, const char *key, uint64_t blocks, uint6
 	jwrite_close(o, '}');
 }
 
+static void put_range(struct jwrite *o, const char *key, const struct man_range *r)
+{
+	if (!r->to)
+		return;
+	jwrite_open(o, key, '[');
+	jwrite_u64(o, NULL, r->from);
+	jwrite_u64(o, NULL, r->to);
+	jwrite_close(o, ']');
+}
+
 static void put_tensor(struct jwrite *o, const struct man_tensor *t)
 {
+	struct man_source s;
+	uint64_t k;
 	unsigned i;
 
 	jwrite_open(o, NULL, '{');
 	if (t->blocks)
 		put_blocks(o, "blocks", t->blocks, t->inexact, t);
+	put_range(o, "columns", &t->cols);
 	jwrite_str(o, "dtype", dtypes[t->dtype].name);
+	if (t->scaled) {
+		jwrite_open(o, "e8m0", '{');
+		jwrite_u64(o, "above_247", t->scales[1]);
+		jwrite_u64(o, "above_249", t->scales[2]);
+		jwrite_u64(o, "zero", t->scales[0]);
+		jwrite_close(o, '}');
+	}
+	if (t->layout) {
+		jwrite_open(o, "layout", '{');
+		jwrite_str(o, "name", t->layout);
+		jwrite_u64(o, "parts", t->parts);
+		jwrite_str(o, "rows", t->map);
+		jwrite_u64(o, "version", t->version);
+		jwrite_close(o, '}');
+	}
 	jwrite_str(o, "name", t->name);
 	jwrite_open(o, "offsets", '[');
 	jwrite_u64(o, NULL, t->begin);
 	jwrite_u64(o, NULL, t->end);
 	jwrite_close(o, ']');
+	put_range(o, "rows", &t->rows);
 	jwrite_open(o, "shape", '[');
 	for (i = 0; i < t->rank; i++)
 		jwrite_u64(o, NULL, t->dim[i]);
 	jwrite_close(o, ']');
 	jwrite_open(o, "sources", '[');
-	for (i = 0; i < t->sources; i++) {
+	for (k = 0; k < t->sources; k++) {
+		t->source(t->source_ctx, k, &s);
 		jwrite_open(o, NULL, '{');
-		jwrite_str(o, "shard", t->source[i].shard);
-		jwrite_str(o, "tensor", t->source[i].tensor);
-		if (t->source[i].xxh)
-			jwrite_hex(o, "xxh3_128", t->source[i].xxh->b, sizeof t->source[i].xxh->b);
+		jwrite_str(o, "shard", s.shard);
+		jwrite_str(o, "tensor", s.tensor);
+		if (s.xxh)
+			jwrite_hex(o, "xxh3_128", s.xxh->b, sizeof s.xxh->b);
 		jwrite_close(o, '}');
 	}
 	jwrite_close(o, ']');

@@ -41,8 +41,19 @@ struct man_tensor {
 	unsigned rank;
 	uint64_t begin, end;
 	struct xxh_digest xxh;
-	struct man_source source[2];
-	unsigned sources;
+	/* Gives source k. */
+	void (*source)(const void *ctx, uint64_t k, struct man_source *out);
+	const void *source_ctx;
+	uint64_t sources;
+	/* Of experts laid out for an engine; layout NULL: it is not. */
+	const char *layout, *map;
+	unsigned version, parts;
+	uint64_t scales[3]; /* scale bytes 0, above 247, above 249 */
+	bool scaled;
+	/* What it takes of its sources, where that is not all: rows, bytes of a row; to 0: all. */
+	struct man_range {
+		uint64_t from, to;
+	} rows, cols;
 	uint64_t blocks, inexact; /* of a cast; no blocks: nothing was cast */
 	/* Row and column, in blocks, of the i-th block that lost something; n_lost of them. */
 	void (*lost)(const void *ctx, uint64_t i, uint32_t at[2]);

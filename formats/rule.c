@@ -26,6 +26,7 @@ const struct rule rules[] = {
 	{ "data.dequant-inexact", ERR_DATA,        "a product of weight and scale is not exact in BF16" },
 	{ "data.fp8-nan",         ERR_DATA,        "an FP8 weight is NaN" },
 	{ "data.scale-nan",       ERR_DATA,        "an E8M0 scale is NaN (byte 255)" },
+	{ "data.scale-range",     ERR_DATA,        "a scale byte that the engine misreads" },
 
 	{ "file.not-regular",     ERR_DATA,        "a folder, FIFO, socket or device stands where a file should" },
 	{ "file.short",           ERR_DATA,        "a file ended before what was expected of it" },
@@ -74,8 +75,11 @@ const struct rule rules[] = {
 
 	{ "plan.block-cut",       ERR_UNSUPPORTED, "the ranks would cut a 128 x 128 block" },
 	{ "plan.cast-shape",      ERR_UNSUPPORTED, "an expert that is no whole number of 128 x 128 blocks" },
+	{ "plan.engine-form",     ERR_UNSUPPORTED, "an engine that takes FP4 experts, and others here" },
+	{ "plan.experimental",    ERR_USAGE,       "a target that was only read about, without --experimental" },
 	{ "plan.experts",         ERR_USAGE,       "FP4 experts are asked for where there are FP8 ones" },
 	{ "plan.memory",          ERR_USAGE,       "--max-memory is less than the plan needs" },
+	{ "plan.placement",       ERR_USAGE,       "--placement is no list of experts for each rank" },
 	{ "plan.split",           ERR_USAGE,       "a number of ranks that cannot share the model evenly" },
 
 	{ "source.list",          ERR_USAGE,       "--source-sha256 is no list of digests of all shards" },

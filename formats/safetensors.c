@@ -458,6 +458,27 @@ int st_order(const void *a, const void *b)
 
 void st_put_header(struct text *out, const struct tensor *first, size_t n, size_t stride)
 {
+	st_put_header_for(out, NULL, 0, 8, first, n, stride);
+}
+
+static void put_meta(struct text *out, const struct st_meta *meta, size_t n)
+{
+	size_t i;
+
+	text_str(out, "\"__metadata__\":{");
+	for (i = 0; i < n; i++) {
+		if (i)
+			text_put(out, ",", 1);
+		jwrite_quote(out, meta[i].key, strlen(meta[i].key));
+		text_put(out, ":", 1);
+		jwrite_quote(out, meta[i].value, strlen(meta[i].value));
+	}
+	text_put(out, "}", 1);
+}
+
+void st_put_header_for(struct text *out, const struct st_meta *meta, size_t n_meta, unsigned align,
+	const struct tensor *first, size_t n, size_t stride)
+{
 	const struct tensor *t;
 	size_t i, from = out->n;
 	unsigned d;
@@ -465,9 +486,11 @@ void st_put_header(struct text *out, const struct tensor *first, size_t n, size_
 	char le[8];
 
 	text_put(out, "\0\0\0\0\0\0\0\0{", 9);
+	if (n_meta)
+		put_meta(out, meta, n_meta);
 	for (i = 0; i < n; i++) {
 		t = (const struct tensor *)(const void *)((const char *)first + i * stride);
-		if (i)
+		if (i || n_meta)
 			text_put(out, ",", 1);
 		jwrite_quote(out, t->name, strlen(t->name));
 		text_fmt(out, ":{\"dtype\":\"%s\",\"shape\":[", dtypes[t->dtype].name);
@@ -477,7 +500,7 @@ void st_put_header(struct text *out, const struct tensor *first, size_t n, size_
 			(unsigned long long)t->end);
 	}
 	text_put(out, "}", 1);
-	while (!out->failed && (out->n - from) % 8)
+	while (!out->failed && (out->n - from) % align)
 		text_put(out, " ", 1);
 	if (out->failed)
 		return;

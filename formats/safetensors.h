@@ -61,6 +61,13 @@ int st_order(const void *a, const void *b);
  * them (no spaces between tokens, padded with spaces to a multiple of 8). The structs lie stride
  * bytes apart, so that they may be the first members of others. */
 void st_put_header(struct text *out, const struct tensor *first, size_t n, size_t stride);
+/* The same with metadata in front (none: left out), padded so that the payload begins at a multiple
+ * of align, a power of two from 8 on. */
+struct st_meta {
+	const char *key, *value;
+};
+void st_put_header_for(struct text *out, const struct st_meta *meta, size_t n_meta, unsigned align,
+	const struct tensor *first, size_t n, size_t stride);
 
 #ifdef __cplusplus
 }

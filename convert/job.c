@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#include "convert/job.h"
+
+#include "formats/engine.h"
+
+#include <string.h>
+
+static int make(struct job *j, struct job_opts *o, const struct audit *a, const struct io *io,
+	struct err *e)
+{
+	if (o->placement) {
+		if (placement_read(&j->placement, io, o->placement, o->plan.share.ranks,
+			    j->c.config.E, e))
+			return -1;
+		o->plan.share.placement = &j->placement;
+	}
+	j->is_set = engine_find(o->plan.target);
+	return j->is_set ? set_make(&j->s, a, &o->plan, e) : plan_make(&j->p, a, &o->plan, e);
+}
+
+static int plan_job(struct job *j, struct job_opts *o, const struct io *io, struct findings *f,
+	struct err *e)
+{
+	struct audit a;
+	int rc;
+
+	if (audit_make(&a, &j->c, o->assume, f, e))
+		return -1;
+	rc = finding_first(f, e);
+	rc = rc ? rc : make(j, o, &a, io, e);
+	audit_free(&a);
+	if (rc)
+		return -1;
+	return j->is_set ? set_budget(&j->s, o->threads, o->max_memory, &j->b, e)
+			 : budget_make(&j->b, &j->p, o->threads, o->max_memory, e);
+}
+
+int job_open(struct job *j, const struct io *io, const char *dir, const struct job_opts *opts,
+	struct err *e)
+{
+	struct job_opts o = *opts;
+	struct findings f = { 0 };
+	int rc;
+
+	memset(j, 0, sizeof *j);
+	rc = ckpt_open(&j->c, io, dir, &o.ckpt, &f, e);
+	rc = rc ? rc : plan_job(j, &o, io, &f, e);
+	finding_free(&f);
+	if (!rc && o.source_sha256) {
+		rc = expected_read(&j->expected, &j->c, o.source_sha256, e);
+		j->has_expected = !rc;
+	}
+	if (rc)
+		job_close(j);
+	return rc;
+}
+
+void job_close(struct job *j)
+{
+	if (j->has_expected)
+		expected_free(&j->expected);
+	if (j->is_set)
+		set_free(&j->s);
+	else
+		plan_free(&j->p);
+	placement_free(&j->placement);
+	ckpt_close(&j->c);
+	memset(j, 0, sizeof *j);
+}

@@ -1,0 +1,43 @@
+/* job.h -- a source, found sound, and what is to be made of it: one plan, or for an engine a set.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CONVERT_JOB_H
+#define CONVERT_JOB_H
+#include "convert/expected.h"
+#include "convert/placement.h"
+#include "convert/set.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct job_opts {
+	struct ckpt_opts ckpt;
+	struct plan_opts plan;
+	enum expert_form assume;
+	const char *placement; /* file, or NULL */
+	const char *source_sha256;
+	unsigned threads;
+	uint64_t max_memory;
+};
+
+struct job {
+	struct ckpt c;
+	bool is_set;
+	struct plan p; /* else */
+	struct set s;  /* is_set */
+	struct placement placement;
+	struct expected expected;
+	bool has_expected;
+	struct budget b; /* of the part that needs most */
+};
+
+/* Opens dir, refuses what is not sound, plans. */
+int job_open(struct job *j, const struct io *io, const char *dir, const struct job_opts *o,
+	struct err *e);
+void job_close(struct job *j);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
