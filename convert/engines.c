@@ -163,7 +163,6 @@ struct block {
 	char name[32]; /* layers.N or mtp.N */
 	size_t file;
 	uint32_t *ids; /* of this rank */
-	bool *first;   /* no lower rank has it */
 	uint32_t n;
 };
 
@@ -217,7 +216,7 @@ static int lay_matrix(struct layout *l, const struct experts *x, const struct bl
 	struct step s = { .op = OP_TILE, .check_scale = scale };
 	uint64_t *dim;
 	char why[256];
-	uint32_t n, k, e;
+	uint32_t n, k;
 
 	if (!t)
 		return -1;
@@ -240,10 +239,7 @@ static int lay_matrix(struct layout *l, const struct experts *x, const struct bl
 	s.out.rank = (uint8_t)(t->fit.rank + 1);
 	s.out.dtype = t->fit.dtype;
 	s.rows = t->rows;
-	/* Whole experts are digested where they are first; of parts nobody has read all. */
-	for (s.record = !l->p->opts.share.experts_tp || l->p->opts.share.ranks == 1, e = 0;
-		e < b->n; e++)
-		s.record = s.record && b->first[e];
+	s.record = 1; /* of what it takes of each */
 	return layout_step(l, b->file, &s);
 }
 
@@ -257,7 +253,7 @@ static int lay_experts(struct layout *l, const struct experts *x, struct block *
 	if (entry(x, b->place, W1, false)[0] == NONE)
 		return 0;
 	n = placement_ids(h->experts_tp ? NULL : h->placement, b->name, h->experts_tp ? 0 : h->rank,
-		h->experts_tp ? 1 : h->ranks, E, b->ids, b->first, l->e);
+		h->experts_tp ? 1 : h->ranks, E, b->ids, l->e);
 	if (n < 0)
 		return -1;
 	b->n = (uint32_t)n;
@@ -350,12 +346,11 @@ static int put_meta(struct layout *l, size_t file, const struct block *b)
 /* The files of this stage, and in file[place] which is whose; -1 for none. */
 static int lay_files(struct layout *l, const struct experts *x, long *file)
 {
-	struct block b = { .ids = calloc(x->E + 1, sizeof *b.ids),
-		.first = calloc(x->E + 1, sizeof *b.first) };
+	struct block b = { .ids = calloc(x->E + 1, sizeof *b.ids) };
 	uint64_t L = l->p->ckpt->config.L;
 	char name[64];
 	uint32_t p;
-	int rc = b.ids && b.first ? 0 : err_nomem(l->e);
+	int rc = b.ids ? 0 : err_nomem(l->e);
 
 	for (p = 0; p < l->a->inv.places; p++)
 		file[p] = -1;
@@ -380,7 +375,6 @@ static int lay_files(struct layout *l, const struct experts *x, long *file)
 		rc = rc ? rc : put_meta(l, b.file, &b);
 	}
 	free(b.ids);
-	free(b.first);
 	return rc;
 }
 

@@ -93,36 +93,23 @@ void placement_free(struct placement *p)
 }
 
 /* The same number each. */
-static long in_order(uint64_t rank, uint64_t ranks, uint64_t experts, uint32_t *ids, bool *first)
+static long in_order(uint64_t rank, uint64_t ranks, uint64_t experts, uint32_t *ids)
 {
 	uint64_t own = experts / ranks, i;
 
-	for (i = 0; i < own; i++) {
+	for (i = 0; i < own; i++)
 		ids[i] = (uint32_t)(rank * own + i);
-		first[i] = true;
-	}
 	return (long)own;
 }
 
-static bool has(const json_t *ids, uint32_t id)
-{
-	size_t i;
-
-	for (i = 0; i < json_array_size(ids); i++)
-		if (json_integer_value(json_array_get(ids, i)) == id)
-			return true;
-	return false;
-}
-
 long placement_ids(const struct placement *p, const char *block, uint64_t rank, uint64_t ranks,
-	uint64_t experts, uint32_t *ids, bool *first, struct err *e)
+	uint64_t experts, uint32_t *ids, struct err *e)
 {
 	const json_t *lists, *own;
 	size_t i, n;
-	uint64_t r;
 
 	if (!p)
-		return in_order(rank, ranks, experts, ids, first);
+		return in_order(rank, ranks, experts, ids);
 	lists = json_object_get(p->doc, block);
 	if (!lists)
 		lists = json_object_get(p->doc, "*");
@@ -133,9 +120,5 @@ long placement_ids(const struct placement *p, const char *block, uint64_t rank, 
 	for (i = 0; i < n; i++)
 		ids[i] = (uint32_t)json_integer_value(json_array_get(own, i));
 	qsort(ids, n, sizeof *ids, by_id);
-	for (i = 0; i < n; i++)
-		for (first[i] = true, r = 0; r < rank; r++)
-			if (has(json_array_get(lists, r), ids[i]))
-				first[i] = false;
 	return (long)n;
 }

@@ -29,10 +29,10 @@ int placement_read(struct placement *p, const struct io *io, const char *path, u
 void placement_free(struct placement *p);
 
 /* The ids of a rank in a block ("layers.N", "mtp.N"), ascending, to ids[experts]; their number.
- * first[k] says whether no lower rank has ids[k]. p NULL: the same number each. -1 where the file says
+ * p NULL: the same number each. -1 where the file says
  * nothing of the block. */
 long placement_ids(const struct placement *p, const char *block, uint64_t rank, uint64_t ranks,
-	uint64_t experts, uint32_t *ids, bool *first, struct err *e);
+	uint64_t experts, uint32_t *ids, struct err *e);
 
 #ifdef __cplusplus
 }

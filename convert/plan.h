@@ -169,7 +169,6 @@ extern const struct target engine_target;
 /* What the ranks are made of, for the way back: headers and small files of the source. */
 extern const struct target source_target;
 enum { PLAN_ALIGN = 4096 };
-#define SOURCE_HEADER ".header" /* after a shard's name */
 
 #ifdef __cplusplus
 }

@@ -129,6 +129,7 @@ static void source_at(const void *ctx, uint64_t k, struct man_source *out)
 
 	out->shard = c->shards[t->shard].name;
 	out->tensor = t->name;
+	out->part = r->step->tile && r->step->tile->rows * r->step->tile->cols < t->end - t->begin;
 	out->xxh = !step_records(r->step, (uint32_t)k) ? NULL
 		: r->step->tile                        ? &r->res->many[k]
 						       : &r->res->src[k];

@@ -68,33 +68,35 @@ struct stream_need stream_need(const struct plan *p)
 			luts = luts || s->op == OP_DEQUANT;
 		}
 	}
-	n.total = n.stage + n.row + n.scales + 2 * n.blocks + n.rows + n.map +
+	n.total = (p->ckpt->payload ? p->ckpt->payload->need(p->ckpt->payload->ctx) : 0) + n.stage +
+		n.row + n.scales + 2 * n.blocks + n.rows + n.map +
 		(luts ? n.blocks * sizeof(struct fp8to16_table) : 0);
 	return n;
 }
 
 /* --- reading --- */
 
-int stream_read(struct stream *s, const struct step *st, uint32_t k, unsigned d, uint64_t off,
-	uint8_t *dst, size_t n, struct err *e)
+int stream_get(struct stream *s, uint32_t i, uint64_t off, uint8_t *dst, size_t n, struct err *e)
 {
-	const struct tensor *t = &s->p->ckpt->tensors[step_source(st, k)];
-	uint64_t known;
+	const struct ckpt *c = s->p->ckpt;
 
-	if (ckpt_read(s->p->ckpt, t, off, dst, n, e))
-		return -1;
-	if (step_records(st, k) && off <= s->src_at[d] && off + n > s->src_at[d]) {
-		known = s->src_at[d] - off;
-		xxh_update(s->src[d], dst + known, n - known);
-		s->src_at[d] = off + n;
-	}
-	return 0;
+	return c->payload ? c->payload->read(s->reader, i, off, dst, n, e)
+			  : ckpt_read(c, &c->tensors[i], off, dst, n, e);
 }
 
 static int read_src(struct stream *s, const struct step *st, unsigned k, uint64_t off, uint8_t *dst,
 	size_t n, struct err *e)
 {
-	return stream_read(s, st, k, k, off, dst, n, e);
+	uint64_t known;
+
+	if (stream_get(s, step_source(st, k), off, dst, n, e))
+		return -1;
+	if (step_records(st, k) && off <= s->src_at[k] && off + n > s->src_at[k]) {
+		known = s->src_at[k] - off;
+		xxh_update(s->src[k], dst + known, n - known);
+		s->src_at[k] = off + n;
+	}
+	return 0;
 }
 
 int stream_bad_byte(const struct stream *s, const struct step *st, uint32_t k, uint64_t off,
@@ -349,7 +351,7 @@ static int next_copy(struct stream *s, const struct step *st, uint64_t off, uint
 	if (st->op == OP_ROWS)
 		off += st->row * row_bytes(t);
 	/* A whole copy is its source: one digest serves for both. */
-	if (st->op == OP_COPY ? ckpt_read(s->p->ckpt, t, off, dst, n, e)
+	if (st->op == OP_COPY ? stream_get(s, st->src[0], off, dst, n, e)
 			      : read_src(s, st, 0, off, dst, n, e))
 		return -1;
 	return st->check_scale ? check_scales(s, st, 0, dst, n, off, e) : 0;
@@ -370,19 +372,27 @@ static void begin_step(struct stream *s)
 	xxh_reset(s->src[1]);
 }
 
-int stream_drain(struct stream *s, const struct step *st, uint32_t k, unsigned d, struct err *e)
+static int drain(struct stream *s, const struct step *st, unsigned k, struct err *e)
 {
-	const struct tensor *t = &s->p->ckpt->tensors[step_source(st, k)];
+	const struct tensor *t = &s->p->ckpt->tensors[st->src[k]];
 	uint64_t bytes = t->end - t->begin, n;
 
-	while (s->src_at[d] < bytes) {
-		n = bytes - s->src_at[d];
+	while (s->src_at[k] < bytes) {
+		n = bytes - s->src_at[k];
 		if (n > s->need.stage)
 			n = s->need.stage;
-		if (stream_read(s, st, k, d, s->src_at[d], s->stage, (size_t)n, e))
+		if (read_src(s, st, k, s->src_at[k], s->stage, (size_t)n, e))
 			return -1;
 	}
 	return 0;
+}
+
+/* A source that is put together from converted files was digested when those were made. */
+static int check_src(const struct stream *s, uint32_t i, const struct xxh_digest *d, struct err *e)
+{
+	const struct ckpt_payload *p = s->p->ckpt->payload;
+
+	return p ? p->check(p->ctx, i, d, e) : 0;
 }
 
 static int end_step(struct stream *s, const struct step *st, struct err *e)
@@ -393,6 +403,8 @@ static int end_step(struct stream *s, const struct step *st, struct err *e)
 	r->out = xxh_final(s->out);
 	if (st->op == OP_COPY) {
 		r->src[0] = r->out;
+		if (check_src(s, st->src[0], &r->out, e))
+			return -1;
 	} else if (st->tile) {
 		if (tiling_end(s, st, e))
 			return -1;
@@ -400,9 +412,11 @@ static int end_step(struct stream *s, const struct step *st, struct err *e)
 		for (k = 0; k < st->n_src; k++) {
 			if (!(st->record >> k & 1))
 				continue;
-			if (stream_drain(s, st, k, k, e))
+			if (drain(s, st, k, e))
 				return -1;
 			r->src[k] = xxh_final(s->src[k]);
+			if (check_src(s, st->src[k], &r->src[k], e))
+				return -1;
 		}
 	}
 	s->step++;
@@ -500,6 +514,13 @@ int stream_open(struct stream *s, const struct plan *p, const struct plan_file *
 	s->scales = at += s->need.row;
 	s->band_t = at += s->need.scales;
 	s->band_v = at + s->need.blocks;
+	if (p->ckpt->payload) {
+		s->reader = p->ckpt->payload->open(p->ckpt->payload->ctx);
+		if (!s->reader) {
+			stream_close(s);
+			return err_nomem(e);
+		}
+	}
 	place_digests(s);
 	begin_step(s);
 	if (plan_header(p, f, &s->header, e)) {
@@ -522,5 +543,7 @@ void stream_close(struct stream *s)
 	free(s->tiling.row);
 	free(s->tiling.from);
 	free(s->many);
+	if (s->reader)
+		s->p->ckpt->payload->close(s->reader);
 	memset(s, 0, sizeof *s);
 }

@@ -55,9 +55,10 @@ enum { LOST_KEPT = 1 << 16 }; /* of one file; the counts are of all */
 /* Where OP_TILE is; see tiling.h. */
 struct tiling {
 	struct tile_grid grid;
-	uint64_t expert, band; /* what is in row; UINT64_MAX none */
-	const uint8_t **row;   /* the rows of the band, in stage */
-	uint32_t *from;        /* row map: where row r of the matrix comes from */
+	uint32_t rows;          /* that are read together */
+	uint64_t expert, group; /* whose, and which so many rows, are in row; UINT64_MAX none */
+	const uint8_t **row;    /* in stage */
+	uint32_t *from;         /* row map: where row r of the matrix comes from */
 };
 
 struct stream {
@@ -72,6 +73,7 @@ struct stream {
 	size_t step;
 	uint64_t off; /* bytes of the step's tensor produced so far */
 
+	void *reader;            /* owns; of ckpt->payload, if there is one */
 	struct xxh_digest *many; /* owns; of res[].many */
 	struct tiling tiling;
 	struct xxh *out, *src[2];                        /* owns; running digests of the step */
@@ -89,11 +91,9 @@ int stream_open(struct stream *s, const struct plan *p, const struct plan_file *
 int stream_next(struct stream *s, uint8_t *dst, size_t n, struct err *e);
 void stream_close(struct stream *s);
 
-/* For tiling.c: bytes off..off+n of source k of a step, digested as source d if the step records; the
- * rest of it for that digest; and an error about byte off of it. */
-int stream_read(struct stream *s, const struct step *st, uint32_t k, unsigned d, uint64_t off,
-	uint8_t *dst, size_t n, struct err *e);
-int stream_drain(struct stream *s, const struct step *st, uint32_t k, unsigned d, struct err *e);
+/* For tiling.c: bytes off..off+n of tensor i of the source, and an error about byte off of source k of
+ * a step. */
+int stream_get(struct stream *s, uint32_t i, uint64_t off, uint8_t *dst, size_t n, struct err *e);
 int stream_bad_byte(const struct stream *s, const struct step *st, uint32_t k, uint64_t off,
 	const char *rule, const char *what, struct err *e);
 

@@ -353,7 +353,7 @@ static int lay_source(struct layout *l)
 	for (i = 0; i < c->n; i++)
 		layout_fate(l, i, FATE_ELSEWHERE);
 	for (i = 0; i < c->n_shards; i++) {
-		snprintf(name, sizeof name, "%s" SOURCE_HEADER, c->shards[i].name);
+		snprintf(name, sizeof name, "%s" CKPT_HEADER, c->shards[i].name);
 		s.name = arena_strndup(&l->p->arena, name, strlen(name));
 		s.bytes = c->shards[i].data_at;
 		s.shard = (uint32_t)i;

@@ -16,31 +16,49 @@ static uint64_t row_bytes(const struct ckpt *c, const struct step_tile *t)
 	return (src->end - src->begin) / src->dim[0];
 }
 
+/* Rows that are read together: of layouts by rows as many bands as make 128 rows. A row map moves rows
+ * within 32, so that what is read of a part goes on where the last time ended. */
+enum { READ_ROWS = 128 };
+
+static uint32_t group_rows(const struct step_tile *t, const struct tile_grid *g)
+{
+	if (t->fit.tile->by_cols)
+		return t->fit.dim.rows;
+	return g->rows < READ_ROWS ? READ_ROWS / g->rows * g->rows : g->rows;
+}
+
 struct tiling_need tiling_need(const struct ckpt *c, const struct step_tile *t)
 {
 	struct tile_grid g = tile_grid(t->fit.tile, t->fit.dim);
+	uint64_t rows = group_rows(t, &g);
 
-	return (struct tiling_need){ .stage = g.stage * row_bytes(c, t),
-		.rows = g.stage * sizeof(uint8_t *),
+	return (struct tiling_need){ .stage = rows * row_bytes(c, t),
+		.rows = rows * sizeof(uint8_t *),
 		.map = t->fit.dim.rows * sizeof(uint32_t),
 		.slab = g.bytes };
 }
 
 void tiling_begin(struct tiling *g, const struct step_tile *t)
 {
-	g->expert = g->band = NONE;
+	g->expert = g->group = NONE;
 	if (!t)
 		return;
 	g->grid = tile_grid(t->fit.tile, t->fit.dim);
+	g->rows = group_rows(t, &g->grid);
 	rowmap_from(t->fit.map, t->fit.dim.rows / t->parts, g->from);
 }
 
 uint64_t tiling_at_once(const struct step_tile *t, uint64_t at)
 {
 	struct tile_grid g = tile_grid(t->fit.tile, t->fit.dim);
+	uint64_t group;
 
 	at %= g.n;
-	return t->fit.tile->by_cols ? g.n - at : g.across - at % g.across;
+	if (t->fit.tile->by_cols)
+		return g.n - at;
+	group = group_rows(t, &g) / g.rows * g.across;
+	group -= at % group;
+	return group < g.n - at ? group : g.n - at;
 }
 
 /* --- scales --- */
@@ -76,7 +94,7 @@ static int look_at_scales(struct stream *s, const struct step *st, uint32_t k, c
 	return 0;
 }
 
-/* --- a band --- */
+/* --- rows --- */
 
 /* Rows i..i+n of a part to at, and pointers to them into the rows of the band that want them. */
 static int read_run(struct stream *s, const struct step *st, uint32_t part, uint64_t i, uint64_t n,
@@ -86,8 +104,15 @@ static int read_run(struct stream *s, const struct step *st, uint32_t part, uint
 	uint64_t bytes = row_bytes(s->p->ckpt, t), off = (t->row + i) * bytes, r;
 	uint32_t k = (uint32_t)s->tiling.expert * t->parts + part;
 
-	if (stream_read(s, st, k, part, off, at, (size_t)(n * bytes), e))
+	if (stream_get(s, step_source(st, k), off, at, (size_t)(n * bytes), e))
 		return -1;
+	if (i != s->src_at[part])
+		return err_set(e, ERR_SYSTEM, "rows of an expert are not taken in order");
+	s->src_at[part] += n;
+	if (t->cols == bytes)
+		xxh_update(s->src[part], at, (size_t)(n * bytes));
+	for (r = 0; t->cols < bytes && r < n; r++)
+		xxh_update(s->src[part], at + r * bytes + t->col, (size_t)t->cols);
 	for (r = 0; t->scale && r < n; r++)
 		if (look_at_scales(s, st, k, at + r * bytes + t->col, (size_t)t->cols,
 			    off + r * bytes + t->col, e))
@@ -132,39 +157,59 @@ static int read_part(struct stream *s, const struct step *st, uint32_t part, uin
 	return 0;
 }
 
-static int load_band(struct stream *s, const struct step *st, uint64_t band, struct err *e)
+/* Reads the group'th so many rows of the matrix. */
+static int load_group(struct stream *s, const struct step *st, uint64_t group, struct err *e)
 {
 	struct tiling *g = &s->tiling;
-	uint32_t rows = st->tile->fit.dim.rows, first, n, part;
+	uint32_t rows = st->tile->fit.dim.rows, first = (uint32_t)group * g->rows, n, part;
 	uint8_t *at = s->stage;
 
-	first = (uint32_t)band * g->grid.rows;
-	n = rows - first < g->grid.rows ? rows - first : g->grid.rows;
-	if (st->tile->fit.tile->by_cols) {
-		first = 0;
-		n = rows;
-	}
+	n = rows - first < g->rows ? rows - first : g->rows;
 	for (part = 0; part < st->tile->parts; part++)
 		if (read_part(s, st, part, first, n, &at, e))
 			return -1;
-	g->band = band;
+	g->group = group;
 	return 0;
 }
 
-/* The digests of an expert's tensors. */
+/* Slabs slab..slab+n of an expert, whose rows are read: band by band. */
+static void pack(const struct stream *s, const struct engine_fit *f, uint64_t slab, uint64_t n,
+	uint8_t *dst)
+{
+	const struct tiling *g = &s->tiling;
+	tile_pack_fn *fn = tile_packer(f->tile, f->dim, s->tools->features);
+	uint64_t take, row;
+
+	for (; n; n -= take, slab += take, dst += take * g->grid.bytes) {
+		take = f->tile->by_cols ? n : g->grid.across - slab % g->grid.across;
+		take = take < n ? take : n;
+		row = f->tile->by_cols ? 0 : slab / g->grid.across * g->grid.rows;
+		if (row >= f->dim.rows) /* rounded up: nothing but zeros */
+			memset(dst, 0, take * g->grid.bytes);
+		else
+			fn(f->tile, f->dim, g->row + (row - g->group * g->rows), slab, take, dst);
+	}
+}
+
+/* The digests of what was taken of an expert's tensors, row by row. src_at counts rows. */
 static int end_expert(struct stream *s, const struct step *st, struct err *e)
 {
 	struct tiling *g = &s->tiling;
+	const struct tensor *src;
+	uint64_t whole;
 	uint32_t part, k;
 
 	if (g->expert == NONE)
 		return 0;
+	src = &s->p->ckpt->tensors[st->tile->src[0]];
+	whole = src->end - src->begin;
 	for (part = 0; part < st->tile->parts; part++) {
 		k = (uint32_t)g->expert * st->tile->parts + part;
-		if (st->record && stream_drain(s, st, k, part, e))
+		s->res[s->step].many[k] = xxh_final(s->src[part]);
+		if (s->p->ckpt->payload && st->tile->rows * st->tile->cols == whole &&
+			s->p->ckpt->payload->check(s->p->ckpt->payload->ctx, step_source(st, k),
+				&s->res[s->step].many[k], e))
 			return -1;
-		if (st->record)
-			s->res[s->step].many[k] = xxh_final(s->src[part]);
 		s->src_at[part] = 0;
 		xxh_reset(s->src[part]);
 	}
@@ -176,22 +221,18 @@ int tiling_make(struct stream *s, const struct step *st, uint64_t at, size_t n, 
 {
 	struct tiling *g = &s->tiling;
 	const struct engine_fit *f = &st->tile->fit;
-	uint64_t expert = at / g->grid.n, slab = at % g->grid.n, band;
+	uint64_t expert = at / g->grid.n, slab = at % g->grid.n, group;
 
-	band = f->tile->by_cols ? 0 : slab / g->grid.across;
+	group = f->tile->by_cols ? 0 : slab / g->grid.across * g->grid.rows / g->rows;
 	if (g->expert != expert) {
 		if (end_expert(s, st, e))
 			return -1;
 		g->expert = expert;
-		g->band = NONE;
+		g->group = NONE;
 	}
-	if (g->band != band && f->dim.rows > band * g->grid.rows && load_band(s, st, band, e))
+	if (g->group != group && f->dim.rows > group * g->rows && load_group(s, st, group, e))
 		return -1;
-	if (f->dim.rows <= band * g->grid.rows) /* rounded up: nothing but zeros */
-		memset(dst, 0, n * g->grid.bytes);
-	else
-		tile_packer(f->tile, f->dim, s->tools->features)(f->tile, f->dim, g->row, slab, n,
-			dst);
+	pack(s, f, slab, n, dst);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,10 +162,10 @@ static int load_index(struct opener *o)
 /* Finds files that look like shards and are not in the index. */
 static int list_shards(struct opener *o)
 {
-	static const char end[] = ".safetensors";
 	struct ckpt *c = o->c;
+	const char *end = c->headers ? ".safetensors" CKPT_HEADER : ".safetensors";
 	struct shardmap *m = &o->map;
-	size_t n, i, len;
+	size_t n, i, len, tail = strlen(end);
 	uint32_t known = m->shards;
 	char *names = NULL, *p;
 	int rc = 0;
@@ -173,8 +174,10 @@ static int list_shards(struct opener *o)
 		return err_sys(o->e, "cannot list the folder");
 	for (i = 0, p = names; !rc && i < n; i++, p += len + 1) {
 		len = strlen(p);
-		if (len < sizeof end || strcmp(p + len - (sizeof end - 1), end) || p[0] == '.')
+		if (len <= tail || strcmp(p + len - tail, end) || p[0] == '.')
 			continue;
+		if (c->headers)
+			p[len - strlen(CKPT_HEADER)] = 0;
 		if (!shardmap_plain(p))
 			rc = find(o, ERR_DATA, "index.shard-name", p, "is no plain shard name",
 				NULL);
@@ -237,6 +240,19 @@ static int check_case(struct opener *o)
 	return 0;
 }
 
+static int read_shard(const struct opener *o, struct shard *s, struct st_header *h)
+{
+	struct ckpt *c = o->c;
+	uint64_t cap = o->opts->header_cap ? o->opts->header_cap : ST_HEADER_CAP, payload;
+
+	if (!c->headers)
+		return st_read(h, c->io, s->fd, (uint64_t)s->st.st_size, cap, &c->arena, o->e);
+	if (st_read_alone(h, c->io, s->fd, (uint64_t)s->st.st_size, cap, &c->arena, &payload, o->e))
+		return -1;
+	s->st.st_size += (off_t)payload; /* that of the shard itself */
+	return 0;
+}
+
 static int load_shard(struct opener *o, uint32_t at)
 {
 	struct ckpt *c = o->c;
@@ -245,18 +261,18 @@ static int load_shard(struct opener *o, uint32_t at)
 	char actual[NAME_ROOM];
 	const char *hash;
 	size_t i;
-	int there = is_there(c, s->name, &s->st, o->e);
+	char file[NAME_ROOM + sizeof CKPT_HEADER];
+	int there;
 
+	snprintf(file, sizeof file, "%s%s", s->name, c->headers ? CKPT_HEADER : "");
+	there = is_there(c, file, &s->st, o->e);
 	if (there < 0)
 		return -1;
 	if (!there)
 		return find(o, ERR_DATA, "index.shard-missing", s->name,
 			"is in the index but not there", NULL);
-	if (resolve(c, s->name, actual, &hash, o->e) ||
-		file_open(c->io, c->dir, actual, &s->fd, &s->st, o->e) ||
-		st_read(&h, c->io, s->fd, (uint64_t)s->st.st_size,
-			o->opts->header_cap ? o->opts->header_cap : ST_HEADER_CAP, &c->arena,
-			o->e)) {
+	if (resolve(c, file, actual, &hash, o->e) ||
+		file_open(c->io, c->dir, actual, &s->fd, &s->st, o->e) || read_shard(o, s, &h)) {
 		if (s->fd >= 0)
 			(void)c->io->close(c->io, s->fd);
 		s->fd = -1;
@@ -398,6 +414,7 @@ int ckpt_open(struct ckpt *c, const struct io *io, const char *path, const struc
 		return -1;
 	c->io = io; /* from here on there is something to close */
 	c->hf_cache = opts->hf_cache;
+	c->headers = opts->headers;
 	if (load_config(&o) || load_index(&o) || list_shards(&o) || sort_shards(&o))
 		goto out;
 	for (i = 0; i < c->n_shards; i++)
@@ -468,7 +485,7 @@ int ckpt_unchanged(const struct ckpt *c, struct err *e)
 			continue;
 		if (c->io->fstat(c->io, c->shards[i].fd, &now))
 			return err_sys(e, "cannot stat %s", c->shards[i].name);
-		if (now.st_size != was->st_size || now.st_ino != was->st_ino ||
+		if ((!c->headers && now.st_size != was->st_size) || now.st_ino != was->st_ino ||
 			now.st_mtim.tv_sec != was->st_mtim.tv_sec ||
 			now.st_mtim.tv_nsec != was->st_mtim.tv_nsec)
 			return err_rule(e, ERR_SYSTEM, "ckpt.changed", ERR_NOPOS,

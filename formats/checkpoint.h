@@ -9,6 +9,7 @@
 #define FORMATS_CHECKPOINT_H
 #include "core/err.h"
 #include "core/io.h"
+#include "core/xxh.h"
 #include "formats/config.h"
 #include "formats/finding.h"
 #include "formats/safetensors.h"
@@ -20,7 +21,23 @@ extern "C" {
 #define CKPT_INDEX "model.safetensors.index.json"
 #define CKPT_INDEX_CAP (64u << 20) /* bytes */
 
+/* Where payload comes from that does not lie in the shards. Several threads may use it. */
+struct ckpt_payload {
+	void *ctx;
+	void *(*open)(void *ctx); /* a reader, for one thread; NULL: no memory */
+	void (*close)(void *reader);
+	size_t (*need)(void *ctx); /* bytes that a reader holds */
+	/* Bytes off..off+n of tensor i. */
+	int (*read)(void *reader, uint32_t i, uint64_t off, uint8_t *dst, size_t n, struct err *e);
+	bool (*has)(void *ctx, uint32_t i); /* all of it can be read */
+	/* An error if tensor i is known to have another digest. */
+	int (*check)(void *ctx, uint32_t i, const struct xxh_digest *d, struct err *e);
+};
+
+#define CKPT_HEADER ".header" /* after a shard's name: its first bytes, without payload */
+
 struct ckpt_opts {
+	bool headers;        /* the shards are there as headers only (NAME.header) */
 	uint64_t header_cap; /* bytes; 0 = ST_HEADER_CAP */
 	bool hf_cache;       /* take links of the form ../../blobs/HASH, as the hub's cache has */
 };
@@ -44,7 +61,8 @@ struct ckpt {
 	size_t n;
 	uint64_t bytes; /* payload of all tensors */
 	bool has_index;
-	bool hf_cache; /* as in ckpt_opts */
+	bool hf_cache, headers;             /* as in ckpt_opts */
+	const struct ckpt_payload *payload; /* borrows; NULL: in the shards */
 	struct arena arena;
 };
 

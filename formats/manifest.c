@@ -93,7 +93,8 @@ static void put_tensor(struct jwrite *o, const struct man_tensor *t)
 		jwrite_str(o, "shard", s.shard);
 		jwrite_str(o, "tensor", s.tensor);
 		if (s.xxh)
-			jwrite_hex(o, "xxh3_128", s.xxh->b, sizeof s.xxh->b);
+			jwrite_hex(o, s.part ? "xxh3_128_of_part" : "xxh3_128", s.xxh->b,
+				sizeof s.xxh->b);
 		jwrite_close(o, '}');
 	}
 	jwrite_close(o, ']');

@@ -32,6 +32,7 @@ struct man_source {
 	const char *shard, *tensor;
 	const struct xxh_digest
 		*xxh; /* of the whole source tensor; NULL if another file records it */
+	bool part;    /* of the part that is taken of it, row by row */
 };
 
 struct man_tensor {

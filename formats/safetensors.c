@@ -399,8 +399,9 @@ static int read_length(const struct io *io, int fd, uint64_t size, uint64_t cap,
 	return 0;
 }
 
-int st_read(struct st_header *h, const struct io *io, int fd, uint64_t size, uint64_t header_cap,
-	struct arena *arena, struct err *e)
+/* alone: nothing follows the header, and this is what would. */
+static int read_header(struct st_header *h, const struct io *io, int fd, uint64_t size,
+	uint64_t header_cap, struct arena *arena, uint64_t *alone, struct err *e)
 {
 	struct reader r = { .h = h, .arena = arena, .e = e };
 	const struct tensor **v = NULL;
@@ -431,7 +432,10 @@ int st_read(struct st_header *h, const struct io *io, int fd, uint64_t size, uin
 	}
 	for (i = 0; i < h->n; i++)
 		v[i] = &h->tensors[i];
-	if (check_twice(&r, v, h->n) || check_cover(&r, v, h->n, size - h->data_at))
+	for (i = 0; alone && i < h->n; i++)
+		*alone = h->tensors[i].end > *alone ? h->tensors[i].end : *alone;
+	if (check_twice(&r, v, h->n) ||
+		check_cover(&r, v, h->n, alone ? *alone : size - h->data_at))
 		goto out;
 	rc = 0;
 out:
@@ -440,6 +444,25 @@ out:
 	if (rc)
 		st_free(h);
 	return rc;
+}
+
+int st_read(struct st_header *h, const struct io *io, int fd, uint64_t size, uint64_t header_cap,
+	struct arena *arena, struct err *e)
+{
+	return read_header(h, io, fd, size, header_cap, arena, NULL, e);
+}
+
+int st_read_alone(struct st_header *h, const struct io *io, int fd, uint64_t size,
+	uint64_t header_cap, struct arena *arena, uint64_t *payload, struct err *e)
+{
+	*payload = 0;
+	if (read_header(h, io, fd, size, header_cap, arena, payload, e))
+		return -1;
+	if (h->data_at == size)
+		return 0;
+	st_free(h);
+	return err_rule(e, ERR_DATA, "st.trailing", h->data_at,
+		"the header is followed by something");
 }
 
 void st_free(struct st_header *h)

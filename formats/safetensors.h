@@ -50,6 +50,9 @@ struct st_header {
  * wrong is reported with a rule and a byte; then *h is zeroed. */
 int st_read(struct st_header *h, const struct io *io, int fd, uint64_t size, uint64_t header_cap,
 	struct arena *arena, struct err *e);
+/* The header alone, in a file of size bytes that ends with it; *payload is what its tensors need. */
+int st_read_alone(struct st_header *h, const struct io *io, int fd, uint64_t size,
+	uint64_t header_cap, struct arena *arena, uint64_t *payload, struct err *e);
 void st_free(struct st_header *h);
 
 /* Bytes of a tensor of that type and shape. False where it wraps or is no whole number. */
