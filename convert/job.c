@@ -43,7 +43,11 @@ int job_open(struct job *j, const struct io *io, const char *dir, const struct j
 	int rc;
 
 	memset(j, 0, sizeof *j);
-	rc = ckpt_open(&j->c, io, dir, &o.ckpt, &f, e);
+	rc = o.joined
+		? joined_open(&j->joined, &j->c, io, dir, o.ckpt.header_cap, o.features, &f, e)
+		: ckpt_open(&j->c, io, dir, &o.ckpt, &f, e);
+	if (!rc && o.joined && !o.plan.target)
+		o.plan.target = j->joined.target;
 	rc = rc ? rc : plan_job(j, &o, io, &f, e);
 	finding_free(&f);
 	if (!rc && o.source_sha256) {
@@ -64,6 +68,7 @@ void job_close(struct job *j)
 	else
 		plan_free(&j->p);
 	placement_free(&j->placement);
+	joined_close(&j->joined);
 	ckpt_close(&j->c);
 	memset(j, 0, sizeof *j);
 }

@@ -4,6 +4,7 @@
 #ifndef CONVERT_JOB_H
 #define CONVERT_JOB_H
 #include "convert/expected.h"
+#include "convert/joined.h"
 #include "convert/placement.h"
 #include "convert/set.h"
 
@@ -17,12 +18,15 @@ struct job_opts {
 	enum expert_form assume;
 	const char *placement; /* file, or NULL */
 	const char *source_sha256;
+	bool joined;       /* dir is a converted set, whose source is wanted */
+	unsigned features; /* bits of enum cpu_feature, for that */
 	unsigned threads;
 	uint64_t max_memory;
 };
 
 struct job {
 	struct ckpt c;
+	struct joined joined; /* opts.joined: what c reads from */
 	bool is_set;
 	struct plan p; /* else */
 	struct set s;  /* is_set */

@@ -25,7 +25,7 @@
 
 struct opts {
 	const char *out, *target, *experts, *assume, *layers, *source_sha256;
-	const char *experts_by, *attention, *placement;
+	const char *experts_by, *attention, *placement, *shard;
 	uint64_t mp, ranks, pp, shard_size, threads, max_memory, max_header;
 	bool json, quiet, lossy, no_sha256, hf_cache, tensors, overwrite, experimental;
 };
@@ -100,18 +100,23 @@ out0:
 
 /* --- plan and run --- */
 
-static int check_opts(const struct opts *o, struct err *e)
+static int no_out(const struct opts *o, struct err *e)
 {
-	bool engine = o->target && engine_find(o->target);
+	return o->out ? 0 : err_set(e, ERR_USAGE, "-o says where to write");
+}
 
-	if (!o->out)
-		return err_set(e, ERR_USAGE, "-o says where to write");
-	if (!o->target)
+static int check_opts(const struct opts *o, bool joined, struct err *e)
+{
+	bool engine = o->target ? engine_find(o->target) != NULL : joined;
+
+	if (no_out(o, e))
+		return -1;
+	if (!o->target && !joined)
 		return err_set(e, ERR_USAGE,
 			"--target says what to make: official, hf or an engine (dsv4-convert targets)");
-	if (o->mp && strcmp(o->target, "official"))
+	if (o->mp && (!o->target || strcmp(o->target, "official")))
 		return err_set(e, ERR_USAGE, "--mp belongs to --target official");
-	if (o->shard_size && strcmp(o->target, "hf"))
+	if (o->shard_size && (!o->target || strcmp(o->target, "hf")))
 		return err_set(e, ERR_USAGE, "--shard-size belongs to --target hf");
 	if (!engine && (o->ranks || o->pp || o->experts_by || o->attention || o->placement))
 		return err_set(e, ERR_USAGE,
@@ -131,10 +136,15 @@ static struct share share_of(const struct opts *o)
 	return h;
 }
 
-static int open_job(struct job *j, const struct opts *o, const char *dir, struct err *e)
+/* Where a job begins: a checkpoint, or a set that is read as one. */
+enum from { FROM_CKPT, FROM_SET, FROM_SET_BACK };
+
+static int open_job(struct job *j, const struct opts *o, enum from from, const char *dir,
+	struct err *e)
 {
 	struct job_opts jo = { .ckpt = { .header_cap = o->max_header, .hf_cache = o->hf_cache },
-		.plan = { .target = o->target,
+		.plan = { .target = from == FROM_SET_BACK ? restore_target.name : o->target,
+			.shard = o->shard,
 			.ranks = o->mp ? o->mp : 1,
 			.experts = form_of(o->experts),
 			.layers = o->layers,
@@ -145,12 +155,14 @@ static int open_job(struct job *j, const struct opts *o, const char *dir, struct
 		.assume = form_of(o->assume),
 		.placement = o->placement,
 		.source_sha256 = o->source_sha256,
+		.joined = from != FROM_CKPT,
+		.features = cpu_features(),
 		.threads = (unsigned)o->threads,
 		.max_memory = o->max_memory };
 
-	if (check_opts(o, e))
+	if (from == FROM_SET_BACK ? no_out(o, e) : check_opts(o, from == FROM_SET, e))
 		return -1;
-	if (engine_find(o->target))
+	if (from == FROM_SET || (from == FROM_CKPT && engine_find(o->target)))
 		jo.plan.share = share_of(o);
 	return job_open(j, io_posix(), dir, &jo, e);
 }
@@ -178,7 +190,7 @@ static int run_plan_cmd(void *opts, int n, char **args, struct err *e)
 	int rc;
 
 	(void)n;
-	if (open_job(&j, o, args[0], e))
+	if (open_job(&j, o, FROM_CKPT, args[0], e))
 		return -1;
 	rc = j.is_set ? set_look(&j.s, o->out, o->overwrite, e)
 		      : outdir_look(&j.p, o->out, o->overwrite, e);
@@ -304,18 +316,34 @@ static int execute(const struct job *j, const struct opts *o, struct err *e)
 	return rc;
 }
 
-static int run_run(void *opts, int n, char **args, struct err *e)
+static int run_from(const struct opts *o, enum from from, const char *dir, struct err *e)
 {
-	const struct opts *o = opts;
 	struct job j;
 	int rc;
 
-	(void)n;
-	if (open_job(&j, o, args[0], e))
+	if (open_job(&j, o, from, dir, e))
 		return -1;
 	rc = execute(&j, o, e);
 	job_close(&j);
 	return rc;
+}
+
+static int run_run(void *opts, int n, char **args, struct err *e)
+{
+	(void)n;
+	return run_from(opts, FROM_CKPT, args[0], e);
+}
+
+static int run_restore(void *opts, int n, char **args, struct err *e)
+{
+	(void)n;
+	return run_from(opts, FROM_SET_BACK, args[0], e);
+}
+
+static int run_reshard(void *opts, int n, char **args, struct err *e)
+{
+	(void)n;
+	return run_from(opts, FROM_SET, args[0], e);
 }
 
 /* --- tables for people --- */
@@ -387,13 +415,20 @@ static void version(FILE *out)
 /* clang-format off */
 #define AT(field) offsetof(struct opts, field)
 #define JSON_OPT { "json", 0, NULL, CLI_FLAG, 0, 0, AT(json), "print one JSON document" }
+#define HEADER_OPT { "max-header", 0, "BYTES", CLI_SIZE, 2, 1u << 30, AT(max_header), "longest shard header to take (100000000)" }
+#define OUT_OPT { "out", 'o', "OUT", CLI_TEXT, 0, 0, AT(out), "folder to write to" }
+#define RUN_OPTS \
+	{ "no-sha256", 0, NULL, CLI_FLAG, 0, 0, AT(no_sha256), "digest outputs with XXH3 alone" }, \
+	{ "overwrite", 0, NULL, CLI_FLAG, 0, 0, AT(overwrite), "take an OUT that another conversion has filled" }, \
+	{ "threads", 'j', "N", CLI_NUMBER, 1, 1024, AT(threads), "threads (all processors)" }, \
+	{ "max-memory", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, AT(max_memory), "never hold more than this (1G)" }
 #define SOURCE_OPTS \
 	{ "assume-experts", 0, "fp4|fp8", CLI_CHOICE, 0, 0, AT(assume), "what the experts are where config.json does not say it" }, \
 	{ "hf-cache", 0, NULL, CLI_FLAG, 0, 0, AT(hf_cache), "take the links of a Hugging Face hub cache" }, \
-	{ "max-header", 0, "BYTES", CLI_SIZE, 2, 1u << 30, AT(max_header), "longest shard header to take (100000000)" }, \
+	HEADER_OPT, \
 	JSON_OPT
 #define PLAN_OPTS \
-	{ "out", 'o', "OUT", CLI_TEXT, 0, 0, AT(out), "folder to write to" }, \
+	OUT_OPT, \
 	{ "target", 't', "T", CLI_TEXT, 0, 0, AT(target), "official, hf, or an engine (dsv4-convert targets)" }, \
 	{ "mp", 0, "N", CLI_NUMBER, 1, 65536, AT(mp), "official: number of ranks, so of files (1)" }, \
 	{ "experts", 0, "fp4|fp8", CLI_CHOICE, 0, 0, AT(experts), "form of the routed experts (as they are)" }, \
@@ -406,20 +441,21 @@ static void version(FILE *out)
 	{ "placement", 0, "FILE", CLI_TEXT, 0, 0, AT(placement), "engines: JSON, block to rank to ids of experts" }, \
 	{ "experimental", 0, NULL, CLI_FLAG, 0, 0, AT(experimental), "engines: also those that were only read about" }, \
 	{ "lossy", 0, NULL, CLI_FLAG, 0, 0, AT(lossy), "go on where a cast is not exact; the manifest says so" }, \
-	{ "no-sha256", 0, NULL, CLI_FLAG, 0, 0, AT(no_sha256), "digest outputs with XXH3 alone" }, \
-	{ "overwrite", 0, NULL, CLI_FLAG, 0, 0, AT(overwrite), "take an OUT that another conversion has filled" }, \
-	{ "threads", 'j', "N", CLI_NUMBER, 1, 1024, AT(threads), "threads (all processors)" }, \
-	{ "max-memory", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, AT(max_memory), "never hold more than this (1G)" }
+	RUN_OPTS
 
 static const struct cli_opt table_opts[] = { JSON_OPT, { 0 } };
 static const struct cli_opt inspect_opts[] = { SOURCE_OPTS, { 0 } };
 static const struct cli_opt plan_opts[] = { PLAN_OPTS, SOURCE_OPTS,
 	{ "tensors", 0, NULL, CLI_FLAG, 0, 0, AT(tensors), "also the fate of every source tensor" },
 	{ 0 } };
+#define QUIET_OPT { "quiet", 'q', NULL, CLI_FLAG, 0, 0, AT(quiet), "no progress, no closing line" }
 static const struct cli_opt run_opts[] = { PLAN_OPTS, SOURCE_OPTS,
 	{ "source-sha256", 0, "LIST", CLI_TEXT, 0, 0, AT(source_sha256), "published digests: a list, or a folder of Git-LFS pointers" },
-	{ "quiet", 'q', NULL, CLI_FLAG, 0, 0, AT(quiet), "no progress, no closing line" },
-	{ 0 } };
+	QUIET_OPT, { 0 } };
+static const struct cli_opt reshard_opts[] = { PLAN_OPTS, HEADER_OPT, JSON_OPT, QUIET_OPT, { 0 } };
+static const struct cli_opt restore_opts[] = { OUT_OPT, RUN_OPTS, HEADER_OPT, JSON_OPT,
+	{ "shard", 0, "NAME", CLI_TEXT, 0, 0, AT(shard), "only this shard of the source" },
+	QUIET_OPT, { 0 } };
 
 static const struct cli_cmd cmds[] = {
 	{ "inspect", "DIR", "what a checkpoint holds, and everything that is wrong with it",
@@ -436,6 +472,13 @@ static const struct cli_cmd cmds[] = {
 		"keeps it if they are equal and writes the others. A file that was broken off begins anew.\n"
 		"Prints a SHA-256 line for each file of weights, for sha256sum -c.\n",
 		run_opts, 1, 1, run_run },
+	{ "restore", "OUT -o BACK", "the way back: the shards that a set was made of, byte for byte",
+		"OUT is a conversion for an engine. Every tensor is held to the digest of when it was\n"
+		"converted. Folders may be missing as long as nothing that is asked for was in them.\n",
+		restore_opts, 1, 1, run_restore },
+	{ "reshard", "OUT -o OUT2", "make another form of a set: other ranks, another engine, official, hf",
+		"What run would make of the source, without it. --target is that of OUT unless said.\n",
+		reshard_opts, 1, 1, run_reshard },
 	{ "targets", "", "list what can be made, and what it is made of", NULL, table_opts, 0, 0, run_targets },
 	{ "layouts", "", "list the layouts of matrices, and who reads them", NULL, table_opts, 0, 0, run_layouts },
 	{ "rules", "", "list the rules that findings and errors name, with exit status", NULL, table_opts, 0, 0, run_rules },

@@ -223,8 +223,24 @@ static int by_aligned_order(const void *a, const void *b)
 	return even != (y->end % PLAN_ALIGN == 0) ? (even ? -1 : 1) : st_order(x, y);
 }
 
+/* The order of a source, where the header is the source's own. */
+static int by_offset(const void *a, const void *b)
+{
+	const struct tensor *x = &((const struct step *)a)->out,
+			    *y = &((const struct step *)b)->out;
+
+	if (x->begin != y->begin)
+		return x->begin < y->begin ? -1 : 1;
+	return x->end != y->end ? (x->end < y->end ? -1 : 1)
+				: (x->pos > y->pos) - (x->pos < y->pos);
+}
+
 int plan_header(const struct plan *p, const struct plan_file *f, struct text *out, struct err *e)
 {
+	if (f->raw) {
+		text_put(out, f->raw, (size_t)f->header_bytes);
+		return out->failed ? err_nomem(e) : 0;
+	}
 	st_put_header_for(out, f->meta, f->n_meta, p->align, f->n ? &f->steps[0].out : NULL, f->n,
 		sizeof *f->steps);
 	return out->failed ? err_nomem(e) : 0;
@@ -238,6 +254,12 @@ static int settle_file(const struct plan *p, struct plan_file *f, struct err *e)
 	size_t i;
 	struct tensor *t;
 
+	if (f->raw) {
+		if (f->n)
+			qsort(f->steps, f->n, sizeof *f->steps, by_offset);
+		f->bytes = f->header_bytes + (f->n ? f->steps[f->n - 1].out.end : 0);
+		return 0;
+	}
 	for (i = 0; i < f->n; i++) { /* sizes, for the order */
 		t = &f->steps[i].out;
 		t->begin = 0;
@@ -268,6 +290,29 @@ static int settle_file(const struct plan *p, struct plan_file *f, struct err *e)
 		return err_set(e, ERR_UNSUPPORTED,
 			"%s would need a header of %llu bytes, readers take %u", f->name,
 			(unsigned long long)f->header_bytes - 8, ST_HEADER_CAP);
+	return 0;
+}
+
+/* A source that is joined from converted folders may lack some. */
+static int check_there(const struct plan *p, struct err *e)
+{
+	const struct ckpt_payload *from = p->ckpt->payload;
+	size_t f, i;
+	uint32_t k, t;
+
+	for (f = 0; from && f < p->n_files; f++)
+		for (i = 0; i < p->files[f].n; i++)
+			for (k = 0; k < step_sources(&p->files[f].steps[i]); k++) {
+				t = step_source(&p->files[f].steps[i], k);
+				if (!from->has(from->ctx, t))
+					return err_rule(e, ERR_MISMATCH, "set.incomplete",
+						ERR_NOPOS,
+						"tensor %s is not whole in the folders that are "
+						"there; missing: %s",
+						text_quote(p->ckpt->tensors[t].name).s,
+						from->missing(from->ctx) ? from->missing(from->ctx)
+									 : "none");
+			}
 	return 0;
 }
 
@@ -469,6 +514,8 @@ static const struct target *find_target(const char *name)
 			return t;
 	if (!strcmp(name, source_target.name))
 		return &source_target;
+	if (!strcmp(name, restore_target.name))
+		return &restore_target;
 	return engine_find(name) ? &engine_target : NULL;
 }
 
@@ -500,7 +547,7 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 	for (i = 0; i < p->n_files; i++)
 		if (settle_file(p, &p->files[i], e))
 			return -1;
-	if (sum_up(p, e))
+	if (check_there(p, e) || sum_up(p, e))
 		return -1;
 	return hash_plan(p, e);
 }

@@ -79,7 +79,8 @@ struct plan_file {
 	struct step *steps; /* owns; in payload order */
 	size_t n, cap;
 	uint64_t header_bytes, bytes; /* 8+N; whole file */
-	const struct st_meta *meta;   /* in the arena; metadata of the header */
+	const char *raw;            /* in the arena; the header, where it is known byte for byte */
+	const struct st_meta *meta; /* in the arena; metadata of the header */
 	unsigned n_meta;
 };
 
@@ -123,6 +124,7 @@ struct plan_opts {
 	uint64_t ranks;           /* official: files */
 	enum expert_form experts; /* EXPERT_UNSAID: as they are */
 	const char *layers;       /* NULL: all */
+	const char *shard;        /* restore: only this one; NULL: all */
 	uint64_t shard_size;      /* hf: bytes of a shard; 0: one per layer */
 	bool lossy;               /* go on where a cast is not exact */
 	bool sha256;              /* digest outputs with it */
@@ -168,6 +170,8 @@ extern const struct target targets[]; /* ends with a NULL name */
 extern const struct target engine_target;
 /* What the ranks are made of, for the way back: headers and small files of the source. */
 extern const struct target source_target;
+/* The way back: the shards of the source. */
+extern const struct target restore_target;
 enum { PLAN_ALIGN = 4096 };
 
 #ifdef __cplusplus

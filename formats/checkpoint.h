@@ -30,6 +30,7 @@ struct ckpt_payload {
 	/* Bytes off..off+n of tensor i. */
 	int (*read)(void *reader, uint32_t i, uint64_t off, uint8_t *dst, size_t n, struct err *e);
 	bool (*has)(void *ctx, uint32_t i); /* all of it can be read */
+	const char *(*missing)(void *ctx);  /* what is not there, for messages; NULL: nothing */
 	/* An error if tensor i is known to have another digest. */
 	int (*check)(void *ctx, uint32_t i, const struct xxh_digest *d, struct err *e);
 };

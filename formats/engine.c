@@ -28,6 +28,8 @@ const struct engine engines[] = {
 		"triton_kernels, SM90, 8 warps" },
 	{ "flashinfer-sm90", "flashinfer-sm90", "flashinfer-sm90-sf", "up-gate", "same", DT_U8, DT_U8, "N,K/2", "N/64,KB/4,16,16", 0, 254, false,
 		"FlashInfer cutlass mixed GEMM, MXFP4 x BF16, SM90" },
+	{ "flashinfer-sm100", "rows", "sf128x4", "up-gate", "same", DT_U8, DT_U8, "N,K/2", "N~128,KB~4", 0, 254, true,
+		"FlashInfer cutlass_fused_moe, MXFP4 x MXFP8, SM100 and SM120" },
 };
 /* clang-format on */
 const unsigned n_engines = sizeof engines / sizeof *engines;

@@ -82,6 +82,14 @@ const struct rule rules[] = {
 	{ "plan.placement",       ERR_USAGE,       "--placement is no list of experts for each rank" },
 	{ "plan.split",           ERR_USAGE,       "a number of ranks that cannot share the model evenly" },
 
+	{ "set.codec",            ERR_UNSUPPORTED, "a tensor whose values were changed: no way back" },
+	{ "set.digest",           ERR_MISMATCH,    "a tensor taken apart is not as it was when it was converted" },
+	{ "set.form",             ERR_MISMATCH,    "a manifest or sidecar that says what cannot be" },
+	{ "set.incomplete",       ERR_MISMATCH,    "a tensor is not whole in the folders that are there" },
+	{ "set.layout",           ERR_UNSUPPORTED, "a layout, or a version of one, that this program does not know" },
+	{ "set.manifest",         ERR_MISMATCH,    "a manifest or sidecar with another digest than the one above says" },
+	{ "set.size",             ERR_MISMATCH,    "a file with another size than its manifest says" },
+
 	{ "source.list",          ERR_USAGE,       "--source-sha256 is no list of digests of all shards" },
 	{ "source.sha256",        ERR_MISMATCH,    "a shard has not the SHA-256 that was published" },
 	{ "source.size",          ERR_MISMATCH,    "a shard has not the size that its Git-LFS pointer says" },

@@ -3,7 +3,7 @@
 set -u
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-id='"(ckpt|config|data|file|index|json|model|out|plan|source|st)\.[a-z0-9-]+"'
+id='"(ckpt|config|data|file|index|json|model|out|plan|set|source|st)\.[a-z0-9-]+"'
 
 sed -n 's/^	{ "\([a-z0-9.-]*\)".*/\1/p' formats/rule.c | sort >"$tmp/table"
 grep -rhoE "$id" core formats quant convert --include=*.c --exclude=rule.c | tr -d '"' |

@@ -3,60 +3,12 @@
  * refusals; placements; the same bytes whatever threads and memory.
  *
  * SPDX-License-Identifier: MIT */
-#include "convert/job.h"
-#include "formats/manifest.h"
-#include "tests/model.h"
-
-#define FLASH "tests/golden/tiny-flash"
-#define PRO "tests/golden/tiny-pro"
-
-static struct job_opts opts_of(const char *target, uint64_t ranks, bool tp)
-{
-	struct job_opts o = { .plan = { .target = target, .ranks = 1, .sha256 = true },
-		.threads = 2,
-		.max_memory = 256 << 20 };
-
-	o.plan.share =
-		(struct share){ .ranks = ranks, .stages = 1, .experts_tp = tp, .attention_tp = tp };
-	return o;
-}
-
-static int execute(const char *from, const char *out, const struct job_opts *o, struct err *e)
-{
-	struct run_opts ro = { .out = out, .tool = "test 0", .features = cpu_features() };
-	struct set_run r = { .o = &ro, .threads = o->threads, .limit = o->max_memory };
-	struct job j;
-	int rc;
-
-	memset(e, 0, sizeof *e);
-	if (job_open(&j, io_posix(), from, o, e))
-		return -1;
-	ro.expected = j.has_expected ? &j.expected : NULL;
-	rc = set_run(&j.s, &r, e);
-	job_close(&j);
-	return rc;
-}
-
-static bool makes(const char *from, const char *out, const struct job_opts *o)
-{
-	struct err e;
-
-	if (!execute(from, out, o, &e))
-		return true;
-	fprintf(stderr, "%s: %s: %s\n", o->plan.target, e.rule ? e.rule : "", e.text);
-	return false;
-}
+#include "tests/set.h"
 
 static bool refuses(const char *from, const struct job_opts *o, const char *rule, const char *word)
 {
-	struct err e;
-	int rc = execute(from, dirs_path("never").s, o, &e);
-
-	if (rc && e.rule && !strcmp(e.rule, rule) && strstr(e.text, word) &&
-		!is_file(dirs_path("never").s))
-		return true;
-	fprintf(stderr, "expected %s, got %s: %s\n", rule, e.rule ? e.rule : "", e.text);
-	return false;
+	return set_refuses(from, dirs_path("never").s, o, rule, word) &&
+		!is_file(dirs_path("never").s);
 }
 
 /* --- tracing back --- */
@@ -248,8 +200,8 @@ static void all_engines(void)
 			for (n = 1; n <= 4; n *= 2)
 				for (tp = 0; tp < 2; tp++) {
 					dirs_remove(out.s);
-					o = opts_of(g->name, n, tp);
-					if (execute(from[k], out.s, &o, &e)) {
+					o = set_opts(g->name, n, tp);
+					if (set_execute(from[k], out.s, &o, &e)) {
 						CHECK_IN(g->name,
 							e.rule && !strcmp(e.rule, "plan.split"));
 						continue;
@@ -274,17 +226,17 @@ static void same_for_all_machines(void)
 	char line[1100];
 
 	for (g = engines; g < engines + n_engines; g++) {
-		o = opts_of(g->name, 2, false);
+		o = set_opts(g->name, 2, false);
 		dirs_remove(a.s);
 		dirs_remove(b.s);
-		CHECK(makes(FLASH, a.s, &o));
+		CHECK(set_makes(FLASH, a.s, &o));
 		o.threads = 3;
 		o.max_memory = 40 << 20;
-		CHECK(makes(FLASH, b.s, &o));
+		CHECK(set_makes(FLASH, b.s, &o));
 		snprintf(line, sizeof line, "diff -r %s %s", a.s, b.s);
 		CHECK_IN(g->name, !system(line));
 		/* again: nothing is made */
-		CHECK(makes(FLASH, b.s, &o));
+		CHECK(set_makes(FLASH, b.s, &o));
 		CHECK_IN(g->name, !system(line));
 	}
 }
@@ -293,21 +245,25 @@ static void same_for_all_machines(void)
 
 static void refused(void)
 {
-	struct job_opts o = opts_of("marlin-mxfp4", 3, false);
+	struct job_opts o = set_opts("marlin-mxfp4", 3, false);
 	struct path in;
 	uint8_t *p;
 	size_t n, i;
 
 	dirs_remove(dirs_path("never").s);
+	o = set_opts("flashinfer-sm100", 1, false);
+	o.plan.experimental = false;
+	CHECK(refuses(FLASH, &o, "plan.experimental", "never compared"));
+	o = set_opts("marlin-mxfp4", 3, false);
 	CHECK(refuses(FLASH, &o, "plan.split", "legal for marlin-mxfp4 are 1, 2, 4, 8"));
-	o = opts_of("frag-k32", 2, true);
+	o = set_opts("frag-k32", 2, true);
 	CHECK(refuses(FLASH, &o, "plan.split", "legal for frag-k32 are 1"));
-	o = opts_of("marlin-mxfp4", 4, true);
+	o = set_opts("marlin-mxfp4", 4, true);
 	CHECK(refuses(PRO, &o, "plan.split", "has 2 heads, which 4 ranks cannot share"));
-	o = opts_of("marlin-mxfp4", 1, false);
+	o = set_opts("marlin-mxfp4", 1, false);
 	o.plan.share.stages = 9;
 	CHECK(refuses(FLASH, &o, "plan.split", "there are 4 layers"));
-	o = opts_of("marlin-mxfp4", 1, false);
+	o = set_opts("marlin-mxfp4", 1, false);
 	o.plan.experts = EXPERT_FP8;
 	CHECK(refuses(FLASH, &o, "plan.engine-form", "FP4 experts"));
 	/* A scale of 0 is nothing to Marlin, and the smallest there is to others. */
@@ -329,25 +285,25 @@ static void refused(void)
 	}
 	p[i] = 0;
 	model_put(in.s, "model-00003-of-00007.safetensors", p, n);
-	o = opts_of("marlin-mxfp4", 1, false);
+	o = set_opts("marlin-mxfp4", 1, false);
 	{
 		struct err e;
 
-		CHECK(execute(in.s, dirs_path("bad").s, &o, &e) && e.rule &&
+		CHECK(set_execute(in.s, dirs_path("bad").s, &o, &e) && e.rule &&
 			!strcmp(e.rule, "data.scale-range") &&
 			strstr(e.text, "experts.5.w3.scale") && strstr(e.text, "byte 77"));
-		o = opts_of("kmajor-sf128", 1, false);
+		o = set_opts("kmajor-sf128", 1, false);
 		dirs_remove(dirs_path("good").s);
-		CHECK(makes(in.s, dirs_path("good").s, &o));
+		CHECK(set_makes(in.s, dirs_path("good").s, &o));
 	}
 	p[i] = 250;
 	model_put(in.s, "model-00003-of-00007.safetensors", p, n);
-	o = opts_of("b12x-w4a8", 1, false);
+	o = set_opts("b12x-w4a8", 1, false);
 	{
 		struct err e;
 
 		dirs_remove(dirs_path("bad").s);
-		CHECK(execute(in.s, dirs_path("bad").s, &o, &e) && e.rule &&
+		CHECK(set_execute(in.s, dirs_path("bad").s, &o, &e) && e.rule &&
 			!strcmp(e.rule, "data.scale-range") && strstr(e.text, "0 to 247"));
 	}
 	free(p);
@@ -357,13 +313,13 @@ static void refused(void)
 
 static void stages(void)
 {
-	struct job_opts o = opts_of("kmajor-sf128", 2, false);
+	struct job_opts o = set_opts("kmajor-sf128", 2, false);
 	struct path out = dirs_path("out");
 	char line[700];
 
 	dirs_remove(out.s);
 	o.plan.share.stages = 2;
-	CHECK(makes(FLASH, out.s, &o));
+	CHECK(set_makes(FLASH, out.s, &o));
 	snprintf(line, sizeof line, "%.300s/pp-0-of-2/rank-1-of-2", out.s);
 	CHECK(is_file(model_file(line, "model-00001-of-00007.safetensors").s) &&
 		is_file(model_file(line, "model-00003-of-00007.safetensors").s) &&
@@ -395,7 +351,7 @@ static void placements(void)
 		{ "[]", "not a JSON object" },
 		{ "{", "not a JSON object" },
 	};
-	struct job_opts o = opts_of("kmajor-sf128", 2, false);
+	struct job_opts o = set_opts("kmajor-sf128", 2, false);
 	struct path out = dirs_path("out"), file = dirs_path("place");
 	struct err e;
 	size_t i;
@@ -406,7 +362,7 @@ static void placements(void)
 		unlink(file.s);
 		file_put_all(file.s, row[i].text, strlen(row[i].text));
 		dirs_remove(out.s);
-		rc = execute(FLASH, out.s, &o, &e);
+		rc = set_execute(FLASH, out.s, &o, &e);
 		CHECK_IN(row[i].text, !rc == !row[i].why);
 		CHECK_IN(e.text, !rc || (e.rule && !strcmp(e.rule, "plan.placement")));
 		CHECK_IN(row[i].text, !rc || strstr(e.text, row[i].why));

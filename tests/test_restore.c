@@ -1,0 +1,381 @@
+/* test_restore.c -- the way back from every engine's form, and from one form to another; sets that are
+ * incomplete, mixed, edited, damaged.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "convert/sidecar.h"
+#include "formats/manifest.h"
+#include "tests/set.h"
+
+/* --- there and back --- */
+
+static void all_back(void)
+{
+	static const char *const from[] = { FLASH, PRO };
+	struct path set = dirs_path("set"), back = dirs_path("back");
+	struct job_opts o, b = set_back();
+	const struct engine *g;
+	struct err e;
+	unsigned k, n, done = 0;
+	int tp;
+
+	for (g = engines; g < engines + n_engines; g++)
+		for (k = 0; k < 2; k++)
+			for (n = 1; n <= 4; n *= 2)
+				for (tp = 0; tp < 2; tp++) {
+					dirs_remove(set.s);
+					dirs_remove(back.s);
+					o = set_opts(g->name, n, tp);
+					if (set_execute(from[k], set.s, &o, &e))
+						continue; /* test_engine knows which */
+					CHECK_IN(g->name, set_makes(set.s, back.s, &b));
+					CHECK_IN(g->name, set_holds(back.s, from[k]));
+					done++;
+				}
+	printf("     %u ways back\n", done);
+	CHECK(done >= 80);
+}
+
+/* From four ranks to two, from parts to whole experts, to another engine, to official and hf: what a
+ * direct conversion gives. */
+static void reshards(void)
+{
+	static const struct {
+		const char *from, *to;
+		unsigned ranks_from, ranks_to;
+		bool tp_from, tp_to;
+	} row[] = {
+		{ "marlin-mxfp4", "marlin-mxfp4", 4, 2, false, false },
+		{ "frag-k32", "frag-k32", 4, 2, false, false },
+		{ "kmajor-sf128", "kmajor-sf128", 2, 1, true, false },
+		{ "trtllm-mxfp4", "trtllm-mxfp4", 4, 2, false, false },
+		{ "deepgemm-sm100", "deepgemm-sm100", 4, 2, false, true },
+		{ "megamoe", "megamoe", 4, 2, false, false },
+		{ "aiter-mxfp4", "aiter-mxfp4", 4, 2, false, false },
+		{ "b12x-w4a8", "b12x-w4a8", 4, 2, false, false },
+		{ "triton-hopper", "triton-hopper", 4, 2, false, false },
+		{ "flashinfer-sm90", "flashinfer-sm90", 4, 2, false, false },
+		{ "marlin-mxfp4", "triton-hopper", 2, 2, true, false },
+		{ "triton-hopper", "marlin-mxfp4", 2, 2, false, true },
+		{ "b12x-w4a8", "official", 2, 1, false, false },
+		{ "megamoe", "hf", 2, 1, false, false },
+	};
+	struct path set = dirs_path("set"), a = dirs_path("a"), b = dirs_path("b");
+	struct job_opts o, t;
+	size_t i;
+
+	for (i = 0; i < sizeof row / sizeof *row; i++) {
+		dirs_remove(set.s);
+		dirs_remove(a.s);
+		dirs_remove(b.s);
+		o = set_opts(row[i].from, row[i].ranks_from, row[i].tp_from);
+		CHECK_IN(row[i].from, set_makes(FLASH, set.s, &o));
+		t = set_opts(row[i].to, row[i].ranks_to, row[i].tp_to);
+		if (!engine_find(row[i].to))
+			t.plan.share = (struct share){ 0 };
+		CHECK_IN(row[i].to, set_makes(FLASH, a.s, &t));
+		t.joined = true;
+		if (!strcmp(row[i].from, row[i].to))
+			t.plan.target = NULL; /* the same is what one gets unasked */
+		t.threads = 1;
+		CHECK_IN(row[i].to, set_makes(set.s, b.s, &t));
+		CHECK_IN(row[i].to, set_same(a.s, b.s));
+	}
+}
+
+static void stages_and_replicas(void)
+{
+	struct path set = dirs_path("set"), back = dirs_path("back"), file = dirs_path("place");
+	struct job_opts o = set_opts("kmajor-sf128", 2, false), b = set_back();
+	const char *text =
+		"{\"*\": [[0,1,2,3,7],[4,5,6,7,0]], \"layers.1\": [[],[0,1,2,3,4,5,6,7]]}";
+
+	dirs_remove(set.s);
+	dirs_remove(back.s);
+	file_put_all(file.s, text, strlen(text));
+	o.placement = file.s;
+	o.plan.share.stages = 3;
+	CHECK(set_makes(FLASH, set.s, &o));
+	CHECK(set_makes(set.s, back.s, &b) && set_holds(back.s, FLASH));
+}
+
+/* --- what is not whole --- */
+
+static struct path made(const char *name, const char *target, unsigned ranks)
+{
+	struct path p = dirs_path(name);
+	struct job_opts o = set_opts(target, ranks, false);
+
+	dirs_remove(p.s);
+	CHECK(set_makes(FLASH, p.s, &o));
+	return p;
+}
+
+static void rename_in(const char *dir, const char *from, const char *to)
+{
+	struct path a = model_file(dir, from), b = model_file(dir, to);
+
+	CHECK_IN(from, !rename(a.s, b.s));
+}
+
+static void missing_rank(void)
+{
+	struct path set = made("set", "marlin-mxfp4", 2), back = dirs_path("back");
+	struct job_opts b = set_back();
+
+	dirs_remove(back.s);
+	rename_in(set.s, "rank-1-of-2", "../away");
+	CHECK(set_refuses(set.s, back.s, &b, "set.incomplete", "missing: rank-1-of-2"));
+	CHECK(!is_file(back.s));
+	/* The embedding is on every rank, so its shard can be had. */
+	b.plan.shard = "model-00001-of-00007.safetensors";
+	CHECK(set_makes(set.s, back.s, &b) &&
+		same_files(model_file(back.s, b.plan.shard).s, model_file(FLASH, b.plan.shard).s));
+	dirs_remove(back.s);
+	b.plan.shard = "model-00002-of-00007.safetensors";
+	CHECK(set_refuses(set.s, back.s, &b, "set.incomplete", "missing: rank-1-of-2"));
+	b.plan.shard = "model-00009-of-00007.safetensors";
+	{
+		struct err e;
+
+		CHECK(set_execute(set.s, back.s, &b, &e) && e.kind == ERR_USAGE);
+	}
+	rename_in(set.s, "../away", "rank-1-of-2");
+	rename_in(set.s, MAN_NAME, "../away");
+	b.plan.shard = NULL;
+	{
+		struct err e;
+
+		CHECK(set_execute(set.s, back.s, &b, &e) &&
+			strstr(e.text, "no finished conversion"));
+	}
+	CHECK(!is_file(back.s));
+}
+
+/* A rank of another conversion, even of another source of the same form. */
+static void mixed(void)
+{
+	struct path set = made("set", "marlin-mxfp4", 2), other = made("other", "frag-k32", 2);
+	struct job_opts b = set_back();
+
+	rename_in(set.s, "rank-1-of-2", "../away1");
+	rename_in(other.s, "rank-1-of-2", "../set/rank-1-of-2");
+	CHECK(set_refuses(set.s, dirs_path("back").s, &b, "set.manifest",
+		"rank-1-of-2/manifest.json: its SHA-256 is another"));
+	CHECK(!is_file(dirs_path("back").s));
+}
+
+/* Every file that is believed: one bit of it changed. */
+static void edited(void)
+{
+	static const char *const file[] = { "source/config.json", "source/manifest.json",
+		"source/model-00003-of-00007.safetensors.header", "rank-0-of-2/manifest.json",
+		"rank-1-of-2/model-00003-of-00007.safetensors.manifest.json" };
+	struct path set = made("set", "marlin-mxfp4", 2), p;
+	struct job_opts b = set_back();
+	uint8_t *was;
+	size_t i, n;
+
+	for (i = 0; i < sizeof file / sizeof *file; i++) {
+		p = model_file(set.s, file[i]);
+		was = file_get_all(p.s, &n);
+		was[n / 2] ^= 1;
+		model_put(set.s, file[i], was, n);
+		CHECK_IN(file[i],
+			set_refuses(set.s, dirs_path("back").s, &b, "set.manifest", file[i]));
+		was[n / 2] ^= 1;
+		model_put(set.s, file[i], was, n);
+		free(was);
+	}
+	p = model_file(set.s, "rank-0-of-2/model-00003-of-00007.safetensors");
+	CHECK(!truncate(p.s, 100000));
+	CHECK(set_refuses(set.s, dirs_path("back").s, &b, "set.size", "rank-0-of-2/model-00003"));
+}
+
+/* One bit of the payload, anywhere: never a shard that is not what it was. */
+static void damaged(void)
+{
+	static const char *const targets_of[] = { "marlin-mxfp4", "triton-hopper", "frag-k32" };
+	static const char file[] = "rank-0-of-2/model-00003-of-00007.safetensors";
+	struct path set, back = dirs_path("back"), p;
+	struct job_opts b = set_back(), o;
+	struct err e;
+	uint8_t *was;
+	size_t n, at, refused = 0, right = 0;
+	uint64_t header = 0;
+	unsigned bit;
+	int i, k, tp;
+
+	for (k = 0; k < 3; k++) {
+		for (tp = 0; tp < 2; tp++) {
+			set = dirs_path("set");
+			dirs_remove(set.s);
+			o = set_opts(targets_of[k], 2, tp);
+			if (set_execute(FLASH, set.s, &o, &e))
+				continue; /* 64 columns are too few for it */
+			p = model_file(set.s, file);
+			was = file_get_all(p.s, &n);
+			memcpy(&header, was, 8);
+			for (i = 0; i < 25; i++) {
+				at = (size_t)(8 + header) + rnd((uint32_t)(n - 8 - (size_t)header));
+				bit = 1u << rnd(8);
+				was[at] ^= (uint8_t)bit;
+				model_put(set.s, file, was, n);
+				dirs_remove(back.s);
+				b.plan.shard = "model-00003-of-00007.safetensors";
+				if (set_execute(set.s, back.s, &b, &e)) {
+					refused++;
+					CHECK_IN(e.text, e.rule && !strcmp(e.rule, "set.digest"));
+					CHECK(!is_file(model_file(back.s, b.plan.shard).s));
+				} else { /* a tensor that was taken from the other rank */
+					right++;
+					CHECK(same_files(model_file(back.s, b.plan.shard).s,
+						model_file(FLASH, b.plan.shard).s));
+				}
+				was[at] ^= (uint8_t)bit;
+			}
+			free(was);
+		}
+	}
+	printf("     %zu refused, %zu not needed\n", refused, right);
+	CHECK(refused > 100);
+}
+
+/* --- sidecars that say what cannot be --- */
+
+static void forged(void)
+{
+	static const struct {
+		const char *was, *now, *rule;
+	} row[] = {
+		{ "\"marlin4-a16\"", "\"marlin9-a16\"", "set.layout" },
+		{ "\"version\": 1", "\"version\": 2", "set.layout" },
+		{ "\"rows\": \"gate-up\"", "\"rows\": \"up-down\"", "set.layout" },
+		{ "\"parts\": 2", "\"parts\": 1", "set.form" },
+		{ "\"parts\": 2", "\"parts\": 0", "set.form" },
+		{ "\"transform\": \"copy\"", "\"transform\": \"fp4-to-fp8\"", "set.codec" },
+		{ "experts.0.w1.weight\"", "experts.99.w1.weight\"", "set.form" },
+		{ "experts.0.w1.weight\"", "gate.weight\"", "set.form" },
+		{ "\"offsets\": [0, ", "\"offsets\": [1, ", "set.form" },
+		{ "\"offsets\": [0, ", "\"offsets\": [9007199254740991, ", "set.form" },
+		{ "\"header_bytes\": ", "\"header_bytes\": 99999999", "set.form" },
+		{ "\"sources\": [", "\"sources\": [7, ", "json.type" },
+		{ "\"sources\": [", "\"sources\": {", "json.type" },
+		{ "\"tensors\": [", "\"tensors\": 5, \"x\": [", "json.type" },
+	};
+	static const char name[] = "rank-0-of-1/model-00002-of-00007.safetensors";
+	struct path set = made("set", "marlin-mxfp4", 1), side;
+	struct ckpt_opts co = { .headers = true };
+	struct findings f = { 0 };
+	struct err e = { 0 };
+	struct joined j = { 0 };
+	struct joined_file file = { .fd = -1 };
+	struct text t = { 0 };
+	struct stat st;
+	struct ckpt c;
+	char *text, *at;
+	size_t i, n;
+
+	CHECK(!ckpt_open(&c, io_posix(), model_file(set.s, "source").s, &co, &f, &e));
+	CHECK(!stat(model_file(set.s, name).s, &st));
+	file.bytes = (uint64_t)st.st_size;
+	side = model_file(set.s, "rank-0-of-1/model-00002-of-00007.safetensors.manifest.json");
+	text = (char *)file_get_all(side.s, &n);
+	j.c = &c;
+	j.files = &file;
+	j.has_xxh = calloc(c.n + 1, sizeof *j.has_xxh);
+	j.xxh = calloc(c.n + 1, sizeof *j.xxh);
+	for (i = 0; i < sizeof row / sizeof *row; i++) {
+		memset(&e, 0, sizeof e);
+		at = memmem(text, n, row[i].was, strlen(row[i].was));
+		CHECK_IN(row[i].was, at);
+		t.n = 0;
+		text_put(&t, text, (size_t)(at - text));
+		text_put(&t, row[i].now, strlen(row[i].now));
+		at += strlen(row[i].was);
+		text_put(&t, at, n - (size_t)(at - text));
+		j.n_pieces = 0;
+		CHECK_IN(row[i].now, sidecar_read(&j, 0, &t, &e) == -1);
+		if (!e.rule || strcmp(e.rule, row[i].rule))
+			fprintf(stderr, "%s: %s: %s\n", row[i].now, e.rule ? e.rule : "", e.text);
+		CHECK_IN(row[i].now, e.rule && !strcmp(e.rule, row[i].rule));
+	}
+	/* cut anywhere: an error, and nothing is read beyond */
+	for (i = 0; i < n - 2; i += 1 + rnd(40)) {
+		memset(&e, 0, sizeof e);
+		t.n = 0;
+		text_put(&t, text, i);
+		j.n_pieces = 0;
+		CHECK(sidecar_read(&j, 0, &t, &e) == -1 && e.kind != ERR_NONE);
+	}
+	free(text);
+	free(j.pieces);
+	free(j.has_xxh);
+	free(j.xxh);
+	text_free(&t);
+	ckpt_close(&c);
+	finding_free(&f);
+}
+
+static void forged_manifests(void)
+{
+	static const struct {
+		const char *text, *rule;
+	} set[] = {
+		{ "{\"folders\": [], \"format\": \"dsv4-manifest-1\"}", "set.form" },
+		{ "{\"folders\": [{\"name\": \"../x\"}], \"format\": \"dsv4-set-1\"}", "set.form" },
+		{ "{\"folders\": [{\"name\": \"/etc\"}], \"format\": \"dsv4-set-1\"}", "set.form" },
+		{ "{\"folders\": [{\"name\": \"\"}], \"format\": \"dsv4-set-1\"}", "set.form" },
+		{ "{\"folders\": [{\"name\": \"a//b\"}], \"format\": \"dsv4-set-1\"}", "set.form" },
+		{ "{\"folders\": [{\"name\": \"a\", \"sha256\": \"00\"}]}", "set.form" },
+		{ "{\"folders\": 5}", "json.type" },
+		{ "{", "json.cut" },
+		{ "", "json.cut" },
+	}, files[] = {
+		{ "{\"files\": [{\"name\": \"../x\"}]}", "set.form" },
+		{ "{\"files\": [{\"name\": \".x\"}]}", "set.form" },
+		{ "{\"files\": [{\"bytes\": 5}]}", "set.form" },
+		{ "{\"files\": [{\"name\": \"x\", \"sidecar\": {\"name\": \"../y\"}}]}", "set.form" },
+		{ "{\"files\": [{\"name\": \"x\\u0000y\"}]}", "set.form" },
+		{ "{\"files\": [{\"name\": 5}]}", "json.type" },
+		{ "{\"files\": [{\"name\": \"x\", \"bytes\": -1}]}", "json.number" },
+	};
+	struct set_folders d = { 0 };
+	struct set_files f = { 0 };
+	struct text t = { 0 };
+	struct err e;
+	size_t i;
+
+	for (i = 0; i < sizeof set / sizeof *set; i++) {
+		memset(&e, 0, sizeof e);
+		t.n = 0;
+		text_str(&t, set[i].text);
+		CHECK_IN(set[i].text, set_folders_read(&d, &t, &e) == -1);
+		CHECK_IN(set[i].text, e.rule && !strcmp(e.rule, set[i].rule));
+		set_folders_free(&d);
+	}
+	for (i = 0; i < sizeof files / sizeof *files; i++) {
+		memset(&e, 0, sizeof e);
+		t.n = 0;
+		text_str(&t, files[i].text);
+		CHECK_IN(files[i].text, set_files_read(&f, &t, &e) == -1);
+		CHECK_IN(files[i].text, e.rule && !strcmp(e.rule, files[i].rule));
+		set_files_free(&f);
+	}
+	text_free(&t);
+}
+
+/* clang-format off */
+static const struct test tests[] = {
+	{ "restore: all engines", all_back },
+	{ "restore: reshard", reshards },
+	{ "restore: stages and replicas", stages_and_replicas },
+	{ "restore: missing rank", missing_rank },
+	{ "restore: mixed", mixed },
+	{ "restore: edited", edited },
+	{ "restore: damaged", damaged },
+	{ "restore: forged sidecars", forged },
+	{ "restore: forged manifests", forged_manifests },
+	{ 0 },
+};
+/* clang-format on */
+TEST_MAIN(tests)
