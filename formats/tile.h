@@ -97,7 +97,7 @@ tile_unpack_fn tile_unpack;
 /* Quicker ways for some layouts. All give the same bytes. They take a matrix that needs no padding
  * and no row that is NULL. */
 struct tile_way {
-	const char *tile; /* prefix of the names it is for */
+	const char *tile; /* the name it is for, or with a star at its end all that begin so */
 	const char *name;
 	unsigned needs; /* bits of enum cpu_feature */
 	tile_pack_fn *pack;

@@ -1,18 +1,46 @@
 /* tile_ways.c -- which way of packing a layout is taken: the table of all of them, best first.
  *
  * SPDX-License-Identifier: MIT */
-#include "formats/tile.h"
+#include "formats/tile_fast.h"
 
 #include <string.h>
 
+#define PAIR(name) name##_pack, name##_unpack
+
+/* clang-format off */
 static const struct tile_way ways[] = {
-	{ "", "plain", 0, tile_pack, tile_unpack },
+	{ "rows", "lines", 0, PAIR(tile_line) },
+	{ "deepgemm-sm90-sf", "lines", 0, PAIR(tile_line) },
+	{ "marlin-sf-a16", "8 x 8 bytes", 0, PAIR(tile_bytes8) },
+	{ "marlin-sf-a8", "8 x 8 bytes", 0, PAIR(tile_bytes8) },
+	{ "humming-sf", "8 x 8 bytes", 0, PAIR(tile_bytes8) },
+	{ "sf128x4*", "words", 0, PAIR(tile_pieces4) },
+	{ "deepgemm-sm100-sf", "words", 0, PAIR(tile_pieces4) },
+	{ "tensorrt-sm90-sf", "words", 0, PAIR(tile_pieces4) },
+	{ "flashinfer-sm90-sf", "words", 0, PAIR(tile_pieces4) },
+	{ "b12x-w4a8*", "words", 0, PAIR(tile_pieces4) },
+	{ "frag-k32-fp8", "8 bytes", 0, PAIR(tile_pieces8) },
+	{ "frag-k32-*", "words", 0, PAIR(tile_pieces4) },
+	{ "flashinfer-sm90-int4", "2 bytes", 0, PAIR(tile_pieces2) },
+	{ "cutlass-w4a8", "2 bytes", 0, PAIR(tile_pieces2) },
+	{ "aiter-16x16", "16 bytes", 0, PAIR(tile_pieces16) },
+	{ "block-major-k", "128 bytes", 0, PAIR(tile_pieces128) },
+	{ "ggml-mxfp4", "words", 0, PAIR(tile_ggml) },
+	{ "triton-hopper", "words", 0, PAIR(tile_twisted) },
+	{ "flashinfer-sm90", "words", 0, PAIR(tile_twisted) },
+	{ "*", "split", 0, PAIR(tile_split) },
+	{ "*", "plain", 0, tile_pack, tile_unpack },
 };
+/* clang-format on */
 enum { N_WAYS = sizeof ways / sizeof *ways };
 
 static bool is_for(const struct tile_way *w, const struct tile *t)
 {
-	return !strncmp(w->tile, t->name, strlen(w->tile));
+	size_t n = strlen(w->tile);
+
+	if (w->tile[n - 1] == '*')
+		return !strncmp(w->tile, t->name, n - 1);
+	return !strcmp(w->tile, t->name);
 }
 
 const struct tile_way *tile_way(const struct tile *t, unsigned i)

@@ -217,6 +217,35 @@ static void rows_left_out(void)
 	}
 }
 
+/* What the quick ways stand on: slabs are alike, and a place in one is a row's plus a column's. */
+static void places_split(void)
+{
+	const struct tile *t;
+	struct tile_dim d;
+	struct tile_grid g;
+	uint64_t slab;
+	uint32_t r, c, in_r, in_c;
+	int k;
+
+	for (t = tiles; t < tiles + n_tiles; t++) {
+		for (k = 0; k < 3; k++) {
+			d = some_dim(t, false);
+			g = tile_grid(t, d);
+			for (r = 0; r < d.rows; r++)
+				for (c = 0; c < d.cols; c++) {
+					slab = t->by_cols ? c / g.cols * g.down + r / g.rows
+							  : r / g.rows * g.across + c / g.cols;
+					in_r = r % g.rows;
+					in_c = c % g.cols;
+					if (t->at(d, r, c) !=
+						slab * g.rows * g.cols + t->at(d, in_r, 0) +
+							t->at(d, 0, in_c))
+						FAILED(t->name);
+				}
+		}
+	}
+}
+
 /* All ways, at all sizes they take, however the work is cut. */
 static void ways_equal(void)
 {
@@ -493,6 +522,7 @@ static const struct test tests[] = {
 	{ "tile: bijection", bijection },
 	{ "tile: round trip", round_trip },
 	{ "tile: rows left out", rows_left_out },
+	{ "tile: places split", places_split },
 	{ "tile: ways equal", ways_equal },
 	{ "tile: golden digests", golden_digests },
 	{ "tile: twist", twisted_words },
