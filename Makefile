@@ -43,7 +43,7 @@ B      := build/$(notdir $(CC))-$(if $(filter 1,$(SAN)),san,opt)
 # A file stands in for a file: x_x86.c on x86-64, x_none.c elsewhere.
 # Before set-up there may be no compiler yet.
 X86    := $(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null || uname -m))
-OTHER  := $(if $(X86),%_none.c,%_x86.c %_avx512.c)
+OTHER  := $(if $(X86),%_none.c,%_x86.c %_avx2.c %_avx512.c)
 LIB_C  := $(filter-out $(OTHER),$(wildcard core/*.c formats/*.c quant/*.c)) \
 	$(filter-out convert/main.c,$(wildcard convert/*.c))
 TOOLS  := dsv4-convert

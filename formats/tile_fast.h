@@ -40,6 +40,13 @@ typedef void tile_block_fn(const struct tile_block *);
 /* Cuts a call into blocks of at most max slabs; what it reads of a row it reads from left to right. */
 void tile_blocks(const struct tile_call *c, uint32_t max, tile_block_fn *fn, const void *ctx);
 
+/* The source row of each element of a slab that is one element wide: of at most 256 rows. */
+struct tile_order {
+	uint32_t rows;
+	uint8_t row[256];
+};
+void tile_order(struct tile_order *o, const struct tile_call *c, uint32_t bytes);
+
 /* Defines NAME_pack and NAME_unpack from fn(call, back). */
 #define TILE_PAIR(name, fn)                                                                   \
 	void name##_pack(const struct tile *t, struct tile_dim d, const uint8_t *const *row,  \
@@ -67,6 +74,16 @@ TILE_PAIR_DECL(tile_pieces128);
 TILE_PAIR_DECL(tile_bytes8); /* slabs of one column: bytes transposed, 8 x 8 */
 TILE_PAIR_DECL(tile_ggml);
 TILE_PAIR_DECL(tile_twisted);
+
+/* tile_avx2.c and tile_avx512.c; tile_none.c has none. */
+TILE_PAIR_DECL(tile_marlin4_avx2);
+TILE_PAIR_DECL(tile_frag_avx2);
+TILE_PAIR_DECL(tile_words_avx2); /* scales that move four at a time */
+TILE_PAIR_DECL(tile_ggml_avx2);
+TILE_PAIR_DECL(tile_marlin4_avx512);
+TILE_PAIR_DECL(tile_frag_avx512);
+TILE_PAIR_DECL(tile_words_avx512);
+TILE_PAIR_DECL(tile_ggml_avx512);
 
 static inline void tile_move(uint8_t *line, uint8_t *flat, size_t n, bool back)
 {

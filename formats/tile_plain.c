@@ -53,6 +53,16 @@ void tile_blocks(const struct tile_call *c, uint32_t max, tile_block_fn *fn, con
 	}
 }
 
+/* Of elements of so many bytes each, moved as one. */
+void tile_order(struct tile_order *o, const struct tile_call *c, uint32_t bytes)
+{
+	uint32_t i;
+
+	o->rows = c->t->slab_rows;
+	for (i = 0; i < o->rows; i++)
+		o->row[c->t->at(c->d, i, 0) / bytes] = (uint8_t)i;
+}
+
 /* --- places, split --- */
 
 enum { ROWS = 256, COLS = 1024 };
@@ -163,9 +173,9 @@ static void rect_nibbles_back(const struct split *s, uint8_t *const *row, uint64
 		line = row[r] + at;
 		for (i = 0; i < s->cols; i += 2) {
 			k = s->of_row[r] + s->of_col[i];
-			low = flat[k / 2] >> (k % 2 * 4) & 15u;
+			low = (uint32_t)flat[k / 2] >> (k % 2 * 4) & 15;
 			k = s->of_row[r] + s->of_col[i + 1];
-			*line++ = (uint8_t)(low | (flat[k / 2] >> (k % 2 * 4) & 15u) << 4);
+			*line++ = (uint8_t)(low | ((uint32_t)flat[k / 2] >> (k % 2 * 4) & 15) << 4);
 		}
 	}
 }

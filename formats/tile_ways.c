@@ -1,6 +1,7 @@
 /* tile_ways.c -- which way of packing a layout is taken: the table of all of them, best first.
  *
  * SPDX-License-Identifier: MIT */
+#include "core/cpu.h"
 #include "formats/tile_fast.h"
 
 #include <string.h>
@@ -9,6 +10,26 @@
 
 /* clang-format off */
 static const struct tile_way ways[] = {
+	{ "marlin4-a16", "avx-512", CPU_AVX512, PAIR(tile_marlin4_avx512) },
+	{ "marlin4-a16", "avx2", CPU_AVX2, PAIR(tile_marlin4_avx2) },
+	{ "sf128x4*", "avx-512", CPU_AVX512, PAIR(tile_words_avx512) },
+	{ "sf128x4*", "avx2", CPU_AVX2, PAIR(tile_words_avx2) },
+	{ "flashinfer-sm90-sf", "avx-512", CPU_AVX512, PAIR(tile_words_avx512) },
+	{ "flashinfer-sm90-sf", "avx2", CPU_AVX2, PAIR(tile_words_avx2) },
+	{ "b12x-w4a8-sf", "avx-512", CPU_AVX512, PAIR(tile_words_avx512) },
+	{ "b12x-w4a8-sf", "avx2", CPU_AVX2, PAIR(tile_words_avx2) },
+	{ "frag-k32-sf-*", "avx-512", CPU_AVX512, PAIR(tile_words_avx512) },
+	{ "frag-k32-sf-*", "avx2", CPU_AVX2, PAIR(tile_words_avx2) },
+	{ "b12x-w4a8", "avx-512", CPU_AVX512, PAIR(tile_frag_avx512) },
+	{ "b12x-w4a8", "avx2", CPU_AVX2, PAIR(tile_frag_avx2) },
+	{ "frag-k32-256", "avx-512", CPU_AVX512, PAIR(tile_frag_avx512) },
+	{ "frag-k32-256", "avx2", CPU_AVX2, PAIR(tile_frag_avx2) },
+	{ "frag-k32-128", "avx-512", CPU_AVX512, PAIR(tile_frag_avx512) },
+	{ "frag-k32-128", "avx2", CPU_AVX2, PAIR(tile_frag_avx2) },
+	{ "frag-k32-64", "avx-512", CPU_AVX512, PAIR(tile_frag_avx512) },
+	{ "frag-k32-64", "avx2", CPU_AVX2, PAIR(tile_frag_avx2) },
+	{ "ggml-mxfp4", "avx-512", CPU_AVX512, PAIR(tile_ggml_avx512) },
+	{ "ggml-mxfp4", "avx2", CPU_AVX2, PAIR(tile_ggml_avx2) },
 	{ "rows", "lines", 0, PAIR(tile_line) },
 	{ "deepgemm-sm90-sf", "lines", 0, PAIR(tile_line) },
 	{ "marlin-sf-a16", "8 x 8 bytes", 0, PAIR(tile_bytes8) },

@@ -1,0 +1,356 @@
+/* tile_avx2.c -- packing with AVX2: pieces of 16 bytes of two rows fill a register, and what is left
+ * is a transposition inside its halves.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "formats/tile_fast.h"
+
+#include <immintrin.h>
+
+#define AVX2 static inline __attribute__((target("avx2")))
+
+/* --- 16 or 8 bytes of two places, as the two halves --- */
+
+AVX2 __m256i load2(const uint8_t *a, const uint8_t *b, unsigned bytes)
+{
+	__m128i x, y;
+
+	if (bytes == 16) {
+		x = _mm_loadu_si128((const __m128i *)(const void *)a);
+		y = _mm_loadu_si128((const __m128i *)(const void *)b);
+	} else {
+		x = _mm_loadl_epi64((const __m128i *)(const void *)a);
+		y = _mm_loadl_epi64((const __m128i *)(const void *)b);
+	}
+	return _mm256_inserti128_si256(_mm256_castsi128_si256(x), y, 1);
+}
+
+AVX2 void store2(uint8_t *a, uint8_t *b, __m256i v, unsigned bytes)
+{
+	__m128i x = _mm256_castsi256_si128(v), y = _mm256_extracti128_si256(v, 1);
+
+	if (bytes == 16) {
+		_mm_storeu_si128((__m128i *)(void *)a, x);
+		_mm_storeu_si128((__m128i *)(void *)b, y);
+	} else {
+		_mm_storel_epi64((__m128i *)(void *)a, x);
+		_mm_storel_epi64((__m128i *)(void *)b, y);
+	}
+}
+
+AVX2 __m256i load(const uint8_t *p)
+{
+	return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+
+AVX2 void store(uint8_t *p, __m256i v)
+{
+	_mm256_storeu_si256((__m256i *)(void *)p, v);
+}
+
+/* 32-bit words 0 and 2 of each half of a and then of b; words 1 and 3. */
+AVX2 __m256i even(__m256i a, __m256i b)
+{
+	return _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b),
+		0x88));
+}
+
+AVX2 __m256i odd(__m256i a, __m256i b)
+{
+	return _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b),
+		0xdd));
+}
+
+/* --- four rows of four words to 64 bytes: x has rows 0 and 2, y rows 1 and 3 --- */
+
+AVX2 void four_to(uint8_t *flat, __m256i x, __m256i y)
+{
+	store(flat, _mm256_permute4x64_epi64(_mm256_unpacklo_epi32(x, y), 0xd8));
+	store(flat + 32, _mm256_permute4x64_epi64(_mm256_unpackhi_epi32(x, y), 0xd8));
+}
+
+AVX2 void four_from(const uint8_t *flat, __m256i *x, __m256i *y)
+{
+	__m256i lo = _mm256_permute4x64_epi64(load(flat), 0xd8);
+	__m256i hi = _mm256_permute4x64_epi64(load(flat + 32), 0xd8);
+
+	*x = even(lo, hi);
+	*y = odd(lo, hi);
+}
+
+/* --- frag-k32 --- */
+
+/* Rows n, n+8, n+16, n+24 of a slab; 64 bytes of each. */
+AVX2 void frag_rows(const struct tile_block *b, uint32_t n, uint32_t groups, bool back)
+{
+	uint8_t *const *row = b->row + n;
+	uint32_t i, q;
+	__m256i x, y;
+
+	for (i = 0; i < b->m; i++) {
+		for (q = 0; q < 4; q++) {
+			uint64_t at = b->at + 64 * i + 16 * q;
+			uint8_t *flat =
+				b->flat + i * b->stride + ((q * groups + n / 32) * 8 + n % 8) * 64;
+
+			if (back) {
+				four_from(flat, &x, &y);
+				store2(row[0] + at, row[16] + at, x, 16);
+				store2(row[8] + at, row[24] + at, y, 16);
+			} else {
+				x = load2(row[0] + at, row[16] + at, 16);
+				y = load2(row[8] + at, row[24] + at, 16);
+				four_to(flat, x, y);
+			}
+		}
+	}
+}
+
+AVX2 void frag_block(const struct tile_block *b, bool back)
+{
+	uint32_t groups = *(const uint32_t *)b->ctx, n;
+
+	for (n = 0; n < 32 * groups; n += n % 8 == 7 ? 25 : 1)
+		frag_rows(b, n, groups, back);
+}
+
+__attribute__((target("avx2"))) static void frag_to(const struct tile_block *b)
+{
+	frag_block(b, false);
+}
+
+__attribute__((target("avx2"))) static void frag_back(const struct tile_block *b)
+{
+	frag_block(b, true);
+}
+
+static void frag(const struct tile_call *c, bool back)
+{
+	uint32_t groups = c->t->slab_rows / 32;
+
+	tile_blocks(c, 16, back ? frag_back : frag_to, &groups);
+}
+TILE_PAIR(tile_frag_avx2, frag)
+
+/* --- marlin4-a16: 8 rows, 8 apart, 8 bytes each make 64 bytes --- */
+
+/* High nibbles of a and low ones of b change places. */
+AVX2 void trade(__m256i *a, __m256i *b)
+{
+	__m256i x = _mm256_xor_si256(_mm256_srli_epi16(*a, 4), *b);
+
+	x = _mm256_and_si256(x, _mm256_set1_epi8(15));
+	*b = _mm256_xor_si256(*b, x);
+	*a = _mm256_xor_si256(*a, _mm256_slli_epi16(x, 4));
+}
+
+/* 16 bytes each of rows h = 0 and h = 1, in both halves, to what two slabs take of them. */
+AVX2 void marlin_words(__m256i h0, __m256i h1, __m256i *slab0, __m256i *slab1)
+{
+	const __m256i pairs = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4,
+		12, 5, 13, 6, 14, 7, 15));
+	__m256i a = even(h0, h1), b = odd(h0, h1);
+
+	trade(&a, &b);
+	a = _mm256_shuffle_epi8(a, pairs);
+	b = _mm256_shuffle_epi8(b, pairs);
+	*slab0 = _mm256_unpacklo_epi16(a, b);
+	*slab1 = _mm256_unpackhi_epi16(a, b);
+}
+
+AVX2 void marlin_unwords(__m256i slab0, __m256i slab1, __m256i *h0, __m256i *h1)
+{
+	const __m256i fours = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2,
+		6, 10, 14, 3, 7, 11, 15));
+	__m256i a, b;
+
+	slab0 = _mm256_shuffle_epi8(slab0, fours);
+	slab1 = _mm256_shuffle_epi8(slab1, fours);
+	a = _mm256_unpacklo_epi32(slab0, slab1);
+	b = _mm256_unpackhi_epi32(slab0, slab1);
+	trade(&a, &b);
+	*h0 = _mm256_unpacklo_epi32(a, b);
+	*h1 = _mm256_unpackhi_epi32(a, b);
+}
+
+/* Rows row[0], row[8] .. row[56] of two slabs (bytes 16) or one (8). */
+AVX2 void marlin_to(uint8_t *const *row, uint64_t at, uint8_t *flat, uint64_t stride,
+	unsigned bytes)
+{
+	__m256i x0, x1, y0, y1;
+
+	marlin_words(load2(row[0] + at, row[32] + at, bytes),
+		load2(row[8] + at, row[40] + at, bytes), &x0, &x1);
+	marlin_words(load2(row[16] + at, row[48] + at, bytes),
+		load2(row[24] + at, row[56] + at, bytes), &y0, &y1);
+	four_to(flat, x0, y0);
+	if (bytes == 16)
+		four_to(flat + stride, x1, y1);
+}
+
+AVX2 void marlin_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, uint64_t stride,
+	unsigned bytes)
+{
+	__m256i x0, x1 = _mm256_setzero_si256(), y0, y1 = x1, h0, h1;
+
+	four_from(flat, &x0, &y0);
+	if (bytes == 16)
+		four_from(flat + stride, &x1, &y1);
+	marlin_unwords(x0, x1, &h0, &h1);
+	store2(row[0] + at, row[32] + at, h0, bytes);
+	store2(row[8] + at, row[40] + at, h1, bytes);
+	marlin_unwords(y0, y1, &h0, &h1);
+	store2(row[16] + at, row[48] + at, h0, bytes);
+	store2(row[24] + at, row[56] + at, h1, bytes);
+}
+
+__attribute__((target("avx2"))) static void marlin_block_to(const struct tile_block *b)
+{
+	uint32_t g, i;
+
+	for (g = 0; g < 8; g++) {
+		for (i = 0; i + 2 <= b->m; i += 2)
+			marlin_to(b->row + g, b->at + 8 * i, b->flat + i * b->stride + 64 * g,
+				b->stride, 16);
+		if (i < b->m)
+			marlin_to(b->row + g, b->at + 8 * i, b->flat + i * b->stride + 64 * g,
+				b->stride, 8);
+	}
+}
+
+__attribute__((target("avx2"))) static void marlin_block_back(const struct tile_block *b)
+{
+	uint32_t g, i;
+
+	for (g = 0; g < 8; g++) {
+		for (i = 0; i + 2 <= b->m; i += 2)
+			marlin_back(b->row + g, b->at + 8 * i, b->flat + i * b->stride + 64 * g,
+				b->stride, 16);
+		if (i < b->m)
+			marlin_back(b->row + g, b->at + 8 * i, b->flat + i * b->stride + 64 * g,
+				b->stride, 8);
+	}
+}
+
+static void marlin4(const struct tile_call *c, bool back)
+{
+	tile_blocks(c, 8, back ? marlin_block_back : marlin_block_to, NULL);
+}
+TILE_PAIR(tile_marlin4_avx2, marlin4)
+
+/* --- scales, four of a row in a word: rows of a slab in the order of their words --- */
+
+/* Four words of four rows, in both halves, transposed. */
+AVX2 void square(__m256i v[4])
+{
+	__m256i a = _mm256_unpacklo_epi32(v[0], v[1]), b = _mm256_unpackhi_epi32(v[0], v[1]);
+	__m256i c = _mm256_unpacklo_epi32(v[2], v[3]), d = _mm256_unpackhi_epi32(v[2], v[3]);
+
+	v[0] = _mm256_unpacklo_epi64(a, c);
+	v[1] = _mm256_unpackhi_epi64(a, c);
+	v[2] = _mm256_unpacklo_epi64(b, d);
+	v[3] = _mm256_unpackhi_epi64(b, d);
+}
+
+/* 8 rows, 4 slabs. */
+AVX2 void words8(uint8_t *const row[8], uint64_t at, uint8_t *flat, uint64_t stride, bool back)
+{
+	__m256i v[4];
+	unsigned i;
+
+	for (i = 0; i < 4; i++)
+		v[i] = back ? load(flat + i * stride) : load2(row[i] + at, row[4 + i] + at, 16);
+	square(v);
+	for (i = 0; i < 4; i++) {
+		if (back)
+			store2(row[i] + at, row[4 + i] + at, v[i], 16);
+		else
+			store(flat + i * stride, v[i]);
+	}
+}
+
+AVX2 void words_block(const struct tile_block *b, bool back)
+{
+	const struct tile_order *o = b->ctx;
+	uint8_t *row[8];
+	uint32_t k, i, r;
+
+	for (k = 0; k < o->rows; k += 8) {
+		for (r = 0; r < 8; r++)
+			row[r] = b->row[o->row[k + r]] + b->at;
+		for (i = 0; i + 4 <= b->m; i += 4)
+			words8(row, 4 * i, b->flat + i * b->stride + 4 * k, b->stride, back);
+		for (; i < b->m; i++)
+			for (r = 0; r < 8; r++)
+				tile_move(row[r] + 4 * i, b->flat + i * b->stride + 4 * (k + r), 4,
+					back);
+	}
+}
+
+__attribute__((target("avx2"))) static void words_to(const struct tile_block *b)
+{
+	words_block(b, false);
+}
+
+__attribute__((target("avx2"))) static void words_back(const struct tile_block *b)
+{
+	words_block(b, true);
+}
+
+static void words(const struct tile_call *c, bool back)
+{
+	struct tile_order o;
+
+	tile_order(&o, c, 4);
+	tile_blocks(c, 64, back ? words_back : words_to, &o);
+}
+TILE_PAIR(tile_words_avx2, words)
+
+/* --- ggml: of 16 bytes, nibbles of the first 8 become low ones, of the last 8 high ones --- */
+
+AVX2 __m256i ggml_codes(__m256i v)
+{
+	const __m256i low = _mm256_set1_epi8(15);
+	__m256i a = _mm256_unpacklo_epi8(v, _mm256_srli_epi16(v, 4));
+	__m256i b = _mm256_unpackhi_epi8(_mm256_slli_epi16(v, 4), v);
+
+	return _mm256_or_si256(_mm256_and_si256(a, low), _mm256_andnot_si256(low, b));
+}
+
+AVX2 __m256i ggml_uncodes(__m256i v)
+{
+	const __m256i low = _mm256_set1_epi8(15), pair = _mm256_set1_epi16(0x1001);
+	__m256i a = _mm256_and_si256(v, low);
+	__m256i b = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);
+
+	/* low + 16 * high of each pair */
+	return _mm256_packus_epi16(_mm256_maddubs_epi16(a, pair), _mm256_maddubs_epi16(b, pair));
+}
+
+AVX2 void ggml_two(uint8_t *to, const uint8_t *from, uint64_t second, bool back)
+{
+	__m256i v = load2(from + 1, from + second + 1, 16);
+
+	to[0] = from[0];
+	to[second] = from[second];
+	store2(to + 1, to + second + 1, back ? ggml_uncodes(v) : ggml_codes(v), 16);
+}
+
+/* A band is one row. */
+__attribute__((target("avx2"))) static void ggml(const struct tile_call *c, bool back)
+{
+	uint8_t *line = c->row[0] + c->first % (c->d.cols / 34) * 17;
+	uint64_t i;
+
+	if (back) {
+		for (i = 0; i + 2 <= c->n; i += 2)
+			ggml_two(line + i * 17, c->flat + i * 17, 17, true);
+		if (i < c->n)
+			ggml_two(line + i * 17, c->flat + i * 17, 0, true);
+	} else {
+		for (i = 0; i + 2 <= c->n; i += 2)
+			ggml_two(c->flat + i * 17, line + i * 17, 17, false);
+		if (i < c->n)
+			ggml_two(c->flat + i * 17, line + i * 17, 0, false);
+	}
+}
+TILE_PAIR(tile_ggml_avx2, ggml)

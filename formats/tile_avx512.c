@@ -1,0 +1,328 @@
+/* tile_avx512.c -- packing with AVX-512: pieces of 16 bytes of four rows fill a register, and what is
+ * left is one permutation of it, so that whole lines of 64 bytes are written.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "formats/tile_fast.h"
+
+#include <immintrin.h>
+
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl")))
+#define AVX512 static inline TARGET
+
+/* --- 16 or 8 bytes of four places, as the four quarters --- */
+
+AVX512 __m128i load1(const uint8_t *p, unsigned bytes)
+{
+	const __m128i *v = (const __m128i *)(const void *)p;
+
+	return bytes == 16 ? _mm_loadu_si128(v) : _mm_loadl_epi64(v);
+}
+
+AVX512 __m512i load4(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d,
+	unsigned bytes)
+{
+	__m512i v = _mm512_castsi128_si512(load1(a, bytes));
+
+	v = _mm512_inserti32x4(v, load1(b, bytes), 1);
+	v = _mm512_inserti32x4(v, load1(c, bytes), 2);
+	return _mm512_inserti32x4(v, load1(d, bytes), 3);
+}
+
+AVX512 void store1(uint8_t *p, __m128i v, unsigned bytes)
+{
+	if (bytes == 16)
+		_mm_storeu_si128((__m128i *)(void *)p, v);
+	else
+		_mm_storel_epi64((__m128i *)(void *)p, v);
+}
+
+AVX512 void store4(uint8_t *a, uint8_t *b, uint8_t *c, uint8_t *d, __m512i v, unsigned bytes)
+{
+	store1(a, _mm512_castsi512_si128(v), bytes);
+	store1(b, _mm512_extracti32x4_epi32(v, 1), bytes);
+	store1(c, _mm512_extracti32x4_epi32(v, 2), bytes);
+	store1(d, _mm512_extracti32x4_epi32(v, 3), bytes);
+}
+
+/* Words of 32 bits, four by four transposed: word j of quarter i and word i of quarter j. */
+AVX512 __m512i turn(__m512i v)
+{
+	const __m512i order =
+		_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+
+	return _mm512_permutexvar_epi32(order, v);
+}
+
+/* The same of four registers, in each quarter: word j of register i and word i of register j. */
+AVX512 void square(__m512i v[4])
+{
+	__m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
+	__m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
+
+	v[0] = _mm512_unpacklo_epi64(a, c);
+	v[1] = _mm512_unpackhi_epi64(a, c);
+	v[2] = _mm512_unpacklo_epi64(b, d);
+	v[3] = _mm512_unpackhi_epi64(b, d);
+}
+
+/* --- frag-k32: 16 bytes of rows n, n+8, n+16, n+24 make a line; q-th lines are `far` apart --- */
+
+AVX512 void frag_tile_to(uint8_t *const *row, uint64_t at, uint8_t *flat, uint64_t far)
+{
+	uint32_t q;
+
+	for (q = 0; q < 4; q++, at += 16)
+		_mm512_storeu_si512(flat + q * far,
+			turn(load4(row[0] + at, row[8] + at, row[16] + at, row[24] + at, 16)));
+}
+
+/* Word t of the four rows from each of the four lines; then whole lines of the rows. */
+AVX512 void frag_tile_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, uint64_t far)
+{
+	__m512i v[4];
+	uint32_t i;
+
+	for (i = 0; i < 4; i++, flat += 16)
+		v[i] = load4(flat, flat + far, flat + 2 * far, flat + 3 * far, 16);
+	square(v);
+	for (i = 0; i < 4; i++)
+		_mm512_storeu_si512(row[8 * i] + at, v[i]);
+}
+
+AVX512 void frag_block(const struct tile_block *b, bool back)
+{
+	uint32_t groups = *(const uint32_t *)b->ctx, n, i;
+	uint64_t far = (uint64_t)groups * 512;
+	uint8_t *flat;
+
+	for (n = 0; n < 32 * groups; n += n % 8 == 7 ? 25 : 1) {
+		flat = b->flat + (n / 32 * 8 + n % 8) * 64;
+		for (i = 0; i < b->m; i++, flat += b->stride) {
+			if (back)
+				frag_tile_back(b->row + n, b->at + 64 * i, flat, far);
+			else
+				frag_tile_to(b->row + n, b->at + 64 * i, flat, far);
+		}
+	}
+}
+
+TARGET static void frag_to(const struct tile_block *b)
+{
+	frag_block(b, false);
+}
+
+TARGET static void frag_back(const struct tile_block *b)
+{
+	frag_block(b, true);
+}
+
+static void frag(const struct tile_call *c, bool back)
+{
+	uint32_t groups = c->t->slab_rows / 32;
+
+	tile_blocks(c, 16, back ? frag_back : frag_to, &groups);
+}
+TILE_PAIR(tile_frag_avx512, frag)
+
+/* --- marlin4-a16: 8 rows, 8 apart, 8 bytes each make a line --- */
+
+/* Words 0 and 2 of each quarter of a and then of b; words 1 and 3. */
+AVX512 __m512i even(__m512i a, __m512i b)
+{
+	return _mm512_castps_si512(_mm512_shuffle_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b),
+		0x88));
+}
+
+AVX512 __m512i odd(__m512i a, __m512i b)
+{
+	return _mm512_castps_si512(_mm512_shuffle_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b),
+		0xdd));
+}
+
+/* High nibbles of a and low ones of b change places. */
+AVX512 void trade(__m512i *a, __m512i *b)
+{
+	const __m512i low = _mm512_set1_epi8(15);
+	__m512i x = _mm512_ternarylogic_epi32(low, *a, _mm512_slli_epi16(*b, 4), 0xca);
+
+	*b = _mm512_ternarylogic_epi32(low, _mm512_srli_epi16(*a, 4), *b, 0xca);
+	*a = x;
+}
+
+/* Rows row[0], row[8] .. row[56] of two slabs (bytes 16) or one (8). */
+AVX512 void marlin_to(uint8_t *const *row, uint64_t at, uint8_t *flat, uint64_t stride,
+	unsigned bytes)
+{
+	const __m512i pairs = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12,
+		5, 13, 6, 14, 7, 15));
+	__m512i h0 = load4(row[0] + at, row[16] + at, row[32] + at, row[48] + at, bytes);
+	__m512i h1 = load4(row[8] + at, row[24] + at, row[40] + at, row[56] + at, bytes);
+	__m512i a = even(h0, h1), b = odd(h0, h1);
+
+	trade(&a, &b);
+	a = _mm512_shuffle_epi8(a, pairs);
+	b = _mm512_shuffle_epi8(b, pairs);
+	_mm512_storeu_si512(flat, turn(_mm512_unpacklo_epi16(a, b)));
+	if (bytes == 16)
+		_mm512_storeu_si512(flat + stride, turn(_mm512_unpackhi_epi16(a, b)));
+}
+
+AVX512 void marlin_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, uint64_t stride,
+	unsigned bytes)
+{
+	const __m512i fours = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6,
+		10, 14, 3, 7, 11, 15));
+	__m512i x = _mm512_shuffle_epi8(turn(_mm512_loadu_si512(flat)), fours), y = x, a, b;
+
+	if (bytes == 16)
+		y = _mm512_shuffle_epi8(turn(_mm512_loadu_si512(flat + stride)), fours);
+	a = _mm512_unpacklo_epi32(x, y);
+	b = _mm512_unpackhi_epi32(x, y);
+	trade(&a, &b);
+	store4(row[0] + at, row[16] + at, row[32] + at, row[48] + at, _mm512_unpacklo_epi32(a, b),
+		bytes);
+	store4(row[8] + at, row[24] + at, row[40] + at, row[56] + at, _mm512_unpackhi_epi32(a, b),
+		bytes);
+}
+
+TARGET static void marlin_block_to(const struct tile_block *b)
+{
+	uint32_t g, i;
+
+	for (g = 0; g < 8; g++) {
+		for (i = 0; i + 2 <= b->m; i += 2)
+			marlin_to(b->row + g, b->at + 8 * i, b->flat + i * b->stride + 64 * g,
+				b->stride, 16);
+		if (i < b->m)
+			marlin_to(b->row + g, b->at + 8 * i, b->flat + i * b->stride + 64 * g,
+				b->stride, 8);
+	}
+}
+
+TARGET static void marlin_block_back(const struct tile_block *b)
+{
+	uint32_t g, i;
+
+	for (g = 0; g < 8; g++) {
+		for (i = 0; i + 2 <= b->m; i += 2)
+			marlin_back(b->row + g, b->at + 8 * i, b->flat + i * b->stride + 64 * g,
+				b->stride, 16);
+		if (i < b->m)
+			marlin_back(b->row + g, b->at + 8 * i, b->flat + i * b->stride + 64 * g,
+				b->stride, 8);
+	}
+}
+
+static void marlin4(const struct tile_call *c, bool back)
+{
+	tile_blocks(c, 8, back ? marlin_block_back : marlin_block_to, NULL);
+}
+TILE_PAIR(tile_marlin4_avx512, marlin4)
+
+/* --- scales, four of a row in a word: rows of a slab in the order of their words --- */
+
+/* 16 rows, 4 slabs. */
+AVX512 void words16(uint8_t *const row[16], uint64_t at, uint8_t *flat, uint64_t stride, bool back)
+{
+	__m512i v[4];
+	unsigned i;
+
+	for (i = 0; i < 4; i++)
+		v[i] = back ? _mm512_loadu_si512(flat + i * stride)
+			    : load4(row[i] + at, row[4 + i] + at, row[8 + i] + at, row[12 + i] + at,
+				      16);
+	square(v);
+	for (i = 0; i < 4; i++) {
+		if (back)
+			store4(row[i] + at, row[4 + i] + at, row[8 + i] + at, row[12 + i] + at,
+				v[i], 16);
+		else
+			_mm512_storeu_si512(flat + i * stride, v[i]);
+	}
+}
+
+AVX512 void words_block(const struct tile_block *b, bool back)
+{
+	const struct tile_order *o = b->ctx;
+	uint8_t *row[16];
+	uint32_t k, i, r;
+
+	for (k = 0; k < o->rows; k += 16) {
+		for (r = 0; r < 16; r++)
+			row[r] = b->row[o->row[k + r]] + b->at;
+		for (i = 0; i + 4 <= b->m; i += 4)
+			words16(row, 4 * i, b->flat + i * b->stride + 4 * k, b->stride, back);
+		for (; i < b->m; i++)
+			for (r = 0; r < 16; r++)
+				tile_move(row[r] + 4 * i, b->flat + i * b->stride + 4 * (k + r), 4,
+					back);
+	}
+}
+
+TARGET static void words_to(const struct tile_block *b)
+{
+	words_block(b, false);
+}
+
+TARGET static void words_back(const struct tile_block *b)
+{
+	words_block(b, true);
+}
+
+static void words(const struct tile_call *c, bool back)
+{
+	struct tile_order o;
+
+	tile_order(&o, c, 4);
+	tile_blocks(c, 64, back ? words_back : words_to, &o);
+}
+TILE_PAIR(tile_words_avx512, words)
+
+/* --- ggml: of 16 bytes, nibbles of the first 8 become low ones, of the last 8 high ones --- */
+
+AVX512 __m512i ggml_codes(__m512i v)
+{
+	__m512i a = _mm512_unpacklo_epi8(v, _mm512_srli_epi16(v, 4));
+	__m512i b = _mm512_unpackhi_epi8(_mm512_slli_epi16(v, 4), v);
+
+	return _mm512_ternarylogic_epi32(_mm512_set1_epi8(15), a, b, 0xca);
+}
+
+AVX512 __m512i ggml_uncodes(__m512i v)
+{
+	const __m512i low = _mm512_set1_epi8(15), pair = _mm512_set1_epi16(0x1001);
+	__m512i a = _mm512_and_si512(v, low);
+	__m512i b = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);
+
+	/* low + 16 * high of each pair */
+	return _mm512_packus_epi16(_mm512_maddubs_epi16(a, pair), _mm512_maddubs_epi16(b, pair));
+}
+
+/* Four blocks, or one if far is 0. */
+AVX512 void ggml_four(uint8_t *to, const uint8_t *from, uint64_t far, bool back)
+{
+	__m512i v = load4(from + 1, from + far + 1, from + 2 * far + 1, from + 3 * far + 1, 16);
+
+	to[0] = from[0];
+	to[far] = from[far];
+	to[2 * far] = from[2 * far];
+	to[3 * far] = from[3 * far];
+	store4(to + 1, to + far + 1, to + 2 * far + 1, to + 3 * far + 1,
+		back ? ggml_uncodes(v) : ggml_codes(v), 16);
+}
+
+/* A band is one row. */
+TARGET static void ggml(const struct tile_call *c, bool back)
+{
+	uint8_t *line = c->row[0] + c->first % (c->d.cols / 34) * 17;
+	uint8_t *to = back ? line : c->flat, *from = back ? c->flat : line;
+	uint64_t i, many = c->n - c->n % 4;
+
+	for (i = 0; back && i < many; i += 4)
+		ggml_four(to + i * 17, from + i * 17, 17, true);
+	for (; i < many; i += 4)
+		ggml_four(to + i * 17, from + i * 17, 17, false);
+	for (; i < c->n; i++)
+		ggml_four(to + i * 17, from + i * 17, 0, back);
+}
+TILE_PAIR(tile_ggml_avx512, ggml)
