@@ -20,6 +20,7 @@
 #include "quant/fp4to8.h"
 #include "quant/fp8to16.h"
 #include "quant/num.h"
+#include "tests/bench.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -38,7 +39,7 @@ static double cpu_now(void)
 		(double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
 }
 
-static void *take(size_t n)
+void *take(size_t n)
 {
 	uint8_t *p = aligned_alloc(4096, (n + 4095) / 4096 * 4096);
 	size_t i;
@@ -55,8 +56,7 @@ static void *take(size_t n)
 	return p;
 }
 
-/* Repeats fn over buffers of n bytes for a good while; GB/s of input, the best of five. */
-static double rate(void (*fn)(void *), void *ctx, size_t n)
+double rate(void (*fn)(void *), void *ctx, size_t n)
 {
 	double best = 0, t, r;
 	int i, k, reps = 1;
@@ -214,6 +214,7 @@ static int kernels(void)
 		free(b.src);
 		free(b.dst);
 	}
+	bench_tiles();
 	return 0;
 }
 

@@ -1,0 +1,15 @@
+/* bench.h -- what the parts of "make bench" share.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef TESTS_BENCH_H
+#define TESTS_BENCH_H
+#include <stddef.h>
+
+/* n bytes at random, page-aligned; exits if there are none. */
+void *take(size_t n);
+/* Repeats fn over buffers of n bytes for a good while; GB/s of input, the best of five. */
+double rate(void (*fn)(void *), void *ctx, size_t n);
+
+/* bench_tile.c: packing and unpacking, by layout and way. */
+void bench_tiles(void);
+#endif
