@@ -127,7 +127,7 @@ static void frag(const struct tile_call *c, bool back)
 {
 	uint32_t groups = c->t->slab_rows / 32;
 
-	tile_blocks(c, 16, back ? frag_back : frag_to, &groups);
+	tile_blocks(c, back ? 4 : 2, back ? frag_back : frag_to, &groups);
 }
 TILE_PAIR(tile_frag_avx2, frag)
 
@@ -237,7 +237,7 @@ static void marlin4(const struct tile_call *c, bool back)
 }
 TILE_PAIR(tile_marlin4_avx2, marlin4)
 
-/* --- scales, four of a row in a word: rows of a slab in the order of their words --- */
+/* --- scales, four of a row in a word --- */
 
 /* Four words of four rows, in both halves, transposed. */
 AVX2 void square(__m256i v[4])
@@ -252,17 +252,22 @@ AVX2 void square(__m256i v[4])
 }
 
 /* 8 rows, 4 slabs. */
-AVX2 void words8(uint8_t *const row[8], uint64_t at, uint8_t *flat, uint64_t stride, bool back)
+AVX2 void words8(const struct tile_words *w, uint8_t *const *row, uint64_t at, uint8_t *flat,
+	uint64_t stride, bool back)
 {
+	uint8_t *const *r;
 	__m256i v[4];
 	unsigned i;
 
-	for (i = 0; i < 4; i++)
-		v[i] = back ? load(flat + i * stride) : load2(row[i] + at, row[4 + i] + at, 16);
+	for (i = 0; i < 4; i++) {
+		r = row + i * w->apart;
+		v[i] = back ? load(flat + i * stride) : load2(r[0] + at, r[w->next] + at, 16);
+	}
 	square(v);
 	for (i = 0; i < 4; i++) {
+		r = row + i * w->apart;
 		if (back)
-			store2(row[i] + at, row[4 + i] + at, v[i], 16);
+			store2(r[0] + at, r[w->next] + at, v[i], 16);
 		else
 			store(flat + i * stride, v[i]);
 	}
@@ -270,20 +275,18 @@ AVX2 void words8(uint8_t *const row[8], uint64_t at, uint8_t *flat, uint64_t str
 
 AVX2 void words_block(const struct tile_block *b, bool back)
 {
-	const struct tile_order *o = b->ctx;
-	uint8_t *row[8];
-	uint32_t k, i, r;
+	const struct tile_words *w = b->ctx;
+	uint8_t *const *row;
+	uint32_t k, i, m = b->m - b->m % 4;
 
-	for (k = 0; k < o->rows; k += 8) {
-		for (r = 0; r < 8; r++)
-			row[r] = b->row[o->row[k + r]] + b->at;
-		for (i = 0; i + 4 <= b->m; i += 4)
-			words8(row, 4 * i, b->flat + i * b->stride + 4 * k, b->stride, back);
-		for (; i < b->m; i++)
-			for (r = 0; r < 8; r++)
-				tile_move(row[r] + 4 * i, b->flat + i * b->stride + 4 * (k + r), 4,
-					back);
+	for (k = 0; k < w->rows; k += 8) {
+		row = b->row + k / 4 * w->next;
+		for (i = 0; i < m; i += 4)
+			words8(w, row, b->at + 4 * i, b->flat + i * b->stride + 4 * k, b->stride,
+				back);
 	}
+	if (m < b->m)
+		tile_words_rest(b, m, back);
 }
 
 __attribute__((target("avx2"))) static void words_to(const struct tile_block *b)
@@ -298,10 +301,9 @@ __attribute__((target("avx2"))) static void words_back(const struct tile_block *
 
 static void words(const struct tile_call *c, bool back)
 {
-	struct tile_order o;
+	struct tile_words w = tile_words(c);
 
-	tile_order(&o, c, 4);
-	tile_blocks(c, 64, back ? words_back : words_to, &o);
+	tile_blocks(c, 64, back ? words_back : words_to, &w);
 }
 TILE_PAIR(tile_words_avx2, words)
 
@@ -326,31 +328,37 @@ AVX2 __m256i ggml_uncodes(__m256i v)
 	return _mm256_packus_epi16(_mm256_maddubs_epi16(a, pair), _mm256_maddubs_epi16(b, pair));
 }
 
-AVX2 void ggml_two(uint8_t *to, const uint8_t *from, uint64_t second, bool back)
+/* Two blocks: first as they are, for the scales, then the codes over it. */
+AVX2 void ggml_two(uint8_t *to, const uint8_t *from, bool back)
 {
-	__m256i v = load2(from + 1, from + second + 1, 16);
+	__m256i raw = load(from), v = load2(from + 1, from + 18, 16);
 
+	v = back ? ggml_uncodes(v) : ggml_codes(v);
+	store(to, raw);
+	store2(to + 1, to + 18, v, 16);
+}
+
+AVX2 void ggml_one(uint8_t *to, const uint8_t *from, bool back)
+{
+	__m256i v = load2(from + 1, from + 1, 16);
+
+	v = back ? ggml_uncodes(v) : ggml_codes(v);
 	to[0] = from[0];
-	to[second] = from[second];
-	store2(to + 1, to + second + 1, back ? ggml_uncodes(v) : ggml_codes(v), 16);
+	store2(to + 1, to + 1, v, 16);
 }
 
 /* A band is one row. */
 __attribute__((target("avx2"))) static void ggml(const struct tile_call *c, bool back)
 {
 	uint8_t *line = c->row[0] + c->first % (c->d.cols / 34) * 17;
-	uint64_t i;
+	uint8_t *to = back ? line : c->flat, *from = back ? c->flat : line;
+	uint64_t i, many = c->n - c->n % 2;
 
-	if (back) {
-		for (i = 0; i + 2 <= c->n; i += 2)
-			ggml_two(line + i * 17, c->flat + i * 17, 17, true);
-		if (i < c->n)
-			ggml_two(line + i * 17, c->flat + i * 17, 0, true);
-	} else {
-		for (i = 0; i + 2 <= c->n; i += 2)
-			ggml_two(c->flat + i * 17, line + i * 17, 17, false);
-		if (i < c->n)
-			ggml_two(c->flat + i * 17, line + i * 17, 0, false);
-	}
+	for (i = 0; back && i < many; i += 2)
+		ggml_two(to + i * 17, from + i * 17, true);
+	for (; i < many; i += 2)
+		ggml_two(to + i * 17, from + i * 17, false);
+	if (i < c->n)
+		ggml_one(to + i * 17, from + i * 17, back);
 }
 TILE_PAIR(tile_ggml_avx2, ggml)

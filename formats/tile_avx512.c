@@ -67,15 +67,6 @@ AVX512 void square(__m512i v[4])
 
 /* --- frag-k32: 16 bytes of rows n, n+8, n+16, n+24 make a line; q-th lines are `far` apart --- */
 
-AVX512 void frag_tile_to(uint8_t *const *row, uint64_t at, uint8_t *flat, uint64_t far)
-{
-	uint32_t q;
-
-	for (q = 0; q < 4; q++, at += 16)
-		_mm512_storeu_si512(flat + q * far,
-			turn(load4(row[0] + at, row[8] + at, row[16] + at, row[24] + at, 16)));
-}
-
 /* Word t of the four rows from each of the four lines; then whole lines of the rows. */
 AVX512 void frag_tile_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, uint64_t far)
 {
@@ -89,7 +80,16 @@ AVX512 void frag_tile_back(uint8_t *const *row, uint64_t at, const uint8_t *flat
 		_mm512_storeu_si512(row[8 * i] + at, v[i]);
 }
 
-AVX512 void frag_block(const struct tile_block *b, bool back)
+AVX512 void frag_tile_to(uint8_t *const *row, uint64_t at, uint8_t *flat, uint64_t far)
+{
+	uint32_t q;
+
+	for (q = 0; q < 4; q++, at += 16)
+		_mm512_storeu_si512(flat + q * far,
+			turn(load4(row[0] + at, row[8] + at, row[16] + at, row[24] + at, 16)));
+}
+
+TARGET static void frag_to(const struct tile_block *b)
 {
 	uint32_t groups = *(const uint32_t *)b->ctx, n, i;
 	uint64_t far = (uint64_t)groups * 512;
@@ -97,30 +97,28 @@ AVX512 void frag_block(const struct tile_block *b, bool back)
 
 	for (n = 0; n < 32 * groups; n += n % 8 == 7 ? 25 : 1) {
 		flat = b->flat + (n / 32 * 8 + n % 8) * 64;
-		for (i = 0; i < b->m; i++, flat += b->stride) {
-			if (back)
-				frag_tile_back(b->row + n, b->at + 64 * i, flat, far);
-			else
-				frag_tile_to(b->row + n, b->at + 64 * i, flat, far);
-		}
+		for (i = 0; i < b->m; i++, flat += b->stride)
+			frag_tile_to(b->row + n, b->at + 64 * i, flat, far);
 	}
-}
-
-TARGET static void frag_to(const struct tile_block *b)
-{
-	frag_block(b, false);
 }
 
 TARGET static void frag_back(const struct tile_block *b)
 {
-	frag_block(b, true);
-}
+	uint32_t groups = *(const uint32_t *)b->ctx, n, i;
+	uint64_t far = (uint64_t)groups * 512;
+	uint8_t *flat;
 
+	for (n = 0; n < 32 * groups; n += n % 8 == 7 ? 25 : 1) {
+		flat = b->flat + (n / 32 * 8 + n % 8) * 64;
+		for (i = 0; i < b->m; i++, flat += b->stride)
+			frag_tile_back(b->row + n, b->at + 64 * i, flat, far);
+	}
+}
 static void frag(const struct tile_call *c, bool back)
 {
 	uint32_t groups = c->t->slab_rows / 32;
 
-	tile_blocks(c, 16, back ? frag_back : frag_to, &groups);
+	tile_blocks(c, back ? 4 : 2, back ? frag_back : frag_to, &groups);
 }
 TILE_PAIR(tile_frag_avx512, frag)
 
@@ -219,22 +217,27 @@ static void marlin4(const struct tile_call *c, bool back)
 }
 TILE_PAIR(tile_marlin4_avx512, marlin4)
 
-/* --- scales, four of a row in a word: rows of a slab in the order of their words --- */
+/* --- scales, four of a row in a word --- */
 
 /* 16 rows, 4 slabs. */
-AVX512 void words16(uint8_t *const row[16], uint64_t at, uint8_t *flat, uint64_t stride, bool back)
+AVX512 void words16(const struct tile_words *w, uint8_t *const *row, uint64_t at, uint8_t *flat,
+	uint64_t stride, bool back)
 {
+	uint8_t *const *r;
 	__m512i v[4];
 	unsigned i;
 
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < 4; i++) {
+		r = row + i * w->apart;
 		v[i] = back ? _mm512_loadu_si512(flat + i * stride)
-			    : load4(row[i] + at, row[4 + i] + at, row[8 + i] + at, row[12 + i] + at,
-				      16);
+			    : load4(r[0] + at, r[w->next] + at, r[2 * w->next] + at,
+				      r[3 * w->next] + at, 16);
+	}
 	square(v);
 	for (i = 0; i < 4; i++) {
+		r = row + i * w->apart;
 		if (back)
-			store4(row[i] + at, row[4 + i] + at, row[8 + i] + at, row[12 + i] + at,
+			store4(r[0] + at, r[w->next] + at, r[2 * w->next] + at, r[3 * w->next] + at,
 				v[i], 16);
 		else
 			_mm512_storeu_si512(flat + i * stride, v[i]);
@@ -243,20 +246,18 @@ AVX512 void words16(uint8_t *const row[16], uint64_t at, uint8_t *flat, uint64_t
 
 AVX512 void words_block(const struct tile_block *b, bool back)
 {
-	const struct tile_order *o = b->ctx;
-	uint8_t *row[16];
-	uint32_t k, i, r;
+	const struct tile_words *w = b->ctx;
+	uint8_t *const *row;
+	uint32_t k, i, m = b->m - b->m % 4;
 
-	for (k = 0; k < o->rows; k += 16) {
-		for (r = 0; r < 16; r++)
-			row[r] = b->row[o->row[k + r]] + b->at;
-		for (i = 0; i + 4 <= b->m; i += 4)
-			words16(row, 4 * i, b->flat + i * b->stride + 4 * k, b->stride, back);
-		for (; i < b->m; i++)
-			for (r = 0; r < 16; r++)
-				tile_move(row[r] + 4 * i, b->flat + i * b->stride + 4 * (k + r), 4,
-					back);
+	for (k = 0; k < w->rows; k += 16) {
+		row = b->row + k / 4 * w->next;
+		for (i = 0; i < m; i += 4)
+			words16(w, row, b->at + 4 * i, b->flat + i * b->stride + 4 * k, b->stride,
+				back);
 	}
+	if (m < b->m)
+		tile_words_rest(b, m, back);
 }
 
 TARGET static void words_to(const struct tile_block *b)
@@ -271,10 +272,9 @@ TARGET static void words_back(const struct tile_block *b)
 
 static void words(const struct tile_call *c, bool back)
 {
-	struct tile_order o;
+	struct tile_words w = tile_words(c);
 
-	tile_order(&o, c, 4);
-	tile_blocks(c, 64, back ? words_back : words_to, &o);
+	tile_blocks(c, 64, back ? words_back : words_to, &w);
 }
 TILE_PAIR(tile_words_avx512, words)
 
@@ -298,17 +298,24 @@ AVX512 __m512i ggml_uncodes(__m512i v)
 	return _mm512_packus_epi16(_mm512_maddubs_epi16(a, pair), _mm512_maddubs_epi16(b, pair));
 }
 
-/* Four blocks, or one if far is 0. */
-AVX512 void ggml_four(uint8_t *to, const uint8_t *from, uint64_t far, bool back)
+/* Four blocks: first as they are, for the scales, then the codes over it. */
+AVX512 void ggml_four(uint8_t *to, const uint8_t *from, bool back)
 {
-	__m512i v = load4(from + 1, from + far + 1, from + 2 * far + 1, from + 3 * far + 1, 16);
+	__m512i raw = _mm512_loadu_si512(from);
+	__m512i v = load4(from + 1, from + 18, from + 35, from + 52, 16);
 
+	v = back ? ggml_uncodes(v) : ggml_codes(v);
+	_mm512_storeu_si512(to, raw);
+	store4(to + 1, to + 18, to + 35, to + 52, v, 16);
+}
+
+AVX512 void ggml_one(uint8_t *to, const uint8_t *from, bool back)
+{
+	__m512i v = _mm512_castsi128_si512(load1(from + 1, 16));
+
+	v = back ? ggml_uncodes(v) : ggml_codes(v);
 	to[0] = from[0];
-	to[far] = from[far];
-	to[2 * far] = from[2 * far];
-	to[3 * far] = from[3 * far];
-	store4(to + 1, to + far + 1, to + 2 * far + 1, to + 3 * far + 1,
-		back ? ggml_uncodes(v) : ggml_codes(v), 16);
+	store1(to + 1, _mm512_castsi512_si128(v), 16);
 }
 
 /* A band is one row. */
@@ -319,10 +326,10 @@ TARGET static void ggml(const struct tile_call *c, bool back)
 	uint64_t i, many = c->n - c->n % 4;
 
 	for (i = 0; back && i < many; i += 4)
-		ggml_four(to + i * 17, from + i * 17, 17, true);
+		ggml_four(to + i * 17, from + i * 17, true);
 	for (; i < many; i += 4)
-		ggml_four(to + i * 17, from + i * 17, 17, false);
+		ggml_four(to + i * 17, from + i * 17, false);
 	for (; i < c->n; i++)
-		ggml_four(to + i * 17, from + i * 17, 0, back);
+		ggml_one(to + i * 17, from + i * 17, back);
 }
 TILE_PAIR(tile_ggml_avx512, ggml)

@@ -40,12 +40,13 @@ typedef void tile_block_fn(const struct tile_block *);
 /* Cuts a call into blocks of at most max slabs; what it reads of a row it reads from left to right. */
 void tile_blocks(const struct tile_call *c, uint32_t max, tile_block_fn *fn, const void *ctx);
 
-/* The source row of each element of a slab that is one element wide: of at most 256 rows. */
-struct tile_order {
-	uint32_t rows;
-	uint8_t row[256];
+/* How the words of a slab of scales lie, one for each row: word 4l+m is row l*next + m*apart. */
+struct tile_words {
+	uint32_t rows, next, apart;
 };
-void tile_order(struct tile_order *o, const struct tile_call *c, uint32_t bytes);
+struct tile_words tile_words(const struct tile_call *c);
+/* Slabs m0 and on of a block of them, word by word. */
+void tile_words_rest(const struct tile_block *b, uint32_t m0, bool back);
 
 /* Defines NAME_pack and NAME_unpack from fn(call, back). */
 #define TILE_PAIR(name, fn)                                                                   \

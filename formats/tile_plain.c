@@ -53,14 +53,26 @@ void tile_blocks(const struct tile_call *c, uint32_t max, tile_block_fn *fn, con
 	}
 }
 
-/* Of elements of so many bytes each, moved as one. */
-void tile_order(struct tile_order *o, const struct tile_call *c, uint32_t bytes)
+struct tile_words tile_words(const struct tile_call *c)
 {
-	uint32_t i;
+	uint32_t rows = c->t->slab_rows;
 
-	o->rows = c->t->slab_rows;
-	for (i = 0; i < o->rows; i++)
-		o->row[c->t->at(c->d, i, 0) / bytes] = (uint8_t)i;
+	if (c->t->at(c->d, 1, 0) == 4)
+		return (struct tile_words){ rows, 4, 1 };
+	return (struct tile_words){ rows, 1, rows / 4 };
+}
+
+void tile_words_rest(const struct tile_block *b, uint32_t m0, bool back)
+{
+	const struct tile_words *w = b->ctx;
+	uint8_t *const *row;
+	uint32_t k, i;
+
+	for (k = 0; k < w->rows; k++) {
+		row = b->row + k / 4 * w->next + k % 4 * w->apart;
+		for (i = m0; i < b->m; i++)
+			tile_move(*row + b->at + 4 * i, b->flat + i * b->stride + 4 * k, 4, back);
+	}
 }
 
 /* --- places, split --- */

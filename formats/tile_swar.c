@@ -6,6 +6,12 @@
 
 /* --- slabs of one column of bytes, 8 x 8 transposed --- */
 
+/* The source row of each byte of a slab. */
+struct order {
+	uint32_t rows;
+	uint8_t row[256];
+};
+
 /* Bits of b at mask and bits of a at mask << n change places. */
 static inline void trade(uint64_t *a, uint64_t *b, unsigned n, uint64_t mask)
 {
@@ -52,7 +58,7 @@ static inline void eight(const struct tile_block *b, const uint8_t *order, uint8
 
 static inline void bytes8_block(const struct tile_block *b, bool back)
 {
-	const struct tile_order *o = b->ctx;
+	const struct order *o = b->ctx;
 	uint32_t i;
 
 	for (i = 0; i < o->rows; i += 8) {
@@ -75,9 +81,11 @@ static void bytes8_back(const struct tile_block *b)
 
 static void bytes8(const struct tile_call *c, bool back)
 {
-	struct tile_order o;
+	struct order o = { .rows = c->t->slab_rows };
+	uint32_t i;
 
-	tile_order(&o, c, 1);
+	for (i = 0; i < o.rows; i++)
+		o.row[c->t->at(c->d, i, 0)] = (uint8_t)i;
 	tile_blocks(c, 8, back ? bytes8_back : bytes8_to, &o);
 }
 TILE_PAIR(tile_bytes8, bytes8)
