@@ -6,7 +6,8 @@
 
 #include <immintrin.h>
 
-#define AVX2 static inline __attribute__((target("avx2")))
+#define TARGET __attribute__((target("avx2")))
+#define AVX2 static inline TARGET __attribute__((always_inline))
 
 /* --- 16 or 8 bytes of two places, as the two halves --- */
 
@@ -113,12 +114,12 @@ AVX2 void frag_block(const struct tile_block *b, bool back)
 		frag_rows(b, n, groups, back);
 }
 
-__attribute__((target("avx2"))) static void frag_to(const struct tile_block *b)
+TARGET static void frag_to(const struct tile_block *b)
 {
 	frag_block(b, false);
 }
 
-__attribute__((target("avx2"))) static void frag_back(const struct tile_block *b)
+TARGET static void frag_back(const struct tile_block *b)
 {
 	frag_block(b, true);
 }
@@ -203,7 +204,7 @@ AVX2 void marlin_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, uin
 	store2(row[24] + at, row[56] + at, h1, bytes);
 }
 
-__attribute__((target("avx2"))) static void marlin_block_to(const struct tile_block *b)
+TARGET static void marlin_block_to(const struct tile_block *b)
 {
 	uint32_t g, i;
 
@@ -217,7 +218,7 @@ __attribute__((target("avx2"))) static void marlin_block_to(const struct tile_bl
 	}
 }
 
-__attribute__((target("avx2"))) static void marlin_block_back(const struct tile_block *b)
+TARGET static void marlin_block_back(const struct tile_block *b)
 {
 	uint32_t g, i;
 
@@ -251,50 +252,78 @@ AVX2 void square(__m256i v[4])
 	v[3] = _mm256_unpackhi_epi64(b, d);
 }
 
-/* 8 rows, 4 slabs. */
-AVX2 void words8(const struct tile_words *w, uint8_t *const *row, uint64_t at, uint8_t *flat,
-	uint64_t stride, bool back)
+/* 16 bytes at a quarter of the words; 2 rows. */
+AVX2 __m256i words_load(uint8_t *const *r, size_t next, uint64_t at)
 {
-	uint8_t *const *r;
-	__m256i v[4];
-	unsigned i;
+	return load2(r[0] + at, r[next] + at, 16);
+}
 
-	for (i = 0; i < 4; i++) {
-		r = row + i * w->apart;
-		v[i] = back ? load(flat + i * stride) : load2(r[0] + at, r[w->next] + at, 16);
-	}
+AVX2 void words_store(uint8_t *const *r, size_t next, uint64_t at, __m256i v)
+{
+	store2(r[0] + at, r[next] + at, v, 16);
+}
+
+/* 8 rows, 4 slabs; written out, since what is in a loop stays in memory. */
+AVX2 void words_pack8(uint8_t *const *r, size_t next, size_t apart, uint64_t at, uint8_t *flat,
+	uint64_t stride)
+{
+	__m256i v[4];
+
+	v[0] = words_load(r, next, at);
+	v[1] = words_load(r + apart, next, at);
+	v[2] = words_load(r + 2 * apart, next, at);
+	v[3] = words_load(r + 3 * apart, next, at);
 	square(v);
-	for (i = 0; i < 4; i++) {
-		r = row + i * w->apart;
-		if (back)
-			store2(r[0] + at, r[w->next] + at, v[i], 16);
-		else
-			store(flat + i * stride, v[i]);
-	}
+	store(flat, v[0]);
+	store(flat + stride, v[1]);
+	store(flat + 2 * stride, v[2]);
+	store(flat + 3 * stride, v[3]);
+}
+
+AVX2 void words_unpack8(uint8_t *const *r, size_t next, size_t apart, uint64_t at,
+	const uint8_t *flat, uint64_t stride)
+{
+	__m256i v[4];
+
+	v[0] = load(flat);
+	v[1] = load(flat + stride);
+	v[2] = load(flat + 2 * stride);
+	v[3] = load(flat + 3 * stride);
+	square(v);
+	words_store(r, next, at, v[0]);
+	words_store(r + apart, next, at, v[1]);
+	words_store(r + 2 * apart, next, at, v[2]);
+	words_store(r + 3 * apart, next, at, v[3]);
 }
 
 AVX2 void words_block(const struct tile_block *b, bool back)
 {
-	const struct tile_words *w = b->ctx;
+	const struct tile_words w = *(const struct tile_words *)b->ctx;
 	uint8_t *const *row;
+	uint8_t *flat;
 	uint32_t k, i, m = b->m - b->m % 4;
+	uint64_t at, stride = b->stride;
 
-	for (k = 0; k < w->rows; k += 8) {
-		row = b->row + k / 4 * w->next;
-		for (i = 0; i < m; i += 4)
-			words8(w, row, b->at + 4 * i, b->flat + i * b->stride + 4 * k, b->stride,
-				back);
+	for (k = 0; k < w.rows; k += 8) {
+		row = b->row + k / 4 * w.next;
+		flat = b->flat + 4 * k;
+		for (at = b->at, i = 0; i < m; i += 4, at += 16, flat += 4 * stride) {
+			if (back)
+				words_unpack8(row, w.next, w.apart, at, flat, stride);
+			else
+				words_pack8(row, w.next, w.apart, at, flat, stride);
+		}
 	}
 	if (m < b->m)
 		tile_words_rest(b, m, back);
 }
 
-__attribute__((target("avx2"))) static void words_to(const struct tile_block *b)
+TARGET static void words_to(const struct tile_block *b)
 {
 	words_block(b, false);
 }
 
-__attribute__((target("avx2"))) static void words_back(const struct tile_block *b)
+TARGET static void words_back(const struct tile_block *b)
 {
 	words_block(b, true);
 }
@@ -348,7 +377,7 @@ AVX2 void ggml_one(uint8_t *to, const uint8_t *from, bool back)
 }
 
 /* A band is one row. */
-__attribute__((target("avx2"))) static void ggml(const struct tile_call *c, bool back)
+TARGET static void ggml(const struct tile_call *c, bool back)
 {
 	uint8_t *line = c->row[0] + c->first % (c->d.cols / 34) * 17;
 	uint8_t *to = back ? line : c->flat, *from = back ? c->flat : line;

@@ -7,7 +7,7 @@
 #include <immintrin.h>
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl")))
-#define AVX512 static inline TARGET
+#define AVX512 static inline TARGET __attribute__((always_inline))
 
 /* --- 16 or 8 bytes of four places, as the four quarters --- */
 
@@ -67,26 +67,38 @@ AVX512 void square(__m512i v[4])
 
 /* --- frag-k32: 16 bytes of rows n, n+8, n+16, n+24 make a line; q-th lines are `far` apart --- */
 
-/* Word t of the four rows from each of the four lines; then whole lines of the rows. */
-AVX512 void frag_tile_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, uint64_t far)
+AVX512 __m512i frag_line(uint8_t *const *row, uint64_t at)
 {
-	__m512i v[4];
-	uint32_t i;
-
-	for (i = 0; i < 4; i++, flat += 16)
-		v[i] = load4(flat, flat + far, flat + 2 * far, flat + 3 * far, 16);
-	square(v);
-	for (i = 0; i < 4; i++)
-		_mm512_storeu_si512(row[8 * i] + at, v[i]);
+	return turn(load4(row[0] + at, row[8] + at, row[16] + at, row[24] + at, 16));
 }
 
 AVX512 void frag_tile_to(uint8_t *const *row, uint64_t at, uint8_t *flat, uint64_t far)
 {
-	uint32_t q;
+	_mm512_storeu_si512(flat, frag_line(row, at));
+	_mm512_storeu_si512(flat + far, frag_line(row, at + 16));
+	_mm512_storeu_si512(flat + 2 * far, frag_line(row, at + 32));
+	_mm512_storeu_si512(flat + 3 * far, frag_line(row, at + 48));
+}
 
-	for (q = 0; q < 4; q++, at += 16)
-		_mm512_storeu_si512(flat + q * far,
-			turn(load4(row[0] + at, row[8] + at, row[16] + at, row[24] + at, 16)));
+AVX512 __m512i frag_word(const uint8_t *flat, uint64_t far)
+{
+	return load4(flat, flat + far, flat + 2 * far, flat + 3 * far, 16);
+}
+
+/* Word t of the four rows from each of the four lines; then whole lines of the rows. */
+AVX512 void frag_tile_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, uint64_t far)
+{
+	__m512i v[4];
+
+	v[0] = frag_word(flat, far);
+	v[1] = frag_word(flat + 16, far);
+	v[2] = frag_word(flat + 32, far);
+	v[3] = frag_word(flat + 48, far);
+	square(v);
+	_mm512_storeu_si512(row[0] + at, v[0]);
+	_mm512_storeu_si512(row[8] + at, v[1]);
+	_mm512_storeu_si512(row[16] + at, v[2]);
+	_mm512_storeu_si512(row[24] + at, v[3]);
 }
 
 TARGET static void frag_to(const struct tile_block *b)
@@ -219,42 +231,67 @@ TILE_PAIR(tile_marlin4_avx512, marlin4)
 
 /* --- scales, four of a row in a word --- */
 
-/* 16 rows, 4 slabs. */
-AVX512 void words16(const struct tile_words *w, uint8_t *const *row, uint64_t at, uint8_t *flat,
-	uint64_t stride, bool back)
+/* 16 bytes at a quarter of the words; 4 rows. */
+AVX512 __m512i words_load(uint8_t *const *r, size_t next, uint64_t at)
 {
-	uint8_t *const *r;
-	__m512i v[4];
-	unsigned i;
+	return load4(r[0] + at, r[next] + at, r[2 * next] + at, r[3 * next] + at, 16);
+}
 
-	for (i = 0; i < 4; i++) {
-		r = row + i * w->apart;
-		v[i] = back ? _mm512_loadu_si512(flat + i * stride)
-			    : load4(r[0] + at, r[w->next] + at, r[2 * w->next] + at,
-				      r[3 * w->next] + at, 16);
-	}
+AVX512 void words_store(uint8_t *const *r, size_t next, uint64_t at, __m512i v)
+{
+	store4(r[0] + at, r[next] + at, r[2 * next] + at, r[3 * next] + at, v, 16);
+}
+
+/* 16 rows, 4 slabs; written out, since what is in a loop stays in memory. */
+AVX512 void words_pack16(uint8_t *const *r, size_t next, size_t apart, uint64_t at, uint8_t *flat,
+	uint64_t stride)
+{
+	__m512i v[4];
+
+	v[0] = words_load(r, next, at);
+	v[1] = words_load(r + apart, next, at);
+	v[2] = words_load(r + 2 * apart, next, at);
+	v[3] = words_load(r + 3 * apart, next, at);
 	square(v);
-	for (i = 0; i < 4; i++) {
-		r = row + i * w->apart;
-		if (back)
-			store4(r[0] + at, r[w->next] + at, r[2 * w->next] + at, r[3 * w->next] + at,
-				v[i], 16);
-		else
-			_mm512_storeu_si512(flat + i * stride, v[i]);
-	}
+	_mm512_storeu_si512(flat, v[0]);
+	_mm512_storeu_si512(flat + stride, v[1]);
+	_mm512_storeu_si512(flat + 2 * stride, v[2]);
+	_mm512_storeu_si512(flat + 3 * stride, v[3]);
+}
+
+AVX512 void words_unpack16(uint8_t *const *r, size_t next, size_t apart, uint64_t at,
+	const uint8_t *flat, uint64_t stride)
+{
+	__m512i v[4];
+
+	v[0] = _mm512_loadu_si512(flat);
+	v[1] = _mm512_loadu_si512(flat + stride);
+	v[2] = _mm512_loadu_si512(flat + 2 * stride);
+	v[3] = _mm512_loadu_si512(flat + 3 * stride);
+	square(v);
+	words_store(r, next, at, v[0]);
+	words_store(r + apart, next, at, v[1]);
+	words_store(r + 2 * apart, next, at, v[2]);
+	words_store(r + 3 * apart, next, at, v[3]);
 }
 
 AVX512 void words_block(const struct tile_block *b, bool back)
 {
-	const struct tile_words *w = b->ctx;
+	const struct tile_words w = *(const struct tile_words *)b->ctx;
 	uint8_t *const *row;
+	uint8_t *flat;
 	uint32_t k, i, m = b->m - b->m % 4;
+	uint64_t at, stride = b->stride;
 
-	for (k = 0; k < w->rows; k += 16) {
-		row = b->row + k / 4 * w->next;
-		for (i = 0; i < m; i += 4)
-			words16(w, row, b->at + 4 * i, b->flat + i * b->stride + 4 * k, b->stride,
-				back);
+	for (k = 0; k < w.rows; k += 16) {
+		row = b->row + k / 4 * w.next;
+		flat = b->flat + 4 * k;
+		for (at = b->at, i = 0; i < m; i += 4, at += 16, flat += 4 * stride) {
+			if (back)
+				words_unpack16(row, w.next, w.apart, at, flat, stride);
+			else
+				words_pack16(row, w.next, w.apart, at, flat, stride);
+		}
 	}
 	if (m < b->m)
 		tile_words_rest(b, m, back);
