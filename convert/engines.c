@@ -416,8 +416,8 @@ static int lay_all(struct layout *l, const struct experts *x, long *file)
 
 static int lay_engine(struct layout *l)
 {
-	static const struct plan_small config = { "config.json", SMALL_CONFIG, 0, 0 },
-				       index = { CKPT_INDEX, SMALL_INDEX, 0, 0 };
+	static const struct plan_small config = { .name = "config.json", .kind = SMALL_CONFIG },
+				       index = { .name = CKPT_INDEX, .kind = SMALL_INDEX };
 	struct experts x = { 0 };
 	long *file = NULL;
 	int rc;

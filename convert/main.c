@@ -26,7 +26,7 @@
 struct opts {
 	const char *out, *target, *experts, *assume, *layers, *source_sha256;
 	const char *experts_by, *attention, *placement, *shard;
-	uint64_t mp, ranks, pp, shard_size, threads, max_memory, max_header;
+	uint64_t keep, mp, ranks, pp, shard_size, threads, max_memory, max_header;
 	bool json, quiet, lossy, no_sha256, hf_cache, tensors, overwrite, experimental;
 };
 
@@ -137,13 +137,16 @@ static struct share share_of(const struct opts *o)
 }
 
 /* Where a job begins: a checkpoint, or a set that is read as one. */
-enum from { FROM_CKPT, FROM_SET, FROM_SET_BACK };
+enum from { FROM_CKPT, FROM_SET, FROM_SET_BACK, FROM_CKPT_SLICE };
 
 static int open_job(struct job *j, const struct opts *o, enum from from, const char *dir,
 	struct err *e)
 {
 	struct job_opts jo = { .ckpt = { .header_cap = o->max_header, .hf_cache = o->hf_cache },
-		.plan = { .target = from == FROM_SET_BACK ? restore_target.name : o->target,
+		.plan = { .target = from == FROM_SET_BACK ? restore_target.name
+				: from == FROM_CKPT_SLICE ? slice_target.name
+							  : o->target,
+			.keep = o->keep,
 			.shard = o->shard,
 			.ranks = o->mp ? o->mp : 1,
 			.experts = form_of(o->experts),
@@ -155,12 +158,13 @@ static int open_job(struct job *j, const struct opts *o, enum from from, const c
 		.assume = form_of(o->assume),
 		.placement = o->placement,
 		.source_sha256 = o->source_sha256,
-		.joined = from != FROM_CKPT,
+		.joined = from == FROM_SET || from == FROM_SET_BACK,
 		.features = cpu_features(),
 		.threads = (unsigned)o->threads,
 		.max_memory = o->max_memory };
 
-	if (from == FROM_SET_BACK ? no_out(o, e) : check_opts(o, from == FROM_SET, e))
+	if (from == FROM_SET_BACK || from == FROM_CKPT_SLICE ? no_out(o, e)
+							     : check_opts(o, from == FROM_SET, e))
 		return -1;
 	if (from == FROM_SET || (from == FROM_CKPT && engine_find(o->target)))
 		jo.plan.share = share_of(o);
@@ -340,6 +344,12 @@ static int run_restore(void *opts, int n, char **args, struct err *e)
 	return run_from(opts, FROM_SET_BACK, args[0], e);
 }
 
+static int run_slice(void *opts, int n, char **args, struct err *e)
+{
+	(void)n;
+	return run_from(opts, FROM_CKPT_SLICE, args[0], e);
+}
+
 static int run_reshard(void *opts, int n, char **args, struct err *e)
 {
 	(void)n;
@@ -453,6 +463,10 @@ static const struct cli_opt run_opts[] = { PLAN_OPTS, SOURCE_OPTS,
 	{ "source-sha256", 0, "LIST", CLI_TEXT, 0, 0, AT(source_sha256), "published digests: a list, or a folder of Git-LFS pointers" },
 	QUIET_OPT, { 0 } };
 static const struct cli_opt reshard_opts[] = { PLAN_OPTS, HEADER_OPT, JSON_OPT, QUIET_OPT, { 0 } };
+static const struct cli_opt slice_opts[] = { OUT_OPT,
+	{ "layers", 0, "LIST", CLI_TEXT, 0, 0, AT(layers), "numbers, ranges, mtp (all); embedding and head always stay" },
+	{ "experts", 0, "N", CLI_NUMBER, 1, 1u << 20, AT(keep), "keep experts 0 .. N-1 (all)" },
+	RUN_OPTS, SOURCE_OPTS, QUIET_OPT, { 0 } };
 static const struct cli_opt restore_opts[] = { OUT_OPT, RUN_OPTS, HEADER_OPT, JSON_OPT,
 	{ "shard", 0, "NAME", CLI_TEXT, 0, 0, AT(shard), "only this shard of the source" },
 	QUIET_OPT, { 0 } };
@@ -479,6 +493,10 @@ static const struct cli_cmd cmds[] = {
 	{ "reshard", "OUT -o OUT2", "make another form of a set: other ranks, another engine, official, hf",
 		"What run would make of the source, without it. --target is that of OUT unless said.\n",
 		reshard_opts, 1, 1, run_reshard },
+	{ "slice", "DIR -o MINI", "a small checkpoint with the same weights: some layers, some experts",
+		"Layers are numbered anew; router, token table and config.json are cut to fit. MTP stays\n"
+		"if mtp is in the list.\n",
+		slice_opts, 1, 1, run_slice },
 	{ "targets", "", "list what can be made, and what it is made of", NULL, table_opts, 0, 0, run_targets },
 	{ "layouts", "", "list the layouts of matrices, and who reads them", NULL, table_opts, 0, 0, run_layouts },
 	{ "rules", "", "list the rules that findings and errors name, with exit status", NULL, table_opts, 0, 0, run_rules },

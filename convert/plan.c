@@ -20,6 +20,7 @@ const struct op_row ops[OP_COUNT] = {
 	[OP_DEQUANT]    = { "dequantize", "FP8 weight times block scale, as BF16" },
 	[OP_CAST]       = { "fp4-to-fp8", "FP4 codes as E4M3, one scale for 128 x 128" },
 	[OP_CAST_SCALE] = { "fp4-to-fp8", "the scales of that" },
+	[OP_REMAP]      = { "remap",      "expert ids, made ids of fewer experts" },
 	[OP_TILE]       = { "tile",       "experts one after the other, each laid out for an engine" },
 };
 
@@ -27,14 +28,14 @@ const struct op_row fates[FATE_COUNT] = {
 	[FATE_NONE]       = { "unexplained", "" },
 	[FATE_COPY]       = { "copied",      "whole, to one file" },
 	[FATE_REPLICATE]  = { "replicated",  "whole, to every rank" },
-	[FATE_SPLIT]      = { "split",       "by rows or columns, a part to each rank" },
+	[FATE_SPLIT]      = { "split",       "by rows or columns, a part to each rank (slice: what is kept)" },
 	[FATE_CAST]       = { "cast",        "FP4 to FP8 with one scale for 128 x 128" },
 	[FATE_DEQUANT]    = { "dequantized", "to BF16: the official model computes wo_a in BF16" },
 	[FATE_MERGE]      = { "merged",      "a scale multiplied into its weight" },
 	[FATE_SKIP]       = { "dropped",     "a copy of embed or head under mtp. that the official converter skips" },
 	[FATE_TILE]       = { "laid out",    "stacked and laid out for the engine" },
 	[FATE_ELSEWHERE]  = { "elsewhere",   "in another rank or stage" },
-	[FATE_UNSELECTED] = { "left out",    "not named by --layers" },
+	[FATE_UNSELECTED] = { "left out",    "not asked for" },
 };
 /* clang-format on */
 
@@ -338,7 +339,8 @@ static int add_small(struct plan *p, const char *name, enum small kind, uint64_t
 {
 	if (mem_grow(&p->smalls, &p->smalls_cap, p->n_smalls + 1, sizeof *p->smalls))
 		return err_nomem(e);
-	p->smalls[p->n_smalls++] = (struct plan_small){ name, kind, bytes, 0 };
+	p->smalls[p->n_smalls++] =
+		(struct plan_small){ .name = name, .kind = kind, .bytes = bytes };
 	return 0;
 }
 
@@ -429,8 +431,11 @@ static int hash_plan(struct plan *p, struct err *e)
 	for (i = 0; i < p->ckpt->n_shards; i++)
 		text_fmt(&h.t, "source %s %lld\n", p->ckpt->shards[i].name,
 			(long long)p->ckpt->shards[i].st.st_size);
-	for (i = 0; i < p->n_smalls; i++)
+	for (i = 0; i < p->n_smalls; i++) {
 		text_fmt(&h.t, "small %s\n", p->smalls[i].name);
+		if (p->smalls[i].kind == SMALL_TEXT)
+			text_put(&h.t, p->smalls[i].text, (size_t)p->smalls[i].bytes);
+	}
 	for (i = 0; i < p->n_files && !h.rc; i++)
 		hash_file(&h, p, &p->files[i]);
 	flush(&h);
@@ -497,6 +502,10 @@ static int put_source_header(const struct ckpt *c, const struct shard *s, struct
 int plan_small_text(const struct plan *p, const struct plan_small *s, struct text *out,
 	struct err *e)
 {
+	if (s->kind == SMALL_TEXT) {
+		text_put(out, s->text, (size_t)s->bytes);
+		return out->failed ? err_nomem(e) : 0;
+	}
 	return s->kind == SMALL_CONFIG ? config_put(out, &p->ckpt->config, p->experts, e)
 		: s->kind == SMALL_HEADER
 		? put_source_header(p->ckpt, &p->ckpt->shards[s->shard], out, e)
@@ -516,6 +525,8 @@ static const struct target *find_target(const char *name)
 		return &source_target;
 	if (!strcmp(name, restore_target.name))
 		return &restore_target;
+	if (!strcmp(name, slice_target.name))
+		return &slice_target;
 	return engine_find(name) ? &engine_target : NULL;
 }
 

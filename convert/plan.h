@@ -24,6 +24,7 @@ enum op {
 	OP_DEQUANT,    /* FP8 weight times its scale, in BF16; maybe a range of rows */
 	OP_CAST,       /* FP4 codes to E4M3 with 128 x 128 scales */
 	OP_CAST_SCALE, /* those scales */
+	OP_REMAP,      /* expert ids, made ids of fewer experts (cols of them) */
 	OP_TILE,       /* experts one after the other, each laid out for an engine */
 	OP_COUNT
 };
@@ -85,12 +86,13 @@ struct plan_file {
 };
 
 /* A small file beside the weights. */
-enum small { SMALL_COPY, SMALL_CONFIG, SMALL_INDEX, SMALL_HEADER };
+enum small { SMALL_COPY, SMALL_CONFIG, SMALL_INDEX, SMALL_HEADER, SMALL_TEXT };
 struct plan_small {
 	const char *name;
 	enum small kind;
-	uint64_t bytes; /* SMALL_COPY, SMALL_HEADER; 0 for the others */
-	uint32_t shard; /* SMALL_HEADER: of this shard */
+	uint64_t bytes;   /* SMALL_COPY, SMALL_HEADER, SMALL_TEXT; 0 for the others */
+	uint32_t shard;   /* SMALL_HEADER: of this shard */
+	const char *text; /* SMALL_TEXT: bytes of it, in the arena */
 };
 
 /* What becomes of a source tensor. */
@@ -125,6 +127,7 @@ struct plan_opts {
 	enum expert_form experts; /* EXPERT_UNSAID: as they are */
 	const char *layers;       /* NULL: all */
 	const char *shard;        /* restore: only this one; NULL: all */
+	uint64_t keep;            /* slice: this many experts; 0: all */
 	uint64_t shard_size;      /* hf: bytes of a shard; 0: one per layer */
 	bool lossy;               /* go on where a cast is not exact */
 	bool sha256;              /* digest outputs with it */
@@ -172,6 +175,8 @@ extern const struct target engine_target;
 extern const struct target source_target;
 /* The way back: the shards of the source. */
 extern const struct target restore_target;
+/* A small checkpoint with the weights of a big one. */
+extern const struct target slice_target;
 enum { PLAN_ALIGN = 4096 };
 
 #ifdef __cplusplus

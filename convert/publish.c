@@ -146,6 +146,8 @@ static void describe_slice(const struct ckpt *c, const struct step *s, struct ma
 		t->rows = (struct man_range){ s->tile->row, s->tile->row + s->tile->rows };
 	if (s->tile && s->tile->cols < cols)
 		t->cols = (struct man_range){ s->tile->col, s->tile->col + s->tile->cols };
+	if (s->op == OP_REMAP)
+		return;
 	if ((s->op == OP_ROWS || s->op == OP_DEQUANT) && s->rows < rows)
 		t->rows = (struct man_range){ s->row, s->row + s->rows };
 	if (s->op == OP_COLS && s->cols < cols)

@@ -58,7 +58,7 @@ struct stream_need stream_need(const struct plan *p)
 			src = &p->ckpt->tensors[s->src[0]];
 			n.stage = larger(n.stage, row_bytes(src));
 			n.row = larger(n.row, row_bytes(&s->out));
-			if (s->op == OP_COLS)
+			if (s->op == OP_COLS || s->op == OP_REMAP)
 				continue;
 			scale = &p->ckpt->tensors[s->src[s->n_src - 1]];
 			n.scales = larger(n.scales,
@@ -136,6 +136,35 @@ static int cols(struct stream *s, const struct step *st, uint64_t row, size_t n,
 		return -1;
 	for (i = 0; i < n; i++)
 		memcpy(dst + i * st->cols, s->stage + i * full + st->col, st->cols);
+	return 0;
+}
+
+/* Rows of expert ids, of which cols are left: who is gone becomes the next that the row has not. */
+static int remap(struct stream *s, const struct step *st, uint64_t row, size_t n, uint8_t *dst,
+	struct err *e)
+{
+	size_t width = (size_t)st->out.dim[1], i, k, j;
+	uint64_t v[64], most = s->p->ckpt->config.E;
+
+	if (width > sizeof v / sizeof *v)
+		return err_set(e, ERR_UNSUPPORTED, "more than 64 experts for a token");
+	if (read_src(s, st, 0, row * width * 8, s->stage, n * width * 8, e))
+		return -1;
+	for (i = 0; i < n; i++) {
+		memcpy(v, s->stage + i * width * 8, width * 8);
+		for (k = 0; k < width; k++) {
+			if (v[k] >= most)
+				return stream_bad_byte(s, st, 0, ((row + i) * width + k) * 8,
+					"data.expert-id", "an expert id that is no expert's", e);
+			v[k] %= st->cols;
+			for (j = 0; j < k; j++)
+				if (v[j] == v[k]) { /* taken: the next one, and from the start */
+					v[k] = (v[k] + 1) % st->cols;
+					j = (size_t)-1;
+				}
+		}
+		memcpy(dst + i * width * 8, v, width * 8);
+	}
 	return 0;
 }
 
@@ -292,6 +321,7 @@ static int (*const by_rows[OP_COUNT])(struct stream *, const struct step *, uint
 	[OP_DEQUANT] = dequant,
 	[OP_CAST] = cast,
 	[OP_CAST_SCALE] = cast_scale,
+	[OP_REMAP] = remap,
 	[OP_TILE] = tiling_make };
 
 /* Of the result, what such an operation makes at a time: a row, a slab. */
@@ -310,7 +340,7 @@ static uint64_t rows_at_once(const struct stream *s, const struct step *st, uint
 		return 1;
 	n = s->need.stage / row_bytes(&s->p->ckpt->tensors[st->src[0]]);
 	band = BAND - (st->row + row) % BAND;
-	return st->op == OP_COLS || n < band ? n : band;
+	return st->op == OP_COLS || st->op == OP_REMAP || n < band ? n : band;
 }
 
 /* n bytes from byte off of the tensor that st makes, by whole rows and what is left of them. */

@@ -326,8 +326,8 @@ static int lay_parcels(struct layout *l, const struct parcel *v, size_t n, uint3
 
 static int lay_hf(struct layout *l)
 {
-	static const struct plan_small config = { "config.json", SMALL_CONFIG, 0, 0 },
-				       index = { CKPT_INDEX, SMALL_INDEX, 0, 0 };
+	static const struct plan_small config = { .name = "config.json", .kind = SMALL_CONFIG },
+				       index = { .name = CKPT_INDEX, .kind = SMALL_INDEX };
 	struct parcel *v = NULL;
 	size_t n = 0;
 	int rc;

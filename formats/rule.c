@@ -24,6 +24,7 @@ const struct rule rules[] = {
 
 	{ "data.cast-inexact",    ERR_DATA,        "a block of FP4 weights cannot be cast to FP8 without loss" },
 	{ "data.dequant-inexact", ERR_DATA,        "a product of weight and scale is not exact in BF16" },
+	{ "data.expert-id",       ERR_DATA,        "tid2eid names an expert that there is not" },
 	{ "data.fp8-nan",         ERR_DATA,        "an FP8 weight is NaN" },
 	{ "data.scale-nan",       ERR_DATA,        "an E8M0 scale is NaN (byte 255)" },
 	{ "data.scale-range",     ERR_DATA,        "a scale byte that the engine misreads" },
@@ -80,6 +81,7 @@ const struct rule rules[] = {
 	{ "plan.experts",         ERR_USAGE,       "FP4 experts are asked for where there are FP8 ones" },
 	{ "plan.memory",          ERR_USAGE,       "--max-memory is less than the plan needs" },
 	{ "plan.placement",       ERR_USAGE,       "--placement is no list of experts for each rank" },
+	{ "plan.slice",           ERR_USAGE,       "a part of a model that would be no model" },
 	{ "plan.split",           ERR_USAGE,       "a number of ranks that cannot share the model evenly" },
 
 	{ "set.codec",            ERR_UNSUPPORTED, "a tensor whose values were changed: no way back" },

@@ -34,7 +34,7 @@ done
 
 bad=
 for o in $(grep -hv mkmodel README.md docs/*.md | grep -oE '(^|[^-a-z])--[a-z][a-z0-9-]+' | grep -oE -- '--[a-z][a-z0-9-]+' | sort -u); do
-	for verb in inspect plan run; do $tool help $verb; done | grep -qE -- "$o( |\$)" || bad="$bad $o"
+	for verb in inspect plan run restore reshard slice; do $tool help $verb; done | grep -qE -- "$o( |\$)" || bad="$bad $o"
 done
 [ -z "$bad" ] && echo "ok   docs_options" || echo "FAIL docs_options:$bad"
 
