@@ -357,14 +357,29 @@ AVX2 __m256i ggml_uncodes(__m256i v)
 	return _mm256_packus_epi16(_mm256_maddubs_epi16(a, pair), _mm256_maddubs_epi16(b, pair));
 }
 
-/* Two blocks: first as they are, for the scales, then the codes over it. */
+/* Scale, 16 codes, scale, 14 codes. */
+AVX2 __m256i ggml_join(__m256i codes, __m256i raw)
+{
+	const __m256i here = _mm256_setr_epi8(-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
+		-1, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13);
+	const __m256i before = _mm256_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+		-1, -1, -1, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+	const __m256i scales = _mm256_setr_epi8(-1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+		-1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+	__m256i last = _mm256_shuffle_epi8(_mm256_permute2x128_si256(codes, codes, 0), before);
+
+	codes = _mm256_or_si256(_mm256_shuffle_epi8(codes, here), last);
+	return _mm256_or_si256(codes, _mm256_and_si256(raw, scales));
+}
+
+/* Two blocks: 32 bytes, and again the last 16, of which 2 are new. */
 AVX2 void ggml_two(uint8_t *to, const uint8_t *from, bool back)
 {
 	__m256i raw = load(from), v = load2(from + 1, from + 18, 16);
 
 	v = back ? ggml_uncodes(v) : ggml_codes(v);
-	store(to, raw);
-	store2(to + 1, to + 18, v, 16);
+	store(to, ggml_join(v, raw));
+	_mm_storeu_si128((__m128i *)(void *)(to + 18), _mm256_extracti128_si256(v, 1));
 }
 
 AVX2 void ggml_one(uint8_t *to, const uint8_t *from, bool back)

@@ -335,15 +335,33 @@ AVX512 __m512i ggml_uncodes(__m512i v)
 	return _mm512_packus_epi16(_mm512_maddubs_epi16(a, pair), _mm512_maddubs_epi16(b, pair));
 }
 
-/* Four blocks: first as they are, for the scales, then the codes over it. */
+/* Where each byte of 64 comes from: byte i of quarter q is code byte 15q + i - q - 1 of its block, of
+ * this quarter or, below that, of the one before; scales stand between. */
+AVX512 __m512i ggml_join(__m512i codes, __m512i raw)
+{
+	const __m512i here = _mm512_set_epi8(11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, -1, -1, -1, -1,
+		12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, -1, -1, -1, 13, 12, 11, 10, 9, 8, 7, 6, 5,
+		4, 3, 2, 1, 0, -1, -1, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, -1);
+	const __m512i before = _mm512_set_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+		15, 14, 13, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 15, 14, -1, -1,
+		-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 15, -1, -1, -1, -1, -1, -1, -1,
+		-1, -1, -1, -1, -1, -1, -1, -1, -1);
+	const __mmask64 scales = 1 | 1ull << 17 | 1ull << 34 | 1ull << 51;
+	__m512i last = _mm512_shuffle_epi8(_mm512_alignr_epi64(codes, codes, 6), before);
+
+	codes = _mm512_or_si512(_mm512_shuffle_epi8(codes, here), last);
+	return _mm512_mask_blend_epi8(scales, codes, raw);
+}
+
+/* Four blocks: 64 bytes, and again the last 16, of which 4 are new. */
 AVX512 void ggml_four(uint8_t *to, const uint8_t *from, bool back)
 {
 	__m512i raw = _mm512_loadu_si512(from);
 	__m512i v = load4(from + 1, from + 18, from + 35, from + 52, 16);
 
 	v = back ? ggml_uncodes(v) : ggml_codes(v);
-	_mm512_storeu_si512(to, raw);
-	store4(to + 1, to + 18, to + 35, to + 52, v, 16);
+	_mm512_storeu_si512(to, ggml_join(v, raw));
+	store1(to + 52, _mm512_extracti32x4_epi32(v, 3), 16);
 }
 
 AVX512 void ggml_one(uint8_t *to, const uint8_t *from, bool back)

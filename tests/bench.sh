@@ -27,11 +27,15 @@ $tool version | sed -n '4,6p'
 echo
 echo "== kernels, one core"
 "$B/bench" kernels
-if [ -x build/oracle-venv/bin/python ]; then
-	echo "  FP4 to FP8, numpy float twin: $(build/oracle-venv/bin/python tests/oracle/bench_cast.py) GB/s in"
-else
-	echo "  FP4 to FP8, numpy float twin: not run (make oracle makes its virtualenv)"
-fi
+twin() { # twin NAME FILE: what numpy does
+	if [ -x build/oracle-venv/bin/python ]; then
+		echo "  $1: $(build/oracle-venv/bin/python "tests/oracle/$2") GB/s in"
+	else
+		echo "  $1: not run (make oracle makes its virtualenv)"
+	fi
+}
+twin "FP4 to FP8, numpy float twin" bench_cast.py
+twin "marlin4-a16, numpy" bench_marlin.py
 
 # Shapes of V4-Flash; one layer and part of its experts, so that outputs stay small.
 model() { # model NAME EXPERTS
