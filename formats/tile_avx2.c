@@ -80,38 +80,38 @@ AVX2 void four_from(const uint8_t *flat, __m256i *x, __m256i *y)
 
 /* --- frag-k32 --- */
 
-/* Rows n, n+8, n+16, n+24 of a slab; 64 bytes of each. */
-AVX2 void frag_rows(const struct tile_block *b, uint32_t n, uint32_t groups, bool back)
+/* 16 bytes of rows n, n+8, n+16, n+24 make a line. */
+AVX2 void frag_line(uint8_t *const *row, uint64_t at, uint8_t *flat, bool back)
 {
-	uint8_t *const *row = b->row + n;
-	uint32_t i, q;
 	__m256i x, y;
 
-	for (i = 0; i < b->m; i++) {
-		for (q = 0; q < 4; q++) {
-			uint64_t at = b->at + 64 * i + 16 * q;
-			uint8_t *flat =
-				b->flat + i * b->stride + ((q * groups + n / 32) * 8 + n % 8) * 64;
-
-			if (back) {
-				four_from(flat, &x, &y);
-				store2(row[0] + at, row[16] + at, x, 16);
-				store2(row[8] + at, row[24] + at, y, 16);
-			} else {
-				x = load2(row[0] + at, row[16] + at, 16);
-				y = load2(row[8] + at, row[24] + at, 16);
-				four_to(flat, x, y);
-			}
-		}
+	if (back) {
+		four_from(flat, &x, &y);
+		store2(row[0] + at, row[16] + at, x, 16);
+		store2(row[8] + at, row[24] + at, y, 16);
+	} else {
+		x = load2(row[0] + at, row[16] + at, 16);
+		y = load2(row[8] + at, row[24] + at, 16);
+		four_to(flat, x, y);
 	}
 }
 
 AVX2 void frag_block(const struct tile_block *b, bool back)
 {
-	uint32_t groups = *(const uint32_t *)b->ctx, n;
+	uint32_t groups = *(const uint32_t *)b->ctx, n, i;
+	uint64_t far = (uint64_t)groups * 512, at;
+	uint8_t *flat;
 
-	for (n = 0; n < 32 * groups; n += n % 8 == 7 ? 25 : 1)
-		frag_rows(b, n, groups, back);
+	for (n = 0; n < 32 * groups; n += n % 8 == 7 ? 25 : 1) {
+		flat = b->flat + (n / 32 * 8 + n % 8) * 64;
+		at = b->at;
+		for (i = 0; i < b->m; i++, flat += b->stride, at += 64) {
+			frag_line(b->row + n, at, flat, back);
+			frag_line(b->row + n, at + 16, flat + far, back);
+			frag_line(b->row + n, at + 32, flat + 2 * far, back);
+			frag_line(b->row + n, at + 48, flat + 3 * far, back);
+		}
+	}
 }
 
 TARGET static void frag_to(const struct tile_block *b)
