@@ -204,32 +204,36 @@ AVX2 void marlin_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, uin
 	store2(row[24] + at, row[56] + at, h1, bytes);
 }
 
-TARGET static void marlin_block_to(const struct tile_block *b)
+AVX2 void marlin_line(const struct tile_block *b, uint32_t g, uint32_t i, unsigned bytes, bool back)
+{
+	uint8_t *flat = b->flat + i * b->stride + 64 * g;
+
+	if (back)
+		marlin_back(b->row + g, b->at + 8 * i, flat, b->stride, bytes);
+	else
+		marlin_to(b->row + g, b->at + 8 * i, flat, b->stride, bytes);
+}
+
+AVX2 void marlin_block(const struct tile_block *b, bool back)
 {
 	uint32_t g, i;
 
 	for (g = 0; g < 8; g++) {
 		for (i = 0; i + 2 <= b->m; i += 2)
-			marlin_to(b->row + g, b->at + 8 * i, b->flat + i * b->stride + 64 * g,
-				b->stride, 16);
+			marlin_line(b, g, i, 16, back);
 		if (i < b->m)
-			marlin_to(b->row + g, b->at + 8 * i, b->flat + i * b->stride + 64 * g,
-				b->stride, 8);
+			marlin_line(b, g, i, 8, back);
 	}
+}
+
+TARGET static void marlin_block_to(const struct tile_block *b)
+{
+	marlin_block(b, false);
 }
 
 TARGET static void marlin_block_back(const struct tile_block *b)
 {
-	uint32_t g, i;
-
-	for (g = 0; g < 8; g++) {
-		for (i = 0; i + 2 <= b->m; i += 2)
-			marlin_back(b->row + g, b->at + 8 * i, b->flat + i * b->stride + 64 * g,
-				b->stride, 16);
-		if (i < b->m)
-			marlin_back(b->row + g, b->at + 8 * i, b->flat + i * b->stride + 64 * g,
-				b->stride, 8);
-	}
+	marlin_block(b, true);
 }
 
 static void marlin4(const struct tile_call *c, bool back)

@@ -195,32 +195,37 @@ AVX512 void marlin_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, u
 		bytes);
 }
 
-TARGET static void marlin_block_to(const struct tile_block *b)
+AVX512 void marlin_line(const struct tile_block *b, uint32_t g, uint32_t i, unsigned bytes,
+	bool back)
+{
+	uint8_t *flat = b->flat + i * b->stride + 64 * g;
+
+	if (back)
+		marlin_back(b->row + g, b->at + 8 * i, flat, b->stride, bytes);
+	else
+		marlin_to(b->row + g, b->at + 8 * i, flat, b->stride, bytes);
+}
+
+AVX512 void marlin_block(const struct tile_block *b, bool back)
 {
 	uint32_t g, i;
 
 	for (g = 0; g < 8; g++) {
 		for (i = 0; i + 2 <= b->m; i += 2)
-			marlin_to(b->row + g, b->at + 8 * i, b->flat + i * b->stride + 64 * g,
-				b->stride, 16);
+			marlin_line(b, g, i, 16, back);
 		if (i < b->m)
-			marlin_to(b->row + g, b->at + 8 * i, b->flat + i * b->stride + 64 * g,
-				b->stride, 8);
+			marlin_line(b, g, i, 8, back);
 	}
+}
+
+TARGET static void marlin_block_to(const struct tile_block *b)
+{
+	marlin_block(b, false);
 }
 
 TARGET static void marlin_block_back(const struct tile_block *b)
 {
-	uint32_t g, i;
-
-	for (g = 0; g < 8; g++) {
-		for (i = 0; i + 2 <= b->m; i += 2)
-			marlin_back(b->row + g, b->at + 8 * i, b->flat + i * b->stride + 64 * g,
-				b->stride, 16);
-		if (i < b->m)
-			marlin_back(b->row + g, b->at + 8 * i, b->flat + i * b->stride + 64 * g,
-				b->stride, 8);
-	}
+	marlin_block(b, true);
 }
 
 static void marlin4(const struct tile_call *c, bool back)
@@ -335,8 +340,8 @@ AVX512 __m512i ggml_uncodes(__m512i v)
 	return _mm512_packus_epi16(_mm512_maddubs_epi16(a, pair), _mm512_maddubs_epi16(b, pair));
 }
 
-/* Where each byte of 64 comes from: byte i of quarter q is code byte 15q + i - q - 1 of its block, of
- * this quarter or, below that, of the one before; scales stand between. */
+/* Byte i of quarter q is code byte i - q - 1 of this quarter or, below that, 15 + i - q of the one
+ * before; and between them, where i is q, a scale. */
 AVX512 __m512i ggml_join(__m512i codes, __m512i raw)
 {
 	const __m512i here = _mm512_set_epi8(11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, -1, -1, -1, -1,
