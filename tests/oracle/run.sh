@@ -2,7 +2,8 @@
 #
 # What it is: the runner. It makes a virtualenv with pinned packages under build/ (the only thing fetched), runs the
 # tool and the twin on the same checkpoints and compares every weight file byte for byte. The twins are derived from
-# sections A, B, C, D, G and H of spec/deepseek-v4.md and from nothing else, so an agreement is one of two readers.
+# sections A, B, C, D, G and H of spec/deepseek-v4.md (layouts.py: from spec/layouts.md) and from nothing else, so an
+# agreement is one of two readers.
 # What it is not: part of `make test`, which needs neither Python nor a network; nor a test of the command line, of
 # manifests or of a forward pass.
 #
@@ -176,6 +177,7 @@ print(found["tensors"], "tensors,", found["bytes"], "bytes")' "$work/inspect.jso
 # ---------------------------------------------------------------- the list
 
 check "test vectors of the specification" $python $here/tensors.py
+check "layouts and orders of rows" $python $here/layouts.py --check tests/vectors/layouts.txt
 check "inventory against the totals of the specification" $python $here/inventory.py --self-check tests/configs
 
 for name in tiny-flash tiny-pro; do

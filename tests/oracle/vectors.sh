@@ -1,9 +1,15 @@
-# Writes tests/vectors/official.txt: the SHA-256 of every file that the Python twins make of the golden
-# checkpoints, so that make test can compare without Python.
+# Writes what make test compares with where there is no Python:
+#	tests/vectors/official.txt	the SHA-256 of every file that the Python twins make of the golden
+#					checkpoints
+#	tests/vectors/layouts.txt	the SHA-256 of fixed matrices in every layout and order of rows
 # Usage, from the project root, after "make oracle" has made the virtualenv:
 #	sh tests/oracle/vectors.sh > tests/vectors/official.txt
+#	sh tests/oracle/vectors.sh layouts > tests/vectors/layouts.txt
 set -eu
 py=build/oracle-venv/bin/python
+if [ "${1:-}" = layouts ]; then
+	exec $py tests/oracle/layouts.py
+fi
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 row() { # row MODEL TARGET RANKS EXPERTS: the lines of what lies in $tmp/o
