@@ -44,6 +44,13 @@ for t in $(grep -oE 'make [a-z]+' README.md | sort -u | cut -d' ' -f2); do
 done
 [ -z "$bad" ] && echo "ok   docs_targets" || echo "FAIL docs_targets:$bad"
 
+# every layout, order of rows and target is described
+bad=
+for name in $(sed -n 's/^\t{ "\([a-z0-9-]*\)", .*/\1/p' formats/tile.c formats/rowmap.c formats/engine.c); do
+	grep -q "\`$name\`" docs/layouts.md || bad="$bad $name"
+done
+[ -z "$bad" ] && echo "ok   docs_layouts" || echo "FAIL docs_layouts:$bad"
+
 # paths of a machine or of a person have no business here
 bad=$(grep -rnIE '/(home|root|work|Users)/[A-Za-z]' README.md NEWS.md docs core formats quant convert tests \
 	--include=*.md --include=*.c --include=*.h --include=*.sh --include=*.py | grep -v 'tests/docs.sh')
