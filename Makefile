@@ -48,7 +48,7 @@ LIB_C  := $(filter-out $(OTHER),$(wildcard core/*.c formats/*.c quant/*.c)) \
 	$(filter-out convert/main.c,$(wildcard convert/*.c))
 TOOLS  := dsv4-convert
 TESTS  := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
-HELPERS := mkmodel
+HELPERS := mkmodel packtile
 
 all: $(TOOLS:%=build/%)
 
