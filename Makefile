@@ -3,6 +3,7 @@
 # make            build the tools into build/
 # make bench      measure speed and memory beside cp, openssl and sha256sum
 # make oracle     compare with independent re-derivations in Python (fetches packages)
+# make oracle-engines   compare layouts with the engines' own Python (fetches gigabytes)
 # make install    PREFIX=/usr/local, DESTDIR=
 # make format     rewrite the sources as .clang-format has it
 # make clean      # make help
@@ -97,6 +98,8 @@ $(B)/bench: $(B)/tests/bench.c.o $(B)/tests/bench_tile.c.o $(B)/lib.a
 
 oracle: all helpers
 	@B=$(B) sh tests/oracle/run.sh
+oracle-engines: helpers
+	@B=$(B) sh tests/oracle/engines.sh
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin
@@ -110,5 +113,5 @@ clean:
 	rm -rf build
 help:
 	@sed -n '/^#/!q; s/^# *//p' Makefile
-.PHONY: all help helpers test demo bench oracle install format clean force
+.PHONY: all help helpers test demo bench oracle oracle-engines install format clean force
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
