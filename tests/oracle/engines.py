@@ -9,8 +9,9 @@ What it is not: a copy of any of that code, or a test of a kernel.
 """
 
 import __future__
-import ast
 import abc
+import ast
+import dataclasses
 import functools
 import glob
 import math
@@ -18,6 +19,7 @@ import os
 import re
 import subprocess
 import sys
+import types
 import typing
 import zipfile
 
@@ -357,6 +359,15 @@ def _(wheel):
         yield raw(f.CDNA4MXScaleLayout(x.shape).swizzle_data(x).T), ours(S[size], "aiter-sf")
 
 
+NEWER_TK = "triton_kernels/tensor_details/layout_details/"
+
+
+def newer_triton_kernels(wheel, file, names, **given):
+    given.update(ABC=abc.ABC, abstractmethod=abc.abstractmethod, dataclass=dataclasses.dataclass)
+    base = take(wheel, NEWER_TK + "base.py", "LayoutTransformation", **given)
+    return take(wheel, NEWER_TK + file, names, LayoutTransformation=base.LayoutTransformation, **given)
+
+
 def by_columns(s):
     """Words of four scales with strides 1 and N, as DeepGEMM has them; its memory is words by columns."""
     return words(s).T.contiguous().T
@@ -376,6 +387,93 @@ def _(wheel):
         yield raw(s13.T), ours(S[size], "sf128x4-kmajor", "gate-up-by-8")
         yield raw(w2), ours(W[size], "rows")
         yield raw(s2.T), ours(S[size], "sf128x4-kmajor")
+
+
+@comparison("tokenspeed-triton-kernels", "HopperMXValueLayoutTransformation", "triton-hopper")
+def _(wheel):
+    f = newer_triton_kernels(
+        wheel, "hopper_value.py",
+        "HopperMXValueLayoutTransformation _pack_bits _compress_fp4 _compress_fourth right_shift_unsigned",
+        repack=take(wheel, NEWER_TK + "torch_utils.py", "repack").repack,
+    )
+    for n, k in (EVEN, TALL):
+        code = codes(W[n, k]).T  # this version packs along N and packs anew
+        x = tensor(code[:, ::2] | code[:, 1::2] << 4)
+        got = f.HopperMXValueLayoutTransformation([k, n], True, -2, 3).swizzle_data(x)
+        yield raw(got.T), ours(W[n, k], "triton-hopper")
+
+
+def newer_hopper_scale(warps):
+    layout = f"triton-hopper-sf-w{warps}"
+
+    @comparison("tokenspeed-triton-kernels", f"HopperMXScaleLayoutTransformation, {warps} warps", layout)
+    def _(wheel):
+        f = newer_triton_kernels(wheel, "hopper_scale.py", "HopperMXScaleLayoutTransformation")
+        for size in (EVEN, TALL, ODD, SHORT):
+            x = tensor(S[size]).T
+            got = f.HopperMXScaleLayoutTransformation(list(x.shape), False, -2, warps).swizzle_data(x)
+            yield raw(got.T), ours(S[size], layout)
+
+
+newer_hopper_scale(4)
+newer_hopper_scale(8)
+
+
+@comparison("sglang", "_get_mn_major_tma_aligned_packed_ue8m0_tensor_torch_impl", "deepgemm-sm100-sf")
+def _(wheel):
+    f = take(
+        wheel, "sglang/srt/layers/quantization/fp8_utils.py",
+        "_get_mn_major_tma_aligned_packed_ue8m0_tensor_torch_impl",
+    )
+    # Two helpers of a compiled package, which it imports: up to a multiple, and to 16 bytes.
+    utils = types.ModuleType("deep_gemm.utils")
+    utils.align = lambda n, unit: -(-n // unit) * unit
+    utils.get_tma_aligned_size = lambda n, size: utils.align(n, 16 // size)
+    sys.modules.update({"deep_gemm": types.ModuleType("deep_gemm"), "deep_gemm.utils": utils})
+    for size in (EVEN, TALL, ODD, SHORT):
+        value = torch.from_numpy((S[size].astype(np.int32) << 23).view(np.float32))
+        got = f._get_mn_major_tma_aligned_packed_ue8m0_tensor_torch_impl(value)
+        # Rows that pad are no part of the tensor, but of its memory.
+        memory = got.as_strided((got.shape[1], got.stride(1)), (got.stride(1), 1))
+        yield raw(memory), ours(S[size], "deepgemm-sm100-sf")
+
+
+@comparison("sglang", "_interleave_mega_moe_l1_weights, _transpose_mega_moe_sf_for_utccp",
+            "rows (gate-up-by-8), sf128x4-kmajor (gate-up-by-8, same)")
+def _(wheel):
+    f = take(
+        wheel, "sglang/srt/layers/moe/mega_moe.py",
+        "_interleave_mega_moe_l1_weights _interleave_mega_moe_gate_up _transpose_mega_moe_sf_for_utccp",
+    )
+    for size in (EVEN, TALL):
+        w, s = tensor(W[size])[None], by_columns(S[size])[None]
+        w13, s13 = f._interleave_mega_moe_l1_weights((w, s), "fp8xfp4")
+        yield raw(w13), ours(W[size], "rows", "gate-up-by-8")
+        yield raw(f._transpose_mega_moe_sf_for_utccp(s13)[0].T), ours(S[size], "sf128x4-kmajor", "gate-up-by-8")
+        yield raw(f._transpose_mega_moe_sf_for_utccp(s)[0].T), ours(S[size], "sf128x4-kmajor")
+
+
+def humming(wheel):
+    device = type("Device", (), {"is_ppu": False})
+    return take(wheel, "humming/transform.py", "transform_humming_weight_scale", current_device=device)
+
+
+@comparison("humming-kernels", "transform_humming_weight_scale", "humming-sf, marlin-sf-a8")
+def _(wheel):
+    f = humming(wheel)
+    for size in (EVEN, TALL):
+        s = tensor(S[size])
+        yield raw(f.transform_humming_weight_scale(s)), ours(S[size], "humming-sf")
+        yield raw(f.transform_humming_weight_scale(s, to_apply_on_c=True)), ours(S[size], "marlin-sf-a8")
+
+
+@comparison("humming-kernels", "transform_humming_weight_scale, is_umma, is_mxmma", "sf128x4-kmajor, deepgemm-sm100-sf")
+def _(wheel):
+    f = humming(wheel)
+    for size in (EVEN, TALL):
+        s = tensor(S[size])
+        yield raw(f.transform_humming_weight_scale(s, is_umma=True)), ours(S[size], "sf128x4-kmajor")
+        yield raw(f.transform_humming_weight_scale(s, is_mxmma=True)), ours(S[size], "deepgemm-sm100-sf")
 
 
 @comparison("b12x", "repack_w4a8_weights", "b12x-w4a8, b12x-w4a8-sf, frag-k32-256, frag-k32-sf-256")
@@ -416,8 +514,6 @@ def _(wheel):
 
 # Layouts that no package prepares without a GPU.
 NOT_COMPARED = {
-    "humming-sf": "its package prepares on the GPU",
-    "deepgemm-sm100-sf": "DeepGEMM packs scales on the GPU",
     "deepgemm-sm90-sf": "rows, as they are",
     "flashinfer-sm90": "its package interleaves and twists on the GPU",
     "flashinfer-sm90-int4": "its package interleaves on the GPU",
