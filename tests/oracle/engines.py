@@ -373,7 +373,8 @@ def by_columns(s):
     return words(s).T.contiguous().T
 
 
-@comparison("vllm", "DeepGEMM transform_weights_for_mega_moe", "rows (gate-up-by-8), sf128x4-kmajor (gate-up-by-8, same)")
+@comparison("vllm", "DeepGEMM transform_weights_for_mega_moe",
+            "rows (gate-up-by-8), sf128x4-kmajor (gate-up-by-8, same)")
 def _(wheel):
     f = take(
         wheel, "vllm/third_party/deep_gemm/mega/__init__.py",
