@@ -4,36 +4,36 @@
 #include <string.h>
 
 /* clang-format off */
-#define VLLM "vLLM, SGLang (2026)"
+#define VLLM "vLLM 0.33.0, SGLang"
 #define FLASHINFER "FlashInfer 0.6.18"
 #define DEEPGEMM "DeepGEMM 54e2261"
 #define TRITON "triton_kernels 3.5.1"
 #define AITER "AITER e404860"
 #define B12X "b12x 1.2.6"
-#define HUMMING "Humming 2d9d953"
+#define HUMMING "Humming 0.1.19"
 #define OWN "dsv4-tools"
 
 const struct tile tiles[] = {
 	/* name, version, bits, holds, status, slab, units, pads, by_cols, at, twist, untwist, engine, what */
 	{ "rows", 1, 8, TILE_FP4, TILE_EXECUTED, 1, 0, 1, 1, false, false, tile_at_rows, NULL, NULL, "all", "as in the checkpoint" },
 	{ "marlin4-a16", 1, 4, TILE_FP4, TILE_EXECUTED, 64, 16, 64, 16, false, true, tile_at_marlin4_a16, NULL, NULL, VLLM ", " FLASHINFER, "Marlin 4-bit, 16-bit activations" },
-	{ "marlin4-a8", 1, 4, TILE_FP4, TILE_EMULATED, 32, 32, 32, 32, false, true, tile_at_marlin4_a8, NULL, NULL, VLLM, "Marlin 4-bit, 8-bit activations" },
-	{ "marlin8-a16", 1, 8, TILE_FP8, TILE_EMULATED, 64, 16, 64, 16, false, true, tile_at_marlin8_a16, NULL, NULL, VLLM, "Marlin 8-bit, 16-bit activations" },
-	{ "marlin8-a8", 1, 8, TILE_FP8, TILE_EMULATED, 32, 32, 32, 32, false, true, tile_at_marlin8_a8, NULL, NULL, VLLM, "Marlin 8-bit, 8-bit activations" },
+	{ "marlin4-a8", 1, 4, TILE_FP4, TILE_EXECUTED, 32, 32, 32, 32, false, true, tile_at_marlin4_a8, NULL, NULL, VLLM, "Marlin 4-bit, 8-bit activations" },
+	{ "marlin8-a16", 1, 8, TILE_FP8, TILE_EXECUTED, 64, 16, 64, 16, false, true, tile_at_marlin8_a16, NULL, NULL, VLLM, "Marlin 8-bit, 16-bit activations" },
+	{ "marlin8-a8", 1, 8, TILE_FP8, TILE_EXECUTED, 32, 32, 32, 32, false, true, tile_at_marlin8_a8, NULL, NULL, VLLM, "Marlin 8-bit, 8-bit activations" },
 	{ "marlin-sf-a16", 1, 8, TILE_SF, TILE_EXECUTED, 64, 1, 64, 1, false, true, tile_at_marlin_sf64x, NULL, NULL, VLLM ", " FLASHINFER, "Marlin MXFP4 scales, 16-bit activations" },
-	{ "marlin-sf-a8", 1, 8, TILE_SF, TILE_EMULATED, 32, 1, 32, 1, false, true, tile_at_marlin_sf32, NULL, NULL, VLLM, "Marlin MXFP4 scales, 8-bit activations (exponents plus 6 are a codec)" },
-	{ "marlin-sf-fp8", 1, 16, TILE_SF128, TILE_EMULATED, 64, 1, 64, 1, false, true, tile_at_marlin_sf64, NULL, NULL, VLLM, "Marlin FP8 block scales, a BF16 for each row" },
-	{ "humming-sf", 1, 8, TILE_SF, TILE_EMULATED, 64, 1, 64, 1, false, true, tile_at_marlin_sf64, NULL, NULL, HUMMING, "Humming scales, 16-bit activations" },
+	{ "marlin-sf-a8", 1, 8, TILE_SF, TILE_EXECUTED, 32, 1, 32, 1, false, true, tile_at_marlin_sf32, NULL, NULL, VLLM, "Marlin MXFP4 scales, 8-bit activations (exponents plus 6 are a codec)" },
+	{ "marlin-sf-fp8", 1, 16, TILE_SF128, TILE_EXECUTED, 64, 1, 64, 1, false, true, tile_at_marlin_sf64, NULL, NULL, VLLM, "Marlin FP8 block scales, a BF16 for each row" },
+	{ "humming-sf", 1, 8, TILE_SF, TILE_EXECUTED, 64, 1, 64, 1, false, true, tile_at_marlin_sf64, NULL, NULL, HUMMING, "Humming scales, 16-bit activations" },
 	{ "sf128x4", 1, 8, TILE_SF, TILE_EXECUTED, 128, 4, 128, 4, true, false, tile_at_sf128x4, NULL, NULL, "CUTLASS, cuBLASLt, cuDNN, " FLASHINFER ", torchao 0.18", "128 x 4 scale atoms, by rows of atoms" },
 	{ "sf128x4-kmajor", 1, 8, TILE_SF, TILE_EXECUTED, 128, 4, 128, 4, true, true, tile_at_sf128x4k, NULL, NULL, DEEPGEMM " MegaMoE", "128 x 4 scale atoms, by columns of atoms" },
 	{ "deepgemm-sm100-sf", 1, 8, TILE_SF, TILE_EXECUTED, 4, 4, 4, 4, true, true, tile_at_dg_sf, NULL, NULL, DEEPGEMM, "four scales of a row in a word, words by columns" },
 	{ "deepgemm-sm90-sf", 1, 32, TILE_SF128, TILE_READ, 1, 0, 1, 1, false, false, tile_at_rows, NULL, NULL, DEEPGEMM, "scales of 128 x 128 as FP32 (a codec), by rows" },
-	{ "block-major-k", 1, 8, TILE_FP8, TILE_READ, 1, 128, 1, 128, false, true, tile_at_block_major_k, NULL, NULL, FLASHINFER, "128 bytes of k of all rows together" },
-	{ "triton-hopper", 1, 8, TILE_FP4, TILE_EMULATED, 16, 0, 16, 32, false, false, tile_at_hopper_value, tile_twist, tile_untwist, TRITON, "HopperMXValueLayout, twisted" },
-	{ "triton-hopper-sf-w4", 1, 8, TILE_SF, TILE_EMULATED, 128, 0, 128, 2, true, false, tile_at_hopper_scale4, NULL, NULL, TRITON, "HopperMXScaleLayout, 4 warps" },
-	{ "triton-hopper-sf-w8", 1, 8, TILE_SF, TILE_EMULATED, 256, 0, 256, 2, true, false, tile_at_hopper_scale8, NULL, NULL, TRITON, "HopperMXScaleLayout, 8 warps" },
+	{ "block-major-k", 1, 8, TILE_FP8, TILE_EXECUTED, 1, 128, 1, 128, false, true, tile_at_block_major_k, NULL, NULL, FLASHINFER, "128 bytes of k of all rows together" },
+	{ "triton-hopper", 1, 8, TILE_FP4, TILE_EXECUTED, 16, 0, 16, 32, false, false, tile_at_hopper_value, tile_twist, tile_untwist, TRITON, "HopperMXValueLayout, twisted" },
+	{ "triton-hopper-sf-w4", 1, 8, TILE_SF, TILE_EXECUTED, 128, 0, 128, 2, true, false, tile_at_hopper_scale4, NULL, NULL, TRITON, "HopperMXScaleLayout, 4 warps" },
+	{ "triton-hopper-sf-w8", 1, 8, TILE_SF, TILE_EXECUTED, 256, 0, 256, 2, true, false, tile_at_hopper_scale8, NULL, NULL, TRITON, "HopperMXScaleLayout, 8 warps" },
 	{ "flashinfer-sm90", 1, 8, TILE_FP4, TILE_EMULATED, 16, 0, 16, 32, false, false, tile_at_fi_sm90, tile_twist, tile_untwist, FLASHINFER, "mixed GEMM MXFP4 x BF16, twisted" },
-	{ "flashinfer-sm90-sf", 1, 8, TILE_SF, TILE_EMULATED, 64, 4, 64, 4, false, false, tile_at_fi_sm90_sf, NULL, NULL, FLASHINFER, "its scales, folded: 64 x 4" },
+	{ "flashinfer-sm90-sf", 1, 8, TILE_SF, TILE_EXECUTED, 64, 4, 64, 4, false, false, tile_at_fi_sm90_sf, NULL, NULL, FLASHINFER, "its scales, folded: 64 x 4" },
 	{ "flashinfer-sm90-int4", 1, 4, TILE_FP4, TILE_EMULATED, 16, 0, 16, 64, false, false, tile_at_fi_sm90_int4, NULL, NULL, FLASHINFER, "mixed GEMM INT4" },
 	{ "tensorrt-sm90-sf", 1, 8, TILE_SF, TILE_EMULATED, 4, 4, 4, 4, true, true, tile_at_dg_sf, NULL, NULL, "FlashInfer up to 0.5", "scales of the untouched weights: four of a row in a word" },
 	{ "cutlass-w4a8", 1, 4, TILE_FP4, TILE_EXECUTED, 16, 32, 16, 32, false, true, tile_at_cutlass_w4a8, NULL, NULL, "vLLM CUTLASS W4A8", "16 x 32 atoms" },
