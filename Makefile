@@ -45,9 +45,9 @@ B      := build/$(notdir $(CC))-$(if $(filter 1,$(SAN)),san,opt)
 # Before set-up there may be no compiler yet.
 X86    := $(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null || uname -m))
 OTHER  := $(if $(X86),%_none.c,%_x86.c %_avx2.c %_avx512.c)
-LIB_C  := $(filter-out $(OTHER),$(wildcard core/*.c formats/*.c quant/*.c)) \
-	$(filter-out convert/main.c,$(wildcard convert/*.c))
-TOOLS  := dsv4-convert
+FOLDERS := core formats quant kernels convert verify
+LIB_C  := $(filter-out $(OTHER) %/main.c,$(wildcard $(FOLDERS:%=%/*.c)))
+TOOLS  := dsv4-convert dsv4-verify
 TESTS  := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 HELPERS := mkmodel packtile
 
@@ -67,7 +67,7 @@ $(B)/lib.a: $(LIB_C:%=$(B)/%.o)
 	@rm -f $@
 	@echo "  AR $@"
 	$(Q)$(AR) rcs $@ $^
-$(B)/dsv4-convert: $(B)/convert/main.c.o $(B)/lib.a
+$(TOOLS:%=$(B)/%): $(B)/dsv4-%: $(B)/%/main.c.o $(B)/lib.a
 	@echo "  LD $@"
 	$(Q)$(CC) $(LF) -o $@ $^ $(LIBS)
 $(B)/test_fault $(B)/test_folder: LF += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
@@ -105,7 +105,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin
 	for t in $(TOOLS); do install -m 755 $(B)/$$t $(DESTDIR)$(PREFIX)/bin/; done
 
-SOURCES := $(wildcard core/*.[ch] formats/*.[ch] quant/*.[ch] convert/*.[ch] tests/*.[ch])
+SOURCES := $(wildcard $(FOLDERS:%=%/*.[ch]) tests/*.[ch])
 format:
 	clang-format -i $(SOURCES)
 

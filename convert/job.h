@@ -4,7 +4,7 @@
 #ifndef CONVERT_JOB_H
 #define CONVERT_JOB_H
 #include "convert/expected.h"
-#include "convert/joined.h"
+#include "formats/joined.h"
 #include "convert/placement.h"
 #include "convert/set.h"
 

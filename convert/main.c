@@ -13,6 +13,7 @@
 #include "core/version.h"
 #include "core/xxh.h"
 #include "formats/engine.h"
+#include "formats/rule.h"
 #include "quant/fp4to8.h"
 
 #include <jansson.h>
@@ -364,7 +365,7 @@ static int run_rules(void *opts, int n, char **args, struct err *e)
 	struct text t = { 0 };
 
 	(void)n, (void)args;
-	(o->json ? tables_rules_json : tables_rules_text)(&t);
+	(o->json ? rule_put_json : rule_put_text)(&t);
 	return print(&t, e);
 }
 

@@ -10,29 +10,12 @@
 #ifndef CONVERT_PLAN_H
 #define CONVERT_PLAN_H
 #include "formats/audit.h"
+#include "formats/op.h"
 #include "formats/engine.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* How a step makes its tensor. */
-enum op {
-	OP_COPY,       /* the source bytes */
-	OP_ROWS,       /* a range of rows: bytes of one piece */
-	OP_COLS,       /* a range of columns */
-	OP_DEQUANT,    /* FP8 weight times its scale, in BF16; maybe a range of rows */
-	OP_CAST,       /* FP4 codes to E4M3 with 128 x 128 scales */
-	OP_CAST_SCALE, /* those scales */
-	OP_REMAP,      /* expert ids, made ids of fewer experts (cols of them) */
-	OP_TILE,       /* experts one after the other, each laid out for an engine */
-	OP_COUNT
-};
-struct op_row {
-	const char *name; /* as in sidecars */
-	const char *what;
-};
-extern const struct op_row ops[OP_COUNT];
 
 /* What OP_TILE makes of the matrices of one or two parts (w1 and w3, or w2) of some experts. */
 struct step_tile {

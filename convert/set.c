@@ -6,6 +6,7 @@
 #include "core/sha256.h"
 #include "core/xxh.h"
 #include "formats/jwrite.h"
+#include "formats/joined.h"
 #include "formats/manifest.h"
 
 #include <stdio.h>

@@ -19,8 +19,6 @@
 extern "C" {
 #endif
 
-#define SET_SOURCE "source"
-
 struct set_part {
 	char dir[96]; /* below OUT */
 	struct plan plan;

@@ -1,4 +1,4 @@
-/* tables.h -- the program's own tables, printed: rules, roles, targets, layouts. Help, docs and tests read them here.
+/* tables.h -- the program's own tables, printed: roles, targets, layouts. Help, docs and tests read them here.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_TABLES_H
@@ -9,8 +9,6 @@
 extern "C" {
 #endif
 
-void tables_rules_text(struct text *out);
-void tables_rules_json(struct text *out);
 void tables_roles_text(struct text *out);
 void tables_roles_json(struct text *out);
 void tables_targets_text(struct text *out);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/rule.h"
 
+#include "formats/jwrite.h"
+
 #include <stddef.h>
 
 /* clang-format off */
@@ -123,3 +125,45 @@ const struct rule rules[] = {
 	{ NULL, ERR_NONE, NULL },
 };
 /* clang-format on */
+
+static const char *const kind_name[] = { [ERR_DATA] = "data",
+	[ERR_MISMATCH] = "mismatch",
+	[ERR_UNSUPPORTED] = "unsupported",
+	[ERR_USAGE] = "usage",
+	[ERR_SYSTEM] = "system" };
+
+static int exit_of(const struct rule *r)
+{
+	return err_exit_code(&(struct err){ .kind = r->kind });
+}
+
+void rule_put_text(struct text *out)
+{
+	const struct rule *r;
+
+	text_fmt(out, "%-28s %-4s %-12s %s\n", "rule", "exit", "kind", "meaning");
+	for (r = rules; r->id; r++)
+		text_fmt(out, "%-28s %-4d %-12s %s\n", r->id, exit_of(r), kind_name[r->kind],
+			r->text);
+}
+
+void rule_put_json(struct text *out)
+{
+	const struct rule *r;
+	struct jwrite o;
+
+	jwrite_begin(&o, out, 2);
+	jwrite_open(&o, NULL, '{');
+	jwrite_str(&o, "format", "dsv4-rules-1");
+	jwrite_open(&o, "rules", '[');
+	for (r = rules; r->id; r++) {
+		jwrite_open(&o, NULL, '{');
+		jwrite_u64(&o, "exit", (uint64_t)exit_of(r));
+		jwrite_str(&o, "id", r->id);
+		jwrite_str(&o, "kind", kind_name[r->kind]);
+		jwrite_str(&o, "meaning", r->text);
+		jwrite_close(&o, '}');
+	}
+	jwrite_close(&o, ']');
+	jwrite_close(&o, '}');
+}

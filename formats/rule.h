@@ -7,6 +7,7 @@
 #ifndef FORMATS_RULE_H
 #define FORMATS_RULE_H
 #include "core/err.h"
+#include "core/text.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -18,6 +19,10 @@ struct rule {
 	const char *text;
 };
 extern const struct rule rules[]; /* ends with a NULL id */
+
+/* The table, for people and as JSON (dsv4-rules-1). */
+void rule_put_text(struct text *out);
+void rule_put_json(struct text *out);
 
 #ifdef __cplusplus
 }

@@ -2,7 +2,7 @@
  * incomplete, mixed, edited, damaged.
  *
  * SPDX-License-Identifier: MIT */
-#include "convert/sidecar.h"
+#include "formats/sidecar.h"
 #include "formats/manifest.h"
 #include "tests/set.h"
 

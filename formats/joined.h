@@ -12,8 +12,8 @@
  * down to the sidecars. What was taken apart is held to the digest of when it was made.
  *
  * SPDX-License-Identifier: MIT */
-#ifndef CONVERT_JOINED_H
-#define CONVERT_JOINED_H
+#ifndef FORMATS_JOINED_H
+#define FORMATS_JOINED_H
 #include "formats/checkpoint.h"
 #include "formats/rowmap.h"
 #include "formats/tile.h"
@@ -21,6 +21,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#define SET_SOURCE "source" /* the folder of a set that has the headers */
 
 struct piece {
 	uint32_t tensor; /* of the source */

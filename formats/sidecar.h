@@ -5,9 +5,9 @@
  * before it was bounded by what the source headers say.
  *
  * SPDX-License-Identifier: MIT */
-#ifndef CONVERT_SIDECAR_H
-#define CONVERT_SIDECAR_H
-#include "convert/joined.h"
+#ifndef FORMATS_SIDECAR_H
+#define FORMATS_SIDECAR_H
+#include "formats/joined.h"
 #include "core/text.h"
 
 #ifdef __cplusplus

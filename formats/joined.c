@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "convert/joined.h"
+#include "formats/joined.h"
 
-#include "convert/set.h"
 #include "core/file.h"
 #include "core/sha256.h"
-#include "convert/sidecar.h"
+#include "formats/sidecar.h"
 #include "formats/manifest.h"
 
 #include <errno.h>

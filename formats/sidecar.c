@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "convert/sidecar.h"
+#include "formats/sidecar.h"
 
-#include "convert/plan.h"
 #include "formats/jread.h"
+#include "formats/op.h"
 #include "formats/shardmap.h"
 
 #include <stdio.h>

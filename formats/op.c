@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/op.h"
+
+/* clang-format off */
+const struct op_row ops[OP_COUNT] = {
+	[OP_COPY]       = { "copy",       "the bytes of the source tensor" },
+	[OP_ROWS]       = { "rows",       "a range of its rows" },
+	[OP_COLS]       = { "columns",    "a range of its columns" },
+	[OP_DEQUANT]    = { "dequantize", "FP8 weight times block scale, as BF16" },
+	[OP_CAST]       = { "fp4-to-fp8", "FP4 codes as E4M3, one scale for 128 x 128" },
+	[OP_CAST_SCALE] = { "fp4-to-fp8", "the scales of that" },
+	[OP_REMAP]      = { "remap",      "expert ids, made ids of fewer experts" },
+	[OP_TILE]       = { "tile",       "experts one after the other, each laid out for an engine" },
+};
+/* clang-format on */

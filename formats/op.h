@@ -1,0 +1,34 @@
+/* op.h -- how an output tensor came about: the words of the member "transform" of sidecars.
+ *
+ * Who converts makes them, who reads a sidecar finds them there. What each of them does is described in
+ * docs/format.md.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_OP_H
+#define FORMATS_OP_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum op {
+	OP_COPY,       /* the source bytes */
+	OP_ROWS,       /* a range of rows: bytes of one piece */
+	OP_COLS,       /* a range of columns */
+	OP_DEQUANT,    /* FP8 weight times its scale, in BF16; maybe a range of rows */
+	OP_CAST,       /* FP4 codes to E4M3 with 128 x 128 scales */
+	OP_CAST_SCALE, /* those scales */
+	OP_REMAP,      /* expert ids, made ids of fewer experts (cols of them) */
+	OP_TILE,       /* experts one after the other, each laid out for an engine */
+	OP_COUNT
+};
+struct op_row {
+	const char *name; /* as in sidecars */
+	const char *what;
+};
+extern const struct op_row ops[OP_COUNT];
+
+#ifdef __cplusplus
+}
+#endif
+#endif
