@@ -4,133 +4,145 @@
 #include "formats/jwrite.h"
 
 #include <stddef.h>
+#include <string.h>
 
 /* clang-format off */
 const struct rule rules[] = {
-	{ "ckpt.changed",         ERR_SYSTEM,      "a shard was changed while it was read" },
-	{ "ckpt.empty",           ERR_DATA,        "the folder has no .safetensors file" },
-	{ "ckpt.name-twice",      ERR_DATA,        "two shards hold a tensor of the same name" },
+	{ "ckpt.changed",         ERR_SYSTEM,      "a shard was changed while it was read", "stop whatever writes to the folder, then run again" },
+	{ "ckpt.empty",           ERR_DATA,        "the folder has no .safetensors file", "name the folder that holds the .safetensors files" },
+	{ "ckpt.name-twice",      ERR_DATA,        "two shards hold a tensor of the same name", "remove the shard that does not belong; download again if unsure which" },
 
-	{ "config.expert-dtype",  ERR_DATA,        "expert_dtype is neither fp4 nor fp8" },
-	{ "config.expert-dtype-missing", ERR_DATA, "config.json does not say what the experts are" },
-	{ "config.expert-dtype-wrong", ERR_DATA,   "config.json says one kind of experts, the tensors are another" },
-	{ "config.field-missing", ERR_DATA,        "a field that the shapes depend on is missing" },
-	{ "config.field-range",   ERR_DATA,        "a field is out of range or does not divide as it must" },
-	{ "config.field-type",    ERR_DATA,        "a field has the wrong JSON type" },
-	{ "config.missing",       ERR_DATA,        "there is no config.json" },
-	{ "config.model-type",    ERR_UNSUPPORTED, "another model than deepseek_v4" },
-	{ "config.quant",         ERR_DATA,        "quantization_config is not FP8 in blocks of 128 x 128" },
-	{ "config.ratios",        ERR_DATA,        "compress_ratios has a wrong length or entry" },
-	{ "config.stages",        ERR_DATA,        "the stages under mtp. are counted in two different ways" },
-	{ "config.syntax",        ERR_DATA,        "config.json is no valid JSON object" },
+	{ "config.expert-dtype",  ERR_DATA,        "expert_dtype is neither fp4 nor fp8", "set expert_dtype to fp4 or fp8, whichever the tensors are" },
+	{ "config.expert-dtype-missing", ERR_DATA, "config.json does not say what the experts are", "set expert_dtype in config.json, or say --assume-experts" },
+	{ "config.expert-dtype-wrong", ERR_DATA,   "config.json says one kind of experts, the tensors are another", "set expert_dtype to what the tensors are, or fetch the config.json of these weights" },
+	{ "config.field-missing", ERR_DATA,        "a field that the shapes depend on is missing", "fetch config.json of this model again" },
+	{ "config.field-range",   ERR_DATA,        "a field is out of range or does not divide as it must", "fetch config.json of this model again" },
+	{ "config.field-type",    ERR_DATA,        "a field has the wrong JSON type", "fetch config.json of this model again" },
+	{ "config.missing",       ERR_DATA,        "there is no config.json", "put config.json of this model into the folder" },
+	{ "config.model-type",    ERR_UNSUPPORTED, "another model than deepseek_v4", "use a tool for that model" },
+	{ "config.quant",         ERR_DATA,        "quantization_config is not FP8 in blocks of 128 x 128", "fetch config.json of this model again" },
+	{ "config.ratios",        ERR_DATA,        "compress_ratios has a wrong length or entry", "fetch config.json of this model again: one entry for each layer and stage" },
+	{ "config.stages",        ERR_DATA,        "the stages under mtp. are counted in two different ways", "fetch config.json of this model again: num_nextn_predict_layers and compress_ratios belong together" },
+	{ "config.syntax",        ERR_DATA,        "config.json is no valid JSON object", "fetch config.json of this model again" },
 
-	{ "data.cast-inexact",    ERR_DATA,        "a block of FP4 weights cannot be cast to FP8 without loss" },
-	{ "data.dequant-inexact", ERR_DATA,        "a product of weight and scale is not exact in BF16" },
-	{ "data.expert-id",       ERR_DATA,        "tid2eid names an expert that there is not" },
-	{ "data.fp8-nan",         ERR_DATA,        "an FP8 weight is NaN" },
-	{ "data.scale-nan",       ERR_DATA,        "an E8M0 scale is NaN (byte 255)" },
-	{ "data.scale-range",     ERR_DATA,        "a scale byte that the engine misreads" },
+	{ "data.cast-inexact",    ERR_DATA,        "a block of FP4 weights cannot be cast to FP8 without loss", "keep the experts FP4, or accept rounding with --lossy" },
+	{ "data.dequant-inexact", ERR_DATA,        "a product of weight and scale is not exact in BF16", "accept rounding with --lossy, or look at where the scales come from" },
+	{ "data.expert-id",       ERR_DATA,        "tid2eid names an expert that there is not", "download the shard again" },
+	{ "data.fp8-nan",         ERR_DATA,        "an FP8 weight is NaN", "download the shard again; if its SHA-256 is as published, the publisher has to act" },
+	{ "data.scale-nan",       ERR_DATA,        "an E8M0 scale is NaN (byte 255)", "download the shard again; if its SHA-256 is as published, the publisher has to act" },
+	{ "data.scale-range",     ERR_DATA,        "a scale byte that the engine misreads", "choose another engine, or ask the publisher for other scales" },
 
-	{ "file.not-regular",     ERR_DATA,        "a folder, FIFO, socket or device stands where a file should" },
-	{ "file.short",           ERR_DATA,        "a file ended before what was expected of it" },
-	{ "file.symlink",         ERR_DATA,        "a symbolic link stands where a file should" },
-	{ "file.too-big",         ERR_DATA,        "a text file is larger than this program takes" },
+	{ "file.not-regular",     ERR_DATA,        "a folder, FIFO, socket or device stands where a file should", "put the file itself there" },
+	{ "file.short",           ERR_DATA,        "a file ended before what was expected of it", "download or convert the file again" },
+	{ "file.symlink",         ERR_DATA,        "a symbolic link stands where a file should", "replace the link by the file, or say --hf-cache for a folder of the hub's cache" },
+	{ "file.too-big",         ERR_DATA,        "a text file is larger than this program takes", "look at what the file is: it is none of ours" },
 
-	{ "index.case-twin",      ERR_DATA,        "two shards whose names differ in upper and lower case only" },
-	{ "index.extra-shard",    ERR_DATA,        "a shard that the index does not name" },
-	{ "index.missing",        ERR_DATA,        "several shards and no index" },
-	{ "index.name",           ERR_DATA,        "a tensor name in the index with a NUL" },
-	{ "index.no-map",         ERR_DATA,        "the index has no weight_map" },
-	{ "index.not-in-index",   ERR_DATA,        "a tensor in a shard that the index does not name" },
-	{ "index.not-in-shard",   ERR_DATA,        "a tensor that the index names is not in the shard" },
-	{ "index.shard-missing",  ERR_DATA,        "a shard that the index names is not there" },
-	{ "index.shard-name",     ERR_DATA,        "a shard name with a path or odd characters in it" },
-	{ "index.shards",         ERR_UNSUPPORTED, "more shards than this program opens" },
-	{ "index.total-size",     ERR_DATA,        "total_size is not the sum of all tensors" },
-	{ "index.twice",          ERR_DATA,        "the index names a tensor, or has its map, twice" },
-	{ "index.wrong-shard",    ERR_DATA,        "a tensor is in another shard than the index says" },
+	{ "index.case-twin",      ERR_DATA,        "two shards whose names differ in upper and lower case only", "rename or remove one of the two" },
+	{ "index.extra-shard",    ERR_DATA,        "a shard that the index does not name", "remove the shard, or fetch the index that belongs to the shards" },
+	{ "index.missing",        ERR_DATA,        "several shards and no index", "fetch model.safetensors.index.json of this model" },
+	{ "index.name",           ERR_DATA,        "a tensor name in the index with a NUL", "fetch the index again" },
+	{ "index.no-map",         ERR_DATA,        "the index has no weight_map", "fetch the index again" },
+	{ "index.not-in-index",   ERR_DATA,        "a tensor in a shard that the index does not name", "fetch index and shard again: they are of two versions" },
+	{ "index.not-in-shard",   ERR_DATA,        "a tensor that the index names is not in the shard", "fetch index and shard again: they are of two versions" },
+	{ "index.shard-missing",  ERR_DATA,        "a shard that the index names is not there", "download the shard" },
+	{ "index.shard-name",     ERR_DATA,        "a shard name with a path or odd characters in it", "rename the file, and do not trust where the index comes from" },
+	{ "index.shards",         ERR_UNSUPPORTED, "more shards than this program opens", "merge shards" },
+	{ "index.total-size",     ERR_DATA,        "total_size is not the sum of all tensors", "fetch the index again, or all shards if it is as published" },
+	{ "index.twice",          ERR_DATA,        "the index names a tensor, or has its map, twice", "fetch the index again" },
+	{ "index.wrong-shard",    ERR_DATA,        "a tensor is in another shard than the index says", "fetch index and shards again: they are of two versions" },
 
-	{ "json.control",         ERR_DATA,        "a control byte in a string" },
-	{ "json.cut",             ERR_DATA,        "the document ends in the middle" },
-	{ "json.depth",           ERR_DATA,        "nested deeper than the format is" },
-	{ "json.escape",          ERR_DATA,        "an escape that does not exist, or half a surrogate pair" },
-	{ "json.long",            ERR_DATA,        "a string longer than allowed" },
-	{ "json.number",          ERR_DATA,        "a number with sign, point, exponent or leading zero" },
-	{ "json.range",           ERR_DATA,        "a number beyond its limit" },
-	{ "json.syntax",          ERR_DATA,        "not JSON" },
-	{ "json.trailing",        ERR_DATA,        "something after the document" },
-	{ "json.type",            ERR_DATA,        "another kind of value than expected" },
-	{ "json.utf8",            ERR_DATA,        "a string that is not UTF-8" },
+	{ "json.control",         ERR_DATA,        "a control byte in a string", "fetch or make the file again" },
+	{ "json.cut",             ERR_DATA,        "the document ends in the middle", "fetch or make the file again: it is cut off" },
+	{ "json.depth",           ERR_DATA,        "nested deeper than the format is", "do not use the file: no tool wrote this" },
+	{ "json.escape",          ERR_DATA,        "an escape that does not exist, or half a surrogate pair", "fetch or make the file again" },
+	{ "json.long",            ERR_DATA,        "a string longer than allowed", "do not use the file: no tool wrote this" },
+	{ "json.number",          ERR_DATA,        "a number with sign, point, exponent or leading zero", "fetch or make the file again" },
+	{ "json.range",           ERR_DATA,        "a number beyond its limit", "fetch or make the file again" },
+	{ "json.syntax",          ERR_DATA,        "not JSON", "fetch or make the file again" },
+	{ "json.trailing",        ERR_DATA,        "something after the document", "fetch or make the file again" },
+	{ "json.type",            ERR_DATA,        "another kind of value than expected", "fetch or make the file again" },
+	{ "json.utf8",            ERR_DATA,        "a string that is not UTF-8", "fetch or make the file again" },
 
-	{ "model.dtype",          ERR_DATA,        "a tensor of another type than its role has" },
-	{ "model.missing",        ERR_DATA,        "a tensor that the model must have is not there" },
-	{ "model.scale-form",     ERR_DATA,        "a scale of the wrong shape or type" },
-	{ "model.scale-missing",  ERR_DATA,        "a quantized weight without its scale" },
-	{ "model.scale-orphan",   ERR_DATA,        "a scale without its weight" },
-	{ "model.shape",          ERR_DATA,        "a tensor of another shape than config.json implies" },
-	{ "model.unexpected",     ERR_DATA,        "a tensor that is not part of the model" },
+	{ "model.dtype",          ERR_DATA,        "a tensor of another type than its role has", "use weights and config.json of one version; undo a conversion that changed types" },
+	{ "model.missing",        ERR_DATA,        "a tensor that the model must have is not there", "download the shard that has it; if none has, these are not all weights of the model" },
+	{ "model.scale-form",     ERR_DATA,        "a scale of the wrong shape or type", "use weights of one version: the scale is not of this weight" },
+	{ "model.scale-missing",  ERR_DATA,        "a quantized weight without its scale", "download the shard that has it: without it the weight means nothing" },
+	{ "model.scale-orphan",   ERR_DATA,        "a scale without its weight", "download the shard that has the weight, or remove the scale" },
+	{ "model.shape",          ERR_DATA,        "a tensor of another shape than config.json implies", "use weights and config.json of one version" },
+	{ "model.unexpected",     ERR_DATA,        "a tensor that is not part of the model", "remove the tensor, or use the config.json that belongs to it" },
 
-	{ "out.foreign",          ERR_USAGE,       "the output folder holds files of something else" },
-	{ "out.locked",           ERR_SYSTEM,      "another run is writing to the output folder" },
-	{ "out.nested",           ERR_USAGE,       "input and output folder lie in one another" },
-	{ "out.no-space",         ERR_SYSTEM,      "the file system has not room for the output" },
-	{ "out.other",            ERR_USAGE,       "the output folder holds another conversion, or files that are no conversion" },
+	{ "out.foreign",          ERR_USAGE,       "the output folder holds files of something else", "take an empty folder" },
+	{ "out.locked",           ERR_SYSTEM,      "another run is writing to the output folder", "wait for the other run, or stop it" },
+	{ "out.nested",           ERR_USAGE,       "input and output folder lie in one another", "take a folder outside the input" },
+	{ "out.no-space",         ERR_SYSTEM,      "the file system has not room for the output", "make room, or take another file system" },
+	{ "out.other",            ERR_USAGE,       "the output folder holds another conversion, or files that are no conversion", "take an empty folder, or say --overwrite" },
 
-	{ "plan.block-cut",       ERR_UNSUPPORTED, "the ranks would cut a 128 x 128 block" },
-	{ "plan.cast-shape",      ERR_UNSUPPORTED, "an expert that is no whole number of 128 x 128 blocks" },
-	{ "plan.engine-form",     ERR_UNSUPPORTED, "an engine that takes FP4 experts, and others here" },
-	{ "plan.experimental",    ERR_USAGE,       "a target that was only read about, without --experimental" },
-	{ "plan.experts",         ERR_USAGE,       "FP4 experts are asked for where there are FP8 ones" },
-	{ "plan.memory",          ERR_USAGE,       "--max-memory is less than the plan needs" },
-	{ "plan.placement",       ERR_USAGE,       "--placement is no list of experts for each rank" },
-	{ "plan.slice",           ERR_USAGE,       "a part of a model that would be no model" },
-	{ "plan.split",           ERR_USAGE,       "a number of ranks that cannot share the model evenly" },
+	{ "plan.block-cut",       ERR_UNSUPPORTED, "the ranks would cut a 128 x 128 block", "take a number of ranks that leaves blocks whole" },
+	{ "plan.cast-shape",      ERR_UNSUPPORTED, "an expert that is no whole number of 128 x 128 blocks", "keep the experts FP4" },
+	{ "plan.engine-form",     ERR_UNSUPPORTED, "an engine that takes FP4 experts, and others here", "choose another engine, or the FP4 checkpoint" },
+	{ "plan.experimental",    ERR_USAGE,       "a target that was only read about, without --experimental", "say --experimental, and check the result on the engine" },
+	{ "plan.experts",         ERR_USAGE,       "FP4 experts are asked for where there are FP8 ones", "begin with the FP4 checkpoint" },
+	{ "plan.memory",          ERR_USAGE,       "--max-memory is less than the plan needs", "give more memory or fewer threads" },
+	{ "plan.placement",       ERR_USAGE,       "--placement is no list of experts for each rank", "correct the list: docs/format.md has the form" },
+	{ "plan.slice",           ERR_USAGE,       "a part of a model that would be no model", "keep at least one layer of each kind and enough experts" },
+	{ "plan.split",           ERR_USAGE,       "a number of ranks that cannot share the model evenly", "take one of the numbers of ranks that the sentence lists" },
 
-	{ "set.codec",            ERR_UNSUPPORTED, "a tensor whose values were changed: no way back" },
-	{ "set.digest",           ERR_MISMATCH,    "a tensor taken apart is not as it was when it was converted" },
-	{ "set.form",             ERR_MISMATCH,    "a manifest or sidecar that says what cannot be" },
-	{ "set.incomplete",       ERR_MISMATCH,    "a tensor is not whole in the folders that are there" },
-	{ "set.layout",           ERR_UNSUPPORTED, "a layout, or a version of one, that this program does not know" },
-	{ "set.manifest",         ERR_MISMATCH,    "a manifest or sidecar with another digest than the one above says" },
-	{ "set.size",             ERR_MISMATCH,    "a file with another size than its manifest says" },
+	{ "set.codec",            ERR_UNSUPPORTED, "a tensor whose values were changed: no way back", "convert the original again" },
+	{ "set.digest",           ERR_MISMATCH,    "a tensor taken apart is not as it was when it was converted", "copy the file from where it was made, or convert again" },
+	{ "set.form",             ERR_MISMATCH,    "a manifest or sidecar that says what cannot be", "convert again: the file was edited or is of another version" },
+	{ "set.incomplete",       ERR_MISMATCH,    "a tensor is not whole in the folders that are there", "copy the folders that are missing" },
+	{ "set.layout",           ERR_UNSUPPORTED, "a layout, or a version of one, that this program does not know", "use the version of the tool that wrote it" },
+	{ "set.manifest",         ERR_MISMATCH,    "a manifest or sidecar with another digest than the one above says", "copy the file from where it was made, or convert again" },
+	{ "set.size",             ERR_MISMATCH,    "a file with another size than its manifest says", "copy the file from where it was made, or convert again" },
 
-	{ "source.list",          ERR_USAGE,       "--source-sha256 is no list of digests of all shards" },
-	{ "source.sha256",        ERR_MISMATCH,    "a shard has not the SHA-256 that was published" },
-	{ "source.size",          ERR_MISMATCH,    "a shard has not the size that its Git-LFS pointer says" },
+	{ "source.list",          ERR_USAGE,       "--source-sha256 is no list of digests of all shards", "correct the list: a line for each shard, SHA-256, two spaces, name" },
+	{ "source.sha256",        ERR_MISMATCH,    "a shard has not the SHA-256 that was published", "download the shard again" },
+	{ "source.size",          ERR_MISMATCH,    "a shard has not the size that its Git-LFS pointer says", "download the shard again: it is cut off, or only a pointer" },
 
-	{ "st.dtype-unknown",     ERR_UNSUPPORTED, "an element type that this program does not know" },
-	{ "st.field-missing",     ERR_DATA,        "a tensor without dtype, shape or data_offsets" },
-	{ "st.field-twice",       ERR_DATA,        "a tensor with a field for the second time" },
-	{ "st.field-unknown",     ERR_DATA,        "a tensor with a field that the format does not have" },
-	{ "st.file-short",        ERR_DATA,        "a file too short for a header" },
-	{ "st.header-beyond",     ERR_DATA,        "a header longer than the file" },
-	{ "st.header-cap",        ERR_DATA,        "a header longer than readers take" },
-	{ "st.header-short",      ERR_DATA,        "a header length of 0 or 1" },
-	{ "st.header-start",      ERR_DATA,        "a header that does not begin with a brace" },
-	{ "st.meta-size",         ERR_DATA,        "more than 1 MiB of metadata" },
-	{ "st.meta-twice",        ERR_DATA,        "metadata, or a key in it, for the second time" },
-	{ "st.name-control",      ERR_DATA,        "a name with a control byte" },
-	{ "st.name-empty",        ERR_DATA,        "a tensor without a name" },
-	{ "st.name-twice",        ERR_DATA,        "two tensors of one name in a shard" },
-	{ "st.offset-count",      ERR_DATA,        "data_offsets without exactly two entries" },
-	{ "st.offset-gap",        ERR_DATA,        "bytes of the payload that belong to no tensor" },
-	{ "st.offset-order",      ERR_DATA,        "a tensor that ends before it begins" },
-	{ "st.offset-overlap",    ERR_DATA,        "bytes of the payload that belong to two tensors" },
-	{ "st.rank",              ERR_DATA,        "more than 8 dimensions" },
-	{ "st.size",              ERR_DATA,        "a shape whose size wraps or is no whole number of bytes" },
-	{ "st.size-mismatch",     ERR_DATA,        "shape and type need another size than the offsets span" },
-	{ "st.trailing",          ERR_DATA,        "bytes after the last tensor" },
-	{ "st.truncated",         ERR_DATA,        "a shard shorter than its tensors" },
+	{ "st.dtype-unknown",     ERR_UNSUPPORTED, "an element type that this program does not know", "use a version of the tool that knows the type" },
+	{ "st.field-missing",     ERR_DATA,        "a tensor without dtype, shape or data_offsets", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.field-twice",       ERR_DATA,        "a tensor with a field for the second time", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.field-unknown",     ERR_DATA,        "a tensor with a field that the format does not have", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.file-short",        ERR_DATA,        "a file too short for a header", "download the shard again: it is cut off, or only a Git-LFS pointer" },
+	{ "st.header-beyond",     ERR_DATA,        "a header longer than the file", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.header-cap",        ERR_DATA,        "a header longer than readers take", "say --max-header, if you know why the header is so long" },
+	{ "st.header-short",      ERR_DATA,        "a header length of 0 or 1", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.header-start",      ERR_DATA,        "a header that does not begin with a brace", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.meta-size",         ERR_DATA,        "more than 1 MiB of metadata", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.meta-twice",        ERR_DATA,        "metadata, or a key in it, for the second time", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.name-control",      ERR_DATA,        "a name with a control byte", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.name-empty",        ERR_DATA,        "a tensor without a name", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.name-twice",        ERR_DATA,        "two tensors of one name in a shard", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.offset-count",      ERR_DATA,        "data_offsets without exactly two entries", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.offset-gap",        ERR_DATA,        "bytes of the payload that belong to no tensor", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.offset-order",      ERR_DATA,        "a tensor that ends before it begins", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.offset-overlap",    ERR_DATA,        "bytes of the payload that belong to two tensors", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.rank",              ERR_DATA,        "more than 8 dimensions", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.size",              ERR_DATA,        "a shape whose size wraps or is no whole number of bytes", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.size-mismatch",     ERR_DATA,        "shape and type need another size than the offsets span", "download the shard again, or ask who wrote it: no official writer does this" },
+	{ "st.trailing",          ERR_DATA,        "bytes after the last tensor", "download the shard again; look for what appended to it" },
+	{ "st.truncated",         ERR_DATA,        "a shard shorter than its tensors", "download the shard again: it is cut off" },
 
-	{ NULL, ERR_NONE, NULL },
+	{ NULL, ERR_NONE, NULL, NULL },
 };
 /* clang-format on */
 
-static const char *const kind_name[] = { [ERR_DATA] = "data",
+static const char *const kind_name[] = { [ERR_NONE] = "warning",
+	[ERR_DATA] = "data",
 	[ERR_MISMATCH] = "mismatch",
 	[ERR_UNSUPPORTED] = "unsupported",
 	[ERR_USAGE] = "usage",
 	[ERR_SYSTEM] = "system" };
+
+const struct rule *rule_find(const char *id)
+{
+	const struct rule *r;
+
+	for (r = rules; r->id; r++)
+		if (!strcmp(r->id, id))
+			return r;
+	return NULL;
+}
 
 static int exit_of(const struct rule *r)
 {
@@ -141,10 +153,10 @@ void rule_put_text(struct text *out)
 {
 	const struct rule *r;
 
-	text_fmt(out, "%-28s %-4s %-12s %s\n", "rule", "exit", "kind", "meaning");
+	text_fmt(out, "%-28s %-4s %-12s %s\n", "rule", "exit", "kind", "meaning -> remedy");
 	for (r = rules; r->id; r++)
-		text_fmt(out, "%-28s %-4d %-12s %s\n", r->id, exit_of(r), kind_name[r->kind],
-			r->text);
+		text_fmt(out, "%-28s %-4d %-12s %s\n%-46s -> %s\n", r->id, exit_of(r),
+			kind_name[r->kind], r->text, "", r->remedy);
 }
 
 void rule_put_json(struct text *out)
@@ -162,6 +174,7 @@ void rule_put_json(struct text *out)
 		jwrite_str(&o, "id", r->id);
 		jwrite_str(&o, "kind", kind_name[r->kind]);
 		jwrite_str(&o, "meaning", r->text);
+		jwrite_str(&o, "remedy", r->remedy);
 		jwrite_close(&o, '}');
 	}
 	jwrite_close(&o, ']');

@@ -15,10 +15,13 @@ extern "C" {
 
 struct rule {
 	const char *id;
-	enum err_kind kind; /* so: the exit status */
+	enum err_kind kind; /* so: the exit status; ERR_NONE: a warning */
 	const char *text;
+	const char *remedy; /* what to do about it, one line */
 };
 extern const struct rule rules[]; /* ends with a NULL id */
+
+const struct rule *rule_find(const char *id); /* NULL: there is none */
 
 /* The table, for people and as JSON (dsv4-rules-1). */
 void rule_put_text(struct text *out);
