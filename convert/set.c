@@ -250,6 +250,7 @@ static int put_manifest(const struct set *s, const struct run_opts *o, int dir, 
 	jwrite_str(&j, "plan", s->hash);
 	jwrite_str(&j, "target", s->opts.target);
 	jwrite_str(&j, "tool", o->tool);
+	man_put_seal(&j);
 	jwrite_close(&j, '}');
 	if (!rc && t.failed)
 		rc = err_nomem(e);

@@ -104,7 +104,15 @@ struct man_top {
 	uint64_t source_tensors, source_bytes;
 	uint64_t blocks, inexact; /* of all casts */
 };
+/* out is empty before. */
 void man_put_top(struct text *out, const struct man_top *m);
+
+/* A manifest is at the top: nothing else says its digest. So its last member, xxh3_128, is the digest of
+ * all bytes before that member. (That is for damage; for adversaries there are signatures.) */
+struct jwrite;
+void man_put_seal(struct jwrite *o); /* of what o has written, from the start of its text */
+/* Whether the n bytes end with such a member, and it is right. */
+bool man_sealed(const char *s, size_t n);
 
 /* Hands the value of a top-level member of a manifest or sidecar to take, and returns what that says
  * (0 or 1); 0 where there is no such file or member, or no JSON; -1 if that could not be found out.

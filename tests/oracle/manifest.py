@@ -104,8 +104,9 @@ def source_digests(folder):
 
 def check(folder, source_folder):
     source = source_digests(source_folder) if source_folder else None
-    _, manifest = load(os.path.join(folder, "manifest.json"))
+    raw, manifest = load(os.path.join(folder, "manifest.json"))
     expect("format", manifest["format"], "dsv4-manifest-1")
+    expect("xxh3_128 of the manifest", manifest["xxh3_128"], xxh(raw[: raw.rindex(b',\n "xxh3_128"')]))
     names, recorded = {"manifest.json"}, []
     for entry in manifest["files"]:
         names.add(entry["name"])
