@@ -34,7 +34,7 @@ WARN   := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wformat=2 -Wvla
 HARD   := -fstack-protector-strong -fPIE $(if $(filter 1,$(SAN)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 CF     := -std=c11 -D_GNU_SOURCE -I. $(WARN) $(HARD) -ffp-contract=off $(CFLAGS)
 LF     := -pie -Wl,-z,relro,-z,now $(LDFLAGS)
-LIBS   := -ljansson -lxxhash -lcrypto -lm -lpthread
+LIBS   := -ljansson -lxxhash -lzstd -lcrypto -lm -lpthread
 ifeq ($(SAN),1)
 CF     += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LF     += -fsanitize=address,undefined

@@ -112,7 +112,7 @@ static uint32_t get(const uint8_t *p, uint64_t i, unsigned bits)
 static void put(uint8_t *p, uint64_t i, unsigned bits, uint32_t v)
 {
 	if (bits == 4)
-		p[i / 2] = (uint8_t)((p[i / 2] & 15 << (4 - i % 2 * 4)) | v << (i % 2 * 4));
+		p[i / 2] = (uint8_t)((p[i / 2] & 15u << (4 - i % 2 * 4)) | v << (i % 2 * 4));
 	else
 		memcpy(p + i * (bits / 8), &v, bits / 8);
 }

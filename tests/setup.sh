@@ -21,6 +21,7 @@ have_header stdint.h || missing="$missing libc6-dev"
 have_header jansson.h || missing="$missing libjansson-dev"
 have_header xxhash.h || missing="$missing libxxhash-dev"
 have_header openssl/evp.h || missing="$missing libssl-dev"
+have_header zstd.h || missing="$missing libzstd-dev"
 for tool in openssl strace; do # for tests
 	command -v $tool >/dev/null 2>&1 || missing="$missing $tool"
 done

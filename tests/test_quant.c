@@ -9,6 +9,7 @@
 #include "quant/fp4to8.h"
 #include "quant/fp8to16.h"
 #include "quant/num.h"
+#include "quant/uncast.h"
 #include "tests/check.h"
 
 #include <math.h>
@@ -327,10 +328,138 @@ static void fp8to16_notices(void)
 	CHECK(fp8to16_loses(&t, src, 64) == 0);
 }
 
+/* A matrix of the cast: codes, scales, what it became, what it dropped. */
+enum { UR = 256, UK = 384 };
+struct undo {
+	uint8_t codes[UR * UK / 2], scales[UR * UK / 32], fp8[UR * UK], t[UR / 128 * UK / 128];
+	uint8_t codes2[UR * UK / 2], scales2[UR * UK / 32];
+	uint8_t *kept, *work;
+	size_t n; /* of kept */
+	bool any;
+};
+
+/* Casts u and collects what that drops. */
+static void undo_cast(struct undo *u)
+{
+	struct fp4to8_table table;
+	uint8_t verdict[UK / 128], *room = guarded(dropped_room(UR, UK));
+	struct dropped d;
+	size_t r, bound;
+
+	fp4to8_table_make(&table);
+	dropped_begin(&d, room, UR, UK);
+	for (r = 0; r < UR; r++) {
+		uint8_t *t = u->t + r / 128 * (UK / 128);
+
+		if (r % 128 == 0)
+			CHECK(fp4to8_band(u->scales + r * (UK / 32), UK, t, verdict) < 0);
+		fp4to8_impls[3].row(&table, u->fp8 + r * UK, u->codes + r * (UK / 2),
+			u->scales + r * (UK / 32), t, UK);
+		dropped_row(&d, u->codes + r * (UK / 2), u->scales + r * (UK / 32), t, UK);
+	}
+	u->any = d.any;
+	bound = dropped_frame(dropped_bytes(&d));
+	u->kept = malloc(bound);
+	u->work = malloc(uncast_work(UR, UK));
+	u->n = d.any ? dropped_pack(&d, u->kept, bound) : 0;
+	CHECK(u->kept && u->work && (u->n || !d.any));
+}
+
+static int undo_back(struct undo *u, struct err *e)
+{
+	memset(e, 0, sizeof *e);
+	return uncast(u->fp8, u->t, u->kept, u->n, UR, UK, u->codes2, u->scales2, u->work, e);
+}
+
+/* Matrices of every kind: all codes, few small ones, zeros of both signs, scales that no maximum says. */
+static void uncast_back(void)
+{
+	static struct undo u;
+	struct err e;
+	unsigned kind;
+	size_t i;
+
+	for (kind = 0; kind < 6; kind++) {
+		rnd_bytes(u.codes, sizeof u.codes);
+		for (i = 0; i < sizeof u.codes; i++)
+			u.codes[i] = kind == 1            ? u.codes[i] & 0x99 /* 0 and 0.5 */
+				: kind == 2               ? u.codes[i] & 0x88 /* zeros */
+				: kind == 3               ? 0
+				: kind == 4 && i / 16 % 3 ? u.codes[i] & (rnd(2) ? 0xbb : 0)
+							  : u.codes[i];
+		for (i = 0; i < sizeof u.scales; i++)
+			u.scales[i] = (uint8_t)(kind == 5 ? 240 + rnd(15) : 110 + rnd(15));
+		undo_cast(&u);
+		memset(u.codes2, 0x55, sizeof u.codes2);
+		CHECK(!undo_back(&u, &e));
+		CHECK(same_bytes("codes", u.codes2, u.codes, sizeof u.codes));
+		CHECK(same_bytes("scales", u.scales2, u.scales, sizeof u.scales));
+		free(u.kept);
+		free(u.work);
+	}
+}
+
+/* Where maxima are 4 or 6 and no zero is negative there is nothing to keep. */
+static void uncast_nothing(void)
+{
+	static struct undo u;
+	struct err e;
+	size_t i, k;
+
+	for (i = 0; i < sizeof u.codes; i++) {
+		u.codes[i] = (uint8_t)(rnd64() >> 56);
+		if (i % 16 == 3)
+			u.codes[i] |= 6;
+		for (k = 0; k < 8; k += 4)
+			if ((u.codes[i] >> k & 15) == 8)
+				u.codes[i] ^= (uint8_t)(8 << k);
+	}
+	for (i = 0; i < sizeof u.scales; i++)
+		u.scales[i] = (uint8_t)(110 + rnd(15));
+	undo_cast(&u);
+	CHECK(!u.any && !u.n);
+	CHECK(!undo_back(&u, &e));
+	CHECK(same_bytes("codes", u.codes2, u.codes, sizeof u.codes));
+	CHECK(same_bytes("scales", u.scales2, u.scales, sizeof u.scales));
+	free(u.kept);
+	free(u.work);
+}
+
+/* A frame cut, of another matrix, or a byte that is nobody's: said, and nothing beyond the end is read. */
+static void uncast_damaged(void)
+{
+	static struct undo u;
+	struct err e;
+	size_t n, i;
+	uint8_t was;
+
+	rnd_bytes(u.codes, sizeof u.codes);
+	for (i = 0; i < sizeof u.scales; i++)
+		u.scales[i] = (uint8_t)(110 + rnd(15));
+	undo_cast(&u);
+	n = u.n;
+	for (u.n = 1; u.n < n; u.n += 1 + u.n / 3) {
+		CHECK(undo_back(&u, &e) && e.kind == ERR_MISMATCH);
+		CHECK(e.rule && !strcmp(e.rule, "set.digest"));
+	}
+	u.n = 0; /* and for lack of what was kept it is another matrix */
+	CHECK(undo_back(&u, &e) || memcmp(u.codes, u.codes2, sizeof u.codes));
+	u.n = n;
+	was = u.fp8[777];
+	u.fp8[777] = 0x7f;
+	CHECK(undo_back(&u, &e) && e.kind == ERR_MISMATCH);
+	u.fp8[777] = was;
+	CHECK(!undo_back(&u, &e));
+	free(u.kept);
+	free(u.work);
+}
+
 static const struct test tests[] = { { "num_decode_table", num_decode_table },
-	{ "num_e4m3_encode", num_e4m3_encode }, { "num_bf16_encode", num_bf16_encode },
-	{ "fp4to8_all", fp4to8_all }, { "fp4to8_random", fp4to8_random },
-	{ "fp4to8_lossy_limits", fp4to8_lossy_limits }, { "fp4to8_bands", fp4to8_bands },
-	{ "fp4to8_loses", fp4to8_loses }, { "fp4to8_masks", fp4to8_masks },
-	{ "fp8to16_all", fp8to16_all }, { "fp8to16_notices", fp8to16_notices }, { 0 } };
+	{ "uncast_back", uncast_back }, { "uncast_nothing", uncast_nothing },
+	{ "uncast_damaged", uncast_damaged }, { "num_e4m3_encode", num_e4m3_encode },
+	{ "num_bf16_encode", num_bf16_encode }, { "fp4to8_all", fp4to8_all },
+	{ "fp4to8_random", fp4to8_random }, { "fp4to8_lossy_limits", fp4to8_lossy_limits },
+	{ "fp4to8_bands", fp4to8_bands }, { "fp4to8_loses", fp4to8_loses },
+	{ "fp4to8_masks", fp4to8_masks }, { "fp8to16_all", fp8to16_all },
+	{ "fp8to16_notices", fp8to16_notices }, { 0 } };
 TEST_MAIN(tests)

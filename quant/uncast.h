@@ -1,0 +1,58 @@
+/* uncast.h -- what the exact cast of FP4 experts to FP8 (fp4to8.h) drops, kept beside it, and the way back.
+ *
+ * The cast keeps every value and drops how it was written: the scale of each group of 32, and whether a
+ * zero was code 0 or code 8. Most of that follows from the values:
+ *
+ *	scale of a group  =  the smallest that can write its largest value, 2^(e-2) for a value of 1 or
+ *	                     1.5 times 2^e (T + 6 where all are zero), times 2^residue
+ *	code of a zero    =  0, or 8 where its bit says so
+ *
+ * Kept are the residues, a byte for each group (of zeros: the difference of the bytes), then the bits of
+ * the zeros, both in the order of the matrix, the lowest bit first; all of it as one zstd frame. Where
+ * everything is zero nothing is kept.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef QUANT_UNCAST_H
+#define QUANT_UNCAST_H
+#include "core/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a matrix drops, while it is cast row by row. */
+struct dropped {
+	uint8_t *p;           /* borrows; dropped_room(rows, k) bytes */
+	size_t groups;        /* residues so far */
+	size_t bits_at, bits; /* where the bits begin; how many */
+	bool any;             /* not all of it is zero */
+};
+
+/* Bytes for what a matrix of rows x k codes may drop. k is a multiple of 128. */
+size_t dropped_room(uint64_t rows, uint64_t k);
+void dropped_begin(struct dropped *d, uint8_t *p, uint64_t rows, uint64_t k);
+/* A row: K/2 bytes of codes, its K/32 scale bytes s, the K/128 new ones t. */
+void dropped_row(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
+	size_t k);
+/* The bytes that were collected. */
+size_t dropped_bytes(const struct dropped *d);
+
+/* For joined.h: codes [rows][k/2] and scales [rows][k/32] of a matrix that was cast to fp8 [rows][k] with t
+ * [rows/128][k/128]; kept: the frame, of n bytes, 0 where nothing was kept. work: uncast_work(rows, k)
+ * bytes. ERR_MISMATCH (set.digest) where the frame is not of such a matrix, or a byte is no FP4 value. */
+size_t uncast_work(uint64_t rows, uint64_t k);
+int uncast(const uint8_t *fp8, const uint8_t *t, const uint8_t *kept, size_t n, uint32_t rows,
+	uint32_t k, uint8_t *codes, uint8_t *scales, uint8_t *work, struct err *e);
+
+/* dropped_bytes(d) bytes as a frame; room: dropped_frame(n) bytes. Returns its bytes, 0 on failure. */
+size_t dropped_frame(size_t n);
+size_t dropped_pack(const struct dropped *d, uint8_t *frame, size_t room);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
