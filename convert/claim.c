@@ -2,6 +2,7 @@
 #include "convert/claim.h"
 
 #include "core/file.h"
+#include "formats/joined.h"
 #include "formats/manifest.h"
 
 #include <stdio.h>
@@ -16,7 +17,9 @@ enum name_is {
 	NAME_MANIFEST,
 	NAME_SMALL,
 	NAME_DATA,
-	NAME_SIDECAR
+	NAME_SIDECAR,
+	NAME_DROPPED,
+	NAME_SOURCE /* the folder, made last: no evidence for or against */
 };
 
 static enum name_is bare_name_is(const struct plan *p, const char *name)
@@ -27,6 +30,8 @@ static enum name_is bare_name_is(const struct plan *p, const char *name)
 		return NAME_MARK;
 	if (!strcmp(name, MAN_NAME))
 		return NAME_MANIFEST;
+	if (p->opts.back && !strcmp(name, SET_SOURCE))
+		return NAME_SOURCE;
 	for (i = 0; i < p->n_smalls; i++)
 		if (!strcmp(name, p->smalls[i].name))
 			return NAME_SMALL;
@@ -38,6 +43,8 @@ static enum name_is bare_name_is(const struct plan *p, const char *name)
 			return NAME_DATA;
 		if (!strcmp(name + k, MAN_SIDECAR))
 			return NAME_SIDECAR;
+		if (p->opts.back && !strcmp(name + k, MAN_DROPPED))
+			return NAME_DROPPED;
 	}
 	return NAME_FOREIGN;
 }

@@ -8,6 +8,8 @@
 static int make(struct job *j, struct job_opts *o, const struct audit *a, const struct io *io,
 	struct err *e)
 {
+	struct plan_opts source;
+
 	if (o->placement) {
 		if (placement_read(&j->placement, io, o->placement, o->plan.share.ranks,
 			    j->c.config.E, e))
@@ -15,7 +17,17 @@ static int make(struct job *j, struct job_opts *o, const struct audit *a, const 
 		o->plan.share.placement = &j->placement;
 	}
 	j->is_set = engine_find(o->plan.target);
-	return j->is_set ? set_make(&j->s, a, &o->plan, e) : plan_make(&j->p, a, &o->plan, e);
+	if (j->is_set)
+		return set_make(&j->s, a, &o->plan, e);
+	o->plan.back = o->plan.back && !strcmp(o->plan.target, "hf");
+	if (plan_make(&j->p, a, &o->plan, e))
+		return -1;
+	if (!o->plan.back)
+		return 0;
+	source = o->plan;
+	source.target = source_target.name;
+	source.back = false;
+	return plan_make(&j->back, a, &source, e);
 }
 
 static int plan_job(struct job *j, struct job_opts *o, const struct io *io, struct findings *f,
@@ -67,6 +79,7 @@ void job_close(struct job *j)
 		set_free(&j->s);
 	else
 		plan_free(&j->p);
+	plan_free(&j->back);
 	placement_free(&j->placement);
 	joined_close(&j->joined);
 	ckpt_close(&j->c);

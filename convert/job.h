@@ -28,8 +28,9 @@ struct job {
 	struct ckpt c;
 	struct joined joined; /* opts.joined: what c reads from */
 	bool is_set;
-	struct plan p; /* else */
-	struct set s;  /* is_set */
+	struct plan p;    /* else */
+	struct plan back; /* of p, if it is to have one (opts.plan.back): what restore needs */
+	struct set s;     /* is_set */
 	struct placement placement;
 	struct expected expected;
 	bool has_expected;

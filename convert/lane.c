@@ -37,8 +37,17 @@ static int begin_file(struct lane *l, struct err *e)
 	if (stream_open(&l->s, r->p, f, &r->tools, e) || sha256_init(&l->sha, &r->sha, e))
 		return -1;
 	progress_say(r->o->progress, l->kind == ITEM_MAKE ? "converting" : "checking");
+	if (l->kind == ITEM_MAKE && publisher_begin(u, l->i, e))
+		return -1;
+	if (r->p->opts.back) {
+		keep_free(&u->outputs[l->i].keep);
+		if (keep_begin(&u->outputs[l->i].keep, u->dir->io, u->dir->fd,
+			    u->outputs[l->i].keep_name, l->kind == ITEM_COMPARE, e))
+			return -1;
+		l->s.keep = &u->outputs[l->i].keep;
+	}
 	if (l->kind == ITEM_MAKE)
-		return publisher_begin(u, l->i, e);
+		return 0;
 	return file_open(u->dir->io, u->dir->fd, f->name, &l->old_fd, &st, e);
 }
 
@@ -123,7 +132,11 @@ static int finish_file(struct lane *l, struct run_result *done, struct err *e)
 	struct publisher *u = &l->r->pub;
 	bool kept = false;
 
+	if (keep_end(&u->outputs[l->i].keep, e))
+		return -1;
 	if (l->kind == ITEM_COMPARE) {
+		if (l->s.keep && !l->s.keep->equal)
+			return begin_again(l, e);
 		if (publisher_keep(u, l->i, &l->s, l->chunks, &kept, e))
 			return -1;
 		if (!kept)

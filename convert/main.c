@@ -28,7 +28,7 @@ struct opts {
 	const char *out, *target, *experts, *assume, *layers, *source_sha256;
 	const char *experts_by, *attention, *placement, *shard;
 	uint64_t keep, mp, ranks, pp, shard_size, threads, max_memory, max_header;
-	bool json, quiet, lossy, no_sha256, hf_cache, tensors, overwrite, experimental;
+	bool json, quiet, lossy, no_sha256, hf_cache, tensors, overwrite, experimental, no_back;
 };
 
 static volatile sig_atomic_t stop;
@@ -154,6 +154,7 @@ static int open_job(struct job *j, const struct opts *o, enum from from, const c
 			.layers = o->layers,
 			.shard_size = o->shard_size,
 			.lossy = o->lossy,
+			.back = !o->no_back,
 			.sha256 = !o->no_sha256,
 			.experimental = o->experimental },
 		.assume = form_of(o->assume),
@@ -299,6 +300,7 @@ static int execute(const struct job *j, const struct opts *o, struct err *e)
 		.budget = j->b,
 		.features = cpu_features(),
 		.expected = j->has_expected ? &j->expected : NULL,
+		.back = j->back.ckpt ? &j->back : NULL,
 		.stop = &stop };
 	struct run_result sum;
 	struct text t = { 0 };
@@ -451,6 +453,7 @@ static void version(FILE *out)
 	{ "pp", 0, "P", CLI_NUMBER, 1, 65536, AT(pp), "engines: stages, runs of layers (1)" }, \
 	{ "placement", 0, "FILE", CLI_TEXT, 0, 0, AT(placement), "engines: JSON, block to rank to ids of experts" }, \
 	{ "experimental", 0, NULL, CLI_FLAG, 0, 0, AT(experimental), "engines: also those that were only read about" }, \
+	{ "no-restore", 0, NULL, CLI_FLAG, 0, 0, AT(no_back), "hf: leave out what restore needs (source/, *.dropped)" }, \
 	{ "lossy", 0, NULL, CLI_FLAG, 0, 0, AT(lossy), "go on where a cast is not exact; the manifest says so" }, \
 	RUN_OPTS
 

@@ -417,6 +417,8 @@ static int hash_plan(struct plan *p, struct err *e)
 		return -1;
 	text_fmt(&h.t, "dsv4-plan-1\ntarget %s\nsha256 %d\nlossy %d\n", p->opts.target,
 		p->opts.sha256, p->opts.lossy);
+	if (p->opts.back)
+		text_str(&h.t, "back\n");
 	for (i = 0; i < p->ckpt->n_shards; i++)
 		text_fmt(&h.t, "source %s %lld\n", p->ckpt->shards[i].name,
 			(long long)p->ckpt->shards[i].st.st_size);

@@ -115,6 +115,7 @@ struct plan_opts {
 	bool lossy;               /* go on where a cast is not exact */
 	bool sha256;              /* digest outputs with it */
 	bool experimental;        /* also engines that were only read about */
+	bool back;                /* hf: keep what restore needs: a folder source/, NAME.dropped */
 	struct share share;
 };
 

@@ -34,6 +34,9 @@ int publisher_make(struct publisher *u, const struct plan *p, struct outdir *dir
 	for (i = 0; i < p->n_files; i++)
 		snprintf(u->outputs[i].side_name, sizeof u->outputs[i].side_name, "%s%s",
 			p->files[i].name, MAN_SIDECAR);
+	for (i = 0; i < p->n_files; i++)
+		snprintf(u->outputs[i].keep_name, sizeof u->outputs[i].keep_name, "%s%s",
+			p->files[i].name, MAN_DROPPED);
 	return 0;
 }
 
@@ -51,6 +54,8 @@ static void remove_names(const struct publisher *u, size_t i)
 {
 	(void)u->dir->io->unlink(u->dir->io, u->dir->fd, u->p->files[i].name);
 	(void)u->dir->io->unlink(u->dir->io, u->dir->fd, u->outputs[i].side_name);
+	if (u->p->opts.back)
+		(void)u->dir->io->unlink(u->dir->io, u->dir->fd, u->outputs[i].keep_name);
 }
 
 void publisher_free(struct publisher *u, bool undo)
@@ -63,6 +68,7 @@ void publisher_free(struct publisher *u, bool undo)
 	for (i = 0; i < u->p->n_files; i++) {
 		file_out_abandon(&u->outputs[i].data);
 		file_out_abandon(&u->outputs[i].side);
+		keep_free(&u->outputs[i].keep);
 		if (undo && u->outputs[i].state == OUTPUT_DONE)
 			remove_names(u, i);
 		else
@@ -96,7 +102,8 @@ int publisher_begin(struct publisher *u, size_t i, struct err *e)
 	rc = claim_take(&u->dir->claim, e);
 	pthread_mutex_unlock(&u->lock);
 	if (rc || file_remove(d->io, d->fd, u->outputs[i].side_name, e) ||
-		file_remove(d->io, d->fd, u->p->files[i].name, e))
+		file_remove(d->io, d->fd, u->p->files[i].name, e) ||
+		(u->p->opts.back && file_remove(d->io, d->fd, u->outputs[i].keep_name, e)))
 		return -1;
 	return file_out_begin(&u->outputs[i].data, d->io, d->fd, u->p->files[i].name,
 		u->p->files[i].bytes, e);
@@ -183,6 +190,7 @@ static void row(void *ctx, uint64_t i, struct man_tensor *t)
 		t->scaled = s->tile->scale;
 		memcpy(t->scales, res->scales, sizeof t->scales);
 	}
+	t->dropped = res->dropped;
 	t->blocks = res->blocks;
 	t->inexact = res->inexact;
 	t->lost = lost_at;
@@ -201,6 +209,8 @@ static struct man_file describe(const struct publisher *u, size_t i, struct rows
 		.bytes = r->f->bytes,
 		.header_bytes = r->f->header_bytes,
 		.sha256 = u->p->opts.sha256 ? u->outputs[i].sha256 : NULL,
+		.dropped_sha256 = u->outputs[i].keep.bytes ? u->outputs[i].keep.sha256 : NULL,
+		.dropped_bytes = u->outputs[i].keep.bytes,
 		.chunks = chunks,
 		.n_chunks = mem_ceil_div(r->f->bytes, MAN_CHUNK),
 		.n_tensors = r->f->n,
@@ -294,7 +304,8 @@ static int publish(struct publisher *u, size_t i, struct err *e)
 	if (file_out_publish(&o->data, e))
 		return -1;
 	o->state = OUTPUT_DONE;
-	if (!file_out_publish(&o->side, e))
+	if ((!o->keep.out.begun || !file_out_publish(&o->keep.out, e)) &&
+		!file_out_publish(&o->side, e))
 		return 0;
 	remove_names(u, i); /* a file without a sidecar is not finished */
 	o->state = OUTPUT_TODO;
@@ -502,6 +513,7 @@ static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry
 		return -1;
 	m->verified = rc;
 	list_shards(u, shards, m->verified);
+	m->restore = u->restore;
 	m->target = p->opts.target;
 	m->plan = p->hash;
 	m->tool = u->tool;

@@ -27,7 +27,8 @@ enum output_state { OUTPUT_TODO, OUTPUT_READY, OUTPUT_DONE, OUTPUT_KEPT };
 struct output {
 	enum output_state state;
 	struct file_out data, side;
-	char side_name[256];
+	struct keep keep;
+	char side_name[256], keep_name[256];
 	uint8_t sha256[32], side_sha256[32];
 	uint64_t side_bytes;
 	uint64_t blocks, inexact; /* of its casts */
@@ -41,6 +42,7 @@ struct publisher {
 	struct output *outputs;          /* owns; [p->n_files] */
 	uint8_t (*shard_sha256)[32];     /* owns; [ckpt->n_shards]; with expected */
 	bool *shard_ok;                  /* owns; [ckpt->n_shards]; digested and as expected */
+	const struct man_entry *restore; /* borrows; for the manifest */
 	pthread_mutex_t lock;            /* guards states, shard_ok and the folder */
 };
 

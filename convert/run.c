@@ -10,9 +10,12 @@
 #include "convert/run.h"
 
 #include "convert/lane.h"
+#include "core/file.h"
 #include "core/par.h"
+#include "formats/joined.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,6 +187,47 @@ static uint64_t missing(const struct runner *r)
 	return n;
 }
 
+/* OUT/source. Its shards, if they were digested, were so by this run. */
+static int run_back(const struct runner *r, struct man_entry *restore, uint8_t sha[32],
+	struct err *e)
+{
+	struct run_opts o = *r->shared.o;
+	struct run_result res;
+	struct text t = { 0 };
+	char path[4096];
+	int dir, rc;
+
+	if (snprintf(path, sizeof path, "%s/%s", o.out, SET_SOURCE) >= (int)sizeof path)
+		return err_set(e, ERR_USAGE, "the output path is too long");
+	o.out = path;
+	o.back = NULL;
+	o.source_checked = true;
+	rc = run_plan(r->shared.o->back, &o, &res, e);
+	run_result_free(&res);
+	if (rc || file_open_dir(r->shared.p->ckpt->io, path, &dir, e))
+		return err_at(e, "%s", SET_SOURCE);
+	rc = file_load(r->shared.p->ckpt->io, dir, MAN_NAME, UINT32_MAX, &t, e);
+	rc = rc ? rc : sha256_of(t.s, t.n, sha, e);
+	*restore = (struct man_entry){ .name = SET_SOURCE, .bytes = t.n, .sha256 = sha };
+	text_free(&t);
+	(void)r->shared.p->ckpt->io->close(r->shared.p->ckpt->io, dir);
+	return rc;
+}
+
+static int finish(struct runner *r, struct err *e)
+{
+	struct publisher *u = &r->shared.pub;
+	struct man_entry restore;
+	uint8_t sha[32];
+
+	if (r->shared.o->back) {
+		if (run_back(r, &restore, sha, e))
+			return -1;
+		u->restore = &restore;
+	}
+	return publisher_finish(u, e);
+}
+
 static int execute(struct runner *r, struct err *e)
 {
 	const struct plan *p = r->shared.p;
@@ -199,7 +243,7 @@ static int execute(struct runner *r, struct err *e)
 	for (i = 0; i < p->n_files; i++)
 		if (u->outputs[i].state < OUTPUT_DONE)
 			return err_set(e, ERR_SYSTEM, "%s was not finished", p->files[i].name);
-	return publisher_finish(u, e);
+	return finish(r, e);
 }
 
 /* A rule that was broken, except about the call or the machine, means that the source is false. */

@@ -20,6 +20,8 @@ struct run_opts {
 	const char *out;  /* folder */
 	bool overwrite;   /* also a folder that another plan has filled */
 	const char *tool; /* name and version, for manifests */
+	const struct plan *
+		back; /* NULL, or of OUT/source: what the way back needs; made before the manifest */
 	struct budget budget;
 	unsigned features;                 /* bits of enum cpu_feature */
 	const struct expected *expected;   /* NULL: the source is taken as it is */

@@ -63,13 +63,19 @@ struct stream_need stream_need(const struct plan *p)
 			scale = &p->ckpt->tensors[s->src[s->n_src - 1]];
 			n.scales = larger(n.scales,
 				row_bytes(scale) * (s->op == OP_DEQUANT ? 1 : BAND));
+			if (s->op == OP_CAST && p->opts.back) {
+				n.frame = larger(n.frame,
+					dropped_frame(dropped_room(s->out.dim[0], s->out.dim[1])));
+				n.drop = larger(n.drop,
+					n.frame + dropped_room(s->out.dim[0], s->out.dim[1]));
+			}
 			n.blocks = larger(n.blocks,
 				s->op == OP_CAST_SCALE ? s->out.dim[1] : s->out.dim[1] / BAND);
 			luts = luts || s->op == OP_DEQUANT;
 		}
 	}
 	n.total = (p->ckpt->payload ? p->ckpt->payload->need(p->ckpt->payload->ctx) : 0) + n.stage +
-		n.row + n.scales + 2 * n.blocks + n.rows + n.map +
+		n.row + n.scales + 2 * n.blocks + n.rows + n.map + n.drop +
 		(luts ? n.blocks * sizeof(struct fp8to16_table) : 0);
 	return n;
 }
@@ -307,6 +313,8 @@ static int cast(struct stream *s, const struct step *st, uint64_t row, size_t n,
 	for (i = 0; i < n; i++, src += k / 2, dst += k) {
 		scales = s->scales + (row + i) % BAND * groups;
 		s->tools->cast->row(&s->tools->table, dst, src, scales, s->band_t, k);
+		if (s->keep)
+			dropped_row(&s->dropped, src, scales, s->band_t, k);
 		for (b = 0; b < k / BAND; b++)
 			if (s->band_v[b] == FP4TO8_DEPENDS &&
 				fp4to8_row_loses(&s->tools->table, src, scales, s->band_t, b))
@@ -391,8 +399,12 @@ static int next_copy(struct stream *s, const struct step *st, uint64_t off, uint
 
 static void begin_step(struct stream *s)
 {
-	if (s->step < s->f->n)
-		tiling_begin(&s->tiling, s->f->steps[s->step].tile);
+	const struct step *st = s->step < s->f->n ? &s->f->steps[s->step] : NULL;
+
+	if (st)
+		tiling_begin(&s->tiling, st->tile);
+	if (st && st->op == OP_CAST && s->p->opts.back)
+		dropped_begin(&s->dropped, s->drop + s->need.frame, st->out.dim[0], st->out.dim[1]);
 	s->off = 0;
 	s->row_no = NONE;
 	s->band_no = NONE;
@@ -431,6 +443,9 @@ static int end_step(struct stream *s, const struct step *st, struct err *e)
 	unsigned k;
 
 	r->out = xxh_final(s->out);
+	if (st->op == OP_CAST && s->keep && !r->inexact &&
+		keep_tensor(s->keep, &s->dropped, s->drop, s->need.frame, &r->dropped, e))
+		return -1;
 	if (st->op == OP_COPY) {
 		r->src[0] = r->out;
 		if (check_src(s, st->src[0], &r->out, e))
@@ -535,8 +550,9 @@ int stream_open(struct stream *s, const struct plan *p, const struct plan_file *
 	s->tiling.row = malloc(s->need.rows + 1);
 	s->tiling.from = malloc(s->need.map + 1);
 	s->many = malloc(many_digests(f) * sizeof *s->many + 1);
-	if (!s->tiling.row || !s->tiling.from || !s->many || !s->res || !s->out || !s->src[0] ||
-		!s->src[1] || !at || !s->luts) {
+	s->drop = malloc(s->need.drop + 1);
+	if (!s->drop || !s->tiling.row || !s->tiling.from || !s->many || !s->res || !s->out ||
+		!s->src[0] || !s->src[1] || !at || !s->luts) {
 		stream_close(s);
 		return err_nomem(e);
 	}
@@ -573,6 +589,7 @@ void stream_close(struct stream *s)
 	free(s->tiling.row);
 	free(s->tiling.from);
 	free(s->many);
+	free(s->drop);
 	if (s->reader)
 		s->p->ckpt->payload->close(s->reader);
 	memset(s, 0, sizeof *s);

@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_STREAM_H
 #define CONVERT_STREAM_H
+#include "convert/keep.h"
 #include "convert/plan.h"
 #include "core/xxh.h"
 #include "quant/fp4to8.h"
@@ -34,6 +35,8 @@ struct stream_need {
 	size_t blocks; /* 128-column blocks of a row */
 	size_t rows;   /* pointers to rows of a band */
 	size_t map;    /* the row map of a matrix */
+	size_t drop;   /* what a cast drops, and the frame of it */
+	size_t frame;  /* of which the frame */
 	size_t total;  /* of all that, tables included */
 };
 struct stream_need stream_need(const struct plan *p);
@@ -43,6 +46,7 @@ struct step_result {
 	uint64_t blocks, inexact;      /* 128 x 128 blocks cast, and those that lost something */
 	struct xxh_digest *many;       /* OP_TILE that records: of all its sources; in the stream */
 	uint64_t scales[3];            /* OP_TILE: scale bytes 0, above 247, above 249 */
+	struct man_range dropped;      /* OP_CAST: place of its frame, if it has one */
 };
 
 /* A 128 x 128 block whose cast lost something. */
@@ -81,8 +85,11 @@ struct stream {
 	uint8_t *stage, *row, *scales, *band_t, *band_v; /* one allocation, owned by stage */
 	struct fp8to16_table *luts; /* owns; [blocks], if the plan dequantizes */
 	struct stream_need need;
-	uint64_t row_no;  /* which row is in row; UINT64_MAX none */
-	uint64_t band_no; /* which band is in scales and band_*; UINT64_MAX none */
+	struct keep *keep;      /* borrows; NULL: what casts drop is not kept */
+	struct dropped dropped; /* of the tensor that is being cast */
+	uint8_t *drop;          /* owns; what that has, then its frame */
+	uint64_t row_no;        /* which row is in row; UINT64_MAX none */
+	uint64_t band_no;       /* which band is in scales and band_*; UINT64_MAX none */
 };
 
 int stream_open(struct stream *s, const struct plan *p, const struct plan_file *f,

@@ -60,6 +60,7 @@ static void put_tensor(struct jwrite *o, const struct man_tensor *t)
 	if (t->blocks)
 		put_blocks(o, "blocks", t->blocks, t->inexact, t);
 	put_range(o, "columns", &t->cols);
+	put_range(o, "dropped", &t->dropped);
 	jwrite_str(o, "dtype", dtypes[t->dtype].name);
 	if (t->scaled) {
 		jwrite_open(o, "e8m0", '{');
@@ -116,6 +117,12 @@ static void put_head(struct jwrite *o, const struct man_file *f)
 	for (i = 0; i < f->n_chunks; i++)
 		jwrite_hex(o, NULL, f->chunks[i].b, sizeof f->chunks[i].b);
 	jwrite_close(o, ']');
+	if (f->dropped_sha256) {
+		jwrite_open(o, "dropped", '{');
+		jwrite_u64(o, "bytes", f->dropped_bytes);
+		jwrite_hex(o, "sha256", f->dropped_sha256, 32);
+		jwrite_close(o, '}');
+	}
 	jwrite_open(o, "file", '{');
 	jwrite_u64(o, "bytes", f->bytes);
 	jwrite_u64(o, "header_bytes", f->header_bytes);
@@ -200,6 +207,13 @@ void man_put_top(struct text *out, const struct man_top *m)
 	}
 	jwrite_close(&o, '}');
 	jwrite_str(&o, "plan", m->plan);
+	if (m->restore) {
+		jwrite_open(&o, "restore", '{');
+		jwrite_u64(&o, "bytes", m->restore->bytes);
+		jwrite_str(&o, "name", m->restore->name);
+		put_digest(&o, "sha256", m->restore->sha256, 32);
+		jwrite_close(&o, '}');
+	}
 	o.flat = 3;
 	jwrite_open(&o, "source", '{');
 	jwrite_u64(&o, "bytes", m->source_bytes);

@@ -25,7 +25,13 @@ extern "C" {
 
 #define MAN_NAME "manifest.json"
 #define MAN_SIDECAR ".manifest.json" /* after the file's name */
+#define MAN_DROPPED ".dropped"       /* the same; what its casts to FP8 dropped */
 #define MAN_CHUNK (16u << 20)        /* bytes */
+
+/* A range of anything; to 0: none is meant. */
+struct man_range {
+	uint64_t from, to;
+};
 
 /* A source of an output tensor. */
 struct man_source {
@@ -52,9 +58,8 @@ struct man_tensor {
 	uint64_t scales[3]; /* scale bytes 0, above 247, above 249 */
 	bool scaled;
 	/* What it takes of its sources, where that is not all: rows, bytes of a row; to 0: all. */
-	struct man_range {
-		uint64_t from, to;
-	} rows, cols;
+	struct man_range rows, cols;
+	struct man_range dropped; /* bytes of NAME.dropped */
 	uint64_t blocks, inexact; /* of a cast; no blocks: nothing was cast */
 	/* Row and column, in blocks, of the i-th block that lost something; n_lost of them. */
 	void (*lost)(const void *ctx, uint64_t i, uint32_t at[2]);
@@ -66,7 +71,9 @@ struct man_file {
 	const char *name, *target, *plan, *tool; /* plan: hash in hex */
 	uint64_t bytes, header_bytes;            /* header_bytes: 8+N */
 	const uint8_t *sha256;                   /* 32 bytes, or NULL if not computed */
-	const struct xxh_digest *chunks;         /* one for each MAN_CHUNK of the file */
+	const uint8_t *dropped_sha256;           /* of NAME.dropped; NULL: there is none */
+	uint64_t dropped_bytes;
+	const struct xxh_digest *chunks; /* one for each MAN_CHUNK of the file */
 	uint64_t n_chunks;
 	uint64_t n_tensors;
 	/* Gives tensor i, in the order of the file. */
@@ -102,6 +109,9 @@ struct man_top {
 	uint64_t n_shards;
 	bool verified; /* every shard had the expected SHA-256 */
 	uint64_t source_tensors, source_bytes;
+	const struct man_entry
+		*restore;         /* the folder of what the way back needs; NULL: none. name of the
+					  * folder, bytes and sha256 of its manifest */
 	uint64_t blocks, inexact; /* of all casts */
 };
 /* out is empty before. */
