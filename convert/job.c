@@ -2,6 +2,7 @@
 #include "convert/job.h"
 
 #include "formats/engine.h"
+#include "quant/uncast.h"
 
 #include <string.h>
 
@@ -51,13 +52,14 @@ int job_open(struct job *j, const struct io *io, const char *dir, const struct j
 	struct err *e)
 {
 	struct job_opts o = *opts;
+	static const struct joined_uncast undo = { uncast_work, uncast };
 	struct findings f = { 0 };
 	int rc;
 
 	memset(j, 0, sizeof *j);
-	rc = o.joined
-		? joined_open(&j->joined, &j->c, io, dir, o.ckpt.header_cap, o.features, &f, e)
-		: ckpt_open(&j->c, io, dir, &o.ckpt, &f, e);
+	rc = o.joined ? joined_open(&j->joined, &j->c, io, dir, o.ckpt.header_cap, o.features,
+				&undo, &f, e)
+		      : ckpt_open(&j->c, io, dir, &o.ckpt, &f, e);
 	if (!rc && o.joined && !o.plan.target)
 		o.plan.target = j->joined.target;
 	rc = rc ? rc : plan_job(j, &o, io, &f, e);

@@ -92,7 +92,8 @@ int set_folders_read(struct set_folders *d, const struct text *t, struct err *e)
 	jread_open_mem(&j, t->s, t->n, DEPTH, e);
 	if (!jread_object(&j))
 		while ((more = jread_key(&j)) == 1)
-			if (is(&j, "folders") ? get_folders(&j, d, e)
+			if (is(&j, "folders")               ? get_folders(&j, d, e)
+					: is(&j, "restore") ? get_folder(&j, d, e)
 					: is(&j, "format")
 					? get_string(&j, format, sizeof format, e)
 					: is(&j, "target")
@@ -102,8 +103,10 @@ int set_folders_read(struct set_folders *d, const struct text *t, struct err *e)
 				break;
 			}
 	jread_close(&j);
-	if (!more && strcmp(format, "dsv4-set-1") != 0)
-		more = wrong(e, "manifest.json is not of a conversion for an engine (dsv4-set-1)");
+	d->flat = !strcmp(format, "dsv4-manifest-1");
+	if (!more && !d->flat && strcmp(format, "dsv4-set-1") != 0)
+		more = wrong(e,
+			"manifest.json is not of a conversion (dsv4-set-1, dsv4-manifest-1)");
 	return more ? err_at(e, "manifest.json") : 0;
 }
 
@@ -201,6 +204,8 @@ struct entry {
 	uint64_t version, parts;
 	uint64_t begin, end;
 	uint64_t row[2], col[2]; /* [1] 0: all */
+	uint64_t dropped[2];     /* [1] 0: nothing */
+	uint64_t inexact;        /* blocks of a cast that lost something */
 	size_t first;            /* of its pieces */
 };
 
@@ -210,6 +215,19 @@ static int get_pair(struct jread *j, uint64_t v[2], struct err *e)
 		jread_item(j) != 1 || jread_u64(j, ST_OFFSET_MAX, &v[1]) || jread_item(j) != 0)
 		return j->failed ? -1 : wrong(e, "a range that is no pair");
 	return 0;
+}
+
+/* "blocks": of it only how many lost something. */
+static int get_blocks(struct jread *j, struct entry *t)
+{
+	int more;
+
+	if (jread_object(j))
+		return -1;
+	while ((more = jread_key(j)) == 1)
+		if (is(j, "inexact") ? jread_u64(j, ST_OFFSET_MAX, &t->inexact) : jread_skip(j))
+			return -1;
+	return more;
 }
 
 static int get_layout(struct jread *j, struct entry *t, struct err *e)
@@ -336,6 +354,79 @@ static int settle_tile(struct joined *o, const struct entry *t, uint64_t data_at
 	return 0;
 }
 
+/* The cast of a scale tensor of the source; made if it has none yet. NULL without memory. */
+static struct joined_cast *cast_of(struct joined *o, uint32_t scale)
+{
+	if (o->cast_of[scale])
+		return &o->casts[o->cast_of[scale] - 1];
+	if (mem_grow(&o->casts, &o->casts_cap, o->n_casts + 1, sizeof *o->casts))
+		return NULL;
+	o->casts[o->n_casts] = (struct joined_cast){
+		.scale = scale, .weight = UINT32_MAX, .at = UINT64_MAX, .t_at = UINT64_MAX
+	};
+	o->cast_of[scale] = (uint32_t)++o->n_casts;
+	return &o->casts[o->n_casts - 1];
+}
+
+/* The sizes of an FP4 matrix and its scales, as the source headers have them. */
+static bool is_fp4(const struct tensor *w, const struct tensor *s, struct joined_cast *c)
+{
+	uint64_t rows = w->rank == 2 ? w->dim[0] : 0, k = w->rank == 2 ? 2 * w->dim[1] : 0;
+
+	if (!rows || !k || rows % 128 || k % 128 || rows > UINT32_MAX || k > UINT32_MAX ||
+		w->end - w->begin != rows * (k / 2) || s->rank != 2 || s->dim[0] != rows ||
+		s->dim[1] != k / 32 || s->end - s->begin != rows * (k / 32))
+		return false;
+	c->rows = (uint32_t)rows;
+	c->k = (uint32_t)k;
+	return true;
+}
+
+/* The codes of a cast have two sources, its scales one, and both name the source's scales last. */
+static int settle_cast(struct joined *o, uint32_t file, const struct entry *t, uint64_t data_at,
+	struct err *e)
+{
+	size_t n = o->n_pieces - t->first, k;
+	uint64_t room = o->files[file].kept_bytes;
+	struct joined_cast *c;
+	struct piece *p = &o->pieces[t->first];
+	const struct tensor *w;
+
+	if (t->inexact)
+		return err_rule(e, ERR_UNSUPPORTED, "set.codec", ERR_NOPOS,
+			"a cast to FP8 that was not exact (--lossy): there is no way back");
+	if (n < 1 || n > 2)
+		return wrong(e, "a cast of neither codes nor scales");
+	c = cast_of(o, p[n - 1].tensor);
+	if (!c)
+		return err_nomem(e);
+	if (n == 1) {
+		c->t_at = data_at + t->begin;
+		o->n_pieces = t->first; /* no part of the source as it is */
+		return 0;
+	}
+	w = &o->c->tensors[p->tensor];
+	if (!is_fp4(w, &o->c->tensors[c->scale], c) ||
+		(uint64_t)c->rows * c->k != t->end - t->begin || t->dropped[0] > t->dropped[1] ||
+		t->dropped[1] > room)
+		return wrong(e, "a cast of another size than its source has");
+	c->file = file;
+	c->weight = p->tensor;
+	c->at = data_at + t->begin;
+	c->kept_at = t->dropped[0];
+	c->kept_bytes = t->dropped[1] - t->dropped[0];
+	for (k = 0; k < n; k++) {
+		if (!bound(o, t, &p[k]))
+			return wrong(e, "a part that its source has not");
+		p[k].cast = o->cast_of[c->scale];
+	}
+	o->plain = w->end - w->begin > o->plain ? w->end - w->begin : o->plain;
+	room = o->uncast->work(c->rows, c->k) + (uint64_t)c->rows * c->k +
+		(uint64_t)(c->rows / 128) * (c->k / 128) + c->kept_bytes + (w->end - w->begin);
+	o->cast_room = room > o->cast_room ? room : o->cast_room;
+	return 0;
+}
+
 static int settle_plain(struct joined *o, const struct entry *t, uint64_t data_at, struct err *e)
 {
 	struct piece *p = &o->pieces[t->first];
@@ -367,6 +458,8 @@ static int get_tensor(struct jread *j, struct joined *o, uint32_t file, uint64_t
 				: is(j, "rows")    ? get_pair(j, t.row, e)
 				: is(j, "offsets") ? get_pair(j, off, e)
 				: is(j, "layout")  ? get_layout(j, &t, e)
+				: is(j, "dropped") ? get_pair(j, t.dropped, e)
+				: is(j, "blocks")  ? get_blocks(j, &t)
 				: is(j, "sources") ? get_sources(j, o, file, e)
 				: is(j, "transform")
 				? get_string(j, t.transform, sizeof t.transform, e)
@@ -378,6 +471,8 @@ static int get_tensor(struct jread *j, struct joined *o, uint32_t file, uint64_t
 	t.end = off[1];
 	if (t.begin > t.end || t.end > o->files[file].bytes - data_at)
 		return wrong(e, "a tensor outside its file");
+	if (!strcmp(t.transform, ops[OP_CAST].name) && o->uncast)
+		return settle_cast(o, file, &t, data_at, e);
 	return t.layout[0] ? settle_tile(o, &t, data_at, e) : settle_plain(o, &t, data_at, e);
 }
 
@@ -409,8 +504,33 @@ static int get_header_bytes(struct jread *j, uint64_t *v)
 	return more;
 }
 
+/* "dropped": of it only how long NAME.dropped is. */
+static int get_dropped(struct jread *j, uint64_t *bytes)
+{
+	int more;
+
+	if (jread_object(j))
+		return -1;
+	while ((more = jread_key(j)) == 1)
+		if (is(j, "bytes") ? jread_u64(j, ST_OFFSET_MAX, bytes) : jread_skip(j))
+			return -1;
+	return more;
+}
+
+/* Every cast that began in this file is whole. */
+static int check_casts(const struct joined *o, size_t first, struct err *e)
+{
+	size_t i;
+
+	for (i = first; i < o->n_casts; i++)
+		if (o->casts[i].at == UINT64_MAX || o->casts[i].t_at == UINT64_MAX)
+			return wrong(e, "a cast without its scales");
+	return 0;
+}
+
 int sidecar_read(struct joined *o, uint32_t file, const struct text *t, struct err *e)
 {
+	size_t casts = o->n_casts;
 	struct jread j;
 	uint64_t data_at = UINT64_MAX;
 	int more = -1;
@@ -418,12 +538,13 @@ int sidecar_read(struct joined *o, uint32_t file, const struct text *t, struct e
 	jread_open_mem(&j, t->s, t->n, DEPTH, e);
 	if (!jread_object(&j))
 		while ((more = jread_key(&j)) == 1) /* "file" stands before "tensors" */
-			if (is(&j, "file")                  ? get_header_bytes(&j, &data_at)
+			if (is(&j, "dropped") ? get_dropped(&j, &o->files[file].kept_bytes)
+					: is(&j, "file")    ? get_header_bytes(&j, &data_at)
 					: is(&j, "tensors") ? get_tensors(&j, o, file, data_at, e)
 							    : jread_skip(&j)) {
 				more = -1;
 				break;
 			}
 	jread_close(&j);
-	return more;
+	return more ? -1 : check_casts(o, casts, e);
 }

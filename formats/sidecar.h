@@ -20,6 +20,7 @@ struct set_folder {
 };
 struct set_folders {
 	char target[64];
+	bool flat;            /* it is one folder, whose manifest this is; v names source alone */
 	struct set_folder *v; /* owns */
 	size_t n, cap;
 };
