@@ -46,37 +46,45 @@ model() { # model NAME EXPERTS
 model fp4 40
 cat "$d"/fp4/*.safetensors >/dev/null
 
-table() { # table EXPERTS MP OPTIONS: ratios for 1 and 2 threads
-	experts=$1 mp=$2 options=$3
-	run="$tool run $d/fp4 -o $d/out --target official --mp $mp --experts $experts $options -q >/dev/null"
+table() { # table TITLE OPTIONS: ratios for 1 and 2 threads
+	title=$1 options=$2
+	run="$tool run $d/fp4 -o $d/out $options -q >/dev/null"
 	rm -rf "$d/out" "$d/keep"
 	sh -c "$run"
-	mv "$d/out" "$d/keep"
-	rm -f "$d"/keep/*.json
+	mkdir "$d/keep"
+	find "$d/out" -name '*.safetensors' | sort | while read -r f; do
+		mv "$f" "$d/keep/$(echo "${f#"$d/out/"}" | tr / -)"
+	done
+	rm -rf "$d/out"
 	bytes=$(cat "$d"/keep/* | wc -c)
-	each=$((bytes / mp))
+	files=$(ls "$d/keep" | wc -l)
+	each=$((bytes / files))
 	clean="rm -rf $d/out $d/copy $d/bound.*"
 	sha=1
-	[ "$options" = --no-sha256 ] && sha=0
+	case $options in *--no-sha256*) sha=0 ;; esac
 	copy="mkdir $d/copy && cp $d/keep/* $d/copy/"
 	echo
-	echo "== official, experts $experts, $mp ranks, ${options:-XXH3 and SHA-256}: $((bytes / 1000000)) MB out"
+	echo "== $title: $((bytes / 1000000)) MB out in $files files"
 	echo "                                A: dsv4-convert          |  B                       | A/B wall            | peak of A"
 	for j in 1 2; do
 		line() { # line NAME COMMAND
 			printf '%s thread%s / %-22s' $j "$([ $j = 1 ] && echo ' ' || echo s)" "$1"
 			"$B/bench" pair "$runs" "$clean" "$run" "$2" "$bytes"
 		}
-		run="$tool run $d/fp4 -o $d/out --target official --mp $mp --experts $experts $options -q -j $j >/dev/null"
+		run="$tool run $d/fp4 -o $d/out $options -q -j $j >/dev/null"
 		line cp "$copy"
 		if [ $sha = 1 ]; then
 			line "cp; openssl dgst" "$copy && openssl dgst -sha256 $d/copy/* >/dev/null"
 			line "cp; sha256sum" "$copy && sha256sum $d/copy/* >/dev/null"
 		fi
-		line bound "$B/bench bound $(ls "$d"/fp4/model-00002*.safetensors) $d/bound $mp $each $j $sha"
+		line bound "$B/bench bound $(ls "$d"/fp4/model-00002*.safetensors) $d/bound $files $each $j $sha"
 	done
 }
-table fp4 8 ""
-table fp4 8 --no-sha256
-table fp8 4 ""
-table fp4 1 ""
+table "official, experts fp4, 8 ranks, XXH3 and SHA-256" "--target official --mp 8"
+table "official, experts fp4, 8 ranks, --no-sha256" "--target official --mp 8 --no-sha256"
+table "official, experts fp8, 4 ranks, XXH3 and SHA-256" "--target official --mp 4 --experts fp8"
+table "official, experts fp4, 1 rank, XXH3 and SHA-256" "--target official --mp 1"
+table "hf, experts fp8, what restore needs kept" "--target hf --experts fp8 --shard-size 256M"
+table "marlin-mxfp4, 4 ranks" "--target marlin-mxfp4 --ranks 4"
+table "trtllm-mxfp4, 4 ranks" "--target trtllm-mxfp4 --ranks 4"
+table "frag-k32, 4 ranks" "--target frag-k32 --ranks 4"

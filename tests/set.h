@@ -11,12 +11,14 @@
 
 static inline struct job_opts set_opts(const char *target, uint64_t ranks, bool tp)
 {
-	struct job_opts o = {
-		.plan = { .target = target, .ranks = 1, .sha256 = true, .experimental = true },
+	struct job_opts o = { .plan = { .target = target,
+				      .ranks = 1,
+				      .sha256 = true,
+				      .experimental = true,
+				      .back = true },
 		.threads = 2,
 		.max_memory = 256 << 20,
-		.features = cpu_features()
-	};
+		.features = cpu_features() };
 
 	o.plan.share =
 		(struct share){ .ranks = ranks, .stages = 1, .experts_tp = tp, .attention_tp = tp };
@@ -37,6 +39,7 @@ static inline int set_execute(const char *from, const char *out, const struct jo
 		return -1;
 	ro.expected = j.has_expected ? &j.expected : NULL;
 	ro.budget = j.b;
+	ro.back = j.back.ckpt ? &j.back : NULL;
 	if (j.is_set) {
 		rc = set_run(&j.s, &r, e);
 	} else {

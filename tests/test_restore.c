@@ -35,6 +35,50 @@ static void all_back(void)
 	CHECK(done >= 80);
 }
 
+static struct job_opts hf_opts(enum expert_form experts)
+{
+	struct job_opts o = set_opts("hf", 1, false);
+
+	o.plan.share = (struct share){ 0 };
+	o.plan.experts = experts;
+	return o;
+}
+
+/* Shards of another size, FP8 experts: back to what it was, and on to an engine. */
+static void hf_back(void)
+{
+	static const struct {
+		const char *from;
+		enum expert_form experts;
+		uint64_t shard;
+	} row[] = {
+		{ FLASH, EXPERT_FP4, 0 },
+		{ FLASH, EXPERT_FP8, 0 },
+		{ FLASH, EXPERT_FP8, 1 << 20 },
+		{ PRO, EXPERT_FP8, 0 },
+		{ PRO, EXPERT_FP4, 700000 },
+	};
+	struct path set = dirs_path("set"), back = dirs_path("back"), a = dirs_path("a");
+	struct job_opts o, b = set_back(), t = set_opts("marlin-mxfp4", 2, false);
+	size_t i;
+
+	for (i = 0; i < sizeof row / sizeof *row; i++) {
+		dirs_remove(set.s);
+		dirs_remove(back.s);
+		dirs_remove(a.s);
+		o = hf_opts(row[i].experts);
+		o.plan.shard_size = row[i].shard;
+		CHECK(set_makes(row[i].from, set.s, &o));
+		CHECK(set_makes(row[i].from, set.s, &o)); /* finds all in place */
+		CHECK(set_makes(set.s, back.s, &b) && set_holds(back.s, row[i].from));
+		dirs_remove(back.s);
+		t.joined = true;
+		CHECK(set_makes(set.s, back.s, &t));
+		t.joined = false;
+		CHECK(set_makes(row[i].from, a.s, &t) && set_same(a.s, back.s));
+	}
+}
+
 /* From four ranks to two, from parts to whole experts, to another engine, to official and hf: what a
  * direct conversion gives. */
 static void reshards(void)
@@ -240,6 +284,68 @@ static void damaged(void)
 	CHECK(refused > 100);
 }
 
+/* --- a folder of target hf --- */
+
+#define HF_FILE "model-00003-of-00007.safetensors"
+
+/* Without it, too long, another: there is no way back, and no shard. */
+static void hf_refused(void)
+{
+	struct path set = dirs_path("set"), back = dirs_path("back"), p;
+	struct job_opts o = hf_opts(EXPERT_FP8), b = set_back();
+	struct err e;
+	uint8_t *was;
+	size_t n, i, refused = 0;
+
+	dirs_remove(set.s);
+	dirs_remove(back.s);
+	CHECK(set_makes(FLASH, set.s, &o));
+	p = model_file(set.s, HF_FILE MAN_DROPPED);
+	was = file_get_all(p.s, &n);
+	CHECK(n > 1000);
+	model_put(set.s, HF_FILE MAN_DROPPED, was, n - 1);
+	CHECK(set_refuses(set.s, back.s, &b, "set.size", HF_FILE MAN_DROPPED));
+	CHECK(!unlink(p.s));
+	CHECK(set_execute(set.s, back.s, &b, &e) && strstr(e.text, HF_FILE MAN_DROPPED));
+	b.plan.shard = HF_FILE;
+	for (i = 0; i < 40; i++) {
+		size_t at = rnd((uint32_t)n);
+		uint8_t bit = (uint8_t)(1u << rnd(8));
+
+		was[at] ^= bit;
+		model_put(set.s, HF_FILE MAN_DROPPED, was, n);
+		dirs_remove(back.s);
+		refused += set_execute(set.s, back.s, &b, &e) && e.rule &&
+			!strcmp(e.rule, "set.digest");
+		if (is_file(model_file(back.s, HF_FILE).s)) /* a bit that zstd does not look at */
+			CHECK(same_files(model_file(back.s, HF_FILE).s,
+				model_file(FLASH, HF_FILE).s));
+		was[at] ^= bit;
+	}
+	CHECK(refused >= 35);
+	model_put(set.s, HF_FILE MAN_DROPPED, was, n);
+	free(was);
+	dirs_remove(back.s);
+	CHECK(set_makes(set.s, back.s, &b));
+	/* run finds the file that was changed and makes it anew */
+	model_put(set.s, HF_FILE MAN_DROPPED, "x", 1);
+	CHECK(set_makes(FLASH, set.s, &o));
+	dirs_remove(back.s);
+	CHECK(set_makes(set.s, back.s, &b));
+	rename_in(set.s, "source", "../gone");
+	CHECK(set_execute(set.s, back.s, &b, &e) && strstr(e.text, "source"));
+	rename_in(set.s, "../gone", "source");
+	/* and what was never kept is not there */
+	dirs_remove(set.s);
+	o.plan.back = false;
+	CHECK(set_makes(FLASH, set.s, &o));
+	CHECK(set_refuses(set.s, back.s, &b, "set.form", "--no-restore"));
+	o.plan.target = "official";
+	dirs_remove(set.s);
+	CHECK(set_makes(FLASH, set.s, &o));
+	CHECK(set_refuses(set.s, back.s, &b, "set.form", "official"));
+}
+
 /* --- sidecars that say what cannot be --- */
 
 static void forged(void)
@@ -321,7 +427,9 @@ static void forged_manifests(void)
 	static const struct {
 		const char *text, *rule;
 	} set[] = {
-		{ "{\"folders\": [], \"format\": \"dsv4-manifest-1\"}", "set.form" },
+		{ "{\"folders\": [], \"format\": \"dsv4-manifest-2\"}", "set.form" },
+		{ "{\"format\": \"dsv4-manifest-1\", \"restore\": {\"name\": \"../x\"}}", "set.form" },
+		{ "{\"format\": \"dsv4-manifest-1\", \"restore\": 5}", "json.type" },
 		{ "{\"folders\": [{\"name\": \"../x\"}], \"format\": \"dsv4-set-1\"}", "set.form" },
 		{ "{\"folders\": [{\"name\": \"/etc\"}], \"format\": \"dsv4-set-1\"}", "set.form" },
 		{ "{\"folders\": [{\"name\": \"\"}], \"format\": \"dsv4-set-1\"}", "set.form" },
@@ -367,12 +475,14 @@ static void forged_manifests(void)
 /* clang-format off */
 static const struct test tests[] = {
 	{ "restore: all engines", all_back },
+	{ "restore: hf and FP8", hf_back },
 	{ "restore: reshard", reshards },
 	{ "restore: stages and replicas", stages_and_replicas },
 	{ "restore: missing rank", missing_rank },
 	{ "restore: mixed", mixed },
 	{ "restore: edited", edited },
 	{ "restore: damaged", damaged },
+	{ "restore: hf refused", hf_refused },
 	{ "restore: forged sidecars", forged },
 	{ "restore: forged manifests", forged_manifests },
 	{ 0 },
