@@ -241,6 +241,12 @@ static void say_done(const struct run_result *r, double seconds, const char *out
 	if (seconds > 0 && r->written)
 		fprintf(stderr, " (%.2f GB/s)", (double)r->written / seconds / 1e9);
 	fprintf(stderr, "\n");
+	if (r->scales[0] || r->scales[1])
+		fprintf(stderr,
+			"scale bytes of experts: %s are 0, %s above 247, %s of them above 249 (the target "
+			"reads them; not every engine does)\n",
+			text_thousands(r->scales[0]).s, text_thousands(r->scales[1]).s,
+			text_thousands(r->scales[2]).s);
 	if (r->blocks)
 		fprintf(stderr, "cast to FP8: %s of %s blocks exact%s\n",
 			text_thousands(r->blocks - r->inexact).s, text_thousands(r->blocks).s,

@@ -259,7 +259,7 @@ static int put_sidecar(struct publisher *u, size_t i, const struct stream *st,
 	struct rows r = { .p = u->p, .f = &u->p->files[i], .s = st };
 	struct man_file f = describe(u, i, &r, chunks);
 	struct sha256_kit kit;
-	size_t s;
+	size_t s, b;
 
 	k->io = u->dir->io;
 	sha256_kit_evp(&kit);
@@ -271,7 +271,10 @@ static int put_sidecar(struct publisher *u, size_t i, const struct stream *st,
 	}
 	o->side_bytes = k->at;
 	o->blocks = o->inexact = 0;
+	memset(o->scales, 0, sizeof o->scales);
 	for (s = 0; s < r.f->n; s++) {
+		for (b = 0; b < 3; b++)
+			o->scales[b] += st->res[s].scales[b];
 		o->blocks += st->res[s].blocks;
 		o->inexact += st->res[s].inexact;
 	}

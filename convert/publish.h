@@ -32,6 +32,7 @@ struct output {
 	uint8_t sha256[32], side_sha256[32];
 	uint64_t side_bytes;
 	uint64_t blocks, inexact; /* of its casts */
+	uint64_t scales[3];       /* as in struct run_result */
 };
 
 struct publisher {

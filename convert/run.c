@@ -255,7 +255,7 @@ static bool source_is_false(const struct err *e)
 static int run_in(struct runner *r, struct run_result *res, struct err *e)
 {
 	const struct publisher *u = &r->shared.pub;
-	size_t i, n = r->shared.p->n_files;
+	size_t i, k, n = r->shared.p->n_files;
 	int rc = execute(r, e);
 
 	res->made = r->done.made;
@@ -265,6 +265,8 @@ static int run_in(struct runner *r, struct run_result *res, struct err *e)
 		memcpy(res->sha256[i], u->outputs[i].sha256, 32);
 		res->blocks += u->outputs[i].blocks;
 		res->inexact += u->outputs[i].inexact;
+		for (k = 0; k < 3; k++)
+			res->scales[k] += u->outputs[i].scales[k];
 	}
 	publisher_free(&r->shared.pub, rc && source_is_false(e));
 	free(r->items);

@@ -34,6 +34,7 @@ struct run_result {
 	size_t made, kept;        /* files */
 	uint64_t written;         /* bytes of the files made */
 	uint64_t blocks, inexact; /* cast */
+	uint64_t scales[3];       /* of experts laid out: scale bytes 0, above 247, above 249 */
 	uint8_t (*sha256)[32];    /* owns; of each file of the plan, if that computes it */
 };
 

@@ -140,9 +140,16 @@ void show_made_part(void *made, const struct set_part *p, const struct run_resul
 	m->sum.made += r->made;
 	m->sum.kept += r->kept;
 	m->sum.written += r->written;
+	for (i = 0; i < 3; i++)
+		m->sum.scales[i] += r->scales[i];
 	if (m->json) {
 		jwrite_open(&m->j, NULL, '{');
 		jwrite_u64(&m->j, "bytes_written", r->written);
+		jwrite_open(&m->j, "e8m0", '{');
+		jwrite_u64(&m->j, "above_247", r->scales[1]);
+		jwrite_u64(&m->j, "above_249", r->scales[2]);
+		jwrite_u64(&m->j, "zero", r->scales[0]);
+		jwrite_close(&m->j, '}');
 		jwrite_open(&m->j, "files", '[');
 	}
 	for (i = 0; i < p->plan.n_files; i++) {

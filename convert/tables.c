@@ -64,11 +64,14 @@ void tables_targets_text(struct text *out)
 			g->name, g->what, "", g->values, dtypes[g->dtype].name, g->shape, g->scales,
 			dtypes[g->scale_dtype].name, g->scale_shape, "", g->w13, g->w2, g->e_min,
 			g->e_max, g->experimental ? "; experimental" : "");
+	text_fmt(out,
+		"Engines: everything but the routed experts keeps its official form, dense FP8 too.\n");
 }
 
 static void put_engine(struct jwrite *o, const struct engine *g)
 {
 	jwrite_open(o, NULL, '{');
+	jwrite_str(o, "dense", "official"); /* none of them lays out anything but experts */
 	jwrite_bool(o, "experimental", g->experimental);
 	jwrite_str(o, "meaning", g->what);
 	jwrite_str(o, "name", g->name);

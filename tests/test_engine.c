@@ -248,7 +248,8 @@ static void refused(void)
 	struct job_opts o = set_opts("marlin-mxfp4", 3, false);
 	struct path in;
 	uint8_t *p;
-	size_t n, i;
+	size_t n, i, n_side;
+	char *side;
 
 	dirs_remove(dirs_path("never").s);
 	o = set_opts("flashinfer-sm100", 1, false);
@@ -295,6 +296,13 @@ static void refused(void)
 		o = set_opts("kmajor-sf128", 1, false);
 		dirs_remove(dirs_path("good").s);
 		CHECK(set_makes(in.s, dirs_path("good").s, &o));
+		side = (char *)file_get_all(model_file(dirs_path("good").s,
+						    "rank-0-of-1/model-00003-of-00007.safetensors"
+						    ".manifest.json")
+						    .s,
+			&n_side);
+		CHECK(memmem(side, n_side, "\"zero\": 1", 9)); /* counted, where it is no fault */
+		free(side);
 	}
 	p[i] = 250;
 	model_put(in.s, "model-00003-of-00007.safetensors", p, n);
