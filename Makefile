@@ -49,6 +49,13 @@ FOLDERS := core formats quant kernels convert verify
 LIB_C  := $(filter-out $(OTHER) %/main.c,$(wildcard $(FOLDERS:%=%/*.c)))
 TOOLS  := dsv4-convert dsv4-verify
 TESTS  := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
+# The .cu files compiled by the C++ compiler for the CPU (tests/fiber); where there is none, this test is
+# left out and tests/run.sh says so.
+CXX     = $(if $(findstring clang,$(CC)),clang++,g++)
+CU     := $(wildcard kernels/*.cu) tests/fiber/probe.cu
+ifeq ($(shell command -v $(firstword $(CXX)) 2>/dev/null),)
+TESTS  := $(filter-out test_cuda,$(TESTS))
+endif
 HELPERS := mkmodel packtile
 
 all: $(TOOLS:%=build/%)
@@ -73,12 +80,26 @@ $(TOOLS:%=$(B)/%): $(B)/dsv4-%: $(B)/%/main.c.o $(B)/lib.a
 $(B)/test_fault $(B)/test_folder: LF += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 $(TESTS:%=$(B)/%) $(HELPERS:%=$(B)/%): $(B)/%: $(B)/tests/%.c.o $(B)/lib.a
 	@echo "  LD $@"
-	$(Q)$(CC) $(LF) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LF) -o $@ $(filter-out %.a,$^) $(filter %.a,$^) $(LIBS)
 
 $(B)/%.c.o: %.c $(B)/flags build/setup.ok
 	@mkdir -p $(@D)
 	@echo "  CC $<"
 	$(Q)$(CC) $(CF) -MMD -MP -c -o $@ $<
+CXF     = -std=c++17 -Itests/fiber $(filter-out -std=c11 -Wstrict-prototypes -Wmissing-prototypes,$(CF))
+$(B)/%.cu.o: %.cu $(B)/flags build/setup.ok
+	@mkdir -p $(@D)
+	@echo "  CXX $<"
+	$(Q)$(CXX) $(CXF) -x c++ -MMD -MP -c -o $@ $<
+$(B)/%.cc.o: %.cc $(B)/flags build/setup.ok
+	@mkdir -p $(@D)
+	@echo "  CXX $<"
+	$(Q)$(CXX) $(CXF) -MMD -MP -c -o $@ $<
+# The runtime switches stacks itself: TSan must not look into it, but be told.
+$(B)/tests/fiber/fiber.c.o: CF := $(patsubst -fsanitize=thread,-DFIBER_TSAN,$(CF))
+$(B)/test_cuda: $(CU:%=$(B)/%.o) $(B)/tests/fiber/fiber.c.o $(B)/tests/fiber/runtime.cc.o
+$(B)/test_cuda: LF += -rdynamic
+$(B)/test_cuda: LIBS += -ldl -lstdc++
 # Rebuilt only when the flags really change.
 $(B)/flags: force
 	@mkdir -p $(@D); echo '$(CC) $(CF) | $(LF)' | cmp -s - $@ || echo '$(CC) $(CF) | $(LF)' > $@

@@ -22,9 +22,13 @@ one() { # one NAME COMMAND...: runs it; a status that no FAIL line explains is a
 for t in "$@"; do
 	one "$t" "$B/$t"
 done
+case " $* " in
+*" test_cuda "*) ;;
+*) echo "SKIP test_cuda: no C++ compiler to run the .cu files with" | tee -a "$log" ;;
+esac
 for s in tests/*.sh tests/cli/*.sh; do
 	case $s in
-	tests/run.sh | tests/setup.sh | tests/demo.sh | tests/bench.sh | tests/big.sh) continue ;;
+	tests/run.sh | tests/setup.sh | tests/demo.sh | tests/bench.sh | tests/big.sh | tests/cuda.sh) continue ;;
 	esac
 	[ -f "$s" ] && one "$s" sh "$s"
 done
