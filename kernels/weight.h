@@ -1,0 +1,53 @@
+/* weight.h -- a weight matrix as the linears take it: where its codes and scales lie, in the layout they
+ * lie in.
+ *
+ * Not a reader of files (verify/weights.h) and no arithmetic (linear.h). A matrix of rows outputs and
+ * cols inputs is either plain (row-major, as in a checkpoint: n_pieces 0) or made of pieces that engines'
+ * layouts hold: row i and column k of a piece are found through the address functions of formats/tile.h,
+ * so that what is multiplied are the converted bytes themselves and not an unpacked copy.
+ *
+ *	FP4   codes two in a byte, the even column low; scales E8M0 [rows][cols / 32]
+ *	FP8   E4M3 codes; scales E8M0 or F32 [ceil(rows / 128)][ceil(cols / 128)]
+ *	BF16, F32   values, no scales
+ *
+ * Pointers are memory of the device that computes.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef KERNELS_WEIGHT_H
+#define KERNELS_WEIGHT_H
+#include "formats/rowmap.h"
+#include "formats/tile.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum weight_type { WEIGHT_FP4, WEIGHT_FP8, WEIGHT_BF16, WEIGHT_F32 };
+
+/* A rectangle of a matrix of FP4 codes as one rank of a converted set holds it. Row i of it is row
+ * map->to(part, i, rows) of the matrix laid out, which has map->parts * rows rows. */
+struct weight_piece {
+	uint32_t row, rows; /* of the whole matrix */
+	uint32_t col, cols; /* codes; multiples of 32 */
+	const struct rowmap *map;
+	uint32_t part;
+	const struct tile *tile, *sf; /* layouts of codes and scales */
+	struct tile_dim dim, sf_dim;  /* of the matrix laid out, in elements of the layouts */
+	const uint8_t *codes, *scales;
+};
+
+struct weight {
+	uint8_t type;        /* enum weight_type */
+	bool f32_scales;     /* FP8 with scales in F32, as -Base has: exact powers of two */
+	uint32_t rows, cols; /* outputs, inputs */
+	const void *codes, *scales;
+	/* FP4 only: instead of codes and scales. They cover the matrix; pieces side by side come by
+	 * ascending column, pieces below one another by ascending row. */
+	const struct weight_piece *pieces;
+	uint32_t n_pieces;
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif
