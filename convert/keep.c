@@ -58,7 +58,7 @@ static int write_new(struct keep *k, const uint8_t *p, size_t n, struct err *e)
 	return file_write(k->io, k->out.fd, p, n, k->bytes, e);
 }
 
-int keep_tensor(struct keep *k, const struct dropped *d, uint8_t *frame, size_t room,
+int keep_tensor(struct keep *k, struct dropped *d, uint8_t *frame, size_t room,
 	struct man_range *at, struct err *e)
 {
 	struct sha256 *sha = &k->sha;

@@ -38,8 +38,8 @@ struct keep {
 int keep_begin(struct keep *k, const struct io *io, int dir, const char *name, bool compare,
 	struct err *e);
 /* What one tensor dropped: a frame, whose place is *at; both 0 where it is nothing. room: space for a
- * frame, dropped_frame(dropped_bytes(d)) bytes. */
-int keep_tensor(struct keep *k, const struct dropped *d, uint8_t *frame, size_t room,
+ * frame, dropped_frame() bytes. */
+int keep_tensor(struct keep *k, struct dropped *d, uint8_t *frame, size_t room,
 	struct man_range *at, struct err *e);
 /* All tensors have come. Where it compared, k->equal says whether the old file is what it should be. */
 int keep_end(struct keep *k, struct err *e);

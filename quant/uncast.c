@@ -14,37 +14,43 @@ enum { LEVEL = 1 }; /* bits of zeros are noise, residues nearly always zero: mor
 
 size_t dropped_room(uint64_t rows, uint64_t k)
 {
-	return (size_t)(rows * (k / FP4TO8_GROUP) + rows * k / 8 + 1);
+	return (size_t)(rows * (k / FP4TO8_GROUP) + rows * k / 8 + sizeof(uint64_t));
 }
 
 void dropped_begin(struct dropped *d, uint8_t *p, uint64_t rows, uint64_t k)
 {
-	*d = (struct dropped){ .p = p, .bits_at = (size_t)(rows * (k / FP4TO8_GROUP)) };
+	unsigned i, lo, hi;
+
+	*d = (struct dropped){ .p = p, .end = (size_t)(rows * (k / FP4TO8_GROUP)) };
+	for (i = 0; i < 256; i++) {
+		lo = !(i & 0x07);
+		hi = !(i & 0x70);
+		d->zeros[i] = (uint8_t)((lo + hi) << 4 | (lo & i >> 3) | (hi & i >> 7) << lo);
+	}
 }
 
-/* The bits of w where mask is set, moved together; *n becomes their number. */
-static uint64_t gather(uint64_t w, uint64_t mask, unsigned *n)
-{
-	uint64_t out = 0;
-
-	for (*n = 0; mask; mask &= mask - 1, ++*n)
-		out |= (uint64_t) !!(w & mask & (0 - mask)) << *n;
-	return out;
-}
-
-/* Of the zeros among sixteen codes: 1 for code 8. */
+/* Of the zeros among sixteen codes: 1 for code 8. By a table, since zeros fall too irregularly for branches. */
 static void put_zeros(struct dropped *d, uint64_t w)
 {
-	uint64_t zero = ~((w & NIBBLES(7)) + NIBBLES(7)) & NIBBLES(8), bits;
-	unsigned n, i;
+	uint64_t word;
+	unsigned i, n, z;
 
-	bits = gather(w, zero, &n);
-	d->any = d->any || bits;
-	for (i = 0; i < n; i++, d->bits++) {
-		if (d->bits % 8 == 0)
-			d->p[d->bits_at + d->bits / 8] = 0;
-		d->p[d->bits_at + d->bits / 8] |= (uint8_t)((bits >> i & 1) << d->bits % 8);
+	d->any = d->any || (w & ~((w & NIBBLES(7)) + NIBBLES(7)) & NIBBLES(8));
+	if (d->in_word > 64 - 16) { /* whole bytes go, so that sixteen more have room */
+		memcpy(d->p + d->end, &d->word, sizeof d->word);
+		d->end += d->in_word / 8;
+		d->word = d->in_word / 8 == 8 ? 0 : d->word >> (d->in_word / 8 * 8);
+		d->in_word %= 8;
 	}
+	word = d->word;
+	n = d->in_word;
+	for (i = 0; i < 64; i += 8) {
+		z = d->zeros[w >> i & 255];
+		word |= (uint64_t)(z & 3) << n;
+		n += z >> 4;
+	}
+	d->word = word;
+	d->in_word = n;
 }
 
 /* How far the scale lies above the smallest that would do; see the head of the .h. */
@@ -80,20 +86,17 @@ void dropped_row(struct dropped *d, const uint8_t *src, const uint8_t *s, const 
 	}
 }
 
-size_t dropped_bytes(const struct dropped *d)
-{
-	return d->bits_at + (d->bits + 7) / 8;
-}
-
 size_t dropped_frame(size_t n)
 {
 	return ZSTD_compressBound(n);
 }
 
-size_t dropped_pack(const struct dropped *d, uint8_t *frame, size_t room)
+size_t dropped_pack(struct dropped *d, uint8_t *frame, size_t room)
 {
-	size_t n = ZSTD_compress(frame, room, d->p, dropped_bytes(d), LEVEL);
+	size_t n;
 
+	memcpy(d->p + d->end, &d->word, sizeof d->word);
+	n = ZSTD_compress(frame, room, d->p, d->end + (d->in_word + 7) / 8, LEVEL);
 	return ZSTD_isError(n) ? 0 : n;
 }
 

@@ -26,10 +26,14 @@ extern "C" {
 
 /* What a matrix drops, while it is cast row by row. */
 struct dropped {
-	uint8_t *p;           /* borrows; dropped_room(rows, k) bytes */
-	size_t groups;        /* residues so far */
-	size_t bits_at, bits; /* where the bits begin; how many */
-	bool any;             /* not all of it is zero */
+	uint8_t *p;    /* borrows; dropped_room(rows, k) bytes */
+	size_t groups; /* residues so far */
+	size_t end;    /* of the bits that are stored, whole bytes */
+	uint64_t word; /* bits that are not stored yet, the first lowest */
+	unsigned in_word;
+	bool any; /* not all of it is zero */
+	uint8_t zeros
+		[256]; /* of the two codes in a byte: bits of the zeros, 16 times their number */
 };
 
 /* Bytes for what a matrix of rows x k codes may drop. k is a multiple of 128. */
@@ -38,9 +42,6 @@ void dropped_begin(struct dropped *d, uint8_t *p, uint64_t rows, uint64_t k);
 /* A row: K/2 bytes of codes, its K/32 scale bytes s, the K/128 new ones t. */
 void dropped_row(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
 	size_t k);
-/* The bytes that were collected. */
-size_t dropped_bytes(const struct dropped *d);
-
 /* For joined.h: codes [rows][k/2] and scales [rows][k/32] of a matrix that was cast to fp8 [rows][k] with t
  * [rows/128][k/128]; kept: the frame, of n bytes, 0 where nothing was kept. work: uncast_work(rows, k)
  * bytes. ERR_MISMATCH (set.digest) where the frame is not of such a matrix, or a byte is no FP4 value. */
@@ -48,9 +49,10 @@ size_t uncast_work(uint64_t rows, uint64_t k);
 int uncast(const uint8_t *fp8, const uint8_t *t, const uint8_t *kept, size_t n, uint32_t rows,
 	uint32_t k, uint8_t *codes, uint8_t *scales, uint8_t *work, struct err *e);
 
-/* dropped_bytes(d) bytes as a frame; room: dropped_frame(n) bytes. Returns its bytes, 0 on failure. */
+/* All of it as a frame, for which dropped_frame(dropped_room(...)) bytes are enough. Returns its bytes, 0 on
+ * failure. Nothing is added afterwards. */
 size_t dropped_frame(size_t n);
-size_t dropped_pack(const struct dropped *d, uint8_t *frame, size_t room);
+size_t dropped_pack(struct dropped *d, uint8_t *frame, size_t room);
 
 #ifdef __cplusplus
 }

@@ -358,7 +358,7 @@ static void undo_cast(struct undo *u)
 		dropped_row(&d, u->codes + r * (UK / 2), u->scales + r * (UK / 32), t, UK);
 	}
 	u->any = d.any;
-	bound = dropped_frame(dropped_bytes(&d));
+	bound = dropped_frame(dropped_room(UR, UK));
 	u->kept = malloc(bound);
 	u->work = malloc(uncast_work(UR, UK));
 	u->n = d.any ? dropped_pack(&d, u->kept, bound) : 0;
