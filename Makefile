@@ -4,7 +4,7 @@
 # make bench      measure speed and memory beside cp, openssl and sha256sum
 # make oracle     compare with independent re-derivations in Python (fetches packages)
 # make oracle-engines   compare layouts with the engines' own Python (fetches gigabytes)
-# make install    PREFIX=/usr/local, DESTDIR=
+# make install    PREFIX=/usr/local, DESTDIR=; tools, man pages, completions for bash, zsh, fish
 # make format     rewrite the sources as .clang-format has it
 # make clean      # make help
 #
@@ -18,6 +18,10 @@ Q      := $(if $(filter 1,$(V)),,@)
 NVCC   ?= $(shell command -v nvcc 2>/dev/null || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
 CUDA   ?= $(if $(NVCC),1,0)
 PREFIX ?= /usr/local
+MANDIR  = $(PREFIX)/share/man/man1
+BASHDIR = $(PREFIX)/share/bash-completion/completions
+ZSHDIR  = $(PREFIX)/share/zsh/site-functions
+FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
 ifneq ($(filter-out clean format help,$(or $(MAKECMDGOALS),all)),)
 ifeq ($(filter 0 1,$(CUDA)),)
 $(error CUDA=$(CUDA) is neither 0 nor 1)
@@ -123,8 +127,14 @@ oracle-engines: helpers
 	@B=$(B) sh tests/oracle/engines.sh
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin
-	for t in $(TOOLS); do install -m 755 $(B)/$$t $(DESTDIR)$(PREFIX)/bin/; done
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(MANDIR) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+	set -e; for t in $(TOOLS); do \
+		install -m 755 $(B)/$$t $(DESTDIR)$(PREFIX)/bin/; \
+		for f in man:$(MANDIR)/$$t.1 bash:$(BASHDIR)/$$t zsh:$(ZSHDIR)/_$$t fish:$(FISHDIR)/$$t.fish; do \
+			$(B)/$$t help --$${f%%:*} >$(B)/$$t.$${f%%:*}; \
+			install -m 644 $(B)/$$t.$${f%%:*} "$(DESTDIR)$${f#*:}"; \
+		done; \
+	done
 
 SOURCES := $(wildcard $(FOLDERS:%=%/*.[ch]) tests/*.[ch])
 format:

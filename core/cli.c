@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/cli.h"
 
+#include "core/manual.h"
 #include "core/mem.h"
 #include "core/text.h"
 
@@ -223,6 +224,26 @@ static int run_cmd(const struct cli_tool *t, const struct cli_cmd *c, int argc, 
 	return rc;
 }
 
+/* help --man and its like; false if arg is none of them. */
+static bool put_manual(const struct cli_tool *t, const char *arg, struct err *e)
+{
+	const struct manual_form *f;
+	struct text out = { 0 };
+
+	for (f = manual_forms; f->option; f++) {
+		if (strncmp(arg, "--", 2) || strcmp(arg + 2, f->option) != 0)
+			continue;
+		f->put(&out, t);
+		if (out.failed)
+			(void)err_nomem(e);
+		else
+			fwrite(out.s, 1, out.n, stdout);
+		text_free(&out);
+		return true;
+	}
+	return false;
+}
+
 /* "help", "version", and calls that name no command. True if the call was one of them. */
 static bool run_own(const struct cli_tool *t, int argc, char **argv, struct err *e)
 {
@@ -235,6 +256,8 @@ static bool run_own(const struct cli_tool *t, int argc, char **argv, struct err 
 	} else if (!strcmp(verb, "help") && argc > 2 && !strcmp(argv[2], "version")) {
 		t->version(stdout);
 	} else if (!strcmp(verb, "help") && argc > 2) {
+		if (put_manual(t, argv[2], e))
+			return true;
 		err_set(e, ERR_USAGE, "no command %s", text_quote(argv[2]).s);
 	} else if (!strcmp(verb, "help") || !strcmp(verb, "-h") || !strcmp(verb, "--help")) {
 		usage_tool(t, stdout);

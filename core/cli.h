@@ -1,6 +1,6 @@
 /* cli.h -- one program, many verbs: a table of commands, each with a table of options.
  *
- * Usage, parsing with bounds, exit status and (later) man pages all come from the tables.
+ * Usage, parsing with bounds, exit status, man pages and shell completions (manual.h) all come from the tables.
  * Results go to stdout, everything else to stderr. Usage that was asked for goes to stdout and
  * ends with 0; a wrong call gets one line and the usage line on stderr and ends with 2.
  *

@@ -1,0 +1,73 @@
+# make install into an empty folder: the tools run from there, every verb and option of their help stands in the
+# man page and in the completions, and those are sound to the programs that read them, where such are here.
+# B= names the build folder. Prints "ok   name", "FAIL name" or "SKIP name: reason".
+set -u
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+root=$tmp/root/opt/x
+check() { # check NAME FILE: fails if the file has lines
+	if [ -s "$2" ]; then
+		echo "FAIL $1"
+		sed 's/^/     /' "$2" | head -n 20
+	else
+		echo "ok   $1"
+	fi
+}
+
+MAKEFLAGS='' make -s install CC="$CC" B="$B" DESTDIR="$tmp/root" PREFIX=/opt/x >"$tmp/log" 2>&1 || echo "FAIL install"
+for t in dsv4-convert dsv4-verify; do
+	"$root/bin/$t" version >/dev/null 2>"$tmp/bad" || echo "it does not run" >>"$tmp/bad"
+	check "install_runs_$t" "$tmp/bad"
+
+	: >"$tmp/bad"
+	for f in "$root/share/man/man1/$t.1" "$root/share/bash-completion/completions/$t" \
+		"$root/share/zsh/site-functions/_$t" "$root/share/fish/vendor_completions.d/$t.fish"; do
+		tr -d '\\' <"$f" >"$tmp/plain" # of roff
+		for verb in $("$B/$t" help | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p'); do
+			grep -qw -- "$verb" "$tmp/plain" || echo "$f: no $verb" >>"$tmp/bad"
+			for o in $("$B/$t" help "$verb" 2>/dev/null | sed -n 's/^  [ -][ a-z][, ] --\([a-z0-9-]*\).*/\1/p'); do
+				grep -qE -- "(--|-l )$o([^a-z0-9-]|\$)" "$tmp/plain" || echo "$f: no $o" >>"$tmp/bad"
+			done
+		done
+	done
+	check "install_complete_$t" "$tmp/bad"
+
+	if command -v groff >/dev/null; then
+		groff -man -Tutf8 -ww -z "$root/share/man/man1/$t.1" 2>"$tmp/bad"
+		check "install_man_$t" "$tmp/bad"
+	else
+		echo "SKIP install_man_$t: no groff here"
+	fi
+done
+
+if command -v bash >/dev/null; then
+	cat >"$tmp/try.bash" <<'EOF'
+source "$1"
+try() { # try WANT WORD...: the completion of the last word has WANT
+	local want=$1
+	shift
+	COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+	_dsv4_convert
+	case " ${COMPREPLY[*]} " in *" $want "*) ;; *) echo "no $want after: $*: ${COMPREPLY[*]}" ;; esac
+}
+try restore dsv4-convert re
+try plan dsv4-convert ''
+try plan dsv4-convert help p
+try --target dsv4-convert run --ta
+try fp8 dsv4-convert run --experts fp
+EOF
+	bash "$tmp/try.bash" "$root/share/bash-completion/completions/dsv4-convert" >"$tmp/bad" 2>&1
+	check install_bash_completes "$tmp/bad"
+else
+	echo "SKIP install_bash_completes: no bash here"
+fi
+for s in zsh fish; do
+	f=$root/share/zsh/site-functions/_dsv4-convert
+	[ $s = fish ] && f=$root/share/fish/vendor_completions.d/dsv4-convert.fish
+	if command -v $s >/dev/null; then
+		$s -n "$f" >"$tmp/bad" 2>&1
+		check "install_${s}_parses" "$tmp/bad"
+	else
+		echo "SKIP install_${s}_parses: no $s here"
+	fi
+done
