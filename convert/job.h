@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_JOB_H
 #define CONVERT_JOB_H
-#include "convert/expected.h"
+#include "formats/expected.h"
 #include "formats/joined.h"
 #include "convert/placement.h"
 #include "convert/set.h"

@@ -9,7 +9,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_PUBLISH_H
 #define CONVERT_PUBLISH_H
-#include "convert/expected.h"
+#include "formats/expected.h"
 #include "convert/outdir.h"
 #include "convert/plan.h"
 #include "convert/stream.h"

@@ -6,7 +6,7 @@
 #ifndef CONVERT_RUN_H
 #define CONVERT_RUN_H
 #include "convert/budget.h"
-#include "convert/expected.h"
+#include "formats/expected.h"
 #include "convert/plan.h"
 #include "core/progress.h"
 

@@ -19,6 +19,39 @@ int file_open_dir(const struct io *io, const char *path, int *dir, struct err *e
 	return 0;
 }
 
+/* The first n bytes of path name a folder in dir. */
+static int open_component(const struct io *io, int dir, const char *path, size_t n, int *fd,
+	struct err *e)
+{
+	char name[256];
+
+	if (n >= sizeof name)
+		return err_set(e, ERR_USAGE, "%s is too long a name", text_quote(path).s);
+	memcpy(name, n ? path : ".", n ? n : 1);
+	name[n ? n : 1] = 0;
+	*fd = io->open(io, dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+	if (*fd < 0 && (errno == ELOOP || errno == ENOTDIR))
+		return err_rule(e, ERR_DATA, "file.symlink", ERR_NOPOS,
+			"%s is no folder, or a symbolic link", text_quote(path).s);
+	return *fd < 0 ? err_sys(e, "cannot open folder %s", text_quote(path).s) : 0;
+}
+
+int file_open_below(const struct io *io, int dir, const char *path, int *fd, struct err *e)
+{
+	const char *end;
+	int in = dir, rc;
+
+	do {
+		end = strchr(path, '/');
+		rc = open_component(io, in, path, end ? (size_t)(end - path) : strlen(path), fd, e);
+		if (in != dir)
+			(void)io->close(io, in); /* a folder has nothing to flush */
+		in = *fd;
+		path = end ? end + 1 : NULL;
+	} while (!rc && path);
+	return rc;
+}
+
 int file_open(const struct io *io, int dir, const char *name, int *fd, struct stat *st,
 	struct err *e)
 {

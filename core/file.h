@@ -19,6 +19,10 @@ extern "C" {
 /* Opens a folder for use as the dir of the calls below. path may be any path the user typed. */
 int file_open_dir(const struct io *io, const char *path, int *dir, struct err *e);
 
+/* Opens the folder at path below dir, component by component and through no link. "" is dir itself, once
+ * more. */
+int file_open_below(const struct io *io, int dir, const char *path, int *fd, struct err *e);
+
 /* Opens the regular file name for reading, with its size and identity in *st. Neither follows a
  * link nor waits for a FIFO. */
 int file_open(const struct io *io, int dir, const char *name, int *fd, struct stat *st,

@@ -7,7 +7,6 @@
 #include "formats/manifest.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,9 +117,8 @@ static int join_folder(const struct opener *o, const struct set_folder *d)
 			d->name);
 		return 0; /* told to who asks for what it had */
 	}
-	dir = o->io->open(o->io, o->top, d->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (dir < 0)
-		return err_sys(o->e, "cannot open folder %s", text_quote(d->name).s);
+	if (file_open_below(o->io, o->top, d->name, &dir, o->e))
+		return -1;
 	rc = load_known(o, dir, d->name, MAN_NAME, d->sha256, &t);
 	rc = rc ? rc : join_files(o, dir, d->name, &t);
 	text_free(&t);
@@ -202,9 +200,8 @@ static int check_source(const struct opener *o, const struct set_folder *d)
 	size_t i;
 	int dir, rc;
 
-	dir = o->io->open(o->io, o->top, d->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (dir < 0)
-		return err_sys(o->e, "cannot open folder %s", text_quote(d->name).s);
+	if (file_open_below(o->io, o->top, d->name, &dir, o->e))
+		return -1;
 	rc = load_known(o, dir, d->name, MAN_NAME, d->sha256, &t);
 	rc = rc ? rc : set_files_read(&files, &t, o->e);
 	for (i = 0; !rc && i < files.n; i++) {

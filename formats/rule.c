@@ -8,6 +8,19 @@
 
 /* clang-format off */
 const struct rule rules[] = {
+	{ "check.alone",          ERR_UNSUPPORTED, "a file without anything that says what it should be", "name the folder, or put the file beside its manifest" },
+	{ "check.chunk",          ERR_MISMATCH,    "16 MiB of a file with another digest than its sidecar says", "copy the file from where it was made, or convert again" },
+	{ "check.extra",          ERR_MISMATCH,    "a file in a converted folder that its manifest does not name", "remove it, or find out who put it there" },
+	{ "check.header",         ERR_MISMATCH,    "a header that lists other tensors than the sidecar", "copy the file from where it was made, or convert again" },
+	{ "check.missing",        ERR_MISMATCH,    "a file or folder that the manifest names is not there", "copy it from where it was made, or convert again" },
+	{ "check.no-digest",      ERR_NONE,        "a file of which nobody says the SHA-256", "give --source-sha256, or convert without --no-sha256" },
+	{ "check.plan",           ERR_MISMATCH,    "parts of two conversions in one folder", "copy all files from one run, or convert again" },
+	{ "check.rank",           ERR_USAGE,       "a rank that the folder does not have", "take one of the ranks in its manifest" },
+	{ "check.sha256",         ERR_MISMATCH,    "a file with another SHA-256 than its manifest says", "copy the file from where it was made, or convert again" },
+	{ "check.tensor",         ERR_MISMATCH,    "a tensor with another digest than its sidecar says, in chunks that are right", "convert again: the sidecar is not true in itself" },
+	{ "check.unfinished",     ERR_MISMATCH,    "a conversion that did not end", "run the same conversion again: it goes on" },
+	{ "check.unsealed",       ERR_NONE,        "a manifest without a digest of itself", "convert again with this version, or sign the manifest" },
+
 	{ "ckpt.changed",         ERR_SYSTEM,      "a shard was changed while it was read", "stop whatever writes to the folder, then run again" },
 	{ "ckpt.empty",           ERR_DATA,        "the folder has no .safetensors file", "name the folder that holds the .safetensors files" },
 	{ "ckpt.name-twice",      ERR_DATA,        "two shards hold a tensor of the same name", "remove the shard that does not belong; download again if unsure which" },

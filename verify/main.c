@@ -3,9 +3,13 @@
  * SPDX-License-Identifier: MIT */
 #include "core/cli.h"
 #include "core/cpu.h"
+#include "core/file.h"
 #include "core/version.h"
 #include "formats/rule.h"
+#include "formats/safetensors.h"
+#include "verify/check.h"
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
 #include <unistd.h>
@@ -14,12 +18,19 @@
 #define TOOL "dsv4-verify " DSV4_VERSION
 
 struct opts {
-	bool json;
+	bool json, quick, quiet, hf_cache;
+	const char *rank, *source_sha256;
+	uint64_t threads, max_memory, max_header;
 };
 
 static void defaults(void *p)
 {
-	(void)p;
+	struct opts *o = p;
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	o->threads = n < 1 ? 1 : n > 256 ? 256 : (uint64_t)n;
+	o->max_memory = 256u << 20;
+	o->max_header = ST_HEADER_CAP;
 }
 
 /* Prints and frees. */
@@ -45,6 +56,50 @@ static int run_rules(void *opts, int n, char **args, struct err *e)
 	return print(&t, e);
 }
 
+/* --- reports: what every verb that has findings ends with --- */
+
+/* Prints the report, frees it, and says what it comes to. */
+static int finish(struct report *r, const struct opts *o, struct err *e)
+{
+	struct text t = { 0 };
+	int rc;
+
+	(o->json ? report_put_json : report_put_text)(r, &t);
+	rc = print(&t, e);
+	rc = rc ? rc : report_finish(r, e);
+	report_free(r);
+	return rc;
+}
+
+static struct progress *started(uint64_t bytes)
+{
+	return progress_start(stderr, "checking", bytes);
+}
+
+static int run_check(void *opts, int n, char **args, struct err *e)
+{
+	const struct opts *o = opts;
+	struct check_opts co = { .io = io_posix(),
+		.quick = o->quick,
+		.rank = o->rank,
+		.threads = (unsigned)o->threads,
+		.features = cpu_features(),
+		.max_memory = o->max_memory,
+		.header_cap = o->max_header,
+		.hf_cache = o->hf_cache,
+		.source_sha256 = o->source_sha256,
+		.started = o->quiet ? NULL : started };
+	struct report r;
+
+	(void)n;
+	report_begin(&r, TOOL, "check", args[0], NULL);
+	if (check_run(&r, args[0], &co, e)) {
+		report_free(&r);
+		return -1;
+	}
+	return finish(&r, o, e);
+}
+
 static void version(FILE *out)
 {
 	fprintf(out, "%s\n", TOOL);
@@ -59,7 +114,24 @@ static void version(FILE *out)
 
 static const struct cli_opt table_opts[] = { JSON_OPT, { 0 } };
 
+/* Of verbs that end with a report. */
+#define REPORT_OPTS JSON_OPT, { "quiet", 'q', NULL, CLI_FLAG, 0, 0, AT(quiet), "no progress" }
+/* Of verbs that read much. */
+#define WORK_OPTS \
+	{ "threads", 'j', "N", CLI_NUMBER, 1, 256, AT(threads), "default: one for each processor" }, \
+	{ "max-memory", 0, "BYTES", CLI_SIZE, 1 << 20, UINT64_MAX, AT(max_memory), "for buffers and digests (default 256M)" }, \
+	{ "max-header", 0, "BYTES", CLI_SIZE, 2, UINT32_MAX, AT(max_header), "take headers up to this (default 100000000)" }
+#define HF_OPT { "hf-cache", 0, NULL, CLI_FLAG, 0, 0, AT(hf_cache), "a folder of the hub's cache: links into blobs" }
+
+static const struct cli_opt check_opts[] = {
+	{ "quick", 0, NULL, CLI_FLAG, 0, 0, AT(quick), "sizes, headers, sidecars and some chunks of each file" },
+	{ "rank", 0, "R", CLI_TEXT, 0, 0, AT(rank), "only what is of this rank" },
+	{ "source-sha256", 0, "LIST", CLI_TEXT, 0, 0, AT(source_sha256), "of a download: a list of SHA-256, or a folder of Git-LFS pointers" },
+	HF_OPT, WORK_OPTS, REPORT_OPTS, { 0 }
+};
+
 static const struct cli_cmd cmds[] = {
+	{ "check", "OUT", "is a converted folder, a set, one file of it, or a download whole and as it was made?", NULL, check_opts, 1, 1, run_check },
 	{ "rules", "", "list the rules that findings and errors name, with exit status", NULL, table_opts, 0, 0, run_rules },
 	{ 0 },
 };

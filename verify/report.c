@@ -250,7 +250,7 @@ void report_put_text(const struct report *r, struct text *out)
 	for (i = 0; i < r->n; i++)
 		put_finding(out, &r->findings[i]);
 	for (i = 0; i < r->n_rows; i++) {
-		if (!first_of_section(r, i))
+		if (!first_of_section(r, i) || !strcmp(r->rows[i].section, "roles"))
 			continue;
 		text_fmt(out, "%s\n", r->rows[i].section);
 		for (k = i; k < r->n_rows; k++)

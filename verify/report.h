@@ -85,6 +85,7 @@ const char *report_severity(enum err_kind kind);           /* "error", "warning"
 const char *report_verdict(const struct report *r);        /* "true", "false", "unknown" */
 const char *report_remedy(const struct report_finding *f); /* never NULL */
 
+/* Without the section "roles", which is long. */
 void report_put_text(const struct report *r, struct text *out);
 void report_put_json(const struct report *r, struct text *out);
 /* 0 if all is true. Else -1 and one line that says how many findings there are, with the exit status that

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "convert/expected.h"
+#include "formats/expected.h"
 
 #include "core/file.h"
 #include "core/xxh.h"

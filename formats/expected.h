@@ -4,8 +4,8 @@
  *	pointers: a folder with a pointer file of the same name for each shard
  *
  * SPDX-License-Identifier: MIT */
-#ifndef CONVERT_EXPECTED_H
-#define CONVERT_EXPECTED_H
+#ifndef FORMATS_EXPECTED_H
+#define FORMATS_EXPECTED_H
 #include "formats/checkpoint.h"
 
 #ifdef __cplusplus
