@@ -35,14 +35,13 @@ static int get_u32(struct jread *j, uint32_t *v)
 	return 0;
 }
 
+/* Before anything is added. */
 static int bounded(const struct account *a, struct err *e)
 {
-	uint64_t kept = a->arena.total + a->cap * sizeof *a->tensors +
-		a->sources_cap * sizeof *a->sources + a->chunks_cap * sizeof *a->chunks +
-		a->shards_cap * sizeof *a->shards;
-
-	return kept > ACCOUNT_KEPT ? jfield_wrong(e, "it is larger than any that this tool wrote")
-				   : 0;
+	if (a->n < ACCOUNT_TENSORS && a->n_sources < ACCOUNT_SOURCES &&
+		a->n_chunks < ACCOUNT_TENSORS && a->arena.total < ACCOUNT_NAMES)
+		return 0;
+	return jfield_wrong(e, "it is larger than any that this tool wrote");
 }
 
 static int keep(struct account *a, struct jread *j, size_t max, const char **out, struct err *e)
@@ -109,13 +108,12 @@ static int get_source(struct jread *j, void *ctx, struct err *e)
 	struct account *a = READING(ctx)->a;
 
 	READING(ctx)->s = (struct account_source){ .tensor = NULL };
-	if (jfield_object(j, source_fields, ctx, e))
+	if (bounded(a, e) || jfield_object(j, source_fields, ctx, e))
 		return -1;
-	if (a->n_sources == UINT32_MAX ||
-		mem_grow(&a->sources, &a->sources_cap, a->n_sources + 1, sizeof *a->sources))
+	if (mem_grow(&a->sources, &a->sources_cap, a->n_sources + 1, sizeof *a->sources))
 		return err_nomem(e);
 	a->sources[a->n_sources++] = READING(ctx)->s;
-	return bounded(a, e);
+	return 0;
 }
 static int get_sources(struct jread *j, void *ctx, struct err *e)
 {
@@ -316,7 +314,7 @@ static int get_tensor(struct jread *j, void *ctx, struct err *e)
 
 	memset(&r->t, 0, sizeof r->t);
 	r->t.first = (uint32_t)a->n_sources;
-	if (jfield_object(j, tensor_fields, r, e))
+	if (bounded(a, e) || jfield_object(j, tensor_fields, r, e))
 		return -1;
 	r->t.n = (uint32_t)a->n_sources - r->t.first;
 	if (settle(a, &r->t, e))
@@ -324,7 +322,7 @@ static int get_tensor(struct jread *j, void *ctx, struct err *e)
 	if (mem_grow(&a->tensors, &a->cap, a->n + 1, sizeof *a->tensors))
 		return err_nomem(e);
 	a->tensors[a->n++] = r->t;
-	return bounded(a, e);
+	return 0;
 }
 static int get_tensors(struct jread *j, void *ctx, struct err *e)
 {
@@ -342,9 +340,11 @@ static int get_chunk(struct jread *j, void *ctx, struct err *e)
 {
 	struct account *a = READING(ctx)->a;
 
+	if (bounded(a, e))
+		return -1;
 	if (mem_grow(&a->chunks, &a->chunks_cap, a->n_chunks + 1, sizeof *a->chunks))
 		return err_nomem(e);
-	return jfield_hex(j, a->chunks[a->n_chunks++].b, 16, e) || bounded(a, e) ? -1 : 0;
+	return jfield_hex(j, a->chunks[a->n_chunks++].b, 16, e);
 }
 static int get_chunks(struct jread *j, void *ctx, struct err *e)
 {

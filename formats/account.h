@@ -17,7 +17,8 @@
 extern "C" {
 #endif
 
-enum { ACCOUNT_KEPT = 160 << 20 }; /* bytes in memory, at most */
+/* At most; names and shapes in bytes. What a rank of the largest model has is an eighth of it. */
+enum { ACCOUNT_TENSORS = 1 << 19, ACCOUNT_SOURCES = 1 << 20, ACCOUNT_NAMES = 96 << 20 };
 
 struct account_source {
 	const char *tensor;
