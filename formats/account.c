@@ -16,6 +16,7 @@ struct reading {
 	struct account_tensor t;
 	struct account_source s;
 	uint64_t chunk_bytes;
+	uint64_t dropped; /* end of the last frame */
 };
 
 #define READING(ctx) ((struct reading *)(ctx))
@@ -145,6 +146,19 @@ static const struct jfield block_fields[] = { { "exact", get_exact, false },
 static int get_blocks(struct jread *j, void *ctx, struct err *e)
 {
 	return jfield_object(j, block_fields, ctx, e);
+}
+
+static int get_frame(struct jread *j, void *ctx, struct err *e)
+{
+	struct reading *r = ctx;
+
+	if (jfield_range(j, r->t.dropped, e))
+		return -1;
+	if (r->t.dropped[0] != r->dropped || r->t.dropped[0] == r->t.dropped[1])
+		return jfield_wrong(e,
+			"what was dropped of a tensor does not follow what comes before");
+	r->dropped = r->t.dropped[1];
+	return 0;
 }
 
 static int get_columns(struct jread *j, void *ctx, struct err *e)
@@ -278,12 +292,12 @@ static int get_xxh(struct jread *j, void *ctx, struct err *e)
 }
 
 static const struct jfield tensor_fields[] = { { "blocks", get_blocks, true },
-	{ "columns", get_columns, true }, { "dtype", get_dtype, false }, { "e8m0", get_e8m0, true },
-	{ "layout", get_layout, true }, { "name", get_tensor_name, false },
-	{ "offsets", get_offsets, false }, { "rows", get_rows, true },
-	{ "shape", get_shape, false }, { "sources", get_sources, false },
-	{ "transform", get_transform, false }, { "xxh3_128", get_xxh, false },
-	{ NULL, NULL, false } };
+	{ "columns", get_columns, true }, { "dropped", get_frame, true },
+	{ "dtype", get_dtype, false }, { "e8m0", get_e8m0, true }, { "layout", get_layout, true },
+	{ "name", get_tensor_name, false }, { "offsets", get_offsets, false },
+	{ "rows", get_rows, true }, { "shape", get_shape, false },
+	{ "sources", get_sources, false }, { "transform", get_transform, false },
+	{ "xxh3_128", get_xxh, false }, { NULL, NULL, false } };
 
 /* What one tensor says has to fit together. */
 static int settle(struct account *a, struct account_tensor *t, struct err *e)
@@ -378,6 +392,22 @@ static int get_file(struct jread *j, void *ctx, struct err *e)
 	return jfield_object(j, file_fields, ctx, e);
 }
 
+static int get_dropped_bytes(struct jread *j, void *ctx, struct err *e)
+{
+	(void)e;
+	return get_u64(j, &READING(ctx)->a->dropped_bytes);
+}
+static int get_dropped_sha(struct jread *j, void *ctx, struct err *e)
+{
+	return jfield_hex(j, READING(ctx)->a->dropped_sha256, 32, e);
+}
+static const struct jfield dropped_fields[] = { { "bytes", get_dropped_bytes, false },
+	{ "sha256", get_dropped_sha, false }, { NULL, NULL, false } };
+static int get_dropped(struct jread *j, void *ctx, struct err *e)
+{
+	return jfield_object(j, dropped_fields, ctx, e);
+}
+
 static int get_format(struct jread *j, void *ctx, struct err *e)
 {
 	char s[32];
@@ -411,8 +441,8 @@ static int get_tool(struct jread *j, void *ctx, struct err *e)
 	return jfield_string(j, a->tool, sizeof a->tool, e);
 }
 static const struct jfield fields[] = { { "chunk_bytes", get_chunk_bytes, false },
-	{ "chunks_xxh3_128", get_chunks, false }, { "file", get_file, false },
-	{ "format", get_format, false }, { "plan", get_plan, false },
+	{ "chunks_xxh3_128", get_chunks, false }, { "dropped", get_dropped, true },
+	{ "file", get_file, false }, { "format", get_format, false }, { "plan", get_plan, false },
 	{ "target", get_target, false }, { "tensors", get_tensors, false },
 	{ "tool", get_tool, false }, { NULL, NULL, false } };
 
@@ -423,6 +453,9 @@ static int hold_together(const struct reading *r, struct err *e)
 
 	if (r->chunk_bytes != MAN_CHUNK)
 		return jfield_wrong(e, "chunks of another size than %u", MAN_CHUNK);
+	if (r->dropped != a->dropped_bytes)
+		return jfield_wrong(e,
+			"the tensors dropped another number of bytes than there are");
 	if (a->n_chunks != mem_ceil_div(a->bytes, MAN_CHUNK))
 		return jfield_wrong(e, "%zu chunks for %llu bytes", a->n_chunks,
 			(unsigned long long)a->bytes);

@@ -38,6 +38,7 @@ struct account_tensor {
 	uint32_t version;         /* of the layout */
 	uint32_t e8m0[3];         /* scale bytes 0, above 247, above 249 */
 	uint64_t blocks, inexact;
+	uint64_t dropped[2]; /* bytes of NAME.dropped; [1] 0: none */
 	uint8_t dtype, rank, op, parts;
 	bool scaled;
 };
@@ -47,6 +48,8 @@ struct account {
 	uint64_t bytes, header_bytes; /* of the file */
 	uint8_t sha256[32];
 	bool has_sha;
+	uint64_t dropped_bytes; /* of NAME.dropped; 0: there is none */
+	uint8_t dropped_sha256[32];
 	struct xxh_digest *chunks; /* owns; one for each MAN_CHUNK */
 	size_t n_chunks, chunks_cap;
 	struct account_tensor *tensors; /* owns; in payload order, without gap */

@@ -88,6 +88,45 @@ enum toc_kind toc_kind(const struct text *t)
 	return kind;
 }
 
+/* --- a folder below --- */
+
+/* rank-R-of-N, pp-S-of-P/rank-R-of-N, source: nothing that leads elsewhere. */
+static bool plain_folder(const char *s)
+{
+	return *s && s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-/")] == 0 && *s != '/' &&
+		!strstr(s, "//") && s[strlen(s) - 1] != '/';
+}
+
+static int get_dir_bytes(struct jread *j, void *ctx, struct err *e)
+{
+	(void)e;
+	return jread_u64(j, ST_OFFSET_MAX, &((struct toc_folder *)ctx)->bytes);
+}
+static int get_dir_name(struct jread *j, void *ctx, struct err *e)
+{
+	struct toc_folder *f = ctx;
+
+	if (jfield_string(j, f->name, sizeof f->name, e))
+		return -1;
+	return plain_folder(f->name)
+		? 0
+		: jfield_wrong(e, "%s is no folder of a set", text_quote(f->name).s);
+}
+static int get_dir_plan(struct jread *j, void *ctx, struct err *e)
+{
+	return get_plan_hash(j, ((struct toc_folder *)ctx)->plan, e);
+}
+static int get_dir_sha(struct jread *j, void *ctx, struct err *e)
+{
+	return jfield_hex(j, ((struct toc_folder *)ctx)->sha256, 32, e);
+}
+static const struct jfield folder_fields[] = { { "bytes", get_dir_bytes, false },
+	{ "name", get_dir_name, false }, { "plan", get_dir_plan, false },
+	{ "sha256", get_dir_sha, false }, { NULL, NULL, false } };
+
+static const struct jfield restore_fields[] = { { "bytes", get_dir_bytes, false },
+	{ "name", get_dir_name, false }, { "sha256", get_dir_sha, false }, { NULL, NULL, false } };
+
 /* --- a folder --- */
 
 struct entry {
@@ -280,6 +319,15 @@ static int get_blocks(struct jread *j, void *ctx, struct err *e)
 	return 0;
 }
 
+static int get_restore(struct jread *j, void *ctx, struct err *e)
+{
+	struct toc_folder *f = &((struct toc *)ctx)->restore;
+
+	if (jfield_object(j, restore_fields, f, e))
+		return -1;
+	return strchr(f->name, '/') ? jfield_wrong(e, "restore is no folder beside the files") : 0;
+}
+
 static int get_toc_format(struct jread *j, void *ctx, struct err *e)
 {
 	(void)ctx;
@@ -301,8 +349,9 @@ static int get_toc_tool(struct jread *j, void *ctx, struct err *e)
 static const struct jfield toc_fields[] = { { "cast_blocks", get_blocks, true },
 	{ "files", get_files, false }, { "format", get_toc_format, false },
 	{ "options", get_options, false }, { "plan", get_toc_plan, false },
-	{ "source", get_source, false }, { "target", get_toc_target, false },
-	{ "tool", get_toc_tool, false }, { "xxh3_128", jfield_skip, true }, { NULL, NULL, false } };
+	{ "restore", get_restore, true }, { "source", get_source, false },
+	{ "target", get_toc_target, false }, { "tool", get_toc_tool, false },
+	{ "xxh3_128", jfield_skip, true }, { NULL, NULL, false } };
 
 static int cmp_nocase(const void *a, const void *b)
 {
@@ -360,40 +409,6 @@ const struct toc_file *toc_find(const struct toc_files *f, const char *name)
 }
 
 /* --- a set --- */
-
-/* rank-R-of-N, pp-S-of-P/rank-R-of-N, source: nothing that leads elsewhere. */
-static bool plain_folder(const char *s)
-{
-	return *s && s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-/")] == 0 && *s != '/' &&
-		!strstr(s, "//") && s[strlen(s) - 1] != '/';
-}
-
-static int get_dir_bytes(struct jread *j, void *ctx, struct err *e)
-{
-	(void)e;
-	return jread_u64(j, ST_OFFSET_MAX, &((struct toc_folder *)ctx)->bytes);
-}
-static int get_dir_name(struct jread *j, void *ctx, struct err *e)
-{
-	struct toc_folder *f = ctx;
-
-	if (jfield_string(j, f->name, sizeof f->name, e))
-		return -1;
-	return plain_folder(f->name)
-		? 0
-		: jfield_wrong(e, "%s is no folder of a set", text_quote(f->name).s);
-}
-static int get_dir_plan(struct jread *j, void *ctx, struct err *e)
-{
-	return get_plan_hash(j, ((struct toc_folder *)ctx)->plan, e);
-}
-static int get_dir_sha(struct jread *j, void *ctx, struct err *e)
-{
-	return jfield_hex(j, ((struct toc_folder *)ctx)->sha256, 32, e);
-}
-static const struct jfield folder_fields[] = { { "bytes", get_dir_bytes, false },
-	{ "name", get_dir_name, false }, { "plan", get_dir_plan, false },
-	{ "sha256", get_dir_sha, false }, { NULL, NULL, false } };
 
 static int get_folder(struct jread *j, void *ctx, struct err *e)
 {

@@ -33,6 +33,13 @@ struct toc_files {
 	size_t n, cap;
 };
 
+/* A folder below, by its manifest. */
+struct toc_folder {
+	char name[96], plan[65]; /* plan "": nothing is said of it */
+	uint64_t bytes;          /* of its manifest */
+	uint8_t sha256[32];
+};
+
 /* Of a folder: dsv4-manifest-1. */
 struct toc {
 	char target[64], plan[65], tool[128];
@@ -41,17 +48,13 @@ struct toc {
 	struct toc_files shards; /* of the source: names, sizes, maybe digests */
 	bool verified;           /* their digests were those expected */
 	uint64_t source_bytes, source_tensors;
-	uint64_t blocks, inexact; /* of casts, summed up */
-	bool sealed;              /* it has a digest of itself, which is right */
+	uint64_t blocks, inexact;  /* of casts, summed up */
+	bool sealed;               /* it has a digest of itself, which is right */
+	struct toc_folder restore; /* headers of the source; name "": none */
 	struct arena arena;
 };
 
 /* Of a set: dsv4-set-1. */
-struct toc_folder {
-	char name[96], plan[65];
-	uint64_t bytes; /* of its manifest */
-	uint8_t sha256[32];
-};
 struct toc_set {
 	char target[64], plan[65], tool[128];
 	struct toc_folder *v; /* owns */

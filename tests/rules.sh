@@ -7,7 +7,7 @@ trap 'rm -rf "$tmp"' EXIT
 sed -n 's/^	{ "\([a-z0-9.-]*\)".*/\1/p' formats/rule.c | sort >"$tmp/table"
 id='"('$(cut -d. -f1 "$tmp/table" | sort -u | paste -sd'|')')\.[a-z0-9-]+"'
 grep -rhoE "$id" core formats quant $(ls -d kernels verify 2>/dev/null) convert --include=*.c --exclude=rule.c | tr -d '"' |
-	grep -vxE 'config\.json|model\.safetensors' | sort -u >"$tmp/used"
+	grep -vxE 'config\.json|model\.(safetensors|sig)' | sort -u >"$tmp/used"
 grep -rhoE "$id" tests --include=*.c --include=*.h --include=*.sh | tr -d '"' | sort -u >"$tmp/tested"
 
 check() { # check NAME FILE: fails if the file has lines

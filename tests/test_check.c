@@ -9,7 +9,7 @@
 
 #include <sys/resource.h>
 
-static struct path off, hf, set, tp; /* converted once */
+static struct path off, hf, set, tp, hf8; /* converted once */
 
 static void make(void)
 {
@@ -28,6 +28,10 @@ static void make(void)
 	CHECK(convert(&j, FLASH, hf.s));
 	o = set_opts("frag-k32", 2, false);
 	CHECK(set_makes(FLASH, set.s, &o));
+	hf8 = dirs_path("hf8");
+	j.plan.experts = EXPERT_FP8;
+	j.plan.back = true;
+	CHECK(convert(&j, FLASH, hf8.s));
 	o = set_opts("marlin-mxfp4", 1, true);
 	o.plan.share.stages = 2;
 	CHECK(set_makes(FLASH, tp.s, &o));
@@ -53,15 +57,15 @@ static void whole(void)
 	struct path fp8 = dirs_path("fp8");
 	struct model_job j = model_job("official", 1);
 	struct report r;
-	const char *dirs[6];
+	const char *dirs[7];
 	size_t i;
 
 	make();
 	j.plan.experts = EXPERT_FP8;
 	CHECK(convert(&j, FLASH, fp8.s));
 	dirs[0] = off.s, dirs[1] = hf.s, dirs[2] = set.s, dirs[3] = tp.s, dirs[4] = fp8.s;
-	dirs[5] = FLASH;
-	for (i = 0; i < 6; i++) {
+	dirs[5] = FLASH, dirs[6] = hf8.s;
+	for (i = 0; i < 7; i++) {
 		o.quick = false;
 		CHECK_IN(dirs[i], verify_true(dirs[i], &o));
 		o.quick = true;
@@ -478,6 +482,45 @@ static void sets(void)
 	CHECK(verify_false(d.s, &o, "file.symlink", "pp-0-of-2/rank-0-of-1"));
 }
 
+/* What a conversion keeps for the way back. */
+static void kept(void)
+{
+	static const char dropped[] = "model-00002-of-00007.safetensors.dropped";
+	struct check_opts o = verify_opts();
+	struct path d, source;
+	uint8_t *p;
+	size_t n;
+
+	make();
+	d = copy_of(hf8.s);
+	source = model_file(d.s, "source");
+	p = file_get_all(model_file(d.s, dropped).s, &n);
+	p[n / 2] ^= 1;
+	model_put(d.s, dropped, p, n);
+	CHECK(verify_false(d.s, &o, "check.sha256", dropped));
+	model_put(d.s, dropped, p, n - 1);
+	CHECK(verify_false(d.s, &o, "set.size", dropped));
+	unlink(model_file(d.s, dropped).s);
+	CHECK(verify_false(d.s, &o, "check.missing", dropped));
+	p[n / 2] ^= 1;
+	model_put(d.s, dropped, p, n);
+	CHECK(verify_true(d.s, &o));
+	model_put(d.s, SMALL ".dropped", p, n);
+	CHECK(verify_false(d.s, &o, "check.extra", SMALL ".dropped"));
+	unlink(model_file(d.s, SMALL ".dropped").s);
+	free(p);
+	p = file_get_all(model_file(source.s, SMALL ".header").s, &n);
+	p[9] ^= 1;
+	model_put(source.s, SMALL ".header", p, n);
+	free(p);
+	CHECK(verify_false(d.s, &o, "check.sha256", "source/" SMALL ".header"));
+	unlink(model_file(source.s, MAN_NAME).s);
+	CHECK(verify_false(d.s, &o, "check.missing", "source/" MAN_NAME));
+	rename_in(d.s, "source", "sauce");
+	CHECK(verify_false(d.s, &o, "check.missing", "source"));
+	CHECK(verify_false(d.s, &o, "check.extra", "sauce"));
+}
+
 /* --- documents that lie --- */
 
 /* A folder with one small file, and manifest and sidecar with some text exchanged. The digests fit. */
@@ -835,6 +878,7 @@ static const struct test tests[] = {
 	{ "check: files cut off", cut },
 	{ "check: names", names },
 	{ "check: sets", sets },
+	{ "check: what is kept for the way back", kept },
 	{ "check: documents", documents },
 	{ "check: without SHA-256", without_sha },
 	{ "check: hostile", hostile },

@@ -18,7 +18,7 @@ struct path_text check_path(const char *folder, const char *name)
 {
 	struct path_text p;
 
-	snprintf(p.s, sizeof p.s, "%s%s%s", folder, *folder ? "/" : "", name);
+	snprintf(p.s, sizeof p.s, "%.99s%s%.298s", folder, *folder ? "/" : "", name);
 	return p;
 }
 
@@ -220,9 +220,9 @@ static bool folder_of_rank(const char *name, const char *rank)
 		!strncmp(last + 5 + n, "-of-", 4);
 }
 
-static int check_set_folder(struct check *c, const struct toc_folder *f)
+int check_sub(struct check *c, const char *rel, const struct toc_folder *f)
 {
-	struct path_text path = check_path(f->name, MAN_NAME);
+	struct path_text name = check_path(rel, f->name), path = check_path(name.s, MAN_NAME);
 	struct report_place at = { .file = path.s };
 	struct text t = { 0 };
 	struct err e = { 0 };
@@ -230,26 +230,40 @@ static int check_set_folder(struct check *c, const struct toc_folder *f)
 	uint8_t sha[32];
 	int dir = -1, rc = 0;
 
-	if (file_open_below(c->o->io, c->top, f->name, &dir, &e)) {
-		at.file = f->name;
-		if (c->o->io->lstat(c->o->io, c->top, f->name, &st) && errno == ENOENT)
+	if (file_open_below(c->o->io, c->top, name.s, &dir, &e)) {
+		at.file = name.s;
+		if (c->o->io->lstat(c->o->io, c->top, name.s, &st) && errno == ENOENT)
 			report_add(c->r, ERR_MISMATCH, "check.missing", &at,
 				"manifest.json names the folder, and it is not there");
 		else
 			report_take(c->r, &at, &e);
 		return 0;
 	}
-	if (file_load(c->o->io, dir, MAN_NAME, TOC_CAP, &t, &e) || sha256_of(t.s, t.n, sha, &e))
+	if (c->o->io->lstat(c->o->io, dir, MAN_NAME, &st) && errno == ENOENT)
+		report_add(c->r, ERR_MISMATCH, "check.missing", &at, "the folder has none");
+	else if (file_load(c->o->io, dir, MAN_NAME, TOC_CAP, &t, &e) ||
+		sha256_of(t.s, t.n, sha, &e))
 		report_take(c->r, &at, &e);
 	else if (t.n != f->bytes || memcmp(sha, f->sha256, 32))
 		report_add(c->r, ERR_MISMATCH, "set.manifest", &at,
 			"it is not the one that the manifest above names: it was edited or damaged, or "
 			"is of another run");
 	else
-		rc = check_folder(c, f->name, &t, f->plan);
+		rc = check_folder(c, name.s, &t, f->plan);
 	(void)c->o->io->close(c->o->io, dir); /* a folder has nothing to flush */
 	text_free(&t);
 	return rc;
+}
+
+bool check_is_signature(const char *name)
+{
+	static const char *const known[] = { MAN_NAME ".minisig", "model.sig", "attestation.json" };
+	size_t i;
+
+	for (i = 0; i < sizeof known / sizeof *known; i++)
+		if (!strcmp(name, known[i]))
+			return true;
+	return false;
 }
 
 /* The plan of a set is a digest of those of its folders. */
@@ -289,8 +303,7 @@ static bool is_of_set(const struct toc_set *s, const char *name)
 	for (i = 0; i < s->n; i++)
 		if (!strncmp(s->v[i].name, name, n) && (!s->v[i].name[n] || s->v[i].name[n] == '/'))
 			return true;
-	return !strcmp(name, MAN_NAME) || !strcmp(name, MAN_NAME ".minisig") ||
-		!strcmp(name, "model.sig") || !strcmp(name, "attestation.json");
+	return !strcmp(name, MAN_NAME) || check_is_signature(name);
 }
 
 static int check_set_names(struct check *c, const struct toc_set *s)
@@ -328,7 +341,7 @@ static int check_set(struct check *c, const struct text *t)
 	rc = check_set_plan(c, &s);
 	for (i = 0; !rc && i < s.n; i++)
 		if (!c->o->rank || folder_of_rank(s.v[i].name, c->o->rank)) {
-			rc = check_set_folder(c, &s.v[i]);
+			rc = check_sub(c, "", &s.v[i]);
 			n++;
 		}
 	if (!rc && !n)

@@ -66,8 +66,12 @@ struct check {
 /* Adds a file to the pass; the item's memory is taken over. NULL without memory. */
 struct pass_job *check_add(struct check *c, const struct check_item *it, uint64_t bytes);
 /* A folder with a manifest, whose text is t: rel is its name below the top. plan: what is above says of its
- * plan; NULL: nothing is above. */
+ * plan; "": nothing; NULL: nothing is above. */
 int check_folder(struct check *c, const char *rel, const struct text *t, const char *plan);
+/* A folder below that one, or the top (rel ""), of which the digest of the manifest is known. */
+int check_sub(struct check *c, const char *rel, const struct toc_folder *f);
+/* Names that others may put beside a manifest: signatures over it. */
+bool check_is_signature(const char *name);
 /* A folder without: a download. */
 int check_original(struct check *c, const char *path);
 /* "folder/name" */

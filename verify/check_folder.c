@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DROPPED ".dropped" /* after a file's name: what its casts did not keep */
+
 /* A folder while it is looked at. */
 struct folder {
 	struct check *c;
@@ -20,6 +22,7 @@ struct folder {
 	struct toc toc;
 	uint64_t blocks, inexact; /* of the sidecars */
 	bool all;                 /* every sidecar was read */
+	bool *dropped; /* owns; [files] it has a NAME.dropped, or that could not be told */
 };
 
 /* A file of it, with what its sidecar says. */
@@ -323,6 +326,43 @@ static void tell_size(const struct folder *d, const struct member *m, uint64_t s
 		(unsigned long long)m->f->bytes);
 }
 
+/* What the casts of a file did not keep: held to its sidecar. */
+static int check_dropped(struct folder *d, const struct member *m)
+{
+	struct check_item it = { .has_sha = true, .said_by = "its sidecar" };
+	struct path_text path;
+	struct report_place at = { .file = path.s };
+	struct pass_job *j;
+	struct stat st;
+	char name[300];
+	int fd;
+
+	snprintf(name, sizeof name, "%s" DROPPED, m->f->name);
+	path = check_path(d->rel, name);
+	if (!open_member(d, name, &at, &fd, &st))
+		return 0;
+	(void)d->c->o->io->close(d->c->o->io, fd); /* read only */
+	report_count(d->c->r, "checked", "files", 1, (uint64_t)st.st_size);
+	if ((uint64_t)st.st_size != m->a.dropped_bytes) {
+		report_add(d->c->r, ERR_MISMATCH, "set.size", &at,
+			"it has %llu bytes, its sidecar says %llu", (unsigned long long)st.st_size,
+			(unsigned long long)m->a.dropped_bytes);
+		return 0;
+	}
+	memcpy(it.sha256, m->a.dropped_sha256, 32);
+	it.folder = strdup(d->rel);
+	it.name = strdup(name);
+	if (!it.folder || !it.name) {
+		free(it.folder);
+		free(it.name);
+		return err_nomem(d->c->e);
+	}
+	j = check_add(d->c, &it, m->a.dropped_bytes);
+	if (j)
+		j->sha = true;
+	return j ? 0 : -1;
+}
+
 static int check_file(struct folder *d, const struct toc_file *f)
 {
 	struct member m = { .f = f, .fd = -1 };
@@ -336,6 +376,9 @@ static int check_file(struct folder *d, const struct toc_file *f)
 		m.side_path = check_path(d->rel, f->side);
 		m.side_at.file = m.side_path.s;
 		rc = look_at_sidecar(d, &m);
+		d->dropped[f - d->toc.files.v] = !m.has_account || m.a.dropped_bytes;
+		if (!rc && m.a.dropped_bytes)
+			rc = check_dropped(d, &m);
 	}
 	if (!rc && open_member(d, f->name, &m.at, &m.fd, &st)) {
 		report_count(c->r, "checked", "files", 1, (uint64_t)st.st_size);
@@ -356,33 +399,27 @@ static int check_file(struct folder *d, const struct toc_file *f)
 
 /* --- the folder --- */
 
-/* Names that others may put beside a manifest: signatures over it. */
-static bool is_known_beside(const char *name)
+/* name without its end is a file of the manifest, and that goes with it. */
+static bool goes_with(const struct folder *d, const char *name, const char *end)
 {
-	static const char *const known[] = { MAN_NAME, MAN_NAME ".minisig", "model.sig",
-		"attestation.json" };
-	size_t i;
-
-	for (i = 0; i < sizeof known / sizeof *known; i++)
-		if (!strcmp(name, known[i]))
-			return true;
-	return false;
-}
-
-static bool is_listed(const struct toc *t, const char *name)
-{
-	size_t n = strlen(name), tail = strlen(MAN_SIDECAR);
-	const struct toc_file *f = toc_find(&t->files, name);
+	size_t n = strlen(name), tail = strlen(end);
+	const struct toc_file *f;
 	char file[256];
 
-	if (f)
-		return true;
-	if (n <= tail || n >= sizeof file || strcmp(name + n - tail, MAN_SIDECAR))
+	if (n <= tail || n >= sizeof file || strcmp(name + n - tail, end))
 		return false;
 	memcpy(file, name, n - tail);
 	file[n - tail] = 0;
-	f = toc_find(&t->files, file);
-	return f && f->side;
+	f = toc_find(&d->toc.files, file);
+	return f && f->side && (strcmp(end, DROPPED) || d->dropped[f - d->toc.files.v]);
+}
+
+static bool is_listed(const struct folder *d, const char *name)
+{
+	return toc_find(&d->toc.files, name) || goes_with(d, name, MAN_SIDECAR) ||
+		goes_with(d, name, DROPPED) || !strcmp(name, MAN_NAME) ||
+		(d->toc.restore.name[0] && !strcmp(name, d->toc.restore.name)) ||
+		check_is_signature(name);
 }
 
 static int check_names(const struct folder *d)
@@ -396,7 +433,7 @@ static int check_names(const struct folder *d)
 	if (io->list(io, d->dir, &names, &n))
 		return err_sys(d->c->e, "cannot list folder %s", text_quote(d->rel).s);
 	for (i = 0, p = names; i < n; i++, p += strlen(p) + 1) {
-		if (is_listed(&d->toc, p) || is_known_beside(p))
+		if (is_listed(d, p))
 			continue;
 		path = check_path(d->rel, p);
 		at.file = path.s;
@@ -443,7 +480,11 @@ static int check_files(struct folder *d)
 		report_add(c->r, ERR_MISMATCH, "set.form",
 			&(struct report_place){ .file = MAN_NAME },
 			"cast_blocks is not the sum of those of the sidecars");
-	return some ? 0 : check_names(d);
+	if (some)
+		return 0;
+	if (d->toc.restore.name[0] && check_sub(c, d->rel, &d->toc.restore))
+		return -1;
+	return check_names(d);
 }
 
 int check_folder(struct check *c, const char *rel, const struct text *t, const char *plan)
@@ -461,10 +502,16 @@ int check_folder(struct check *c, const char *rel, const struct text *t, const c
 	if (!plan && !d.toc.sealed)
 		report_add(c->r, ERR_NONE, "check.unsealed", &at,
 			"it has no digest of itself: damage to it would not be seen");
-	if (plan && strcmp(plan, d.toc.plan))
+	if (plan && *plan && strcmp(plan, d.toc.plan))
 		report_add(c->r, ERR_MISMATCH, "check.plan", &at,
 			"its plan is %.12s, the manifest above says %.12s", d.toc.plan, plan);
-	rc = file_open_below(c->o->io, c->top, rel, &d.dir, &e);
+	if (plan && d.toc.restore.name[0]) {
+		report_add(c->r, ERR_MISMATCH, "set.form", &at,
+			"a folder below another has one too");
+		d.toc.restore.name[0] = 0;
+	}
+	d.dropped = calloc(d.toc.files.n + 1, sizeof *d.dropped);
+	rc = d.dropped ? file_open_below(c->o->io, c->top, rel, &d.dir, &e) : err_nomem(&e);
 	if (rc) {
 		at.file = rel;
 		tell(&d, &at, &e);
@@ -473,6 +520,7 @@ int check_folder(struct check *c, const char *rel, const struct text *t, const c
 		rc = check_files(&d);
 		(void)c->o->io->close(c->o->io, d.dir); /* a folder has nothing to flush */
 	}
+	free(d.dropped);
 	toc_free(&d.toc);
 	return rc;
 }
