@@ -1,5 +1,6 @@
 # make demo       set up, build, and show what the tools do on a small model
 # make test       set up, build, and run every test
+# make test-ptx   what nvcc makes of the kernels, for every architecture, run on the CPU
 # make            build the tools into build/
 # make bench      measure speed and memory beside cp, openssl and sha256sum
 # make oracle     compare with independent re-derivations in Python (fetches packages)
@@ -57,6 +58,8 @@ TESTS  := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 # left out and tests/run.sh says so.
 CXX     = $(if $(findstring clang,$(CC)),clang++,g++)
 CU     := $(wildcard kernels/*.cu) tests/fiber/probe.cu
+NVFLAGS := -std=c++17 -O3 -I. -fmad=false -ftz=false -prec-div=true -prec-sqrt=true -Werror all-warnings
+ARCHS  := $(if $(NVCC),$(filter 80 86 89 90 100 120,$(patsubst compute_%,%,$(shell "$(NVCC)" --list-gpu-arch 2>/dev/null))))
 ifeq ($(shell command -v $(firstword $(CXX)) 2>/dev/null),)
 TESTS  := $(filter-out test_cuda,$(TESTS))
 endif
@@ -102,6 +105,9 @@ $(B)/%.cc.o: %.cc $(B)/flags build/setup.ok
 # The runtime switches stacks itself: TSan must not look into it, but be told.
 $(B)/tests/fiber/fiber.c.o: CF := $(patsubst -fsanitize=thread,-DFIBER_TSAN,$(CF))
 $(B)/test_cuda: $(CU:%=$(B)/%.o) $(B)/tests/fiber/fiber.c.o $(B)/tests/fiber/runtime.cc.o
+PTX_C  := $(wildcard tests/ptx/*.c)
+$(B)/test_cuda: $(PTX_C:%=$(B)/%.o)
+$(B)/test_ptx: $(patsubst %,$(B)/%.o,$(filter-out %/hook.c,$(PTX_C)))
 $(B)/test_cuda: LF += -rdynamic
 $(B)/test_cuda: LIBS += -ldl -lstdc++
 # Rebuilt only when the flags really change.
@@ -112,6 +118,9 @@ helpers: $(HELPERS:%=$(B)/%)
 
 test: all helpers $(TESTS:%=$(B)/%)
 	@B=$(B) CC="$(CC)" sh tests/run.sh $(TESTS)
+
+test-ptx: $(B)/test_cuda
+	@B=$(B) NVCC="$(NVCC)" NVFLAGS="$(NVFLAGS)" CU="$(CU)" ARCHS="$(ARCHS)" sh tests/cuda.sh
 
 demo: all helpers
 	@B=$(B) sh tests/demo.sh
@@ -136,7 +145,7 @@ install: all
 		done; \
 	done
 
-SOURCES := $(wildcard $(FOLDERS:%=%/*.[ch]) tests/*.[ch])
+SOURCES := $(wildcard $(FOLDERS:%=%/*.[ch]) tests/*.[ch] tests/fiber/*.[ch] tests/ptx/*.[ch])
 format:
 	clang-format -i $(SOURCES)
 
@@ -144,5 +153,5 @@ clean:
 	rm -rf build
 help:
 	@sed -n '/^#/!q; s/^# *//p' Makefile
-.PHONY: all help helpers test demo bench oracle oracle-engines install format clean force
+.PHONY: all help helpers test test-ptx demo bench oracle oracle-engines install format clean force
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

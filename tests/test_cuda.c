@@ -10,6 +10,7 @@
 #include "tests/check.h"
 #include "tests/fiber/fiber.h"
 #include "tests/fiber/probe.h"
+#include "tests/ptx/hook.h"
 
 #include <math.h>
 #include <sys/wait.h>
@@ -232,4 +233,19 @@ static const struct test list[] = {
 	{ "backwards", backwards },
 	{ 0 },
 };
-TEST_MAIN(list)
+
+int main(int argc, char **argv)
+{
+	struct err e = { 0 };
+	int rc;
+
+	if (getenv("PTX") && hook_ptx(getenv("PTX"), &e)) {
+		printf("FAIL ptx: %s\n", e.text);
+		return 1;
+	}
+	rc = check_main(list, argc, argv);
+	if (getenv("PTX"))
+		fprintf(stderr, "%lu launches, %lu of them PTX, %llu warp instructions\n",
+			fiber_launches, fiber_replaced, (unsigned long long)hook_count());
+	return rc;
+}
