@@ -8,10 +8,12 @@
 #include "formats/rule.h"
 #include "formats/safetensors.h"
 #include "verify/check.h"
+#include "verify/page.h"
 
 #include <fcntl.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
+#include <string.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -19,7 +21,7 @@
 
 struct opts {
 	bool json, quick, quiet, hf_cache;
-	const char *rank, *source_sha256;
+	const char *rank, *source_sha256, *junit, *page;
 	uint64_t threads, max_memory, max_header;
 };
 
@@ -58,6 +60,29 @@ static int run_rules(void *opts, int n, char **args, struct err *e)
 
 /* --- reports: what every verb that has findings ends with --- */
 
+/* A file of any path, whole or not at all; t is freed. */
+static int put_file(const char *path, struct text *t, struct err *e)
+{
+	const struct io *io = io_posix();
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	char dir[4096];
+	int fd, rc = t->failed ? err_nomem(e) : 0;
+
+	if (!rc && (!*name || strlen(name) > 200 || (size_t)(name - path) >= sizeof dir))
+		rc = err_set(e, ERR_USAGE, "%s is no name of a file", text_quote(path).s);
+	if (!rc) {
+		snprintf(dir, sizeof dir, "%.*s", slash ? (int)(name - path) : 1,
+			slash ? path : ".");
+		rc = file_open_dir(io, dir, &fd, e);
+	}
+	if (!rc) {
+		rc = file_put(io, fd, name, t->s, t->n, e);
+		(void)io->close(io, fd); /* a folder has nothing to flush */
+	}
+	text_free(t);
+	return rc;
+}
+
 /* Prints the report, frees it, and says what it comes to. */
 static int finish(struct report *r, const struct opts *o, struct err *e)
 {
@@ -66,6 +91,14 @@ static int finish(struct report *r, const struct opts *o, struct err *e)
 
 	(o->json ? report_put_json : report_put_text)(r, &t);
 	rc = print(&t, e);
+	if (!rc && o->junit) {
+		page_put_junit(r, &t);
+		rc = put_file(o->junit, &t, e);
+	}
+	if (!rc && o->page) {
+		page_put_html(r, &t);
+		rc = put_file(o->page, &t, e);
+	}
 	rc = rc ? rc : report_finish(r, e);
 	report_free(r);
 	return rc;
@@ -115,7 +148,10 @@ static void version(FILE *out)
 static const struct cli_opt table_opts[] = { JSON_OPT, { 0 } };
 
 /* Of verbs that end with a report. */
-#define REPORT_OPTS JSON_OPT, { "quiet", 'q', NULL, CLI_FLAG, 0, 0, AT(quiet), "no progress" }
+#define REPORT_OPTS JSON_OPT, \
+	{ "junit", 0, "FILE", CLI_TEXT, 0, 0, AT(junit), "also write JUnit's XML, for CI" }, \
+	{ "report", 0, "FILE.html", CLI_TEXT, 0, 0, AT(page), "also write one HTML page" }, \
+	{ "quiet", 'q', NULL, CLI_FLAG, 0, 0, AT(quiet), "no progress" }
 /* Of verbs that read much. */
 #define WORK_OPTS \
 	{ "threads", 'j', "N", CLI_NUMBER, 1, 256, AT(threads), "default: one for each processor" }, \
