@@ -15,6 +15,7 @@ enum cpu_feature {
 	CPU_SHA = 1,    /* SHA-NI with SSE4.1 */
 	CPU_AVX2 = 2,   /* AVX2 */
 	CPU_AVX512 = 4, /* AVX-512 F, BW, VL */
+	CPU_FMA = 8,    /* FMA and F16C */
 };
 /* Bits of enum cpu_feature. */
 unsigned cpu_features(void);

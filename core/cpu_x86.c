@@ -18,6 +18,8 @@ unsigned cpu_features(void)
 		got |= CPU_SHA;
 	if (__builtin_cpu_supports("avx2"))
 		got |= CPU_AVX2;
+	if (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) && __builtin_cpu_supports("fma"))
+		got |= CPU_FMA;
 	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
 		__builtin_cpu_supports("avx512vl"))
 		got |= CPU_AVX512;
