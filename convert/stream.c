@@ -404,7 +404,8 @@ static void begin_step(struct stream *s)
 	if (st)
 		tiling_begin(&s->tiling, st->tile);
 	if (st && st->op == OP_CAST && s->p->opts.back)
-		dropped_begin(&s->dropped, s->drop + s->need.frame, st->out.dim[0], st->out.dim[1]);
+		dropped_begin(&s->dropped, s->drop + s->need.frame, st->out.dim[0], st->out.dim[1],
+			s->tools->features);
 	s->off = 0;
 	s->row_no = NONE;
 	s->band_no = NONE;

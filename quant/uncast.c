@@ -1,27 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 #include "quant/uncast.h"
 
-#include "quant/fp4to8.h"
-#include "quant/num.h"
+#include "core/cpu.h"
+#include "quant/uncast_row.h"
 
 #include <string.h>
 #include <zstd.h>
 
 enum { LEVEL = 1 }; /* bits of zeros are noise, residues nearly always zero: more gains nothing */
 
-/* Of sixteen codes in a word: one bit of each nibble. */
-#define NIBBLES(bit) (0x1111111111111111u * (bit))
-
 size_t dropped_room(uint64_t rows, uint64_t k)
 {
 	return (size_t)(rows * (k / FP4TO8_GROUP) + rows * k / 8 + sizeof(uint64_t));
 }
 
-void dropped_begin(struct dropped *d, uint8_t *p, uint64_t rows, uint64_t k)
+void dropped_begin(struct dropped *d, uint8_t *p, uint64_t rows, uint64_t k, unsigned features)
 {
 	unsigned i, lo, hi;
 
 	*d = (struct dropped){ .p = p, .end = (size_t)(rows * (k / FP4TO8_GROUP)) };
+	d->row = features & CPU_AVX2 ? dropped_row_avx2 : dropped_row_plain;
 	for (i = 0; i < 256; i++) {
 		lo = !(i & 0x07);
 		hi = !(i & 0x70);
@@ -29,61 +27,25 @@ void dropped_begin(struct dropped *d, uint8_t *p, uint64_t rows, uint64_t k)
 	}
 }
 
-/* Of the zeros among sixteen codes: 1 for code 8. By a table, since zeros fall too irregularly for branches. */
-static void put_zeros(struct dropped *d, uint64_t w)
+/* By a table, byte by byte. */
+static inline unsigned zeros_plain(const struct dropped *d, uint64_t w, uint64_t *bits)
 {
-	uint64_t word;
-	unsigned i, n, z;
+	uint64_t b = 0;
+	unsigned i, n = 0, z;
 
-	d->any = d->any || (w & ~((w & NIBBLES(7)) + NIBBLES(7)) & NIBBLES(8));
-	if (d->in_word > 64 - 16) { /* whole bytes go, so that sixteen more have room */
-		memcpy(d->p + d->end, &d->word, sizeof d->word);
-		d->end += d->in_word / 8;
-		d->word = d->in_word / 8 == 8 ? 0 : d->word >> (d->in_word / 8 * 8);
-		d->in_word %= 8;
-	}
-	word = d->word;
-	n = d->in_word;
 	for (i = 0; i < 64; i += 8) {
 		z = d->zeros[w >> i & 255];
-		word |= (uint64_t)(z & 3) << n;
+		b |= (uint64_t)(z & 3) << n;
 		n += z >> 4;
 	}
-	d->word = word;
-	d->in_word = n;
+	*bits = b;
+	return n;
 }
 
-/* How far the scale lies above the smallest that would do; see the head of the .h. */
-static uint8_t residue(uint64_t a, uint64_t b, uint8_t s, uint8_t t)
-{
-	uint64_t any = a | b, four = any & NIBBLES(4), two = any & NIBBLES(2);
-
-	if (((a & NIBBLES(4)) >> 1 & a) | ((b & NIBBLES(4)) >> 1 & b))
-		return 0; /* 4 or 6 */
-	if (four)
-		return 1; /* 2 or 3 */
-	if (two)
-		return 2; /* 1 or 1.5 */
-	if (any & NIBBLES(1))
-		return 3; /* 0.5 */
-	return (uint8_t)(s - (t + FP4TO8_SHIFT));
-}
-
-void dropped_row(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
+void dropped_row_plain(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
 	size_t k)
 {
-	uint64_t w[2];
-	size_t g;
-	uint8_t r;
-
-	for (g = 0; g < k / FP4TO8_GROUP; g++) {
-		memcpy(w, src + g * sizeof w, sizeof w);
-		r = residue(w[0], w[1], s[g], t[g / 4]);
-		d->any = d->any || r;
-		d->p[d->groups++] = r;
-		put_zeros(d, w[0]);
-		put_zeros(d, w[1]);
-	}
+	uncast_row(d, src, s, t, k, zeros_plain);
 }
 
 size_t dropped_frame(size_t n)

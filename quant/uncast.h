@@ -26,6 +26,8 @@ extern "C" {
 
 /* What a matrix drops, while it is cast row by row. */
 struct dropped {
+	void (*row)(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
+		size_t k);
 	uint8_t *p;    /* borrows; dropped_room(rows, k) bytes */
 	size_t groups; /* residues so far */
 	size_t end;    /* of the bits that are stored, whole bytes */
@@ -38,10 +40,16 @@ struct dropped {
 
 /* Bytes for what a matrix of rows x k codes may drop. k is a multiple of 128. */
 size_t dropped_room(uint64_t rows, uint64_t k);
-void dropped_begin(struct dropped *d, uint8_t *p, uint64_t rows, uint64_t k);
+/* features: bits of enum cpu_feature; what comes out does not depend on them. */
+void dropped_begin(struct dropped *d, uint8_t *p, uint64_t rows, uint64_t k, unsigned features);
+
 /* A row: K/2 bytes of codes, its K/32 scale bytes s, the K/128 new ones t. */
-void dropped_row(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
-	size_t k);
+static inline void dropped_row(struct dropped *d, const uint8_t *src, const uint8_t *s,
+	const uint8_t *t, size_t k)
+{
+	d->row(d, src, s, t, k);
+}
+
 /* For joined.h: codes [rows][k/2] and scales [rows][k/32] of a matrix that was cast to fp8 [rows][k] with t
  * [rows/128][k/128]; kept: the frame, of n bytes, 0 where nothing was kept. work: uncast_work(rows, k)
  * bytes. ERR_MISMATCH (set.digest) where the frame is not of such a matrix, or a byte is no FP4 value. */
@@ -53,6 +61,12 @@ int uncast(const uint8_t *fp8, const uint8_t *t, const uint8_t *kept, size_t n, 
  * failure. Nothing is added afterwards. */
 size_t dropped_frame(size_t n);
 size_t dropped_pack(struct dropped *d, uint8_t *frame, size_t room);
+
+/* Ways to take a row; the first is the meaning. uncast_none.c has only that. */
+void dropped_row_plain(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
+	size_t k);
+void dropped_row_avx2(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
+	size_t k);
 
 #ifdef __cplusplus
 }

@@ -339,7 +339,7 @@ struct undo {
 };
 
 /* Casts u and collects what that drops. */
-static void undo_cast(struct undo *u)
+static void undo_cast_with(struct undo *u, unsigned features)
 {
 	struct fp4to8_table table;
 	uint8_t verdict[UK / 128], *room = guarded(dropped_room(UR, UK));
@@ -347,7 +347,7 @@ static void undo_cast(struct undo *u)
 	size_t r, bound;
 
 	fp4to8_table_make(&table);
-	dropped_begin(&d, room, UR, UK);
+	dropped_begin(&d, room, UR, UK, features);
 	for (r = 0; r < UR; r++) {
 		uint8_t *t = u->t + r / 128 * (UK / 128);
 
@@ -363,6 +363,23 @@ static void undo_cast(struct undo *u)
 	u->work = malloc(uncast_work(UR, UK));
 	u->n = d.any ? dropped_pack(&d, u->kept, bound) : 0;
 	CHECK(u->kept && u->work && (u->n || !d.any));
+}
+
+/* With all ways, which keep the same. */
+static void undo_cast(struct undo *u)
+{
+	struct undo *other = malloc(sizeof *other);
+
+	undo_cast_with(u, 0);
+	if (!other)
+		return;
+	memcpy(other, u, sizeof *u);
+	undo_cast_with(other, cpu_features());
+	CHECK(other->any == u->any && other->n == u->n &&
+		same_bytes("kept", other->kept, u->kept, u->n));
+	free(other->kept);
+	free(other->work);
+	free(other);
 }
 
 static int undo_back(struct undo *u, struct err *e)

@@ -1,0 +1,41 @@
+/* uncast_x86.c -- zeros gathered without a chain of bytes: how many zeros each byte has is summed up for all
+ * eight at once by a product, then each byte's bits are moved to their place and all are combined.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "quant/uncast_row.h"
+
+#include <immintrin.h>
+
+__attribute__((target("avx2"))) static inline unsigned zeros_avx2(const struct dropped *d,
+	uint64_t w, uint64_t *bits)
+{
+	const __m128i low = _mm_set1_epi8(15),
+		      is_zero = _mm_setr_epi8(1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0),
+		      is_eight = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0);
+	__m128i x = _mm_cvtsi64_si128((long long)w), first = _mm_and_si128(x, low),
+		second = _mm_and_si128(_mm_srli_epi16(x, 4), low), z1, e1, e2, b, o;
+	__m256i v;
+	uint64_t n, sum;
+
+	(void)d;
+	z1 = _mm_shuffle_epi8(is_zero, first);
+	e1 = _mm_shuffle_epi8(is_eight, first);
+	e2 = _mm_shuffle_epi8(is_eight, second);
+	n = (uint64_t)_mm_cvtsi128_si64(_mm_add_epi8(z1, _mm_shuffle_epi8(is_zero, second)));
+	sum = n * 0x0101010101010101u; /* byte i: zeros in bytes 0..i */
+	/* the second code's bit lies behind the first's, if that is a zero */
+	b = _mm_add_epi8(e1, _mm_add_epi8(e2, _mm_and_si128(e2, z1)));
+	v = _mm256_sllv_epi32(_mm256_cvtepu8_epi32(b),
+		_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)(sum - n))));
+	o = _mm_or_si128(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+	o = _mm_or_si128(o, _mm_srli_si128(o, 8));
+	o = _mm_or_si128(o, _mm_srli_si128(o, 4));
+	*bits = (uint32_t)_mm_cvtsi128_si32(o);
+	return (unsigned)(sum >> 56);
+}
+
+__attribute__((target("avx2"))) void dropped_row_avx2(struct dropped *d, const uint8_t *src,
+	const uint8_t *s, const uint8_t *t, size_t k)
+{
+	uncast_row(d, src, s, t, k, zeros_avx2);
+}
