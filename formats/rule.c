@@ -25,6 +25,12 @@ const struct rule rules[] = {
 	{ "ckpt.empty",           ERR_DATA,        "the folder has no .safetensors file", "name the folder that holds the .safetensors files" },
 	{ "ckpt.name-twice",      ERR_DATA,        "two shards hold a tensor of the same name", "remove the shard that does not belong; download again if unsure which" },
 
+	{ "compare.bytes",        ERR_MISMATCH,    "a byte of an output tensor is not what the source makes of it", "convert again; if it comes out the same, tell the authors" },
+	{ "compare.file",         ERR_MISMATCH,    "a small file is not the one of the source", "copy it from the source, or compare with the source that it is of" },
+	{ "compare.lost",         ERR_MISMATCH,    "a source tensor that does not appear, or not whole", "convert again; compare all ranks together" },
+	{ "compare.shape",        ERR_MISMATCH,    "an output tensor that its transform cannot have made of its source", "convert again: the sidecar is not true" },
+	{ "compare.source",       ERR_MISMATCH,    "an output tensor of a source tensor that there is not", "compare with the source that it was made of" },
+
 	{ "config.expert-dtype",  ERR_DATA,        "expert_dtype is neither fp4 nor fp8", "set expert_dtype to fp4 or fp8, whichever the tensors are" },
 	{ "config.expert-dtype-missing", ERR_DATA, "config.json does not say what the experts are", "set expert_dtype in config.json, or say --assume-experts" },
 	{ "config.expert-dtype-wrong", ERR_DATA,   "config.json says one kind of experts, the tensors are another", "set expert_dtype to what the tensors are, or fetch the config.json of these weights" },

@@ -266,21 +266,21 @@ static int get_source(struct jread *j, void *ctx, struct err *e)
 	return jfield_object(j, source_fields, ctx, e);
 }
 
-/* Values are strings or null; of interest is only "ranks". */
+/* Values are strings or null; of interest is only whether "layers" says some. */
 static int get_options(struct jread *j, void *ctx, struct err *e)
 {
 	struct toc *c = ctx;
+	bool layers;
 	int more;
 
+	(void)e;
 	if (jread_object(j))
 		return -1;
 	while ((more = jread_key(j)) == 1) {
-		if (j->str.n == 5 && !memcmp(j->str.s, "ranks", 5) && jread_peek(j) == '"') {
-			if (jfield_string(j, c->ranks, sizeof c->ranks, e))
-				return -1;
-		} else if (jread_peek(j) == '"' ? jread_string(j, 4096) : jread_skip(j)) {
+		layers = j->str.n == 6 && !memcmp(j->str.s, "layers", 6);
+		c->partial = c->partial || (layers && jread_peek(j) == '"');
+		if (jread_peek(j) == '"' ? jread_string(j, 4096) : jread_skip(j))
 			return -1;
-		}
 	}
 	return more;
 }

@@ -43,7 +43,7 @@ struct toc_folder {
 /* Of a folder: dsv4-manifest-1. */
 struct toc {
 	char target[64], plan[65], tool[128];
-	char ranks[24]; /* option of the official target */
+	bool partial; /* of some layers only */
 	struct toc_files files;
 	struct toc_files shards; /* of the source: names, sizes, maybe digests */
 	bool verified;           /* their digests were those expected */

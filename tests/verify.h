@@ -94,6 +94,68 @@ static inline bool verify_false(const char *path, const struct check_opts *o, co
 	return ok;
 }
 
+/* --- documents changed on purpose, with digests that fit again --- */
+
+/* The first from in the file becomes to. */
+static inline void verify_exchange(const char *path, const char *from, const char *to)
+{
+	size_t n, f = strlen(from), t = strlen(to);
+	char *p = (char *)file_get_all(path, &n), *at = p ? memmem(p, n, from, f) : NULL, *q;
+
+	if (!at || !(q = malloc(n + t))) {
+		fprintf(stderr, "%s has no %s\n", path, from);
+		exit(2);
+	}
+	memcpy(q, p, (size_t)(at - p));
+	memcpy(q + (at - p), to, t);
+	memcpy(q + (at - p) + t, at + f, n - (size_t)(at - p) - f);
+	unlink(path);
+	file_put_all(path, q, n - f + t);
+	free(p);
+	free(q);
+}
+
+/* Gives the manifest in dir its digest anew. */
+static inline void verify_seal(const char *dir)
+{
+	struct path path = model_file(dir, MAN_NAME);
+	struct text t = { 0 };
+	struct xxh_digest d;
+	char hex[33], *end;
+	size_t n;
+	uint8_t *p = file_get_all(path.s, &n);
+
+	text_put(&t, p, n);
+	free(p);
+	end = strstr(t.s, ",\n \"xxh3_128\"");
+	t.n = end ? (size_t)(end - t.s) : t.n;
+	d = xxh_of(t.s, t.n);
+	hex_of(d.b, 16, hex);
+	text_fmt(&t, ",\n \"xxh3_128\": \"%s\"\n}\n", hex);
+	unlink(path.s);
+	file_put_all(path.s, t.s, t.n);
+	text_free(&t);
+}
+
+/* The same in a sidecar of a folder, whose manifest then knows it. */
+static inline void verify_edit(const char *dir, const char *file, const char *from, const char *to)
+{
+	char side[300], old[65], now[65], was[64], is[64];
+	struct stat a, b;
+
+	snprintf(side, sizeof side, "%s" MAN_SIDECAR, file);
+	digest_file(model_file(dir, side).s, old);
+	stat(model_file(dir, side).s, &a);
+	verify_exchange(model_file(dir, side).s, from, to);
+	digest_file(model_file(dir, side).s, now);
+	stat(model_file(dir, side).s, &b);
+	verify_exchange(model_file(dir, MAN_NAME).s, old, now);
+	snprintf(was, sizeof was, "\"sidecar\": {\"bytes\": %lld", (long long)a.st_size);
+	snprintf(is, sizeof is, "\"sidecar\": {\"bytes\": %lld", (long long)b.st_size);
+	verify_exchange(model_file(dir, MAN_NAME).s, was, is);
+	verify_seal(dir);
+}
+
 /* A table of I/O in which one file reads with one bit flipped, and which notes how things are opened. */
 struct flip_io {
 	struct io io;     /* first */

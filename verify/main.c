@@ -8,6 +8,7 @@
 #include "formats/rule.h"
 #include "formats/safetensors.h"
 #include "verify/check.h"
+#include "verify/compare.h"
 #include "verify/page.h"
 
 #include <fcntl.h>
@@ -22,7 +23,7 @@
 struct opts {
 	bool json, quick, quiet, hf_cache;
 	const char *rank, *source_sha256, *junit, *page;
-	uint64_t threads, max_memory, max_header;
+	uint64_t threads, max_memory, max_header, sample;
 };
 
 static void defaults(void *p)
@@ -33,6 +34,7 @@ static void defaults(void *p)
 	o->threads = n < 1 ? 1 : n > 256 ? 256 : (uint64_t)n;
 	o->max_memory = 256u << 20;
 	o->max_header = ST_HEADER_CAP;
+	o->sample = 100;
 }
 
 /* Prints and frees. */
@@ -133,6 +135,32 @@ static int run_check(void *opts, int n, char **args, struct err *e)
 	return finish(&r, o, e);
 }
 
+static struct progress *comparing(uint64_t bytes)
+{
+	return progress_start(stderr, "comparing", bytes);
+}
+
+static int run_compare(void *opts, int n, char **args, struct err *e)
+{
+	const struct opts *o = opts;
+	struct compare_opts co = { .io = io_posix(),
+		.threads = (unsigned)o->threads,
+		.max_memory = o->max_memory,
+		.header_cap = o->max_header,
+		.sample = o->sample,
+		.hf_cache = o->hf_cache,
+		.started = o->quiet ? NULL : comparing };
+	struct report r;
+
+	(void)n;
+	report_begin(&r, TOOL, "compare", args[0], args[1]);
+	if (compare_run(&r, args[0], args[1], &co, e)) {
+		report_free(&r);
+		return -1;
+	}
+	return finish(&r, o, e);
+}
+
 static void version(FILE *out)
 {
 	fprintf(out, "%s\n", TOOL);
@@ -166,8 +194,14 @@ static const struct cli_opt check_opts[] = {
 	HF_OPT, WORK_OPTS, REPORT_OPTS, { 0 }
 };
 
+static const struct cli_opt compare_opts[] = {
+	{ "sample", 0, "P", CLI_NUMBER, 1, 100, AT(sample), "compare about this many percent (default 100)" },
+	HF_OPT, WORK_OPTS, REPORT_OPTS, { 0 }
+};
+
 static const struct cli_cmd cmds[] = {
 	{ "check", "OUT", "is a converted folder, a set, one file of it, or a download whole and as it was made?", NULL, check_opts, 1, 1, run_check },
+	{ "compare", "SOURCE OUT", "was this conversion made of this source? every tensor made once more, and compared", NULL, compare_opts, 2, 2, run_compare },
 	{ "rules", "", "list the rules that findings and errors name, with exit status", NULL, table_opts, 0, 0, run_rules },
 	{ 0 },
 };
