@@ -273,12 +273,21 @@ manifest() {
 }
 for checkpoint in tests/golden/tiny-flash tests/golden/tiny-pro; do
     for options in "--target official --mp 2" "--target official --mp 1 --experts fp8" "--target hf" \
-        "--target hf --experts fp8 --shard-size 1000000" "--target hf --layers 1,mtp"; do
+        "--target hf --experts fp8 --shard-size 1000000" "--target hf --experts fp8 --no-restore" \
+        "--target hf --layers 1,mtp"; do
         manifest "${checkpoint##*/} $options" $checkpoint $options
     done
+    for target in $("$tool" targets --json | sed -n 's/.*"name": "\([^"]*\)", "rows_w13".*/\1/p'); do
+        manifest "${checkpoint##*/} --target $target" $checkpoint --target $target --experimental
+    done
 done
-printf x | dd of="$work/manifest/model-00003-of-00006.safetensors" bs=1 seek=300000 conv=notrunc 2>/dev/null
-if $python $here/manifest.py "$work/manifest" "$checkpoint" >"$work/log" 2>&1; then
+for target in kmajor-sf128 trtllm-mxfp4 megamoe; do
+    manifest "$target, two ranks by parts" tests/golden/tiny-pro --target $target --ranks 2 --experts-by tp
+    manifest "$target, two ranks, two stages" tests/golden/tiny-flash --target $target --ranks 2 --pp 2
+done
+manifest "tiny-flash, to be damaged" tests/golden/tiny-flash --target hf --layers 1,mtp
+printf x | dd of="$work/manifest/model-00003-of-00007.safetensors" bs=1 seek=300000 conv=notrunc 2>/dev/null
+if $python $here/manifest.py "$work/manifest" tests/golden/tiny-flash >"$work/log" 2>&1; then
     echo "a changed byte was not noticed" >"$work/log"
     fail "manifest notices" "$work/log"
 else
