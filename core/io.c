@@ -42,6 +42,12 @@ static ssize_t do_readlink(const struct io *io, int dir, const char *path, char 
 	return readlinkat(dir, path, buf, n);
 }
 
+static ssize_t do_read(const struct io *io, int fd, void *buf, size_t n)
+{
+	(void)io;
+	return read(fd, buf, n);
+}
+
 static ssize_t do_pread(const struct io *io, int fd, void *buf, size_t n, off_t at)
 {
 	(void)io;
@@ -193,6 +199,7 @@ const struct io *io_posix(void)
 		.fstat = do_fstat,
 		.lstat = do_lstat,
 		.readlink = do_readlink,
+		.read = do_read,
 		.pread = do_pread,
 		.pwrite = do_pwrite,
 		.allocate = do_allocate,

@@ -25,6 +25,8 @@ struct io {
 	/* As fstatat with AT_SYMLINK_NOFOLLOW. */
 	int (*lstat)(const struct io *, int dir, const char *path, struct stat *st);
 	ssize_t (*readlink)(const struct io *, int dir, const char *path, char *buf, size_t n);
+	/* Of what has no positions: keys that come through a pipe. */
+	ssize_t (*read)(const struct io *, int fd, void *buf, size_t n);
 	ssize_t (*pread)(const struct io *, int fd, void *buf, size_t n, off_t at);
 	ssize_t (*pwrite)(const struct io *, int fd, const void *buf, size_t n, off_t at);
 	/* As fallocate(fd, 0, 0, n): blocks are there and the size is n. */

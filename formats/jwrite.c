@@ -107,3 +107,9 @@ void jwrite_hex(struct jwrite *o, const char *key, const uint8_t *p, size_t n)
 	hex_of(p, n, hex);
 	text_fmt(o->t, "\"%s\"", hex);
 }
+
+void jwrite_raw(struct jwrite *o, const char *key, const char *s, size_t n)
+{
+	separate(o, key);
+	text_put(o->t, s, n);
+}

@@ -29,6 +29,8 @@ void jwrite_bool(struct jwrite *o, const char *key, bool v);
 void jwrite_null(struct jwrite *o, const char *key);
 /* n bytes as a hex string. */
 void jwrite_hex(struct jwrite *o, const char *key, const uint8_t *p, size_t n);
+/* n bytes that are JSON already. */
+void jwrite_raw(struct jwrite *o, const char *key, const char *s, size_t n);
 /* A string with quotes, escaped as serde_json does: what the official safetensors writer uses. */
 void jwrite_quote(struct text *t, const char *s, size_t n);
 

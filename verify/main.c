@@ -10,6 +10,7 @@
 #include "verify/check.h"
 #include "verify/compare.h"
 #include "verify/page.h"
+#include "verify/sign.h"
 
 #include <fcntl.h>
 #include <jansson.h>
@@ -24,7 +25,13 @@ struct opts {
 	bool json, quick, quiet, hf_cache;
 	const char *rank, *source_sha256, *junit, *page;
 	uint64_t threads, max_memory, max_header, sample;
+	struct {
+		const char *key, *password, *format, *file, *source;
+		uint64_t key_fd, password_fd;
+		bool overwrite;
+	} sig;
 };
+#define NO_FD UINT64_MAX
 
 static void defaults(void *p)
 {
@@ -35,6 +42,7 @@ static void defaults(void *p)
 	o->max_memory = 256u << 20;
 	o->max_header = ST_HEADER_CAP;
 	o->sample = 100;
+	o->sig.key_fd = o->sig.password_fd = NO_FD;
 }
 
 /* Prints and frees. */
@@ -161,6 +169,66 @@ static int run_compare(void *opts, int n, char **args, struct err *e)
 	return finish(&r, o, e);
 }
 
+/* A file or a descriptor, not both. */
+static int key_at(struct keyfile_at *k, const char *path, uint64_t fd, const char *what,
+	struct err *e)
+{
+	k->path = path;
+	k->fd = fd == NO_FD ? -1 : (int)fd;
+	return path && k->fd >= 0
+		? err_set(e, ERR_USAGE, "--%s and --%s-fd: one of the two", what, what)
+		: 0;
+}
+
+typedef int sign_verb(const struct sign_opts *o, struct report *r, struct err *e);
+
+static int run_sig(const struct opts *o, const char *verb, const char *dir, sign_verb *work,
+	struct err *e)
+{
+	struct sign_opts s = { .io = io_posix(),
+		.dir = dir,
+		.format = o->sig.format,
+		.file = o->sig.file,
+		.source = o->sig.source,
+		.overwrite = o->sig.overwrite,
+		.threads = (unsigned)o->threads,
+		.features = cpu_features() };
+	struct report r;
+
+	if (key_at(&s.key, o->sig.key, o->sig.key_fd, "key", e) ||
+		key_at(&s.password, o->sig.password, o->sig.password_fd, "password", e))
+		return -1;
+	if (work != sign_attest && !s.key.path && s.key.fd < 0)
+		return err_set(e, ERR_USAGE, "which key? (--key FILE or --key-fd N)");
+	if (work == sign_attest && !s.file)
+		return err_set(e, ERR_USAGE, "into which file? (-o FILE)");
+	report_begin(&r, TOOL, verb, dir, NULL);
+	if (work(&s, &r, e)) {
+		report_free(&r);
+		return -1;
+	}
+	report_sort(&r);
+	return finish(&r, o, e);
+}
+
+static int run_sign(void *opts, int n, char **args, struct err *e)
+{
+	(void)n;
+	return run_sig(opts, "sign", args[0], sign_make, e);
+}
+
+static int run_signature(void *opts, int n, char **args, struct err *e)
+{
+	(void)n;
+	return run_sig(opts, "signature", args[0], sign_check, e);
+}
+
+static int run_attest(void *opts, int n, char **args, struct err *e)
+{
+	(void)n;
+	return run_sig(opts, "attest", args[0], sign_attest, e);
+}
+
 static void version(FILE *out)
 {
 	fprintf(out, "%s\n", TOOL);
@@ -181,8 +249,8 @@ static const struct cli_opt table_opts[] = { JSON_OPT, { 0 } };
 	{ "report", 0, "FILE.html", CLI_TEXT, 0, 0, AT(page), "also write one HTML page" }, \
 	{ "quiet", 'q', NULL, CLI_FLAG, 0, 0, AT(quiet), "no progress" }
 /* Of verbs that read much. */
-#define WORK_OPTS \
-	{ "threads", 'j', "N", CLI_NUMBER, 1, 256, AT(threads), "default: one for each processor" }, \
+#define THREADS_OPT { "threads", 'j', "N", CLI_NUMBER, 1, 256, AT(threads), "default: one for each processor" }
+#define WORK_OPTS THREADS_OPT, \
 	{ "max-memory", 0, "BYTES", CLI_SIZE, 1 << 20, UINT64_MAX, AT(max_memory), "for buffers and digests (default 256M)" }, \
 	{ "max-header", 0, "BYTES", CLI_SIZE, 2, UINT32_MAX, AT(max_header), "take headers up to this (default 100000000)" }
 #define HF_OPT { "hf-cache", 0, NULL, CLI_FLAG, 0, 0, AT(hf_cache), "a folder of the hub's cache: links into blobs" }
@@ -199,9 +267,44 @@ static const struct cli_opt compare_opts[] = {
 	HF_OPT, WORK_OPTS, REPORT_OPTS, { 0 }
 };
 
+/* Of verbs that hold a secret. */
+#define SECRET_OPTS \
+	{ "key", 0, "FILE", CLI_TEXT, 0, 0, AT(sig.key), "secret key: PEM (P-256, P-384, P-521) or minisign's" }, \
+	{ "key-fd", 0, "N", CLI_NUMBER, 0, 65535, AT(sig.key_fd), "the same from an open descriptor" }, \
+	{ "password", 0, "FILE", CLI_TEXT, 0, 0, AT(sig.password), "file whose first line opens the key" }, \
+	{ "password-fd", 0, "N", CLI_NUMBER, 0, 65535, AT(sig.password_fd), "the same from an open descriptor" }, \
+	{ "overwrite", 0, NULL, CLI_FLAG, 0, 0, AT(sig.overwrite), "replace a file that is there" }
+#define FORMAT_OPT { "format", 0, "model-signing|minisign", CLI_CHOICE, 0, 0, AT(sig.format), "default: what the key is for" }
+
+static const struct cli_opt sign_opts[] = {
+	{ "output", 'o', "FILE", CLI_TEXT, 0, 0, AT(sig.file), "default: DIR/model.sig, DIR/manifest.json.minisig" },
+	FORMAT_OPT, SECRET_OPTS, THREADS_OPT, REPORT_OPTS, { 0 }
+};
+static const struct cli_opt attest_opts[] = {
+	{ "output", 'o', "FILE", CLI_TEXT, 0, 0, AT(sig.file), "where the statement goes" },
+	SECRET_OPTS, THREADS_OPT, REPORT_OPTS, { 0 }
+};
+static const struct cli_opt signature_opts[] = {
+	{ "key", 0, "FILE", CLI_TEXT, 0, 0, AT(sig.key), "public key: PEM or minisign's" },
+	{ "key-fd", 0, "N", CLI_NUMBER, 0, 65535, AT(sig.key_fd), "the same from an open descriptor" },
+	{ "signature", 0, "FILE", CLI_TEXT, 0, 0, AT(sig.file), "default: DIR/model.sig, DIR/manifest.json.minisig" },
+	{ "source", 0, "DIR", CLI_TEXT, 0, 0, AT(sig.source), "hold this download to the digests that were signed, too" },
+	FORMAT_OPT, THREADS_OPT, REPORT_OPTS, { 0 }
+};
+
 static const struct cli_cmd cmds[] = {
 	{ "check", "OUT", "is a converted folder, a set, one file of it, or a download whole and as it was made?", NULL, check_opts, 1, 1, run_check },
 	{ "compare", "SOURCE OUT", "was this conversion made of this source? every tensor made once more, and compared", NULL, compare_opts, 2, 2, run_compare },
+	{ "sign", "DIR --key FILE", "sign every file of a folder",
+		"Hashes all files, holds them to manifest.json, and writes a signature: with a PEM key an OpenSSF\n"
+		"Model Signing bundle over every file, with a minisign key the signature of manifest.json, which\n"
+		"covers every file. Keys and passwords come from files (chmod 600) or descriptors.\n", sign_opts, 1, 1, run_sign },
+	{ "signature", "DIR --key FILE", "was this folder signed with that key, and is it still the same?",
+		"Verifies the signature first and reads it later. Every file must be there as it was signed, and no\nother.\n",
+		signature_opts, 1, 1, run_signature },
+	{ "attest", "DIR -o FILE", "state what a folder was made of, as an in-toto statement",
+		"With a key a signed bundle, which signature --signature FILE checks; else the statement itself.\n",
+		attest_opts, 1, 1, run_attest },
 	{ "rules", "", "list the rules that findings and errors name, with exit status", NULL, table_opts, 0, 0, run_rules },
 	{ 0 },
 };
