@@ -32,9 +32,12 @@ for f in README.md docs/*.md; do
 done
 [ -z "$bad" ] && echo "ok   docs_links" || echo "FAIL docs_links:$bad"
 
+for t in dsv4-convert dsv4-verify; do
+	for verb in $($B/$t help | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p'); do $B/$t help "$verb" 2>/dev/null; done
+done >"$tmp/help"
 bad=
 for o in $(grep -hv mkmodel README.md docs/*.md | grep -oE '(^|[^-a-z])--[a-z][a-z0-9-]+' | grep -oE -- '--[a-z][a-z0-9-]+' | sort -u); do
-	for verb in inspect plan run restore reshard slice; do $tool help $verb; done | grep -qE -- "$o( |\$)" || bad="$bad $o"
+	grep -qE -- "$o( |\$)" "$tmp/help" || bad="$bad $o"
 done
 [ -z "$bad" ] && echo "ok   docs_options" || echo "FAIL docs_options:$bad"
 

@@ -4,7 +4,7 @@
 set -u
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-root=$tmp/root/opt/x
+root=$tmp/dest/opt/x
 check() { # check NAME FILE: fails if the file has lines
 	if [ -s "$2" ]; then
 		echo "FAIL $1"
@@ -14,7 +14,7 @@ check() { # check NAME FILE: fails if the file has lines
 	fi
 }
 
-MAKEFLAGS='' make -s install CC="$CC" B="$B" DESTDIR="$tmp/root" PREFIX=/opt/x >"$tmp/log" 2>&1 || echo "FAIL install"
+MAKEFLAGS='' make -s install CC="$CC" B="$B" DESTDIR="$tmp/dest" PREFIX=/opt/x >"$tmp/log" 2>&1 || echo "FAIL install"
 for t in dsv4-convert dsv4-verify; do
 	"$root/bin/$t" version >/dev/null 2>"$tmp/bad" || echo "it does not run" >>"$tmp/bad"
 	check "install_runs_$t" "$tmp/bad"
