@@ -127,7 +127,7 @@ demo: all helpers
 
 bench: all helpers $(B)/bench
 	@B=$(B) sh tests/bench.sh
-$(B)/bench: $(B)/tests/bench.c.o $(B)/tests/bench_tile.c.o $(B)/lib.a
+$(B)/bench: $(B)/tests/bench.c.o $(B)/tests/bench_tile.c.o $(B)/tests/bench_linear.c.o $(B)/lib.a
 	$(Q)$(CC) $(LF) -o $@ $^ $(LIBS)
 
 oracle: all helpers

@@ -36,6 +36,7 @@ struct work {
 	enum linear_kind kind;
 	bool partial;
 	uint32_t token, tokens; /* those at hand */
+	uint32_t room;          /* for so many: tokens, and tiles whole */
 	struct linear_line line[LINEAR_PANEL];
 	bool odd[LINEAR_PANEL]; /* rows to be computed as the formula stands */
 	float *x;               /* activations times their scales */
@@ -239,20 +240,28 @@ static bool activations(struct work *k, bool by_lanes)
 	const struct linear_job *j = k->j;
 	const struct linear_core *c = k->core;
 	uint32_t cols = j->w->cols, t, at, n, i;
+	size_t next;
 	bool ok = true;
 
 	for (t = k->token; t < k->token + k->tokens && ok; t++) {
 		const uint8_t *q = j->q ? j->q + (uint64_t)t * cols : NULL;
 		const float *s = j->q ? j->s + (uint64_t)t * (cols / 128) : NULL;
 		const float *x = j->q ? NULL : j->x + t * j->ldx;
-		float *out = k->x + (size_t)(t - k->token) * cols;
 
 		for (i = 0; q && i < cols / 128; i++)
 			ok &= power(s[i], ACT_MIN, ACT_MAX);
+		if (!by_lanes) {
+			ok = ok &&
+				c->act(k->kind, q, s, x, 0, cols,
+					k->x + (size_t)(t - k->token) * cols, 32, c->width);
+			continue;
+		}
 		for (at = 0; ok && at < cols; at += n) {
-			n = !by_lanes ? cols : cols - at < LINEAR_CHUNK ? cols - at : LINEAR_CHUNK;
-			ok &= c->act(k->kind, q, s, x, at, n, out + at, by_lanes ? c->width : 32,
-				by_lanes ? (size_t)n / 32 * c->width : c->width);
+			n = cols - at < LINEAR_CHUNK ? cols - at : LINEAR_CHUNK;
+			next = (size_t)n / 32 * c->width;
+			ok &= c->act(k->kind, q, s, x, at, n,
+				k->x + (size_t)k->room * at + (t - k->token) * next, c->width,
+				k->room * next);
 		}
 	}
 	return ok;
@@ -290,36 +299,37 @@ static void multiply(struct work *k, uint32_t at, uint32_t n)
 	const struct linear_core *c = k->core;
 	uint32_t rows = k->partial ? c->part_rows : c->sum_rows, blocks = n / 32, v, r, t;
 	uint32_t tokens = k->partial ? c->part_tokens : c->sum_tokens;
-	size_t lane, cols = k->j->w->cols;
+	size_t next = (size_t)blocks * c->width;
 
-	for (v = 0; v < LINEAR_LANES / c->width; v++) {
-		lane = (size_t)v * blocks * c->width;
+	for (v = 0; v < LINEAR_LANES / c->width; v++)
 		for (t = 0; t < k->tokens; t += tokens)
 			for (r = 0; r < LINEAR_PANEL; r += rows)
 				(k->partial ? c->part : c->sum)(k->acc +
 						((size_t)r * LINEAR_TOKENS + t) * LINEAR_LANES +
 						v * c->width,
 					(size_t)LINEAR_TOKENS * LINEAR_LANES,
-					k->panel + (size_t)r * LINEAR_CHUNK + lane, LINEAR_CHUNK,
-					k->x + t * cols + at + lane, cols, blocks);
-	}
+					k->panel + ((size_t)v * LINEAR_PANEL + r) * next, next,
+					k->x + (size_t)k->room * at +
+						((size_t)v * k->room + t) * next,
+					next, blocks);
 }
 
 static void panel(struct work *k, uint32_t first, uint32_t given, uint32_t n)
 {
 	const struct linear_core *c = k->core;
 	uint32_t r, t, at, m, cols = k->j->w->cols;
+	size_t next;
 
 	for (r = 0; r < LINEAR_PANEL; r++)
 		line_at(k, r, first + (r < n ? r : n - 1), given + (r < n ? r : n - 1));
 	memset(k->acc, 0, (size_t)LINEAR_PANEL * LINEAR_TOKENS * LINEAR_LANES * sizeof(float));
 	for (at = 0; at < cols; at += m) {
 		m = cols - at < LINEAR_CHUNK ? cols - at : LINEAR_CHUNK;
+		next = (size_t)m / 32 * c->width;
 		for (r = 0; r < LINEAR_PANEL; r++)
 			if (!k->odd[r] &&
-				!c->decode(k->kind, k->fp4, &k->line[r], at, m,
-					k->panel + (size_t)r * LINEAR_CHUNK, c->width,
-					(size_t)m / 32 * c->width))
+				!c->decode(k->kind, k->fp4, &k->line[r], at, m, k->panel + r * next,
+					c->width, LINEAR_PANEL * next))
 				k->odd[r] = true;
 		multiply(k, at, m);
 	}
@@ -377,8 +387,9 @@ void linear_run(const struct linear_way *way, const struct linear_job *job, uint
 	for (k.token = 0; k.token < job->tokens; k.token += k.tokens) {
 		k.tokens = job->tokens - k.token;
 		k.tokens = k.tokens < LINEAR_TOKENS ? k.tokens : LINEAR_TOKENS;
+		k.room = (k.tokens + 7) / 8 * 8;
 		if (k.tokens > FEW)
-			memset(k.x, 0, (size_t)LINEAR_TOKENS * w->cols * sizeof(float));
+			memset(k.x, 0, (size_t)k.room * w->cols * sizeof(float));
 		fast = k.core && whole(&k) && activations(&k, k.tokens > FEW);
 		for (r = 0; r < n; r += m) {
 			m = w->n_pieces && n - r > LINEAR_READ ? LINEAR_READ : n - r;

@@ -14,6 +14,8 @@
 
 #define TARGET __attribute__((target("avx2,fma,f16c")))
 #define AVX2 static inline TARGET __attribute__((always_inline))
+/* Arrays of vectors become registers where loops over them are gone. */
+#define UNROLL _Pragma("GCC unroll 8")
 
 enum { W = 8, V = 4 };
 
@@ -63,6 +65,7 @@ AVX2 void bf16_block(__m256 out[V], const uint8_t *p)
 {
 	int i;
 
+	UNROLL
 	for (i = 0; i < V; i++) {
 		__m128i h = _mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i));
 
@@ -74,6 +77,7 @@ AVX2 void f32_block(__m256 out[V], const uint8_t *p)
 {
 	int i;
 
+	UNROLL
 	for (i = 0; i < V; i++)
 		out[i] = _mm256_castsi256_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p +
 			32 * i)));
@@ -109,6 +113,7 @@ AVX2 void weight_block(__m256 out[V], enum linear_kind kind, const struct linear
 	case LINEAR_FP8:
 		fp8_block(out, line->codes + col, nan);
 		f = _mm256_set1_ps(line->scale[col / 128] * fp8_up);
+		UNROLL
 		for (i = 0; i < V; i++)
 			out[i] = _mm256_mul_ps(out[i], f);
 		break;
@@ -130,6 +135,7 @@ TARGET static bool decode(enum linear_kind kind, const struct linear_fp4 *fp4,
 
 	for (b = 0; b < n / 32; b++) {
 		weight_block(v, kind, fp4, line, col + 32 * b, &nan);
+		UNROLL
 		for (i = 0; i < V; i++)
 			_mm256_store_ps(out + b * block + i * lane, v[i]);
 	}
@@ -150,6 +156,7 @@ TARGET static bool act(enum linear_kind kind, const uint8_t *q, const float *s, 
 		} else {
 			f32_block(v, (const uint8_t *)(x + col));
 		}
+		UNROLL
 		for (i = 0; i < V; i++) {
 			v[i] = q ? _mm256_mul_ps(v[i], f) : v[i];
 			v[i] = kind == LINEAR_FP4 ? fp4_order(v[i]) : v[i];
@@ -170,28 +177,28 @@ TARGET static void sum(float *acc, size_t acc_next, const float *w, size_t w_nex
 	uint32_t b;
 	int r, t;
 
-#pragma GCC unroll 3
+	UNROLL
 	for (r = 0; r < SUM_R; r++)
-#pragma GCC unroll 4
-		for (t = 0; t < SUM_T; t++)
-			a[r][t] = _mm256_load_ps(acc + (size_t)r * acc_next + t * LINEAR_LANES);
+		UNROLL
+	for (t = 0; t < SUM_T; t++)
+		a[r][t] = _mm256_load_ps(acc + (size_t)r * acc_next + t * LINEAR_LANES);
 	for (b = 0; b < blocks; b++) {
-#pragma GCC unroll 3
+		UNROLL
 		for (r = 0; r < SUM_R; r++)
 			y[r] = _mm256_load_ps(w + (size_t)r * w_next + (size_t)b * W);
-#pragma GCC unroll 4
+		UNROLL
 		for (t = 0; t < SUM_T; t++) {
 			v = _mm256_load_ps(x + (size_t)t * x_next + (size_t)b * W);
-#pragma GCC unroll 3
+			UNROLL
 			for (r = 0; r < SUM_R; r++)
 				a[r][t] = _mm256_fmadd_ps(v, y[r], a[r][t]);
 		}
 	}
-#pragma GCC unroll 3
+	UNROLL
 	for (r = 0; r < SUM_R; r++)
-#pragma GCC unroll 4
-		for (t = 0; t < SUM_T; t++)
-			_mm256_store_ps(acc + (size_t)r * acc_next + t * LINEAR_LANES, a[r][t]);
+		UNROLL
+	for (t = 0; t < SUM_T; t++)
+		_mm256_store_ps(acc + (size_t)r * acc_next + t * LINEAR_LANES, a[r][t]);
 }
 
 TARGET static void part(float *acc, size_t acc_next, const float *w, size_t w_next, const float *x,
@@ -202,14 +209,14 @@ TARGET static void part(float *acc, size_t acc_next, const float *w, size_t w_ne
 	int t, i;
 
 	(void)acc_next, (void)w_next;
-#pragma GCC unroll 8
+	UNROLL
 	for (t = 0; t < PART_T; t++)
 		a[t] = _mm256_load_ps(acc + t * LINEAR_LANES);
 	for (b = 0; b < blocks; b += 4) {
-#pragma GCC unroll 4
+		UNROLL
 		for (i = 0; i < 4; i++)
 			y[i] = _mm256_load_ps(w + (size_t)(b + (uint32_t)i) * W);
-#pragma GCC unroll 8
+		UNROLL
 		for (t = 0; t < PART_T; t++) {
 			const float *at = x + (size_t)t * x_next + (size_t)b * W;
 
@@ -220,7 +227,7 @@ TARGET static void part(float *acc, size_t acc_next, const float *w, size_t w_ne
 			a[t] = _mm256_add_ps(a[t], p);
 		}
 	}
-#pragma GCC unroll 8
+	UNROLL
 	for (t = 0; t < PART_T; t++)
 		_mm256_store_ps(acc + t * LINEAR_LANES, a[t]);
 }
@@ -231,9 +238,11 @@ AVX2 void store_pair(float *lanes, const __m256 a[2][V])
 {
 	int r, i;
 
+	UNROLL
 	for (r = 0; r < 2; r++)
-		for (i = 0; i < V; i++)
-			_mm256_store_ps(lanes + r * LINEAR_LANES + i * W, a[r][i]);
+		UNROLL
+	for (i = 0; i < V; i++)
+		_mm256_store_ps(lanes + r * LINEAR_LANES + i * W, a[r][i]);
 }
 
 AVX2 bool pair_sum(enum linear_kind kind, const struct linear_fp4 *fp4,
@@ -245,12 +254,13 @@ AVX2 bool pair_sum(enum linear_kind kind, const struct linear_fp4 *fp4,
 	int r, i;
 
 	for (col = 0; col < cols; col += 32)
-		for (r = 0; r < 2; r++) {
-			weight_block(v, kind, fp4, &line[r], col, &nan);
-			for (i = 0; i < V; i++)
-				a[r][i] = _mm256_fmadd_ps(v[i], _mm256_load_ps(x + col + i * W),
-					a[r][i]);
-		}
+		UNROLL
+	for (r = 0; r < 2; r++) {
+		weight_block(v, kind, fp4, &line[r], col, &nan);
+		UNROLL
+		for (i = 0; i < V; i++)
+			a[r][i] = _mm256_fmadd_ps(v[i], _mm256_load_ps(x + col + i * W), a[r][i]);
+	}
 	store_pair(lanes, a);
 	return !any(nan);
 }
@@ -264,19 +274,23 @@ AVX2 bool pair_part(const struct linear_line *line, uint32_t cols, const float *
 	int r, i;
 
 	for (col = 0; col < cols; col += 128)
-		for (r = 0; r < 2; r++) {
+		UNROLL
+	for (r = 0; r < 2; r++) {
+		UNROLL
+		for (i = 0; i < V; i++)
+			p[i] = _mm256_setzero_ps();
+		UNROLL
+		for (k = col; k < col + 128; k += 32) {
+			fp8_block(v, line[r].codes + k, &nan);
+			UNROLL
 			for (i = 0; i < V; i++)
-				p[i] = _mm256_setzero_ps();
-			for (k = col; k < col + 128; k += 32) {
-				fp8_block(v, line[r].codes + k, &nan);
-				for (i = 0; i < V; i++)
-					p[i] = _mm256_fmadd_ps(v[i], _mm256_load_ps(x + k + i * W),
-						p[i]);
-			}
-			f = _mm256_set1_ps(line[r].scale[col / 128] * fp8_up);
-			for (i = 0; i < V; i++)
-				a[r][i] = _mm256_fmadd_ps(p[i], f, a[r][i]);
+				p[i] = _mm256_fmadd_ps(v[i], _mm256_load_ps(x + k + i * W), p[i]);
 		}
+		f = _mm256_set1_ps(line[r].scale[col / 128] * fp8_up);
+		UNROLL
+		for (i = 0; i < V; i++)
+			a[r][i] = _mm256_fmadd_ps(p[i], f, a[r][i]);
+	}
 	store_pair(lanes, a);
 	return !any(nan);
 }

@@ -12,6 +12,8 @@
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx2,fma,f16c")))
 #define AVX512 static inline TARGET __attribute__((always_inline))
+/* Arrays of vectors become registers where loops over them are gone. */
+#define UNROLL _Pragma("GCC unroll 8")
 
 enum { W = 16, V = 2 };
 
@@ -52,6 +54,7 @@ AVX512 void bf16_block(__m512 out[V], const uint8_t *p)
 {
 	int i;
 
+	UNROLL
 	for (i = 0; i < V; i++) {
 		__m256i h = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32 * i));
 
@@ -162,28 +165,28 @@ TARGET static void sum(float *acc, size_t acc_next, const float *w, size_t w_nex
 	uint32_t b;
 	int r, t;
 
-#pragma GCC unroll 6
+	UNROLL
 	for (r = 0; r < SUM_R; r++)
-#pragma GCC unroll 4
-		for (t = 0; t < SUM_T; t++)
-			a[r][t] = _mm512_load_ps(acc + (size_t)r * acc_next + t * LINEAR_LANES);
+		UNROLL
+	for (t = 0; t < SUM_T; t++)
+		a[r][t] = _mm512_load_ps(acc + (size_t)r * acc_next + t * LINEAR_LANES);
 	for (b = 0; b < blocks; b++) {
-#pragma GCC unroll 4
+		UNROLL
 		for (t = 0; t < SUM_T; t++)
 			y[t] = _mm512_load_ps(x + (size_t)t * x_next + (size_t)b * W);
-#pragma GCC unroll 6
+		UNROLL
 		for (r = 0; r < SUM_R; r++) {
 			v = _mm512_load_ps(w + (size_t)r * w_next + (size_t)b * W);
-#pragma GCC unroll 4
+			UNROLL
 			for (t = 0; t < SUM_T; t++)
 				a[r][t] = _mm512_fmadd_ps(v, y[t], a[r][t]);
 		}
 	}
-#pragma GCC unroll 6
+	UNROLL
 	for (r = 0; r < SUM_R; r++)
-#pragma GCC unroll 4
-		for (t = 0; t < SUM_T; t++)
-			_mm512_store_ps(acc + (size_t)r * acc_next + t * LINEAR_LANES, a[r][t]);
+		UNROLL
+	for (t = 0; t < SUM_T; t++)
+		_mm512_store_ps(acc + (size_t)r * acc_next + t * LINEAR_LANES, a[r][t]);
 }
 
 TARGET static void part(float *acc, size_t acc_next, const float *w, size_t w_next, const float *x,
@@ -193,43 +196,43 @@ TARGET static void part(float *acc, size_t acc_next, const float *w, size_t w_ne
 	uint32_t b;
 	int r, t, i;
 
-#pragma GCC unroll 2
+	UNROLL
 	for (r = 0; r < PART_R; r++)
-#pragma GCC unroll 8
-		for (t = 0; t < PART_T; t++)
-			a[r][t] = _mm512_load_ps(acc + (size_t)r * acc_next + t * LINEAR_LANES);
+		UNROLL
+	for (t = 0; t < PART_T; t++)
+		a[r][t] = _mm512_load_ps(acc + (size_t)r * acc_next + t * LINEAR_LANES);
 	for (b = 0; b < blocks; b += 4) {
-#pragma GCC unroll 2
+		UNROLL
 		for (r = 0; r < PART_R; r++)
-#pragma GCC unroll 4
-			for (i = 0; i < 4; i++)
-				y[r][i] = _mm512_load_ps(w + (size_t)r * w_next +
-					(size_t)(b + (uint32_t)i) * W);
-#pragma GCC unroll 8
+			UNROLL
+		for (i = 0; i < 4; i++)
+			y[r][i] = _mm512_load_ps(w + (size_t)r * w_next +
+				(size_t)(b + (uint32_t)i) * W);
+		UNROLL
 		for (t = 0; t < PART_T; t++) {
 			const float *at = x + (size_t)t * x_next + (size_t)b * W;
 
 			v = _mm512_load_ps(at);
-#pragma GCC unroll 2
+			UNROLL
 			for (r = 0; r < PART_R; r++)
 				p[r] = _mm512_mul_ps(y[r][0], v);
-#pragma GCC unroll 3
+			UNROLL
 			for (i = 1; i < 4; i++) {
 				v = _mm512_load_ps(at + i * W);
-#pragma GCC unroll 2
+				UNROLL
 				for (r = 0; r < PART_R; r++)
 					p[r] = _mm512_fmadd_ps(y[r][i], v, p[r]);
 			}
-#pragma GCC unroll 2
+			UNROLL
 			for (r = 0; r < PART_R; r++)
 				a[r][t] = _mm512_add_ps(a[r][t], p[r]);
 		}
 	}
-#pragma GCC unroll 2
+	UNROLL
 	for (r = 0; r < PART_R; r++)
-#pragma GCC unroll 8
-		for (t = 0; t < PART_T; t++)
-			_mm512_store_ps(acc + (size_t)r * acc_next + t * LINEAR_LANES, a[r][t]);
+		UNROLL
+	for (t = 0; t < PART_T; t++)
+		_mm512_store_ps(acc + (size_t)r * acc_next + t * LINEAR_LANES, a[r][t]);
 }
 
 /* --- one token --- */
@@ -238,9 +241,11 @@ AVX512 void store_pair(float *lanes, const __m512 a[2][V])
 {
 	int r, i;
 
+	UNROLL
 	for (r = 0; r < 2; r++)
-		for (i = 0; i < V; i++)
-			_mm512_store_ps(lanes + r * LINEAR_LANES + i * W, a[r][i]);
+		UNROLL
+	for (i = 0; i < V; i++)
+		_mm512_store_ps(lanes + r * LINEAR_LANES + i * W, a[r][i]);
 }
 
 AVX512 bool pair_sum(enum linear_kind kind, const struct linear_line *line, uint32_t cols,
@@ -251,16 +256,19 @@ AVX512 bool pair_sum(enum linear_kind kind, const struct linear_line *line, uint
 	uint32_t col;
 	int r, i;
 
+	UNROLL
 	for (r = 0; r < 2; r++)
-		for (i = 0; i < V; i++)
-			a[r][i] = _mm512_setzero_ps();
+		UNROLL
+	for (i = 0; i < V; i++)
+		a[r][i] = _mm512_setzero_ps();
 	for (col = 0; col < cols; col += 32)
-		for (r = 0; r < 2; r++) {
-			weight_block(v, kind, &line[r], col, &nan);
-			for (i = 0; i < V; i++)
-				a[r][i] = _mm512_fmadd_ps(v[i], _mm512_load_ps(x + col + i * W),
-					a[r][i]);
-		}
+		UNROLL
+	for (r = 0; r < 2; r++) {
+		weight_block(v, kind, &line[r], col, &nan);
+		UNROLL
+		for (i = 0; i < V; i++)
+			a[r][i] = _mm512_fmadd_ps(v[i], _mm512_load_ps(x + col + i * W), a[r][i]);
+	}
 	store_pair(lanes, a);
 	return !nan;
 }
@@ -273,23 +281,29 @@ AVX512 bool pair_part(const struct linear_line *line, uint32_t cols, const float
 	uint32_t col, k;
 	int r, i;
 
+	UNROLL
 	for (r = 0; r < 2; r++)
-		for (i = 0; i < V; i++)
-			a[r][i] = _mm512_setzero_ps();
+		UNROLL
+	for (i = 0; i < V; i++)
+		a[r][i] = _mm512_setzero_ps();
 	for (col = 0; col < cols; col += 128)
-		for (r = 0; r < 2; r++) {
+		UNROLL
+	for (r = 0; r < 2; r++) {
+		UNROLL
+		for (i = 0; i < V; i++)
+			p[i] = _mm512_setzero_ps();
+		UNROLL
+		for (k = col; k < col + 128; k += 32) {
+			fp8_block(v, line[r].codes + k, &nan);
+			UNROLL
 			for (i = 0; i < V; i++)
-				p[i] = _mm512_setzero_ps();
-			for (k = col; k < col + 128; k += 32) {
-				fp8_block(v, line[r].codes + k, &nan);
-				for (i = 0; i < V; i++)
-					p[i] = _mm512_fmadd_ps(v[i], _mm512_load_ps(x + k + i * W),
-						p[i]);
-			}
-			f = _mm512_set1_ps(line[r].scale[col / 128] * fp8_up);
-			for (i = 0; i < V; i++)
-				a[r][i] = _mm512_fmadd_ps(p[i], f, a[r][i]);
+				p[i] = _mm512_fmadd_ps(v[i], _mm512_load_ps(x + k + i * W), p[i]);
 		}
+		f = _mm512_set1_ps(line[r].scale[col / 128] * fp8_up);
+		UNROLL
+		for (i = 0; i < V; i++)
+			a[r][i] = _mm512_fmadd_ps(p[i], f, a[r][i]);
+	}
 	store_pair(lanes, a);
 	return !nan;
 }

@@ -22,8 +22,8 @@ enum linear_kind { LINEAR_FP4, LINEAR_FP8, LINEAR_BF16, LINEAR_F32, LINEAR_KINDS
 enum {
 	LINEAR_LANES = 32,
 	LINEAR_PANEL = 12,   /* rows decoded together: a multiple of every core's tile */
-	LINEAR_CHUNK = 2048, /* columns decoded together: a multiple of 128 */
-	LINEAR_TOKENS = 32   /* tokens together: a multiple of every core's tile */
+	LINEAR_CHUNK = 1024, /* columns decoded together: a multiple of 128 */
+	LINEAR_TOKENS = 32   /* tokens together; every core's tile divides 8 */
 };
 
 /* BF16 of 2^(e - 127) times each FP4 code, its high and low bytes, for the scale bytes e that FP4_MIN and

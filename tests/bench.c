@@ -2,6 +2,7 @@
  * loop that does no more than the least a conversion must, and whole commands in pairs.
  *
  *	bench kernels
+ *	bench linears
  *	bench bound FROM OUT FILES BYTES THREADS SHA   reads FROM, digests, writes OUT.0 .. of BYTES each
  *	bench pair RUNS PREPARE A B BYTES              runs A and B in turn; wall and cpu per GB, ratio
  *	bench dry DIR OUT TARGET RANKS                 a whole conversion without reading or writing payload
@@ -447,6 +448,10 @@ int main(int argc, char **argv)
 		return dry(argv + 2);
 	if (argc == 2 && !strcmp(argv[1], "kernels"))
 		return kernels();
+	if (argc == 2 && !strcmp(argv[1], "linears")) {
+		bench_linears();
+		return 0;
+	}
 	if (argc == 8 && !strcmp(argv[1], "bound"))
 		return bound(argv + 2);
 	if (argc == 7 && !strcmp(argv[1], "pair"))

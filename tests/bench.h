@@ -12,4 +12,6 @@ double rate(void (*fn)(void *), void *ctx, size_t n);
 
 /* bench_tile.c: packing and unpacking, by layout and way. */
 void bench_tiles(void);
+/* bench_linear.c: linears by type and way, beside fmaf and reading. */
+void bench_linears(void);
 #endif

@@ -27,6 +27,7 @@ $tool version | sed -n '4,6p'
 echo
 echo "== kernels, one core"
 "$B/bench" kernels
+"$B/bench" linears
 twin() { # twin NAME FILE: what numpy does
 	if [ -x build/oracle-venv/bin/python ]; then
 		echo "  $1: $(build/oracle-venv/bin/python "tests/oracle/$2") GB/s in"
