@@ -52,6 +52,8 @@ X86    := $(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null || uname -m))
 OTHER  := $(if $(X86),%_none.c,%_x86.c %_avx2.c %_avx512.c)
 FOLDERS := core formats quant kernels convert verify
 LIB_C  := $(filter-out $(OTHER) %/main.c,$(wildcard $(FOLDERS:%=%/*.c)))
+# The plain kernels once more, for processors with FMA: fmaf is an instruction there and not a call.
+FMA_C  := $(if $(X86),$(filter-out kernels/ref.c,$(wildcard kernels/ref_*.c)))
 TOOLS  := dsv4-convert dsv4-verify
 TESTS  := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 # The .cu files compiled by the C++ compiler for the CPU (tests/fiber); where there is none, this test is
@@ -77,7 +79,7 @@ build/setup.ok: tests/setup.sh force
 	@CC="$(CC)" sh tests/setup.sh
 	@mkdir -p build && { [ -f $@ ] || touch $@; }
 
-$(B)/lib.a: $(LIB_C:%=$(B)/%.o)
+$(B)/lib.a: $(LIB_C:%=$(B)/%.o) $(FMA_C:%.c=$(B)/%.fma.o)
 	@rm -f $@
 	@echo "  AR $@"
 	$(Q)$(AR) rcs $@ $^
@@ -93,6 +95,10 @@ $(B)/%.c.o: %.c $(B)/flags build/setup.ok
 	@mkdir -p $(@D)
 	@echo "  CC $<"
 	$(Q)$(CC) $(CF) -MMD -MP -c -o $@ $<
+$(B)/%.fma.o: %.c $(B)/flags build/setup.ok
+	@mkdir -p $(@D)
+	@echo "  CC $< (FMA)"
+	$(Q)$(CC) $(CF) -O3 -mavx2 -mfma -DREF_FMA -MMD -MP -c -o $@ $<
 CXF     = -std=c++17 -Itests/fiber $(filter-out -std=c11 -Wstrict-prototypes -Wmissing-prototypes,$(CF))
 $(B)/%.cu.o: %.cu $(B)/flags build/setup.ok
 	@mkdir -p $(@D)

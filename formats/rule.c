@@ -31,6 +31,7 @@ const struct rule rules[] = {
 	{ "compare.shape",        ERR_MISMATCH,    "an output tensor that its transform cannot have made of its source", "convert again: the sidecar is not true" },
 	{ "compare.source",       ERR_MISMATCH,    "an output tensor of a source tensor that there is not", "compare with the source that it was made of" },
 
+	{ "config.forward",       ERR_DATA,        "config.json lacks what the forward pass needs, or says what it cannot compute", "use the config.json that was published with the weights" },
 	{ "config.expert-dtype",  ERR_DATA,        "expert_dtype is neither fp4 nor fp8", "set expert_dtype to fp4 or fp8, whichever the tensors are" },
 	{ "config.expert-dtype-missing", ERR_DATA, "config.json does not say what the experts are", "set expert_dtype in config.json, or say --assume-experts" },
 	{ "config.expert-dtype-wrong", ERR_DATA,   "config.json says one kind of experts, the tensors are another", "set expert_dtype to what the tensors are, or fetch the config.json of these weights" },
@@ -111,6 +112,10 @@ const struct rule rules[] = {
 	{ "plan.slice",           ERR_USAGE,       "a part of a model that would be no model", "keep at least one layer of each kind and enough experts" },
 	{ "plan.split",           ERR_USAGE,       "a number of ranks that cannot share the model evenly", "take one of the numbers of ranks that the sentence lists" },
 
+	{ "record.form",          ERR_DATA,        "a record that is not of this model, or none at all", "take the record that was made of this checkpoint, or record it again" },
+	{ "replay.differs",       ERR_MISMATCH,    "a sub-block computes something else than the record says", "compare the checkpoint with its digests; the first sub-block named is where to look" },
+	{ "replay.logits",        ERR_MISMATCH,    "the logits are not those of the record", "look at the sub-blocks first: what is wrong there is wrong here" },
+	{ "replay.routing",       ERR_MISMATCH,    "tokens go to other experts, or see other entries, than the record says", "compare gate weights and tid2eid with their digests" },
 	{ "set.codec",            ERR_UNSUPPORTED, "a tensor whose values were changed: no way back", "convert the original again" },
 	{ "set.digest",           ERR_MISMATCH,    "a tensor taken apart is not as it was when it was converted", "copy the file from where it was made, or convert again" },
 	{ "set.form",             ERR_MISMATCH,    "a manifest or sidecar that says what cannot be", "convert again: the file was edited or is of another version" },

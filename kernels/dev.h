@@ -45,6 +45,7 @@ struct dev {
 	void (*release)(struct dev *, void *p); /* NULL: nothing */
 	int (*put)(struct dev *, void *to, const void *from, size_t n, struct err *);
 	int (*get)(struct dev *, void *to, const void *from, size_t n, struct err *);
+	int (*zero)(struct dev *, void *p, size_t n, struct err *); /* n bytes */
 	int (*sync)(struct dev *, struct err *);
 	void (*close)(struct dev *);
 
@@ -62,10 +63,8 @@ struct dev {
 	/* y = bf(a + b), n values. */
 	int (*add)(struct dev *, float *y, const float *a, const float *b, uint64_t n,
 		struct err *);
-	/* y[t][j][d] = bf(a[t][d] + b[t][j][d]) for the 4 streams. */
-	int (*add_streams)(struct dev *, float *y, const float *a, const float *b, uint32_t n,
-		uint32_t dim, struct err *);
-
+	/* x = bf(x * c), n values in place. */
+	int (*scale)(struct dev *, float *x, float c, uint64_t n, struct err *);
 	/* --- hyper-connections; x [n][4][dim] bf; v = x[t] as 4 * dim values --- */
 
 	/* rho = 1 / sqrt(dot(v, v) / (4 dim) + eps); mix[i] = dot(fn[i], v) * rho; fn [24][4 dim];

@@ -9,6 +9,7 @@
 #include "formats/safetensors.h"
 #include "verify/check.h"
 #include "verify/compare.h"
+#include "verify/compute.h"
 #include "verify/page.h"
 #include "verify/sign.h"
 
@@ -229,6 +230,25 @@ static int run_attest(void *opts, int n, char **args, struct err *e)
 	return run_sig(opts, "attest", args[0], sign_attest, e);
 }
 
+/* --- verbs that run the model --- */
+
+static int run_replay(void *opts, int n, char **args, struct err *e)
+{
+	const struct opts *o = opts;
+	struct compute_opts po = {
+		.io = io_posix(), .features = cpu_features(), .threads = (unsigned)o->threads
+	};
+	struct report r;
+
+	(void)n;
+	report_begin(&r, TOOL, "replay", args[0], args[1]);
+	if (compute_replay(&r, args[0], args[1], &po, e)) {
+		report_free(&r);
+		return -1;
+	}
+	return finish(&r, o, e);
+}
+
 static void version(FILE *out)
 {
 	fprintf(out, "%s\n", TOOL);
@@ -292,6 +312,8 @@ static const struct cli_opt signature_opts[] = {
 	FORMAT_OPT, THREADS_OPT, REPORT_OPTS, { 0 }
 };
 
+static const struct cli_opt replay_opts[] = { WORK_OPTS, REPORT_OPTS, { 0 } };
+
 static const struct cli_cmd cmds[] = {
 	{ "check", "OUT", "is a converted folder, a set, one file of it, or a download whole and as it was made?", NULL, check_opts, 1, 1, run_check },
 	{ "compare", "SOURCE OUT", "was this conversion made of this source? every tensor made once more, and compared", NULL, compare_opts, 2, 2, run_compare },
@@ -305,6 +327,7 @@ static const struct cli_cmd cmds[] = {
 	{ "attest", "DIR -o FILE", "state what a folder was made of, as an in-toto statement",
 		"With a key a signed bundle, which signature --signature FILE checks; else the statement itself.\n",
 		attest_opts, 1, 1, run_attest },
+	{ "replay", "CKPT REC", "does the model compute what a record says, sub-block by sub-block and as a whole?", NULL, replay_opts, 2, 2, run_replay },
 	{ "rules", "", "list the rules that findings and errors name, with exit status", NULL, table_opts, 0, 0, run_rules },
 	{ 0 },
 };
