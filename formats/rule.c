@@ -52,6 +52,11 @@ const struct rule rules[] = {
 	{ "data.scale-nan",       ERR_DATA,        "an E8M0 scale is NaN (byte 255)", "download the shard again; if its SHA-256 is as published, the publisher has to act" },
 	{ "data.scale-range",     ERR_DATA,        "a scale byte that the engine misreads", "choose another engine, or ask the publisher for other scales" },
 
+	{ "diff.bytes",           ERR_MISMATCH,    "a tensor with other bytes in the two folders", "nothing, if they are to differ; else check both" },
+	{ "diff.dtype",           ERR_MISMATCH,    "a tensor of another type in the two folders", "nothing, if they are to differ; else check both" },
+	{ "diff.only",            ERR_MISMATCH,    "a tensor that only one of the two folders has", "nothing, if they are to differ; else check both" },
+	{ "diff.shape",           ERR_MISMATCH,    "a tensor of another shape in the two folders", "nothing, if they are to differ; else check both" },
+
 	{ "file.not-regular",     ERR_DATA,        "a folder, FIFO, socket or device stands where a file should", "put the file itself there" },
 	{ "file.short",           ERR_DATA,        "a file ended before what was expected of it", "download or convert the file again" },
 	{ "file.symlink",         ERR_DATA,        "a symbolic link stands where a file should", "replace the link by the file, or say --hf-cache for a folder of the hub's cache" },

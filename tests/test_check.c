@@ -725,7 +725,7 @@ static void hostile_one(const char *what, const char *from, const char *unit, si
 	struct rusage before, after;
 	struct flip_io io;
 	struct report r;
-	char args[600], *s;
+	char args[800], *s;
 	size_t i;
 
 	text_str(&big_text, from);

@@ -10,6 +10,7 @@
 #include "verify/check.h"
 #include "verify/compare.h"
 #include "verify/compute.h"
+#include "verify/diff.h"
 #include "verify/page.h"
 #include "verify/sign.h"
 
@@ -230,6 +231,25 @@ static int run_attest(void *opts, int n, char **args, struct err *e)
 	return run_sig(opts, "attest", args[0], sign_attest, e);
 }
 
+static int run_diff(void *opts, int n, char **args, struct err *e)
+{
+	const struct opts *o = opts;
+	struct diff_opts d = {
+		.open = { .io = io_posix(), .header_cap = o->max_header, .hf_cache = o->hf_cache },
+		.threads = (unsigned)o->threads,
+		.started = o->quiet ? NULL : comparing
+	};
+	struct report r;
+
+	(void)n;
+	report_begin(&r, TOOL, "diff", args[0], args[1]);
+	if (diff_run(&r, args[0], args[1], &d, e)) {
+		report_free(&r);
+		return -1;
+	}
+	return finish(&r, o, e);
+}
+
 /* --- verbs that run the model --- */
 
 static int run_replay(void *opts, int n, char **args, struct err *e)
@@ -311,6 +331,7 @@ static const struct cli_opt signature_opts[] = {
 	{ "source", 0, "DIR", CLI_TEXT, 0, 0, AT(sig.source), "hold this download to the digests that were signed, too" },
 	FORMAT_OPT, THREADS_OPT, REPORT_OPTS, { 0 }
 };
+static const struct cli_opt diff_opts[] = { HF_OPT, WORK_OPTS, REPORT_OPTS, { 0 } };
 
 static const struct cli_opt replay_opts[] = { WORK_OPTS, REPORT_OPTS, { 0 } };
 
@@ -328,6 +349,7 @@ static const struct cli_cmd cmds[] = {
 		"With a key a signed bundle, which signature --signature FILE checks; else the statement itself.\n",
 		attest_opts, 1, 1, run_attest },
 	{ "replay", "CKPT REC", "does the model compute what a record says, sub-block by sub-block and as a whole?", NULL, replay_opts, 2, 2, run_replay },
+	{ "diff", "A B", "in what two checkpoints, converted folders or sets differ", NULL, diff_opts, 2, 2, run_diff },
 	{ "rules", "", "list the rules that findings and errors name, with exit status", NULL, table_opts, 0, 0, run_rules },
 	{ 0 },
 };

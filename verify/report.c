@@ -236,7 +236,7 @@ static bool first_of_section(const struct report *r, size_t i)
 static void put_row(struct text *out, const struct report_row *w)
 {
 	text_fmt(out, "  %-32s", text_quote(w->name).s);
-	if (w->count)
+	if (w->count || (!w->bytes && !w->text))
 		text_fmt(out, " %12s", text_thousands(w->count).s);
 	if (w->bytes)
 		text_fmt(out, " %10s", text_bytes(w->bytes).s);
