@@ -294,5 +294,9 @@ else
     ok "manifest notices"
 fi
 
+# ---------------------------------------------------------------- signatures
+
+. $here/sign.sh
+
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
