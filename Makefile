@@ -65,7 +65,7 @@ ARCHS  := $(if $(NVCC),$(filter 80 86 89 90 100 120,$(patsubst compute_%,%,$(she
 ifeq ($(shell command -v $(firstword $(CXX)) 2>/dev/null),)
 TESTS  := $(filter-out test_cuda,$(TESTS))
 endif
-HELPERS := mkmodel packtile
+HELPERS := mkmodel packtile arith
 
 all: $(TOOLS:%=build/%)
 

@@ -178,6 +178,14 @@ print(found["tensors"], "tensors,", found["bytes"], "bytes")' "$work/inspect.jso
 
 check "test vectors of the specification" $python $here/tensors.py
 check "layouts and orders of rows" $python $here/layouts.py --check tests/vectors/layouts.txt
+if [ -x "$B/arith" ]; then
+    for seed in 1 2 3; do
+        "$B/arith" $seed >"$work/arith"
+        check "functions and linears of docs/numbers.md, seed $seed" sh -c "$python $here/arith.py <$work/arith"
+    done
+else
+    skip "functions and linears of docs/numbers.md (no $B/arith)"
+fi
 check "inventory against the totals of the specification" $python $here/inventory.py --self-check tests/configs
 
 for name in tiny-flash tiny-pro; do
