@@ -71,10 +71,10 @@ finished() {
 }
 # look WHAT: after a run that was broken off
 look() {
-	for f in "$out"/*; do
-		[ -e "$f" ] || continue
-		cmp -s "$f" "$clean/${f##*/}" || fail "$1: ${f##*/} is wrong"
-	done
+	(cd "$out" 2>/dev/null && find . -type f ! -name '.*') >"$tmp/there"
+	while read -r f; do
+		cmp -s "$out/$f" "$clean/$f" || fail "$1: $f is wrong"
+	done <"$tmp/there"
 	[ ! -f "$out/manifest.json" ] || diff -r "$clean" "$out" >/dev/null ||
 		fail "$1: manifest.json is there before its time"
 	finished >"$tmp/before"

@@ -296,7 +296,7 @@ static void test_changes(void)
 
 static void test_links(void)
 {
-	static const struct way w = { "links", "hf", 1, EXPERT_UNSAID, "embed", false, true };
+	static const struct way w = { "links", "hf", 1, EXPERT_UNSAID, "embed", .hub = true };
 	struct path snaps, blobs, out;
 	char hash[65], link[80];
 	struct faultio f;
