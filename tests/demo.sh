@@ -1,7 +1,8 @@
-# make demo: what dsv4-convert does, on a small model with the shape of V4-Flash. Everything is made in
+# make demo: what the tools do, on a small model with the shape of V4-Flash. Everything is made in
 # build/demo, which is emptied first. B= names the build folder.
 set -eu
 tool=build/dsv4-convert
+verify=build/dsv4-verify
 d=build/demo
 rm -rf $d
 mkdir -p $d
@@ -61,4 +62,39 @@ cp -r $d/flash $d/cut
 truncate -s -1000 $d/cut/model-00003-of-00009.safetensors
 show $tool run $d/cut -o $d/never --target official --mp 2 || echo "exit status $?"
 
-say "All of this lies in $d (560 MB); make clean removes it"
+say "For an engine: what vLLM's Marlin kernels read, two ranks, each with half of the experts"
+echo "\$ $tool run $d/flash -o $d/marlin --target marlin-mxfp4 --ranks 2"
+$tool run $d/flash -o $d/marlin --target marlin-mxfp4 --ranks 2 >/dev/null
+echo "\$ $tool restore $d/marlin -o $d/back"
+$tool restore $d/marlin -o $d/back >/dev/null
+for f in "$d"/flash/*; do cmp "$f" "$d/back/${f##*/}"; done && echo "every file of the download again, byte for byte"
+
+say "Is it whole, and as it was made? Digests of every file and every 16 MiB"
+show $verify check $d/marlin -q --report $d/check.html | short 6 2
+
+say "Was it made of that download? Every tensor made once more by plain code, and compared"
+show $verify compare $d/flash $d/marlin -q | short 12 2
+
+say "Signed, so that others can tell: an OpenSSF Model Signing bundle"
+show openssl ecparam -name prime256v1 -genkey -noout -out $d/key.pem
+chmod 600 $d/key.pem
+openssl pkey -in $d/key.pem -pubout -out $d/key.pub.pem
+show $verify sign $d/marlin --key $d/key.pem -q | short 6 2
+show $verify signature $d/marlin --key $d/key.pub.pem -q | short 6 2
+
+say "One bit is flipped"
+f=$d/marlin/rank-1-of-2/model-00004-of-00009.safetensors
+byte=$(dd if=$f bs=1 skip=3000000 count=1 2>/dev/null | od -An -tu1 | tr -d ' ')
+printf "$(printf '\\\\%03o' $((byte ^ 4)))" | dd of=$f bs=1 seek=3000000 conv=notrunc 2>/dev/null
+found() { # found COMMAND...: must find it
+	status=0
+	echo "\$ $*"
+	"$@" >$d/log 2>&1 || status=$?
+	sed -n '/^error/,/remedy:/p; $p' $d/log | short 12 1
+	[ $status = 1 ] || { echo "exit status $status: the bit was not found"; exit 1; }
+}
+found $verify check $d/marlin -q
+found $verify compare $d/flash $d/marlin -q
+found $verify signature $d/marlin --key $d/key.pub.pem -q
+
+say "All of this lies in $d (870 MB); make clean removes it"

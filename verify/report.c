@@ -365,6 +365,8 @@ void report_put_json(const struct report *r, struct text *out)
 
 int report_finish(const struct report *r, struct err *e)
 {
+	const char *of = r->subject[r->subject[1] !=
+		NULL]; /* compare: the result is judged, not the source */
 	enum err_kind kind = ERR_NONE;
 	size_t i;
 
@@ -378,9 +380,8 @@ int report_finish(const struct report *r, struct err *e)
 	if (kind == ERR_NONE || kind == ERR_USAGE) /* a usage error would print the usage */
 		kind = r->errors ? ERR_MISMATCH : ERR_SYSTEM;
 	if (r->errors)
-		return err_set(e, kind, "%s: %llu error%s", text_quote(r->subject[0]).s,
+		return err_set(e, kind, "%s: %llu error%s", text_quote(of).s,
 			(unsigned long long)r->errors, r->errors == 1 ? "" : "s");
-	return err_set(e, kind, "%s: could not be told, for %llu reason%s",
-		text_quote(r->subject[0]).s, (unsigned long long)r->unknown,
-		r->unknown == 1 ? "" : "s");
+	return err_set(e, kind, "%s: could not be told, for %llu reason%s", text_quote(of).s,
+		(unsigned long long)r->unknown, r->unknown == 1 ? "" : "s");
 }
