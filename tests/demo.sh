@@ -85,7 +85,7 @@ show $verify signature $d/marlin --key $d/key.pub.pem -q | short 6 2
 say "One bit is flipped"
 f=$d/marlin/rank-1-of-2/model-00004-of-00009.safetensors
 byte=$(dd if=$f bs=1 skip=3000000 count=1 2>/dev/null | od -An -tu1 | tr -d ' ')
-printf "$(printf '\\\\%03o' $((byte ^ 4)))" | dd of=$f bs=1 seek=3000000 conv=notrunc 2>/dev/null
+printf "$(printf '\\%03o' $((byte ^ 4)))" | dd of=$f bs=1 seek=3000000 conv=notrunc 2>/dev/null
 found() { # found COMMAND...: must find it
 	status=0
 	echo "\$ $*"
