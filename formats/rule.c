@@ -93,6 +93,8 @@ const struct rule rules[] = {
 	{ "key.mode",              ERR_USAGE,       "a secret file that others on the machine may read", "chmod 600 it; make a new key if others may have read it" },
 	{ "key.password",          ERR_USAGE,       "no password for an encrypted key, or a wrong one", "put the right one into the first line of a file for --password" },
 
+	{ "logits.differs",       ERR_MISMATCH,    "the converted model computes something else than its source", "convert again; the tensor named is where the weights differ first" },
+	{ "logits.models",        ERR_USAGE,       "source and converted are of different models", "name the source that the folder was converted from" },
 	{ "model.dtype",          ERR_DATA,        "a tensor of another type than its role has", "use weights and config.json of one version; undo a conversion that changed types" },
 	{ "model.missing",        ERR_DATA,        "a tensor that the model must have is not there", "download the shard that has it; if none has, these are not all weights of the model" },
 	{ "model.scale-form",     ERR_DATA,        "a scale of the wrong shape or type", "use weights of one version: the scale is not of this weight" },

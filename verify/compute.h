@@ -13,14 +13,25 @@ struct compute_opts {
 	const struct io *io;
 	const char *device; /* "cpu" */
 	unsigned features, threads;
-	double max_rel;
-	uint32_t block;
+	double max_rel;     /* of replay; 0: the usual */
+	const char *tokens; /* as typed */
+	bool last;          /* logits of the last token only */
+	const char *max_kl; /* as typed, or NULL */
+	const char *what;   /* record: "logits", "layers" or "all" */
+	uint32_t block;     /* tokens together; 0: the usual */
 };
 
 int compute_device(struct dev *d, const struct compute_opts *o, struct err *e);
 
 /* dsv4-verify replay CKPT REC. */
 int compute_replay(struct report *rep, const char *folder, const char *record,
+	const struct compute_opts *o, struct err *e);
+
+/* dsv4-verify logits SOURCE CONVERTED. */
+int compute_logits(struct report *rep, const char *source, const char *made,
+	const struct compute_opts *o, struct err *e);
+/* dsv4-verify record CKPT -o OUT; OUT appears whole or not at all. */
+int compute_record(struct report *rep, const char *folder, const char *out,
 	const struct compute_opts *o, struct err *e);
 
 #ifdef __cplusplus

@@ -24,8 +24,8 @@
 #define TOOL "dsv4-verify " DSV4_VERSION
 
 struct opts {
-	bool json, quick, quiet, hf_cache;
-	const char *rank, *source_sha256, *junit, *page;
+	bool json, last, quick, quiet, hf_cache;
+	const char *tokens, *max_kl, *what, *record, *rank, *source_sha256, *junit, *page;
 	uint64_t threads, max_memory, max_header, sample;
 	struct {
 		const char *key, *password, *format, *file, *source;
@@ -252,17 +252,65 @@ static int run_diff(void *opts, int n, char **args, struct err *e)
 
 /* --- verbs that run the model --- */
 
+static struct compute_opts compute_opts(const struct opts *o)
+{
+	return (struct compute_opts){ .io = io_posix(),
+		.features = cpu_features(),
+		.threads = (unsigned)o->threads,
+		.tokens = o->tokens,
+		.max_kl = o->max_kl,
+		.last = o->last,
+		.what = o->what };
+}
+
 static int run_replay(void *opts, int n, char **args, struct err *e)
 {
 	const struct opts *o = opts;
-	struct compute_opts po = {
-		.io = io_posix(), .features = cpu_features(), .threads = (unsigned)o->threads
-	};
+	struct compute_opts co = compute_opts(o);
 	struct report r;
 
 	(void)n;
 	report_begin(&r, TOOL, "replay", args[0], args[1]);
-	if (compute_replay(&r, args[0], args[1], &po, e)) {
+	if (compute_replay(&r, args[0], args[1], &co, e)) {
+		report_free(&r);
+		return -1;
+	}
+	return finish(&r, o, e);
+}
+
+static int need(const char *value, const char *what, struct err *e)
+{
+	return value ? 0 : err_set(e, ERR_USAGE, "%s is missing", what);
+}
+
+static int run_logits(void *opts, int n, char **args, struct err *e)
+{
+	const struct opts *o = opts;
+	struct compute_opts co = compute_opts(o);
+	struct report r;
+
+	(void)n;
+	if (need(o->tokens, "--tokens", e))
+		return -1;
+	report_begin(&r, TOOL, "logits", args[0], args[1]);
+	if (compute_logits(&r, args[0], args[1], &co, e)) {
+		report_free(&r);
+		return -1;
+	}
+	return finish(&r, o, e);
+}
+
+static int run_record(void *opts, int n, char **args, struct err *e)
+{
+	const struct opts *o = opts;
+	struct compute_opts co = compute_opts(o);
+	struct report r;
+
+	(void)n;
+	if (need(o->tokens, "--tokens", e) || need(o->record, "-o", e))
+		return -1;
+	report_begin(&r, TOOL, "record", args[0], NULL);
+	if (compute_record(&r, args[0], o->record, &co, e)) {
 		report_free(&r);
 		return -1;
 	}
@@ -333,7 +381,22 @@ static const struct cli_opt signature_opts[] = {
 };
 static const struct cli_opt diff_opts[] = { HF_OPT, WORK_OPTS, REPORT_OPTS, { 0 } };
 
-static const struct cli_opt replay_opts[] = { WORK_OPTS, REPORT_OPTS, { 0 } };
+#define THREADS_OPT { "threads", 'j', "N", CLI_NUMBER, 1, 256, AT(threads), "default: one for each processor" }
+#define TOKENS_OPT { "tokens", 't', "IDS", CLI_TEXT, 0, 0, AT(tokens), "token ids: 1,2,3, or a file of them" }
+
+static const struct cli_opt replay_opts[] = { THREADS_OPT, REPORT_OPTS, { 0 } };
+static const struct cli_opt logits_opts[] = {
+	TOKENS_OPT,
+	{ "last", 0, NULL, CLI_FLAG, 0, 0, AT(last), "logits of the last token only" },
+	{ "max-kl", 0, "X", CLI_TEXT, 0, 0, AT(max_kl), "mean KL that a conversion which says that it loses may have" },
+	THREADS_OPT, REPORT_OPTS, { 0 }
+};
+static const struct cli_opt record_opts[] = {
+	TOKENS_OPT,
+	{ "output", 'o', "REC", CLI_TEXT, 0, 0, AT(record), "the record" },
+	{ "what", 0, "logits|layers|all", CLI_CHOICE, 0, 0, AT(what), "what is recorded (default all)" },
+	THREADS_OPT, REPORT_OPTS, { 0 }
+};
 
 static const struct cli_cmd cmds[] = {
 	{ "check", "OUT", "is a converted folder, a set, one file of it, or a download whole and as it was made?", NULL, check_opts, 1, 1, run_check },
@@ -348,6 +411,8 @@ static const struct cli_cmd cmds[] = {
 	{ "attest", "DIR -o FILE", "state what a folder was made of, as an in-toto statement",
 		"With a key a signed bundle, which signature --signature FILE checks; else the statement itself.\n",
 		attest_opts, 1, 1, run_attest },
+	{ "logits", "SOURCE CONVERTED --tokens IDS", "does the converted model compute the same as its source, bit for bit?", NULL, logits_opts, 2, 2, run_logits },
+	{ "record", "CKPT --tokens IDS -o REC", "record what a model computes for some tokens", NULL, record_opts, 1, 1, run_record },
 	{ "replay", "CKPT REC", "does the model compute what a record says, sub-block by sub-block and as a whole?", NULL, replay_opts, 2, 2, run_replay },
 	{ "diff", "A B", "in what two checkpoints, converted folders or sets differ", NULL, diff_opts, 2, 2, run_diff },
 	{ "rules", "", "list the rules that findings and errors name, with exit status", NULL, table_opts, 0, 0, run_rules },

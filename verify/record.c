@@ -60,6 +60,7 @@ static int read_meta(struct record *r, struct jread *j)
 		if (layer >= 0 && layer < r->layers && j->str.n == 32 &&
 			hex_to(j->str.s, r->out[layer].b, 16))
 			r->has_out[layer] = true;
+		r->said = layer >= (int64_t)r->said ? (uint32_t)layer + 1 : r->said;
 	}
 	return more;
 }
@@ -132,6 +133,10 @@ int record_open(struct record *r, const struct io *io, const char *path, uint32_
 	rc = r->out && r->has_out ? open_at(r, dir, name, e) : err_nomem(e);
 	(void)io->close(io, dir); /* a folder has nothing to flush */
 	rc = rc ? rc : read_metas(r, e);
+	if (!rc && r->ours && r->said != layers)
+		rc = err_rule(e, ERR_DATA, "record.form", ERR_NOPOS,
+			"the record is of a model with %u layers, this one has %u", r->said,
+			layers);
 	rc = rc ? rc : read_ids(r, most, e);
 	if (rc) {
 		err_at(e, "%s", text_quote(path).s);

@@ -26,6 +26,7 @@ struct record {
 	struct xxh_digest *out; /* owns; [layers] of layers.L.out */
 	bool *has_out;          /* owns */
 	uint32_t layers;        /* of which there may be a digest */
+	uint32_t said;          /* of which there is one in the record */
 	uint32_t *ids;          /* owns */
 	uint32_t n;             /* tokens */
 };

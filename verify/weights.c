@@ -2,6 +2,7 @@
 #include "verify/weights.h"
 
 #include "core/file.h"
+#include "quant/fp4to8.h"
 #include "quant/num.h"
 
 #include <stdio.h>
@@ -69,6 +70,44 @@ int weights_open(struct weights *w, const struct io *io, const char *path, struc
 	return rc;
 }
 
+static bool has_config(const struct io *io, const char *path)
+{
+	struct err e = { 0 };
+	struct stat st;
+	int dir;
+	bool has;
+
+	if (file_open_dir(io, path, &dir, &e))
+		return true; /* let opening tell */
+	has = !io->lstat(io, dir, "config.json", &st) || !io->lstat(io, dir, SET_SOURCE, &st);
+	(void)io->close(io, dir); /* a folder has nothing to flush */
+	return has;
+}
+
+int weights_open_made(struct weights *w, const struct weights *source, const char *path,
+	struct dev *dev, unsigned features, struct err *e)
+{
+	if (has_config(source->io, path) || !ranks_there(source->io, path))
+		return weights_open(w, source->io, path, dev, features, e);
+	memset(w, 0, sizeof *w);
+	*w = (struct weights){ .path = path, .dev = dev, .io = source->io, .p = source->p };
+	if (ranks_open(&w->ranks, &w->c, w->io, path, &source->a.inv, e)) {
+		memset(w, 0, sizeof *w);
+		return err_at(e, "%s", text_quote(path).s);
+	}
+	w->is_ranks = true;
+	w->reader = w->c.payload->open(w->c.payload->ctx);
+	w->c.config = source->c.config; /* borrows what it owns */
+	return 0;
+}
+
+bool weights_fp8(const struct weights *w)
+{
+	const struct tensor *t = ckpt_find(&w->c, "layers.0.ffn.experts.0.w1.weight");
+
+	return t && t->dtype == DT_F8_E4M3;
+}
+
 void weights_close(struct weights *w)
 {
 	if (w->reader)
@@ -77,6 +116,8 @@ void weights_close(struct weights *w)
 		audit_free(&w->a);
 	if (w->is_set)
 		joined_close(&w->j);
+	if (w->is_ranks)
+		ranks_close(&w->ranks, &w->c);
 	ckpt_close(&w->c);
 	memset(w, 0, sizeof *w);
 }
@@ -313,6 +354,82 @@ static int load_pieces(struct weights *w, struct matrix *m, const struct tensor 
 	return 0;
 }
 
+/* --- FP4 computed as FP8 --- */
+
+/* Casts band by band; false where a value would change. */
+static bool cast(const struct fp4to8_table *tab, const uint8_t *src, const uint8_t *sf,
+	uint32_t rows, uint32_t cols, uint8_t *dst, uint8_t *t, uint8_t *verdict)
+{
+	const struct fp4to8_impl *way = fp4to8_best(0);
+	uint32_t r, b, groups = cols / 32, blocks = cols / 128;
+
+	for (r = 0; r < rows; r++) {
+		uint8_t *tr = t + (uint64_t)(r / 128) * blocks;
+
+		if (r % 128 == 0)
+			(void)fp4to8_band(sf + (uint64_t)r * groups, cols, tr, verdict);
+		for (b = 0; b < blocks; b++)
+			if (verdict[b] == FP4TO8_LOW ||
+				(verdict[b] == FP4TO8_DEPENDS &&
+					fp4to8_row_loses(tab, src + (uint64_t)r * cols / 2,
+						sf + (uint64_t)r * groups, tr, b)))
+				return false;
+		way->row(tab, dst + (uint64_t)r * cols, src + (uint64_t)r * cols / 2,
+			sf + (uint64_t)r * groups, tr, cols);
+	}
+	return true;
+}
+
+/* Instead of FP4 codes and scales in m, in ordinary memory, the FP8 that they are exactly, if so. */
+static int cast_matrix(struct weights *w, struct matrix *m, struct err *e)
+{
+	uint64_t n = (uint64_t)m->w.rows * m->w.cols, nt = n / (128 * 128);
+	struct fp4to8_table *tab = malloc(sizeof *tab);
+	uint8_t *verdict = malloc(m->w.cols / 128 + 1u);
+	void *to[2] = { NULL, NULL };
+	int rc = -1;
+
+	if (!tab || !verdict) {
+		err_nomem(e);
+	} else if (!take(w, &to[0], n, e) && take(w, &to[1], nt, e)) {
+		give_up(w, to[0], n);
+	} else if (to[1]) {
+		fp4to8_table_make(tab);
+		rc = 0;
+		if (cast(tab, m->own[0], m->own[1], m->w.rows, m->w.cols, to[0], to[1], verdict)) {
+			give_up(w, m->own[0], n / 2);
+			give_up(w, m->own[1], n / 32);
+			m->own[0] = to[0];
+			m->own[1] = to[1];
+			m->bytes = n + nt;
+			m->w.type = WEIGHT_FP8;
+		} else {
+			give_up(w, to[0], n);
+			give_up(w, to[1], nt);
+		}
+	}
+	free(tab);
+	free(verdict);
+	return rc;
+}
+
+/* Has the scale of a weight the size that its type asks for? */
+static int check_sizes(const struct weights *w, const struct matrix *m, const struct tensor *t,
+	const struct tensor *sf, struct err *e)
+{
+	uint64_t rows = m->w.rows, cols = m->w.cols, want;
+
+	want = m->w.type == WEIGHT_FP4 ? rows * (cols / 32)
+				       : mem_ceil_div(rows, 128) * mem_ceil_div(cols, 128);
+	if (m->w.type == WEIGHT_FP8 && sf->dtype == DT_F32)
+		want *= 4;
+	if (size_of(sf) == want && cols % 32 == 0)
+		return 0;
+	return err_rule(e, ERR_DATA, "model.scale-form", ERR_NOPOS,
+		"%s: tensor %s: its scale has %llu bytes, expected %llu", text_quote(w->path).s,
+		text_quote(t->name).s, (unsigned long long)size_of(sf), (unsigned long long)want);
+}
+
 int weights_matrix(struct weights *w, struct matrix *m, const char *prefix, const char *name,
 	struct err *e)
 {
@@ -323,12 +440,17 @@ int weights_matrix(struct weights *w, struct matrix *m, const char *prefix, cons
 	memset(m, 0, sizeof *m);
 	if (find(w, prefix, name, weights_has(w, prefix, name) ? "" : ".weight", &t, e))
 		return -1;
+	if (t->rank != 2)
+		return err_rule(e, ERR_DATA, "model.shape", ERR_NOPOS, "%s: tensor %s is no matrix",
+			text_quote(w->path).s, text_quote(t->name).s);
 	m->w.type = type_of(t);
 	m->w.rows = (uint32_t)t->dim[0];
 	m->w.cols = (uint32_t)(t->dim[1] * (t->dtype == DT_I8 ? 2 : 1));
 	if (m->w.type <= WEIGHT_FP8 && find(w, prefix, name, ".scale", &sf, e))
 		return -1;
 	m->w.f32_scales = sf && sf->dtype == DT_F32;
+	if (sf && check_sizes(w, m, t, sf, e))
+		return -1;
 	if (pieces_of(w, t, &n)) {
 		rc = load_pieces(w, m, t, sf, e);
 	} else {
@@ -338,6 +460,9 @@ int weights_matrix(struct weights *w, struct matrix *m, const char *prefix, cons
 			rc = load(w, sf, true, &m->own[1], e);
 			m->bytes += rc ? 0 : size_of(sf);
 		}
+		if (!rc && w->as_fp8 && m->w.type == WEIGHT_FP4 && m->w.rows % 128 == 0 &&
+			m->w.cols % 128 == 0 && w->dev->host)
+			rc = cast_matrix(w, m, e);
 		m->w.codes = m->own[0];
 		m->w.scales = m->own[1];
 	}

@@ -15,6 +15,7 @@
 #include "formats/joined.h"
 #include "kernels/dev.h"
 #include "verify/params.h"
+#include "verify/ranks.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,7 +28,9 @@ struct weights {
 	struct ckpt c;
 	struct joined j;
 	struct audit a;
-	bool is_set, has_audit;
+	struct ranks ranks;
+	bool is_set, has_audit, is_ranks;
+	bool as_fp8;  /* FP4 experts are cast to FP8, exactly, before they are used */
 	void *reader; /* of c.payload */
 	struct params p;
 	uint64_t held, peak; /* bytes of weights in memory now, at most */
@@ -37,7 +40,12 @@ struct weights {
 /* Opens and audits; the first finding is the error. */
 int weights_open(struct weights *w, const struct io *io, const char *path, struct dev *dev,
 	unsigned features, struct err *e);
+/* The same of what was made of source: also a folder of target official, which says of itself only half. */
+int weights_open_made(struct weights *w, const struct weights *source, const char *path,
+	struct dev *dev, unsigned features, struct err *e);
 void weights_close(struct weights *w);
+/* Are the experts FP8? */
+bool weights_fp8(const struct weights *w);
 
 /* A matrix with what it holds. Zeroed: none. */
 struct matrix {

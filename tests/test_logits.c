@@ -1,0 +1,428 @@
+/* test_logits.c -- converted models computed beside their source: equal for every target, and the tensor named
+ * where one bit was changed; records made and replayed.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "formats/engine.h"
+#include "tests/set.h"
+#include "verify/compute.h"
+#include "verify/logits.h"
+
+#define IDS "5,17,99,3,200,41,41,8,250,77,123,64"
+
+struct verdict {
+	int rc; /* exit status */
+	char rule[64], text[640];
+	bool equal; /* a row says bit-equal */
+};
+
+static struct verdict verdict_of(struct report *rep, int rc, struct err *e)
+{
+	struct verdict v = { 0 };
+	size_t i;
+
+	for (i = 0; i < rep->n_rows; i++)
+		v.equal =
+			v.equal || (rep->rows[i].text && !strncmp(rep->rows[i].text, "bit-eq", 6));
+	if (rep->n) {
+		snprintf(v.rule, sizeof v.rule, "%s", rep->findings[0].rule);
+		snprintf(v.text, sizeof v.text, "%s", rep->findings[0].cause);
+	}
+	if (rc) {
+		snprintf(v.rule, sizeof v.rule, "%s", e->rule ? e->rule : "");
+		snprintf(v.text, sizeof v.text, "%s", e->text);
+	} else {
+		report_finish(rep, e);
+	}
+	v.rc = err_exit_code(e);
+	report_free(rep);
+	return v;
+}
+
+static struct compute_opts opts(const char *ids)
+{
+	return (struct compute_opts){
+		.io = io_posix(), .features = cpu_features(), .threads = 2, .tokens = ids
+	};
+}
+
+static struct verdict compare_kl(const char *source, const char *made, const char *ids,
+	const char *kl)
+{
+	struct compute_opts o = opts(ids);
+	struct err e = { 0 };
+	struct report rep;
+	int rc;
+
+	o.max_kl = kl;
+	report_begin(&rep, "test", "logits", source, made);
+	rc = compute_logits(&rep, source, made, &o, &e);
+	return verdict_of(&rep, rc, &e);
+}
+
+static struct verdict compare(const char *source, const char *made)
+{
+	return compare_kl(source, made, IDS, NULL);
+}
+
+static struct verdict record(const char *dir, const char *out, const char *ids, const char *what)
+{
+	struct compute_opts o = opts(ids);
+	struct err e = { 0 };
+	struct report rep;
+	int rc;
+
+	o.what = what;
+	report_begin(&rep, "test", "record", dir, NULL);
+	rc = compute_record(&rep, dir, out, &o, &e);
+	return verdict_of(&rep, rc, &e);
+}
+
+static struct verdict replay(const char *dir, const char *rec)
+{
+	struct compute_opts o = opts(NULL);
+	struct err e = { 0 };
+	struct report rep;
+	int rc;
+
+	report_begin(&rep, "test", "replay", dir, rec);
+	rc = compute_replay(&rep, dir, rec, &o, &e);
+	return verdict_of(&rep, rc, &e);
+}
+
+static bool says(struct verdict v, int rc, const char *rule, const char *word)
+{
+	if (v.rc == rc && !strcmp(v.rule, rule) && strstr(v.text, word))
+		return true;
+	fprintf(stderr, "expected %d %s (%s), got %d %s: %s\n", rc, rule, word, v.rc, v.rule,
+		v.text);
+	return false;
+}
+
+static bool is_equal(struct verdict v)
+{
+	return (v.rc == 0 && v.equal) || says(v, 0, "", "");
+}
+
+/* --- equal --- */
+
+static void every_engine(void)
+{
+	char name[64];
+	unsigned i;
+
+	for (i = 0; i < n_engines; i++) {
+		struct job_opts o = set_opts(engines[i].name, 1, false);
+		struct path out = dirs_path(engines[i].name);
+
+		CHECK_IN(engines[i].name, set_makes(FLASH, out.s, &o));
+		CHECK_IN(engines[i].name, is_equal(compare(FLASH, out.s)));
+	}
+	for (i = 0; i < n_engines; i++) { /* cut: those that take so narrow a part */
+		struct job_opts o = set_opts(engines[i].name, 2, true);
+		struct path out;
+		struct err e;
+
+		snprintf(name, sizeof name, "%s-tp", engines[i].name);
+		out = dirs_path(name);
+		if (set_execute(FLASH, out.s, &o, &e))
+			continue;
+		CHECK_IN(name, is_equal(compare(FLASH, out.s)));
+	}
+}
+
+static void whole_folders(void)
+{
+	struct model_job j = model_job("official", 2);
+	struct path a = dirs_path("o2"), b = dirs_path("hf"), c = dirs_path("o8"),
+		    d = dirs_path("h8");
+
+	CHECK(convert(&j, FLASH, a.s) && is_equal(compare(FLASH, a.s)));
+	j = model_job("hf", 1);
+	CHECK(convert(&j, PRO, b.s) && is_equal(compare(PRO, b.s)));
+	j = model_job("official", 2);
+	j.plan.experts = EXPERT_FP8;
+	CHECK(convert(&j, FLASH, c.s) && is_equal(compare(FLASH, c.s)));
+	j = model_job("hf", 1);
+	j.plan.experts = EXPERT_FP8;
+	CHECK(convert(&j, FLASH, d.s) && is_equal(compare(FLASH, d.s)));
+	CHECK(is_equal(compare(d.s, d.s))); /* FP8 experts as a source, as -Base has them */
+}
+
+/* --- not equal --- */
+
+/* An expert of layer 0 that the tokens choose. */
+static uint32_t used_expert(struct weights *w)
+{
+	uint32_t ids[] = { 5, 17, 99 };
+	struct err e = { 0 };
+	struct forward f;
+	uint32_t x = 0;
+
+	if (!forward_open(&f, w->dev, w, ids, 3, 0, 0, &e)) {
+		if (forward_embed(&f, &e) || forward_layer(&f, 0, &e))
+			FAILED(e.text);
+		x = (uint32_t)f.expert[0];
+		forward_close(&f);
+	}
+	return x;
+}
+
+/* Flips a bit of a code of that expert's matrix in the file where it lies; path is of a set or a checkpoint. */
+static uint32_t flip(const char *path, const char *matrix, uint64_t at)
+{
+	const struct tensor *t;
+	struct err e = { 0 };
+	struct weights w;
+	struct dev d;
+	char name[96], file[1024] = "";
+	uint32_t x = 0;
+	uint8_t *p;
+	size_t n;
+
+	if (dev_open_cpu(&d, cpu_features(), 1, &e) ||
+		weights_open(&w, io_posix(), path, &d, cpu_features(), &e)) {
+		FAILED(e.text);
+		return 0;
+	}
+	x = used_expert(&w);
+	snprintf(name, sizeof name, "layers.0.ffn.experts.%u.%s", x, matrix);
+	t = ckpt_find(&w.c, name);
+	CHECK_IN(name, t);
+	if (t && w.is_set) {
+		const struct piece *pc = &w.j.pieces[w.j.first[t - w.c.tensors]];
+
+		snprintf(file, sizeof file, "%s/%s", path, w.j.files[pc->file].name);
+		at += pc->at;
+	} else if (t) {
+		const struct shard *s = &w.c.shards[t->shard];
+
+		snprintf(file, sizeof file, "%s/%s", path, s->name);
+		at += s->data_at + t->begin;
+	}
+	weights_close(&w);
+	d.close(&d);
+	p = file_get_all(file, &n);
+	CHECK_IN(file, p && at < n);
+	if (p && at < n) {
+		p[at] ^= 0x04;
+		unlink(file);
+		file_put_all(file, p, n);
+	}
+	free(p);
+	return x;
+}
+
+static void flipped_nibble(void)
+{
+	static const struct {
+		const char *target, *matrix, *word;
+	} cases[] = {
+		{ "hf", "w1.weight", "w1" },
+		{ "hf", "w2.weight", "w2" },
+		{ "hf", "w3.scale", "w3" },
+		{ "frag-k32", "w2.weight", "w2" },
+		{ "marlin-mxfp4", "w1.weight", "w" },
+		{ "trtllm-mxfp4", "w2.scale", "w2" },
+		{ "triton-hopper", "w2.weight", "w2" },
+	};
+	struct model_job j;
+	struct job_opts o;
+	struct verdict v;
+	char word[96];
+	unsigned i;
+
+	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct path out = dirs_path("flip");
+
+		dirs_remove(out.s);
+		j = model_job("hf", 1);
+		o = set_opts(cases[i].target, 1, false);
+		CHECK(strcmp(cases[i].target, "hf") ? set_makes(FLASH, out.s, &o)
+						    : convert(&j, FLASH, out.s));
+		snprintf(word, sizeof word, "layers.0.ffn.experts.%u.%s",
+			flip(out.s, cases[i].matrix, 3), cases[i].word);
+		v = compare(FLASH, out.s);
+		CHECK_IN(cases[i].target, says(v, 1, "logits.differs", word));
+		CHECK_IN(cases[i].target, strstr(v.text, "layers.0, sub-block ffn"));
+		CHECK_IN(cases[i].target, !v.equal);
+	}
+}
+
+/* Opens dir and spoils n bytes of a tensor from at on: each plus by. */
+static void spoil(const char *dir, const char *name, uint64_t at, uint64_t n, uint8_t by)
+{
+	const struct tensor *t;
+	struct findings f = { 0 };
+	struct ckpt_opts co = { 0 };
+	struct ckpt c;
+	struct err e = { 0 };
+	uint8_t *p = NULL;
+	size_t size, i;
+
+	if (ckpt_open(&c, io_posix(), dir, &co, &f, &e)) {
+		FAILED(e.text);
+		return;
+	}
+	t = ckpt_find(&c, name);
+	if (t)
+		p = file_get_all(model_file(dir, c.shards[t->shard].name).s, &size);
+	CHECK_IN(name, p);
+	for (i = 0; p && i < n; i++)
+		p[c.shards[t->shard].data_at + t->begin + at + i] =
+			(uint8_t)(p[c.shards[t->shard].data_at + t->begin + at + i] + by);
+	if (p)
+		model_put(dir, c.shards[t->shard].name, p, size);
+	free(p);
+	ckpt_close(&c);
+	finding_free(&f);
+}
+
+static void other_tensors(void)
+{
+	static const char *const names[] = { "layers.2.attn.wo_b", "layers.1.attn.wkv",
+		"layers.3.ffn.shared_experts.w2" };
+	/* the last of its sub-block is told as what comes out */
+	static const char *const told[] = { "layers.2.attn.out", "layers.1.attn.wkv",
+		"layers.3.ffn.shared_experts.w2" };
+	char weight[96];
+	unsigned i;
+
+	for (i = 0; i < 3; i++) {
+		struct path dir = model_copy(FLASH, "spoiled");
+
+		snprintf(weight, sizeof weight, "%s.weight", names[i]);
+		spoil(dir.s, weight, 300, 1, 3);
+		CHECK(says(compare(FLASH, dir.s), 1, "logits.differs", told[i]));
+	}
+}
+
+static uint32_t used_in(const char *dir)
+{
+	struct err e = { 0 };
+	struct weights w;
+	struct dev d;
+	uint32_t x;
+
+	if (dev_open_cpu(&d, cpu_features(), 1, &e) ||
+		weights_open(&w, io_posix(), dir, &d, cpu_features(), &e)) {
+		FAILED(e.text);
+		return 0;
+	}
+	x = used_expert(&w);
+	weights_close(&w);
+	d.close(&d);
+	return x;
+}
+
+/* Lossy casts may differ, as far as is said. */
+static void lossy(void)
+{
+	struct path src = model_copy(FLASH, "wide"), out = dirs_path("wide8");
+	struct model_job j = model_job("hf", 1);
+	char name[64];
+	struct verdict v;
+
+	/* every other row of a block 2^16 times larger: the small ones lose bits */
+	snprintf(name, sizeof name, "layers.0.ffn.experts.%u.w1.scale", used_in(FLASH));
+	spoil(src.s, name, 8, 8, 16);
+	j.plan.experts = EXPERT_FP8;
+	j.plan.lossy = true;
+	CHECK(convert(&j, src.s, out.s));
+	v = compare_kl(src.s, out.s, IDS, NULL);
+	CHECK(says(v, 1, "logits.differs", "w1"));
+	CHECK(compare_kl(src.s, out.s, IDS, "5").rc == 0);
+	CHECK(compare_kl(src.s, out.s, IDS, "1e-30").rc == 1);
+	CHECK(compare_kl(src.s, out.s, IDS, "much").rc == 2);
+	/* a loss that nobody declared is none that is allowed */
+	CHECK(compare_kl(FLASH, src.s, IDS, "1000").rc == 1);
+}
+
+/* --- bad input --- */
+
+static void bad_calls(void)
+{
+	struct path dir, tokens = dirs_path("tokens");
+
+	CHECK(says(compare_kl(FLASH, FLASH, "", NULL), 2, "", "no tokens"));
+	CHECK(says(compare_kl(FLASH, FLASH, "1,2,-3", NULL), 2, "", "token 2 is no number"));
+	CHECK(says(compare_kl(FLASH, FLASH, "1,256", NULL), 2, "", "token 1 is 256"));
+	CHECK(says(compare_kl(FLASH, FLASH, "1,99999999999", NULL), 2, "", "no number"));
+	file_put_all(tokens.s, "3 x 4", 5);
+	CHECK(says(compare_kl(FLASH, FLASH, tokens.s, NULL), 2, "", "token 1 is no number"));
+	file_put_all(tokens.s, " 3\n4, 5\n", 8);
+	CHECK(is_equal(compare_kl(FLASH, FLASH, tokens.s, NULL)));
+	CHECK(compare_kl(FLASH, FLASH, "no/such/file", NULL).rc == 2);
+	CHECK(says(compare(FLASH, PRO), 2, "logits.models", "different models"));
+	dir = model_copy(FLASH, "gone");
+	unlink(model_file(dir.s, "model-00004-of-00007.safetensors").s);
+	CHECK(says(compare(FLASH, dir.s), 1, "index.shard-missing", "00004"));
+	CHECK(says(compare(dir.s, FLASH), 1, "index.shard-missing", "00004"));
+}
+
+static uint8_t byte_of(const char *dir, const char *name, uint64_t at)
+{
+	struct findings f = { 0 };
+	struct ckpt_opts co = { 0 };
+	struct ckpt c;
+	struct err e = { 0 };
+	uint8_t b = 0;
+
+	if (ckpt_open(&c, io_posix(), dir, &co, &f, &e) ||
+		ckpt_read(&c, ckpt_find(&c, name), at, &b, 1, &e))
+		FAILED(e.text);
+	ckpt_close(&c);
+	finding_free(&f);
+	return b;
+}
+
+static void nan_scale(void)
+{
+	struct path dir = model_copy(FLASH, "nan");
+	uint8_t was = byte_of(dir.s, "layers.0.attn.wq_b.scale", 1);
+
+	spoil(dir.s, "layers.0.attn.wq_b.scale", 1, 1, (uint8_t)(255 - was));
+	CHECK(says(compare(FLASH, dir.s), 1, "data.scale-nan", "byte 1"));
+	CHECK(says(compare(dir.s, FLASH), 1, "data.scale-nan", "wq_b"));
+	CHECK(record(dir.s, dirs_path("nan.rec").s, IDS, "all").rc == 1);
+	CHECK(!is_file(dirs_path("nan.rec").s) && !is_file(dirs_path(".nan.rec.part").s));
+}
+
+/* --- records --- */
+
+static void records(void)
+{
+	static const char *const what[] = { "logits", "layers", "all" };
+	struct path rec;
+	struct job_opts o = set_opts("frag-k32", 1, false);
+	struct path set = dirs_path("rec-set"), spoiled = model_copy(FLASH, "rec-spoiled");
+	char word[64];
+	unsigned i;
+
+	CHECK(set_makes(FLASH, set.s, &o));
+	flip(spoiled.s, "w1.weight", 3);
+	for (i = 0; i < 3; i++) {
+		rec = dirs_path(what[i]);
+		CHECK(record(FLASH, rec.s, IDS, what[i]).rc == 0);
+		CHECK_IN(what[i], is_equal(replay(FLASH, rec.s)));
+		CHECK_IN(what[i], is_equal(replay(set.s, rec.s)));
+		snprintf(word, sizeof word, i == 2 ? "layers.0.ffn.out" : "layers.0.out");
+		CHECK_IN(what[i], says(replay(spoiled.s, rec.s), 1, "replay.differs", word));
+		CHECK(says(replay(PRO, rec.s), 1, "record.form", "record"));
+	}
+	CHECK(says(record(FLASH, rec.s, "1,2,900", "all"), 2, "", "token 2 is 900"));
+	CHECK(is_equal(replay(FLASH, rec.s))); /* the old one is still there */
+	CHECK(record(FLASH, dirs_path("no/such/rec").s, IDS, "all").rc == 2);
+}
+
+static const struct test tests[] = {
+	{ "every_engine", every_engine },
+	{ "whole_folders", whole_folders },
+	{ "flipped_nibble", flipped_nibble },
+	{ "other_tensors", other_tensors },
+	{ "lossy", lossy },
+	{ "bad_calls", bad_calls },
+	{ "nan_scale", nan_scale },
+	{ "records", records },
+	{ NULL, NULL },
+};
+TEST_MAIN(tests)
