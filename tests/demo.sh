@@ -75,6 +75,9 @@ show $verify check $d/marlin -q --report $d/check.html | short 6 2
 say "Was it made of that download? Every tensor made once more by plain code, and compared"
 show $verify compare $d/flash $d/marlin -q | short 12 2
 
+say "Does it compute the same? Both models run side by side, layer by layer, from the bytes as they lie"
+show $verify logits $d/flash $d/marlin --tokens 1,2,3,5,8,13,21,34 -q
+
 say "Signed, so that others can tell: an OpenSSF Model Signing bundle"
 show openssl ecparam -name prime256v1 -genkey -noout -out $d/key.pem
 chmod 600 $d/key.pem
