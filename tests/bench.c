@@ -4,6 +4,7 @@
  *	bench kernels
  *	bench linears
  *	bench bound FROM OUT FILES BYTES THREADS SHA   reads FROM, digests, writes OUT.0 .. of BYTES each
+ *	bench sums THREADS FILE...                     reads the files and digests them with SHA-256, no more
  *	bench pair RUNS PREPARE A B BYTES              runs A and B in turn; wall and cpu per GB, ratio
  *	bench dry DIR OUT TARGET RANKS                 a whole conversion without reading or writing payload
  *	                                               (DIR may be sparse); peak memory beside the plan's
@@ -300,6 +301,68 @@ static int bound(char **a)
 	return 2;
 }
 
+/* --- the least that a check must do --- */
+
+struct sums {
+	char **files;
+	unsigned n, threads;
+	struct sha256_kit kit;
+};
+
+/* Every threads-th file, all of them together. They are of about one size. */
+static int sums_work(struct par *par, unsigned me, struct err *e)
+{
+	const struct sums *b = par_ctx(par);
+	struct sha256 s[SHA256_LANES], *live[SHA256_LANES];
+	uint64_t at[SHA256_LANES] = { 0 };
+	int fd[SHA256_LANES];
+	uint8_t *piece[SHA256_LANES], digest[32];
+	const void *p[SHA256_LANES];
+	unsigned n = 0, i, m;
+	ssize_t got;
+
+	for (i = me; i < b->n && n < SHA256_LANES; i += b->threads, n++) {
+		fd[n] = open(b->files[i], O_RDONLY | O_CLOEXEC);
+		piece[n] = take(PIECE);
+		if (fd[n] < 0 || sha256_init(&s[n], &b->kit, e))
+			return err_sys(e, "%s", b->files[i]);
+	}
+	do {
+		for (m = 0, i = 0; i < n; i++) {
+			got = pread(fd[i], piece[i], PIECE, (off_t)at[i]);
+			at[i] += got > 0 ? (uint64_t)got : 0;
+			if (got == PIECE) {
+				live[m] = &s[i];
+				p[m++] = piece[i];
+			} else if (got > 0) {
+				struct sha256 *one = &s[i];
+				const void *q = piece[i];
+
+				if (sha256_update(&one, &q, (size_t)got, 1, e))
+					return -1;
+			}
+		}
+		if (m && sha256_update(live, p, PIECE, m, e))
+			return -1;
+	} while (m);
+	for (i = 0; i < n; i++)
+		if (close(fd[i]) || sha256_final(&s[i], digest, e))
+			return -1;
+	return 0;
+}
+
+static int sums(int n, char **a)
+{
+	struct sums b = { .threads = (unsigned)atoi(a[0]), .files = a + 1, .n = (unsigned)n - 1 };
+	struct err e = { 0 };
+
+	sha256_kit_best(&b.kit, cpu_features());
+	if (!par_run(b.threads, sums_work, &b, &e))
+		return 0;
+	fprintf(stderr, "bench: %s\n", e.text);
+	return 2;
+}
+
 /* --- pairs --- */
 
 struct sample {
@@ -454,6 +517,8 @@ int main(int argc, char **argv)
 	}
 	if (argc == 8 && !strcmp(argv[1], "bound"))
 		return bound(argv + 2);
+	if (argc > 3 && !strcmp(argv[1], "sums"))
+		return sums(argc - 2, argv + 2);
 	if (argc == 7 && !strcmp(argv[1], "pair"))
 		return pair(argv + 2);
 	fprintf(stderr, "see the head of tests/bench.c\n");

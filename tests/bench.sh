@@ -89,3 +89,22 @@ table "hf, experts fp8, what restore needs kept" "--target hf --experts fp8 --sh
 table "marlin-mxfp4, 4 ranks" "--target marlin-mxfp4 --ranks 4"
 table "trtllm-mxfp4, 4 ranks" "--target trtllm-mxfp4 --ranks 4"
 table "frag-k32, 4 ranks" "--target frag-k32 --ranks 4"
+
+# dsv4-verify check beside the least that it must do: reading and SHA-256, the same code.
+checks() { # checks TITLE OPTIONS
+	rm -rf "$d/out"
+	$tool run "$d/fp4" -o "$d/out" $2 -q >/dev/null
+	files=$(find "$d/out" -name '*.safetensors' | sort)
+	bytes=$(cat $files | wc -c)
+	echo
+	echo "== check of $1: $((bytes / 1000000)) MB in $(echo "$files" | wc -l) files; A: dsv4-verify check, B: reading and SHA-256"
+	for j in 1 2; do
+		printf '%s thread%s / %-22s' $j "$([ $j = 1 ] && echo ' ' || echo s)" "read and SHA-256"
+		"$B/bench" pair "$runs" true "$B/dsv4-verify check $d/out -q -j $j >/dev/null" \
+			"$B/bench sums $j $(echo $files)" "$bytes"
+	done
+	/usr/bin/env time -f "check --quick: %e s, peak %M KiB" "$B/dsv4-verify" check "$d/out" -q --quick >/dev/null || true
+}
+checks "official, 8 ranks" "--target official --mp 8"
+checks "official, 1 rank" "--target official --mp 1"
+checks "frag-k32, 4 ranks" "--target frag-k32 --ranks 4"
