@@ -24,7 +24,7 @@ const struct linear_way *linear_best(unsigned features)
 }
 
 /* Scales for which products of values and scales are exact and stay clear of both ends: E8M0 bytes. */
-enum { ACT_MIN = 105, ACT_MAX = 187, FP4_MIN = 2, FP4_MAX = 187, FP8_MIN = 18, FP8_MAX = 167 };
+enum { ACT_MIN = 105, ACT_MAX = 187, FP8_MIN = 18, FP8_MAX = 167 };
 /* Up to so many tokens one by one. */
 enum { FEW = 3 };
 
@@ -41,9 +41,8 @@ struct work {
 	bool odd[LINEAR_PANEL]; /* rows to be computed as the formula stands */
 	float *x;               /* activations times their scales */
 	float *panel, *acc;
-	float *scale;  /* FP8: [LINEAR_PANEL][cols / 128, rounded up] */
-	float *values; /* a row, and its scales */
-	struct linear_fp4 *fp4;
+	float *scale;        /* FP8: [LINEAR_PANEL][cols / 128, rounded up] */
+	float *values;       /* a row, and its scales */
 	uint8_t *codes, *sf; /* rows read from pieces */
 	void *read;
 };
@@ -78,7 +77,6 @@ static size_t carve(struct work *k, const struct weight *w, uint32_t tokens, uin
 		(size_t)LINEAR_PANEL * LINEAR_TOKENS * LINEAR_LANES * sizeof(float));
 	k->scale = piece(base, &at, LINEAR_PANEL * cols / 128 * sizeof(float));
 	k->values = piece(base, &at, (cols + cols / 32) * sizeof(float));
-	k->fp4 = piece(base, &at, w->type == WEIGHT_FP4 ? sizeof *k->fp4 : 0);
 	k->codes = piece(base, &at, w->n_pieces ? LINEAR_READ * cols / 2 : 0);
 	k->sf = piece(base, &at, w->n_pieces ? LINEAR_READ * cols / 32 : 0);
 	k->read = piece(base, &at, linear_read_scratch(w));
@@ -158,16 +156,22 @@ static void plain_row(const struct work *k, const struct linear_line *l, uint32_
 
 /* --- lines --- */
 
+/* Runs of 32 of a length that the compiler knows: it makes vectors of them. */
 static bool fp4_regular(const uint8_t *e, uint32_t n)
 {
-	uint8_t lo = 255, hi = 0;
-	uint32_t i;
+	enum { RUN = 32 };
+	uint8_t bad[RUN] = { 0 }, all = 0;
+	uint32_t i, k;
 
-	for (i = 0; i < n; i++) {
-		lo = e[i] < lo ? e[i] : lo;
-		hi = e[i] > hi ? e[i] : hi;
-	}
-	return lo >= FP4_MIN && hi <= FP4_MAX;
+	for (i = 0; i + RUN <= n; i += RUN)
+		for (k = 0; k < RUN; k++)
+			bad[k] |= (uint8_t)(e[i + k] - LINEAR_FP4_MIN) >
+				LINEAR_FP4_MAX - LINEAR_FP4_MIN;
+	for (; i < n; i++)
+		all |= (uint8_t)(e[i] - LINEAR_FP4_MIN) > LINEAR_FP4_MAX - LINEAR_FP4_MIN;
+	for (k = 0; k < RUN; k++)
+		all |= bad[k];
+	return !all;
 }
 
 /* A power of two in that range. */
@@ -218,20 +222,6 @@ static void line_at(struct work *k, uint32_t i, uint32_t row, uint32_t given)
 	}
 }
 
-static void fp4_table(struct linear_fp4 *f)
-{
-	unsigned e, c;
-	uint32_t b;
-
-	for (e = FP4_MIN; e <= FP4_MAX; e++)
-		for (c = 0; c < 16; c++) {
-			b = num_bits(num_e2m1(c)) >> 16;
-			b += c & 7 ? (e - 127) << 7 : 0;
-			f->byte[e][0][c] = (uint8_t)(b >> 8);
-			f->byte[e][1][c] = (uint8_t)b;
-		}
-}
-
 /* --- activations --- */
 
 /* Of the tokens at hand, by blocks or by lanes; false where the formula must be taken as it stands. */
@@ -279,8 +269,8 @@ static void few(struct work *k, uint32_t first, uint32_t given, uint32_t n)
 		line_at(k, 0, first + r, given + r);
 		line_at(k, 1, first + r + m - 1, given + r + m - 1);
 		for (t = 0; t < k->tokens && !k->odd[0] && !k->odd[1]; t++) {
-			if (!c->pair(k->kind, k->partial, k->fp4, k->line, cols,
-				    k->x + (size_t)t * cols, k->acc))
+			if (!c->pair(k->kind, k->partial, k->line, cols, k->x + (size_t)t * cols,
+				    k->acc))
 				k->odd[0] = true;
 			for (i = 0; i < m; i++)
 				put(k->j, first + r + i, k->token + t,
@@ -328,7 +318,7 @@ static void panel(struct work *k, uint32_t first, uint32_t given, uint32_t n)
 		next = (size_t)m / 32 * c->width;
 		for (r = 0; r < LINEAR_PANEL; r++)
 			if (!k->odd[r] &&
-				!c->decode(k->kind, k->fp4, &k->line[r], at, m, k->panel + r * next,
+				!c->decode(k->kind, &k->line[r], at, m, k->panel + r * next,
 					c->width, LINEAR_PANEL * next))
 				k->odd[r] = true;
 		multiply(k, at, m);
@@ -382,8 +372,6 @@ void linear_run(const struct linear_way *way, const struct linear_job *job, uint
 	k.kind = kind_of(w);
 	k.partial = job->q && k.kind == LINEAR_FP8;
 	carve(&k, w, job->tokens, scratch);
-	if (k.core && k.kind == LINEAR_FP4)
-		fp4_table(k.fp4);
 	for (k.token = 0; k.token < job->tokens; k.token += k.tokens) {
 		k.tokens = job->tokens - k.token;
 		k.tokens = k.tokens < LINEAR_TOKENS ? k.tokens : LINEAR_TOKENS;

@@ -1,8 +1,8 @@
 /* linear_avx2.c -- linears with AVX2, FMA and F16C: 32 lanes are four vectors of 8.
  *
  * FP4: a byte shuffle looks the upper and the lower byte of a BF16 up, with the block's scale already in
- * it; unpacking with zeros makes floats. That leaves the columns of every 8 in the order 0 2 4 6 1 3 5 7,
- * and activations are put in the same. FP8: an E4M3 code shifted is a half float 2^8 too small,
+ * it; one half of a pair of these and the other are floats. That leaves every 16 columns in the order
+ * 0 4 8 12 1 5 9 13 2 6 10 14 3 7 11 15, and activations are put in the same. FP8: an E4M3 code shifted is a half float 2^8 too small,
  * subnormals too.
  *
  * SPDX-License-Identifier: MIT */
@@ -25,7 +25,8 @@ static const float fp8_up = 256.0f; /* what a code made a half float is too smal
 
 AVX2 void fp4_block(__m256 out[V], const uint8_t *p, const uint8_t byte[2][16])
 {
-	const __m256i shift = _mm256_setr_epi64x(0, 0, 4, 4), zero = _mm256_setzero_si256();
+	const __m256i shift = _mm256_setr_epi64x(0, 0, 4, 4);
+	const __m256i upper = _mm256_set1_epi32((int)0xffff0000);
 	__m128i raw = _mm_loadu_si128((const __m128i *)(const void *)p);
 	__m256i code, hi, lo, a, b;
 
@@ -35,12 +36,12 @@ AVX2 void fp4_block(__m256 out[V], const uint8_t *p, const uint8_t byte[2][16])
 	lo = _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i *)(const void *)byte[1]));
 	hi = _mm256_shuffle_epi8(hi, code);
 	lo = _mm256_shuffle_epi8(lo, code);
-	a = _mm256_unpacklo_epi8(lo, hi);
-	b = _mm256_unpackhi_epi8(lo, hi);
-	out[0] = _mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, a));
-	out[1] = _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, a));
-	out[2] = _mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, b));
-	out[3] = _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, b));
+	a = _mm256_unpacklo_epi8(lo, hi); /* 0 2 4 .. 14 | 1 3 5 .. 15 */
+	b = _mm256_unpackhi_epi8(lo, hi); /* and 16 on */
+	out[0] = _mm256_castsi256_ps(_mm256_slli_epi32(a, 16));
+	out[1] = _mm256_castsi256_ps(_mm256_and_si256(a, upper));
+	out[2] = _mm256_castsi256_ps(_mm256_slli_epi32(b, 16));
+	out[3] = _mm256_castsi256_ps(_mm256_and_si256(b, upper));
 }
 
 /* Without the 2^8. *nan collects what is all ones where a code is NaN. */
@@ -88,27 +89,28 @@ AVX2 bool any(__m256i v)
 	return !_mm256_testz_si256(v, v);
 }
 
-/* Columns of each 8 into the order that fp4_block leaves, and back. */
-AVX2 __m256 fp4_order(__m256 v)
+/* 16 columns into the order that fp4_block leaves. */
+AVX2 void fp4_order(__m256 v[2])
 {
-	return _mm256_permutevar8x32_ps(v, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
-}
+	__m256 p = _mm256_permute2f128_ps(v[0], v[1], 0x20);     /* 0 1 2 3 | 8 9 10 11 */
+	__m256 q = _mm256_permute2f128_ps(v[0], v[1], 0x31);     /* 4 5 6 7 | 12 13 14 15 */
+	__m256d lo = _mm256_castps_pd(_mm256_unpacklo_ps(p, q)); /* 0 4 1 5 | 8 12 9 13 */
+	__m256d hi = _mm256_castps_pd(_mm256_unpackhi_ps(p, q));
 
-AVX2 __m256 fp4_unorder(__m256 v)
-{
-	return _mm256_permutevar8x32_ps(v, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+	v[0] = _mm256_castpd_ps(_mm256_permute4x64_pd(lo, 0xd8));
+	v[1] = _mm256_castpd_ps(_mm256_permute4x64_pd(hi, 0xd8));
 }
 
 /* Block of columns col .. col + 32 of a weight, scaled. */
-AVX2 void weight_block(__m256 out[V], enum linear_kind kind, const struct linear_fp4 *fp4,
-	const struct linear_line *line, uint32_t col, __m256i *nan)
+AVX2 void weight_block(__m256 out[V], enum linear_kind kind, const struct linear_line *line,
+	uint32_t col, __m256i *nan)
 {
 	__m256 f;
 	int i;
 
 	switch (kind) {
 	case LINEAR_FP4:
-		fp4_block(out, line->codes + col / 2, fp4->byte[line->e8m0[col / 32]]);
+		fp4_block(out, line->codes + col / 2, linear_fp4.byte[line->e8m0[col / 32]]);
 		break;
 	case LINEAR_FP8:
 		fp8_block(out, line->codes + col, nan);
@@ -125,16 +127,15 @@ AVX2 void weight_block(__m256 out[V], enum linear_kind kind, const struct linear
 	}
 }
 
-TARGET static bool decode(enum linear_kind kind, const struct linear_fp4 *fp4,
-	const struct linear_line *line, uint32_t col, uint32_t n, float *out, size_t block,
-	size_t lane)
+TARGET static bool decode(enum linear_kind kind, const struct linear_line *line, uint32_t col,
+	uint32_t n, float *out, size_t block, size_t lane)
 {
 	__m256i nan = _mm256_setzero_si256();
 	__m256 v[V];
 	uint32_t b, i;
 
 	for (b = 0; b < n / 32; b++) {
-		weight_block(v, kind, fp4, line, col + 32 * b, &nan);
+		weight_block(v, kind, line, col + 32 * b, &nan);
 		UNROLL
 		for (i = 0; i < V; i++)
 			_mm256_store_ps(out + b * block + i * lane, v[i]);
@@ -157,11 +158,15 @@ TARGET static bool act(enum linear_kind kind, const uint8_t *q, const float *s, 
 			f32_block(v, (const uint8_t *)(x + col));
 		}
 		UNROLL
-		for (i = 0; i < V; i++) {
+		for (i = 0; i < V; i++)
 			v[i] = q ? _mm256_mul_ps(v[i], f) : v[i];
-			v[i] = kind == LINEAR_FP4 ? fp4_order(v[i]) : v[i];
-			_mm256_store_ps(out + b * block + i * lane, v[i]);
+		if (kind == LINEAR_FP4) {
+			fp4_order(v);
+			fp4_order(v + 2);
 		}
+		UNROLL
+		for (i = 0; i < V; i++)
+			_mm256_store_ps(out + b * block + i * lane, v[i]);
 	}
 	return !any(nan);
 }
@@ -205,25 +210,26 @@ TARGET static void part(float *acc, size_t acc_next, const float *w, size_t w_ne
 	size_t x_next, uint32_t blocks)
 {
 	__m256 a[PART_T], y[4], p;
-	uint32_t b;
+	const float *from[PART_T];
+	size_t at;
 	int t, i;
 
 	(void)acc_next, (void)w_next;
 	UNROLL
-	for (t = 0; t < PART_T; t++)
+	for (t = 0; t < PART_T; t++) {
 		a[t] = _mm256_load_ps(acc + t * LINEAR_LANES);
-	for (b = 0; b < blocks; b += 4) {
+		from[t] = x + (size_t)t * x_next;
+	}
+	for (at = 0; at < (size_t)blocks * W; at += 4 * W) {
 		UNROLL
 		for (i = 0; i < 4; i++)
-			y[i] = _mm256_load_ps(w + (size_t)(b + (uint32_t)i) * W);
+			y[i] = _mm256_load_ps(w + at + i * W);
 		UNROLL
 		for (t = 0; t < PART_T; t++) {
-			const float *at = x + (size_t)t * x_next + (size_t)b * W;
-
-			p = _mm256_mul_ps(y[0], _mm256_load_ps(at));
-			p = _mm256_fmadd_ps(y[1], _mm256_load_ps(at + W), p);
-			p = _mm256_fmadd_ps(y[2], _mm256_load_ps(at + 2 * W), p);
-			p = _mm256_fmadd_ps(y[3], _mm256_load_ps(at + 3 * W), p);
+			p = _mm256_mul_ps(y[0], _mm256_load_ps(from[t] + at));
+			p = _mm256_fmadd_ps(y[1], _mm256_load_ps(from[t] + at + W), p);
+			p = _mm256_fmadd_ps(y[2], _mm256_load_ps(from[t] + at + 2 * W), p);
+			p = _mm256_fmadd_ps(y[3], _mm256_load_ps(from[t] + at + 3 * W), p);
 			a[t] = _mm256_add_ps(a[t], p);
 		}
 	}
@@ -245,8 +251,8 @@ AVX2 void store_pair(float *lanes, const __m256 a[2][V])
 		_mm256_store_ps(lanes + r * LINEAR_LANES + i * W, a[r][i]);
 }
 
-AVX2 bool pair_sum(enum linear_kind kind, const struct linear_fp4 *fp4,
-	const struct linear_line *line, uint32_t cols, const float *x, float *lanes)
+AVX2 bool pair_sum(enum linear_kind kind, const struct linear_line *line, uint32_t cols,
+	const float *x, float *lanes)
 {
 	__m256i nan = _mm256_setzero_si256();
 	__m256 a[2][V] = { 0 }, v[V];
@@ -256,7 +262,7 @@ AVX2 bool pair_sum(enum linear_kind kind, const struct linear_fp4 *fp4,
 	for (col = 0; col < cols; col += 32)
 		UNROLL
 	for (r = 0; r < 2; r++) {
-		weight_block(v, kind, fp4, &line[r], col, &nan);
+		weight_block(v, kind, &line[r], col, &nan);
 		UNROLL
 		for (i = 0; i < V; i++)
 			a[r][i] = _mm256_fmadd_ps(v[i], _mm256_load_ps(x + col + i * W), a[r][i]);
@@ -295,32 +301,40 @@ AVX2 bool pair_part(const struct linear_line *line, uint32_t cols, const float *
 	return !any(nan);
 }
 
-TARGET static bool pair(enum linear_kind kind, bool partial, const struct linear_fp4 *fp4,
-	const struct linear_line *line, uint32_t cols, const float *x, float *lanes)
+TARGET static bool pair(enum linear_kind kind, bool partial, const struct linear_line *line,
+	uint32_t cols, const float *x, float *lanes)
 {
 	if (partial)
 		return pair_part(line, cols, x, lanes);
 	switch (kind) { /* each of them compiled apart */
 	case LINEAR_FP4:
-		return pair_sum(LINEAR_FP4, fp4, line, cols, x, lanes);
+		return pair_sum(LINEAR_FP4, line, cols, x, lanes);
 	case LINEAR_FP8:
-		return pair_sum(LINEAR_FP8, fp4, line, cols, x, lanes);
+		return pair_sum(LINEAR_FP8, line, cols, x, lanes);
 	case LINEAR_BF16:
-		return pair_sum(LINEAR_BF16, fp4, line, cols, x, lanes);
+		return pair_sum(LINEAR_BF16, line, cols, x, lanes);
 	default:
-		return pair_sum(LINEAR_F32, fp4, line, cols, x, lanes);
+		return pair_sum(LINEAR_F32, line, cols, x, lanes);
 	}
 }
 
+/* Steps 16, 8, 4, 2, 1; in the order of FP4 8 and 4 are inside a half, 2 is between vectors. */
 TARGET static float tree(enum linear_kind kind, const float *lanes)
 {
 	__m256 a = _mm256_add_ps(_mm256_load_ps(lanes), _mm256_load_ps(lanes + 16));
 	__m256 b = _mm256_add_ps(_mm256_load_ps(lanes + 8), _mm256_load_ps(lanes + 24));
 	__m128 c;
 
+	if (kind == LINEAR_FP4) {
+		a = _mm256_add_ps(a, _mm256_permute_ps(a, 0x4e));
+		b = _mm256_add_ps(b, _mm256_permute_ps(b, 0x4e));
+		a = _mm256_add_ps(a, _mm256_permute_ps(a, 0xb1));
+		b = _mm256_add_ps(b, _mm256_permute_ps(b, 0xb1));
+		a = _mm256_add_ps(a, b);
+		c = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+		return _mm_cvtss_f32(c);
+	}
 	a = _mm256_add_ps(a, b);
-	if (kind == LINEAR_FP4)
-		a = fp4_unorder(a);
 	c = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
 	c = _mm_add_ps(c, _mm_movehl_ps(c, c));
 	c = _mm_add_ss(c, _mm_shuffle_ps(c, c, 1));

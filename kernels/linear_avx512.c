@@ -113,15 +113,13 @@ AVX512 void weight_block(__m512 out[V], enum linear_kind kind, const struct line
 	}
 }
 
-TARGET static bool decode(enum linear_kind kind, const struct linear_fp4 *fp4,
-	const struct linear_line *line, uint32_t col, uint32_t n, float *out, size_t block,
-	size_t lane)
+TARGET static bool decode(enum linear_kind kind, const struct linear_line *line, uint32_t col,
+	uint32_t n, float *out, size_t block, size_t lane)
 {
 	__mmask32 nan = 0;
 	__m512 v[V];
 	uint32_t b;
 
-	(void)fp4;
 	for (b = 0; b < n / 32; b++) {
 		weight_block(v, kind, line, col + 32 * b, &nan);
 		_mm512_store_ps(out + b * block, v[0]);
@@ -308,10 +306,9 @@ AVX512 bool pair_part(const struct linear_line *line, uint32_t cols, const float
 	return !nan;
 }
 
-TARGET static bool pair(enum linear_kind kind, bool partial, const struct linear_fp4 *fp4,
-	const struct linear_line *line, uint32_t cols, const float *x, float *lanes)
+TARGET static bool pair(enum linear_kind kind, bool partial, const struct linear_line *line,
+	uint32_t cols, const float *x, float *lanes)
 {
-	(void)fp4;
 	if (partial)
 		return pair_part(line, cols, x, lanes);
 	switch (kind) { /* each of them compiled apart */

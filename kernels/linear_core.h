@@ -26,11 +26,13 @@ enum {
 	LINEAR_TOKENS = 32   /* tokens together; every core's tile divides 8 */
 };
 
-/* BF16 of 2^(e - 127) times each FP4 code, its high and low bytes, for the scale bytes e that FP4_MIN and
- * FP4_MAX bound. */
+/* BF16 of 2^(e - 127) times each FP4 code, its high and low bytes, for scale bytes e in a range in which
+ * that is a normal number. */
+enum { LINEAR_FP4_MIN = 2, LINEAR_FP4_MAX = 187 };
 struct linear_fp4 {
 	uint8_t byte[256][2][16];
 };
+extern const struct linear_fp4 linear_fp4; /* aligned to 16 */
 
 /* A row of weights as it lies. */
 struct linear_line {
@@ -45,9 +47,8 @@ struct linear_core {
 	uint32_t part_rows, part_tokens; /* tile of part */
 	/* Columns col .. col + n of a row, times their scales, to out: vector v of block b at
 	 * out + b * block + v * lane. False if there was a NaN code. */
-	bool (*decode)(enum linear_kind kind, const struct linear_fp4 *fp4,
-		const struct linear_line *line, uint32_t col, uint32_t n, float *out, size_t block,
-		size_t lane);
+	bool (*decode)(enum linear_kind kind, const struct linear_line *line, uint32_t col,
+		uint32_t n, float *out, size_t block, size_t lane);
 	/* The same of activations, whose order of columns is that of weights of this kind. q and s, or
 	 * x. */
 	bool (*act)(enum linear_kind kind, const uint8_t *q, const float *s, const float *x,
@@ -60,8 +61,8 @@ struct linear_core {
 	void (*part)(float *acc, size_t acc_next, const float *w, size_t w_next, const float *x,
 		size_t x_next, uint32_t blocks);
 	/* Two rows with one token, x by blocks: whole sums into lanes. False if there was a NaN code. */
-	bool (*pair)(enum linear_kind kind, bool partial, const struct linear_fp4 *fp4,
-		const struct linear_line *line, uint32_t cols, const float *x, float *lanes);
+	bool (*pair)(enum linear_kind kind, bool partial, const struct linear_line *line,
+		uint32_t cols, const float *x, float *lanes);
 	/* The tree over 32 lanes. */
 	float (*tree)(enum linear_kind kind, const float *lanes);
 };
