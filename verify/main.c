@@ -11,6 +11,7 @@
 #include "verify/compare.h"
 #include "verify/compute.h"
 #include "verify/diff.h"
+#include "verify/doctor.h"
 #include "verify/page.h"
 #include "verify/sign.h"
 
@@ -26,6 +27,8 @@
 struct opts {
 	bool json, last, quick, quiet, hf_cache;
 	const char *tokens, *max_kl, *what, *record, *rank, *source_sha256, *junit, *page;
+	bool full;
+	const char *engine, *fix_config;
 	uint64_t threads, max_memory, max_header, sample;
 	struct {
 		const char *key, *password, *format, *file, *source;
@@ -317,6 +320,28 @@ static int run_record(void *opts, int n, char **args, struct err *e)
 	return finish(&r, o, e);
 }
 
+static int run_doctor(void *opts, int n, char **args, struct err *e)
+{
+	const struct opts *o = opts;
+	struct doctor_opts d = { .io = io_posix(),
+		.engine = o->engine,
+		.fix_config = o->fix_config,
+		.full = o->full,
+		.hf_cache = o->hf_cache,
+		.threads = (unsigned)o->threads,
+		.features = cpu_features(),
+		.header_cap = o->max_header };
+	struct report r;
+
+	(void)n;
+	report_begin(&r, TOOL, "doctor", args[0], NULL);
+	if (doctor_run(&r, args[0], &d, e)) {
+		report_free(&r);
+		return -1;
+	}
+	return finish(&r, o, e);
+}
+
 static void version(FILE *out)
 {
 	fprintf(out, "%s\n", TOOL);
@@ -398,6 +423,15 @@ static const struct cli_opt record_opts[] = {
 	THREADS_OPT, REPORT_OPTS, { 0 }
 };
 
+static const struct cli_opt doctor_opts[] = {
+	{ "for", 0, "ENGINE", CLI_TEXT, 0, 0, AT(engine), "who will load it: vllm, sglang, llama.cpp, official, official-fp8, or a target of dsv4-convert" },
+	{ "full", 0, NULL, CLI_FLAG, 0, 0, AT(full), "look at all values, not at scales and samples" },
+	{ "fix-config", 0, "FILE", CLI_TEXT, 0, 0, AT(fix_config), "write a corrected copy of config.json there" },
+	HF_OPT, THREADS_OPT,
+	{ "max-header", 0, "BYTES", CLI_SIZE, 2, UINT32_MAX, AT(max_header), "take headers up to this (default 100000000)" },
+	REPORT_OPTS, { 0 }
+};
+
 static const struct cli_cmd cmds[] = {
 	{ "check", "OUT", "is a converted folder, a set, one file of it, or a download whole and as it was made?", NULL, check_opts, 1, 1, run_check },
 	{ "compare", "SOURCE OUT", "was this conversion made of this source? every tensor made once more, and compared", NULL, compare_opts, 2, 2, run_compare },
@@ -415,6 +449,9 @@ static const struct cli_cmd cmds[] = {
 	{ "record", "CKPT --tokens IDS -o REC", "record what a model computes for some tokens", NULL, record_opts, 1, 1, run_record },
 	{ "replay", "CKPT REC", "does the model compute what a record says, sub-block by sub-block and as a whole?", NULL, replay_opts, 2, 2, run_replay },
 	{ "diff", "A B", "in what two checkpoints, converted folders or sets differ", NULL, diff_opts, 2, 2, run_diff },
+	{ "doctor", "DIR", "does a checkpoint mean what its config.json says, and will an engine read it so?",
+		"Headers, config.json, all scales and samples of the weights. Findings that begin with \"suspect.\" are\n"
+		"guesses from statistics and do not change the exit status.\n", doctor_opts, 1, 1, run_doctor },
 	{ "rules", "", "list the rules that findings and errors name, with exit status", NULL, table_opts, 0, 0, run_rules },
 	{ 0 },
 };
