@@ -1,8 +1,10 @@
 /* forward_moe.c -- the MoE sub-block: routing, the chosen experts one after the other, the shared expert.
  *
  * SPDX-License-Identifier: MIT */
+#include "core/par.h"
 #include "verify/forward.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,7 +133,7 @@ struct expert {
 
 static const char *const parts[] = { "w1", "w3", "w2" };
 
-static int load(struct moe *m, struct expert *x, struct err *e)
+static int load(struct moe *m, struct weights *w, struct expert *x, struct err *e)
 {
 	char name[64];
 	unsigned i;
@@ -140,7 +142,7 @@ static int load(struct moe *m, struct expert *x, struct err *e)
 		memset(&x->w[i], 0, sizeof x->w[i]);
 	for (i = 0; i < 3; i++) {
 		snprintf(name, sizeof name, "%s%s", x->at, parts[i]);
-		if (weights_matrix(m->f->w, &x->w[i], m->prefix, name, e))
+		if (weights_matrix(w, &x->w[i], m->prefix, name, e))
 			return -1;
 	}
 	return 0;
@@ -198,27 +200,97 @@ static int some_tokens(struct moe *m, const struct expert *x, uint32_t first, ui
 	return d->sync(d, e);
 }
 
-/* Expert id for the tokens that chose it. */
-static int routed(struct moe *m, uint32_t id, struct err *e)
+/* The tokens that chose expert id, ascending; their number. */
+static uint32_t chosen(struct moe *m, uint32_t id)
 {
-	uint32_t k = (uint32_t)m->f->c->K, n = 0, i, t, take;
-	struct expert x;
-	int rc;
+	uint32_t k = (uint32_t)m->f->c->K, n = 0, i;
 
 	for (i = 0; i < m->f->n * k; i++)
 		if (m->f->expert[i] == (int32_t)id && (!n || m->tokens[n - 1] != i / k)) {
 			m->tokens[n] = i / k;
 			m->factors[n++] = m->f->weight[i];
 		}
-	if (!n)
-		return 0;
-	snprintf(x.at, sizeof x.at, "ffn.experts.%u.", id);
-	rc = load(m, &x, e);
-	for (t = 0; !rc && t < n; t += take) {
+	return n;
+}
+
+/* The next expert from id on that a token chose, or E. */
+static uint32_t next_used(const struct moe *m, uint32_t id)
+{
+	uint32_t i, all = m->f->n * (uint32_t)m->f->c->K, next = (uint32_t)m->f->c->E;
+
+	for (i = 0; i < all; i++)
+		if (m->f->expert[i] >= (int32_t)id && (uint32_t)m->f->expert[i] < next)
+			next = (uint32_t)m->f->expert[i];
+	return next;
+}
+
+/* Expert id, which is loaded, for the tokens that chose it. */
+static int routed(struct moe *m, const struct expert *x, uint32_t id, struct err *e)
+{
+	uint32_t n = chosen(m, id), t, take;
+
+	for (t = 0; t < n; t += take) {
 		take = n - t < m->f->block ? n - t : m->f->block;
-		rc = some_tokens(m, &x, t, take, e);
+		if (some_tokens(m, x, t, take, e))
+			return -1;
 	}
-	drop(m, &x);
+	return 0;
+}
+
+static int load_id(struct moe *m, struct weights *w, struct expert *x, uint32_t id, struct err *e)
+{
+	memset(x, 0, sizeof *x);
+	if (id == m->f->c->E)
+		return 0; /* no more */
+	snprintf(x->at, sizeof x->at, "ffn.experts.%u.", id);
+	return load(m, w, x, e);
+}
+
+/* While one expert computes, the next is read. */
+struct turn {
+	struct moe *m;
+	struct weights *ahead;
+	struct expert *now, *next;
+	uint32_t id, next_id;
+	atomic_uint item;
+};
+
+static int turn(struct par *p, unsigned me, struct err *e)
+{
+	struct turn *t = par_ctx(p);
+	unsigned item;
+	int rc = 0;
+
+	(void)me;
+	while (!rc && (item = atomic_fetch_add(&t->item, 1)) < 2)
+		rc = item ? routed(t->m, t->now, t->id, e)
+			  : load_id(t->m, t->ahead, t->next, t->next_id, e);
+	return rc;
+}
+
+static int experts(struct moe *m, struct err *e)
+{
+	struct weights *w = m->f->w, ahead;
+	struct expert x[2];
+	uint32_t id = next_used(m, 0), i = 0;
+	unsigned threads = m->f->dev->host ? 2 : 1; /* another device may want one thread only */
+	int rc;
+
+	if (weights_beside(&ahead, w, e))
+		return -1;
+	memset(x, 0, sizeof x);
+	rc = load_id(m, w, &x[0], id, e);
+	for (; !rc && id < m->f->c->E; i = !i) {
+		struct turn t = { m, &ahead, &x[i], &x[!i], id, next_used(m, id + 1), 0 };
+
+		rc = par_run(threads, turn, &t, e);
+		weights_joined(w, &ahead);
+		drop(m, &x[i]);
+		id = t.next_id;
+	}
+	drop(m, &x[0]);
+	drop(m, &x[1]);
+	weights_beside_close(&ahead);
 	return rc;
 }
 
@@ -228,7 +300,7 @@ static int shared(struct moe *m, struct err *e)
 	struct dev *d = m->f->dev;
 	uint32_t t, take;
 	uint64_t at;
-	int rc = load(m, &x, e);
+	int rc = load(m, m->f->w, &x, e);
 
 	for (t = 0; !rc && t < m->f->n; t += take) {
 		take = m->f->n - t < m->f->block ? m->f->n - t : m->f->block;
@@ -248,7 +320,6 @@ int forward_moe(struct forward *f, uint32_t layer, struct err *e)
 {
 	struct moe m = { .f = f, .layer = layer, .dim = (uint32_t)f->c->D };
 	struct dev *d = f->dev;
-	uint32_t id;
 	int rc;
 
 	forward_prefix(f, layer, m.prefix);
@@ -257,8 +328,7 @@ int forward_moe(struct forward *f, uint32_t layer, struct err *e)
 			d->zero(d, m.acc, 4 * (size_t)f->n * m.dim, e)
 		? -1
 		: 0;
-	for (id = 0; !rc && id < f->c->E; id++)
-		rc = routed(&m, id, e);
+	rc = rc ? rc : experts(&m, e);
 	rc = rc ? rc : shared(&m, e);
 	scratch_drop(&m.s);
 	free(m.tokens);

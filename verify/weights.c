@@ -122,6 +122,31 @@ void weights_close(struct weights *w)
 	memset(w, 0, sizeof *w);
 }
 
+int weights_beside(struct weights *ahead, const struct weights *w, struct err *e)
+{
+	*ahead = *w; /* borrows all but the reader */
+	ahead->held = ahead->peak = ahead->read = 0;
+	if (!w->c.payload)
+		return 0;
+	ahead->reader = w->c.payload->open(w->c.payload->ctx);
+	return ahead->reader ? 0 : err_nomem(e);
+}
+
+void weights_joined(struct weights *w, struct weights *ahead)
+{
+	w->peak = w->held + ahead->peak > w->peak ? w->held + ahead->peak : w->peak;
+	w->held += ahead->held;
+	w->read += ahead->read;
+	ahead->held = ahead->peak = ahead->read = 0;
+}
+
+void weights_beside_close(struct weights *ahead)
+{
+	if (ahead->reader)
+		ahead->c.payload->close(ahead->reader);
+	memset(ahead, 0, sizeof *ahead);
+}
+
 /* --- bytes --- */
 
 static int find(const struct weights *w, const char *prefix, const char *name, const char *end,

@@ -47,6 +47,12 @@ void weights_close(struct weights *w);
 /* Are the experts FP8? */
 bool weights_fp8(const struct weights *w);
 
+/* A second way into the same weights, for a thread that reads ahead. Its counts go to w with weights_joined,
+ * when both threads have met. */
+int weights_beside(struct weights *ahead, const struct weights *w, struct err *e);
+void weights_joined(struct weights *w, struct weights *ahead);
+void weights_beside_close(struct weights *ahead);
+
 /* A matrix with what it holds. Zeroed: none. */
 struct matrix {
 	struct weight w;
