@@ -4,6 +4,7 @@
 #include "core/file.h"
 #include "formats/manifest.h"
 #include "verify/logits.h"
+#include "verify/need.h"
 #include "verify/tokens.h"
 
 #include <fcntl.h>
@@ -20,7 +21,8 @@ int compute_device(struct dev *d, const struct compute_opts *o, struct err *e)
 int compute_replay(struct report *rep, const char *folder, const char *record,
 	const struct compute_opts *o, struct err *e)
 {
-	struct replay_opts ro = { .max_rel = o->max_rel, .block = o->block };
+	struct replay_opts ro = { .max_rel = o->max_rel };
+	struct need x = { .limit = o->max_memory, .models = 1 };
 	struct replay_result res;
 	struct weights w;
 	struct record r;
@@ -35,7 +37,10 @@ int compute_replay(struct report *rep, const char *folder, const char *record,
 	}
 	rc = record_open(&r, o->io, record, (uint32_t)w.c.config.L, FORWARD_TOKENS_MAX, e);
 	if (!rc) {
-		rc = replay_run(&w, &r, &ro, rep, &res, e);
+		x.n = r.n;
+		rc = need_find(&x, &w, o->threads, e);
+		ro.block = x.block;
+		rc = rc ? rc : replay_run(&w, &r, &ro, rep, &res, e);
 		record_close(&r);
 	}
 	weights_close(&w);
@@ -112,12 +117,20 @@ static int same_model(const struct weights *a, const struct weights *b, struct e
 }
 
 static int compared(struct report *rep, struct weights *a, struct weights *b,
-	struct logits_opts *lo, struct err *e)
+	struct logits_opts *lo, const struct compute_opts *o, struct err *e)
 {
+	struct need x = { .limit = o->max_memory, .models = 2, .n = lo->n };
 	struct logits_result res;
 	uint64_t peak;
 
-	if (same_model(a, b, e) || logits_run(a, b, lo, rep, &res, e))
+	if (same_model(a, b, e))
+		return -1;
+	a->as_fp8 = !weights_fp8(a) && weights_fp8(b);
+	if (need_find(&x, a, o->threads, e))
+		return -1;
+	lo->block = x.block;
+	lo->keep = x.spare;
+	if (logits_run(a, b, lo, rep, &res, e))
 		return -1;
 	peak = a->peak + b->peak;
 	report_row(rep, "read", "source", 0, a->read, NULL);
@@ -129,7 +142,7 @@ static int compared(struct report *rep, struct weights *a, struct weights *b,
 int compute_logits(struct report *rep, const char *source, const char *made,
 	const struct compute_opts *o, struct err *e)
 {
-	struct logits_opts lo = { .block = o->block, .last = o->last };
+	struct logits_opts lo = { .last = o->last };
 	struct weights a, b;
 	uint32_t *ids;
 	struct dev d;
@@ -148,7 +161,7 @@ int compute_logits(struct report *rep, const char *source, const char *made,
 	if (!rc) {
 		rc = weights_open_made(&b, &a, made, &d, o->features, e);
 		if (!rc) {
-			rc = compared(rep, &a, &b, &lo, e);
+			rc = compared(rep, &a, &b, &lo, o, e);
 			weights_close(&b);
 		}
 		weights_close(&a);
@@ -166,7 +179,7 @@ struct recording {
 	struct record_out out;
 	struct forward f;
 	int what;
-	bool in; /* a layer of the model itself is running */
+	uint64_t at_once; /* bytes of logits */
 };
 
 static int plan(struct recording *k, const char *name, enum dtype t, uint64_t a, uint64_t b,
@@ -243,13 +256,11 @@ static int see(void *ctx, const char *name, const void *v, bool whole, uint32_t 
 		token > 0 ? (uint64_t)token * cols : 0, e);
 }
 
-enum { AT_ONCE = 256 << 20 };
-
 static int put_logits(struct recording *k, const char *name, int stage, uint32_t first,
 	uint32_t count, struct err *e)
 {
 	uint64_t vocab = k->f.c->V;
-	uint32_t most = (uint32_t)(AT_ONCE / 4 / vocab), t, take;
+	uint32_t most = (uint32_t)(k->at_once / 4 / vocab), t, take;
 	float *z;
 	int rc = 0;
 
@@ -297,10 +308,12 @@ static int recorded(struct report *rep, struct weights *w, const char *out, cons
 	struct recording k = { .what = !o->what || !strcmp(o->what, "all") ? WITH_ALL
 			: !strcmp(o->what, "layers")                       ? WITH_LAYERS
 									   : LOGITS_ONLY };
+	struct need x = { .limit = o->max_memory, .models = 1, .n = n };
 	int rc;
 
-	if (forward_open(&k.f, w->dev, w, ids, n, 0, o->block, e))
+	if (need_find(&x, w, o->threads, e) || forward_open(&k.f, w->dev, w, ids, n, 0, x.block, e))
 		return -1;
+	k.at_once = x.spare;
 	rc = record_begin(&k.out, o->io, (uint32_t)w->c.config.L, e);
 	rc = rc ? rc : record_all(&k, out, e);
 	if (!rc) {

@@ -13,12 +13,12 @@ struct compute_opts {
 	const struct io *io;
 	const char *device; /* "cpu" */
 	unsigned features, threads;
-	double max_rel;     /* of replay; 0: the usual */
-	const char *tokens; /* as typed */
-	bool last;          /* logits of the last token only */
-	const char *max_kl; /* as typed, or NULL */
-	const char *what;   /* record: "logits", "layers" or "all" */
-	uint32_t block;     /* tokens together; 0: the usual */
+	double max_rel;      /* of replay; 0: the usual */
+	const char *tokens;  /* as typed */
+	bool last;           /* logits of the last token only */
+	const char *max_kl;  /* as typed, or NULL */
+	const char *what;    /* record: "logits", "layers" or "all" */
+	uint64_t max_memory; /* bytes; 0: no limit */
 };
 
 int compute_device(struct dev *d, const struct compute_opts *o, struct err *e);

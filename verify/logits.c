@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEPT = 256 << 20, AT_ONCE = 256 << 20 }; /* bytes: of steps, of logits */
-
 struct pair {
 	struct forward a, b; /* source, converted */
 	const struct logits_opts *o;
@@ -142,7 +140,7 @@ static int heads(struct pair *p, struct err *e)
 	float *was, *is;
 	int rc;
 
-	most = (uint32_t)(AT_ONCE / 4 / vocab);
+	most = (uint32_t)(p->o->keep / 8 / vocab);
 	most = most ? most : 1;
 	most = most < p->a.n - t ? most : p->a.n - t;
 	was = malloc(4 * (size_t)most * vocab);
@@ -190,7 +188,7 @@ static int run(struct pair *p, struct weights *a, struct weights *b, const char 
 	int rc;
 
 	memset(p->res, 0, sizeof *p->res);
-	p->t.most = KEPT;
+	p->t.most = o->keep;
 	if (forward_open(&p->a, a->dev, a, o->ids, o->n, 0, o->block, e))
 		return -1;
 	if (forward_open(&p->b, b->dev, b, o->ids, o->n, 0, o->block, e)) {
@@ -213,7 +211,6 @@ int logits_run(struct weights *source, struct weights *made, const struct logits
 {
 	struct pair p = { .o = o, .rep = rep, .res = res };
 
-	source->as_fp8 = !weights_fp8(source) && weights_fp8(made);
 	return run(&p, source, made, "converted", e);
 }
 

@@ -20,6 +20,7 @@ extern "C" {
 struct logits_opts {
 	const uint32_t *ids;
 	uint32_t n, block;
+	uint64_t keep; /* bytes of steps, and of logits, at once */
 	bool last;     /* logits of the last token only */
 	double max_kl; /* < 0: not said. Allowed where the manifest says that the conversion loses */
 	bool lossy;    /* it says so */

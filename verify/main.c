@@ -29,7 +29,7 @@ struct opts {
 	const char *tokens, *max_kl, *what, *record, *rank, *source_sha256, *junit, *page;
 	bool full;
 	const char *engine, *fix_config;
-	uint64_t threads, max_memory, max_header, sample;
+	uint64_t threads, memory, max_memory, max_header, sample;
 	struct {
 		const char *key, *password, *format, *file, *source;
 		uint64_t key_fd, password_fd;
@@ -45,6 +45,7 @@ static void defaults(void *p)
 
 	o->threads = n < 1 ? 1 : n > 256 ? 256 : (uint64_t)n;
 	o->max_memory = 256u << 20;
+	o->memory = (uint64_t)8 << 30;
 	o->max_header = ST_HEADER_CAP;
 	o->sample = 100;
 	o->sig.key_fd = o->sig.password_fd = NO_FD;
@@ -262,6 +263,7 @@ static struct compute_opts compute_opts(const struct opts *o)
 		.threads = (unsigned)o->threads,
 		.tokens = o->tokens,
 		.max_kl = o->max_kl,
+		.max_memory = o->memory,
 		.last = o->last,
 		.what = o->what };
 }
@@ -406,21 +408,23 @@ static const struct cli_opt signature_opts[] = {
 };
 static const struct cli_opt diff_opts[] = { HF_OPT, WORK_OPTS, REPORT_OPTS, { 0 } };
 
-#define THREADS_OPT { "threads", 'j', "N", CLI_NUMBER, 1, 256, AT(threads), "default: one for each processor" }
+/* Of verbs that run the model. */
+#define COMPUTE_OPTS THREADS_OPT, \
+	{ "max-memory", 0, "BYTES", CLI_SIZE, 1 << 20, UINT64_MAX, AT(memory), "never hold more than this (default 8G)" }
 #define TOKENS_OPT { "tokens", 't', "IDS", CLI_TEXT, 0, 0, AT(tokens), "token ids: 1,2,3, or a file of them" }
 
-static const struct cli_opt replay_opts[] = { THREADS_OPT, REPORT_OPTS, { 0 } };
+static const struct cli_opt replay_opts[] = { COMPUTE_OPTS, REPORT_OPTS, { 0 } };
 static const struct cli_opt logits_opts[] = {
 	TOKENS_OPT,
 	{ "last", 0, NULL, CLI_FLAG, 0, 0, AT(last), "logits of the last token only" },
 	{ "max-kl", 0, "X", CLI_TEXT, 0, 0, AT(max_kl), "mean KL that a conversion which says that it loses may have" },
-	THREADS_OPT, REPORT_OPTS, { 0 }
+	COMPUTE_OPTS, REPORT_OPTS, { 0 }
 };
 static const struct cli_opt record_opts[] = {
 	TOKENS_OPT,
 	{ "output", 'o', "REC", CLI_TEXT, 0, 0, AT(record), "the record" },
 	{ "what", 0, "logits|layers|all", CLI_CHOICE, 0, 0, AT(what), "what is recorded (default all)" },
-	THREADS_OPT, REPORT_OPTS, { 0 }
+	COMPUTE_OPTS, REPORT_OPTS, { 0 }
 };
 
 static const struct cli_opt doctor_opts[] = {

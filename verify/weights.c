@@ -2,8 +2,8 @@
 #include "verify/weights.h"
 
 #include "core/file.h"
-#include "quant/fp4to8.h"
 #include "quant/num.h"
+#include "verify/recast.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -381,61 +381,31 @@ static int load_pieces(struct weights *w, struct matrix *m, const struct tensor 
 
 /* --- FP4 computed as FP8 --- */
 
-/* Casts band by band; false where a value would change. */
-static bool cast(const struct fp4to8_table *tab, const uint8_t *src, const uint8_t *sf,
-	uint32_t rows, uint32_t cols, uint8_t *dst, uint8_t *t, uint8_t *verdict)
-{
-	const struct fp4to8_impl *way = fp4to8_best(0);
-	uint32_t r, b, groups = cols / 32, blocks = cols / 128;
-
-	for (r = 0; r < rows; r++) {
-		uint8_t *tr = t + (uint64_t)(r / 128) * blocks;
-
-		if (r % 128 == 0)
-			(void)fp4to8_band(sf + (uint64_t)r * groups, cols, tr, verdict);
-		for (b = 0; b < blocks; b++)
-			if (verdict[b] == FP4TO8_LOW ||
-				(verdict[b] == FP4TO8_DEPENDS &&
-					fp4to8_row_loses(tab, src + (uint64_t)r * cols / 2,
-						sf + (uint64_t)r * groups, tr, b)))
-				return false;
-		way->row(tab, dst + (uint64_t)r * cols, src + (uint64_t)r * cols / 2,
-			sf + (uint64_t)r * groups, tr, cols);
-	}
-	return true;
-}
-
 /* Instead of FP4 codes and scales in m, in ordinary memory, the FP8 that they are exactly, if so. */
 static int cast_matrix(struct weights *w, struct matrix *m, struct err *e)
 {
 	uint64_t n = (uint64_t)m->w.rows * m->w.cols, nt = n / (128 * 128);
-	struct fp4to8_table *tab = malloc(sizeof *tab);
-	uint8_t *verdict = malloc(m->w.cols / 128 + 1u);
 	void *to[2] = { NULL, NULL };
-	int rc = -1;
+	int exact = -1;
 
-	if (!tab || !verdict) {
-		err_nomem(e);
-	} else if (!take(w, &to[0], n, e) && take(w, &to[1], nt, e)) {
+	if (take(w, &to[0], n, e))
+		return -1;
+	if (take(w, &to[1], nt, e)) {
 		give_up(w, to[0], n);
-	} else if (to[1]) {
-		fp4to8_table_make(tab);
-		rc = 0;
-		if (cast(tab, m->own[0], m->own[1], m->w.rows, m->w.cols, to[0], to[1], verdict)) {
-			give_up(w, m->own[0], n / 2);
-			give_up(w, m->own[1], n / 32);
-			m->own[0] = to[0];
-			m->own[1] = to[1];
-			m->bytes = n + nt;
-			m->w.type = WEIGHT_FP8;
-		} else {
-			give_up(w, to[0], n);
-			give_up(w, to[1], nt);
-		}
+		return -1;
 	}
-	free(tab);
-	free(verdict);
-	return rc;
+	exact = recast(m->own[0], m->own[1], m->w.rows, m->w.cols, to[0], to[1], e);
+	if (exact == 1) {
+		give_up(w, m->own[0], n / 2);
+		give_up(w, m->own[1], n / 32);
+		memcpy(m->own, to, sizeof to);
+		m->bytes = n + nt;
+		m->w.type = WEIGHT_FP8;
+		return 0;
+	}
+	give_up(w, to[0], n);
+	give_up(w, to[1], nt);
+	return exact < 0 ? -1 : 0;
 }
 
 /* Has the scale of a weight the size that its type asks for? */
