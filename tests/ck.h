@@ -6,6 +6,7 @@
 #ifndef TESTS_CK_H
 #define TESTS_CK_H
 #include "tests/set.h"
+#include "verify/doctor.h"
 
 enum { CK_SHARDS = 16, CK_TENSORS = 2048 };
 
@@ -241,5 +242,25 @@ static inline void ck_config(struct ck *c, const char *key, const char *value)
 		json_object_del(c->config, key);
 	else if (json_object_set_new(c->config, key, json_loads(value, JSON_DECODE_ANY, NULL)))
 		exit(2);
+}
+
+/* Runs dsv4-verify doctor; *r is to be freed. The exit status. */
+static inline int ck_doctor(struct report *r, const char *dir, const char *engine, const char *fix,
+	bool full)
+{
+	struct doctor_opts o = { .io = io_posix(),
+		.engine = engine,
+		.fix_config = fix,
+		.full = full,
+		.threads = 2,
+		.features = cpu_features() };
+	struct err e = { 0 };
+
+	report_begin(r, "test 0", "doctor", dir, NULL);
+	if (doctor_run(r, dir, &o, &e))
+		report_take(r, NULL, &(struct err){ .kind = e.kind, .rule = e.rule, .pos = e.pos });
+	else
+		report_finish(r, &e);
+	return err_exit_code(&e);
 }
 #endif

@@ -8,7 +8,6 @@
 #include "tests/ck.h"
 #include "tests/verify.h"
 #include "quant/num.h"
-#include "verify/doctor.h"
 #include "verify/scan.h"
 
 /* --- where cases begin: each is made once --- */
@@ -714,24 +713,6 @@ static const struct row {
 /* clang-format on */
 enum { ROWS = sizeof rows / sizeof *rows };
 
-static int doctor(struct report *r, const char *dir, const char *engine, const char *fix, bool full)
-{
-	struct doctor_opts o = { .io = io_posix(),
-		.engine = engine,
-		.fix_config = fix,
-		.full = full,
-		.threads = 2,
-		.features = cpu_features() };
-	struct err e = { 0 };
-
-	report_begin(r, "test 0", "doctor", dir, NULL);
-	if (doctor_run(r, dir, &o, &e))
-		report_take(r, NULL, &(struct err){ .kind = e.kind, .rule = e.rule, .pos = e.pos });
-	else
-		report_finish(r, &e);
-	return err_exit_code(&e);
-}
-
 /* The folder of a row. */
 static struct path prepare(const struct row *w)
 {
@@ -788,7 +769,7 @@ static bool catches(const struct row *w)
 
 	if (w->verb && strcmp(w->verb, CHECK_VERB) != 0)
 		return refused(w, dir.s);
-	rc = w->verb ? verify_check(&r, dir.s, &o) : doctor(&r, dir.s, w->engine, NULL, false);
+	rc = w->verb ? verify_check(&r, dir.s, &o) : ck_doctor(&r, dir.s, w->engine, NULL, false);
 	f = verify_find(&r, w->rule, NULL);
 	want = !f ? -1 : r.errors ? 1 : f->kind == ERR_NONE ? 0 : 2;
 	ok = f && rc == want && f->cause && f->cause[0] && report_remedy(f)[0];
@@ -814,7 +795,7 @@ static void cases(void)
 static bool sound(const char *dir, const char *engine, bool full)
 {
 	struct report r;
-	int rc = doctor(&r, dir, engine, NULL, full);
+	int rc = ck_doctor(&r, dir, engine, NULL, full);
 	bool ok = !rc && !r.n;
 
 	if (!ok) {

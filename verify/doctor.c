@@ -267,6 +267,17 @@ static int write_fixed(struct doctor *d)
 
 /* --- */
 
+/* A folder of one rank, as dsv4-convert lays it out for an engine: no checkpoint by itself. */
+static bool is_rank(const struct ckpt *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->n; i++)
+		if (strstr(c->tensors[i].name, ".ffn.experts.w13."))
+			return true;
+	return false;
+}
+
 static int examine(struct doctor *d)
 {
 	struct meaning m = { .c = &d->c, .a = &d->a, .v = &d->v, .r = d->r };
@@ -305,9 +316,15 @@ static int run_ckpt(struct doctor *d, const char *path, bool is_set)
 		report_take(d->r, NULL, d->e); /* a set whose manifests lie */
 		return 0;
 	}
-	report_findings(d->r, &f);
+	if (!is_rank(&d->c))
+		report_findings(d->r, &f);
 	finding_free(&f);
-	rc = examine(d);
+	rc = is_rank(&d->c)
+		? err_set(d->e, ERR_USAGE,
+			  "%s is the folder of one rank: name the folder above it, which has " SET_SOURCE
+			  "/",
+			  text_quote(path).s)
+		: examine(d);
 	json_decref(d->json);
 	implied_free(&d->v);
 	text_free(&d->raw);
