@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: MIT */
 #include "core/file.h"
 #include "formats/account.h"
+#include "tests/faultio.h"
 #include "tests/verify.h"
 
 #include <sys/resource.h>
@@ -853,6 +854,49 @@ static void downloads(void)
 	text_free(&t);
 }
 
+/* Every call of the system that fails: never "true", nothing left open; short and interrupted reads change
+ * nothing. */
+static void failing_calls(void)
+{
+	struct check_opts o = verify_opts();
+	struct faultio f;
+	struct report r;
+	uint64_t n, at;
+	bool harmless;
+	int rc;
+
+	make();
+	o.threads = 1;
+	faultio_make(&f);
+	o.io = &f.io;
+	CHECK(verify_true(set.s, &o) && !f.n_open);
+	n = f.calls[IO_ANY] - f.calls[IO_CLOSE];
+	faultio_make(&f);
+	f.most = 1000;
+	f.op = IO_PREAD;
+	f.eintr = 1;
+	o.io = &f.io;
+	CHECK(SLOW || verify_true(hf.s, &o));
+	for (at = 1; at <= n + 200; at += SLOW ? 37 : 5) {
+		faultio_make(&f);
+		f.op = IO_ANY;
+		f.at = at;
+		f.error = EIO;
+		o.io = &f.io;
+		rc = verify_check(&r, set.s, &o);
+		/* closing what was read, and looking before opening, can fail without harm */
+		harmless = f.failed[IO_ANY] == f.failed[IO_CLOSE] + f.failed[IO_LSTAT];
+		if (!harmless && !rc) {
+			fprintf(stderr, "call %llu: status %d\n", (unsigned long long)at, rc);
+			verify_print(&r);
+			FAILED("a call that failed");
+		}
+		CHECK(!f.n_open && !f.strange);
+		report_free(&r);
+	}
+	printf("     %llu calls\n", (unsigned long long)n);
+}
+
 /* The program itself: statuses, and JSON that parses. */
 static void program(void)
 {
@@ -885,6 +929,7 @@ static const struct test tests[] = {
 	{ "check: without SHA-256", without_sha },
 	{ "check: hostile", hostile },
 	{ "check: downloads", downloads },
+	{ "check: failing calls", failing_calls },
 	{ "check: program", program },
 	{ NULL, NULL },
 };
