@@ -34,13 +34,25 @@ static unsigned threads_for(const struct cpu *c, uint64_t work)
 
 /* --- linears: by outputs --- */
 
-enum { BAND = 96 }; /* outputs taken together */
+enum { BAND_MIN = 96, BAND_MAX = 384 }; /* outputs taken together */
 
 struct bands {
 	struct cpu *c;
 	const struct linear_job *job;
+	uint32_t band;
 	atomic_uint next; /* output that nobody has taken */
 };
+
+/* Each call decodes the activations again, and of a layout whole slabs: long bands, but a few for each
+ * thread. */
+static uint32_t band_for(const struct cpu *c, const struct weight *w)
+{
+	uint32_t n = w->rows / (4 * c->threads) / BAND_MIN * BAND_MIN;
+
+	if (w->n_pieces)
+		return LINEAR_READ;
+	return n < BAND_MIN ? BAND_MIN : n > BAND_MAX ? BAND_MAX : n;
+}
 
 static int some_bands(struct par *p, unsigned me, struct err *e)
 {
@@ -48,8 +60,8 @@ static int some_bands(struct par *p, unsigned me, struct err *e)
 	uint32_t rows = b->job->w->rows, at;
 
 	(void)e;
-	while ((at = atomic_fetch_add(&b->next, BAND)) < rows)
-		linear_run(b->c->way, b->job, at, rows - at < BAND ? rows - at : BAND,
+	while ((at = atomic_fetch_add(&b->next, b->band)) < rows)
+		linear_run(b->c->way, b->job, at, rows - at < b->band ? rows - at : b->band,
 			b->c->features, b->c->scratch + me * b->c->room);
 	return 0;
 }
@@ -57,7 +69,7 @@ static int some_bands(struct par *p, unsigned me, struct err *e)
 static int run(struct dev *dev, const struct linear_job *job, struct err *e)
 {
 	struct cpu *c = dev->ctx;
-	struct bands b = { .c = c, .job = job };
+	struct bands b = { .c = c, .job = job, .band = band_for(c, job->w) };
 	size_t room = (linear_scratch(job->w, job->tokens) + 63) / 64 * 64;
 
 	if (room > c->room) {
