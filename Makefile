@@ -59,11 +59,12 @@ TESTS  := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 # The .cu files compiled by the C++ compiler for the CPU (tests/fiber); where there is none, this test is
 # left out and tests/run.sh says so.
 CXX     = $(if $(findstring clang,$(CC)),clang++,g++)
+CUTESTS := test_cuda test_device
 CU     := $(wildcard kernels/*.cu) tests/fiber/probe.cu
 NVFLAGS := -std=c++17 -O3 -I. -fmad=false -ftz=false -prec-div=true -prec-sqrt=true -Werror all-warnings
 ARCHS  := $(if $(NVCC),$(filter 80 86 89 90 100 120,$(patsubst compute_%,%,$(shell "$(NVCC)" --list-gpu-arch 2>/dev/null))))
 ifeq ($(shell command -v $(firstword $(CXX)) 2>/dev/null),)
-TESTS  := $(filter-out test_cuda,$(TESTS))
+TESTS  := $(filter-out $(CUTESTS),$(TESTS))
 endif
 HELPERS := mkmodel packtile arith
 
@@ -99,7 +100,8 @@ $(B)/%.fma.o: %.c $(B)/flags build/setup.ok
 	@mkdir -p $(@D)
 	@echo "  CC $< (FMA)"
 	$(Q)$(CC) $(CF) -O3 -mavx2 -mfma -DREF_FMA -MMD -MP -c -o $@ $<
-CXF     = -std=c++17 -Itests/fiber $(filter-out -std=c11 -Wstrict-prototypes -Wmissing-prototypes,$(CF))
+CXF     = -std=c++17 -Itests/fiber -Wno-unknown-pragmas $(filter-out -std=c11 -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wconversion \
+	-Wsign-conversion,$(CF))
 $(B)/%.cu.o: %.cu $(B)/flags build/setup.ok
 	@mkdir -p $(@D)
 	@echo "  CXX $<"
@@ -110,12 +112,12 @@ $(B)/%.cc.o: %.cc $(B)/flags build/setup.ok
 	$(Q)$(CXX) $(CXF) -MMD -MP -c -o $@ $<
 # The runtime switches stacks itself: TSan must not look into it, but be told.
 $(B)/tests/fiber/fiber.c.o: CF := $(patsubst -fsanitize=thread,-DFIBER_TSAN,$(CF))
-$(B)/test_cuda: $(CU:%=$(B)/%.o) $(B)/tests/fiber/fiber.c.o $(B)/tests/fiber/runtime.cc.o
 PTX_C  := $(wildcard tests/ptx/*.c)
-$(B)/test_cuda: $(PTX_C:%=$(B)/%.o)
+FIBER  := $(CU:%=$(B)/%.o) $(B)/tests/fiber/fiber.c.o $(B)/tests/fiber/runtime.cc.o
+$(CUTESTS:%=$(B)/%): $(FIBER) $(PTX_C:%=$(B)/%.o)
+$(CUTESTS:%=$(B)/%): LF += -rdynamic
+$(CUTESTS:%=$(B)/%): LIBS += -ldl -lstdc++
 $(B)/test_ptx: $(patsubst %,$(B)/%.o,$(filter-out %/hook.c,$(PTX_C)))
-$(B)/test_cuda: LF += -rdynamic
-$(B)/test_cuda: LIBS += -ldl -lstdc++
 # Rebuilt only when the flags really change.
 $(B)/flags: force
 	@mkdir -p $(@D); echo '$(CC) $(CF) | $(LF)' | cmp -s - $@ || echo '$(CC) $(CF) | $(LF)' > $@
@@ -125,8 +127,8 @@ helpers: $(HELPERS:%=$(B)/%)
 test: all helpers $(TESTS:%=$(B)/%)
 	@B=$(B) CC="$(CC)" sh tests/run.sh $(TESTS)
 
-test-ptx: $(B)/test_cuda
-	@B=$(B) NVCC="$(NVCC)" NVFLAGS="$(NVFLAGS)" CU="$(CU)" ARCHS="$(ARCHS)" sh tests/cuda.sh
+test-ptx: $(CUTESTS:%=$(B)/%)
+	@B=$(B) NVCC="$(NVCC)" NVFLAGS="$(NVFLAGS)" CU="$(CU)" CUTESTS="$(CUTESTS)" ARCHS="$(ARCHS)" sh tests/cuda.sh
 
 demo: all helpers
 	@B=$(B) sh tests/demo.sh

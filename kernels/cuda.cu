@@ -9,14 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STAGE = 8 << 20 };
+static const size_t STAGE = 8 << 20;
 
 int cuda_check(cudaError_t r, const char *what, struct err *e)
 {
 	if (r == cudaSuccess)
 		return 0;
-	return err_set(e, r == cudaErrorMemoryAllocation ? ERR_SYSTEM : ERR_UNSUPPORTED, "CUDA: %s: %s",
-		what, cudaGetErrorString(r));
+	return err_set(e, r == cudaErrorMemoryAllocation ? ERR_SYSTEM : ERR_UNSUPPORTED,
+		"CUDA: %s: %s", what, cudaGetErrorString(r));
 }
 
 static struct cuda_dev *of(struct dev *d)

@@ -17,7 +17,7 @@ enum { CUDA_STAGES = 2, CUDA_WARPS = 4, CUDA_THREADS = 32 * CUDA_WARPS };
 /* What dev.ctx points to. */
 struct cuda_dev {
 	cudaStream_t stream;
-	void *stage[CUDA_STAGES];        /* pinned */
+	void *stage[CUDA_STAGES];         /* pinned */
 	cudaEvent_t free_at[CUDA_STAGES]; /* the stage was copied to the device */
 	unsigned turn;
 	void *table; /* of a linear's layouts, on the device */

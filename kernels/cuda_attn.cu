@@ -61,7 +61,7 @@ extern "C" __global__ void k_attend(struct attend_args p)
 		o[i] = 0.0f;
 	}
 	for (uint32_t c = 0; c < p.cols; c += DEV_CHUNK, index += DEV_CHUNK) {
-		n = p.cols - c < DEV_CHUNK ? p.cols - c : DEV_CHUNK;
+		n = p.cols - c < DEV_CHUNK ? p.cols - c : (uint32_t)DEV_CHUNK;
 		high = fm_max(scores(p, q, index, n, &s0, &s1), max);
 		if (!(high > -INFINITY))
 			continue;
@@ -100,7 +100,8 @@ static int attend(struct dev *d, float *o, const float *q, const float *kv, cons
 	const float *sink, uint32_t n, uint32_t heads, uint32_t dim, uint32_t cols, float scale,
 	struct err *e)
 {
-	struct attend_args a = { o, q, kv, index, sink, (uint64_t)n * heads, heads, dim, cols, scale };
+	struct attend_args a = { o, q, kv, index, sink, (uint64_t)n * heads, heads, dim, cols,
+		scale };
 
 	if (dim > DIM_MAX)
 		return err_set(e, ERR_UNSUPPORTED, "CUDA: heads of %u", dim);

@@ -11,8 +11,8 @@ struct compress_args {
 };
 
 /* Candidate i of entry j: its token's place at this channel, or -1; and its row of ape. */
-static __device__ inline int64_t candidate(
-	const struct compress_args &p, uint64_t j, uint32_t i, uint32_t ch)
+static __device__ inline int64_t candidate(const struct compress_args &p, uint64_t j, uint32_t i,
+	uint32_t ch)
 {
 	bool old = p.lap == 2 && i < p.ratio;
 	int64_t token = (int64_t)(j * p.ratio + i % p.ratio) - (old ? (int64_t)p.ratio : 0);
@@ -21,8 +21,8 @@ static __device__ inline int64_t candidate(
 			 : token * (int64_t)(p.lap * p.dim) + (p.lap == 2 && !old ? p.dim : 0) + ch;
 }
 
-static __device__ inline float score_at(
-	const struct compress_args &p, int64_t at, uint32_t i, uint32_t ch)
+static __device__ inline float score_at(const struct compress_args &p, int64_t at, uint32_t i,
+	uint32_t ch)
 {
 	uint32_t half = p.lap == 2 && i >= p.ratio ? p.dim : 0;
 
@@ -124,7 +124,7 @@ extern "C" __global__ void k_topk(struct topk_args p)
 		if (from + threadIdx.x < p.m)
 			part[threadIdx.x] = score[from + threadIdx.x];
 		__syncthreads();
-		n = p.m - from < CUDA_THREADS ? p.m - from : CUDA_THREADS;
+		n = p.m - from < CUDA_THREADS ? p.m - from : (uint32_t)CUDA_THREADS;
 		for (i = 0; i < n; i++)
 			before += part[i] > mine || (part[i] == mine && from + i < j);
 	}

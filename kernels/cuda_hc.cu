@@ -87,9 +87,9 @@ extern "C" __global__ void k_hc_mix(struct hc_args p)
 		weights(p, dot, pre, c);
 	__syncthreads();
 	for (uint32_t d = threadIdx.x; d < p.dim; d += blockDim.x)
-		p.y[t * p.dim + d] =
-			fm_bf16(((pre[0] * x[d] + pre[1] * x[p.dim + d]) + pre[2] * x[2 * p.dim + d]) +
-				pre[3] * x[3 * p.dim + d]);
+		p.y[t * p.dim + d] = fm_bf16(((pre[0] * x[d] + pre[1] * x[p.dim + d]) +
+						     pre[2] * x[2 * p.dim + d]) +
+			pre[3] * x[3 * p.dim + d]);
 }
 
 static int hc_pre(struct dev *d, float *y, float *post, float *comb, const float *x,

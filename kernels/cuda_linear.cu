@@ -242,7 +242,8 @@ static void tables(char *here, const char *there, const struct weight *w)
 }
 
 /* Puts the tables of w where the next kernel finds them. */
-static int put_tables(struct dev *d, const struct weight *w, const struct piece **out, struct err *e)
+static int put_tables(struct dev *d, const struct weight *w, const struct piece **out,
+	struct err *e)
 {
 	struct cuda_dev *c = (struct cuda_dev *)d->ctx;
 	size_t n = w->n_pieces * sizeof(struct piece);

@@ -115,28 +115,6 @@ static int scale(struct dev *d, float *x, float c, uint64_t n, struct err *e)
 	return cuda_each(d, k_scale, n, a, e);
 }
 
-struct streams_args {
-	float *y;
-	const float *a, *b;
-	uint64_t n;
-	uint32_t dim;
-};
-extern "C" __global__ void k_add_streams(struct streams_args p)
-{
-	uint64_t i = this_thread(), t = i / (DEV_HC * (uint64_t)p.dim);
-
-	if (i < p.n)
-		p.y[i] = fm_bf16(p.a[t * p.dim + i % p.dim] + p.b[i]);
-}
-
-static int add_streams(struct dev *d, float *y, const float *a, const float *b, uint32_t n,
-	uint32_t dim, struct err *e)
-{
-	struct streams_args p = { y, a, b, (uint64_t)n * DEV_HC * dim, dim };
-
-	return cuda_each(d, k_add_streams, p.n, p, e);
-}
-
 void cuda_moves(struct dev *d)
 {
 	d->embed = embed;
@@ -144,5 +122,4 @@ void cuda_moves(struct dev *d)
 	d->scatter_add = scatter_add;
 	d->add = add;
 	d->scale = scale;
-	d->add_streams = add_streams;
 }

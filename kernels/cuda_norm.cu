@@ -82,7 +82,8 @@ extern "C" __global__ void k_rope(struct rope_args p)
 static int rope(struct dev *d, float *x, const float *cos, const float *sin, uint32_t n,
 	uint32_t heads, uint32_t dim, uint32_t pairs, bool inverse, struct err *e)
 {
-	struct rope_args a = { x, cos, sin, (uint64_t)n * heads * pairs, heads, dim, pairs, inverse };
+	struct rope_args a = { x, cos, sin, (uint64_t)n * heads * pairs, heads, dim, pairs,
+		inverse };
 
 	return pairs ? cuda_each(d, k_rope, a.n, a, e) : 0;
 }

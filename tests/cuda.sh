@@ -2,10 +2,10 @@
 #   compiled_N   nvcc and ptxas without a warning, no spilled register, no stack
 #   lint_N       no approximation, no flushing, no addition or product that ptxas may contract, no float
 #                atomics in the PTX
-#   ran_N        test_cuda with the PTX that nvcc wrote, executed on the CPU (tests/ptx), against plain C
+#   T_ran_N      test program T with the PTX that nvcc wrote, executed on the CPU (tests/ptx), against plain C
 # Says nothing about what ptxas makes of the PTX, drivers, GPUs or speed (docs/gpu.md). Prints "ok   name",
 # "FAIL name" or one SKIP line; with REQUIRE_NVCC=1 a missing nvcc is a failure.
-# Called by make test-ptx with B= (build folder), NVCC=, NVFLAGS=, CU= (the files), ARCHS=.
+# Called by make test-ptx with B= (build folder), NVCC=, NVFLAGS=, CU= (the files), CUTESTS=, ARCHS=.
 set -u
 if [ -z "${NVCC:-}" ] || ! "$NVCC" --version >/dev/null 2>&1; then
 	if [ "${REQUIRE_NVCC:-0}" = 1 ]; then
@@ -48,17 +48,19 @@ for arch in $ARCHS; do
 	done
 	check "compiled_$arch" "$bad"
 	[ -z "$bad" ] || continue
-	check "lint_$arch" "$(grep -nE '\.approx|\.ftz|\b(add|sub|mul|fma|mad)\.(rn\.)?f16|\b(add|sub|mul|fma|mad)\.f(32|64)|(div|rcp|sqrt)\.(full|f)|(red|atom)[a-z.]*\.(f16|bf16|f32|f64)|\bmma\.|wmma' "$tmp/$arch"/*.ptx)"
+	check "lint_$arch" "$(grep -nE '\.approx|\.ftz|\b(add|sub|mul|fma|mad)\.(rn\.)?f16|\b(add|sub|mul|fma|mad)\.f(32|64)|(div|rcp|sqrt)\.(full|f)|\b(red|atom)[a-z.]*\.(f16|bf16|f32|f64)|\bmma\.|wmma' "$tmp/$arch"/*.ptx)"
 	list=$(ls "$tmp/$arch"/*.ptx | paste -sd,)
-	PTX=$list "$B/test_cuda" >"$tmp/out" 2>&1
-	status=$?
-	bad=$(grep -vE '^(ok  |SKIP)' "$tmp/out" | grep -v ' warp instructions$')
-	# Every launch must have been one of PTX.
-	grep -qE '^([1-9][0-9]*) launches, \1 of them PTX' "$tmp/out" || bad="$bad
+	for t in $CUTESTS; do
+		PTX=$list "$B/$t" >"$tmp/out" 2>&1
+		status=$?
+		bad=$(grep -vE '^(ok  |SKIP)' "$tmp/out" | grep -v ' warp instructions$')
+		# Every launch must have been one of PTX.
+		grep -qE '^([1-9][0-9]*) launches, \1 of them PTX' "$tmp/out" || bad="$bad
 not every launch ran PTX: $(tail -n 1 "$tmp/out")"
-	[ "$status" = 0 ] || bad="$bad
-test_cuda ended with status $status"
-	check "ran_$arch" "$bad"
-	sed -n 's/^\([0-9]* launches\)/     sm_'"$arch"': \1/p' "$tmp/out"
+		[ "$status" = 0 ] || bad="$bad
+ended with status $status"
+		check "${t}_ran_$arch" "$bad"
+		sed -n 's/^\([0-9]* launches\)/     sm_'"$arch"': \1/p' "$tmp/out"
+	done
 done
 exit $failed

@@ -8,9 +8,8 @@
 #include "formats/tile.h"
 #include "quant/num.h"
 #include "tests/check.h"
-#include "tests/fiber/fiber.h"
+#include "tests/cuda_main.h"
 #include "tests/fiber/probe.h"
-#include "tests/ptx/hook.h"
 
 #include <math.h>
 #include <sys/wait.h>
@@ -236,16 +235,5 @@ static const struct test list[] = {
 
 int main(int argc, char **argv)
 {
-	struct err e = { 0 };
-	int rc;
-
-	if (getenv("PTX") && hook_ptx(getenv("PTX"), &e)) {
-		printf("FAIL ptx: %s\n", e.text);
-		return 1;
-	}
-	rc = check_main(list, argc, argv);
-	if (getenv("PTX"))
-		fprintf(stderr, "%lu launches, %lu of them PTX, %llu warp instructions\n",
-			fiber_launches, fiber_replaced, (unsigned long long)hook_count());
-	return rc;
+	return cuda_main(list, argc, argv);
 }

@@ -559,6 +559,31 @@ static void shared_memory(void)
 		CHECK(y[i] == x[N - 1 - i]);
 }
 
+/* A load into a wider register fills it with the sign, or with zeros. */
+static void loads_extend(void)
+{
+	static const struct {
+		const char *load;
+		uint64_t want;
+	} cases[] = { { "s8", 0xffffffffffffff80 }, { "u8", 0x80 }, { "s16", 0xffffffffffff8080 },
+		{ "u16", 0x8080 }, { "s32", 0xffffffff80808080 }, { "u32", 0x80808080 },
+		{ "b64", 0x8080808080808080 } };
+	static uint64_t y[N], x[N];
+	char text[4000];
+	struct err e;
+	size_t i;
+
+	memset(x, 0x80, sizeof x);
+	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
+		e = (struct err){ 0 };
+		snprintf(text, sizeof text,
+			"%sld.global.%s %%rd5, [%%rd12];\nst.global.u64 [%%rd11], %%rd5;\nret;\n}\n",
+			HEAD ENTRY REGS ADDRESSES, cases[i].load);
+		CHECK_IN(e.text, !run(text, (struct io3){ y, x, x, x }, &e));
+		CHECK_IN(cases[i].load, y[0] == cases[i].want && y[N - 1] == cases[i].want);
+	}
+}
+
 /* What is refused, and the word that says why. */
 static void refusals(void)
 {
@@ -633,6 +658,7 @@ static const struct test list[] = {
 	{ "instructions", instructions },
 	{ "lanes_meet", lanes_meet },
 	{ "shared_memory", shared_memory },
+	{ "loads_extend", loads_extend },
 	{ "refusals", refusals },
 	{ "cut_texts", cut_texts },
 	{ 0 },

@@ -377,7 +377,7 @@ static const struct op ops[] = {
 	CUT("u32", "u64", mov_32), CUT("u32", "s64", mov_32), CUT("s32", "s64", mov_32), CUT("s32", "u64", mov_32),
 	P("cvta.to.global.u64", 2, mov_64),
 	MEM(".u8", 1, false), MEM(".s8", 1, true), MEM(".b8", 1, false), MEM(".u16", 2, false), MEM(".s16", 2, true), MEM(".b16", 2, false),
-	MEM(".u32", 4, false), MEM(".s32", 4, false), MEM(".b32", 4, false), MEM(".f32", 4, false),
+	MEM(".u32", 4, false), MEM(".s32", 4, true), MEM(".b32", 4, false), MEM(".f32", 4, false),
 	MEM(".u64", 8, false), MEM(".s64", 8, false), MEM(".b64", 8, false), MEM(".f64", 8, false),
 	{ "pack.b64", FORM_PACK, 0, 4, false, NULL }, { "unpack.b64", FORM_UNPACK, 0, 4, false, NULL },
 	{ "pack.b32", FORM_PACK, 0, 2, false, NULL }, { "unpack.b32", FORM_UNPACK, 0, 2, false, NULL },

@@ -62,7 +62,9 @@ static uint8_t *place(const struct block *b, const struct warp *w, const struct 
 
 static uint64_t extend(uint64_t v, const struct op *op)
 {
-	return !op->sign ? v : op->bytes == 1 ? (uint64_t)(int8_t)v : (uint64_t)(int16_t)v;
+	if (!op->sign)
+		return v;
+	return (uint64_t)(op->bytes == 1 ? (int8_t)v : op->bytes == 2 ? (int16_t)v : (int32_t)v);
 }
 
 static int load(const struct block *b, struct warp *w, const struct ins *i, uint32_t mask)
