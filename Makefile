@@ -51,7 +51,7 @@ B      := build/$(notdir $(CC))-$(if $(filter 1,$(SAN)),san,opt)
 X86    := $(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null || uname -m))
 OTHER  := $(if $(X86),%_none.c,%_x86.c %_avx2.c %_avx512.c)
 FOLDERS := core formats quant kernels convert verify
-LIB_C  := $(filter-out $(OTHER) %/main.c,$(wildcard $(FOLDERS:%=%/*.c)))
+LIB_C  := $(filter-out $(OTHER) kernels/cuda_none.c %/main.c,$(wildcard $(FOLDERS:%=%/*.c)))
 # The plain kernels once more, for processors with FMA: fmaf is an instruction there and not a call.
 FMA_C  := $(if $(X86),$(filter-out kernels/ref.c,$(wildcard kernels/ref_*.c)))
 TOOLS  := dsv4-convert dsv4-verify
@@ -80,7 +80,22 @@ build/setup.ok: tests/setup.sh force
 	@CC="$(CC)" sh tests/setup.sh
 	@mkdir -p build && { [ -f $@ ] || touch $@; }
 
-$(B)/lib.a: $(LIB_C:%=$(B)/%.o) $(FMA_C:%.c=$(B)/%.fma.o)
+# CUDA: the kernels for every architecture in one object for each file, the same for all compilers and
+# modes; or the file that says there is none.
+GENCODE := $(foreach a,$(ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
+	-gencode arch=compute_$(lastword $(ARCHS)),code=compute_$(lastword $(ARCHS))
+ifeq ($(CUDA),1)
+LIB_CU := $(patsubst %,build/nvcc/%.o,$(wildcard kernels/*.cu))
+LIBS   += -L$(dir $(shell readlink -f "$(NVCC)" 2>/dev/null))../lib64 -lcudart_static -lstdc++ -lrt -ldl
+build/nvcc/%.cu.o: %.cu kernels/cuda.cuh $(wildcard kernels/*.h) quant/num.h formats/tile_at.h
+	@mkdir -p $(@D)
+	@echo "  NVCC $< ($(ARCHS))"
+	$(Q)"$(NVCC)" $(NVFLAGS) $(GENCODE) -t 2 -Xcompiler -fPIE,-Wall,-Wextra,-ffp-contract=off -c -o $@ $<
+else
+LIB_CU := $(B)/kernels/cuda_none.c.o
+endif
+
+$(B)/lib.a: $(LIB_CU) $(LIB_C:%=$(B)/%.o) $(FMA_C:%.c=$(B)/%.fma.o)
 	@rm -f $@
 	@echo "  AR $@"
 	$(Q)$(AR) rcs $@ $^
