@@ -80,20 +80,22 @@ build/setup.ok: tests/setup.sh force
 	@CC="$(CC)" sh tests/setup.sh
 	@mkdir -p build && { [ -f $@ ] || touch $@; }
 
-# CUDA: the kernels for every architecture in one object for each file, the same for all compilers and
-# modes; or the file that says there is none.
+# CUDA: all kernels for every architecture in one object, the same for all compilers and modes; or the file
+# that says there is none.
 GENCODE := $(foreach a,$(ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
 	-gencode arch=compute_$(lastword $(ARCHS)),code=compute_$(lastword $(ARCHS))
 ifeq ($(CUDA),1)
-LIB_CU := $(patsubst %,build/nvcc/%.o,$(wildcard kernels/*.cu))
+LIB_CU := build/nvcc/kernels.o
 LIBS   += -L$(dir $(shell readlink -f "$(NVCC)" 2>/dev/null))../lib64 -lcudart_static -lstdc++ -lrt -ldl
-build/nvcc/%.cu.o: %.cu kernels/cuda.cuh $(wildcard kernels/*.h) quant/num.h formats/tile_at.h
-	@mkdir -p $(@D)
-	@echo "  NVCC $< ($(ARCHS))"
-	$(Q)"$(NVCC)" $(NVFLAGS) $(GENCODE) -t 2 -Xcompiler -fPIE,-Wall,-Wextra,-ffp-contract=off -c -o $@ $<
 else
 LIB_CU := $(B)/kernels/cuda_none.c.o
 endif
+build/nvcc/kernels.cu: $(wildcard kernels/*.cu) Makefile
+	@mkdir -p $(@D)
+	@printf '#include "%s"\n' $(wildcard kernels/*.cu) >$@
+build/nvcc/kernels.o: build/nvcc/kernels.cu $(wildcard kernels/cuda*) kernels/dev.h kernels/weight.h kernels/fmath.h quant/num.h formats/tile_at.h
+	@echo "  NVCC kernels/*.cu ($(ARCHS)), once"
+	$(Q)"$(NVCC)" $(NVFLAGS) $(GENCODE) -t 2 -Xcompiler -fPIE,-Wall,-Wextra,-ffp-contract=off -c -o $@ $<
 
 $(B)/lib.a: $(LIB_CU) $(LIB_C:%=$(B)/%.o) $(FMA_C:%.c=$(B)/%.fma.o)
 	@rm -f $@
@@ -142,8 +144,8 @@ helpers: $(HELPERS:%=$(B)/%)
 test: all helpers $(TESTS:%=$(B)/%)
 	@B=$(B) CC="$(CC)" sh tests/run.sh $(TESTS)
 
-test-ptx: $(CUTESTS:%=$(B)/%)
-	@B=$(B) NVCC="$(NVCC)" NVFLAGS="$(NVFLAGS)" CU="$(CU)" CUTESTS="$(CUTESTS)" ARCHS="$(ARCHS)" sh tests/cuda.sh
+test-ptx: $(CUTESTS:%=$(B)/%) build/nvcc/kernels.cu
+	@B=$(B) NVCC="$(NVCC)" NVFLAGS="$(NVFLAGS)" CU="build/nvcc/kernels.cu tests/fiber/probe.cu" CUTESTS="$(CUTESTS)" ARCHS="$(ARCHS)" sh tests/cuda.sh
 
 demo: all helpers
 	@B=$(B) sh tests/demo.sh

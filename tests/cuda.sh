@@ -1,5 +1,5 @@
 # What can be known of CUDA kernels without a GPU, where nvcc is there. For every architecture that we ship:
-#   compiled_N   nvcc and ptxas without a warning, no spilled register, no stack
+#   compiled_N   nvcc and ptxas without a warning, no spilled register, no stack (all kernels as one file)
 #   lint_N       no approximation, no flushing, no addition or product that ptxas may contract, no float
 #                atomics in the PTX
 #   T_ran_N      test program T with the PTX that nvcc wrote, executed on the CPU (tests/ptx), against plain C
