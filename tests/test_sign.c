@@ -267,6 +267,22 @@ static void conversions(void)
 	}
 }
 
+/* A manifest below the top is held to its digest before anybody reads it. */
+static void manifest_below(void)
+{
+	struct job_opts o = set_opts("marlin-mxfp4", 2, false);
+	struct path d = dirs_path("below");
+	struct sig_out out;
+
+	keys_make();
+	CHECK(set_makes(FLASH, d.s, &o) && sig_true(SIG_SIGN, d.s, "mini.key"));
+	tiny_file(NULL, d.s, "rank-1-of-2/manifest.json", "{\"files\": [{\"name\": \"../../x\"}]}",
+		true);
+	out = sig_run(&(struct sig_call){ .verb = SIG_CHECK, .dir = d.s, .key = "mini.mpub" });
+	CHECK(out.status == 1 && strstr(out.rules, " sig.changed ") &&
+		!strstr(out.rules, "set.form") && out.findings > 5);
+}
+
 /* What casts dropped is covered too: by the sidecar, which the manifest covers. */
 static void dropped(void)
 {
@@ -311,18 +327,19 @@ static void lineage(void)
 	struct path d = tiny_new("line"), src = dirs_new("line-src"), s = key_path("att.sig"),
 		    j = key_path("att.json");
 	struct sig_call c = { .verb = SIG_CHECK, .dir = d.s, .key = "p256.pub", .source = src.s };
-	json_t *v;
+	json_t *v, *top;
 
 	keys_make();
 	CHECK(sig_is(&(struct sig_call){ .verb = SIG_ATTEST, .dir = d.s, .file = j.s }, "attest", 0,
 		""));
-	v = json_load_file(j.s, JSON_REJECT_DUPLICATES, NULL);
+	v = top = json_load_file(j.s, JSON_REJECT_DUPLICATES, NULL);
 	CHECK(v && json_array_size(json_object_get(v, "subject")) == 4);
 	CHECK(v &&
 		!strcmp(json_string_value(json_object_get(v, "predicateType")),
 			STATEMENT_CONVERSION));
 	v = json_object_get(json_object_get(v, "predicate"), "options");
 	CHECK(v && !strcmp(json_string_value(json_object_get(v, "ranks")), "1"));
+	json_decref(top);
 	CHECK(sig_is(&(struct sig_call){ .verb = SIG_ATTEST, .dir = d.s, .file = j.s }, "again", 2,
 		"sig.exists"));
 	CHECK(sig_is(&(struct sig_call){ .verb = SIG_ATTEST,
@@ -406,6 +423,7 @@ static const struct test tests[] = { { "base64", base64 }, { "base64_random", ba
 	{ "round_trips", round_trips }, { "reproducible", reproducible },
 	{ "locked_keys", locked_keys }, { "wrong_keys", wrong_keys }, { "open_keys", open_keys },
 	{ "key_from_descriptor", key_from_descriptor }, { "conversions", conversions },
-	{ "dropped", dropped }, { "without_manifest", without_manifest }, { "lineage", lineage },
+	{ "manifest_below", manifest_below }, { "dropped", dropped },
+	{ "without_manifest", without_manifest }, { "lineage", lineage },
 	{ "elsewhere", elsewhere }, { "sign_commands", commands }, { NULL, NULL } };
 TEST_MAIN(tests)

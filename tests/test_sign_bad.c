@@ -6,6 +6,7 @@
  * signer who means harm.
  *
  * SPDX-License-Identifier: MIT */
+#include "tests/faultio.h"
 #include "tests/sign.h"
 
 #include <sys/resource.h>
@@ -232,7 +233,8 @@ static const struct bad statements[] = {
 		"{\"name\": \"x\", \"name\": \"config.json\"" },
 	{ "digest twice in a resource", "sig.twice", "\"algorithm\": \"sha256\"",
 		"\"algorithm\": \"sha256\", \"digest\": \"\"" },
-	{ "digest in capitals", "sig.digest", "\"digest\": \"", "\"digest\": \"A" },
+	{ "digest in capitals", "sig.digest", "\"digest\": \"", "@upper" },
+	{ "digest too long", "sig.digest", "\"digest\": \"", "\"digest\": \"0" },
 	{ "digest too short", "sig.digest", "\"digest\": \"", "\"digest\": \"00\", \"x\": \"" },
 	{ "digest a number", "json.type", "\"digest\": \"", "\"digest\": 1, \"x\": \"" },
 	{ "BLAKE2b", "sig.method", "\"algorithm\": \"sha256\"", "\"algorithm\": \"blake2b\"" },
@@ -289,6 +291,9 @@ static void change_statement(struct text *t, const struct bad *b)
 	if (!strcmp(b->to, "@root") || !strcmp(b->to, "@digest")) {
 		c = strstr(t->s, b->from) + strlen(b->from);
 		*c = *c == '0' ? '1' : '0';
+	} else if (!strcmp(b->to, "@upper")) {
+		for (c = strstr(t->s, b->from) + strlen(b->from); *c != '"'; c++)
+			*c = *c >= 'a' && *c <= 'f' ? (char)(*c - 32) : *c;
 	} else if (!strcmp(b->to, "@nobody")) {
 		c = strstr(t->s, "\"subject\": [") + 12;
 		memset(c, ' ', strcspn(c, "]"));
@@ -728,6 +733,235 @@ static void bad_minisigs(void)
 	text_free(&good);
 }
 
+/* --- manifests, signed with the right key --- */
+
+static const struct bad manifests[] = {
+	{ "no JSON", "sig.uncovered", "{\n \"files\"", "\"files\"" },
+	{ "another format", "sig.uncovered", "dsv4-manifest-1", "tiles-1" },
+	{ "a version that is not known", "sig.uncovered", "dsv4-manifest-1", "dsv4-manifest-2" },
+	{ "a path up", "set.form", "\"config.json\"", "\"../config.json\"" },
+	{ "a path down", "set.form", "\"config.json\"", "\"a/config.json\"" },
+	{ "an absolute path", "set.form", "\"config.json\"", "\"/etc/passwd\"" },
+	{ "two dots", "set.form", "\"config.json\"", "\"..\"" },
+	{ "no name", "set.form", "\"config.json\"", "\"\"" },
+	{ "a NUL", "set.form", "\"config.json\"", "\"config.json\\u0000\"" },
+	{ "a newline", "sig.name", "\"config.json\"", "\"config\\n.json\"" },
+	{ "a file twice", "sig.name-twice", "\"model-1.safetensors\"", "\"model-2.safetensors\"" },
+	{ "itself", "sig.name-twice", "\"model-1.safetensors\"", "\"manifest.json\"" },
+	{ "a twin", "sig.case-twin", "\"model-1.safetensors\"", "\"Model-2.safetensors\"" },
+	{ "a file less", "sig.gone", "\"config.json\"", "\"konfig.json\"" },
+	{ "another size", "sig.changed", "{\"bytes\": 3,", "{\"bytes\": 4," },
+	{ "a size beyond all files", "json.range", "{\"bytes\": 3,",
+		"{\"bytes\": 99999999999999999999," },
+	{ "a negative size", "json.number", "{\"bytes\": 3,", "{\"bytes\": -3," },
+	{ "another digest", "sig.changed", "@digest", NULL },
+	{ "a digest cut", "set.form", "\"sha256\": \"", "\"sha256\": \"0\", \"x\": \"" },
+	{ "no digest", "sig.uncovered", "\"sha256\": \"", "\"sha256\": null, \"x\": \"" },
+	{ "a sidecar up", "set.form", "{\"bytes\": 3,",
+		"{\"sidecar\": {\"name\": \"../x\"}, \"bytes\": 3," },
+	{ "a sidecar that is not there", "sig.gone", "{\"bytes\": 3,",
+		"{\"sidecar\": {\"name\": \"x\", \"sha256\": \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"}, \"bytes\": 3," },
+	{ "a folder up", "set.form", "\"plan\"", "\"restore\": {\"name\": \"../x\"}, \"plan\"" },
+	{ "an absolute folder", "set.form", "\"plan\"",
+		"\"restore\": {\"name\": \"/etc\"}, \"plan\"" },
+	{ "a folder that is not there", "sig.gone", "\"plan\"",
+		"\"restore\": {\"name\": \"source\", \"sha256\": \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"}, \"plan\"" },
+	{ "a shard up", "set.form", "\"s.safetensors\"", "\"../s.safetensors\"" },
+	{ "a shard twice", "sig.name-twice", "\"shards\": [",
+		"\"shards\": [{\"name\": \"s.safetensors\"}, " },
+	{ "a plan too long", "json.long", "\"00ff\"",
+		"\"00000000000000000000000000000000000000000000000000000000000000000000ff\"" },
+	{ "nested", "json.depth", "\"ranks\": \"1\"", "\"a\": [[[[[[[[[[]]]]]]]]]]" },
+};
+
+static void mini_keys(struct minisign_secret *k)
+{
+	struct path secret = key_path("mini.key");
+	struct keyfile f;
+	struct err e = { 0 };
+
+	if (keyfile_read(&f, io_posix(), &(struct keyfile_at){ secret.s, -1 }, true, &e) ||
+		minisign_secret(k, &f, NULL, &e))
+		FAILED(e.text);
+	keyfile_free(&f);
+}
+
+static void put_minisigned(const char *dir, const struct text *manifest,
+	const struct minisign_secret *k)
+{
+	struct text t = { 0 };
+	struct err e = { 0 };
+
+	text_file(below(dir, "manifest.json").s, manifest);
+	if (minisign_sign(&t, k, manifest->s, manifest->n, "x", &e))
+		FAILED(e.text);
+	text_file(below(dir, SIGN_MINISIGN).s, &t);
+	text_free(&t);
+}
+
+static void bad_manifests(void)
+{
+	struct path d = tiny_new("manifests");
+	struct text good, t;
+	struct minisign_secret k;
+	size_t i;
+
+	keys_make();
+	mini_keys(&k);
+	good = file_text(below(d.s, "manifest.json").s);
+	for (i = 0; i < sizeof manifests / sizeof *manifests; i++) {
+		const struct bad *b = &manifests[i];
+
+		t = (struct text){ 0 };
+		text_put(&t, good.s, good.n);
+		if (b->to) {
+			replace(&t, b->from, b->to);
+		} else {
+			char *c = strstr(t.s, "\"sha256\": \"") + 11;
+
+			*c = *c == '0' ? '1' : '0';
+		}
+		put_minisigned(d.s, &t, &k);
+		CHECK_IN(b->name, check_is(d.s, "mini.mpub", b->name, b->rule));
+		text_free(&t);
+	}
+	put_minisigned(d.s, &good, &k);
+	CHECK(sig_true(SIG_CHECK, d.s, "mini.mpub"));
+	text_free(&good);
+}
+
+/* --- what is opened --- */
+
+struct watch {
+	const char *given[3]; /* what the user named */
+	unsigned opened, strange;
+};
+
+static void watch_open(struct faultio *f, enum io_op op, const char *name)
+{
+	struct watch *w = f->ctx;
+	int i;
+
+	if (op != IO_OPEN && op != IO_LSTAT && op != IO_READLINK)
+		return;
+	w->opened++;
+	for (i = 0; i < 3; i++)
+		if (w->given[i] && !strcmp(name, w->given[i]))
+			return;
+	if (strchr(name, '/') || !strcmp(name, "..")) {
+		w->strange++;
+		fprintf(stderr, "opens %s\n", name);
+	}
+}
+
+/* Every file is opened through the table, name by name below the folder: never by a path, whatever signed
+ * statements and manifests say. */
+static void opens_nothing_else(void)
+{
+	struct path d = tiny_new("statements"), pub = key_path("p256.pub"),
+		    mini = key_path("mini.mpub");
+	struct text good, manifest, t;
+	struct faultio io;
+	struct watch w = { .given = { d.s, pub.s, mini.s } };
+	struct minisign_secret mk;
+	struct eckey k;
+	size_t i;
+
+	keys_make();
+	ec_key(&k, "p256.pem");
+	mini_keys(&mk);
+	CHECK(sig_true(SIG_SIGN, d.s, "p256.pem"));
+	good = statement_of(model_sig(d.s).s);
+	manifest = file_text(below(d.s, "manifest.json").s);
+	faultio_make(&io);
+	io.hook = watch_open;
+	io.ctx = &w;
+	for (i = 0;
+		i < sizeof statements / sizeof *statements + sizeof manifests / sizeof *manifests;
+		i++) {
+		bool s = i < sizeof statements / sizeof *statements;
+		const struct bad *b =
+			s ? &statements[i] : &manifests[i - sizeof statements / sizeof *statements];
+		struct sign_opts o = { .io = &io.io,
+			.dir = d.s,
+			.key = { s ? pub.s : mini.s, -1 },
+			.password.fd = -1,
+			.threads = 1 };
+		struct report r;
+		struct err e = { 0 };
+
+		if (!b->to || b->to[0] == '@')
+			continue;
+		t = (struct text){ 0 };
+		text_put(&t, s ? good.s : manifest.s, s ? good.n : manifest.n);
+		replace(&t, b->from, b->to);
+		if (s)
+			put_signed(model_sig(d.s).s, &t, &k);
+		else
+			put_minisigned(d.s, &t, &mk);
+		report_begin(&r, "test 0", "signature", d.s, NULL);
+		(void)sign_check(&o, &r, &e);
+		report_free(&r);
+		text_free(&t);
+	}
+	CHECK(w.opened > 400 && !w.strange && !io.n_open);
+	text_free(&good);
+	text_free(&manifest);
+	eckey_free(&k);
+}
+
+/* --- faults --- */
+
+/* Each call of the system fails once: never "true" where it is not known, never half a signature. */
+static void faults(void)
+{
+	static const char *const keys[][2] = { { "p256.pem", "p256.pub" },
+		{ "mini.key", "mini.mpub" } };
+	static const enum sig_verb verbs[] = { SIG_SIGN, SIG_CHECK };
+	size_t i, v, n;
+
+	keys_make();
+	for (i = 0; i < 2; i++)
+		for (v = 0; v < 2; v++)
+			for (n = 1; n < 500; n++) {
+				struct path d = tiny_new("faults");
+				struct path key = key_path(keys[i][v]);
+				struct path sig = below(d.s, i ? SIGN_MINISIGN : SIGN_BUNDLE);
+				struct faultio io;
+				struct report r;
+				struct err e = { 0 };
+				struct sign_opts o = { .io = &io.io,
+					.dir = d.s,
+					.key = { key.s, -1 },
+					.password.fd = -1,
+					.threads = 1 };
+
+				if (verbs[v] == SIG_CHECK)
+					CHECK(sig_true(SIG_SIGN, d.s, keys[i][0]));
+				faultio_make(&io);
+				io.at = n;
+				io.error = EIO;
+				report_begin(&r, "test 0", "sign", d.s, NULL);
+				if (!(verbs[v] == SIG_SIGN ? sign_make : sign_check)(&o, &r, &e))
+					report_finish(&r, &e);
+				report_free(&r);
+				CHECK(!io.early && !io.strange);
+				CHECK(!io.n_open || io.failed[IO_CLOSE]);
+				if (!io.failed[IO_ANY])
+					break; /* all were tried */
+				/* a failed close of what was only read hides nothing, and blocks that
+				 * cannot be set aside are not needed */
+				if (err_exit_code(&e) == 1)
+					fprintf(stderr, "n=%zu %s %s\n", n, e.rule ? e.rule : "",
+						e.text);
+				CHECK(err_exit_code(&e) != 1);
+				if (e.kind == ERR_NONE)
+					CHECK(sig_true(SIG_CHECK, d.s, keys[i][1]));
+				else if (verbs[v] == SIG_SIGN)
+					CHECK(!is_file(sig.s));
+			}
+}
+
 /* --- every bit --- */
 
 static void public_key(struct eckey *k, const char *name)
@@ -931,14 +1165,16 @@ static void seventy(void)
 {
 	CHECK(sizeof bundles / sizeof *bundles + sizeof statements / sizeof *statements +
 			2 * (sizeof folders / sizeof *folders) +
-			sizeof minisigs / sizeof *minisigs >=
-		160);
+			sizeof minisigs / sizeof *minisigs + sizeof manifests / sizeof *manifests >=
+		190);
 }
 
 static const struct test tests[] = { { "bad_bundles", bad_bundles },
 	{ "bad_statements", bad_statements }, { "good_statements", good_statements },
 	{ "bad_folders", bad_folders }, { "git_files", git_files }, { "bad_to_sign", bad_to_sign },
-	{ "bad_minisigs", bad_minisigs }, { "every_bit_of_a_bundle", every_bit_of_a_bundle },
+	{ "bad_minisigs", bad_minisigs }, { "bad_manifests", bad_manifests },
+	{ "opens_nothing_else", opens_nothing_else }, { "faults", faults },
+	{ "every_bit_of_a_bundle", every_bit_of_a_bundle },
 	{ "every_bit_of_a_minisig", every_bit_of_a_minisig },
 	{ "hostile_bundles", hostile_bundles }, { "hostile_statements", hostile_statements },
 	{ "number_of_cases", seventy }, { NULL, NULL } };

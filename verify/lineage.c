@@ -237,11 +237,11 @@ int lineage_read(struct lineage *l, struct tree *files, const struct io *io, int
 	bool set;
 	int rc;
 
-	if (read_facts(l, top, false, &why)) {
-		if (why.kind == ERR_SYSTEM)
-			return err_set(e, ERR_SYSTEM, "%s", why.text);
+	if (read_facts(l, top, false, &why) &&
+		(why.kind == ERR_SYSTEM || !strncmp(l->format, "dsv4-", 5)))
+		return err_rule(e, why.kind, why.rule, why.pos, MAN_NAME ": %s", why.text);
+	if (why.kind != ERR_NONE)
 		return 0; /* no JSON, or another's: it says nothing to us */
-	}
 	set = !strcmp(l->format, "dsv4-set-1");
 	l->known = set || !strcmp(l->format, "dsv4-manifest-1");
 	if (!l->known)

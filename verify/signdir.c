@@ -107,6 +107,8 @@ int signdir_take(struct signdir *f, const struct sign_opts *o, bool all, struct 
 		f->there.v[i].want = true;
 	if (tree_hash(&f->there, o->io, f->dir, o->threads, o->features, r, e))
 		return -1;
+	if (r->errors || r->unknown) /* something could not be read */
+		return 0;
 	m = tree_find(&f->there, MAN_NAME);
 	if (m && m->hashed && signdir_manifest(f, o, m->sha256, r, e))
 		return -1;
