@@ -59,7 +59,7 @@ TESTS  := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 # The .cu files compiled by the C++ compiler for the CPU (tests/fiber); where there is none, this test is
 # left out and tests/run.sh says so.
 CXX     = $(if $(findstring clang,$(CC)),clang++,g++)
-CUTESTS := test_cuda test_device
+CUTESTS := test_cuda test_device test_cudamodel
 CU     := $(wildcard kernels/*.cu) tests/fiber/probe.cu
 NVFLAGS := -std=c++17 -O3 -I. -fmad=false -ftz=false -prec-div=true -prec-sqrt=true -Werror all-warnings
 ARCHS  := $(if $(NVCC),$(filter 80 86 89 90 100 120,$(patsubst compute_%,%,$(shell "$(NVCC)" --list-gpu-arch 2>/dev/null))))

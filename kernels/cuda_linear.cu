@@ -143,10 +143,13 @@ extern "C" __global__ void k_linear_q(struct linear_args p)
 		fp4_blocks(p, sum, (uint32_t)o, t0);
 #pragma unroll
 	for (int i = 0; i < TOKENS; i++) {
-		float v = warp_sum(sum[i]);
+		float v;
 
-		if (t0 + i < p.n && this_lane() == 0)
-			p.y[(uint64_t)(t0 + i) * p.ldy + o] = fm_bf16(v);
+		if (t0 + i >= p.n)
+			continue;
+		v = fm_bf16(warp_sum(sum[i]));
+		if (this_lane() == 0)
+			p.y[(uint64_t)(t0 + i) * p.ldy + o] = v;
 	}
 }
 
@@ -185,9 +188,12 @@ extern "C" __global__ void k_linear(struct linear_args p)
 	}
 #pragma unroll
 	for (int i = 0; i < TOKENS; i++) {
-		float v = warp_sum(sum[i]);
+		float v;
 
-		if (t0 + i < p.n && this_lane() == 0)
+		if (t0 + i >= p.n)
+			continue;
+		v = warp_sum(sum[i]);
+		if (this_lane() == 0)
 			p.y[(uint64_t)(t0 + i) * p.ldy + o] = p.round ? fm_bf16(v) : v;
 	}
 }
