@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "formats/manifest.h"
+#include "kernels/cuda.h"
 #include "verify/logits.h"
 #include "verify/need.h"
 #include "verify/tokens.h"
@@ -13,9 +14,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-int compute_device(struct dev *d, const struct compute_opts *o, struct err *e)
+int compute_device(struct dev *d, const struct compute_opts *o, struct report *rep, struct err *e)
 {
-	return dev_open_cpu(d, o->features, o->threads, e);
+	struct err no = { 0 };
+	int rc;
+
+	if (o->device && !strcmp(o->device, "cuda")) {
+		if (!dev_open_cuda(d, &no)) {
+			report_row(rep, "device", d->name, 1, 0, NULL);
+			return 0;
+		}
+		if (no.kind != ERR_UNSUPPORTED) {
+			*e = no;
+			return -1;
+		}
+	}
+	rc = dev_open_cpu(d, o->features, o->threads, e);
+	if (!rc)
+		report_row(rep, "device", d->name, o->threads, 0, no.kind ? no.text : NULL);
+	return rc;
 }
 
 int compute_replay(struct report *rep, const char *folder, const char *record,
@@ -29,7 +46,7 @@ int compute_replay(struct report *rep, const char *folder, const char *record,
 	struct dev d;
 	int rc;
 
-	if (compute_device(&d, o, e))
+	if (compute_device(&d, o, rep, e))
 		return -1;
 	if (weights_open(&w, o->io, folder, &d, o->features, e)) {
 		d.close(&d);
@@ -152,7 +169,7 @@ int compute_logits(struct report *rep, const char *source, const char *made,
 		tokens_read(o->io, o->tokens, FORWARD_TOKENS_MAX, &ids, &lo.n, e))
 		return -1;
 	lo.ids = ids;
-	rc = declared_lossy(o->io, made, &lo.lossy, e) || compute_device(&d, o, e) ? -1 : 0;
+	rc = declared_lossy(o->io, made, &lo.lossy, e) || compute_device(&d, o, rep, e) ? -1 : 0;
 	if (rc) {
 		free(ids);
 		return rc;
@@ -336,7 +353,7 @@ int compute_record(struct report *rep, const char *folder, const char *out,
 
 	if (tokens_read(o->io, o->tokens, FORWARD_TOKENS_MAX, &ids, &n, e))
 		return -1;
-	rc = compute_device(&d, o, e);
+	rc = compute_device(&d, o, rep, e);
 	if (!rc) {
 		rc = weights_open(&w, o->io, folder, &d, o->features, e);
 		rc = rc ? rc : recorded(rep, &w, out, ids, n, o, e);

@@ -11,7 +11,7 @@ extern "C" {
 
 struct compute_opts {
 	const struct io *io;
-	const char *device; /* "cpu" */
+	const char *device; /* "cpu", "cuda", or NULL: cpu */
 	unsigned features, threads;
 	double max_rel;      /* of replay; 0: the usual */
 	const char *tokens;  /* as typed */
@@ -21,7 +21,8 @@ struct compute_opts {
 	uint64_t max_memory; /* bytes; 0: no limit */
 };
 
-int compute_device(struct dev *d, const struct compute_opts *o, struct err *e);
+/* Opens the device that is asked for; the CPU, and a row in rep that says why, where there is no such. */
+int compute_device(struct dev *d, const struct compute_opts *o, struct report *rep, struct err *e);
 
 /* dsv4-verify replay CKPT REC. */
 int compute_replay(struct report *rep, const char *folder, const char *record,

@@ -26,7 +26,7 @@
 
 struct opts {
 	bool json, last, quick, quiet, hf_cache;
-	const char *tokens, *max_kl, *what, *record, *rank, *source_sha256, *junit, *page;
+	const char *tokens, *device, *max_kl, *what, *record, *rank, *source_sha256, *junit, *page;
 	bool full;
 	const char *engine, *fix_config;
 	uint64_t threads, memory, max_memory, max_header, sample;
@@ -262,6 +262,7 @@ static struct compute_opts compute_opts(const struct opts *o)
 		.features = cpu_features(),
 		.threads = (unsigned)o->threads,
 		.tokens = o->tokens,
+		.device = o->device,
 		.max_kl = o->max_kl,
 		.max_memory = o->memory,
 		.last = o->last,
@@ -410,6 +411,7 @@ static const struct cli_opt diff_opts[] = { HF_OPT, WORK_OPTS, REPORT_OPTS, { 0 
 
 /* Of verbs that run the model. */
 #define COMPUTE_OPTS THREADS_OPT, \
+	{ "device", 0, "cpu|cuda", CLI_CHOICE, 0, 0, AT(device), "where it is computed (default cpu)" }, \
 	{ "max-memory", 0, "BYTES", CLI_SIZE, 1 << 20, UINT64_MAX, AT(memory), "never hold more than this (default 8G)" }
 #define TOKENS_OPT { "tokens", 't', "IDS", CLI_TEXT, 0, 0, AT(tokens), "token ids: 1,2,3, or a file of them" }
 

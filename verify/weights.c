@@ -285,8 +285,9 @@ static uint8_t type_of(const struct tensor *t)
 						      : WEIGHT_F32;
 }
 
-/* A tensor whole; scales and codes are looked at. */
-static int load(struct weights *w, const struct tensor *t, bool scale, void **p, struct err *e)
+/* A tensor whole; scales and codes are looked at. stay: in ordinary memory, for now. */
+static int load(struct weights *w, const struct tensor *t, bool scale, bool stay, void **p,
+	struct err *e)
 {
 	uint64_t n = size_of(t);
 	int rc;
@@ -298,7 +299,7 @@ static int load(struct weights *w, const struct tensor *t, bool scale, void **p,
 		rc = check_scales(w, t, *p, n, e);
 	else if (!rc && t->dtype == DT_F8_E4M3)
 		rc = check_fp8(w, t, *p, n, e);
-	rc = rc ? rc : place(w, p, n, e);
+	rc = rc || stay ? rc : place(w, p, n, e);
 	if (rc) {
 		give_up(w, *p, n);
 		*p = NULL;
@@ -408,6 +409,39 @@ static int cast_matrix(struct weights *w, struct matrix *m, struct err *e)
 	return exact < 0 ? -1 : 0;
 }
 
+/* Loads codes and scale (or none) of a plain matrix; cast: as the FP8 that they are exactly. */
+static int load_plain(struct weights *w, struct matrix *m, const struct tensor *t,
+	const struct tensor *sf, bool cast, struct err *e)
+{
+	uint64_t n[2] = { size_of(t), sf ? size_of(sf) : 0 };
+	int rc = load(w, t, false, cast, &m->own[0], e), i;
+
+	m->bytes = rc ? 0 : n[0];
+	if (!rc && sf) {
+		rc = load(w, sf, true, cast, &m->own[1], e);
+		m->bytes += rc ? 0 : n[1];
+	}
+	if (cast) {
+		rc = rc ? rc : cast_matrix(w, m, e);
+		if (m->w.type == WEIGHT_FP8) {
+			n[0] = (uint64_t)m->w.rows * m->w.cols;
+			n[1] = n[0] / (128 * 128);
+		}
+		for (i = 0; i < 2;
+			i++) { /* what cannot be placed goes, so that all that is left lies there */
+			rc = rc ? rc : place(w, &m->own[i], n[i], e);
+			if (rc && m->own[i]) {
+				give_up(w, m->own[i], n[i]);
+				m->own[i] = NULL;
+				m->bytes -= n[i];
+			}
+		}
+	}
+	m->w.codes = m->own[0];
+	m->w.scales = m->own[1];
+	return rc;
+}
+
 /* Has the scale of a weight the size that its type asks for? */
 static int check_sizes(const struct weights *w, const struct matrix *m, const struct tensor *t,
 	const struct tensor *sf, struct err *e)
@@ -446,21 +480,13 @@ int weights_matrix(struct weights *w, struct matrix *m, const char *prefix, cons
 	m->w.f32_scales = sf && sf->dtype == DT_F32;
 	if (sf && check_sizes(w, m, t, sf, e))
 		return -1;
-	if (pieces_of(w, t, &n)) {
+	if (pieces_of(w, t, &n))
 		rc = load_pieces(w, m, t, sf, e);
-	} else {
-		rc = load(w, t, false, &m->own[0], e);
-		m->bytes += rc ? 0 : size_of(t);
-		if (!rc && sf) {
-			rc = load(w, sf, true, &m->own[1], e);
-			m->bytes += rc ? 0 : size_of(sf);
-		}
-		if (!rc && w->as_fp8 && m->w.type == WEIGHT_FP4 && m->w.rows % 128 == 0 &&
-			m->w.cols % 128 == 0 && w->dev->host)
-			rc = cast_matrix(w, m, e);
-		m->w.codes = m->own[0];
-		m->w.scales = m->own[1];
-	}
+	else
+		rc = load_plain(w, m, t, sf,
+			w->as_fp8 && m->w.type == WEIGHT_FP4 && m->w.rows % 128 == 0 &&
+				m->w.cols % 128 == 0,
+			e);
 	if (rc)
 		weights_drop(w, m);
 	return rc;
