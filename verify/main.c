@@ -366,9 +366,10 @@ static const struct cli_opt table_opts[] = { JSON_OPT, { 0 } };
 	{ "quiet", 'q', NULL, CLI_FLAG, 0, 0, AT(quiet), "no progress" }
 /* Of verbs that read much. */
 #define THREADS_OPT { "threads", 'j', "N", CLI_NUMBER, 1, 256, AT(threads), "default: one for each processor" }
+#define HEADER_OPT { "max-header", 0, "BYTES", CLI_SIZE, 2, UINT32_MAX, AT(max_header), "take headers up to this (default 100000000)" }
 #define WORK_OPTS THREADS_OPT, \
 	{ "max-memory", 0, "BYTES", CLI_SIZE, 1 << 20, UINT64_MAX, AT(max_memory), "for buffers and digests (default 256M)" }, \
-	{ "max-header", 0, "BYTES", CLI_SIZE, 2, UINT32_MAX, AT(max_header), "take headers up to this (default 100000000)" }
+	HEADER_OPT
 #define HF_OPT { "hf-cache", 0, NULL, CLI_FLAG, 0, 0, AT(hf_cache), "a folder of the hub's cache: links into blobs" }
 
 static const struct cli_opt check_opts[] = {
@@ -407,7 +408,7 @@ static const struct cli_opt signature_opts[] = {
 	{ "source", 0, "DIR", CLI_TEXT, 0, 0, AT(sig.source), "hold this download to the digests that were signed, too" },
 	FORMAT_OPT, THREADS_OPT, REPORT_OPTS, { 0 }
 };
-static const struct cli_opt diff_opts[] = { HF_OPT, WORK_OPTS, REPORT_OPTS, { 0 } };
+static const struct cli_opt diff_opts[] = { HF_OPT, THREADS_OPT, HEADER_OPT, REPORT_OPTS, { 0 } };
 
 /* Of verbs that run the model. */
 #define COMPUTE_OPTS THREADS_OPT, \
