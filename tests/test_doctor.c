@@ -122,7 +122,7 @@ static void edited(void)
 
 static struct scan_mark mark_of(const struct scan_item *t, const uint8_t *p, size_t n)
 {
-	struct scan s = { .e_min = 1, .e_max = 254 };
+	struct scan s = { .spread = true, .e_min = 1, .e_max = 254 };
 	struct scan_mark m = { 0 };
 	uint64_t hist[256] = { 0 };
 

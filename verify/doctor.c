@@ -212,6 +212,7 @@ static int look(struct doctor *d)
 	struct scan s = { .io = d->o->io,
 		.payload = d->c.payload,
 		.full = d->o->full,
+		.spread = d->has_who && d->who.casts,
 		.e_min = d->has_who ? d->who.e_min : 0,
 		.e_max = d->has_who ? d->who.e_max : 254,
 		.threads = d->o->threads };

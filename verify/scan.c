@@ -78,26 +78,29 @@ static void look_zeros(const uint8_t *p, size_t n, uint64_t off, size_t enough, 
 static void look_e8m0(const struct scan *s, const struct scan_item *t, const uint8_t *p, size_t n,
 	uint64_t off, uint64_t *hist, struct scan_mark *m)
 {
-	uint32_t h[4][256] = { 0 };
-	uint64_t of_255 = 0, below = 0, outside = 0;
+	uint32_t h[8][256] = { 0 };
+	uint64_t of_255 = 0, below = 0, outside = 0, w, sum;
 	size_t i;
-	unsigned b;
+	unsigned b, k;
 
-	for (i = 0; i + 4 <= n; i += 4) {
-		h[0][p[i]]++;
-		h[1][p[i + 1]]++;
-		h[2][p[i + 2]]++;
-		h[3][p[i + 3]]++;
+	for (i = 0; i + 8 <= n; i += 8) { /* eight tables: the same byte again need not wait */
+		memcpy(&w, p + i, 8);
+		if (w == (w & 255) * 0x0101010101010101u) {
+			h[0][w & 255] += 8;
+			continue;
+		}
+		for (k = 0; k < 8; k++)
+			h[k][w >> 8 * k & 255]++;
 	}
 	for (; i < n; i++)
 		h[0][p[i]]++;
 	for (b = 0; b < 256; b++) {
-		uint64_t k = (uint64_t)h[0][b] + h[1][b] + h[2][b] + h[3][b];
-
-		hist[b] += k;
-		below += b == 0 ? k : 0;
-		of_255 += b == 255 ? k : 0;
-		outside += b != 255 && (b < s->e_min || b > s->e_max) ? k : 0;
+		for (sum = 0, k = 0; k < 8; k++)
+			sum += h[k][b];
+		hist[b] += sum;
+		below += b == 0 ? sum : 0;
+		of_255 += b == 255 ? sum : 0;
+		outside += b != 255 && (b < s->e_min || b > s->e_max) ? sum : 0;
 	}
 	if ((of_255 && !m->nan.n) || (below && !m->least.n) || (outside && !m->range.n)) {
 		for (i = n; i-- > 0;) { /* backwards: what is left is the first */
@@ -258,7 +261,7 @@ void scan_look(const struct scan *s, const struct scan_item *t, const uint8_t *p
 	uint64_t off, uint64_t hist[256], struct scan_mark *m)
 {
 	classes[t->holds].look(s, t, p, n, off, hist, m);
-	if (t->holds == SCAN_E8M0 && t->width)
+	if (s->spread && t->holds == SCAN_E8M0 && t->width)
 		look_spread(t, p, n, off, m);
 	m->looked += n;
 }

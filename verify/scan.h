@@ -73,6 +73,7 @@ struct scan {
 	struct scan_item *v;                /* owns */
 	size_t n, cap;
 	bool full;
+	bool spread;          /* look at how far scales of a block are apart */
 	uint8_t e_min, e_max; /* scale bytes that are read as they are meant */
 	unsigned threads;
 	uint64_t looked; /* bytes */
