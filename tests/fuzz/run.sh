@@ -3,14 +3,21 @@
 set -eu
 seconds=${1:-60}
 mkdir -p build/fuzz
-for t in st json; do
+common="formats/jread.c formats/jwrite.c formats/safetensors.c formats/dtype.c formats/rule.c
+	core/err.c core/file.c core/io.c core/mem.c core/text.c core/xxh.c"
+signing="verify/base64.c verify/bundle.c verify/eckey.c verify/keyfile.c verify/members.c verify/minisign.c
+	verify/report.c verify/statement.c verify/tree.c core/par.c core/sha256.c core/sha256_x86.c
+	core/sha256_avx512.c core/cpu_x86.c formats/finding.c formats/manifest.c -lcrypto"
+for t in st json sig; do
+	more=
+	[ $t = sig ] && more=$signing
+	# word splitting is wanted
 	clang -std=c11 -D_GNU_SOURCE -I. -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all -o build/fuzz/$t tests/fuzz/fuzz_$t.c \
-		formats/jread.c formats/jwrite.c formats/safetensors.c formats/dtype.c formats/rule.c \
-		core/err.c core/file.c core/io.c core/mem.c core/text.c core/xxh.c -ljansson -lxxhash
+		$common $more -ljansson -lxxhash
 done
 pids=
-for t in st json; do
+for t in st json sig; do
 	mkdir -p build/fuzz/new-$t
 	build/fuzz/$t -max_total_time="$seconds" -max_len=4096 -dict=tests/fuzz/$t.dict -rss_limit_mb=512 \
 		-artifact_prefix=build/fuzz/ -print_final_stats=1 build/fuzz/new-$t tests/fuzz/corpus-$t \
@@ -21,7 +28,7 @@ rc=0
 for p in $pids; do
 	wait "$p" || rc=1
 done
-for t in st json; do
+for t in st json sig; do
 	echo "fuzz_$t: $(grep -E 'number_of_executed_units|average_exec_per_sec' build/fuzz/$t.log | sed 's/stat:://' | tr -s ' \n' ' ')"
 	grep -hE 'ERROR|SUMMARY|Test unit written' build/fuzz/$t.log || true
 done
