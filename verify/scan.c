@@ -89,8 +89,14 @@ static void look_e8m0(const struct scan *s, const struct scan_item *t, const uin
 			h[0][w & 255] += 8;
 			continue;
 		}
-		for (k = 0; k < 8; k++)
-			h[k][w >> 8 * k & 255]++;
+		h[0][w & 255]++;
+		h[1][w >> 8 & 255]++;
+		h[2][w >> 16 & 255]++;
+		h[3][w >> 24 & 255]++;
+		h[4][w >> 32 & 255]++;
+		h[5][w >> 40 & 255]++;
+		h[6][w >> 48 & 255]++;
+		h[7][w >> 56]++;
 	}
 	for (; i < n; i++)
 		h[0][p[i]]++;
@@ -167,11 +173,16 @@ static void look_f32_scale(const struct scan *s, const struct scan_item *t, cons
 static void look_fp8(const struct scan *s, const struct scan_item *t, const uint8_t *p, size_t n,
 	uint64_t off, uint64_t *hist, struct scan_mark *m)
 {
-	uint64_t bad = 0;
+	const uint64_t ones = 0x0101010101010101u;
+	uint64_t bad = 0, w;
 	size_t i;
 
 	(void)s, (void)t, (void)hist;
-	for (i = 0; i < n; i++)
+	for (i = 0; i + 8 <= n; i += 8) { /* 127 and one more is 128, in each of eight bytes */
+		memcpy(&w, p + i, 8);
+		bad += (unsigned)__builtin_popcountll(((w & ones * 127) + ones) & ones * 128);
+	}
+	for (; i < n; i++)
 		bad += (p[i] & 0x7f) == NUM_E4M3_NAN;
 	for (i = 0; bad && !m->nan.n && !num_e4m3_is_nan(p[i]); i++)
 		;
