@@ -306,6 +306,30 @@ static void records_that_differ(void)
 	CHECK(replay_says(FLASH, spoiled("d5", "ids", 1, 1, 0x10).s, "record.form", 1));
 }
 
+static void limits(void)
+{
+	struct compute_opts o = {
+		.io = io_posix(), .features = cpu_features(), .threads = 2, .max_rel = "1e-6"
+	};
+	struct err e = { 0 };
+	struct report rep;
+
+	report_begin(&rep, "test", "replay", FLASH, NULL);
+	CHECK(!compute_replay(&rep, FLASH, FLASH EXPECTED, &o, &e) && rep.errors);
+	report_free(&rep);
+	o.max_rel = "little";
+	report_begin(&rep, "test", "replay", FLASH, NULL);
+	CHECK(compute_replay(&rep, FLASH, FLASH EXPECTED, &o, &e) && err_exit_code(&e) == 2);
+	report_free(&rep);
+	e = (struct err){ 0 };
+	o.max_rel = NULL;
+	o.max_memory = 1 << 20;
+	report_begin(&rep, "test", "replay", FLASH, NULL);
+	CHECK(compute_replay(&rep, FLASH, FLASH EXPECTED, &o, &e) && err_exit_code(&e) == 2 &&
+		strstr(e.text, "--max-memory"));
+	report_free(&rep);
+}
+
 static struct path with_config(const char *name, const char *text, const char *by)
 {
 	struct path dir = model_copy(FLASH, name);
@@ -343,6 +367,7 @@ static const struct test tests[] = {
 	{ "bad_tokens", bad_tokens },
 	{ "bad_records", bad_records },
 	{ "records_that_differ", records_that_differ },
+	{ "limits", limits },
 	{ "bad_configs", bad_configs },
 	{ NULL, NULL },
 };

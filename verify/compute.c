@@ -35,10 +35,25 @@ int compute_device(struct dev *d, const struct compute_opts *o, struct report *r
 	return rc;
 }
 
+/* A number from 0 on; -1 where there is none. */
+static int number(const char *option, const char *s, double *v, struct err *e)
+{
+	char *end;
+
+	*v = -1;
+	if (!s)
+		return 0;
+	*v = strtod(s, &end);
+	if (end == s || *end || !(*v >= 0) || isinf(*v))
+		return err_set(e, ERR_USAGE, "%s %s is no number from 0 on", option,
+			text_quote(s).s);
+	return 0;
+}
+
 int compute_replay(struct report *rep, const char *folder, const char *record,
 	const struct compute_opts *o, struct err *e)
 {
-	struct replay_opts ro = { .max_rel = o->max_rel };
+	struct replay_opts ro = { 0 };
 	struct need x = { .limit = o->max_memory, .models = 1 };
 	struct replay_result res;
 	struct weights w;
@@ -46,7 +61,7 @@ int compute_replay(struct report *rep, const char *folder, const char *record,
 	struct dev d;
 	int rc;
 
-	if (compute_device(&d, o, rep, e))
+	if (number("--max-rel", o->max_rel, &ro.max_rel, e) || compute_device(&d, o, rep, e))
 		return -1;
 	if (weights_open(&w, o->io, folder, &d, o->features, e)) {
 		d.close(&d);
@@ -66,19 +81,6 @@ int compute_replay(struct report *rep, const char *folder, const char *record,
 }
 
 /* --- logits --- */
-
-static int number(const char *s, double *v, struct err *e)
-{
-	char *end;
-
-	*v = -1;
-	if (!s)
-		return 0;
-	*v = strtod(s, &end);
-	if (end == s || *end || !(*v >= 0) || isinf(*v))
-		return err_set(e, ERR_USAGE, "--max-kl %s is no number from 0 on", text_quote(s).s);
-	return 0;
-}
 
 /* The member cast_blocks: does it count blocks that lost something? */
 static bool loses(struct jread *j, void *ctx)
@@ -165,7 +167,7 @@ int compute_logits(struct report *rep, const char *source, const char *made,
 	struct dev d;
 	int rc;
 
-	if (number(o->max_kl, &lo.max_kl, e) ||
+	if (number("--max-kl", o->max_kl, &lo.max_kl, e) ||
 		tokens_read(o->io, o->tokens, FORWARD_TOKENS_MAX, &ids, &lo.n, e))
 		return -1;
 	lo.ids = ids;

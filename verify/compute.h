@@ -13,7 +13,7 @@ struct compute_opts {
 	const struct io *io;
 	const char *device; /* "cpu", "cuda", or NULL: cpu */
 	unsigned features, threads;
-	double max_rel;      /* of replay; 0: the usual */
+	const char *max_rel; /* of replay, as typed; NULL: the usual */
 	const char *tokens;  /* as typed */
 	bool last;           /* logits of the last token only */
 	const char *max_kl;  /* as typed, or NULL */

@@ -26,7 +26,8 @@
 
 struct opts {
 	bool json, last, quick, quiet, hf_cache;
-	const char *tokens, *device, *max_kl, *what, *record, *rank, *source_sha256, *junit, *page;
+	const char *tokens, *device, *max_kl, *max_rel, *what, *record, *rank, *source_sha256,
+		*junit, *page;
 	bool full;
 	const char *engine, *fix_config;
 	uint64_t threads, memory, max_memory, max_header, sample;
@@ -264,6 +265,7 @@ static struct compute_opts compute_opts(const struct opts *o)
 		.tokens = o->tokens,
 		.device = o->device,
 		.max_kl = o->max_kl,
+		.max_rel = o->max_rel,
 		.max_memory = o->memory,
 		.last = o->last,
 		.what = o->what };
@@ -416,7 +418,10 @@ static const struct cli_opt diff_opts[] = { HF_OPT, THREADS_OPT, HEADER_OPT, REP
 	{ "max-memory", 0, "BYTES", CLI_SIZE, 1 << 20, UINT64_MAX, AT(memory), "never hold more than this (default 8G)" }
 #define TOKENS_OPT { "tokens", 't', "IDS", CLI_TEXT, 0, 0, AT(tokens), "token ids: 1,2,3, or a file of them" }
 
-static const struct cli_opt replay_opts[] = { COMPUTE_OPTS, REPORT_OPTS, { 0 } };
+static const struct cli_opt replay_opts[] = {
+	{ "max-rel", 0, "X", CLI_TEXT, 0, 0, AT(max_rel), "relative L2 that a sub-block of a foreign record may have (default 3e-3)" },
+	COMPUTE_OPTS, REPORT_OPTS, { 0 }
+};
 static const struct cli_opt logits_opts[] = {
 	TOKENS_OPT,
 	{ "last", 0, NULL, CLI_FLAG, 0, 0, AT(last), "logits of the last token only" },

@@ -19,7 +19,7 @@ extern "C" {
 #endif
 
 struct replay_opts {
-	double max_rel; /* relative L2 of a sub-block; 0: 3e-3 */
+	double max_rel; /* relative L2 of a sub-block; 0 or less: 3e-3 */
 	uint32_t block; /* tokens taken together; 0: the usual */
 };
 #define REPLAY_REL 3e-3
