@@ -810,6 +810,8 @@ static void healthy(void)
 {
 	static const char *const who[] = { NULL, "vllm", "sglang", "llama.cpp", "official",
 		"official-fp8", "marlin-mxfp4", "megamoe" };
+	struct path spark;
+	char line[700];
 	size_t i;
 	int b;
 
@@ -822,6 +824,10 @@ static void healthy(void)
 		CHECK(sound(FLASH, who[i], false));
 		CHECK(sound(PRO, who[i], false));
 	}
+	spark = dirs_path("spark");
+	snprintf(line, sizeof line, "%.500s --config tests/configs/small-spark.json", spark.s);
+	CHECK(!model_tool("mkmodel", line));
+	CHECK(sound(spark.s, NULL, true));
 }
 
 /* --- the page and the README say what is true --- */
