@@ -148,6 +148,21 @@ static void whole_folders(void)
 	CHECK(is_equal(compare(d.s, d.s))); /* FP8 experts as a source, as -Base has them */
 }
 
+/* -Base: FP8 experts, scales in FP32. */
+static void base(void)
+{
+	struct path dir = dirs_path("base"), out = dirs_path("base-mp2"),
+		    rec = dirs_path("base.rec");
+	struct model_job j = model_job("official", 2);
+	char args[800];
+
+	snprintf(args, sizeof args,
+		"%s --config " FLASH "/config.json --set 'expert_dtype=\"fp8\"'", dir.s);
+	CHECK(!model_tool("mkmodel", args));
+	CHECK(convert(&j, dir.s, out.s) && is_equal(compare(dir.s, out.s)));
+	CHECK(record(dir.s, rec.s, IDS, "all").rc == 0 && is_equal(replay(dir.s, rec.s)));
+}
+
 /* --- not equal --- */
 
 /* An expert of layer 0 that the tokens choose. */
@@ -417,6 +432,7 @@ static void records(void)
 static const struct test tests[] = {
 	{ "every_engine", every_engine },
 	{ "whole_folders", whole_folders },
+	{ "base", base },
 	{ "flipped_nibble", flipped_nibble },
 	{ "other_tensors", other_tensors },
 	{ "lossy", lossy },
