@@ -185,7 +185,7 @@ static int linear(struct dev *dev, float *y, uint32_t ldy, const float *x, uint3
 		plain_row(w, o, v);
 		for (t = 0; t < n; t++) {
 			r = ref_dot(x + (uint64_t)t * ldx, v, w->cols);
-			y[(uint64_t)t * ldy + o] = round ? fm_bf16(r) : r;
+			y[(uint64_t)t * ldy + o] = round ? fm_bf16(r) : r != r ? fm_nan() : r;
 		}
 	}
 	free(v);
