@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "formats/engine.h"
+#include "tests/faultio.h"
 #include "tests/set.h"
 #include "verify/compute.h"
 #include "verify/logits.h"
@@ -429,6 +430,41 @@ static void records(void)
 	CHECK(record(FLASH, dirs_path("no/such/rec").s, IDS, "all").rc == 2);
 }
 
+/* Whatever call fails, there is a whole record or none, and nothing beside it. */
+static void records_whole_or_not(void)
+{
+	static const enum io_op kinds[] = { IO_PWRITE, IO_FSYNC, IO_RENAME, IO_CHMOD, IO_PREAD };
+	struct path dir, rec;
+	struct compute_opts o = opts("1");
+	struct faultio f;
+	struct err e = { 0 };
+	struct report rep;
+	uint64_t calls = 0;
+	unsigned i, k;
+	int rc;
+
+	o.io = &f.io;
+	for (i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		for (k = 0; k < 3; k++) {
+			dir = dirs_new("faults");
+			rec = model_file(dir.s, "rec");
+			calls = k ? calls : 0;
+			faultio_make(&f);
+			f.op = kinds[i]; /* none fails; the first; the last */
+			f.at = k == 0 ? 0 : k == 1 ? 1 : calls;
+			f.error = EIO;
+			e = (struct err){ 0 };
+			report_begin(&rep, "test", "record", FLASH, NULL);
+			rc = compute_record(&rep, FLASH, rec.s, &o, &e);
+			report_free(&rep);
+			calls = f.calls[kinds[i]];
+			CHECK_IN(io_names[kinds[i]],
+				k ? rc && err_exit_code(&e) == 2 : !rc && calls);
+			CHECK_IN(io_names[kinds[i]], model_entries(dir.s) == !rc);
+			CHECK_IN(io_names[kinds[i]], !f.early && !f.again && !f.strange);
+		}
+}
+
 static const struct test tests[] = {
 	{ "every_engine", every_engine },
 	{ "whole_folders", whole_folders },
@@ -439,6 +475,7 @@ static const struct test tests[] = {
 	{ "bad_calls", bad_calls },
 	{ "nan_scale", nan_scale },
 	{ "records", records },
+	{ "records_whole_or_not", records_whole_or_not },
 	{ NULL, NULL },
 };
 TEST_MAIN(tests)
