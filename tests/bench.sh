@@ -108,3 +108,26 @@ checks() { # checks TITLE OPTIONS
 checks "official, 8 ranks" "--target official --mp 8"
 checks "official, 1 rank" "--target official --mp 1"
 checks "frag-k32, 4 ranks" "--target frag-k32 --ranks 4"
+
+# The forward pass: two layers of V4-Flash in their real shape (attention of ratio 4 and 128, 256 experts), read from
+# memory. 43 layers are such layers but for the first two; the head is not among them.
+echo
+echo "== the forward pass: V4-Flash, 16 tokens"
+if [ "$(df -Pk "$d" | awk 'NR == 2 { print $4 }')" -gt 9000000 ]; then
+	rm -rf "$d/out" "$d/keep" "$d/copy"
+	"$B/mkmodel" "$d/two" --config tests/configs/flash.json --set num_hidden_layers=2 --set "compress_ratios=[4,128]" \
+		--set num_nextn_predict_layers=0 --set num_hash_layers=1 --set vocab_size=8192
+	tokens=1,22,333,4444,5,66,777,7888,9,111,2222,333,44,555,6666,7
+	for j in 1 2; do
+		began=$(date +%s.%N)
+		"$B/dsv4-verify" record "$d/two" -o "$d/rec" --tokens $tokens --what logits -j $j -q >"$d/log"
+		echo "$began $(date +%s.%N)" | awk -v j=$j '{ s = $2 - $1
+			printf "  %d thread%s: %.2f s for 2 layers; all 43: about %.0f s (extrapolated, not run)\n", j,
+				j > 1 ? "s" : "", s, s * 43 / 2 }'
+		rm "$d/rec"
+	done
+	grep 'held at most' "$d/log"
+	rm -rf "$d/two"
+else
+	echo "  not run: it needs 9 GB in $d"
+fi
