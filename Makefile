@@ -1,6 +1,7 @@
 # make demo       set up, build, and show what the tools do on a small model
 # make test       set up, build, and run every test
 # make test-ptx   what nvcc makes of the kernels, for every architecture, run on the CPU
+# make test-gpu   the kernels on this machine's GPU; REQUIRE_GPU=1: no GPU is an error
 # make            build the tools into build/
 # make bench      measure speed and memory beside cp, openssl and sha256sum
 # make oracle     compare with independent re-derivations in Python (fetches packages)
@@ -144,6 +145,17 @@ helpers: $(HELPERS:%=$(B)/%)
 test: all helpers $(TESTS:%=$(B)/%)
 	@B=$(B) CC="$(CC)" sh tests/run.sh $(TESTS)
 
+# The same tests with the kernels on a GPU. LIB_CU must be nvcc's: CUDA=1.
+GPU    := $(B)/gpu
+build/nvcc/probe.o: tests/fiber/probe.cu tests/fiber/probe.h formats/tile_at.h quant/num.h
+	@mkdir -p $(@D)
+	$(Q)"$(NVCC)" $(NVFLAGS) $(GENCODE) -t 2 -Xcompiler -fPIE -c -o $@ $<
+$(CUTESTS:%=$(GPU)/%): $(GPU)/%: $(B)/tests/%.c.o build/nvcc/probe.o $(B)/tests/fiber/none.c.o $(PTX_C:%=$(B)/%.o) $(B)/lib.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LF) -o $@ $(filter-out %.a,$^) $(filter %.a,$^) $(LIBS)
+test-gpu: $(if $(filter 1,$(CUDA)),$(CUTESTS:%=$(GPU)/%)) build/dsv4-verify
+	@B=$(B) CUDA=$(CUDA) NVCC="$(NVCC)" ARCHS="$(ARCHS)" CUTESTS="$(CUTESTS)" sh tests/gpu.sh
+
 test-ptx: $(CUTESTS:%=$(B)/%) build/nvcc/kernels.cu
 	@B=$(B) NVCC="$(NVCC)" NVFLAGS="$(NVFLAGS)" CU="build/nvcc/kernels.cu tests/fiber/probe.cu" CUTESTS="$(CUTESTS)" ARCHS="$(ARCHS)" sh tests/cuda.sh
 
@@ -178,5 +190,5 @@ clean:
 	rm -rf build
 help:
 	@sed -n '/^#/!q; s/^# *//p' Makefile
-.PHONY: all help helpers test test-ptx demo bench oracle oracle-engines install format clean force
+.PHONY: all help helpers test test-ptx test-gpu demo bench oracle oracle-engines install format clean force
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -68,9 +68,31 @@ static void pro(void)
 	same_logits("tests/golden/tiny-pro", 5);
 }
 
+/* The tool asked for a GPU where there is none: one line, and the CPU's result. */
+static void notice(void)
+{
+	char command[300], text[4000] = "";
+	FILE *f;
+	size_t n;
+
+	snprintf(command, sizeof command,
+		"%s/dsv4-verify replay tests/golden/tiny-flash tests/golden/tiny-flash.expected.safetensors -q "
+		"--device cuda 2>&1",
+		getenv("B") ? getenv("B") : "build/gcc-opt");
+	if (!(f = popen(command, "r"))) {
+		FAILED("popen");
+		return;
+	}
+	n = fread(text, 1, sizeof text - 1, f);
+	CHECK_IN(text, n && !pclose(f));
+	if (access("/dev/nvidiactl", F_OK)) /* no driver */
+		CHECK_IN(text, strstr(text, "without CUDA") || strstr(text, "no GPU"));
+}
+
 static const struct test list[] = {
 	{ "flash", flash },
 	{ "pro", pro },
+	{ "notice", notice },
 	{ 0 },
 };
 
