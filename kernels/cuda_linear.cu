@@ -194,7 +194,7 @@ extern "C" __global__ void k_linear(struct linear_args p)
 			continue;
 		v = warp_sum(sum[i]);
 		if (this_lane() == 0)
-			p.y[(uint64_t)(t0 + i) * p.ldy + o] = p.round ? fm_bf16(v) : v;
+			p.y[(uint64_t)(t0 + i) * p.ldy + o] = p.round ? fm_bf16(v) : v != v ? fm_nan() : v;
 	}
 }
 
