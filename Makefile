@@ -140,6 +140,17 @@ $(B)/test_ptx: $(patsubst %,$(B)/%.o,$(filter-out %/hook.c,$(PTX_C)))
 $(B)/flags: force
 	@mkdir -p $(@D); echo '$(CC) $(CF) | $(LF)' | cmp -s - $@ || echo '$(CC) $(CF) | $(LF)' > $@
 
+# AVX-512 over SIMDe, for processors without it. Before the library, so that the one in there is not taken.
+EMULATED := $(addprefix $(B)/emulated/,test_linear test_forward)
+$(B)/emulated/linear_avx512.o: kernels/linear_avx512.c tests/emulate/immintrin.h $(B)/flags
+	@mkdir -p $(@D)
+	@echo "  CC $< (emulated)"
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -Itests/emulate -I. -O1 -g -fPIE -ffp-contract=off -mavx2 -mfma -mf16c -w -Wno-psabi -c -o $@ $<
+$(EMULATED): $(B)/emulated/%: $(B)/tests/%.c.o $(B)/emulated/linear_avx512.o $(B)/lib.a
+	@echo "  LD $@"
+	$(Q)$(CC) $(LF) -o $@ $^ $(LIBS)
+emulated: $(EMULATED)
+
 helpers: $(HELPERS:%=$(B)/%)
 
 test: all helpers $(TESTS:%=$(B)/%)
@@ -190,5 +201,5 @@ clean:
 	rm -rf build
 help:
 	@sed -n '/^#/!q; s/^# *//p' Makefile
-.PHONY: all help helpers test test-ptx test-gpu demo bench oracle oracle-engines install format clean force
+.PHONY: all help helpers emulated test test-ptx test-gpu demo bench oracle oracle-engines install format clean force
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -28,7 +28,7 @@ case " $* " in
 esac
 for s in tests/*.sh tests/cli/*.sh; do
 	case $s in
-	tests/run.sh | tests/setup.sh | tests/demo.sh | tests/bench.sh | tests/big.sh | tests/cuda.sh | tests/gpu.sh) continue ;;
+	tests/run.sh | tests/emulate.sh | tests/setup.sh | tests/demo.sh | tests/bench.sh | tests/big.sh | tests/cuda.sh | tests/gpu.sh) continue ;;
 	esac
 	[ -f "$s" ] && one "$s" sh "$s"
 done

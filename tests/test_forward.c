@@ -5,6 +5,7 @@
 #include "core/cpu.h"
 #include "core/xxh.h"
 #include "formats/rule.h"
+#include "tests/emulated.h"
 #include "tests/dirs.h"
 #include "tests/model.h"
 #include "verify/compute.h"
@@ -125,7 +126,7 @@ static bool same(struct xxh_digest a, struct xxh_digest b)
 static void same_bits_everywhere(void)
 {
 	static const unsigned all[] = { 0, CPU_AVX2 | CPU_FMA, CPU_AVX2 | CPU_FMA | CPU_AVX512 };
-	unsigned i, threads, have = cpu_features();
+	unsigned i, threads, have = features_or_emulated();
 	struct xxh_digest plain, x;
 	struct err e = { 0 };
 	struct dev d;
