@@ -65,7 +65,7 @@ static uint32_t element(const struct tile *t, struct tile_dim d, const uint8_t *
 		word = t->untwist(word);
 		return word >> (bit % 32) & ((1u << bits) - 1);
 	}
-	return p[bit / 8] >> (bit % 8) & ((1u << bits) - 1);
+	return (unsigned)p[bit / 8] >> (bit % 8) & ((1u << bits) - 1);
 }
 
 static void fp4_row(const struct weight *w, uint32_t row, float *v, float *s)
