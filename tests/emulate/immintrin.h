@@ -13,47 +13,24 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline __m512i emulated_cvtepu16_epi32(__m256i v)
-{
-	uint16_t a[16];
-	uint32_t b[16];
-	__m512i r;
-	int i;
-
-	memcpy(a, &v, sizeof a);
-	for (i = 0; i < 16; i++)
-		b[i] = a[i];
-	memcpy(&r, b, sizeof b);
-	return r;
-}
-
-static inline __m512i emulated_cvtepu8_epi16(__m256i v)
-{
-	uint8_t a[32];
-	uint16_t b[32];
-	__m512i r;
-	int i;
-
-	memcpy(a, &v, sizeof a);
-	for (i = 0; i < 32; i++)
-		b[i] = a[i];
-	memcpy(&r, b, sizeof b);
-	return r;
-}
-
-static inline __m512i emulated_cvtepu8_epi32(__m128i v)
-{
-	uint8_t a[16];
-	uint32_t b[16];
-	__m512i r;
-	int i;
-
-	memcpy(a, &v, sizeof a);
-	for (i = 0; i < 16; i++)
-		b[i] = a[i];
-	memcpy(&r, b, sizeof b);
-	return r;
-}
+/* Each of n unsigned numbers made a wider one. */
+#define EMULATED_WIDEN(name, from, narrow, wide, n) \
+	static inline __m512i name(from v)          \
+	{                                           \
+		narrow a[n];                        \
+		wide b[n];                          \
+		__m512i r;                          \
+		int i;                              \
+                                                    \
+		memcpy(&a, &v, sizeof a);           \
+		for (i = 0; i < n; i++)             \
+			b[i] = a[i];                \
+		memcpy(&r, b, sizeof r);            \
+		return r;                           \
+	}
+EMULATED_WIDEN(emulated_cvtepu16_epi32, __m256i, uint16_t, uint32_t, 16)
+EMULATED_WIDEN(emulated_cvtepu8_epi16, __m256i, uint8_t, uint16_t, 32)
+EMULATED_WIDEN(emulated_cvtepu8_epi32, __m128i, uint8_t, uint32_t, 16)
 
 static inline __m512 emulated_cvtph_ps(__m256i v)
 {
