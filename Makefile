@@ -52,16 +52,16 @@ B      := build/$(notdir $(CC))-$(if $(filter 1,$(SAN)),san,opt)
 X86    := $(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null || uname -m))
 OTHER  := $(if $(X86),%_none.c,%_x86.c %_avx2.c %_avx512.c)
 FOLDERS := core formats quant kernels convert verify
-LIB_C  := $(filter-out $(OTHER) kernels/cuda_none.c %/main.c,$(wildcard $(FOLDERS:%=%/*.c)))
+LIB_C  := $(filter-out $(OTHER) kernels/cuda/cuda_none.c %/main.c,$(wildcard $(FOLDERS:%=%/*.c) $(FOLDERS:%=%/*/*.c)))
 # The plain kernels once more, for processors with FMA: fmaf is an instruction there and not a call.
-FMA_C  := $(if $(X86),$(filter-out kernels/ref.c,$(wildcard kernels/ref_*.c)))
+FMA_C  := $(if $(X86),$(wildcard kernels/ref/ref_*.c))
 TOOLS  := dsv4-convert dsv4-verify
 TESTS  := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 # The .cu files compiled by the C++ compiler for the CPU (tests/fiber); where there is none, this test is
 # left out and tests/run.sh says so.
 CXX     = $(if $(findstring clang,$(CC)),clang++,g++)
 CUTESTS := test_cuda test_device test_cudamodel
-CU     := $(wildcard kernels/*.cu) tests/fiber/probe.cu
+CU     := $(wildcard kernels/cuda/*.cu) tests/fiber/probe.cu
 NVFLAGS := -std=c++17 -O3 -I. -fmad=false -ftz=false -prec-div=true -prec-sqrt=true -Werror all-warnings
 ARCHS  := $(if $(NVCC),$(filter 80 86 89 90 100 120,$(patsubst compute_%,%,$(shell "$(NVCC)" --list-gpu-arch 2>/dev/null))))
 ifeq ($(shell command -v $(firstword $(CXX)) 2>/dev/null),)
@@ -89,24 +89,31 @@ ifeq ($(CUDA),1)
 LIB_CU := build/nvcc/kernels.o
 LIBS   += -L$(dir $(shell readlink -f "$(NVCC)" 2>/dev/null))../lib64 -lcudart_static -lstdc++ -lrt -ldl
 else
-LIB_CU := $(B)/kernels/cuda_none.c.o
+LIB_CU := $(B)/kernels/cuda/cuda_none.c.o
 endif
-build/nvcc/kernels.cu: $(wildcard kernels/*.cu) Makefile
+build/nvcc/kernels.cu: $(wildcard kernels/cuda/*.cu) Makefile
 	@mkdir -p $(@D)
-	@printf '#include "%s"\n' $(wildcard kernels/*.cu) >$@
-build/nvcc/kernels.o: build/nvcc/kernels.cu $(wildcard kernels/cuda*) kernels/dev.h kernels/weight.h kernels/fmath.h quant/num.h formats/tile_at.h
-	@echo "  NVCC kernels/*.cu ($(ARCHS)), once"
+	@printf '#include "%s"\n' $(wildcard kernels/cuda/*.cu) >$@
+build/nvcc/kernels.o: build/nvcc/kernels.cu $(wildcard kernels/cuda/*) kernels/dev.h kernels/weight.h kernels/fmath.h quant/num.h formats/layout/tile_at.h
+	@echo "  NVCC kernels/cuda/*.cu ($(ARCHS)), once"
 	$(Q)"$(NVCC)" $(NVFLAGS) $(GENCODE) -t 2 -Xcompiler -fPIE,-Wall,-Wextra,-ffp-contract=off -c -o $@ $<
 
-$(B)/lib.a: $(LIB_CU) $(LIB_C:%=$(B)/%.o) $(FMA_C:%.c=$(B)/%.fma.o)
-	@rm -f $@
-	@echo "  AR $@"
-	$(Q)$(AR) rcs $@ $^
-$(TOOLS:%=$(B)/%): $(B)/dsv4-%: $(B)/%/main.c.o $(B)/lib.a
+# One library for each folder, linked once and in this order: a symbol of a higher folder is not found from
+# a lower one.
+LIBA   := $(foreach f,convert verify kernels quant formats core,$(B)/lib$(f).a)
+EXTRA_kernels := $(LIB_CU) $(FMA_C:%.c=$(B)/%.fma.o)
+define library
+$(B)/lib$(1).a: $(EXTRA_$(1)) $(patsubst %,$(B)/%.o,$(filter $(1)/%,$(LIB_C)))
+	@rm -f $$@
+	@echo "  AR $$@"
+	$(Q)$(AR) rcs $$@ $$^
+endef
+$(foreach f,$(FOLDERS),$(eval $(call library,$(f))))
+$(TOOLS:%=$(B)/%): $(B)/dsv4-%: $(B)/%/main.c.o $(LIBA)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LF) -o $@ $^ $(LIBS)
 $(B)/test_fault $(B)/test_folder: LF += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
-$(TESTS:%=$(B)/%) $(HELPERS:%=$(B)/%): $(B)/%: $(B)/tests/%.c.o $(B)/lib.a
+$(TESTS:%=$(B)/%) $(HELPERS:%=$(B)/%): $(B)/%: $(B)/tests/%.c.o $(LIBA)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LF) -o $@ $(filter-out %.a,$^) $(filter %.a,$^) $(LIBS)
 
@@ -142,11 +149,11 @@ $(B)/flags: force
 
 # AVX-512 over SIMDe, for processors without it. Before the library, so that the one in there is not taken.
 EMULATED := $(addprefix $(B)/emulated/,test_linear test_forward)
-$(B)/emulated/linear_avx512.o: kernels/linear_avx512.c tests/emulate/immintrin.h $(B)/flags
+$(B)/emulated/linear_avx512.o: kernels/linear/linear_avx512.c tests/emulate/immintrin.h $(B)/flags
 	@mkdir -p $(@D)
 	@echo "  CC $< (emulated)"
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -Itests/emulate -I. -O1 -g -fPIE -ffp-contract=off -mavx2 -mfma -mf16c -w -Wno-psabi -c -o $@ $<
-$(EMULATED): $(B)/emulated/%: $(B)/tests/%.c.o $(B)/emulated/linear_avx512.o $(B)/lib.a
+$(EMULATED): $(B)/emulated/%: $(B)/tests/%.c.o $(B)/emulated/linear_avx512.o $(LIBA)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LF) -o $@ $^ $(LIBS)
 emulated: $(EMULATED)
@@ -158,10 +165,10 @@ test: all helpers $(TESTS:%=$(B)/%)
 
 # The same tests with the kernels on a GPU. LIB_CU must be nvcc's: CUDA=1.
 GPU    := $(B)/gpu
-build/nvcc/probe.o: tests/fiber/probe.cu tests/fiber/probe.h formats/tile_at.h quant/num.h
+build/nvcc/probe.o: tests/fiber/probe.cu tests/fiber/probe.h formats/layout/tile_at.h quant/num.h
 	@mkdir -p $(@D)
 	$(Q)"$(NVCC)" $(NVFLAGS) $(GENCODE) -t 2 -Xcompiler -fPIE -c -o $@ $<
-$(CUTESTS:%=$(GPU)/%): $(GPU)/%: $(B)/tests/%.c.o build/nvcc/probe.o $(B)/tests/fiber/none.c.o $(PTX_C:%=$(B)/%.o) $(B)/lib.a
+$(CUTESTS:%=$(GPU)/%): $(GPU)/%: $(B)/tests/%.c.o build/nvcc/probe.o $(B)/tests/fiber/none.c.o $(PTX_C:%=$(B)/%.o) $(LIBA)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LF) -o $@ $(filter-out %.a,$^) $(filter %.a,$^) $(LIBS)
 test-gpu: $(if $(filter 1,$(CUDA)),$(CUTESTS:%=$(GPU)/%)) build/dsv4-verify
@@ -175,7 +182,7 @@ demo: all helpers
 
 bench: all helpers $(B)/bench
 	@B=$(B) sh tests/bench.sh
-$(B)/bench: $(B)/tests/bench.c.o $(B)/tests/bench_tile.c.o $(B)/tests/bench_linear.c.o $(B)/lib.a
+$(B)/bench: $(B)/tests/bench.c.o $(B)/tests/bench_tile.c.o $(B)/tests/bench_linear.c.o $(LIBA)
 	$(Q)$(CC) $(LF) -o $@ $^ $(LIBS)
 
 oracle: all helpers
@@ -193,7 +200,7 @@ install: all
 		done; \
 	done
 
-SOURCES := $(wildcard $(FOLDERS:%=%/*.[ch]) tests/*.[ch] tests/fiber/*.[ch] tests/ptx/*.[ch])
+SOURCES := $(wildcard $(FOLDERS:%=%/*.[ch]) $(FOLDERS:%=%/*/*.[ch]) tests/*.[ch] tests/fiber/*.[ch] tests/ptx/*.[ch])
 format:
 	clang-format -i $(SOURCES)
 

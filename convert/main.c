@@ -1,18 +1,18 @@
 /* main.c -- dsv4-convert: its commands, their options, and nothing else.
  *
  * SPDX-License-Identifier: MIT */
-#include "convert/inspect.h"
-#include "convert/job.h"
-#include "convert/outdir.h"
-#include "convert/show.h"
-#include "convert/show_set.h"
-#include "convert/tables.h"
+#include "convert/cli/inspect.h"
+#include "convert/run/job.h"
+#include "convert/out/outdir.h"
+#include "convert/cli/show.h"
+#include "convert/cli/show_set.h"
+#include "convert/cli/tables.h"
 #include "core/cli.h"
 #include "core/cpu.h"
-#include "core/sha256.h"
+#include "core/hash/sha256.h"
 #include "core/version.h"
-#include "core/xxh.h"
-#include "formats/engine.h"
+#include "core/hash/xxh.h"
+#include "formats/layout/engine.h"
 #include "formats/rule.h"
 #include "quant/fp4to8.h"
 

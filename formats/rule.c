@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/rule.h"
 
-#include "formats/jwrite.h"
+#include "formats/json/jwrite.h"
 
 #include <stddef.h>
 #include <string.h>

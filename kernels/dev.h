@@ -1,7 +1,7 @@
 /* dev.h -- what a machine must be able to do to run DeepSeek-V4: one table of operations, whose formulas
  * are the contract.
  *
- * Not the model (verify/forward.h writes that once, against this table) and no place for cleverness: a
+ * Not the model (kernels/forward/forward.h writes that once, against this table) and no place for cleverness: a
  * device fills the table, and each of its rows gives the same bits as the plain C of ref.c. The order of
  * every sum is part of the formula:
  *

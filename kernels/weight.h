@@ -1,9 +1,9 @@
 /* weight.h -- a weight matrix as the linears take it: where its codes and scales lie, in the layout they
  * lie in.
  *
- * Not a reader of files (verify/weights.h) and no arithmetic (linear.h). A matrix of rows outputs and
+ * Not a reader of files (kernels/forward/weights.h) and no arithmetic (linear.h). A matrix of rows outputs and
  * cols inputs is either plain (row-major, as in a checkpoint: n_pieces 0) or made of pieces that engines'
- * layouts hold: row i and column k of a piece are found through the address functions of formats/tile.h,
+ * layouts hold: row i and column k of a piece are found through the address functions of formats/layout/tile.h,
  * so that what is multiplied are the converted bytes themselves and not an unpacked copy.
  *
  *	FP4   codes two in a byte, the even column low; scales E8M0 [rows][cols / 32]
@@ -15,8 +15,8 @@
  * SPDX-License-Identifier: MIT */
 #ifndef KERNELS_WEIGHT_H
 #define KERNELS_WEIGHT_H
-#include "formats/rowmap.h"
-#include "formats/tile.h"
+#include "formats/layout/rowmap.h"
+#include "formats/layout/tile.h"
 
 #ifdef __cplusplus
 extern "C" {

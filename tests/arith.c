@@ -6,7 +6,7 @@
  * SPDX-License-Identifier: MIT */
 #include "core/cpu.h"
 #include "kernels/fmath.h"
-#include "kernels/linear.h"
+#include "kernels/linear/linear.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -12,13 +12,13 @@
  * Each kernel is checked against its plain version before it is timed.
  *
  * SPDX-License-Identifier: MIT */
-#include "convert/run.h"
+#include "convert/run/run.h"
 #include "core/cpu.h"
 #include "core/file.h"
 #include "core/par.h"
 #include "core/progress.h"
-#include "core/sha256.h"
-#include "core/xxh.h"
+#include "core/hash/sha256.h"
+#include "core/hash/xxh.h"
 #include "quant/fp4to8.h"
 #include "quant/fp8to16.h"
 #include "quant/num.h"

@@ -5,7 +5,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "core/cpu.h"
-#include "kernels/linear.h"
+#include "kernels/linear/linear.h"
 #include "quant/num.h"
 #include "tests/bench.h"
 

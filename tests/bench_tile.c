@@ -5,7 +5,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "core/cpu.h"
-#include "formats/tile.h"
+#include "formats/layout/tile.h"
 #include "tests/bench.h"
 
 #include <stdint.h>

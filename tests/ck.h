@@ -6,7 +6,7 @@
 #ifndef TESTS_CK_H
 #define TESTS_CK_H
 #include "tests/set.h"
-#include "verify/doctor.h"
+#include "verify/doctor/doctor.h"
 
 enum { CK_SHARDS = 16, CK_TENSORS = 2048 };
 

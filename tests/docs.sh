@@ -49,7 +49,7 @@ done
 
 # every layout, order of rows and target is described
 bad=
-for name in $(sed -n 's/^\t{ "\([a-z0-9-]*\)", .*/\1/p' formats/tile.c formats/rowmap.c formats/engine.c); do
+for name in $(sed -n 's/^\t{ "\([a-z0-9-]*\)", .*/\1/p' formats/layout/tile.c formats/layout/rowmap.c formats/layout/engine.c); do
 	grep -q "\`$name\`" docs/layouts.md || bad="$bad $name"
 done
 [ -z "$bad" ] && echo "ok   docs_layouts" || echo "FAIL docs_layouts:$bad"

@@ -1,4 +1,4 @@
-# The linears with AVX-512 on a processor that has none: kernels/linear_avx512.c, unchanged, built over SIMDe, in the
+# The linears with AVX-512 on a processor that has none: kernels/linear/linear_avx512.c, unchanged, built over SIMDe, in the
 # tests that compare all ways, and in the pass over a golden model. Called by .ci/run; needs AVX2, SIMDe's headers.
 # B= names the build folder. Prints "ok   name" or "SKIP name: reason".
 set -eu

@@ -8,11 +8,11 @@
  * SPDX-License-Identifier: MIT */
 #ifndef TESTS_FAULTS_H
 #define TESTS_FAULTS_H
-#include "convert/claim.h"
-#include "convert/run.h"
-#include "core/sha256.h"
-#include "core/xxh.h"
-#include "formats/manifest.h"
+#include "convert/out/claim.h"
+#include "convert/run/run.h"
+#include "core/hash/sha256.h"
+#include "core/hash/xxh.h"
+#include "formats/conversion/manifest.h"
 #include "tests/dirs.h"
 #include "tests/faultio.h"
 

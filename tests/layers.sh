@@ -13,28 +13,50 @@ check() { # check NAME LINES: fails if there are any
 	fi
 }
 
-allowed() {
-	case $1 in
-	core) echo core ;;
-	formats) echo core formats ;;
-	quant) echo core formats quant ;;
-	kernels) echo core formats quant kernels ;;
-	convert) echo core formats quant convert ;;
-	verify) echo core formats quant kernels verify ;;
-	esac
-}
+# The rooms, lowest first. Files of a room may include their own room and rooms of earlier lines; rooms of
+# one line do not include each other. Folders follow from it: core <- formats <- quant <- kernels <- {convert,
+# verify}, and no room of convert and verify includes the other folder.
+rooms='core
+core/hash
+formats/json
+formats
+formats/st
+formats/model
+formats/layout
+formats/conversion
+quant
+kernels
+kernels/ref kernels/linear kernels/cuda
+kernels/cpu
+kernels/forward
+convert/plan verify/report
+convert/make verify/check verify/compare verify/doctor verify/sign verify/run
+convert/out
+convert/run
+convert/cli
+convert verify'
+sources=$(find core formats quant kernels convert verify -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh')
+line_of() { printf '%s\n' "$rooms" | grep -nE "(^| )$1( |\$)" | cut -d: -f1; }
 bad=
-for from in core formats quant kernels convert verify; do
-	[ -d $from ] || continue
-	for to in $(grep -rhoE '^#include "[a-z]+/' $from | sed 's/.*"//; s,/,,' | sort -u); do
-		case " $(allowed $from) " in
-		*" $to "*) ;;
-		*) bad="$bad$(grep -rn "^#include \"$to/" $from)
-" ;;
-		esac
+for from in $(for f in $sources; do dirname "$f"; done | sort -u); do
+	at=$(line_of "$from")
+	[ -n "$at" ] || bad="$bad$from is no room of the table in tests/layers.sh
+"
+	for to in $(grep -hoE '^#include "[a-z0-9_/]+\.' "$from"/*.[ch] "$from"/*.cu "$from"/*.cuh 2>/dev/null | sed 's/.*"//; s,/[^/]*$,,' | sort -u); do
+		[ "$to" = "$from" ] && continue
+		below=$(line_of "$to")
+		case $from:$to in convert*:verify* | verify*:convert*) below= ;; esac
+		[ -n "$below" ] && [ "$below" -lt "${at:-0}" ] && continue
+		bad="$bad$(grep -nE "^#include \"$to/[a-z0-9_]+\." "$from"/*.[ch] "$from"/*.cu "$from"/*.cuh 2>/dev/null)
+"
 	done
 done
 check include_direction "$bad"
+
+# Files form no cycles, a .c and its .h taken as one: tsort names the files of a cycle.
+check no_cycles "$(for f in $sources; do
+	grep -oE '^#include "[a-z0-9_/]+\.' "$f" | sed 's/.*include "//; s/\.$//' | sed "s|^|${f%.*} |"
+done | awk '$1 != $2' | tsort 2>&1 >/dev/null)"
 
 # mains are leaves: nothing includes one, and they are not in the library
 check mains_are_leaves "$(grep -rn '#include ".*main\.' core formats quant kernels convert verify 2>/dev/null)"
@@ -42,7 +64,7 @@ check mains_are_leaves "$(grep -rn '#include ".*main\.' core formats quant kerne
 bad=
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-for h in $(ls core/*.h formats/*.h quant/*.h kernels/*.h convert/*.h verify/*.h 2>/dev/null); do
+for h in $(printf '%s\n' $sources | grep '\.h$'); do
 	echo "#include \"$h\"" >"$tmp/x.c"
 	cp "$tmp/x.c" "$tmp/x.cc"
 	$CC -std=c11 -D_GNU_SOURCE -I. -Wall -Wextra -Werror -fsyntax-only "$tmp/x.c" 2>"$tmp/log" ||
@@ -56,7 +78,7 @@ for h in $(ls core/*.h formats/*.h quant/*.h kernels/*.h convert/*.h verify/*.h 
 done
 check headers_alone "$bad"
 
-lib=$(ls core/*.c formats/*.c quant/*.c kernels/*.c convert/*.c verify/*.c 2>/dev/null | grep -v main.c)
+lib=$(printf '%s\n' $sources | grep '\.c$' | grep -v '/main\.c')
 # comments are no code: a crude but sufficient filter
 code() { grep -nE "$1" $2 /dev/null | grep -vE ':[0-9]+:[[:space:]]*(/?\*|//)'; }
 check only_main_prints "$(code '\b(printf|puts|putchar|perror|fputs)\(|\bstd(out|err)\b' \
@@ -72,5 +94,5 @@ check no_globals "$(code '^(static )?(struct |unsigned |_Atomic )*[a-z_0-9]+ \*?
 check ifdef_at_the_top "$(for f in $lib; do
 	awk -v f="$f" '/^#if/ && !/__cplusplus|_H$/ { if (NR > 40) print f ":" NR ": " $0 }' "$f"
 done)"
-long=$(wc -l $(ls core/*.[ch] formats/*.[ch] quant/*.[ch] kernels/*.[ch] convert/*.[ch] verify/*.[ch] 2>/dev/null) | awk '$2 != "total" && $1 > 600 { print $2 ": " $1 " lines" }')
+long=$(wc -l $(printf '%s\n' $sources | grep '\.[ch]$') | awk '$2 != "total" && $1 > 600 { print $2 ": " $1 " lines" }')
 check files_of_one_noun "$long"

@@ -16,9 +16,9 @@
  * SPDX-License-Identifier: MIT */
 #include "core/file.h"
 #include "core/par.h"
-#include "core/xxh.h"
-#include "formats/model.h"
-#include "formats/safetensors.h"
+#include "core/hash/xxh.h"
+#include "formats/model/model.h"
+#include "formats/st/safetensors.h"
 #include "quant/num.h"
 
 #include <fcntl.h>

@@ -3,10 +3,10 @@
  * SPDX-License-Identifier: MIT */
 #ifndef TESTS_MODEL_H
 #define TESTS_MODEL_H
-#include "convert/run.h"
+#include "convert/run/run.h"
 #include "core/cpu.h"
-#include "core/sha256.h"
-#include "core/xxh.h"
+#include "core/hash/sha256.h"
+#include "core/hash/xxh.h"
 #include "formats/rule.h"
 #include "tests/dirs.h"
 

@@ -6,8 +6,8 @@
  * that matrix, or there is not so much of it.
  *
  * SPDX-License-Identifier: MIT */
-#include "formats/rowmap.h"
-#include "formats/tile.h"
+#include "formats/layout/rowmap.h"
+#include "formats/layout/tile.h"
 
 #include <stdio.h>
 #include <stdlib.h>

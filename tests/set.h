@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef TESTS_SET_H
 #define TESTS_SET_H
-#include "convert/job.h"
+#include "convert/run/job.h"
 #include "tests/model.h"
 
 #define FLASH "tests/golden/tiny-flash"

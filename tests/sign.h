@@ -4,15 +4,15 @@
 #ifndef TESTS_SIGN_H
 #define TESTS_SIGN_H
 #include "core/cpu.h"
-#include "core/sha256.h"
+#include "core/hash/sha256.h"
 #include "core/text.h"
-#include "core/xxh.h"
+#include "core/hash/xxh.h"
 #include "tests/dirs.h"
-#include "verify/base64.h"
-#include "verify/bundle.h"
-#include "verify/minisign.h"
-#include "verify/sign.h"
-#include "verify/statement.h"
+#include "verify/sign/base64.h"
+#include "verify/sign/bundle.h"
+#include "verify/sign/minisign.h"
+#include "verify/sign/sign.h"
+#include "verify/sign/statement.h"
 
 #include <openssl/ec.h>
 #include <openssl/evp.h>

@@ -4,7 +4,7 @@
 #ifndef TESTS_ST_FILE_H
 #define TESTS_ST_FILE_H
 #include "formats/rule.h"
-#include "formats/safetensors.h"
+#include "formats/st/safetensors.h"
 #include "tests/check.h"
 #include "tests/dirs.h"
 #include "tests/fuzz/st_cases.h"

@@ -1,8 +1,8 @@
 /* test_again.c -- a second run over what a first one left: damaged, cut short, from another source.
  *
  * SPDX-License-Identifier: MIT */
-#include "convert/claim.h"
-#include "formats/manifest.h"
+#include "convert/out/claim.h"
+#include "formats/conversion/manifest.h"
 #include "tests/model.h"
 
 #define PRO "tests/golden/tiny-pro"

@@ -8,7 +8,7 @@
 #include "tests/ck.h"
 #include "tests/verify.h"
 #include "quant/num.h"
-#include "verify/scan.h"
+#include "verify/doctor/scan.h"
 
 /* --- where cases begin: each is made once --- */
 

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "core/file.h"
-#include "formats/account.h"
+#include "formats/conversion/account.h"
 #include "tests/faultio.h"
 #include "tests/verify.h"
 

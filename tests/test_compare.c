@@ -2,9 +2,9 @@
  * whatever differs is found, and where.
  *
  * SPDX-License-Identifier: MIT */
-#include "formats/engine.h"
+#include "formats/layout/engine.h"
 #include "tests/verify.h"
-#include "verify/compare.h"
+#include "verify/compare/compare.h"
 
 static int compare(struct report *r, const char *source, const char *out, uint64_t sample)
 {

@@ -5,7 +5,7 @@
  * nothing of this code.
  *
  * SPDX-License-Identifier: MIT */
-#include "formats/manifest.h"
+#include "formats/conversion/manifest.h"
 #include "tests/model.h"
 
 #include <sys/resource.h>

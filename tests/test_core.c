@@ -6,7 +6,7 @@
 #include "core/mem.h"
 #include "core/par.h"
 #include "core/text.h"
-#include "core/xxh.h"
+#include "core/hash/xxh.h"
 #include "tests/check.h"
 
 #include <errno.h>

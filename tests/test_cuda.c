@@ -5,7 +5,7 @@
  * (`make test-gpu`). The tests are the same.
  *
  * SPDX-License-Identifier: MIT */
-#include "formats/tile.h"
+#include "formats/layout/tile.h"
 #include "quant/num.h"
 #include "tests/check.h"
 #include "tests/cuda_main.h"

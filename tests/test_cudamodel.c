@@ -4,11 +4,11 @@
  * SPDX-License-Identifier: MIT */
 #include "core/cpu.h"
 #include "core/io.h"
-#include "core/xxh.h"
-#include "kernels/cuda.h"
+#include "core/hash/xxh.h"
+#include "kernels/cuda/cuda.h"
 #include "tests/check.h"
 #include "tests/cuda_main.h"
-#include "verify/forward.h"
+#include "kernels/forward/forward.h"
 
 /* The digest of the logits of all n tokens; printed, so that runs elsewhere can be compared. */
 static struct xxh_digest logits_of(struct dev *d, const char *dir, uint32_t n)

@@ -2,7 +2,7 @@
  * sizes off the edges. How the kernels run is said in test_cuda.c.
  *
  * SPDX-License-Identifier: MIT */
-#include "kernels/cuda.h"
+#include "kernels/cuda/cuda.h"
 #include "kernels/fmath.h"
 #include "tests/check.h"
 #include "tests/cuda_main.h"

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #include "quant/num.h"
 #include "tests/verify.h"
-#include "verify/diff.h"
+#include "verify/compare/diff.h"
 
 #include <math.h>
 

@@ -1,7 +1,7 @@
 /* test_digests.c -- what sidecars and manifest say of bytes is so; sources are held to published digests.
  *
  * SPDX-License-Identifier: MIT */
-#include "formats/manifest.h"
+#include "formats/conversion/manifest.h"
 #include "tests/model.h"
 
 #define PRO "tests/golden/tiny-pro"

@@ -5,9 +5,9 @@
 #include "quant/num.h"
 #include "tests/ck.h"
 #include "tests/verify.h"
-#include "verify/implied.h"
-#include "verify/order.h"
-#include "verify/scan.h"
+#include "verify/doctor/implied.h"
+#include "verify/doctor/order.h"
+#include "verify/doctor/scan.h"
 
 #include <math.h>
 #include <time.h>

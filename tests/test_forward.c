@@ -3,12 +3,12 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "core/cpu.h"
-#include "core/xxh.h"
+#include "core/hash/xxh.h"
 #include "formats/rule.h"
 #include "tests/emulated.h"
 #include "tests/dirs.h"
 #include "tests/model.h"
-#include "verify/compute.h"
+#include "verify/run/compute.h"
 
 #include <math.h>
 

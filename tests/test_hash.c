@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "core/cpu.h"
-#include "core/sha256.h"
-#include "core/xxh.h"
+#include "core/hash/sha256.h"
+#include "core/hash/xxh.h"
 #include "tests/check.h"
 
 /* FIPS 180-4 examples and the empty message. */

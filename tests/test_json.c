@@ -5,8 +5,8 @@
  * tests/fuzz/json_walk.h.
  *
  * SPDX-License-Identifier: MIT */
-#include "formats/jread.h"
-#include "formats/jwrite.h"
+#include "formats/json/jread.h"
+#include "formats/json/jwrite.h"
 #include "formats/rule.h"
 #include "tests/check.h"
 #include "tests/dirs.h"

@@ -5,9 +5,9 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "core/cpu.h"
-#include "formats/engine.h"
+#include "formats/layout/engine.h"
 #include "kernels/fmath.h"
-#include "kernels/linear.h"
+#include "kernels/linear/linear.h"
 #include "tests/check.h"
 #include "tests/emulated.h"
 

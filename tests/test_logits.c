@@ -2,11 +2,11 @@
  * where one bit was changed; records made and replayed.
  *
  * SPDX-License-Identifier: MIT */
-#include "formats/engine.h"
+#include "formats/layout/engine.h"
 #include "tests/faultio.h"
 #include "tests/set.h"
-#include "verify/compute.h"
-#include "verify/logits.h"
+#include "verify/run/compute.h"
+#include "verify/run/logits.h"
 
 #define IDS "5,17,99,3,200,41,41,8,250,77,123,64"
 

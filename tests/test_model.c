@@ -1,7 +1,7 @@
 /* test_model.c -- config.json and the table of roles: the published totals, to the tensor and byte.
  *
  * SPDX-License-Identifier: MIT */
-#include "formats/model.h"
+#include "formats/model/model.h"
 #include "tests/dirs.h"
 
 #include <fcntl.h>

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "tests/check.h"
-#include "verify/page.h"
+#include "verify/report/page.h"
 
 /* Elements open and close in order, attributes are quoted, nothing is bare that must be escaped. NULL, or
  * where it is not so. voids: names that have no end in HTML. */

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: MIT */
 #include "formats/rule.h"
 #include "tests/check.h"
-#include "verify/report.h"
+#include "verify/report/report.h"
 
 #include <jansson.h>
 

@@ -2,8 +2,8 @@
  * incomplete, mixed, edited, damaged.
  *
  * SPDX-License-Identifier: MIT */
-#include "formats/sidecar.h"
-#include "formats/manifest.h"
+#include "formats/conversion/sidecar.h"
+#include "formats/conversion/manifest.h"
 #include "tests/set.h"
 
 /* --- there and back --- */

@@ -4,10 +4,10 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "core/cpu.h"
-#include "core/sha256.h"
-#include "core/xxh.h"
-#include "formats/rowmap.h"
-#include "formats/tile.h"
+#include "core/hash/sha256.h"
+#include "core/hash/xxh.h"
+#include "formats/layout/rowmap.h"
+#include "formats/layout/tile.h"
 #include "tests/check.h"
 
 static uint64_t row_bytes(const struct tile *t, struct tile_dim d)

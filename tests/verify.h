@@ -4,9 +4,9 @@
  * SPDX-License-Identifier: MIT */
 #ifndef TESTS_VERIFY_H
 #define TESTS_VERIFY_H
-#include "formats/manifest.h"
+#include "formats/conversion/manifest.h"
 #include "tests/set.h"
-#include "verify/check.h"
+#include "verify/check/check.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)

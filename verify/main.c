@@ -6,14 +6,14 @@
 #include "core/file.h"
 #include "core/version.h"
 #include "formats/rule.h"
-#include "formats/safetensors.h"
-#include "verify/check.h"
-#include "verify/compare.h"
-#include "verify/compute.h"
-#include "verify/diff.h"
-#include "verify/doctor.h"
-#include "verify/page.h"
-#include "verify/sign.h"
+#include "formats/st/safetensors.h"
+#include "verify/check/check.h"
+#include "verify/compare/compare.h"
+#include "verify/run/compute.h"
+#include "verify/compare/diff.h"
+#include "verify/doctor/doctor.h"
+#include "verify/report/page.h"
+#include "verify/sign/sign.h"
 
 #include <fcntl.h>
 #include <jansson.h>

@@ -7,7 +7,7 @@
  * SPDX-License-Identifier: MIT */
 #include <cuda_runtime.h>
 
-#include "formats/tile_at.h"
+#include "formats/layout/tile_at.h"
 #include "quant/num.h"
 #include "tests/fiber/probe.h"
 

@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-/* Every address function of formats/tile_at.h with its number; test_cuda.c holds it to the table. */
+/* Every address function of formats/layout/tile_at.h with its number; test_cuda.c holds it to the table. */
 /* clang-format off */
 #define PROBE_LAYOUTS(X) \
 	X(0, rows) X(1, marlin4_a16) X(2, marlin8_a16) X(3, marlin4_a8) X(4, marlin8_a8) \

@@ -3,10 +3,10 @@
  * base64 in it; a statement about files that stay in their folder, each once. README.md has the commands.
  *
  * SPDX-License-Identifier: MIT */
-#include "verify/base64.h"
-#include "verify/bundle.h"
-#include "verify/minisign.h"
-#include "verify/statement.h"
+#include "verify/sign/base64.h"
+#include "verify/sign/bundle.h"
+#include "verify/sign/minisign.h"
+#include "verify/sign/statement.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -7,8 +7,8 @@
  * SPDX-License-Identifier: MIT */
 #ifndef TESTS_FUZZ_JSON_WALK_H
 #define TESTS_FUZZ_JSON_WALK_H
-#include "formats/jread.h"
-#include "formats/jwrite.h"
+#include "formats/json/jread.h"
+#include "formats/json/jwrite.h"
 #include "tests/fuzz/mem_io.h"
 
 #include <jansson.h>

@@ -3,11 +3,11 @@
 set -eu
 seconds=${1:-60}
 mkdir -p build/fuzz
-common="formats/jread.c formats/jwrite.c formats/safetensors.c formats/dtype.c formats/rule.c
-	core/err.c core/file.c core/io.c core/mem.c core/text.c core/xxh.c"
-signing="verify/base64.c verify/bundle.c verify/eckey.c verify/keyfile.c verify/members.c verify/minisign.c
-	verify/report.c verify/statement.c verify/tree.c core/par.c core/sha256.c core/sha256_x86.c
-	core/sha256_avx512.c core/cpu_x86.c formats/finding.c formats/manifest.c -lcrypto"
+common="formats/json/jread.c formats/json/jwrite.c formats/st/safetensors.c formats/dtype.c formats/rule.c
+	core/err.c core/file.c core/io.c core/mem.c core/text.c core/hash/xxh.c"
+signing="verify/sign/base64.c verify/sign/bundle.c verify/sign/eckey.c verify/sign/keyfile.c verify/sign/members.c verify/sign/minisign.c
+	verify/report/report.c verify/sign/statement.c verify/sign/tree.c core/par.c core/hash/sha256.c core/hash/sha256_x86.c
+	core/hash/sha256_avx512.c core/cpu_x86.c formats/finding.c formats/conversion/manifest.c -lcrypto"
 for t in st json sig; do
 	more=
 	[ $t = sig ] && more=$signing

@@ -8,7 +8,7 @@
 #ifndef TESTS_FUZZ_ST_CHECK_H
 #define TESTS_FUZZ_ST_CHECK_H
 #include "formats/rule.h"
-#include "formats/safetensors.h"
+#include "formats/st/safetensors.h"
 #include "tests/fuzz/mem_io.h"
 
 #include <stdio.h>

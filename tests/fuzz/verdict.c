@@ -7,7 +7,7 @@
  * For tests/oracle/st_headers.py.
  *
  * SPDX-License-Identifier: MIT */
-#include "formats/safetensors.h"
+#include "formats/st/safetensors.h"
 #include "tests/fuzz/mem_io.h"
 
 #include <stdio.h>

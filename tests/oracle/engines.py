@@ -550,7 +550,7 @@ def main():
     for package, what, covers, function in COMPARISONS:
         for wheel in versions(package):
             compare(wheel, what, covers, function)
-    with open("formats/tile.c", encoding="utf-8") as file:
+    with open("formats/layout/tile.c", encoding="utf-8") as file:
         table = re.findall(r'^\t\{ "([a-z0-9-]+)", .*TILE_(EXECUTED|EMULATED|READ|OURS),', file.read(), re.M)
     for layout, status in table:
         if layout not in compared and status != "OURS":

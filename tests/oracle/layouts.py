@@ -1,6 +1,6 @@
 """Every layout and every order of rows, a second time: by cutting the axes of a matrix apart and exchanging them.
 
-What it is: a derivation that shares nothing with formats/tile_at.h. There a layout is a function that tells where an
+What it is: a derivation that shares nothing with formats/layout/tile_at.h. There a layout is a function that tells where an
 element goes; here it is a reshape of the whole matrix and a transpose. It follows sections 2 to 12 of spec/layouts.md,
 and at N = K = 256 must give the digests of its section 11, which stand below.
 What it is not: fast, or able to go back.

@@ -1,0 +1,39 @@
+/* outdir.h -- the folder a run writes to: made, locked, and known to be ours.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CONVERT_OUT_OUTDIR_H
+#define CONVERT_OUT_OUTDIR_H
+#include "convert/out/claim.h"
+#include "convert/plan/plan.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct outdir {
+	const struct io *io;
+	int fd; /* owns; holds the lock */
+	struct claim claim;
+};
+
+/* Refuses a folder that is the input, lies in it or holds it; one that another run has locked; one
+ * with files that are not this plan's (claim.h). Makes path, and its parents, where they are missing. */
+int outdir_open(struct outdir *o, const struct plan *p, const char *path, bool overwrite,
+	struct err *e);
+/* The same for a folder of folders: what is in it is the caller's matter. */
+int outdir_open_any(struct outdir *o, const struct plan *p, const char *path, struct err *e);
+/* An error if path is the input, lies in it or holds it. */
+int outdir_nested(const struct plan *p, const char *path, struct err *e);
+void outdir_close(struct outdir *o);
+/* Refuses what outdir_open would, as far as that can be seen without changing or locking anything. */
+int outdir_look(const struct plan *p, const char *path, bool overwrite, struct err *e);
+/* An error if the file system has not room for bytes. */
+int outdir_room(const struct outdir *o, uint64_t bytes, struct err *e);
+
+/* Free bytes where path lies or would lie; false if that cannot be told. */
+bool outdir_free(const struct io *io, const char *path, uint64_t *bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: MIT */
+#include "convert/out/publish.h"
+
+#include "convert/out/copy.h"
+#include "core/hash/sha256.h"
+#include "formats/conversion/manifest.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int publisher_make(struct publisher *u, const struct plan *p, struct outdir *dir,
+	const struct expected *x, const char *tool, struct err *e)
+{
+	size_t i;
+
+	memset(u, 0, sizeof *u);
+	u->p = p;
+	u->dir = dir;
+	u->expected = x;
+	u->tool = tool;
+	u->outputs = calloc(p->n_files + 1, sizeof *u->outputs);
+	u->shard_sha256 = calloc(p->ckpt->n_shards + 1, sizeof *u->shard_sha256);
+	u->shard_ok = calloc(p->ckpt->n_shards + 1, sizeof *u->shard_ok);
+	if (!u->outputs || !u->shard_sha256 || !u->shard_ok) {
+		free(u->outputs);
+		free(u->shard_sha256);
+		free(u->shard_ok);
+		memset(u, 0, sizeof *u);
+		return err_nomem(e);
+	}
+	pthread_mutex_init(&u->lock, NULL);
+	for (i = 0; i < p->n_files; i++)
+		snprintf(u->outputs[i].side_name, sizeof u->outputs[i].side_name, "%s%s",
+			p->files[i].name, MAN_SIDECAR);
+	for (i = 0; i < p->n_files; i++)
+		snprintf(u->outputs[i].keep_name, sizeof u->outputs[i].keep_name, "%s%s",
+			p->files[i].name, MAN_DROPPED);
+	return 0;
+}
+
+void publisher_trust(struct publisher *u)
+{
+	size_t i;
+
+	for (i = 0; i < u->p->ckpt->n_shards; i++) {
+		u->shard_ok[i] = true;
+		memcpy(u->shard_sha256[i], u->expected->sha256[i], 32);
+	}
+}
+
+static void remove_names(const struct publisher *u, size_t i)
+{
+	(void)u->dir->io->unlink(u->dir->io, u->dir->fd, u->p->files[i].name);
+	(void)u->dir->io->unlink(u->dir->io, u->dir->fd, u->outputs[i].side_name);
+	if (u->p->opts.back)
+		(void)u->dir->io->unlink(u->dir->io, u->dir->fd, u->outputs[i].keep_name);
+}
+
+void publisher_free(struct publisher *u, bool undo)
+{
+	bool left = false;
+	size_t i;
+
+	if (!u->outputs)
+		return;
+	for (i = 0; i < u->p->n_files; i++) {
+		file_out_abandon(&u->outputs[i].data);
+		file_out_abandon(&u->outputs[i].side);
+		keep_free(&u->outputs[i].keep);
+		if (undo && u->outputs[i].state == OUTPUT_DONE)
+			remove_names(u, i);
+		else
+			left = left || u->outputs[i].state >= OUTPUT_DONE;
+	}
+	if (!left)
+		claim_undo(&u->dir->claim);
+	pthread_mutex_destroy(&u->lock);
+	free(u->outputs);
+	free(u->shard_sha256);
+	free(u->shard_ok);
+	memset(u, 0, sizeof *u);
+}
+
+bool publisher_has(const struct publisher *u, size_t i)
+{
+	const struct io *io = u->dir->io;
+	struct stat data, side;
+
+	return !io->lstat(io, u->dir->fd, u->p->files[i].name, &data) && S_ISREG(data.st_mode) &&
+		(uint64_t)data.st_size == u->p->files[i].bytes &&
+		!io->lstat(io, u->dir->fd, u->outputs[i].side_name, &side) && S_ISREG(side.st_mode);
+}
+
+int publisher_begin(struct publisher *u, size_t i, struct err *e)
+{
+	const struct outdir *d = u->dir;
+	int rc;
+
+	pthread_mutex_lock(&u->lock);
+	rc = claim_take(&u->dir->claim, e);
+	pthread_mutex_unlock(&u->lock);
+	if (rc || file_remove(d->io, d->fd, u->outputs[i].side_name, e) ||
+		file_remove(d->io, d->fd, u->p->files[i].name, e) ||
+		(u->p->opts.back && file_remove(d->io, d->fd, u->outputs[i].keep_name, e)))
+		return -1;
+	return file_out_begin(&u->outputs[i].data, d->io, d->fd, u->p->files[i].name,
+		u->p->files[i].bytes, e);
+}
+
+/* --- sidecars --- */
+
+struct rows {
+	const struct plan *p;
+	const struct plan_file *f;
+	const struct stream *s;
+	size_t lost;             /* blocks of s->lost that belong to rows before this one */
+	const struct step *step; /* of the row that was given last, for its sources */
+	const struct step_result *res;
+};
+
+static void lost_at(const void *ctx, uint64_t i, uint32_t at[2])
+{
+	const struct lost_block *b = ctx;
+
+	at[0] = b[i].row;
+	at[1] = b[i].col;
+}
+
+static void source_at(const void *ctx, uint64_t k, struct man_source *out)
+{
+	const struct rows *r = ctx;
+	const struct ckpt *c = r->p->ckpt;
+	const struct tensor *t = &c->tensors[step_source(r->step, (uint32_t)k)];
+
+	out->shard = c->shards[t->shard].name;
+	out->tensor = t->name;
+	out->part = r->step->tile && r->step->tile->rows * r->step->tile->cols < t->end - t->begin;
+	out->xxh = !step_records(r->step, (uint32_t)k) ? NULL
+		: r->step->tile                        ? &r->res->many[k]
+						       : &r->res->src[k];
+}
+
+/* Which part of its sources the step takes, if it is a part. */
+static void describe_slice(const struct ckpt *c, const struct step *s, struct man_tensor *t)
+{
+	const struct tensor *src = &c->tensors[step_source(s, 0)];
+	uint64_t rows = src->rank ? src->dim[0] : 1,
+		 cols = rows ? (src->end - src->begin) / rows : 0;
+
+	if (s->tile && s->tile->rows < rows)
+		t->rows = (struct man_range){ s->tile->row, s->tile->row + s->tile->rows };
+	if (s->tile && s->tile->cols < cols)
+		t->cols = (struct man_range){ s->tile->col, s->tile->col + s->tile->cols };
+	if (s->op == OP_REMAP)
+		return;
+	if ((s->op == OP_ROWS || s->op == OP_DEQUANT) && s->rows < rows)
+		t->rows = (struct man_range){ s->row, s->row + s->rows };
+	if (s->op == OP_COLS && s->cols < cols)
+		t->cols = (struct man_range){ s->col, s->col + s->cols };
+}
+
+/* Rows are asked for in order. */
+static void row(void *ctx, uint64_t i, struct man_tensor *t)
+{
+	struct rows *r = ctx;
+	const struct step *s = &r->f->steps[i];
+	const struct step_result *res = &r->s->res[i];
+
+	t->name = s->out.name;
+	t->transform = ops[s->op].name;
+	t->dtype = s->out.dtype;
+	t->dim = s->out.dim;
+	t->rank = s->out.rank;
+	t->begin = s->out.begin;
+	t->end = s->out.end;
+	t->xxh = res->out;
+	r->step = s;
+	r->res = res;
+	t->sources = step_sources(s);
+	t->source = source_at;
+	t->source_ctx = r;
+	describe_slice(r->p->ckpt, s, t);
+	if (s->tile) {
+		t->layout = s->tile->fit.tile->name;
+		t->version = s->tile->fit.tile->version;
+		t->map = s->tile->fit.map->name;
+		t->parts = s->tile->parts;
+		t->scaled = s->tile->scale;
+		memcpy(t->scales, res->scales, sizeof t->scales);
+	}
+	t->dropped = res->dropped;
+	t->blocks = res->blocks;
+	t->inexact = res->inexact;
+	t->lost = lost_at;
+	t->lost_ctx = r->s->n_lost ? r->s->lost + r->lost : NULL;
+	for (; r->lost < r->s->n_lost && r->s->lost[r->lost].step == i; r->lost++)
+		t->n_lost++;
+}
+
+static struct man_file describe(const struct publisher *u, size_t i, struct rows *r,
+	const struct xxh_digest *chunks)
+{
+	struct man_file f = { .name = r->f->name,
+		.target = u->p->opts.target,
+		.plan = u->p->hash,
+		.tool = u->tool,
+		.bytes = r->f->bytes,
+		.header_bytes = r->f->header_bytes,
+		.sha256 = u->p->opts.sha256 ? u->outputs[i].sha256 : NULL,
+		.dropped_sha256 = u->outputs[i].keep.bytes ? u->outputs[i].keep.sha256 : NULL,
+		.dropped_bytes = u->outputs[i].keep.bytes,
+		.chunks = chunks,
+		.n_chunks = mem_ceil_div(r->f->bytes, MAN_CHUNK),
+		.n_tensors = r->f->n,
+		.tensor = row,
+		.ctx = r };
+
+	return f;
+}
+
+/* Where a sidecar goes: into a new file, or against an old one. Digested in both cases. */
+struct sink {
+	const struct io *io;
+	int fd;
+	bool compare, equal;
+	uint64_t at;
+	char *old; /* owns; what is read for a comparison */
+	size_t old_cap;
+	struct sha256 sha;
+};
+
+static int take(void *ctx, const char *p, size_t n, struct err *e)
+{
+	struct sink *k = ctx;
+	struct sha256 *s = &k->sha;
+	const void *data = p;
+
+	if (sha256_update(&s, &data, n, 1, e))
+		return -1;
+	if (!k->compare) {
+		if (file_write(k->io, k->fd, p, n, k->at, e))
+			return -1;
+	} else if (k->equal) {
+		if (mem_grow(&k->old, &k->old_cap, n, 1))
+			return err_nomem(e);
+		k->equal =
+			!file_read(k->io, k->fd, k->old, n, k->at, NULL) && !memcmp(k->old, p, n);
+	}
+	k->at += n;
+	return 0;
+}
+
+static int put_sidecar(struct publisher *u, size_t i, const struct stream *st,
+	const struct xxh_digest *chunks, struct sink *k, struct err *e)
+{
+	struct output *o = &u->outputs[i];
+	struct rows r = { .p = u->p, .f = &u->p->files[i], .s = st };
+	struct man_file f = describe(u, i, &r, chunks);
+	struct sha256_kit kit;
+	size_t s, b;
+
+	k->io = u->dir->io;
+	sha256_kit_evp(&kit);
+	if (sha256_init(&k->sha, &kit, e))
+		return -1;
+	if (man_put_sidecar(&f, take, k, e)) {
+		sha256_free(&k->sha);
+		return -1;
+	}
+	o->side_bytes = k->at;
+	o->blocks = o->inexact = 0;
+	memset(o->scales, 0, sizeof o->scales);
+	for (s = 0; s < r.f->n; s++) {
+		for (b = 0; b < 3; b++)
+			o->scales[b] += st->res[s].scales[b];
+		o->blocks += st->res[s].blocks;
+		o->inexact += st->res[s].inexact;
+	}
+	return sha256_final(&k->sha, o->side_sha256, e);
+}
+
+/* --- publishing --- */
+
+/* Every shard that file i was made of is as expected. */
+static bool trusted(const struct publisher *u, size_t i)
+{
+	const struct plan_file *f = &u->p->files[i];
+	size_t s;
+	uint32_t k;
+
+	if (!u->expected)
+		return true;
+	for (s = 0; s < f->n; s++)
+		for (k = 0; k < step_sources(&f->steps[s]); k++)
+			if (!u->shard_ok[u->p->ckpt->tensors[step_source(&f->steps[s], k)].shard])
+				return false;
+	return true;
+}
+
+/* The lock is held. */
+static int publish(struct publisher *u, size_t i, struct err *e)
+{
+	struct output *o = &u->outputs[i];
+
+	if (file_out_publish(&o->data, e))
+		return -1;
+	o->state = OUTPUT_DONE;
+	if ((!o->keep.out.begun || !file_out_publish(&o->keep.out, e)) &&
+		!file_out_publish(&o->side, e))
+		return 0;
+	remove_names(u, i); /* a file without a sidecar is not finished */
+	o->state = OUTPUT_TODO;
+	return -1;
+}
+
+static int publish_trusted(struct publisher *u, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < u->p->n_files; i++)
+		if (u->outputs[i].state == OUTPUT_READY && trusted(u, i) && publish(u, i, e))
+			return -1;
+	return 0;
+}
+
+int publisher_ready(struct publisher *u, size_t i, const struct stream *s,
+	const struct xxh_digest *chunks, struct err *e)
+{
+	struct output *o = &u->outputs[i];
+	struct sink k = { .compare = false };
+	int rc;
+
+	if (file_out_begin(&o->side, u->dir->io, u->dir->fd, o->side_name, 0, e))
+		return -1;
+	k.fd = o->side.fd;
+	if (put_sidecar(u, i, s, chunks, &k, e))
+		return err_at(e, "%s", o->side_name);
+	o->side.size = k.at;
+	if (file_out_close(&o->side, e))
+		return -1;
+	pthread_mutex_lock(&u->lock);
+	o->state = OUTPUT_READY;
+	rc = publish_trusted(u, e);
+	pthread_mutex_unlock(&u->lock);
+	return rc;
+}
+
+int publisher_keep(struct publisher *u, size_t i, const struct stream *s,
+	const struct xxh_digest *chunks, bool *kept, struct err *e)
+{
+	struct sink k = { .compare = true, .equal = true };
+	struct stat st;
+	int rc;
+
+	if (file_open(u->dir->io, u->dir->fd, u->outputs[i].side_name, &k.fd, &st, e))
+		return -1;
+	rc = put_sidecar(u, i, s, chunks, &k, e);
+	free(k.old);
+	(void)u->dir->io->close(u->dir->io, k.fd);
+	*kept = !rc && k.equal && k.at == (uint64_t)st.st_size;
+	if (!*kept)
+		return rc;
+	pthread_mutex_lock(&u->lock);
+	u->outputs[i].state = OUTPUT_KEPT;
+	pthread_mutex_unlock(&u->lock);
+	return 0;
+}
+
+int publisher_shard(struct publisher *u, size_t i, struct err *e)
+{
+	char is[65], said[65];
+	int rc;
+
+	if (memcmp(u->shard_sha256[i], u->expected->sha256[i], 32)) {
+		hex_of(u->shard_sha256[i], 32, is);
+		hex_of(u->expected->sha256[i], 32, said);
+		return err_rule(e, ERR_MISMATCH, "source.sha256", ERR_NOPOS,
+			"%s: its SHA-256 is %s, expected %s", u->p->ckpt->shards[i].name, is, said);
+	}
+	pthread_mutex_lock(&u->lock);
+	u->shard_ok[i] = true;
+	rc = publish_trusted(u, e);
+	pthread_mutex_unlock(&u->lock);
+	return rc;
+}
+
+/* --- the end --- */
+
+/* True if the folder has name with just these bytes. */
+static bool has_text(const struct publisher *u, const char *name, const struct text *t)
+{
+	struct text old = { 0 };
+	bool equal;
+
+	equal = !file_load(u->dir->io, u->dir->fd, name, t->n, &old, NULL) && old.n == t->n &&
+		!memcmp(old.s, t->s, t->n);
+	text_free(&old);
+	return equal;
+}
+
+static int put_text(struct publisher *u, const char *name, const struct text *t, struct err *e)
+{
+	if (has_text(u, name, t))
+		return 0;
+	if (claim_take(&u->dir->claim, e) || file_remove(u->dir->io, u->dir->fd, name, e))
+		return -1;
+	return file_put(u->dir->io, u->dir->fd, name, t->s, t->n, e);
+}
+
+/* The manifest: what was marked as unfinished is not any more. */
+static int put_last(struct publisher *u, const struct text *t, struct err *e)
+{
+	const struct outdir *d = u->dir;
+
+	if (!has_text(u, MAN_NAME, t)) {
+		if (claim_take(&u->dir->claim, e) || claim_release(&u->dir->claim, e))
+			return -1;
+		return file_put(d->io, d->fd, MAN_NAME, t->s, t->n, e);
+	}
+	return claim_release(&u->dir->claim, e);
+}
+
+/* A small file of the plan; its line of the manifest goes to *m. */
+static int put_small(struct publisher *u, const struct plan_small *s, struct man_entry *m,
+	uint8_t sha[32], struct err *e)
+{
+	struct text t = { 0 };
+	uint64_t bytes = 0;
+	int rc;
+
+	if (s->kind == SMALL_COPY) {
+		rc = copy_file(u->p->ckpt, u->dir, s->name, &bytes, sha, e);
+	} else {
+		rc = plan_small_text(u->p, s, &t, e);
+		rc = rc ? rc : sha256_of(t.s, t.n, sha, e);
+		rc = rc ? rc : put_text(u, s->name, &t, e);
+		bytes = t.n;
+	}
+	*m = (struct man_entry){ .name = s->name, .bytes = bytes, .sha256 = sha };
+	text_free(&t);
+	return rc;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct man_entry *)a)->name, ((const struct man_entry *)b)->name);
+}
+
+static void list_files(const struct publisher *u, struct man_top *m, struct man_entry *v)
+{
+	const struct output *o;
+	size_t i;
+
+	for (i = 0; i < u->p->n_files; i++) {
+		o = &u->outputs[i];
+		v[i] = (struct man_entry){ .name = u->p->files[i].name,
+			.bytes = u->p->files[i].bytes,
+			.sha256 = u->p->opts.sha256 ? o->sha256 : NULL,
+			.sidecar = o->side_name,
+			.sidecar_bytes = o->side_bytes,
+			.sidecar_sha256 = o->side_sha256 };
+		m->blocks += o->blocks;
+		m->inexact += o->inexact;
+	}
+}
+
+static void list_shards(const struct publisher *u, struct man_entry *v, bool verified)
+{
+	const struct ckpt *c = u->p->ckpt;
+	size_t i;
+
+	for (i = 0; i < c->n_shards; i++)
+		v[i] = (struct man_entry){ .name = c->shards[i].name,
+			.bytes = (uint64_t)c->shards[i].st.st_size,
+			.sha256 = verified ? u->shard_sha256[i] : NULL };
+}
+
+/* Nothing of what an earlier run has verified was made anew: it still is. */
+static int was_verified(const struct publisher *u, const struct man_entry *shards, struct err *e)
+{
+	if (u->dir->claim.taken)
+		return 0;
+	return man_read_verified(u->dir->io, u->dir->fd, shards, u->p->ckpt->n_shards,
+		u->shard_sha256, e);
+}
+
+static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry *files,
+	struct man_entry *shards, struct err *e)
+{
+	const struct plan *p = u->p;
+	char ranks[24], size[24], share[160];
+	const struct share *h = &p->opts.share;
+	struct man_option options[] = { { "experts", expert_form_name(p->experts) },
+		{ "layers", p->opts.layers }, { "lossy", p->opts.lossy ? "yes" : "no" },
+		{ "ranks", ranks },
+		{ h->ranks ? "share" : "shard_size", h->ranks ? share : size } };
+	struct text t = { 0 };
+	int rc;
+
+	snprintf(ranks, sizeof ranks, "%llu",
+		(unsigned long long)(h->ranks ? h->ranks : p->opts.ranks));
+	snprintf(size, sizeof size, "%llu", (unsigned long long)p->opts.shard_size);
+	snprintf(share, sizeof share,
+		"rank %llu of %llu, stage %llu of %llu, experts %s, attention %s",
+		(unsigned long long)h->rank, (unsigned long long)h->ranks,
+		(unsigned long long)h->stage, (unsigned long long)h->stages,
+		h->experts_tp ? "tp" : "ep", h->attention_tp ? "tp" : "replicate");
+	list_files(u, m, files);
+	qsort(files, (size_t)m->n_files, sizeof *files, by_name);
+	m->n_shards = p->ckpt->n_shards;
+	list_shards(u, shards, false);
+	rc = u->expected ? 1 : was_verified(u, shards, e);
+	if (rc < 0)
+		return -1;
+	m->verified = rc;
+	list_shards(u, shards, m->verified);
+	m->restore = u->restore;
+	m->target = p->opts.target;
+	m->plan = p->hash;
+	m->tool = u->tool;
+	m->options = options;
+	m->n_options = sizeof options / sizeof *options;
+	m->files = files;
+	m->shards = shards;
+	m->source_tensors = p->ckpt->n;
+	m->source_bytes = p->ckpt->bytes;
+	man_put_top(&t, m);
+	rc = t.failed ? err_nomem(e) : put_last(u, &t, e);
+	text_free(&t);
+	return rc;
+}
+
+int publisher_finish(struct publisher *u, struct err *e)
+{
+	const struct plan *p = u->p;
+	struct man_top m = { .n_files = p->n_files + p->n_smalls };
+	struct man_entry *files = calloc(p->n_files + p->n_smalls + 1, sizeof *files);
+	struct man_entry *shards = calloc(p->ckpt->n_shards + 1, sizeof *shards);
+	uint8_t(*sha)[32] = calloc(p->n_smalls + 1, sizeof *sha);
+	size_t i;
+	int rc = files && shards && sha ? 0 : err_nomem(e);
+
+	for (i = 0; !rc && i < p->n_smalls; i++)
+		rc = put_small(u, &p->smalls[i], &files[p->n_files + i], sha[i], e);
+	if (!rc)
+		rc = put_manifest(u, &m, files, shards, e);
+	free(files);
+	free(shards);
+	free(sha);
+	return rc;
+}

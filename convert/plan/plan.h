@@ -1,0 +1,169 @@
+/* plan.h -- what a conversion will do, as a value: made from headers alone, printed by "plan",
+ * executed by "run".
+ *
+ * A plan is a list of output files, each a list of steps in the order of its payload; a step makes
+ * one output tensor from one or two source tensors. Every source tensor has a fate, and none may be
+ * left without. The same checkpoint and options give the same plan anywhere, and its hash covers
+ * all that decides the output bytes: threads and memory do not.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CONVERT_PLAN_PLAN_H
+#define CONVERT_PLAN_PLAN_H
+#include "formats/model/audit.h"
+#include "formats/op.h"
+#include "formats/layout/engine.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What OP_TILE makes of the matrices of one or two parts (w1 and w3, or w2) of some experts. */
+struct step_tile {
+	struct engine_fit fit;
+	const uint32_t *src; /* [experts][parts] indexes into ckpt->tensors */
+	uint32_t experts, parts;
+	uint64_t row, rows;   /* of each part that are taken */
+	uint64_t col, cols;   /* bytes of each row */
+	uint8_t e_min, e_max; /* of scales: bytes that the engine reads as they are meant */
+	const char *engine;
+	bool scale;
+};
+
+struct step {
+	struct tensor out;  /* name, type, shape, place in the payload; .shard and .pos unused */
+	uint64_t row, rows; /* rows of the source that it takes */
+	uint64_t col, cols; /* OP_COLS: bytes of a row that it takes */
+	uint32_t src[2];    /* indexes into ckpt->tensors: what is read; scale second */
+	uint8_t n_src;
+	uint8_t op;       /* enum op */
+	uint8_t record;   /* bit k: this step digests the whole of src[k]; one step per source does.
+			 * OP_TILE: bit 0 for all its sources */
+	bool check_scale; /* the source holds E8M0 scales: NaN is an error */
+	const struct step_tile *tile; /* OP_TILE; in the arena */
+};
+
+/* All its sources: of OP_TILE those of the tile, else src. */
+static inline uint32_t step_sources(const struct step *s)
+{
+	return s->tile ? s->tile->experts * s->tile->parts : s->n_src;
+}
+
+static inline uint32_t step_source(const struct step *s, uint32_t k)
+{
+	return s->tile ? s->tile->src[k] : s->src[k];
+}
+
+static inline bool step_records(const struct step *s, uint32_t k)
+{
+	return s->tile ? s->record : s->record >> k & 1;
+}
+
+struct plan_file {
+	const char *name;
+	struct step *steps; /* owns; in payload order */
+	size_t n, cap;
+	uint64_t header_bytes, bytes; /* 8+N; whole file */
+	const char *raw;            /* in the arena; the header, where it is known byte for byte */
+	const struct st_meta *meta; /* in the arena; metadata of the header */
+	unsigned n_meta;
+};
+
+/* A small file beside the weights. */
+enum small { SMALL_COPY, SMALL_CONFIG, SMALL_INDEX, SMALL_HEADER, SMALL_TEXT };
+struct plan_small {
+	const char *name;
+	enum small kind;
+	uint64_t bytes;   /* SMALL_COPY, SMALL_HEADER, SMALL_TEXT; 0 for the others */
+	uint32_t shard;   /* SMALL_HEADER: of this shard */
+	const char *text; /* SMALL_TEXT: bytes of it, in the arena */
+};
+
+/* What becomes of a source tensor. */
+enum fate {
+	FATE_NONE, /* unexplained; a plan has none of these */
+	FATE_COPY,
+	FATE_REPLICATE,
+	FATE_SPLIT,
+	FATE_CAST,
+	FATE_DEQUANT,
+	FATE_MERGE,
+	FATE_SKIP,
+	FATE_TILE,
+	FATE_ELSEWHERE,
+	FATE_UNSELECTED,
+	FATE_COUNT
+};
+extern const struct op_row fates[FATE_COUNT];
+
+/* Which part of a model that is spread over ranks one plan makes. Targets of engines only. */
+struct placement;
+struct share {
+	uint64_t ranks, rank, stages, stage;
+	bool experts_tp;   /* every expert is cut; else experts go whole to a rank */
+	bool attention_tp; /* all but experts are split as the official converter does; else whole */
+	const struct placement *placement; /* which experts go where; NULL: the same number each */
+};
+
+struct plan_opts {
+	const char *target;       /* a row of targets */
+	uint64_t ranks;           /* official: files */
+	enum expert_form experts; /* EXPERT_UNSAID: as they are */
+	const char *layers;       /* NULL: all */
+	const char *shard;        /* restore: only this one; NULL: all */
+	uint64_t keep;            /* slice: this many experts; 0: all */
+	uint64_t shard_size;      /* hf: bytes of a shard; 0: one per layer */
+	bool lossy;               /* go on where a cast is not exact */
+	bool sha256;              /* digest outputs with it */
+	bool experimental;        /* also engines that were only read about */
+	bool back;                /* hf: keep what restore needs: a folder source/, NAME.dropped */
+	struct share share;
+};
+
+struct plan {
+	const struct ckpt *ckpt; /* borrows */
+	struct plan_opts opts;
+	enum expert_form experts; /* of the output */
+	struct plan_file *files;  /* owns */
+	size_t n_files, files_cap;
+	struct plan_small *smalls; /* owns; sorted by name */
+	size_t n_smalls, smalls_cap;
+	uint8_t *fate; /* owns; [ckpt->n] enum fate */
+	uint64_t fate_n[FATE_COUNT], fate_bytes[FATE_COUNT];
+	uint64_t bytes; /* of all output files; the small ones and manifests not counted */
+	unsigned align; /* of the payload, and of the tensors that can be */
+	char hash[65];  /* hex SHA-256 */
+	struct arena arena;
+};
+
+/* -1 with a sentence where the options cannot be met. *a may be freed afterwards, its ckpt not. */
+int plan_make(struct plan *p, const struct audit *a, const struct plan_opts *o, struct err *e);
+void plan_free(struct plan *p);
+
+/* The first header_bytes of file f. */
+int plan_header(const struct plan *p, const struct plan_file *f, struct text *out, struct err *e);
+/* What a small file of kind SMALL_CONFIG or SMALL_INDEX holds. */
+int plan_small_text(const struct plan *p, const struct plan_small *s, struct text *out,
+	struct err *e);
+
+/* A target: how to lay out the files. */
+struct layout; /* what a target works with, see target.h */
+struct target {
+	const char *name, *what;
+	int (*lay)(struct layout *l);
+	const char *const *copied; /* small files that are copied if they are there; NULL ends */
+};
+extern const struct target targets[]; /* ends with a NULL name */
+/* That of all engines of engine.h. */
+extern const struct target engine_target;
+/* What the ranks are made of, for the way back: headers and small files of the source. */
+extern const struct target source_target;
+/* The way back: the shards of the source. */
+extern const struct target restore_target;
+/* A small checkpoint with the weights of a big one. */
+extern const struct target slice_target;
+enum { PLAN_ALIGN = 4096 };
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,44 @@
+/* target.h -- between plan.c, which owns the plan, and target.c, which fills it.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CONVERT_PLAN_TARGET_H
+#define CONVERT_PLAN_TARGET_H
+#include "convert/plan/plan.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct layout {
+	struct plan *p;
+	const struct audit *a;
+	const bool *selected;        /* [a->inv.places] */
+	const struct engine *engine; /* of engine_target */
+	struct err *e;
+};
+
+/* A file of the plan. name is copied. Its index, or -1. */
+long layout_file(struct layout *l, const char *name);
+/* A step of that file, filled by the caller (the payload offsets excepted). */
+int layout_step(struct layout *l, size_t file, const struct step *s);
+/* Gives the source tensor its fate. */
+void layout_fate(struct layout *l, size_t i, enum fate f);
+/* n bytes in the arena, zeroed; NULL without memory (reported). */
+void *layout_alloc(struct layout *l, size_t n);
+/* Part rank of n of a tensor that its role splits by rows or columns. */
+int layout_slice(struct layout *l, size_t i, uint64_t rank, uint64_t n, struct step *s);
+/* -1 and the legal numbers of ranks where n cannot share a tensor; experts: also the experts. */
+int layout_shares(struct layout *l, const char *option, uint64_t n, bool experts);
+/* A small file that is made. */
+int layout_small(struct layout *l, const struct plan_small *s);
+/* dim of a step, in the arena; NULL without memory (reported). */
+const uint64_t *layout_dim(struct layout *l, uint64_t rows, uint64_t cols);
+/* True if tensor i is a routed expert's and has to become FP8. */
+bool layout_casts(const struct layout *l, size_t i);
+/* The step that makes all of tensor i, cast if it has to be; whole, for one file. */
+int layout_whole(struct layout *l, size_t i, struct step *s);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#include "convert/run/job.h"
+
+#include "formats/layout/engine.h"
+#include "quant/uncast.h"
+
+#include <string.h>
+
+static int make(struct job *j, struct job_opts *o, const struct audit *a, const struct io *io,
+	struct err *e)
+{
+	struct plan_opts source;
+
+	if (o->placement) {
+		if (placement_read(&j->placement, io, o->placement, o->plan.share.ranks,
+			    j->c.config.E, e))
+			return -1;
+		o->plan.share.placement = &j->placement;
+	}
+	j->is_set = engine_find(o->plan.target);
+	if (j->is_set)
+		return set_make(&j->s, a, &o->plan, e);
+	o->plan.back = o->plan.back && !strcmp(o->plan.target, "hf");
+	if (plan_make(&j->p, a, &o->plan, e))
+		return -1;
+	if (!o->plan.back)
+		return 0;
+	source = o->plan;
+	source.target = source_target.name;
+	source.back = false;
+	return plan_make(&j->back, a, &source, e);
+}
+
+static int plan_job(struct job *j, struct job_opts *o, const struct io *io, struct findings *f,
+	struct err *e)
+{
+	struct audit a;
+	int rc;
+
+	if (audit_make(&a, &j->c, o->assume, f, e))
+		return -1;
+	rc = finding_first(f, e);
+	rc = rc ? rc : make(j, o, &a, io, e);
+	audit_free(&a);
+	if (rc)
+		return -1;
+	return j->is_set ? set_budget(&j->s, o->threads, o->max_memory, &j->b, e)
+			 : budget_make(&j->b, &j->p, o->threads, o->max_memory, e);
+}
+
+int job_open(struct job *j, const struct io *io, const char *dir, const struct job_opts *opts,
+	struct err *e)
+{
+	struct job_opts o = *opts;
+	static const struct joined_uncast undo = { uncast_work, uncast };
+	struct findings f = { 0 };
+	int rc;
+
+	memset(j, 0, sizeof *j);
+	rc = o.joined ? joined_open(&j->joined, &j->c, io, dir, o.ckpt.header_cap, o.features,
+				&undo, &f, e)
+		      : ckpt_open(&j->c, io, dir, &o.ckpt, &f, e);
+	if (!rc && o.joined && !o.plan.target)
+		o.plan.target = j->joined.target;
+	rc = rc ? rc : plan_job(j, &o, io, &f, e);
+	finding_free(&f);
+	if (!rc && o.source_sha256) {
+		rc = expected_read(&j->expected, &j->c, o.source_sha256, e);
+		j->has_expected = !rc;
+	}
+	if (rc)
+		job_close(j);
+	return rc;
+}
+
+void job_close(struct job *j)
+{
+	if (j->has_expected)
+		expected_free(&j->expected);
+	if (j->is_set)
+		set_free(&j->s);
+	else
+		plan_free(&j->p);
+	plan_free(&j->back);
+	placement_free(&j->placement);
+	joined_close(&j->joined);
+	ckpt_close(&j->c);
+	memset(j, 0, sizeof *j);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/hash/sha256.h"
+
+#include "core/cpu.h"
+
+#include <openssl/evp.h>
+#include <string.h>
+#include <time.h>
+
+static const uint32_t initial[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f,
+	0x9b05688c, 0x1f83d9ab, 0x5be0cd19 }; /* FIPS 180-4, 5.3.3 */
+
+/* FIPS 180-4, 4.2.2: first 32 bits of the fractional parts of the cube roots of the primes. */
+const uint32_t sha256_k[64] = { 0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b,
+	0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3,
+	0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6,
+	0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d,
+	0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85,
+	0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+	0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585,
+	0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a,
+	0x5b9cca4f, 0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa,
+	0xa4506ceb, 0xbef9a3f7, 0xc67178f2 };
+
+const struct sha256_way sha256_ways[] = {
+	{ "sha-ni", CPU_SHA, 4, sha256_blocks_shani },
+	{ "avx-512 x8", CPU_AVX512, 8, sha256_blocks_x8 },
+	{ "avx-512 x16", CPU_AVX512, 16, sha256_blocks_x16 },
+	{ NULL, 0, 0, NULL },
+};
+
+void sha256_kit_evp(struct sha256_kit *k)
+{
+	memset(k, 0, sizeof *k);
+}
+
+void sha256_kit_only(struct sha256_kit *k, const struct sha256_way *w)
+{
+	unsigned n;
+
+	for (n = 0; n <= SHA256_LANES; n++)
+		k->way[n] = w;
+}
+
+enum { TRIAL = 4096 };
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Seconds for n streams of TRIAL bytes, the best of a few tries. */
+static double cost(const struct sha256_way *w, unsigned n)
+{
+	static const uint8_t data[TRIAL];
+	uint32_t state[SHA256_LANES][8];
+	const uint8_t *p[SHA256_LANES] = { 0 };
+	double best = 1, t;
+	unsigned i;
+
+	for (i = 0; i < SHA256_LANES; i++) {
+		memcpy(state[i], initial, sizeof initial);
+		p[i] = data;
+	}
+	for (i = 0; i < 4; i++) {
+		t = now();
+		w->blocks(state, p, TRIAL / 64, n);
+		t = now() - t;
+		best = t < best ? t : best;
+	}
+	return best;
+}
+
+void sha256_kit_best(struct sha256_kit *k, unsigned features)
+{
+	double total[SHA256_LANES + 1] = { 0 }, t; /* of n streams, in the best combination */
+	const struct sha256_way *w;
+	unsigned n, take;
+
+	sha256_kit_evp(k);
+	for (n = 1; n <= SHA256_LANES; n++) {
+		total[n] = 1e9;
+		for (w = sha256_ways; w->name; w++) {
+			if (w->need & ~features)
+				continue;
+			take = n < w->lanes ? n : w->lanes;
+			t = cost(w, take) + total[n - take];
+			if (t < total[n]) {
+				total[n] = t;
+				k->way[n] = w;
+			}
+		}
+	}
+}
+
+int sha256_init(struct sha256 *s, const struct sha256_kit *kit, struct err *e)
+{
+	memset(s, 0, sizeof *s);
+	s->kit = kit;
+	memcpy(s->h, initial, sizeof s->h);
+	if (kit->way[1])
+		return 0;
+	s->evp = EVP_MD_CTX_new();
+	if (s->evp && EVP_DigestInit_ex(s->evp, EVP_sha256(), NULL) == 1)
+		return 0;
+	sha256_free(s);
+	return err_set(e, ERR_SYSTEM, "cannot start SHA-256");
+}
+
+static int update_evp(struct sha256 *s, const void *p, size_t n, struct err *e)
+{
+	s->bytes += n;
+	if (EVP_DigestUpdate(s->evp, p, n) != 1)
+		return err_set(e, ERR_SYSTEM, "SHA-256 failed");
+	return 0;
+}
+
+/* Fills the waiting block; what is left over is at *p, *n. */
+static void fill_tail(struct sha256 *s, const uint8_t **p, size_t *n)
+{
+	size_t have = s->bytes % 64, take = 64 - have;
+	const uint8_t *block = s->tail;
+
+	if (!have)
+		return;
+	if (take > *n)
+		take = *n;
+	memcpy(s->tail + have, *p, take);
+	s->bytes += take;
+	*p += take;
+	*n -= take;
+	if (have + take == 64)
+		s->kit->way[1]->blocks(&s->h, &block, 1, 1);
+}
+
+static void update_one(struct sha256 *s, const uint8_t *p, size_t n)
+{
+	fill_tail(s, &p, &n);
+	if (n >= 64)
+		s->kit->way[1]->blocks(&s->h, &p, n / 64, 1);
+	memcpy(s->tail, p + n / 64 * 64, n % 64);
+	s->bytes += n;
+}
+
+/* All streams are at a block boundary. */
+static void update_lockstep(struct sha256 *const *s, const void *const *data, size_t n,
+	unsigned lanes, const struct sha256_way *w)
+{
+	uint32_t h[SHA256_LANES][8];
+	const uint8_t *p[SHA256_LANES] = { 0 };
+	unsigned i;
+
+	for (i = 0; i < lanes; i++) {
+		memcpy(h[i], s[i]->h, sizeof h[i]);
+		p[i] = data[i];
+	}
+	w->blocks(h, p, n / 64, lanes);
+	for (i = 0; i < lanes; i++) {
+		memcpy(s[i]->h, h[i], sizeof h[i]);
+		memcpy(s[i]->tail, p[i] + n / 64 * 64, n % 64);
+		s[i]->bytes += n;
+	}
+}
+
+int sha256_update(struct sha256 *const *s, const void *const *data, size_t n, unsigned lanes,
+	struct err *e)
+{
+	unsigned i, aligned = 0, group, left;
+
+	for (i = 0; i < lanes; i++)
+		aligned += s[i]->bytes % 64 == 0;
+	for (i = 0; i < lanes; i += group) {
+		left = lanes - i;
+		group = 1;
+		if (!s[i]->kit->way[left]) {
+			if (update_evp(s[i], data[i], n, e))
+				return -1;
+		} else if (aligned == lanes) {
+			group = s[i]->kit->way[left]->lanes < left ? s[i]->kit->way[left]->lanes
+								   : left;
+			update_lockstep(s + i, data + i, n, group, s[i]->kit->way[left]);
+		} else {
+			update_one(s[i], data[i], n);
+		}
+	}
+	return 0;
+}
+
+int sha256_final(struct sha256 *s, uint8_t out[32], struct err *e)
+{
+	uint8_t pad[128] = { 0x80 };
+	uint64_t bits = s->bytes * 8;
+	size_t n = (s->bytes % 64 < 56 ? 56 : 120) - s->bytes % 64;
+	unsigned i;
+
+	if (s->evp) {
+		if (EVP_DigestFinal_ex(s->evp, out, NULL) != 1) {
+			sha256_free(s);
+			return err_set(e, ERR_SYSTEM, "SHA-256 failed");
+		}
+		sha256_free(s);
+		return 0;
+	}
+	for (i = 0; i < 8; i++)
+		pad[n + i] = (uint8_t)(bits >> (56 - 8 * i));
+	update_one(s, pad, n + 8);
+	for (i = 0; i < 32; i++)
+		out[i] = (uint8_t)(s->h[i / 4] >> (24 - 8 * (i % 4)));
+	sha256_free(s);
+	return 0;
+}
+
+void sha256_free(struct sha256 *s)
+{
+	EVP_MD_CTX_free(s->evp);
+	memset(s, 0, sizeof *s);
+}
+
+int sha256_of(const void *p, size_t n, uint8_t out[32], struct err *e)
+{
+	if (EVP_Digest(p, n, out, NULL, EVP_sha256(), NULL) != 1)
+		return err_set(e, ERR_SYSTEM, "SHA-256 failed");
+	return 0;
+}

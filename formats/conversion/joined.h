@@ -1,0 +1,104 @@
+/* joined.h -- a set of converted folders read as the checkpoint that it was made of.
+ *
+ * The headers in OUT/source say what the tensors are; the sidecars of the rank folders say which part of
+ * each lies where and how it was laid out. Every tensor of the source can so be read as if it were
+ * there, from one rank or joined from several, and everything that works on a checkpoint works on this:
+ * the way back (restore) and to another form (reshard) are ordinary conversions of it.
+ *
+ *	source tensor  =  one piece, or pieces side by side by rows or by columns
+ *	piece          =  a run of a file, plain, or laid out for an engine, or cast to FP8
+ *
+ * A folder of target hf is such a set too: of one folder, itself.
+ *
+ * Manifests are held to their digests before they are believed: folder by folder from OUT/manifest.json
+ * down to the sidecars. What was taken apart is held to the digest of when it was made.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_CONVERSION_JOINED_H
+#define FORMATS_CONVERSION_JOINED_H
+#include "formats/model/checkpoint.h"
+#include "formats/layout/rowmap.h"
+#include "formats/layout/tile.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SET_SOURCE "source" /* the folder of a set that has the headers */
+
+struct piece {
+	uint32_t tensor; /* of the source */
+	uint32_t file;
+	uint64_t at;             /* byte in the file */
+	uint64_t row, rows;      /* of the tensor */
+	uint64_t col, cols;      /* bytes of a row */
+	const struct tile *tile; /* NULL: plain */
+	const struct rowmap *map;
+	uint32_t parts, part;
+	uint32_t cast; /* number of a cast in joined, from 1; 0: it is none */
+	bool has_xxh;  /* digest of the piece, row by row */
+	struct xxh_digest xxh;
+};
+
+/* A matrix that was cast from FP4 to FP8 without loss, with its scales. */
+struct joined_cast {
+	uint32_t file, weight, scale; /* the tensors of the source */
+	uint32_t rows, k;
+	uint64_t at,
+		t_at; /* of the FP8 codes, and of their scales, in the file; UINT64_MAX: not known */
+	uint64_t kept_at, kept_bytes; /* of what it dropped, in the file beside */
+};
+/* quant/uncast.h has both: the way back, and the room it needs. formats cannot know that. */
+struct joined_uncast {
+	size_t (*work)(uint64_t rows, uint64_t k);
+	int (*back)(const uint8_t *fp8, const uint8_t *t, const uint8_t *kept, size_t n,
+		uint32_t rows, uint32_t k, uint8_t *codes, uint8_t *scales, uint8_t *work,
+		struct err *e);
+};
+
+struct joined_file {
+	int fd; /* owns */
+	uint64_t bytes;
+	int kept; /* owns; NAME.dropped, -1: there is none */
+	uint64_t kept_bytes;
+	char *name; /* owns; for messages: below OUT */
+};
+
+struct joined {
+	const struct ckpt *c;
+	unsigned features;
+	struct joined_file *files; /* owns */
+	size_t n_files, files_cap;
+	struct piece *pieces; /* owns; by tensor, then row, then column; none twice */
+	size_t n_pieces, pieces_cap;
+	struct joined_cast *casts; /* owns */
+	size_t n_casts, casts_cap;
+	uint32_t *cast_of; /* owns; [c->n] of a scale: number of its cast, from 1 */
+	const struct joined_uncast *uncast;
+	size_t *first; /* owns; [c->n + 1]: pieces of tensor i are first[i] .. first[i + 1] */
+	bool *has;     /* owns; [c->n] the pieces make all of it */
+	bool *has_xxh; /* owns; [c->n] */
+	struct xxh_digest *xxh; /* owns; [c->n] of the whole tensor */
+	char target[64];
+	char missing[256]; /* names of folders that are not there */
+	uint64_t packed,
+		plain;      /* bytes of the largest matrix laid out, and of a tensor from such */
+	uint32_t rows;      /* of the largest such matrix */
+	uint64_t cast_room; /* to take back the largest cast */
+	struct ckpt_payload payload; /* what c->payload points to */
+};
+
+/* uncast: quant's. Opens the source headers in OUT as *c and joins the folders that are there; a folder that is missing
+ * is told only to who asks for what it had. On success c->payload is this. */
+int joined_open(struct joined *j, struct ckpt *c, const struct io *io, const char *out,
+	uint64_t header_cap, unsigned features, const struct joined_uncast *uncast,
+	struct findings *f, struct err *e);
+void joined_close(struct joined *j);
+
+/* Between joined.c and joined_read.c: how j is read, once its pieces are in order. */
+struct ckpt_payload joined_payload(struct joined *j);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,309 @@
+/* joined_read.c -- the payload of a set that is read as its source: pieces put together, laid-out matrices
+ * taken apart, casts taken back. A reader holds a few whole tensors, for one thread.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "core/file.h"
+#include "formats/conversion/joined.h"
+#include "formats/conversion/manifest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t tensor_rows(const struct tensor *t)
+{
+	return t->rank ? t->dim[0] : 1;
+}
+
+enum { SLOTS = 3 }; /* w1 and w3 are read in turn, and another while one of them is still wanted */
+
+struct slot {
+	uint32_t tensor;
+	bool full;
+	uint64_t used;
+	uint8_t *p; /* owns */
+};
+
+struct reader {
+	const struct joined *j;
+	struct slot slot[SLOTS];
+	uint64_t now;
+	uint8_t *packed, *spare; /* own: a matrix laid out; a row that nobody wants */
+	uint8_t **row;           /* owns */
+	uint32_t *from;          /* owns */
+	struct xxh *xxh;         /* owns */
+	uint8_t *cast;           /* owns; joined.cast_room */
+};
+
+static size_t need(void *ctx)
+{
+	const struct joined *j = ctx;
+
+	return (size_t)(j->packed + (SLOTS + 1) * j->plain + j->cast_room +
+		j->rows * (sizeof(uint8_t *) + sizeof(uint32_t)));
+}
+
+static void reader_close(void *reader)
+{
+	struct reader *r = reader;
+	int i;
+
+	for (i = 0; i < SLOTS; i++)
+		free(r->slot[i].p);
+	free(r->packed);
+	free(r->spare);
+	free(r->row);
+	free(r->from);
+	free(r->cast);
+	xxh_free(r->xxh);
+	free(r);
+}
+
+static void *reader_open(void *ctx)
+{
+	struct reader *r = calloc(1, sizeof *r);
+	const struct joined *j = ctx;
+	bool ok;
+	int i;
+
+	if (!r)
+		return NULL;
+	r->j = j;
+	r->packed = malloc(j->packed + 1);
+	r->spare = malloc(j->plain + 1);
+	r->row = malloc((j->rows + 1) * sizeof *r->row);
+	r->from = malloc((j->rows + 1) * sizeof *r->from);
+	r->xxh = xxh_new();
+	r->cast = malloc(j->cast_room + 1);
+	ok = r->cast && r->packed && r->spare && r->row && r->from && r->xxh;
+	for (i = 0; i < SLOTS; i++) {
+		r->slot[i].p = malloc(j->plain + 1);
+		ok = ok && r->slot[i].p;
+	}
+	if (ok)
+		return r;
+	reader_close(r);
+	return NULL;
+}
+
+static int read_file(const struct reader *r, const struct piece *p, uint64_t at, uint8_t *dst,
+	size_t n, struct err *e)
+{
+	const struct joined_file *f = &r->j->files[p->file];
+
+	if (file_read(r->j->c->io, f->fd, dst, n, p->at + at, e))
+		return err_at(e, "%s", f->name);
+	return 0;
+}
+
+/* Takes a matrix apart: what is of the piece goes to its place in dst, a whole source tensor. */
+static int unpack(struct reader *r, const struct piece *p, uint8_t *dst, uint64_t row_bytes,
+	struct err *e)
+{
+	struct tile_dim d = tile_dim(p->tile, (uint32_t)(p->parts * p->rows), p->cols);
+	struct tile_grid g = tile_grid(p->tile, d);
+	tile_unpack_fn *fn = tile_unpacker(p->tile, d, r->j->features);
+	uint64_t s, take;
+	uint32_t i;
+
+	if (read_file(r, p, 0, r->packed, (size_t)tile_bytes(p->tile, d), e))
+		return -1;
+	rowmap_from(p->map, (uint32_t)p->rows, r->from);
+	for (i = 0; i < d.rows; i++)
+		r->row[i] = r->from[i] / p->rows != p->part
+			? r->spare
+			: dst + (p->row + r->from[i] % p->rows) * row_bytes + p->col;
+	for (s = 0; s < g.n; s += take) {
+		take = p->tile->by_cols ? g.n : g.across;
+		if (p->tile->by_cols || s / g.across * g.rows < d.rows)
+			fn(p->tile, d, r->row + (p->tile->by_cols ? 0 : s / g.across * g.rows), s,
+				take, r->packed + s * g.bytes);
+	}
+	return 0;
+}
+
+static int read_kept(const struct reader *r, const struct joined_cast *c, uint8_t *dst,
+	struct err *e)
+{
+	const struct joined_file *f = &r->j->files[c->file];
+
+	if (c->kept_bytes &&
+		file_read(r->j->c->io, f->kept, dst, (size_t)c->kept_bytes, c->kept_at, e))
+		return err_at(e, "%s" MAN_DROPPED, f->name);
+	return 0;
+}
+
+/* Takes a cast back: the codes, or the scales, to dst. */
+static int uncast(struct reader *r, const struct piece *p, uint8_t *dst, struct err *e)
+{
+	const struct joined *j = r->j;
+	const struct joined_cast *c = &j->casts[p->cast - 1];
+	const struct joined_file *f = &j->files[c->file];
+	size_t n = (size_t)c->rows * c->k, n_t = (size_t)(c->rows / 128) * (c->k / 128);
+	uint8_t *work = r->cast, *fp8 = work + j->uncast->work(c->rows, c->k), *t = fp8 + n,
+		*kept = t + n_t, *other = kept + c->kept_bytes;
+	bool codes = p->tensor == c->weight;
+
+	if (file_read(j->c->io, f->fd, fp8, n, c->at, e) ||
+		file_read(j->c->io, f->fd, t, n_t, c->t_at, e))
+		return err_at(e, "%s", f->name);
+	if (read_kept(r, c, kept, e))
+		return -1;
+	if (j->uncast->back(fp8, t, kept, (size_t)c->kept_bytes, c->rows, c->k, codes ? dst : other,
+		    codes ? other : dst, work, e))
+		return err_at(e, "%s: tensor %s", f->name,
+			text_quote(j->c->tensors[c->weight].name).s);
+	return 0;
+}
+
+/* Is it what was laid out then? */
+static int check_piece(struct reader *r, const struct piece *p, const uint8_t *src,
+	uint64_t row_bytes, struct err *e)
+{
+	struct xxh_digest d;
+	uint64_t i;
+
+	if (!p->has_xxh)
+		return 0;
+	xxh_reset(r->xxh);
+	for (i = 0; i < p->rows; i++)
+		xxh_update(r->xxh, src + (p->row + i) * row_bytes + p->col, (size_t)p->cols);
+	d = xxh_final(r->xxh);
+	if (!memcmp(&d, &p->xxh, sizeof d))
+		return 0;
+	return err_rule(e, ERR_MISMATCH, "set.digest", ERR_NOPOS,
+		"%s: taken apart it is not tensor %s as it was: it was damaged since",
+		r->j->files[p->file].name, text_quote(r->j->c->tensors[p->tensor].name).s);
+}
+
+/* The tensor i, taken apart. NULL on failure. */
+static const uint8_t *slot_of(struct reader *r, uint32_t i, struct err *e)
+{
+	const struct joined *j = r->j;
+	const struct tensor *t = &j->c->tensors[i];
+	uint64_t row_bytes = (t->end - t->begin) / tensor_rows(t);
+	struct slot *s, *old = r->slot;
+	const struct piece *p;
+
+	r->now++;
+	for (s = r->slot; s < r->slot + SLOTS; s++) {
+		if (s->full && s->tensor == i) {
+			s->used = r->now;
+			return s->p;
+		}
+		if (!s->full || s->used < old->used)
+			old = s;
+	}
+	old->full = false;
+	for (p = j->pieces + j->first[i]; p < j->pieces + j->first[i + 1]; p++)
+		if ((p->cast ? uncast(r, p, old->p, e) : unpack(r, p, old->p, row_bytes, e)) ||
+			check_piece(r, p, old->p, row_bytes, e))
+			return NULL;
+	*old = (struct slot){ .tensor = i, .full = true, .used = r->now, .p = old->p };
+	return old->p;
+}
+
+/* Bytes off..off+n of pieces that lie below one another. */
+static int read_rows(const struct reader *r, const struct piece *p, const struct piece *end,
+	uint64_t off, uint8_t *dst, size_t n, struct err *e)
+{
+	uint64_t from, to, take;
+
+	for (; n && p < end; p++) {
+		from = p->row * p->cols;
+		to = from + p->rows * p->cols;
+		if (off >= to)
+			continue;
+		take = to - off < n ? to - off : n;
+		if (read_file(r, p, off - from, dst, (size_t)take, e))
+			return -1;
+		off += take;
+		dst += take;
+		n -= (size_t)take;
+	}
+	return 0;
+}
+
+/* The same of pieces side by side. */
+static int read_cols(const struct reader *r, const struct piece *first, const struct piece *end,
+	uint64_t row_bytes, uint64_t off, uint8_t *dst, size_t n, struct err *e)
+{
+	const struct piece *p;
+	uint64_t row, col, take;
+
+	while (n) {
+		row = off / row_bytes;
+		col = off % row_bytes;
+		for (p = first; p + 1 < end && col >= p->col + p->cols; p++)
+			;
+		take = p->col + p->cols - col < n ? p->col + p->cols - col : n;
+		if (read_file(r, p, row * p->cols + (col - p->col), dst, (size_t)take, e))
+			return -1;
+		off += take;
+		dst += take;
+		n -= (size_t)take;
+	}
+	return 0;
+}
+
+static int read_tensor(void *reader, uint32_t i, uint64_t off, uint8_t *dst, size_t n,
+	struct err *e)
+{
+	struct reader *r = reader;
+	const struct joined *j = r->j;
+	const struct tensor *t = &j->c->tensors[i];
+	const struct piece *p = j->pieces + j->first[i], *end = j->pieces + j->first[i + 1];
+	uint64_t rows = tensor_rows(t), row_bytes = rows ? (t->end - t->begin) / rows : 0;
+	const uint8_t *whole;
+
+	if (!n)
+		return 0;
+	if (p == end)
+		return err_set(e, ERR_SYSTEM, "tensor %s is not there", text_quote(t->name).s);
+	if (p->tile || p->cast) {
+		whole = slot_of(r, i, e);
+		if (!whole)
+			return -1;
+		memcpy(dst, whole + off, n);
+		return 0;
+	}
+	return p->cols == row_bytes ? read_rows(r, p, end, off, dst, n, e)
+				    : read_cols(r, p, end, row_bytes, off, dst, n, e);
+}
+
+static bool has_tensor(void *ctx, uint32_t i)
+{
+	const struct joined *j = ctx;
+
+	return j->has[i];
+}
+
+static const char *missing(void *ctx)
+{
+	const struct joined *j = ctx;
+
+	return j->missing[0] ? j->missing : NULL;
+}
+
+static int check_tensor(void *ctx, uint32_t i, const struct xxh_digest *d, struct err *e)
+{
+	const struct joined *j = ctx;
+
+	if (!j->has_xxh[i] || !memcmp(d, &j->xxh[i], sizeof *d))
+		return 0;
+	return err_rule(e, ERR_MISMATCH, "set.digest", ERR_NOPOS,
+		"%s: tensor %s is not as it was when it was converted: it was damaged since",
+		j->first[i] < j->n_pieces ? j->files[j->pieces[j->first[i]].file].name : "",
+		text_quote(j->c->tensors[i].name).s);
+}
+
+struct ckpt_payload joined_payload(struct joined *j)
+{
+	return (struct ckpt_payload){ .ctx = j,
+		.open = reader_open,
+		.close = reader_close,
+		.need = need,
+		.read = read_tensor,
+		.has = has_tensor,
+		.missing = missing,
+		.check = check_tensor };
+}

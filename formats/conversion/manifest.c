@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/conversion/manifest.h"
+
+#include "core/file.h"
+#include "formats/json/jread.h"
+#include "formats/json/jwrite.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void put_digest(struct jwrite *o, const char *key, const uint8_t *p, size_t n)
+{
+	if (p)
+		jwrite_hex(o, key, p, n);
+	else
+		jwrite_null(o, key);
+}
+
+static void put_blocks(struct jwrite *o, const char *key, uint64_t blocks, uint64_t inexact,
+	const struct man_tensor *t)
+{
+	uint32_t at[2];
+	uint64_t i;
+
+	jwrite_open(o, key, '{');
+	jwrite_u64(o, "exact", blocks - inexact);
+	jwrite_u64(o, "inexact", inexact);
+	if (t && t->n_lost) {
+		jwrite_open(o, "inexact_at", '[');
+		for (i = 0; i < t->n_lost; i++) {
+			t->lost(t->lost_ctx, i, at);
+			jwrite_open(o, NULL, '[');
+			jwrite_u64(o, NULL, at[0]);
+			jwrite_u64(o, NULL, at[1]);
+			jwrite_close(o, ']');
+		}
+		jwrite_close(o, ']');
+	}
+	jwrite_u64(o, "total", blocks);
+	jwrite_close(o, '}');
+}
+
+static void put_range(struct jwrite *o, const char *key, const struct man_range *r)
+{
+	if (!r->to)
+		return;
+	jwrite_open(o, key, '[');
+	jwrite_u64(o, NULL, r->from);
+	jwrite_u64(o, NULL, r->to);
+	jwrite_close(o, ']');
+}
+
+static void put_tensor(struct jwrite *o, const struct man_tensor *t)
+{
+	struct man_source s;
+	uint64_t k;
+	unsigned i;
+
+	jwrite_open(o, NULL, '{');
+	if (t->blocks)
+		put_blocks(o, "blocks", t->blocks, t->inexact, t);
+	put_range(o, "columns", &t->cols);
+	put_range(o, "dropped", &t->dropped);
+	jwrite_str(o, "dtype", dtypes[t->dtype].name);
+	if (t->scaled) {
+		jwrite_open(o, "e8m0", '{');
+		jwrite_u64(o, "above_247", t->scales[1]);
+		jwrite_u64(o, "above_249", t->scales[2]);
+		jwrite_u64(o, "zero", t->scales[0]);
+		jwrite_close(o, '}');
+	}
+	if (t->layout) {
+		jwrite_open(o, "layout", '{');
+		jwrite_str(o, "name", t->layout);
+		jwrite_u64(o, "parts", t->parts);
+		jwrite_str(o, "rows", t->map);
+		jwrite_u64(o, "version", t->version);
+		jwrite_close(o, '}');
+	}
+	jwrite_str(o, "name", t->name);
+	jwrite_open(o, "offsets", '[');
+	jwrite_u64(o, NULL, t->begin);
+	jwrite_u64(o, NULL, t->end);
+	jwrite_close(o, ']');
+	put_range(o, "rows", &t->rows);
+	jwrite_open(o, "shape", '[');
+	for (i = 0; i < t->rank; i++)
+		jwrite_u64(o, NULL, t->dim[i]);
+	jwrite_close(o, ']');
+	jwrite_open(o, "sources", '[');
+	for (k = 0; k < t->sources; k++) {
+		t->source(t->source_ctx, k, &s);
+		jwrite_open(o, NULL, '{');
+		jwrite_str(o, "shard", s.shard);
+		jwrite_str(o, "tensor", s.tensor);
+		if (s.xxh)
+			jwrite_hex(o, s.part ? "xxh3_128_of_part" : "xxh3_128", s.xxh->b,
+				sizeof s.xxh->b);
+		jwrite_close(o, '}');
+	}
+	jwrite_close(o, ']');
+	jwrite_str(o, "transform", t->transform);
+	jwrite_hex(o, "xxh3_128", t->xxh.b, sizeof t->xxh.b);
+	jwrite_close(o, '}');
+}
+
+enum { PIECE = 256 << 10 };
+
+/* Everything in a sidecar that comes before its tensors. */
+static void put_head(struct jwrite *o, const struct man_file *f)
+{
+	uint64_t i;
+
+	jwrite_open(o, NULL, '{');
+	jwrite_u64(o, "chunk_bytes", MAN_CHUNK);
+	jwrite_open(o, "chunks_xxh3_128", '[');
+	for (i = 0; i < f->n_chunks; i++)
+		jwrite_hex(o, NULL, f->chunks[i].b, sizeof f->chunks[i].b);
+	jwrite_close(o, ']');
+	if (f->dropped_sha256) {
+		jwrite_open(o, "dropped", '{');
+		jwrite_u64(o, "bytes", f->dropped_bytes);
+		jwrite_hex(o, "sha256", f->dropped_sha256, 32);
+		jwrite_close(o, '}');
+	}
+	jwrite_open(o, "file", '{');
+	jwrite_u64(o, "bytes", f->bytes);
+	jwrite_u64(o, "header_bytes", f->header_bytes);
+	jwrite_str(o, "name", f->name);
+	put_digest(o, "sha256", f->sha256, 32);
+	jwrite_close(o, '}');
+	jwrite_str(o, "format", "dsv4-sidecar-1");
+	jwrite_str(o, "plan", f->plan);
+	jwrite_str(o, "target", f->target);
+	jwrite_open(o, "tensors", '[');
+}
+
+int man_put_sidecar(const struct man_file *f,
+	int (*sink)(void *, const char *, size_t, struct err *), void *ctx, struct err *e)
+{
+	struct text t = { 0 };
+	struct jwrite o;
+	struct man_tensor row;
+	uint64_t i;
+	int rc = 0;
+
+	jwrite_begin(&o, &t, 2);
+	put_head(&o, f);
+	for (i = 0; !rc && i <= f->n_tensors; i++) {
+		if (i < f->n_tensors) {
+			memset(&row, 0, sizeof row);
+			f->tensor(f->ctx, i, &row);
+			put_tensor(&o, &row);
+		} else {
+			jwrite_close(&o, ']');
+			jwrite_str(&o, "tool", f->tool);
+			jwrite_close(&o, '}');
+		}
+		if (t.failed)
+			rc = err_nomem(e);
+		else if (t.n > PIECE || i == f->n_tensors) {
+			rc = sink(ctx, t.s, t.n, e);
+			t.n = 0;
+		}
+	}
+	text_free(&t);
+	return rc;
+}
+
+static void put_entry(struct jwrite *o, const struct man_entry *f)
+{
+	jwrite_open(o, NULL, '{');
+	jwrite_u64(o, "bytes", f->bytes);
+	jwrite_str(o, "name", f->name);
+	put_digest(o, "sha256", f->sha256, 32);
+	if (f->sidecar) {
+		jwrite_open(o, "sidecar", '{');
+		jwrite_u64(o, "bytes", f->sidecar_bytes);
+		jwrite_str(o, "name", f->sidecar);
+		put_digest(o, "sha256", f->sidecar_sha256, 32);
+		jwrite_close(o, '}');
+	}
+	jwrite_close(o, '}');
+}
+
+void man_put_top(struct text *out, const struct man_top *m)
+{
+	struct jwrite o;
+	uint64_t i;
+
+	jwrite_begin(&o, out, 3);
+	jwrite_open(&o, NULL, '{');
+	if (m->blocks)
+		put_blocks(&o, "cast_blocks", m->blocks, m->inexact, NULL);
+	o.flat = 2;
+	jwrite_open(&o, "files", '[');
+	for (i = 0; i < m->n_files; i++)
+		put_entry(&o, &m->files[i]);
+	jwrite_close(&o, ']');
+	jwrite_str(&o, "format", "dsv4-manifest-1");
+	jwrite_open(&o, "options", '{');
+	for (i = 0; i < m->n_options; i++) {
+		if (m->options[i].value)
+			jwrite_str(&o, m->options[i].name, m->options[i].value);
+		else
+			jwrite_null(&o, m->options[i].name);
+	}
+	jwrite_close(&o, '}');
+	jwrite_str(&o, "plan", m->plan);
+	if (m->restore) {
+		jwrite_open(&o, "restore", '{');
+		jwrite_u64(&o, "bytes", m->restore->bytes);
+		jwrite_str(&o, "name", m->restore->name);
+		put_digest(&o, "sha256", m->restore->sha256, 32);
+		jwrite_close(&o, '}');
+	}
+	o.flat = 3;
+	jwrite_open(&o, "source", '{');
+	jwrite_u64(&o, "bytes", m->source_bytes);
+	jwrite_str(&o, "sha256", m->verified ? "verified" : "unverified");
+	jwrite_open(&o, "shards", '[');
+	for (i = 0; i < m->n_shards; i++)
+		put_entry(&o, &m->shards[i]);
+	jwrite_close(&o, ']');
+	jwrite_u64(&o, "tensors", m->source_tensors);
+	jwrite_close(&o, '}');
+	jwrite_str(&o, "target", m->target);
+	jwrite_str(&o, "tool", m->tool);
+	man_put_seal(&o);
+	jwrite_close(&o, '}');
+}
+
+void man_put_seal(struct jwrite *o)
+{
+	struct xxh_digest d = xxh_of(o->t->s ? o->t->s : "", o->t->n);
+
+	jwrite_hex(o, "xxh3_128", d.b, sizeof d.b);
+}
+
+bool man_sealed(const char *s, size_t n)
+{
+	static const char before[] = ",\n \"xxh3_128\": \"", after[] = "\"\n}\n";
+	enum { BEFORE = sizeof before - 1, AFTER = sizeof after - 1, HEX = 32 };
+	struct xxh_digest d;
+	char hex[HEX + 1];
+
+	if (n < BEFORE + HEX + AFTER)
+		return false;
+	n -= BEFORE + HEX + AFTER;
+	d = xxh_of(s, n);
+	hex_of(d.b, sizeof d.b, hex);
+	return !memcmp(s + n, before, BEFORE) && !memcmp(s + n + BEFORE, hex, HEX) &&
+		!memcmp(s + n + BEFORE + HEX, after, AFTER);
+}
+
+/* --- reading --- */
+
+static bool is(const struct jread *j, const char *word)
+{
+	return j->str.n == strlen(word) && !memcmp(j->str.s, word, j->str.n);
+}
+
+/* {"bytes": N, "name": "...", "sha256": "..."}: true if it is want. */
+static bool read_shard(struct jread *j, const struct man_entry *want, uint8_t sha256[32])
+{
+	bool named = false, digested = false;
+	uint64_t bytes = 0;
+
+	if (jread_object(j))
+		return false;
+	while (jread_key(j) == 1) {
+		if (is(j, "bytes"))
+			(void)jread_u64(j, UINT64_MAX, &bytes);
+		else if (is(j, "name"))
+			named = !jread_string(j, 255) && is(j, want->name);
+		else if (is(j, "sha256"))
+			digested = jread_peek(j) == '"' && !jread_string(j, 64) && j->str.n == 64 &&
+				hex_to(j->str.s, sha256, 32);
+		else
+			(void)jread_skip(j);
+	}
+	return !j->failed && named && digested && bytes == want->bytes;
+}
+
+/* Steps through the members up to the one that is asked for. */
+static int find_member(struct jread *j, const char *key, bool (*take)(struct jread *j, void *ctx),
+	void *ctx)
+{
+	if (jread_object(j))
+		return 0;
+	while (jread_key(j) == 1) {
+		if (is(j, key))
+			return take(j, ctx);
+		if (jread_skip(j))
+			return 0;
+	}
+	return 0;
+}
+
+int man_member(const struct io *io, int dir, const char *name, const char *key,
+	bool (*take)(struct jread *j, void *ctx), void *ctx, struct err *e)
+{
+	struct jread j;
+	struct stat st;
+	struct err why = { 0 };
+	int fd, rc = 0;
+
+	if (io->lstat(io, dir, name, &st))
+		return errno == ENOENT ? 0 : err_sys(e, "cannot look at %s", text_quote(name).s);
+	if (!file_open(io, dir, name, &fd, &st, &why)) {
+		if (!jread_open_file(&j, io, fd, 0, (uint64_t)st.st_size, 8, &why)) {
+			rc = find_member(&j, key, take, ctx);
+			jread_close(&j);
+		}
+		(void)io->close(io, fd); /* read only */
+	}
+	if (why.kind == ERR_SYSTEM) { /* not an answer: that could not be found out */
+		err_set(e, ERR_SYSTEM, "%s: %s", text_quote(name).s, why.text);
+		return -1;
+	}
+	return rc;
+}
+
+struct verified {
+	const struct man_entry *shards;
+	uint64_t n;
+	uint8_t (*sha256)[32];
+};
+
+/* The member "source": verified, and exactly these shards. */
+static bool take_source(struct jread *j, void *ctx)
+{
+	struct verified *v = ctx;
+	bool verified = false;
+	uint64_t i = 0;
+
+	if (jread_object(j))
+		return false;
+	while (jread_key(j) == 1) {
+		if (is(j, "sha256")) {
+			verified = !jread_string(j, 32) && is(j, "verified");
+		} else if (is(j, "shards") && !jread_array(j)) {
+			for (i = 0; jread_item(j) == 1; i++)
+				if (i >= v->n || !read_shard(j, &v->shards[i], v->sha256[i]))
+					return false;
+		} else {
+			(void)jread_skip(j);
+		}
+	}
+	return !j->failed && verified && i == v->n;
+}
+
+int man_read_verified(const struct io *io, int dir, const struct man_entry *shards, uint64_t n,
+	uint8_t (*sha256)[32], struct err *e)
+{
+	struct verified v = { shards, n, sha256 };
+
+	return man_member(io, dir, MAN_NAME, "source", take_source, &v, e);
+}

@@ -1,0 +1,141 @@
+/* manifest.h -- what was made from what: a sidecar beside every output file, and one manifest.
+ *
+ *	NAME.manifest.json  how NAME came about, with digests of it, its chunks and its tensors
+ *	manifest.json       all files with their digests; written last: without it a folder is
+ *	                    unfinished
+ *
+ * Both are reproducible: keys sorted, no time, host or path. docs/format.md describes every member.
+ * This file knows how they are written down, not what a conversion is.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_CONVERSION_MANIFEST_H
+#define FORMATS_CONVERSION_MANIFEST_H
+#include "core/err.h"
+#include "core/io.h"
+#include "core/text.h"
+#include "core/hash/xxh.h"
+#include "formats/dtype.h"
+#include "formats/json/jread.h"
+
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MAN_NAME "manifest.json"
+#define MAN_SIDECAR ".manifest.json" /* after the file's name */
+#define MAN_DROPPED ".dropped"       /* the same; what its casts to FP8 dropped */
+#define MAN_CHUNK (16u << 20)        /* bytes */
+
+/* A range of anything; to 0: none is meant. */
+struct man_range {
+	uint64_t from, to;
+};
+
+/* A source of an output tensor. */
+struct man_source {
+	const char *shard, *tensor;
+	const struct xxh_digest
+		*xxh; /* of the whole source tensor; NULL if another file records it */
+	bool part;    /* of the part that is taken of it, row by row */
+};
+
+struct man_tensor {
+	const char *name, *transform;
+	enum dtype dtype;
+	const uint64_t *dim;
+	unsigned rank;
+	uint64_t begin, end;
+	struct xxh_digest xxh;
+	/* Gives source k. */
+	void (*source)(const void *ctx, uint64_t k, struct man_source *out);
+	const void *source_ctx;
+	uint64_t sources;
+	/* Of experts laid out for an engine; layout NULL: it is not. */
+	const char *layout, *map;
+	unsigned version, parts;
+	uint64_t scales[3]; /* scale bytes 0, above 247, above 249 */
+	bool scaled;
+	/* What it takes of its sources, where that is not all: rows, bytes of a row; to 0: all. */
+	struct man_range rows, cols;
+	struct man_range dropped; /* bytes of NAME.dropped */
+	uint64_t blocks, inexact; /* of a cast; no blocks: nothing was cast */
+	/* Row and column, in blocks, of the i-th block that lost something; n_lost of them. */
+	void (*lost)(const void *ctx, uint64_t i, uint32_t at[2]);
+	const void *lost_ctx;
+	uint64_t n_lost;
+};
+
+struct man_file {
+	const char *name, *target, *plan, *tool; /* plan: hash in hex */
+	uint64_t bytes, header_bytes;            /* header_bytes: 8+N */
+	const uint8_t *sha256;                   /* 32 bytes, or NULL if not computed */
+	const uint8_t *dropped_sha256;           /* of NAME.dropped; NULL: there is none */
+	uint64_t dropped_bytes;
+	const struct xxh_digest *chunks; /* one for each MAN_CHUNK of the file */
+	uint64_t n_chunks;
+	uint64_t n_tensors;
+	/* Gives tensor i, in the order of the file. */
+	void (*tensor)(void *ctx, uint64_t i, struct man_tensor *out);
+	void *ctx;
+};
+/* Gives the sidecar of f to sink, piece by piece: a big model's has tens of megabytes. */
+int man_put_sidecar(const struct man_file *f,
+	int (*sink)(void *ctx, const char *p, size_t n, struct err *e), void *ctx, struct err *e);
+
+/* A line of the manifest. */
+struct man_entry {
+	const char *name;
+	uint64_t bytes;
+	const uint8_t *sha256; /* NULL if not computed */
+	const char *sidecar;   /* its name; NULL for files without */
+	uint64_t sidecar_bytes;
+	const uint8_t *sidecar_sha256;
+};
+
+struct man_option {
+	const char *name, *value; /* value NULL: null */
+};
+
+struct man_top {
+	const char *target, *plan, *tool;
+	const struct man_option *options; /* sorted by name */
+	unsigned n_options;
+	const struct man_entry *files; /* sorted by name */
+	uint64_t n_files;
+	const struct man_entry
+		*shards; /* of the source; sha256 NULL if nobody said what it should be */
+	uint64_t n_shards;
+	bool verified; /* every shard had the expected SHA-256 */
+	uint64_t source_tensors, source_bytes;
+	const struct man_entry
+		*restore;         /* the folder of what the way back needs; NULL: none. name of the
+					  * folder, bytes and sha256 of its manifest */
+	uint64_t blocks, inexact; /* of all casts */
+};
+/* out is empty before. */
+void man_put_top(struct text *out, const struct man_top *m);
+
+/* A manifest is at the top: nothing else says its digest. So its last member, xxh3_128, is the digest of
+ * all bytes before that member. (That is for damage; for adversaries there are signatures.) */
+struct jwrite;
+void man_put_seal(struct jwrite *o); /* of what o has written, from the start of its text */
+/* Whether the n bytes end with such a member, and it is right. */
+bool man_sealed(const char *s, size_t n);
+
+/* Hands the value of a top-level member of a manifest or sidecar to take, and returns what that says
+ * (0 or 1); 0 where there is no such file or member, or no JSON; -1 if that could not be found out.
+ * What comes after the member is not read. */
+int man_member(const struct io *io, int dir, const char *name, const char *key,
+	bool (*take)(struct jread *j, void *ctx), void *ctx, struct err *e);
+/* 1 if the manifest in folder dir says that its source was verified, and lists just these shards in
+ * this order; their digests are then in sha256. 0 if not, -1 if that could not be found out. The rest
+ * of the document is not looked at. */
+int man_read_verified(const struct io *io, int dir, const struct man_entry *shards, uint64_t n,
+	uint8_t (*sha256)[32], struct err *e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/model/checkpoint.h"
+
+#include "core/file.h"
+#include "formats/st/shardmap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct opener {
+	struct ckpt *c;
+	const struct ckpt_opts *opts;
+	struct findings *f;
+	struct shardmap map;
+	size_t tensors_cap;
+	struct err *e;
+};
+
+static int find(struct opener *o, enum err_kind kind, const char *rule, const char *file,
+	const char *what, const char *name)
+{
+	if (finding_add(o->f, kind, rule, file, "%s: %s%s%s", text_quote(file).s,
+		    name ? "tensor " : "", name ? text_quote(name).s : "", what))
+		return err_nomem(o->e);
+	return 0;
+}
+
+/* --- links --- */
+
+/* ../../blobs/<40 or 64 hex digits>: what the hub's cache makes of a file. */
+static const char *blob_of(const char *link)
+{
+	static const char dir[] = "../../blobs/";
+	const char *hash = link + sizeof dir - 1;
+	size_t n;
+
+	if (strncmp(link, dir, sizeof dir - 1))
+		return NULL;
+	n = strspn(hash, "0123456789abcdef");
+	return (n == 40 || n == 64) && !hash[n] ? hash : NULL;
+}
+
+enum { NAME_ROOM = 256 };
+
+/* What to open for name: name itself, or where its link leads if the caller wants that. *hash is
+ * the place in actual of the hash that the link names, or NULL. */
+static int resolve(const struct ckpt *c, const char *name, char *actual, const char **hash,
+	struct err *e)
+{
+	char link[128];
+	ssize_t n;
+
+	*hash = NULL;
+	if (strlen(name) >= NAME_ROOM)
+		return err_set(e, ERR_USAGE, "%s is too long a name", text_quote(name).s);
+	memcpy(actual, name, strlen(name) + 1);
+	n = c->io->readlink(c->io, c->dir, name, link, sizeof link - 1);
+	if (n < 0 && errno == EINVAL)
+		return 0; /* no link */
+	if (n < 0)
+		return err_sys(e, "cannot look at %s", text_quote(name).s);
+	link[n] = 0;
+	if (!c->hf_cache)
+		return err_rule(e, ERR_DATA, "file.symlink", ERR_NOPOS,
+			"%s is a symbolic link (for a folder of the hub's cache say --hf-cache)",
+			text_quote(name).s);
+	if (!blob_of(link))
+		return err_rule(e, ERR_DATA, "file.symlink", ERR_NOPOS,
+			"%s is a link to %s, not to ../../blobs/HASH", text_quote(name).s,
+			text_quote(link).s);
+	memcpy(actual, link, (size_t)n + 1);
+	*hash = blob_of(actual);
+	return 0;
+}
+
+/* 1 or 0; -1 where the system cannot tell. */
+static int is_there(const struct ckpt *c, const char *name, struct stat *st, struct err *e)
+{
+	if (!c->io->lstat(c->io, c->dir, name, st))
+		return 1;
+	return errno == ENOENT ? 0 : err_sys(e, "cannot look at %s", text_quote(name).s);
+}
+
+int ckpt_file(const struct ckpt *c, const char *name, char *actual, struct stat *st, bool *there,
+	struct err *e)
+{
+	const char *hash;
+	int rc = is_there(c, name, st, e);
+
+	*there = rc > 0;
+	if (rc <= 0)
+		return rc;
+	if (resolve(c, name, actual, &hash, e))
+		return -1;
+	rc = is_there(c, actual, st, e);
+	if (rc < 0)
+		return -1;
+	if (!rc || !S_ISREG(st->st_mode))
+		return err_rule(e, ERR_DATA, "file.not-regular", ERR_NOPOS,
+			"%s is not a regular file", text_quote(name).s);
+	return 0;
+}
+
+/* --- reading --- */
+
+/* Makes a finding of what o->e says about file; -1 where going on makes no sense. */
+static int take(struct opener *o, const char *file)
+{
+	if (!strstr(o->e->text, file))
+		err_at(o->e, "%s", text_quote(file).s);
+	if (o->e->kind == ERR_SYSTEM || o->e->kind == ERR_USAGE)
+		return -1;
+	return finding_take(o->f, file, o->e);
+}
+
+static int load_config(struct opener *o)
+{
+	struct ckpt *c = o->c;
+	char actual[NAME_ROOM];
+	const char *hash;
+	struct stat st;
+	int there = is_there(c, "config.json", &st, o->e);
+
+	if (there < 0)
+		return -1;
+	if (!there)
+		return find(o, ERR_DATA, "config.missing", "config.json", "is not there", NULL);
+	if (resolve(c, "config.json", actual, &hash, o->e) ||
+		config_read(&c->config, c->io, c->dir, actual, o->e))
+		return take(o, "config.json");
+	return 0;
+}
+
+static int load_index(struct opener *o)
+{
+	struct ckpt *c = o->c;
+	char actual[NAME_ROOM];
+	const char *hash;
+	struct stat st;
+	int fd, rc, there = is_there(c, CKPT_INDEX, &st, o->e);
+
+	if (there <= 0)
+		return there;
+	c->has_index = true;
+	if (resolve(c, CKPT_INDEX, actual, &hash, o->e) ||
+		file_open(c->io, c->dir, actual, &fd, &st, o->e))
+		return take(o, CKPT_INDEX);
+	if ((uint64_t)st.st_size > CKPT_INDEX_CAP) {
+		rc = err_rule(o->e, ERR_DATA, "file.too-big", ERR_NOPOS,
+			"%s has %lld bytes, at most %u are taken", CKPT_INDEX,
+			(long long)st.st_size, CKPT_INDEX_CAP);
+	} else {
+		rc = shardmap_read(&o->map, c->io, fd, (uint64_t)st.st_size, &c->arena, o->e);
+	}
+	(void)c->io->close(c->io, fd);
+	return rc ? take(o, CKPT_INDEX) : 0;
+}
+
+/* Finds files that look like shards and are not in the index. */
+static int list_shards(struct opener *o)
+{
+	struct ckpt *c = o->c;
+	const char *end = c->headers ? ".safetensors" CKPT_HEADER : ".safetensors";
+	struct shardmap *m = &o->map;
+	size_t n, i, len, tail = strlen(end);
+	uint32_t known = m->shards;
+	char *names = NULL, *p;
+	int rc = 0;
+
+	if (c->io->list(c->io, c->dir, &names, &n))
+		return err_sys(o->e, "cannot list the folder");
+	for (i = 0, p = names; !rc && i < n; i++, p += len + 1) {
+		len = strlen(p);
+		if (len <= tail || strcmp(p + len - tail, end) || p[0] == '.')
+			continue;
+		if (c->headers)
+			p[len - strlen(CKPT_HEADER)] = 0;
+		if (!shardmap_plain(p))
+			rc = find(o, ERR_DATA, "index.shard-name", p, "is no plain shard name",
+				NULL);
+		else if (shardmap_shard(m, p, &c->arena, o->e) < 0)
+			rc = -1;
+		else if (m->shards > known && c->has_index && m->n)
+			rc = find(o, ERR_DATA, "index.extra-shard", p, "is not in the index", NULL);
+		known = m->shards;
+	}
+	free(names);
+	return rc;
+}
+
+static int cmp_shard(const void *a, const void *b)
+{
+	return strcmp(((const struct shard *)a)->name, ((const struct shard *)b)->name);
+}
+
+/* Makes the list of shards, sorted by name, and lets the map point into it. */
+static int sort_shards(struct opener *o)
+{
+	struct ckpt *c = o->c;
+	struct shard key, *now;
+	uint32_t at[SHARDS_MAX], i;
+	size_t k;
+
+	c->shards = calloc(o->map.shards + 1, sizeof *c->shards);
+	if (!c->shards)
+		return err_nomem(o->e);
+	c->n_shards = o->map.shards;
+	for (i = 0; i < c->n_shards; i++) {
+		c->shards[i].fd = -1;
+		c->shards[i].name = o->map.name[i];
+	}
+	if (c->n_shards)
+		qsort(c->shards, c->n_shards, sizeof *c->shards, cmp_shard);
+	for (i = 0; i < c->n_shards; i++) {
+		key.name = o->map.name[i];
+		now = bsearch(&key, c->shards, c->n_shards, sizeof *c->shards, cmp_shard);
+		at[i] = (uint32_t)(now - c->shards);
+	}
+	for (k = 0; k < o->map.n; k++)
+		o->map.v[k].shard = at[o->map.v[k].shard];
+	return 0;
+}
+
+/* Two names that one file system keeps apart and another does not. */
+static int check_case(struct opener *o)
+{
+	const struct ckpt *c = o->c;
+	size_t i, k;
+
+	for (i = 0; i < c->n_shards; i++)
+		for (k = 0; k < i; k++)
+			if (!strcasecmp(c->shards[i].name, c->shards[k].name) &&
+				find(o, ERR_DATA, "index.case-twin", c->shards[i].name,
+					"differs from another shard in upper and lower case only",
+					NULL))
+				return -1;
+	return 0;
+}
+
+static int read_shard(const struct opener *o, struct shard *s, struct st_header *h)
+{
+	struct ckpt *c = o->c;
+	uint64_t cap = o->opts->header_cap ? o->opts->header_cap : ST_HEADER_CAP, payload;
+
+	if (!c->headers)
+		return st_read(h, c->io, s->fd, (uint64_t)s->st.st_size, cap, &c->arena, o->e);
+	if (st_read_alone(h, c->io, s->fd, (uint64_t)s->st.st_size, cap, &c->arena, &payload, o->e))
+		return -1;
+	s->st.st_size += (off_t)payload; /* that of the shard itself */
+	return 0;
+}
+
+static int load_shard(struct opener *o, uint32_t at)
+{
+	struct ckpt *c = o->c;
+	struct shard *s = &c->shards[at];
+	struct st_header h = { 0 };
+	char actual[NAME_ROOM];
+	const char *hash;
+	size_t i;
+	char file[NAME_ROOM + sizeof CKPT_HEADER];
+	int there;
+
+	snprintf(file, sizeof file, "%s%s", s->name, c->headers ? CKPT_HEADER : "");
+	there = is_there(c, file, &s->st, o->e);
+	if (there < 0)
+		return -1;
+	if (!there)
+		return find(o, ERR_DATA, "index.shard-missing", s->name,
+			"is in the index but not there", NULL);
+	if (resolve(c, file, actual, &hash, o->e) ||
+		file_open(c->io, c->dir, actual, &s->fd, &s->st, o->e) || read_shard(o, s, &h)) {
+		if (s->fd >= 0)
+			(void)c->io->close(c->io, s->fd);
+		s->fd = -1;
+		return take(o, s->name);
+	}
+	if (hash) {
+		s->blob = arena_strndup(&c->arena, hash, strlen(hash));
+		if (!s->blob) {
+			st_free(&h);
+			return err_nomem(o->e);
+		}
+	}
+	s->data_at = h.data_at;
+	s->n = h.n;
+	if (mem_grow(&c->tensors, &o->tensors_cap, c->n + h.n, sizeof *c->tensors)) {
+		st_free(&h);
+		return err_nomem(o->e);
+	}
+	for (i = 0; i < h.n; i++) {
+		h.tensors[i].shard = at;
+		c->bytes += h.tensors[i].end - h.tensors[i].begin; /* <= sum of file sizes */
+	}
+	if (h.n)
+		memcpy(c->tensors + c->n, h.tensors, h.n * sizeof *h.tensors);
+	c->n += h.n;
+	st_free(&h);
+	return 0;
+}
+
+/* --- cross-checks --- */
+
+static int cmp_entry(const void *a, const void *b)
+{
+	return strcmp(((const struct shardmap_entry *)a)->tensor,
+		((const struct shardmap_entry *)b)->tensor);
+}
+
+static int cmp_tensor(const void *a, const void *b)
+{
+	const struct tensor *x = a, *y = b;
+	int c = strcmp(x->name, y->name);
+
+	return c ? c : (x->shard > y->shard) - (x->shard < y->shard);
+}
+
+static int check_twice(struct opener *o)
+{
+	struct ckpt *c = o->c;
+	size_t i;
+
+	for (i = 1; i < c->n; i++)
+		if (!strcmp(c->tensors[i - 1].name, c->tensors[i].name) &&
+			find(o, ERR_DATA, "ckpt.name-twice", c->shards[c->tensors[i].shard].name,
+				" is in another shard too", c->tensors[i].name))
+			return -1;
+	for (i = 1; i < o->map.n; i++)
+		if (!strcmp(o->map.v[i - 1].tensor, o->map.v[i].tensor) &&
+			find(o, ERR_DATA, "index.twice", CKPT_INDEX, " is listed twice",
+				o->map.v[i].tensor))
+			return -1;
+	return 0;
+}
+
+/* Walks index and tensors, both sorted by name, side by side. */
+static int check_index(struct opener *o)
+{
+	struct ckpt *c = o->c;
+	const struct shard *said, *is;
+	size_t i = 0, k = 0;
+	int d;
+
+	while (i < o->map.n || k < c->n) {
+		d = i == o->map.n   ? 1
+			: k == c->n ? -1
+				    : strcmp(o->map.v[i].tensor, c->tensors[k].name);
+		said = d <= 0 ? &c->shards[o->map.v[i].shard] : NULL;
+		is = d >= 0 ? &c->shards[c->tensors[k].shard] : NULL;
+		if (d < 0 && said->fd >= 0 &&
+			find(o, ERR_DATA, "index.not-in-shard", said->name,
+				" is in the index but not in this shard", o->map.v[i].tensor))
+			return -1;
+		if (d > 0 &&
+			find(o, ERR_DATA, "index.not-in-index", is->name,
+				" is in this shard but not in the index", c->tensors[k].name))
+			return -1;
+		if (d == 0 && said != is &&
+			find(o, ERR_DATA, "index.wrong-shard", is->name,
+				" is here, the index says another shard", c->tensors[k].name))
+			return -1;
+		i += d <= 0;
+		k += d >= 0;
+	}
+	return 0;
+}
+
+static bool all_read(const struct ckpt *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_shards; i++)
+		if (c->shards[i].fd < 0)
+			return false;
+	return true;
+}
+
+static int cross_check(struct opener *o)
+{
+	struct ckpt *c = o->c;
+
+	if (c->n)
+		qsort(c->tensors, c->n, sizeof *c->tensors, cmp_tensor);
+	if (o->map.n)
+		qsort(o->map.v, o->map.n, sizeof *o->map.v, cmp_entry);
+	if (check_case(o) || check_twice(o))
+		return -1;
+	if (!c->n_shards)
+		return find(o, ERR_DATA, "ckpt.empty", ".", "there is no .safetensors file", NULL);
+	if (!c->has_index && (c->n_shards > 1 || strcmp(c->shards[0].name, "model.safetensors")))
+		return find(o, ERR_DATA, "index.missing", CKPT_INDEX, "is not there", NULL);
+	if (o->map.n && check_index(o))
+		return -1;
+	if (o->map.total_said && all_read(c) && o->map.total_size != c->bytes &&
+		finding_add(o->f, ERR_DATA, "index.total-size", CKPT_INDEX,
+			"%s: total_size is %llu, the tensors have %llu bytes", CKPT_INDEX,
+			(unsigned long long)o->map.total_size, (unsigned long long)c->bytes))
+		return err_nomem(o->e);
+	return 0;
+}
+
+int ckpt_open(struct ckpt *c, const struct io *io, const char *path, const struct ckpt_opts *opts,
+	struct findings *f, struct err *e)
+{
+	struct opener o = { .c = c, .opts = opts, .f = f, .e = e };
+	uint32_t i;
+	int rc = -1;
+
+	memset(c, 0, sizeof *c);
+	if (file_open_dir(io, path, &c->dir, e))
+		return -1;
+	c->io = io; /* from here on there is something to close */
+	c->hf_cache = opts->hf_cache;
+	c->headers = opts->headers;
+	if (load_config(&o) || load_index(&o) || list_shards(&o) || sort_shards(&o))
+		goto out;
+	for (i = 0; i < c->n_shards; i++)
+		if (load_shard(&o, i))
+			goto out;
+	rc = cross_check(&o);
+out:
+	shardmap_free(&o.map);
+	if (rc)
+		ckpt_close(c);
+	return rc;
+}
+
+void ckpt_close(struct ckpt *c)
+{
+	size_t i;
+
+	if (!c->io)
+		return;
+	for (i = 0; i < c->n_shards; i++)
+		if (c->shards[i].fd >= 0)
+			(void)c->io->close(c->io, c->shards[i].fd); /* read only */
+	(void)c->io->close(c->io, c->dir);
+	config_free(&c->config);
+	free(c->shards);
+	free(c->tensors);
+	arena_free(&c->arena);
+	memset(c, 0, sizeof *c);
+}
+
+const struct tensor *ckpt_find(const struct ckpt *c, const char *name)
+{
+	size_t lo = 0, hi = c->n, mid;
+	int d;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		d = strcmp(name, c->tensors[mid].name);
+		if (!d)
+			return &c->tensors[mid];
+		if (d < 0)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return NULL;
+}
+
+int ckpt_read(const struct ckpt *c, const struct tensor *t, uint64_t off, void *dst, size_t n,
+	struct err *e)
+{
+	const struct shard *s = &c->shards[t->shard];
+
+	if (file_read(c->io, s->fd, dst, n, s->data_at + t->begin + off, e))
+		return err_at(e, "%s: tensor %s", s->name, text_quote(t->name).s);
+	return 0;
+}
+
+int ckpt_unchanged(const struct ckpt *c, struct err *e)
+{
+	const struct stat *was;
+	struct stat now;
+	size_t i;
+
+	for (i = 0; i < c->n_shards; i++) {
+		was = &c->shards[i].st;
+		if (c->shards[i].fd < 0)
+			continue;
+		if (c->io->fstat(c->io, c->shards[i].fd, &now))
+			return err_sys(e, "cannot stat %s", c->shards[i].name);
+		if ((!c->headers && now.st_size != was->st_size) || now.st_ino != was->st_ino ||
+			now.st_mtim.tv_sec != was->st_mtim.tv_sec ||
+			now.st_mtim.tv_nsec != was->st_mtim.tv_nsec)
+			return err_rule(e, ERR_SYSTEM, "ckpt.changed", ERR_NOPOS,
+				"%s was changed while it was read", c->shards[i].name);
+	}
+	return 0;
+}

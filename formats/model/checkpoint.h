@@ -1,0 +1,88 @@
+/* checkpoint.h -- all shards of a model folder behind one sorted list of tensors.
+ *
+ * Opening reads config.json, the index and every header, no payload, and cross-checks them both
+ * ways; whatever is wrong goes to findings, and what could be read stays usable. Nothing is mapped.
+ * After opening a checkpoint is read-only and may be used from several threads.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_MODEL_CHECKPOINT_H
+#define FORMATS_MODEL_CHECKPOINT_H
+#include "core/err.h"
+#include "core/io.h"
+#include "core/hash/xxh.h"
+#include "formats/model/config.h"
+#include "formats/finding.h"
+#include "formats/st/safetensors.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CKPT_INDEX "model.safetensors.index.json"
+#define CKPT_INDEX_CAP (64u << 20) /* bytes */
+
+/* Where payload comes from that does not lie in the shards. Several threads may use it. */
+struct ckpt_payload {
+	void *ctx;
+	void *(*open)(void *ctx); /* a reader, for one thread; NULL: no memory */
+	void (*close)(void *reader);
+	size_t (*need)(void *ctx); /* bytes that a reader holds */
+	/* Bytes off..off+n of tensor i. */
+	int (*read)(void *reader, uint32_t i, uint64_t off, uint8_t *dst, size_t n, struct err *e);
+	bool (*has)(void *ctx, uint32_t i); /* all of it can be read */
+	const char *(*missing)(void *ctx);  /* what is not there, for messages; NULL: nothing */
+	/* An error if tensor i is known to have another digest. */
+	int (*check)(void *ctx, uint32_t i, const struct xxh_digest *d, struct err *e);
+};
+
+#define CKPT_HEADER ".header" /* after a shard's name: its first bytes, without payload */
+
+struct ckpt_opts {
+	bool headers;        /* the shards are there as headers only (NAME.header) */
+	uint64_t header_cap; /* bytes; 0 = ST_HEADER_CAP */
+	bool hf_cache;       /* take links of the form ../../blobs/HASH, as the hub's cache has */
+};
+
+struct shard {
+	const char *name;
+	int fd;           /* owns, -1 if it could not be read */
+	struct stat st;   /* as it was when opened */
+	uint64_t data_at; /* byte in the file of the payload */
+	size_t n;         /* tensors in it */
+	const char *blob; /* with hf_cache: the hash that the link names, or NULL */
+};
+
+struct ckpt {
+	const struct io *io;
+	int dir;              /* owns */
+	struct config config; /* zeroed (raw.s NULL) if it could not be read */
+	struct shard *shards; /* owns; sorted by name */
+	size_t n_shards;
+	struct tensor *tensors; /* owns; sorted by name; .shard indexes shards */
+	size_t n;
+	uint64_t bytes; /* payload of all tensors */
+	bool has_index;
+	bool hf_cache, headers;             /* as in ckpt_opts */
+	const struct ckpt_payload *payload; /* borrows; NULL: in the shards */
+	struct arena arena;
+};
+
+/* -1 only where nothing can be said about the folder: it cannot be opened, memory is out. */
+int ckpt_open(struct ckpt *c, const struct io *io, const char *path, const struct ckpt_opts *opts,
+	struct findings *f, struct err *e);
+void ckpt_close(struct ckpt *c);
+const struct tensor *ckpt_find(const struct ckpt *c, const char *name); /* NULL: not there */
+/* Bytes off..off+n of the tensor. */
+int ckpt_read(const struct ckpt *c, const struct tensor *t, uint64_t off, void *dst, size_t n,
+	struct err *e);
+/* Another file of the folder: *there says whether it is, *actual (256 bytes) what to open relative to
+ * dir, *st its size. An error where it is no regular file. */
+int ckpt_file(const struct ckpt *c, const char *name, char *actual, struct stat *st, bool *there,
+	struct err *e);
+/* An error if a shard's size, times or identity differ from when it was opened. */
+int ckpt_unchanged(const struct ckpt *c, struct err *e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

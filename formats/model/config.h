@@ -1,0 +1,69 @@
+/* config.h -- what config.json of a DeepSeek-V4 checkpoint says, with names as in the paper.
+ *
+ * Only what the bytes on disk depend on is read and bounded here; the rest stays in raw, which is
+ * written back unchanged. Nothing is filled in silently: a missing field is an error.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_MODEL_CONFIG_H
+#define FORMATS_MODEL_CONFIG_H
+#include "core/err.h"
+#include "core/io.h"
+#include "core/text.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum expert_form {
+	EXPERT_UNSAID, /* config.json has no expert_dtype */
+	EXPERT_FP4,    /* two E2M1 codes in a byte, one E8M0 scale for 32 columns */
+	EXPERT_FP8     /* E4M3, one scale for 128 x 128 */
+};
+
+struct config {
+	uint64_t L;       /* num_hidden_layers */
+	uint64_t D;       /* hidden_size */
+	uint64_t H;       /* num_attention_heads */
+	uint64_t hd;      /* head_dim */
+	uint64_t QL;      /* q_lora_rank */
+	uint64_t G;       /* o_groups */
+	uint64_t R;       /* o_lora_rank */
+	uint64_t I;       /* moe_intermediate_size */
+	uint64_t E;       /* n_routed_experts */
+	uint64_t S;       /* n_shared_experts */
+	uint64_t K;       /* num_experts_per_tok */
+	uint64_t V;       /* vocab_size */
+	uint64_t hc;      /* hc_mult, residual streams */
+	uint64_t n_hash;  /* num_hash_layers: these route by token id */
+	uint64_t IH, IHD; /* index_n_heads, index_head_dim */
+	uint64_t n_mtp;   /* num_nextn_predict_layers */
+	uint64_t MR;      /* dspark_markov_rank, 0 without DSpark */
+	uint64_t NT;      /* entries of dspark_target_layer_ids */
+	bool spark;       /* the stages under mtp. are a DSpark drafter, not MTP blocks */
+	uint64_t *ratio;  /* compress_ratios: L + stages entries, each 0, 4 or 128 */
+	uint64_t stages;  /* blocks mtp.0 .. */
+	enum expert_form experts;
+	struct text raw; /* owns; the file as it is; raw.s NULL if there is none */
+};
+
+/* Reads name (usually config.json) in dir. On failure *c is zeroed. */
+int config_read(struct config *c, const struct io *io, int dir, const char *name, struct err *e);
+int config_parse(struct config *c, const char *s, size_t n, struct err *e);
+void config_free(struct config *c);
+/* config.json with expert_dtype set to form: that one value is replaced (or the member put first
+ * where there is none), every other byte stays. */
+int config_put(struct text *out, const struct config *c, enum expert_form form, struct err *e);
+
+/* A field by the short name above, for the shape expressions of model.c; NULL if there is none.
+ * n is the length of the name. */
+const uint64_t *config_field(const struct config *c, const char *name, size_t n);
+
+const char *expert_form_name(enum expert_form f); /* "fp4", "fp8" or "unsaid" */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,26 @@
+/* expected.h -- the published SHA-256 of source files: a list, or Git-LFS pointers.
+ *
+ *	list:     64 hex digits, two spaces (or space and *), name; a line each, # begins a comment
+ *	pointers: a folder with a pointer file of the same name for each shard
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_MODEL_EXPECTED_H
+#define FORMATS_MODEL_EXPECTED_H
+#include "formats/model/checkpoint.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct expected {
+	uint8_t (*sha256)[32]; /* owns; [ckpt->n_shards] */
+};
+/* path: the list or the folder. Every shard must be named, once; a pointer's size must be the
+ * shard's; a name that is no shard is of no interest. */
+int expected_read(struct expected *x, const struct ckpt *c, const char *path, struct err *e);
+void expected_free(struct expected *x);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/model/model.h"
+
+#include "formats/st/safetensors.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* clang-format off */
+const struct role roles[] = {
+	{ "embed.weight",   IN_GLOBAL, STORE_PLAIN, DT_BF16, "V,D", SPLIT_ROWS, NULL, "token embedding" },
+	{ "head.weight",    IN_GLOBAL, STORE_PLAIN, DT_BF16, "V,D", SPLIT_ROWS, NULL, "output projection" },
+	{ "norm.weight",    IN_GLOBAL | IN_MTP | IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "final norm" },
+	{ "hc_head_base",   IN_GLOBAL | IN_MTP | IN_SPARK_LAST, STORE_PLAIN, DT_F32, "hc", SPLIT_NONE, NULL, "head mix, offset" },
+	{ "hc_head_fn",     IN_GLOBAL | IN_MTP | IN_SPARK_LAST, STORE_PLAIN, DT_F32, "hc,hc*D", SPLIT_NONE, NULL, "head mix, matrix" },
+	{ "hc_head_scale",  IN_GLOBAL | IN_MTP | IN_SPARK_LAST, STORE_PLAIN, DT_F32, "1", SPLIT_NONE, NULL, "head mix, gain" },
+
+	{ "hc_attn_base",   IN_BLOCK, STORE_PLAIN, DT_F32, "hc*hc+2*hc", SPLIT_NONE, NULL, "attention mix, offset" },
+	{ "hc_attn_fn",     IN_BLOCK, STORE_PLAIN, DT_F32, "hc*hc+2*hc,hc*D", SPLIT_NONE, NULL, "attention mix, matrix" },
+	{ "hc_attn_scale",  IN_BLOCK, STORE_PLAIN, DT_F32, "3", SPLIT_NONE, NULL, "attention mix, gains" },
+	{ "hc_ffn_base",    IN_BLOCK, STORE_PLAIN, DT_F32, "hc*hc+2*hc", SPLIT_NONE, NULL, "feed-forward mix, offset" },
+	{ "hc_ffn_fn",      IN_BLOCK, STORE_PLAIN, DT_F32, "hc*hc+2*hc,hc*D", SPLIT_NONE, NULL, "feed-forward mix, matrix" },
+	{ "hc_ffn_scale",   IN_BLOCK, STORE_PLAIN, DT_F32, "3", SPLIT_NONE, NULL, "feed-forward mix, gains" },
+	{ "attn_norm.weight", IN_BLOCK, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "norm before attention" },
+	{ "ffn_norm.weight",  IN_BLOCK, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "norm before feed-forward" },
+
+	{ "attn.attn_sink",      IN_BLOCK, STORE_PLAIN, DT_F32, "H", SPLIT_ROWS, "H", "attention sink, by head" },
+	{ "attn.q_norm.weight",  IN_BLOCK, STORE_PLAIN, DT_BF16, "QL", SPLIT_NONE, NULL, "query norm" },
+	{ "attn.kv_norm.weight", IN_BLOCK, STORE_PLAIN, DT_BF16, "hd", SPLIT_NONE, NULL, "key-value norm" },
+	{ "attn.wq_a.weight",    IN_BLOCK, STORE_FP8, DT_F8_E4M3, "QL,D", SPLIT_NONE, NULL, "query, down" },
+	{ "attn.wq_b.weight",    IN_BLOCK, STORE_FP8, DT_F8_E4M3, "H*hd,QL", SPLIT_ROWS, "H", "query, up" },
+	{ "attn.wkv.weight",     IN_BLOCK, STORE_FP8, DT_F8_E4M3, "hd,D", SPLIT_NONE, NULL, "key-value" },
+	{ "attn.wo_a.weight",    IN_BLOCK, STORE_FP8, DT_F8_E4M3, "G*R,H*hd/G", SPLIT_ROWS, "G", "output, down, by group" },
+	{ "attn.wo_b.weight",    IN_BLOCK, STORE_FP8, DT_F8_E4M3, "D,G*R", SPLIT_COLS, "G", "output, up" },
+
+	{ "attn.compressor.ape",          IN_COMPRESS, STORE_PLAIN, DT_F32, "ratio,lap*hd", SPLIT_NONE, NULL, "compressor, position bias" },
+	{ "attn.compressor.wkv.weight",   IN_COMPRESS, STORE_PLAIN, DT_BF16, "lap*hd,D", SPLIT_NONE, NULL, "compressor, key-value" },
+	{ "attn.compressor.wgate.weight", IN_COMPRESS, STORE_PLAIN, DT_BF16, "lap*hd,D", SPLIT_NONE, NULL, "compressor, gate" },
+	{ "attn.compressor.norm.weight",  IN_COMPRESS, STORE_PLAIN, DT_BF16, "hd", SPLIT_NONE, NULL, "compressor, norm" },
+
+	{ "attn.indexer.wq_b.weight",             IN_INDEX, STORE_FP8, DT_F8_E4M3, "IH*IHD,QL", SPLIT_ROWS, "IH", "indexer, query" },
+	{ "attn.indexer.weights_proj.weight",     IN_INDEX, STORE_PLAIN, DT_BF16, "IH,D", SPLIT_ROWS, "IH", "indexer, head weights" },
+	{ "attn.indexer.compressor.ape",          IN_INDEX, STORE_PLAIN, DT_F32, "ratio,lap*IHD", SPLIT_NONE, NULL, "indexer, position bias" },
+	{ "attn.indexer.compressor.wkv.weight",   IN_INDEX, STORE_PLAIN, DT_BF16, "lap*IHD,D", SPLIT_NONE, NULL, "indexer, key" },
+	{ "attn.indexer.compressor.wgate.weight", IN_INDEX, STORE_PLAIN, DT_BF16, "lap*IHD,D", SPLIT_NONE, NULL, "indexer, gate" },
+	{ "attn.indexer.compressor.norm.weight",  IN_INDEX, STORE_PLAIN, DT_BF16, "IHD", SPLIT_NONE, NULL, "indexer, norm" },
+
+	{ "ffn.gate.weight",  IN_BLOCK, STORE_PLAIN, DT_BF16, "E,D", SPLIT_NONE, NULL, "router" },
+	{ "ffn.gate.bias",    IN_SCORE, STORE_PLAIN, DT_F32, "E", SPLIT_NONE, NULL, "router, selection bias" },
+	{ "ffn.gate.tid2eid", IN_HASH, STORE_PLAIN, DT_I64, "V,K", SPLIT_NONE, NULL, "router, token id to expert ids" },
+	{ "ffn.shared_experts.w1.weight", IN_BLOCK, STORE_FP8, DT_F8_E4M3, "S*I,D", SPLIT_NONE, NULL, "shared expert, gate" },
+	{ "ffn.shared_experts.w2.weight", IN_BLOCK, STORE_FP8, DT_F8_E4M3, "D,S*I", SPLIT_NONE, NULL, "shared expert, down" },
+	{ "ffn.shared_experts.w3.weight", IN_BLOCK, STORE_FP8, DT_F8_E4M3, "S*I,D", SPLIT_NONE, NULL, "shared expert, up" },
+	{ "ffn.experts.#.w1.weight", IN_BLOCK, STORE_EXPERT, DT_I8, "I,D", SPLIT_EXPERTS, "E", "routed expert, gate" },
+	{ "ffn.experts.#.w2.weight", IN_BLOCK, STORE_EXPERT, DT_I8, "D,I", SPLIT_EXPERTS, "E", "routed expert, down" },
+	{ "ffn.experts.#.w3.weight", IN_BLOCK, STORE_EXPERT, DT_I8, "I,D", SPLIT_EXPERTS, "E", "routed expert, up" },
+
+	{ "e_proj.weight",  IN_MTP, STORE_FP8, DT_F8_E4M3, "D,D", SPLIT_NONE, NULL, "MTP, embedding projection" },
+	{ "h_proj.weight",  IN_MTP, STORE_FP8, DT_F8_E4M3, "D,D", SPLIT_NONE, NULL, "MTP, hidden projection" },
+	{ "enorm.weight",   IN_MTP, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "MTP, embedding norm" },
+	{ "hnorm.weight",   IN_MTP, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "MTP, hidden norm" },
+	{ "emb.tok_emb.weight", IN_MTP_EXTRA, STORE_PLAIN, DT_BF16, "V,D", SPLIT_NONE, NULL, "MTP, copy of the embedding" },
+	{ "head.weight",        IN_MTP_EXTRA, STORE_PLAIN, DT_BF16, "V,D", SPLIT_NONE, NULL, "MTP, copy of the head" },
+
+	{ "main_proj.weight", IN_SPARK_FIRST, STORE_FP8, DT_F8_E4M3, "D,NT*D", SPLIT_NONE, NULL, "DSpark, target projection" },
+	{ "main_norm.weight", IN_SPARK_FIRST, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "DSpark, target norm" },
+	{ "markov_head.markov_w1.weight", IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "V,MR", SPLIT_NONE, NULL, "DSpark, Markov head" },
+	{ "markov_head.markov_w2.weight", IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "V,MR", SPLIT_NONE, NULL, "DSpark, Markov head" },
+	{ "confidence_head.proj.weight",  IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "1,D+MR", SPLIT_NONE, NULL, "DSpark, confidence head" },
+};
+/* clang-format on */
+const unsigned n_roles = sizeof roles / sizeof *roles;
+
+/* --- shape formulas: sum := product { + product }, product := factor { (* | /) factor } --- */
+
+struct formula {
+	const char *p;
+	const struct config *c;
+	uint64_t ratio;
+	bool ok;
+};
+
+static uint64_t factor(struct formula *f)
+{
+	const char *from = f->p;
+	const uint64_t *field;
+	uint64_t v = 0;
+	size_t n;
+
+	if (*f->p >= '0' && *f->p <= '9') {
+		for (; *f->p >= '0' && *f->p <= '9'; f->p++)
+			f->ok = f->ok && mem_mul(v, 10, &v) &&
+				mem_add(v, (uint64_t)(*f->p - '0'), &v);
+		return v;
+	}
+	f->p += strcspn(f->p, "*/+,");
+	n = (size_t)(f->p - from);
+	if (n == 5 && !memcmp(from, "ratio", n))
+		return f->ratio;
+	if (n == 3 && !memcmp(from, "lap", n))
+		return f->ratio == 4 ? 2 : 1;
+	field = config_field(f->c, from, n);
+	f->ok = f->ok && field;
+	return field ? *field : 0;
+}
+
+static uint64_t product(struct formula *f)
+{
+	uint64_t v = factor(f), w;
+	char op;
+
+	while (*f->p == '*' || *f->p == '/') {
+		op = *f->p++;
+		w = factor(f);
+		if (op == '*')
+			f->ok = f->ok && mem_mul(v, w, &v);
+		else if (w && v % w == 0)
+			v /= w;
+		else
+			f->ok = false;
+	}
+	return v;
+}
+
+bool model_shape(const char *shape, const struct config *c, uint64_t ratio, uint64_t dim[3],
+	uint8_t *rank)
+{
+	struct formula f = { .p = shape, .c = c, .ratio = ratio, .ok = true };
+
+	for (*rank = 0; f.ok && *rank < 3;) {
+		dim[*rank] = product(&f);
+		while (f.ok && *f.p == '+') {
+			f.p++;
+			f.ok = mem_add(dim[*rank], product(&f), &dim[*rank]) && f.ok;
+		}
+		++*rank;
+		if (!*f.p)
+			return f.ok;
+		if (*f.p++ != ',')
+			return false;
+	}
+	return false;
+}
+
+/* --- inventory --- */
+
+struct maker {
+	struct inventory *v;
+	size_t cap;
+	const struct config *c;
+	enum dtype scale_dtype;
+	struct err *e;
+};
+
+/* A block of the model, or its global part. */
+struct block {
+	unsigned is; /* bits of enum where */
+	int32_t layer, stage;
+	uint64_t ratio;
+	uint32_t place;
+};
+
+static int add(struct maker *m, const struct block *b, const struct role *r, int32_t expert,
+	const struct want *form)
+{
+	char name[128];
+	const char *hash = strchr(r->name, '#');
+	struct want *w;
+	int n = 0;
+
+	if (mem_grow(&m->v->wants, &m->cap, m->v->n + 1, sizeof *w))
+		return err_nomem(m->e);
+	w = &m->v->wants[m->v->n];
+	*w = *form;
+	w->expert = expert;
+	if (b->layer >= 0)
+		n = snprintf(name, sizeof name, "layers.%d.", b->layer);
+	else if (b->stage >= 0)
+		n = snprintf(name, sizeof name, "mtp.%d.", b->stage);
+	if (hash)
+		n += snprintf(name + n, sizeof name - (size_t)n, "%.*s%d%s", (int)(hash - r->name),
+			r->name, expert, hash + 1);
+	else
+		n += snprintf(name + n, sizeof name - (size_t)n, "%s", r->name);
+	if (w->scale) /* X.weight -> X.scale */
+		n += snprintf(name + n - strlen("weight"), 8, "scale") - (int)strlen("weight");
+	w->name = arena_strndup(&m->v->arena, name, (size_t)n);
+	if (!w->name)
+		return err_nomem(m->e);
+	m->v->n++;
+	return 0;
+}
+
+/* Turns the logical shape in w into what lies on disk, for the weight and for its scale. */
+static bool lay_out(const struct maker *m, const struct role *r, struct want *w, struct want *scale)
+{
+	bool fp4 = r->store == STORE_EXPERT && m->c->experts == EXPERT_FP4;
+
+	*scale = *w;
+	w->dtype = (uint8_t)(r->store == STORE_PLAIN ? r->dtype : fp4 ? DT_I8 : DT_F8_E4M3);
+	if (r->store != STORE_PLAIN) {
+		scale->scale = true;
+		scale->dtype = (uint8_t)(fp4 ? DT_F8_E8M0 : m->scale_dtype);
+		scale->dim[0] = fp4 ? w->dim[0] : mem_ceil_div(w->dim[0], 128);
+		scale->dim[1] = fp4 ? w->dim[1] / 32 : mem_ceil_div(w->dim[1], 128);
+		if (!st_bytes(scale->dtype, scale->dim, 2, &scale->bytes))
+			return false;
+	}
+	if (fp4)
+		w->dim[1] /= 2;
+	return st_bytes(w->dtype, w->dim, w->rank, &w->bytes);
+}
+
+static int add_role(struct maker *m, const struct block *b, const struct role *r)
+{
+	struct want w = { .role = (uint16_t)(r - roles),
+		.layer = b->layer,
+		.stage = b->stage,
+		.place = b->place,
+		.expert = -1 },
+		    scale;
+	int32_t i, copies = r->split == SPLIT_EXPERTS ? (int32_t)m->c->E : 1;
+
+	w.optional = !(r->where & b->is & ~(unsigned)IN_MTP_EXTRA);
+	if (!strcmp(r->name, "embed.weight"))
+		w.place = 0;
+	if (!model_shape(r->shape, m->c, b->ratio, w.dim, &w.rank) || !lay_out(m, r, &w, &scale))
+		return err_rule(m->e, ERR_DATA, "config.field-range", ERR_NOPOS,
+			"config.json: no size for %s with shape %s", r->name, r->shape);
+	for (i = 0; i < copies; i++) {
+		if (add(m, b, r, copies > 1 || strchr(r->name, '#') ? i : -1, &w))
+			return -1;
+		if (r->store != STORE_PLAIN && add(m, b, r, strchr(r->name, '#') ? i : -1, &scale))
+			return -1;
+	}
+	return 0;
+}
+
+static int add_block(struct maker *m, const struct block *b)
+{
+	unsigned i;
+
+	for (i = 0; i < n_roles; i++)
+		if ((roles[i].where & b->is) && add_role(m, b, &roles[i]))
+			return -1;
+	return 0;
+}
+
+static unsigned kind_of(const struct config *c, const struct block *b)
+{
+	unsigned is;
+
+	if (b->stage >= 0) {
+		is = IN_STAGE | IN_SCORE;
+		if (!c->spark)
+			return is | IN_MTP | IN_MTP_EXTRA;
+		is |= b->stage == 0 ? IN_SPARK_FIRST : 0;
+		return is | ((uint64_t)b->stage + 1 == c->stages ? IN_SPARK_LAST : 0);
+	}
+	is = IN_LAYER | ((uint64_t)b->layer < c->n_hash ? IN_HASH : IN_SCORE);
+	return is | (b->ratio ? IN_COMPRESS : 0) | (b->ratio == 4 ? IN_INDEX : 0);
+}
+
+static int cmp_want(const void *a, const void *b)
+{
+	return strcmp(((const struct want *)a)->name, ((const struct want *)b)->name);
+}
+
+int inventory_make(struct inventory *v, const struct config *c, enum dtype scale_dtype,
+	struct err *e)
+{
+	struct maker m = { .v = v, .c = c, .scale_dtype = scale_dtype, .e = e };
+	struct block b = { .is = IN_GLOBAL, .layer = -1, .stage = -1, .place = (uint32_t)c->L + 1 };
+	uint64_t i;
+
+	memset(v, 0, sizeof *v);
+	v->places = (uint32_t)(c->L + 2 + c->stages);
+	if (add_block(&m, &b))
+		goto fail;
+	for (i = 0; i < c->L + c->stages; i++) {
+		b.layer = i < c->L ? (int32_t)i : -1;
+		b.stage = i < c->L ? -1 : (int32_t)(i - c->L);
+		b.ratio = c->ratio[i];
+		b.is = kind_of(c, &b);
+		b.place = (uint32_t)(i < c->L ? i + 1 : i + 2);
+		if (add_block(&m, &b))
+			goto fail;
+	}
+	qsort(v->wants, v->n, sizeof *v->wants, cmp_want);
+	return 0;
+fail:
+	inventory_free(v);
+	return -1;
+}
+
+void inventory_free(struct inventory *v)
+{
+	free(v->wants);
+	arena_free(&v->arena);
+	memset(v, 0, sizeof *v);
+}
+
+const struct want *inventory_find(const struct inventory *v, const char *name)
+{
+	struct want key = { .name = name };
+
+	return v->n ? bsearch(&key, v->wants, v->n, sizeof *v->wants, cmp_want) : NULL;
+}
+
+void inventory_sum(const struct inventory *v, bool with_optional, uint64_t *n, uint64_t *bytes)
+{
+	size_t i;
+
+	*n = 0;
+	*bytes = 0;
+	for (i = 0; i < v->n; i++) {
+		if (v->wants[i].optional && !with_optional)
+			continue;
+		++*n;
+		*bytes += v->wants[i].bytes;
+	}
+}

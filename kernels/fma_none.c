@@ -1,7 +1,0 @@
-/* SPDX-License-Identifier: MIT */
-#include "kernels/ref.h"
-
-void fma_rows(struct dev *d, unsigned features)
-{
-	(void)d, (void)features;
-}

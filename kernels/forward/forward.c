@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernels/forward/forward.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 256, HEAD_ROWS = 4096 };
+
+/* --- memory of the device --- */
+
+void *scratch_get(struct scratch *s, uint64_t bytes, struct err *e)
+{
+	void *p;
+
+	if (s->n == sizeof s->p / sizeof *s->p) {
+		err_set(e, ERR_SYSTEM, "too many buffers");
+		return NULL;
+	}
+	if (s->dev->alloc(s->dev, &p, (size_t)bytes, e))
+		return NULL;
+	s->p[s->n++] = p;
+	return p;
+}
+
+float *scratch_floats(struct scratch *s, uint64_t n, struct err *e)
+{
+	return scratch_get(s, 4 * n, e);
+}
+
+void scratch_drop(struct scratch *s)
+{
+	while (s->n)
+		s->dev->release(s->dev, s->p[--s->n]);
+}
+
+/* --- opening --- */
+
+static int check(const struct forward *f, struct err *e)
+{
+	uint32_t i;
+
+	if (!f->n || f->n > FORWARD_TOKENS_MAX || f->pos + f->n > PARAMS_POS_MAX)
+		return err_set(e, ERR_USAGE,
+			"%u tokens from position %llu on: 1 to %u are taken, up "
+			"to position %u",
+			f->n, (unsigned long long)f->pos, FORWARD_TOKENS_MAX, PARAMS_POS_MAX - 1);
+	for (i = 0; i < f->n; i++)
+		if (f->ids[i] >= f->c->V)
+			return err_set(e, ERR_USAGE, "token %u is %u, the vocabulary ends at %llu",
+				i, f->ids[i], (unsigned long long)f->c->V - 1);
+	return 0;
+}
+
+static int own(struct forward *f, float **p, uint64_t n, struct err *e)
+{
+	void *v;
+
+	if (f->dev->alloc(f->dev, &v, (size_t)(4 * n), e))
+		return -1;
+	*p = v;
+	return 0;
+}
+
+int forward_open(struct forward *f, struct dev *dev, struct weights *w, const uint32_t *ids,
+	uint32_t n, uint64_t pos, uint32_t block, struct err *e)
+{
+	uint64_t dim;
+
+	memset(f, 0, sizeof *f);
+	*f = (struct forward){ .dev = dev,
+		.w = w,
+		.c = &w->c.config,
+		.p = &w->p,
+		.ids = ids,
+		.n = n,
+		.block = block ? block : BLOCK,
+		.pos = pos };
+	dim = f->c->D;
+	if (check(f, e))
+		return -1;
+	f->expert = calloc(n * f->c->K + 1, sizeof *f->expert);
+	f->weight = calloc(n * f->c->K + 1, sizeof *f->weight);
+	f->picked = calloc((uint64_t)n * f->p->topk, sizeof *f->picked);
+	if (!f->expert || !f->weight || !f->picked) {
+		err_nomem(e);
+		goto err;
+	}
+	if (own(f, &f->x, n * DEV_HC * dim, e) || own(f, &f->y, n * dim, e) ||
+		own(f, &f->o, n * dim, e) || own(f, &f->post, n * DEV_HC, e) ||
+		own(f, &f->comb, n * DEV_HC * DEV_HC, e))
+		goto err;
+	return 0;
+err:
+	forward_close(f);
+	return -1;
+}
+
+void forward_close(struct forward *f)
+{
+	if (!f->dev)
+		return;
+	f->dev->release(f->dev, f->x);
+	f->dev->release(f->dev, f->y);
+	f->dev->release(f->dev, f->o);
+	f->dev->release(f->dev, f->post);
+	f->dev->release(f->dev, f->comb);
+	free(f->expert);
+	free(f->weight);
+	free(f->picked);
+	memset(f, 0, sizeof *f);
+}
+
+void forward_prefix(const struct forward *f, uint32_t layer, char prefix[32])
+{
+	if (layer < f->c->L)
+		snprintf(prefix, 32, "layers.%u.", layer);
+	else
+		snprintf(prefix, 32, "mtp.%u.", layer - (uint32_t)f->c->L);
+}
+
+int forward_tell(struct forward *f, const char *prefix, const char *name, const void *v, bool whole,
+	uint32_t n, uint32_t cols, int64_t token, struct err *e)
+{
+	uint64_t bytes = 4 * (uint64_t)n * cols;
+	char full[128];
+	void *copy;
+	int rc;
+
+	if (!f->tap.see)
+		return 0;
+	snprintf(full, sizeof full, "%s%s", prefix, name);
+	if (f->dev->host)
+		return f->dev->sync(f->dev, e) ||
+				f->tap.see(f->tap.ctx, full, v, whole, n, cols, token, e)
+			? -1
+			: 0;
+	copy = malloc((size_t)bytes + 1);
+	if (!copy)
+		return err_nomem(e);
+	rc = f->dev->get(f->dev, copy, v, (size_t)bytes, e);
+	rc = rc ? rc : f->tap.see(f->tap.ctx, full, copy, whole, n, cols, token, e);
+	free(copy);
+	return rc;
+}
+
+/* --- the way in --- */
+
+/* Rows of the embedding of all tokens, on the device. */
+static uint16_t *embedded(struct forward *f, struct scratch *s, struct err *e)
+{
+	uint64_t row = 2 * f->c->D;
+	uint16_t *host = malloc((size_t)(f->n * row)), *dev = NULL;
+
+	if (!host) {
+		err_nomem(e);
+		return NULL;
+	}
+	if (!weights_rows(f->w, "", "embed.weight", f->ids, f->n, host, row, e))
+		dev = scratch_get(s, f->n * row, e);
+	if (dev && f->dev->put(f->dev, dev, host, (size_t)(f->n * row), e))
+		dev = NULL;
+	free(host);
+	return dev;
+}
+
+int forward_embed(struct forward *f, struct err *e)
+{
+	struct scratch s = { .dev = f->dev };
+	uint16_t *rows = embedded(f, &s, e);
+	int rc = rows ? f->dev->embed(f->dev, f->x, rows, f->n, (uint32_t)f->c->D, e) : -1;
+
+	rc = rc ? rc : f->dev->sync(f->dev, e);
+	scratch_drop(&s);
+	return rc ? rc
+		  : forward_tell(f, "layers.0.", "in", f->x, false, f->n,
+			    (uint32_t)(DEV_HC * f->c->D), 0, e);
+}
+
+/* --- hyper-connections --- */
+
+struct mixing {
+	float *fn, *scale, *base, *norm;
+	uint64_t n[4];
+};
+
+static int mixing_load(struct forward *f, struct mixing *m, const char *prefix, const char *what,
+	uint64_t mixes, uint64_t scales, const char *norm, struct err *e)
+{
+	char name[3][32];
+
+	snprintf(name[0], 32, "hc_%s_fn", what);
+	snprintf(name[1], 32, "hc_%s_scale", what);
+	snprintf(name[2], 32, "hc_%s_base", what);
+	*m = (struct mixing){ .n = { mixes * DEV_HC * f->c->D, scales, mixes, f->c->D } };
+	if (weights_floats(f->w, &m->fn, prefix, name[0], m->n[0], e) ||
+		weights_floats(f->w, &m->scale, prefix, name[1], m->n[1], e) ||
+		weights_floats(f->w, &m->base, prefix, name[2], m->n[2], e))
+		return -1;
+	return weights_floats(f->w, &m->norm, prefix, norm, m->n[3], e);
+}
+
+static void mixing_drop(struct forward *f, struct mixing *m)
+{
+	weights_free(f->w, m->fn, 4 * m->n[0]);
+	weights_free(f->w, m->scale, 4 * m->n[1]);
+	weights_free(f->w, m->base, 4 * m->n[2]);
+	weights_free(f->w, m->norm, 4 * m->n[3]);
+}
+
+static const char *const subs[] = { "attn", "ffn" };
+
+int forward_pre(struct forward *f, uint32_t layer, enum forward_sub sub, struct err *e)
+{
+	uint32_t dim = (uint32_t)f->c->D;
+	char prefix[32], name[16];
+	struct mixing m;
+	int rc;
+
+	forward_prefix(f, layer, prefix);
+	snprintf(name, sizeof name, "%s_norm.weight", subs[sub]);
+	name[sizeof name - 1] = 0;
+	rc = mixing_load(f, &m, prefix, subs[sub], DEV_MIX, 3,
+		sub == SUB_ATTN ? "attn_norm.weight" : "ffn_norm.weight", e);
+	rc = rc ? rc
+		: f->dev->hc_pre(f->dev, f->y, f->post, f->comb, f->x, m.fn, m.scale, m.base, f->n,
+			  dim, f->p->hc_iters, f->p->eps, f->p->hc_eps, e);
+	rc = rc ? rc : f->dev->rmsnorm(f->dev, f->y, f->y, m.norm, f->n, dim, f->p->eps, e);
+	rc = rc ? rc : f->dev->sync(f->dev, e);
+	mixing_drop(f, &m);
+	return rc ? rc
+		  : forward_tell(f, prefix, sub == SUB_ATTN ? "attn.in" : "ffn.in", f->y, false,
+			    f->n, dim, 0, e);
+}
+
+int forward_run(struct forward *f, uint32_t layer, enum forward_sub sub, struct err *e)
+{
+	uint32_t dim = (uint32_t)f->c->D;
+	char prefix[32];
+
+	forward_prefix(f, layer, prefix);
+	if ((sub == SUB_ATTN ? forward_attn : forward_moe)(f, layer, e))
+		return -1;
+	return forward_tell(f, prefix, sub == SUB_ATTN ? "attn.out" : "ffn.out", f->o, false, f->n,
+		dim, 0, e);
+}
+
+int forward_post(struct forward *f, uint32_t layer, enum forward_sub sub, struct err *e)
+{
+	uint32_t dim = (uint32_t)f->c->D;
+	char prefix[32];
+
+	forward_prefix(f, layer, prefix);
+	if (f->dev->hc_post(f->dev, f->x, f->o, f->post, f->comb, f->n, dim, e) ||
+		f->dev->sync(f->dev, e))
+		return -1;
+	return forward_tell(f, prefix, sub == SUB_ATTN ? "mid" : "out", f->x, false, f->n,
+		DEV_HC * dim, 0, e);
+}
+
+int forward_layer(struct forward *f, uint32_t layer, struct err *e)
+{
+	enum forward_sub s;
+
+	for (s = SUB_ATTN; s <= SUB_FFN; s++)
+		if (forward_pre(f, layer, s, e) || forward_run(f, layer, s, e) ||
+			forward_post(f, layer, s, e))
+			return -1;
+	return 0;
+}
+
+/* --- the way out --- */
+
+/* y [n][width] = linear of a matrix with FP8 weights, in blocks of tokens. */
+static int project(struct forward *f, const char *prefix, const char *name, float *y,
+	const float *x, uint32_t n, struct err *e)
+{
+	struct scratch s = { .dev = f->dev };
+	uint32_t dim = (uint32_t)f->c->D, t, take;
+	struct matrix m;
+	uint8_t *q;
+	float *sc;
+	int rc;
+
+	if (weights_matrix(f->w, &m, prefix, name, e))
+		return -1;
+	q = scratch_get(&s, (uint64_t)f->block * dim, e);
+	sc = q ? scratch_floats(&s, (uint64_t)f->block * (dim / DEV_ACT), e) : NULL;
+	rc = sc ? 0 : -1;
+	for (t = 0; !rc && t < n; t += take) {
+		take = n - t < f->block ? n - t : f->block;
+		rc = f->dev->act_quant(f->dev, q, sc, x + (uint64_t)t * dim, take, dim, e);
+		rc = rc ? rc
+			: f->dev->linear_q(f->dev, y + (uint64_t)t * dim, dim, q, sc, take, &m.w,
+				  e);
+	}
+	rc = rc ? rc : f->dev->sync(f->dev, e);
+	scratch_drop(&s);
+	weights_drop(f->w, &m);
+	return rc;
+}
+
+int forward_mtp(struct forward *f, uint32_t stage, struct err *e)
+{
+	struct scratch s = { .dev = f->dev };
+	uint32_t dim = (uint32_t)f->c->D, n = f->n;
+	float *en, *emb, *hn = NULL, *norm[2] = { 0 };
+	uint16_t *rows = embedded(f, &s, e);
+	char prefix[32];
+	int rc = -1;
+
+	forward_prefix(f, (uint32_t)f->c->L + stage, prefix);
+	if (!rows || weights_floats(f->w, &norm[0], prefix, "enorm.weight", dim, e) ||
+		weights_floats(f->w, &norm[1], prefix, "hnorm.weight", dim, e))
+		goto out;
+	emb = scratch_floats(&s, (uint64_t)n * DEV_HC * dim, e);
+	en = emb ? scratch_floats(&s, (uint64_t)n * DEV_HC * dim, e) : NULL;
+	hn = en ? scratch_floats(&s, (uint64_t)n * DEV_HC * dim, e) : NULL;
+	if (!hn)
+		goto out;
+	/* The embedding is the same in each stream, and so is what becomes of it. */
+	if (f->dev->embed(f->dev, emb, rows, n, dim, e) ||
+		f->dev->rmsnorm(f->dev, en, emb, norm[0], n * DEV_HC, dim, f->p->eps, e) ||
+		f->dev->rmsnorm(f->dev, hn, f->x, norm[1], n * DEV_HC, dim, f->p->eps, e) ||
+		project(f, prefix, "e_proj", emb, en, n * DEV_HC, e) ||
+		project(f, prefix, "h_proj", en, hn, n * DEV_HC, e))
+		goto out;
+	rc = f->dev->add(f->dev, f->x, emb, en, (uint64_t)n * DEV_HC * dim, e);
+	rc = rc ? rc : f->dev->sync(f->dev, e);
+out:
+	weights_free(f->w, norm[0], 4 * (uint64_t)dim);
+	weights_free(f->w, norm[1], 4 * (uint64_t)dim);
+	scratch_drop(&s);
+	return rc ? rc : forward_tell(f, prefix, "in", f->x, false, n, DEV_HC * dim, 0, e);
+}
+
+/* Rows row .. row + take of the head, of all tokens, to their columns of logits. */
+static int head_band(struct forward *f, const float *z, float *band, uint32_t count, uint32_t row,
+	uint32_t take, float *host, float *logits, struct err *e)
+{
+	uint64_t vocab = f->c->V, t;
+	struct matrix m;
+	int rc;
+
+	if (weights_band(f->w, &m, "head.weight", row, take, e))
+		return -1;
+	rc = f->dev->linear(f->dev, band, take, z, (uint32_t)f->c->D, count, &m.w, false, e);
+	rc = rc ? rc : f->dev->get(f->dev, host, band, (size_t)(4 * (uint64_t)count * take), e);
+	weights_drop(f->w, &m);
+	for (t = 0; !rc && t < count; t++)
+		memcpy(logits + t * vocab + row, host + t * take, 4 * (size_t)take);
+	return rc;
+}
+
+int forward_logits(struct forward *f, int stage, uint32_t first, uint32_t count, float *logits,
+	struct err *e)
+{
+	uint32_t dim = (uint32_t)f->c->D, row, take, vocab = (uint32_t)f->c->V;
+	const float *x = f->x + (uint64_t)first * DEV_HC * dim;
+	struct scratch s = { .dev = f->dev };
+	char prefix[32] = "";
+	struct mixing m;
+	float *z, *band, *host = NULL;
+	int rc;
+
+	if (stage >= 0)
+		forward_prefix(f, (uint32_t)f->c->L + (uint32_t)stage, prefix);
+	rc = mixing_load(f, &m, prefix, "head", DEV_HC, 1, "norm.weight", e);
+	z = rc ? NULL : scratch_floats(&s, (uint64_t)count * dim, e);
+	band = z ? scratch_floats(&s, (uint64_t)count * HEAD_ROWS, e) : NULL;
+	rc = band ? 0 : -1;
+	if (!rc && !(host = malloc((size_t)(4 * (uint64_t)count * HEAD_ROWS))))
+		rc = err_nomem(e);
+	rc = rc ? rc
+		: f->dev->hc_head(f->dev, z, x, m.fn, m.scale, m.base, count, dim, f->p->eps,
+			  f->p->hc_eps, e);
+	rc = rc ? rc : f->dev->rmsnorm(f->dev, z, z, m.norm, count, dim, f->p->eps, e);
+	rc = rc ? rc : forward_tell(f, prefix, "norm", z, false, count, dim, first, e);
+	for (row = 0; !rc && row < vocab; row += take) {
+		take = vocab - row < HEAD_ROWS ? vocab - row : HEAD_ROWS;
+		rc = head_band(f, z, band, count, row, take, host, logits, e);
+	}
+	free(host);
+	mixing_drop(f, &m);
+	scratch_drop(&s);
+	return rc;
+}

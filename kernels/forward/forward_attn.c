@@ -1,0 +1,427 @@
+/* forward_attn.c -- the attention sub-block: queries, window and compressed keys, indexer, output.
+ *
+ * Keys of all tokens come first (the window's, then the compressed ones behind them in one buffer), then
+ * queries block by block.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "kernels/forward/forward.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Weights of a compressor. */
+struct squeeze {
+	struct matrix wkv, wgate;
+	float *ape, *norm;
+	uint32_t ratio, lap, dim; /* lap * dim channels a token */
+};
+
+struct attn {
+	struct forward *f;
+	uint32_t layer, ratio, entries, window, cols; /* cols of the index list */
+	char prefix[32];
+	struct matrix wq_a, wq_b, wkv, wo_a, wo_b, iq, iw;
+	float *q_norm, *kv_norm, *sink;
+	struct squeeze main, index;
+	struct scratch s;
+	float *kv;                /* [n + entries][hd] */
+	float *ik;                /* [entries][IHD] */
+	float *cos, *sin;         /* of a block of tokens */
+	float *y, *q, *o, *z, *g; /* of a block */
+	float *iqv, *iwv, *score;
+	uint8_t *qx; /* quantized activations, and their scales */
+	float *sx;
+	int32_t *list, *pick;
+};
+
+/* --- weights --- */
+
+static int load_squeeze(struct attn *a, struct squeeze *c, const char *at, uint64_t dim,
+	struct err *e)
+{
+	struct weights *w = a->f->w;
+	char name[64];
+	static const char *const end[] = { "wkv", "wgate", "ape", "norm.weight" };
+	unsigned i;
+	int rc = 0;
+
+	c->ratio = a->ratio;
+	c->lap = a->ratio == 4 ? 2 : 1;
+	c->dim = (uint32_t)dim;
+	for (i = 0; !rc && i < 4; i++) {
+		snprintf(name, sizeof name, "%scompressor.%s", at, end[i]);
+		rc = i == 0      ? weights_matrix(w, &c->wkv, a->prefix, name, e)
+			: i == 1 ? weights_matrix(w, &c->wgate, a->prefix, name, e)
+			: i == 2 ? weights_floats(w, &c->ape, a->prefix, name,
+					   (uint64_t)c->ratio * c->lap * dim, e)
+				 : weights_floats(w, &c->norm, a->prefix, name, dim, e);
+	}
+	return rc;
+}
+
+static void drop_squeeze(struct attn *a, struct squeeze *c)
+{
+	weights_drop(a->f->w, &c->wkv);
+	weights_drop(a->f->w, &c->wgate);
+	weights_free(a->f->w, c->ape, 4 * (uint64_t)c->ratio * c->lap * c->dim);
+	weights_free(a->f->w, c->norm, 4 * (uint64_t)c->dim);
+}
+
+static int load(struct attn *a, struct err *e)
+{
+	const struct config *c = a->f->c;
+	struct weights *w = a->f->w;
+
+	if (weights_matrix(w, &a->wq_a, a->prefix, "attn.wq_a", e) ||
+		weights_matrix(w, &a->wq_b, a->prefix, "attn.wq_b", e) ||
+		weights_matrix(w, &a->wkv, a->prefix, "attn.wkv", e) ||
+		weights_matrix(w, &a->wo_a, a->prefix, "attn.wo_a", e) ||
+		weights_matrix(w, &a->wo_b, a->prefix, "attn.wo_b", e) ||
+		weights_floats(w, &a->q_norm, a->prefix, "attn.q_norm.weight", c->QL, e) ||
+		weights_floats(w, &a->kv_norm, a->prefix, "attn.kv_norm.weight", c->hd, e) ||
+		weights_floats(w, &a->sink, a->prefix, "attn.attn_sink", c->H, e))
+		return -1;
+	if (a->ratio && load_squeeze(a, &a->main, "attn.", c->hd, e))
+		return -1;
+	if (a->ratio != 4)
+		return 0;
+	return load_squeeze(a, &a->index, "attn.indexer.", c->IHD, e) ||
+			weights_matrix(w, &a->iq, a->prefix, "attn.indexer.wq_b", e) ||
+			weights_matrix(w, &a->iw, a->prefix, "attn.indexer.weights_proj", e)
+		? -1
+		: 0;
+}
+
+static void drop(struct attn *a)
+{
+	struct matrix *m[] = { &a->wq_a, &a->wq_b, &a->wkv, &a->wo_a, &a->wo_b, &a->iq, &a->iw };
+	struct weights *w = a->f->w;
+	unsigned i;
+
+	for (i = 0; i < sizeof m / sizeof *m; i++)
+		weights_drop(w, m[i]);
+	weights_free(w, a->q_norm, 4 * a->f->c->QL);
+	weights_free(w, a->kv_norm, 4 * a->f->c->hd);
+	weights_free(w, a->sink, 4 * a->f->c->H);
+	drop_squeeze(a, &a->main);
+	drop_squeeze(a, &a->index);
+	scratch_drop(&a->s);
+}
+
+/* --- memory for a block --- */
+
+static uint64_t max3(uint64_t a, uint64_t b, uint64_t c)
+{
+	a = a > b ? a : b;
+	return a > c ? a : c;
+}
+
+static int room(struct attn *a, struct err *e)
+{
+	const struct config *c = a->f->c;
+	uint64_t b = a->f->block, pairs = a->f->p->rope_dim / 2, n = a->f->n;
+	uint64_t widest = max3(c->D, c->QL, c->G * c->R);
+	struct scratch *s = &a->s;
+
+	s->dev = a->f->dev;
+	a->kv = scratch_floats(s, (n + a->entries) * c->hd, e);
+	a->cos = scratch_floats(s, b * pairs, e);
+	a->sin = scratch_floats(s, b * pairs, e);
+	a->y = scratch_floats(s, b * c->QL, e);
+	a->q = scratch_floats(s, b * c->H * c->hd, e);
+	a->o = scratch_floats(s, b * c->H * c->hd, e);
+	a->z = scratch_floats(s, b * c->G * c->R, e);
+	a->qx = scratch_get(s, b * widest, e);
+	a->sx = scratch_floats(s, b * (widest / DEV_ACT), e);
+	a->list = scratch_get(s, 4 * b * a->cols, e);
+	if (s->n < 10)
+		return -1;
+	if (a->ratio != 4)
+		return 0;
+	a->ik = scratch_floats(s, (uint64_t)a->entries * c->IHD + 1, e);
+	a->iqv = scratch_floats(s, b * c->IH * c->IHD, e);
+	a->iwv = scratch_floats(s, b * c->IH, e);
+	a->score = scratch_floats(s, b * a->entries + 1, e);
+	return s->n < 14 ? -1 : 0;
+}
+
+/* Rotation of n positions from first on, step apart, to a->cos and a->sin. */
+static int rotation(struct attn *a, uint64_t first, uint64_t step, uint32_t n, struct err *e)
+{
+	uint64_t bytes = 4 * (uint64_t)n * (a->f->p->rope_dim / 2);
+	float *c = malloc((size_t)(2 * bytes)), *s = c + bytes / 4;
+	int rc;
+
+	if (!c)
+		return err_nomem(e);
+	params_rope(a->f->p, a->ratio > 0, first, step, n, c, s);
+	rc = a->f->dev->put(a->f->dev, a->cos, c, (size_t)bytes, e);
+	rc = rc ? rc : a->f->dev->put(a->f->dev, a->sin, s, (size_t)bytes, e);
+	free(c);
+	return rc;
+}
+
+/* --- keys --- */
+
+static int window_keys(struct attn *a, uint32_t t, uint32_t n, struct err *e)
+{
+	const struct config *c = a->f->c;
+	uint32_t hd = (uint32_t)c->hd, dim = (uint32_t)c->D, rd = a->f->p->rope_dim;
+	struct dev *d = a->f->dev;
+	float *kv = a->kv + (uint64_t)t * hd;
+	const float *x = a->f->y + (uint64_t)t * dim;
+
+	if (d->act_quant(d, a->qx, a->sx, x, n, dim, e) ||
+		d->linear_q(d, kv, hd, a->qx, a->sx, n, &a->wkv.w, e) ||
+		(a->f->tap.steps &&
+			forward_tell(a->f, a->prefix, "attn.wkv", kv, false, n, hd, t, e)) ||
+		d->rmsnorm(d, kv, kv, a->kv_norm, n, hd, a->f->p->eps, e) ||
+		rotation(a, a->f->pos + t, 1, n, e) ||
+		d->rope(d, kv, a->cos, a->sin, n, 1, hd, rd / 2, false, e))
+		return -1;
+	return d->fake_fp8(d, kv, n, hd, hd - rd, 64, e);
+}
+
+/* The entries of a compressor from the sub-block's input, rotated; not yet rounded further. */
+static int squeeze(struct attn *a, struct squeeze *c, const char *name, float *out, struct err *e)
+{
+	uint32_t width = c->lap * c->dim, dim = (uint32_t)a->f->c->D, j, take;
+	uint32_t b = a->f->block, n = a->entries * c->ratio, rd = a->f->p->rope_dim;
+	struct scratch s = { .dev = a->f->dev };
+	struct dev *d = a->f->dev;
+	float *kv = scratch_floats(&s, (uint64_t)n * width, e), *sc;
+	int rc;
+
+	sc = kv ? scratch_floats(&s, (uint64_t)n * width, e) : NULL;
+	rc = sc ? 0 : -1;
+	rc = rc ? rc : d->linear(d, kv, width, a->f->y, dim, n, &c->wkv.w, false, e);
+	rc = rc ? rc : d->linear(d, sc, width, a->f->y, dim, n, &c->wgate.w, false, e);
+	rc = rc ? rc
+		: d->compress(d, out, kv, sc, c->ape, 0, a->entries, c->ratio, c->dim, c->lap, e);
+	rc = rc ? rc : d->sync(d, e);
+	if (!rc && a->f->tap.steps)
+		rc = forward_tell(a->f, a->prefix, name, out, false, a->entries, c->dim, 0, e);
+	rc = rc ? rc : d->rmsnorm(d, out, out, c->norm, a->entries, c->dim, a->f->p->eps, e);
+	for (j = 0; !rc && j < a->entries; j += take) {
+		take = a->entries - j < b ? a->entries - j : b;
+		rc = rotation(a, a->f->pos + (uint64_t)j * c->ratio, c->ratio, take, e);
+		rc = rc ? rc
+			: d->rope(d, out + (uint64_t)j * c->dim, a->cos, a->sin, take, 1, c->dim,
+				  rd / 2, false, e);
+	}
+	rc = rc ? rc : d->sync(d, e);
+	scratch_drop(&s);
+	return rc;
+}
+
+static int keys(struct attn *a, struct err *e)
+{
+	uint32_t hd = (uint32_t)a->f->c->hd, ihd = (uint32_t)a->f->c->IHD, t, take;
+	float *out = a->kv + (uint64_t)a->f->n * hd;
+	struct dev *d = a->f->dev;
+
+	for (t = 0; t < a->f->n; t += take) {
+		take = a->f->n - t < a->f->block ? a->f->n - t : a->f->block;
+		if (window_keys(a, t, take, e))
+			return -1;
+	}
+	if (!a->entries)
+		return 0;
+	if (squeeze(a, &a->main, "attn.compressor", out, e) ||
+		d->fake_fp8(d, out, a->entries, hd, hd - a->f->p->rope_dim, 64, e))
+		return -1;
+	if (a->ratio != 4)
+		return 0;
+	if (squeeze(a, &a->index, "attn.indexer.compressor", a->ik, e) ||
+		d->hadamard(d, a->ik, a->entries, ihd, e))
+		return -1;
+	return d->fake_fp4(d, a->ik, a->entries, ihd, e);
+}
+
+/* --- queries --- */
+
+/* Picks of the indexer for n tokens from t on, into the index list; qx and sx hold the queries' low rank. */
+static int picks(struct attn *a, uint32_t t, uint32_t n, struct err *e)
+{
+	const struct config *c = a->f->c;
+	uint32_t ih = (uint32_t)c->IH, ihd = (uint32_t)c->IHD, dim = (uint32_t)c->D;
+	uint32_t k = a->cols - a->window;
+	const float *x = a->f->y + (uint64_t)t * dim;
+	struct dev *d = a->f->dev;
+	float weight = (float)(1.0 / sqrt((double)ihd) / sqrt((double)ih));
+
+	if (d->linear_q(d, a->iqv, ih * ihd, a->qx, a->sx, n, &a->iq.w, e) ||
+		d->linear(d, a->iwv, ih, x, dim, n, &a->iw.w, true, e))
+		return -1;
+	if (a->f->tap.steps &&
+		(forward_tell(a->f, a->prefix, "attn.indexer.wq_b", a->iqv, false, n, ih * ihd, t,
+			 e) ||
+			forward_tell(a->f, a->prefix, "attn.indexer.weights_proj", a->iwv, false, n,
+				ih, t, e)))
+		return -1;
+	if (d->rope(d, a->iqv, a->cos, a->sin, n, ih, ihd, a->f->p->rope_dim / 2, false, e) ||
+		d->hadamard(d, a->iqv, n * ih, ihd, e) || d->fake_fp4(d, a->iqv, n * ih, ihd, e) ||
+		d->scale(d, a->iwv, weight, (uint64_t)n * ih, e) ||
+		d->index_score(d, a->score, a->iqv, a->ik, a->iwv, n, a->entries, ih, ihd, t,
+			a->ratio, e))
+		return -1;
+	return d->topk(d, a->list + a->window, a->cols, a->score, n, a->entries, k,
+		(int32_t)a->f->n, e);
+}
+
+/* Takes the picks that are preferred, if their scores are those of the list's. */
+static void prefer(const struct attn *a, int32_t *list, const float *score, const int32_t *want,
+	uint32_t k)
+{
+	int32_t base = (int32_t)a->f->n;
+	uint32_t j;
+
+	for (j = 0; j < k; j++)
+		if (want[j] < 0 ? list[j] >= 0
+				: list[j] < 0 || want[j] >= (int32_t)a->entries ||
+					memcmp(&score[want[j]], &score[list[j] - base], 4) != 0)
+			return;
+	for (j = 0; j < k; j++)
+		list[j] = want[j] < 0 ? -1 : want[j] + base;
+}
+
+static int prefer_all(struct attn *a, int32_t *list, uint32_t t, uint32_t n, struct err *e)
+{
+	size_t bytes = 4 * (size_t)n * a->entries;
+	uint32_t k = a->cols - a->window, i;
+	float *score = malloc(bytes + 1);
+	int rc;
+
+	if (!score)
+		return err_nomem(e);
+	rc = a->f->dev->get(a->f->dev, score, a->score, bytes, e);
+	for (i = 0; !rc && i < n; i++)
+		prefer(a, list + (uint64_t)i * a->cols + a->window,
+			score + (uint64_t)i * a->entries,
+			a->f->prefer + (uint64_t)(t + i) * a->f->p->topk, k);
+	free(score);
+	rc = rc ? rc : a->f->dev->put(a->f->dev, a->list, list, 4 * (size_t)n * a->cols, e);
+	return rc;
+}
+
+/* Brings the picks of a block home: f->picked. */
+static int keep_picks(struct attn *a, uint32_t t, uint32_t n, struct err *e)
+{
+	uint32_t k = a->cols - a->window, topk = a->f->p->topk, i, j;
+	int32_t *list = malloc(4 * (size_t)n * a->cols + 1), *to, v;
+	int rc;
+
+	if (!list)
+		return err_nomem(e);
+	rc = a->f->dev->get(a->f->dev, list, a->list, 4 * (size_t)n * a->cols, e);
+	if (!rc && a->f->prefer)
+		rc = prefer_all(a, list, t, n, e);
+	for (i = 0; !rc && i < n; i++)
+		for (j = 0; j < topk; j++) {
+			to = a->f->picked + (uint64_t)(t + i) * topk + j;
+			v = j < k ? list[(uint64_t)i * a->cols + a->window + j] : -1;
+			*to = v < 0 ? -1 : v - (int32_t)a->f->n;
+		}
+	free(list);
+	return rc;
+}
+
+static int queries(struct attn *a, uint32_t t, uint32_t n, struct err *e)
+{
+	const struct config *c = a->f->c;
+	uint32_t ql = (uint32_t)c->QL, dim = (uint32_t)c->D, h = (uint32_t)c->H;
+	uint32_t hd = (uint32_t)c->hd, width = h * hd;
+	const float *x = a->f->y + (uint64_t)t * dim;
+	struct dev *d = a->f->dev;
+	bool steps = a->f->tap.steps;
+
+	if (d->act_quant(d, a->qx, a->sx, x, n, dim, e) ||
+		d->linear_q(d, a->y, ql, a->qx, a->sx, n, &a->wq_a.w, e) ||
+		(steps && forward_tell(a->f, a->prefix, "attn.wq_a", a->y, false, n, ql, t, e)) ||
+		d->rmsnorm(d, a->y, a->y, a->q_norm, n, ql, a->f->p->eps, e) ||
+		d->act_quant(d, a->qx, a->sx, a->y, n, ql, e) ||
+		d->linear_q(d, a->q, width, a->qx, a->sx, n, &a->wq_b.w, e) ||
+		(steps && forward_tell(a->f, a->prefix, "attn.wq_b", a->q, false, n, width, t, e)))
+		return -1;
+	if (d->head_norm(d, a->q, n * h, hd, a->f->p->eps, e) ||
+		rotation(a, a->f->pos + t, 1, n, e) ||
+		d->rope(d, a->q, a->cos, a->sin, n, h, hd, a->f->p->rope_dim / 2, false, e) ||
+		d->columns(d, a->list, a->cols, n, t, a->window, a->entries,
+			a->ratio ? a->ratio : 1, a->ratio == 128, (int32_t)a->f->n, e))
+		return -1;
+	if (a->ratio != 4 || !a->entries)
+		return 0;
+	return picks(a, t, n, e) || keep_picks(a, t, n, e) ? -1 : 0;
+}
+
+static struct weight rows_of(const struct weight *w, uint32_t row, uint32_t n)
+{
+	uint64_t width = w->type == WEIGHT_FP8 ? 1 : w->type == WEIGHT_BF16 ? 2 : 4;
+	struct weight v = *w;
+
+	v.rows = n;
+	v.codes = (const uint8_t *)w->codes + (uint64_t)row * w->cols * width;
+	if (w->type == WEIGHT_FP8)
+		v.scales = (const uint8_t *)w->scales +
+			(uint64_t)(row / 128) * ((w->cols + 127) / 128) * (w->f32_scales ? 4 : 1);
+	return v;
+}
+
+static int output(struct attn *a, uint32_t t, uint32_t n, struct err *e)
+{
+	const struct config *c = a->f->c;
+	uint32_t h = (uint32_t)c->H, hd = (uint32_t)c->hd, r = (uint32_t)c->R, g;
+	uint32_t groups = (uint32_t)c->G, in = h / groups * hd, all = groups * r;
+	float *o = a->f->o + (uint64_t)t * c->D, scale = (float)(1.0 / sqrt((double)hd));
+	struct dev *d = a->f->dev;
+	struct weight w;
+
+	if (d->attend(d, a->o, a->q, a->kv, a->list, a->sink, n, h, hd, a->cols, scale, e) ||
+		d->rope(d, a->o, a->cos, a->sin, n, h, hd, a->f->p->rope_dim / 2, true, e))
+		return -1;
+	if (a->f->tap.steps &&
+		forward_tell(a->f, a->prefix, "attn.heads", a->o, false, n, h * hd, t, e))
+		return -1;
+	for (g = 0; g < groups; g++) {
+		w = rows_of(&a->wo_a.w, g * r, r);
+		if (d->linear(d, a->z + g * r, all, a->o + g * in, h * hd, n, &w, true, e))
+			return -1;
+	}
+	if (a->f->tap.steps &&
+		forward_tell(a->f, a->prefix, "attn.wo_a", a->z, false, n, all, t, e))
+		return -1;
+	if (d->act_quant(d, a->qx, a->sx, a->z, n, all, e))
+		return -1;
+	return d->linear_q(d, o, (uint32_t)c->D, a->qx, a->sx, n, &a->wo_b.w, e);
+}
+
+int forward_attn(struct forward *f, uint32_t layer, struct err *e)
+{
+	struct attn a = { .f = f, .layer = layer, .ratio = (uint32_t)f->c->ratio[layer] };
+	uint32_t t, take, k;
+	int rc;
+
+	forward_prefix(f, layer, a.prefix);
+	a.entries = a.ratio ? f->n / a.ratio : 0;
+	a.window = f->n < f->p->window ? f->n : f->p->window;
+	k = a.ratio == 4 && f->p->topk < a.entries ? f->p->topk : a.entries;
+	a.cols = a.window + k;
+	for (t = 0; t < f->n * f->p->topk; t++)
+		f->picked[t] = -1;
+	rc = load(&a, e) || room(&a, e) || keys(&a, e) ? -1 : 0;
+	for (t = 0; !rc && t < f->n; t += take) {
+		take = f->n - t < f->block ? f->n - t : f->block;
+		rc = queries(&a, t, take, e) || output(&a, t, take, e) ? -1 : 0;
+	}
+	rc = rc ? rc : f->dev->sync(f->dev, e);
+	drop(&a);
+	if (!rc && a.ratio == 4 && f->tap.see) {
+		char name[64];
+
+		snprintf(name, sizeof name, "%sindexer.picked", a.prefix);
+		rc = f->tap.see(f->tap.ctx, name, f->picked, true, f->n, f->p->topk, 0, e);
+	}
+	return rc;
+}

@@ -1,0 +1,337 @@
+/* forward_moe.c -- the MoE sub-block: routing, the chosen experts one after the other, the shared expert.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "core/par.h"
+#include "kernels/forward/forward.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct moe {
+	struct forward *f;
+	char prefix[32];
+	uint32_t layer, dim, inner; /* inner: of the widest expert */
+	struct scratch s;
+	uint8_t *qx, *qe, *qa; /* quantized: all tokens, those of an expert, inside it */
+	float *sx, *se, *sa;
+	float *g, *u, *a, *out, *acc, *factor;
+	uint32_t *index; /* device */
+	/* ordinary memory */
+	uint32_t *tokens; /* owns; [n] of the expert */
+	float *factors;   /* owns; [n] */
+};
+
+static int room(struct moe *m, struct err *e)
+{
+	uint64_t n = m->f->n, b = m->f->block, dim = m->dim, inner = m->inner;
+	struct scratch *s = &m->s;
+
+	s->dev = m->f->dev;
+	m->qx = scratch_get(s, n * dim, e);
+	m->sx = scratch_floats(s, n * (dim / DEV_ACT), e);
+	m->qe = scratch_get(s, b * dim, e);
+	m->se = scratch_floats(s, b * (dim / DEV_ACT), e);
+	m->qa = scratch_get(s, b * inner, e);
+	m->sa = scratch_floats(s, b * (inner / DEV_ACT), e);
+	m->g = scratch_floats(s, b * inner, e);
+	m->u = scratch_floats(s, b * inner, e);
+	m->a = scratch_floats(s, b * inner, e);
+	m->out = scratch_floats(s, b * dim, e);
+	m->acc = scratch_floats(s, n * dim, e);
+	m->factor = scratch_floats(s, b, e);
+	m->index = scratch_get(s, 4 * b, e);
+	m->tokens = malloc((size_t)(4 * n));
+	m->factors = malloc((size_t)(4 * n));
+	if (!m->tokens || !m->factors)
+		return err_nomem(e);
+	return s->n < 13 ? -1 : 0;
+}
+
+/* --- routing --- */
+
+static bool by_hash(const struct moe *m)
+{
+	return m->layer < m->f->c->n_hash;
+}
+
+/* Rows of tid2eid of the tokens, as int32 on the device. */
+static int32_t *hashed(struct moe *m, struct scratch *s, struct err *e)
+{
+	uint64_t k = m->f->c->K, n = m->f->n, i;
+	int64_t *wide = malloc((size_t)(8 * n * k));
+	int32_t *ids = malloc((size_t)(4 * n * k)), *dev = NULL;
+
+	if (!wide || !ids) {
+		err_nomem(e);
+		goto out;
+	}
+	if (weights_rows(m->f->w, m->prefix, "ffn.gate.tid2eid", m->f->ids, m->f->n, wide, 8 * k,
+		    e))
+		goto out;
+	for (i = 0; i < n * k; i++) {
+		if (wide[i] < 0 || (uint64_t)wide[i] >= m->f->c->E) {
+			err_rule(e, ERR_DATA, "data.expert-id", ERR_NOPOS,
+				"%s: %sffn.gate.tid2eid: token %u goes to expert %lld of %llu",
+				text_quote(m->f->w->path).s, m->prefix, m->f->ids[i / k],
+				(long long)wide[i], (unsigned long long)m->f->c->E);
+			goto out;
+		}
+		ids[i] = (int32_t)wide[i];
+	}
+	dev = scratch_get(s, 4 * n * k, e);
+	if (dev && m->f->dev->put(m->f->dev, dev, ids, (size_t)(4 * n * k), e))
+		dev = NULL;
+out:
+	free(wide);
+	free(ids);
+	return dev;
+}
+
+/* f->expert and f->weight. */
+static int route(struct moe *m, struct err *e)
+{
+	uint32_t n = m->f->n, ex = (uint32_t)m->f->c->E, k = (uint32_t)m->f->c->K;
+	struct scratch s = { .dev = m->f->dev };
+	struct dev *d = m->f->dev;
+	int32_t *hash = NULL, *id;
+	float *bias = NULL, *logits, *weight = NULL;
+	struct matrix w;
+	int rc;
+
+	if (weights_matrix(m->f->w, &w, m->prefix, "ffn.gate", e))
+		return -1;
+	rc = by_hash(m) ? -!(hash = hashed(m, &s, e))
+			: weights_floats(m->f->w, &bias, m->prefix, "ffn.gate.bias", ex, e);
+	logits = rc ? NULL : scratch_floats(&s, (uint64_t)n * ex, e);
+	id = logits ? scratch_get(&s, 4 * (uint64_t)n * k, e) : NULL;
+	weight = id ? scratch_floats(&s, (uint64_t)n * k, e) : NULL;
+	rc = weight ? 0 : -1;
+	rc = rc ? rc : d->linear(d, logits, ex, m->f->y, m->dim, n, &w.w, false, e);
+	if (!rc && m->f->tap.steps)
+		rc = forward_tell(m->f, m->prefix, "ffn.gate", logits, false, n, ex, 0, e);
+	rc = rc ? rc
+		: d->gate(d, id, weight, logits, bias, hash, n, ex, k, m->f->p->route_scale, e);
+	rc = rc ? rc : d->get(d, m->f->expert, id, 4 * (size_t)n * k, e);
+	rc = rc ? rc : d->get(d, m->f->weight, weight, 4 * (size_t)n * k, e);
+	weights_drop(m->f->w, &w);
+	weights_free(m->f->w, bias, 4 * (uint64_t)ex);
+	scratch_drop(&s);
+	rc = rc ? rc
+		: forward_tell(m->f, m->prefix, "gate.experts", m->f->expert, true, n, k, 0, e);
+	return rc ? rc
+		  : forward_tell(m->f, m->prefix, "gate.weights", m->f->weight, false, n, k, 0, e);
+}
+
+/* --- experts --- */
+
+struct expert {
+	struct matrix w[3]; /* w1, w3, w2 */
+	char at[48];        /* "ffn.experts.3." */
+};
+
+static const char *const parts[] = { "w1", "w3", "w2" };
+
+static int load(struct moe *m, struct weights *w, struct expert *x, struct err *e)
+{
+	char name[64];
+	unsigned i;
+
+	for (i = 0; i < 3; i++)
+		memset(&x->w[i], 0, sizeof x->w[i]);
+	for (i = 0; i < 3; i++) {
+		snprintf(name, sizeof name, "%s%s", x->at, parts[i]);
+		if (weights_matrix(w, &x->w[i], m->prefix, name, e))
+			return -1;
+	}
+	return 0;
+}
+
+static void drop(struct moe *m, struct expert *x)
+{
+	unsigned i;
+
+	for (i = 0; i < 3; i++)
+		weights_drop(m->f->w, &x->w[i]);
+}
+
+static int told(struct moe *m, const struct expert *x, unsigned part, const float *v, uint32_t n,
+	uint32_t cols, struct err *e)
+{
+	char name[64];
+
+	if (!m->f->tap.steps)
+		return 0;
+	snprintf(name, sizeof name, "%s%s", x->at, parts[part]);
+	return forward_tell(m->f, m->prefix, name, v, false, n, cols, -1, e);
+}
+
+/* out = what the expert makes of n quantized tokens. */
+static int compute(struct moe *m, const struct expert *x, const uint8_t *q, const float *s,
+	const float *factor, uint32_t n, struct err *e)
+{
+	uint32_t inner = x->w[0].w.rows;
+	struct dev *d = m->f->dev;
+
+	if (d->linear_q(d, m->g, inner, q, s, n, &x->w[0].w, e) ||
+		told(m, x, 0, m->g, n, inner, e) ||
+		d->linear_q(d, m->u, inner, q, s, n, &x->w[1].w, e) ||
+		told(m, x, 1, m->u, n, inner, e) ||
+		d->swiglu(d, m->a, m->g, m->u, factor, n, inner, m->f->p->swiglu_limit, e) ||
+		d->act_quant(d, m->qa, m->sa, m->a, n, inner, e) ||
+		d->linear_q(d, m->out, m->dim, m->qa, m->sa, n, &x->w[2].w, e))
+		return -1;
+	return told(m, x, 2, m->out, n, m->dim, e);
+}
+
+static int some_tokens(struct moe *m, const struct expert *x, uint32_t first, uint32_t n,
+	struct err *e)
+{
+	struct dev *d = m->f->dev;
+
+	if (d->put(d, m->index, m->tokens + first, 4 * (size_t)n, e) ||
+		d->put(d, m->factor, m->factors + first, 4 * (size_t)n, e) ||
+		d->gather(d, m->qe, m->qx, m->index, n, m->dim, e) ||
+		d->gather(d, m->se, m->sx, m->index, n, m->dim / DEV_ACT * 4, e) ||
+		compute(m, x, m->qe, m->se, m->factor, n, e) ||
+		d->scatter_add(d, m->acc, m->out, m->index, n, m->dim, e))
+		return -1;
+	return d->sync(d, e);
+}
+
+/* The tokens that chose expert id, ascending; their number. */
+static uint32_t chosen(struct moe *m, uint32_t id)
+{
+	uint32_t k = (uint32_t)m->f->c->K, n = 0, i;
+
+	for (i = 0; i < m->f->n * k; i++)
+		if (m->f->expert[i] == (int32_t)id && (!n || m->tokens[n - 1] != i / k)) {
+			m->tokens[n] = i / k;
+			m->factors[n++] = m->f->weight[i];
+		}
+	return n;
+}
+
+/* The next expert from id on that a token chose, or E. */
+static uint32_t next_used(const struct moe *m, uint32_t id)
+{
+	uint32_t i, all = m->f->n * (uint32_t)m->f->c->K, next = (uint32_t)m->f->c->E;
+
+	for (i = 0; i < all; i++)
+		if (m->f->expert[i] >= (int32_t)id && (uint32_t)m->f->expert[i] < next)
+			next = (uint32_t)m->f->expert[i];
+	return next;
+}
+
+/* Expert id, which is loaded, for the tokens that chose it. */
+static int routed(struct moe *m, const struct expert *x, uint32_t id, struct err *e)
+{
+	uint32_t n = chosen(m, id), t, take;
+
+	for (t = 0; t < n; t += take) {
+		take = n - t < m->f->block ? n - t : m->f->block;
+		if (some_tokens(m, x, t, take, e))
+			return -1;
+	}
+	return 0;
+}
+
+static int load_id(struct moe *m, struct weights *w, struct expert *x, uint32_t id, struct err *e)
+{
+	memset(x, 0, sizeof *x);
+	if (id == m->f->c->E)
+		return 0; /* no more */
+	snprintf(x->at, sizeof x->at, "ffn.experts.%u.", id);
+	return load(m, w, x, e);
+}
+
+/* While one expert computes, the next is read. */
+struct turn {
+	struct moe *m;
+	struct weights *ahead;
+	struct expert *now, *next;
+	uint32_t id, next_id;
+	atomic_uint item;
+};
+
+static int turn(struct par *p, unsigned me, struct err *e)
+{
+	struct turn *t = par_ctx(p);
+	unsigned item;
+	int rc = 0;
+
+	(void)me;
+	while (!rc && (item = atomic_fetch_add(&t->item, 1)) < 2)
+		rc = item ? routed(t->m, t->now, t->id, e)
+			  : load_id(t->m, t->ahead, t->next, t->next_id, e);
+	return rc;
+}
+
+static int experts(struct moe *m, struct err *e)
+{
+	struct weights *w = m->f->w, ahead;
+	struct expert x[2];
+	uint32_t id = next_used(m, 0), i = 0;
+	unsigned threads = m->f->dev->host ? 2 : 1; /* another device may want one thread only */
+	int rc;
+
+	if (weights_beside(&ahead, w, e))
+		return -1;
+	memset(x, 0, sizeof x);
+	rc = load_id(m, w, &x[0], id, e);
+	for (; !rc && id < m->f->c->E; i = !i) {
+		struct turn t = { m, &ahead, &x[i], &x[!i], id, next_used(m, id + 1), 0 };
+
+		rc = par_run(threads, turn, &t, e);
+		weights_joined(w, &ahead);
+		drop(m, &x[i]);
+		id = t.next_id;
+	}
+	drop(m, &x[0]);
+	drop(m, &x[1]);
+	weights_beside_close(&ahead);
+	return rc;
+}
+
+static int shared(struct moe *m, struct err *e)
+{
+	struct expert x = { .at = "ffn.shared_experts." };
+	struct dev *d = m->f->dev;
+	uint32_t t, take;
+	uint64_t at;
+	int rc = load(m, m->f->w, &x, e);
+
+	for (t = 0; !rc && t < m->f->n; t += take) {
+		take = m->f->n - t < m->f->block ? m->f->n - t : m->f->block;
+		at = (uint64_t)t * m->dim;
+		rc = compute(m, &x, m->qx + at, m->sx + at / DEV_ACT, NULL, take, e) ||
+				d->add(d, m->f->o + at, m->acc + at, m->out,
+					(uint64_t)take * m->dim, e) ||
+				d->sync(d, e)
+			? -1
+			: 0;
+	}
+	drop(m, &x);
+	return rc;
+}
+
+int forward_moe(struct forward *f, uint32_t layer, struct err *e)
+{
+	struct moe m = { .f = f, .layer = layer, .dim = (uint32_t)f->c->D };
+	struct dev *d = f->dev;
+	int rc;
+
+	forward_prefix(f, layer, m.prefix);
+	m.inner = (uint32_t)(f->c->I * (f->c->S > 1 ? f->c->S : 1));
+	rc = room(&m, e) || route(&m, e) || d->act_quant(d, m.qx, m.sx, f->y, f->n, m.dim, e) ||
+			d->zero(d, m.acc, 4 * (size_t)f->n * m.dim, e)
+		? -1
+		: 0;
+	rc = rc ? rc : experts(&m, e);
+	rc = rc ? rc : shared(&m, e);
+	scratch_drop(&m.s);
+	free(m.tokens);
+	free(m.factors);
+	return rc;
+}

@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernels/forward/weights.h"
+
+#include "core/file.h"
+#include "quant/num.h"
+#include "kernels/forward/recast.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_ROOM = 256 };
+
+/* --- opening --- */
+
+/* A set for an engine: headers in source/ and, unlike a folder of target hf, no weights beside it. */
+static bool is_set(const struct io *io, const char *path, struct err *e)
+{
+	struct stat st;
+	int dir;
+	bool set;
+
+	if (file_open_dir(io, path, &dir, e))
+		return false;
+	set = !io->lstat(io, dir, SET_SOURCE, &st) && S_ISDIR(st.st_mode) &&
+		io->lstat(io, dir, "config.json", &st);
+	(void)io->close(io, dir); /* a folder has nothing to flush */
+	return set;
+}
+
+static int audit(struct weights *w, struct findings *f, struct err *e)
+{
+	if (finding_first(f, e))
+		return -1;
+	if (audit_make(&w->a, &w->c, EXPERT_UNSAID, f, e))
+		return -1;
+	w->has_audit = w->a.ckpt != NULL;
+	if (finding_first(f, e))
+		return -1;
+	return params_read(&w->p, &w->c.config, e);
+}
+
+int weights_open(struct weights *w, const struct io *io, const char *path, struct dev *dev,
+	unsigned features, struct err *e)
+{
+	struct ckpt_opts co = { 0 };
+	struct findings f = { 0 };
+	struct err look = { 0 };
+	int rc;
+
+	memset(w, 0, sizeof *w);
+	w->path = path;
+	w->dev = dev;
+	w->io = io;
+	w->is_set = is_set(io, path, &look);
+	rc = w->is_set ? joined_open(&w->j, &w->c, io, path, 0, features, NULL, &f, e)
+		       : ckpt_open(&w->c, io, path, &co, &f, e);
+	if (rc)
+		w->is_set = false;
+	rc = rc ? rc : audit(w, &f, e);
+	finding_free(&f);
+	if (!rc && w->c.payload) {
+		w->reader = w->c.payload->open(w->c.payload->ctx);
+		rc = w->reader ? 0 : err_nomem(e);
+	}
+	if (rc) {
+		err_at(e, "%s", text_quote(path).s);
+		weights_close(w);
+	}
+	return rc;
+}
+
+static bool has_config(const struct io *io, const char *path)
+{
+	struct err e = { 0 };
+	struct stat st;
+	int dir;
+	bool has;
+
+	if (file_open_dir(io, path, &dir, &e))
+		return true; /* let opening tell */
+	has = !io->lstat(io, dir, "config.json", &st) || !io->lstat(io, dir, SET_SOURCE, &st);
+	(void)io->close(io, dir); /* a folder has nothing to flush */
+	return has;
+}
+
+int weights_open_made(struct weights *w, const struct weights *source, const char *path,
+	struct dev *dev, unsigned features, struct err *e)
+{
+	if (has_config(source->io, path) || !ranks_there(source->io, path))
+		return weights_open(w, source->io, path, dev, features, e);
+	memset(w, 0, sizeof *w);
+	*w = (struct weights){ .path = path, .dev = dev, .io = source->io, .p = source->p };
+	if (ranks_open(&w->ranks, &w->c, w->io, path, &source->a.inv, e)) {
+		memset(w, 0, sizeof *w);
+		return err_at(e, "%s", text_quote(path).s);
+	}
+	w->is_ranks = true;
+	w->reader = w->c.payload->open(w->c.payload->ctx);
+	w->c.config = source->c.config; /* borrows what it owns */
+	return 0;
+}
+
+bool weights_fp8(const struct weights *w)
+{
+	const struct tensor *t = ckpt_find(&w->c, "layers.0.ffn.experts.0.w1.weight");
+
+	return t && t->dtype == DT_F8_E4M3;
+}
+
+void weights_close(struct weights *w)
+{
+	if (w->reader)
+		w->c.payload->close(w->reader);
+	if (w->has_audit)
+		audit_free(&w->a);
+	if (w->is_set)
+		joined_close(&w->j);
+	if (w->is_ranks)
+		ranks_close(&w->ranks, &w->c);
+	ckpt_close(&w->c);
+	memset(w, 0, sizeof *w);
+}
+
+int weights_beside(struct weights *ahead, const struct weights *w, struct err *e)
+{
+	*ahead = *w; /* borrows all but the reader */
+	ahead->held = ahead->peak = ahead->read = 0;
+	if (!w->c.payload)
+		return 0;
+	ahead->reader = w->c.payload->open(w->c.payload->ctx);
+	return ahead->reader ? 0 : err_nomem(e);
+}
+
+void weights_joined(struct weights *w, struct weights *ahead)
+{
+	w->peak = w->held + ahead->peak > w->peak ? w->held + ahead->peak : w->peak;
+	w->held += ahead->held;
+	w->read += ahead->read;
+	ahead->held = ahead->peak = ahead->read = 0;
+}
+
+void weights_beside_close(struct weights *ahead)
+{
+	if (ahead->reader)
+		ahead->c.payload->close(ahead->reader);
+	memset(ahead, 0, sizeof *ahead);
+}
+
+/* --- bytes --- */
+
+static int find(const struct weights *w, const char *prefix, const char *name, const char *end,
+	const struct tensor **t, struct err *e)
+{
+	char full[NAME_ROOM];
+
+	snprintf(full, sizeof full, "%s%s%s", prefix, name, end);
+	*t = ckpt_find(&w->c, full);
+	if (!*t)
+		return err_rule(e, ERR_DATA, "model.missing", ERR_NOPOS,
+			"%s: tensor %s is not there", text_quote(w->path).s, text_quote(full).s);
+	return 0;
+}
+
+bool weights_has(const struct weights *w, const char *prefix, const char *name)
+{
+	char full[NAME_ROOM];
+
+	snprintf(full, sizeof full, "%s%s", prefix, name);
+	return ckpt_find(&w->c, full);
+}
+
+static int read_some(struct weights *w, const struct tensor *t, uint64_t off, void *dst, uint64_t n,
+	struct err *e)
+{
+	uint32_t i = (uint32_t)(t - w->c.tensors);
+
+	w->read += n;
+	if (!w->c.payload)
+		return ckpt_read(&w->c, t, off, dst, (size_t)n, e);
+	if (!w->c.payload->has(w->c.payload->ctx, i))
+		return err_set(e, ERR_SYSTEM, "%s: tensor %s is not in the folders that are there",
+			text_quote(w->path).s, text_quote(t->name).s);
+	return w->c.payload->read(w->reader, i, off, dst, (size_t)n, e);
+}
+
+static uint64_t size_of(const struct tensor *t)
+{
+	return t->end - t->begin;
+}
+
+static int take(struct weights *w, void **p, uint64_t n, struct err *e)
+{
+	if (w->dev->host ? w->dev->alloc(w->dev, p, (size_t)n, e)
+			 : !(*p = malloc((size_t)n + 1)) && err_nomem(e))
+		return -1;
+	w->held += n;
+	w->peak = w->held > w->peak ? w->held : w->peak;
+	return 0;
+}
+
+/* Brings what was read to the device. */
+static int place(struct weights *w, void **p, uint64_t n, struct err *e)
+{
+	void *to;
+
+	if (w->dev->host)
+		return 0;
+	if (w->dev->alloc(w->dev, &to, (size_t)n, e))
+		return -1;
+	if (w->dev->put(w->dev, to, *p, (size_t)n, e) || w->dev->sync(w->dev, e)) {
+		w->dev->release(w->dev, to);
+		return -1;
+	}
+	free(*p);
+	*p = to;
+	return 0;
+}
+
+/* Where place did not come to pass. */
+static void give_up(struct weights *w, void *p, uint64_t n)
+{
+	if (w->dev->host)
+		w->dev->release(w->dev, p);
+	else
+		free(p);
+	w->held -= n;
+}
+
+void weights_free(struct weights *w, void *v, uint64_t bytes)
+{
+	if (!v)
+		return;
+	w->dev->release(w->dev, v);
+	w->held -= bytes;
+}
+
+/* --- is it sound? --- */
+
+static int bad(const struct weights *w, const struct tensor *t, const char *rule, uint64_t at,
+	const char *what, struct err *e)
+{
+	return err_rule(e, ERR_DATA, rule, ERR_NOPOS, "%s: tensor %s, byte %llu: %s",
+		text_quote(w->path).s, text_quote(t->name).s, (unsigned long long)at, what);
+}
+
+static int check_scales(const struct weights *w, const struct tensor *t, const uint8_t *p,
+	uint64_t n, struct err *e)
+{
+	const uint8_t *nan;
+	uint32_t bits;
+	uint64_t i;
+
+	if (t->dtype != DT_F32) {
+		nan = memchr(p, NUM_E8M0_NAN, (size_t)n);
+		return nan ? bad(w, t, "data.scale-nan", (uint64_t)(nan - p), "a scale is NaN", e)
+			   : 0;
+	}
+	for (i = 0; i + 4 <= n; i += 4) {
+		memcpy(&bits, p + i, 4);
+		if (bits & 0x807fffff || !bits || bits >> 23 == 255)
+			return bad(w, t, "data.scale-nan", i, "a scale is no power of two", e);
+	}
+	return 0;
+}
+
+static int check_fp8(const struct weights *w, const struct tensor *t, const uint8_t *p, uint64_t n,
+	struct err *e)
+{
+	uint64_t i;
+
+	for (i = 0; i < n; i++)
+		if (num_e4m3_is_nan(p[i]))
+			return bad(w, t, "data.fp8-nan", i, "a weight is NaN", e);
+	return 0;
+}
+
+/* --- matrices --- */
+
+static uint8_t type_of(const struct tensor *t)
+{
+	return t->dtype == DT_I8 || t->dtype == DT_F4 ? WEIGHT_FP4
+		: t->dtype == DT_F8_E4M3              ? WEIGHT_FP8
+		: t->dtype == DT_BF16                 ? WEIGHT_BF16
+						      : WEIGHT_F32;
+}
+
+/* A tensor whole; scales and codes are looked at. stay: in ordinary memory, for now. */
+static int load(struct weights *w, const struct tensor *t, bool scale, bool stay, void **p,
+	struct err *e)
+{
+	uint64_t n = size_of(t);
+	int rc;
+
+	if (take(w, p, n, e))
+		return -1;
+	rc = read_some(w, t, 0, *p, n, e);
+	if (!rc && scale)
+		rc = check_scales(w, t, *p, n, e);
+	else if (!rc && t->dtype == DT_F8_E4M3)
+		rc = check_fp8(w, t, *p, n, e);
+	rc = rc || stay ? rc : place(w, p, n, e);
+	if (rc) {
+		give_up(w, *p, n);
+		*p = NULL;
+	}
+	return rc;
+}
+
+static const struct piece *pieces_of(const struct weights *w, const struct tensor *t, size_t *n)
+{
+	size_t i = (size_t)(t - w->c.tensors);
+
+	*n = w->is_set ? w->j.first[i + 1] - w->j.first[i] : 0;
+	return *n && w->j.pieces[w->j.first[i]].tile ? w->j.pieces + w->j.first[i] : NULL;
+}
+
+static int load_packed(struct weights *w, const struct tensor *t, const struct piece *p,
+	struct tile_dim d, const uint8_t **to, uint64_t *bytes, bool scale, struct err *e)
+{
+	uint64_t n = tile_bytes(p->tile, d);
+	void *v;
+	int rc;
+
+	if (take(w, &v, n, e))
+		return -1;
+	w->read += n;
+	rc = file_read(w->io, w->j.files[p->file].fd, v, (size_t)n, p->at, e);
+	if (rc)
+		err_at(e, "%s", w->j.files[p->file].name);
+	if (!rc && scale)
+		rc = check_scales(w, t, v, n, e);
+	rc = rc ? rc : place(w, &v, n, e);
+	if (rc) {
+		give_up(w, v, n);
+		return rc;
+	}
+	*to = v;
+	*bytes += n;
+	return 0;
+}
+
+/* The pieces of an expert's matrix as engines hold them. */
+static int load_pieces(struct weights *w, struct matrix *m, const struct tensor *t,
+	const struct tensor *sf, struct err *e)
+{
+	const struct piece *p, *s;
+	struct weight_piece *x;
+	size_t n, ns, i;
+
+	p = pieces_of(w, t, &n);
+	s = pieces_of(w, sf, &ns);
+	m->pieces = p && s && n == ns ? calloc(n, sizeof *m->pieces) : NULL;
+	if (!m->pieces)
+		return err_set(e, ERR_UNSUPPORTED, "tensor %s and its scale are cut differently",
+			text_quote(t->name).s);
+	for (i = 0; i < n; i++, p++, s++) {
+		x = &m->pieces[m->n_pieces++];
+		*x = (struct weight_piece){ .row = (uint32_t)p->row,
+			.rows = (uint32_t)p->rows,
+			.col = (uint32_t)p->col * 2,
+			.cols = (uint32_t)p->cols * 2,
+			.map = p->map,
+			.part = p->part,
+			.tile = p->tile,
+			.sf = s->tile };
+		if (s->row != p->row || s->rows != p->rows || s->col * 32 != x->col ||
+			s->cols * 32 != x->cols || s->map != p->map || s->part != p->part)
+			return err_set(e, ERR_UNSUPPORTED,
+				"tensor %s and its scale are cut differently",
+				text_quote(t->name).s);
+		x->dim = tile_dim(p->tile, (uint32_t)(p->parts * p->rows), p->cols);
+		x->sf_dim = tile_dim(s->tile, (uint32_t)(s->parts * s->rows), s->cols);
+		if (load_packed(w, t, p, x->dim, &x->codes, &m->bytes, false, e) ||
+			load_packed(w, sf, s, x->sf_dim, &x->scales, &m->bytes, true, e))
+			return -1;
+	}
+	m->w.pieces = m->pieces;
+	m->w.n_pieces = m->n_pieces;
+	return 0;
+}
+
+/* --- FP4 computed as FP8 --- */
+
+/* Instead of FP4 codes and scales in m, in ordinary memory, the FP8 that they are exactly, if so. */
+static int cast_matrix(struct weights *w, struct matrix *m, struct err *e)
+{
+	uint64_t n = (uint64_t)m->w.rows * m->w.cols, nt = n / (128 * 128);
+	void *to[2] = { NULL, NULL };
+	int exact = -1;
+
+	if (take(w, &to[0], n, e))
+		return -1;
+	if (take(w, &to[1], nt, e)) {
+		give_up(w, to[0], n);
+		return -1;
+	}
+	exact = recast(m->own[0], m->own[1], m->w.rows, m->w.cols, to[0], to[1], e);
+	if (exact == 1) {
+		give_up(w, m->own[0], n / 2);
+		give_up(w, m->own[1], n / 32);
+		memcpy(m->own, to, sizeof to);
+		m->bytes = n + nt;
+		m->w.type = WEIGHT_FP8;
+		return 0;
+	}
+	give_up(w, to[0], n);
+	give_up(w, to[1], nt);
+	return exact < 0 ? -1 : 0;
+}
+
+/* Loads codes and scale (or none) of a plain matrix; cast: as the FP8 that they are exactly. */
+static int load_plain(struct weights *w, struct matrix *m, const struct tensor *t,
+	const struct tensor *sf, bool cast, struct err *e)
+{
+	uint64_t n[2] = { size_of(t), sf ? size_of(sf) : 0 };
+	int rc = load(w, t, false, cast, &m->own[0], e), i;
+
+	m->bytes = rc ? 0 : n[0];
+	if (!rc && sf) {
+		rc = load(w, sf, true, cast, &m->own[1], e);
+		m->bytes += rc ? 0 : n[1];
+	}
+	if (cast) {
+		rc = rc ? rc : cast_matrix(w, m, e);
+		if (m->w.type == WEIGHT_FP8) {
+			n[0] = (uint64_t)m->w.rows * m->w.cols;
+			n[1] = n[0] / (128 * 128);
+		}
+		for (i = 0; i < 2;
+			i++) { /* what cannot be placed goes, so that all that is left lies there */
+			rc = rc ? rc : place(w, &m->own[i], n[i], e);
+			if (rc && m->own[i]) {
+				give_up(w, m->own[i], n[i]);
+				m->own[i] = NULL;
+				m->bytes -= n[i];
+			}
+		}
+	}
+	m->w.codes = m->own[0];
+	m->w.scales = m->own[1];
+	return rc;
+}
+
+/* Has the scale of a weight the size that its type asks for? */
+static int check_sizes(const struct weights *w, const struct matrix *m, const struct tensor *t,
+	const struct tensor *sf, struct err *e)
+{
+	uint64_t rows = m->w.rows, cols = m->w.cols, want;
+
+	want = m->w.type == WEIGHT_FP4 ? rows * (cols / 32)
+				       : mem_ceil_div(rows, 128) * mem_ceil_div(cols, 128);
+	if (m->w.type == WEIGHT_FP8 && sf->dtype == DT_F32)
+		want *= 4;
+	if (size_of(sf) == want && cols % 32 == 0)
+		return 0;
+	return err_rule(e, ERR_DATA, "model.scale-form", ERR_NOPOS,
+		"%s: tensor %s: its scale has %llu bytes, expected %llu", text_quote(w->path).s,
+		text_quote(t->name).s, (unsigned long long)size_of(sf), (unsigned long long)want);
+}
+
+int weights_matrix(struct weights *w, struct matrix *m, const char *prefix, const char *name,
+	struct err *e)
+{
+	const struct tensor *t, *sf = NULL;
+	size_t n;
+	int rc;
+
+	memset(m, 0, sizeof *m);
+	if (find(w, prefix, name, weights_has(w, prefix, name) ? "" : ".weight", &t, e))
+		return -1;
+	if (t->rank != 2)
+		return err_rule(e, ERR_DATA, "model.shape", ERR_NOPOS, "%s: tensor %s is no matrix",
+			text_quote(w->path).s, text_quote(t->name).s);
+	m->w.type = type_of(t);
+	m->w.rows = (uint32_t)t->dim[0];
+	m->w.cols = (uint32_t)(t->dim[1] * (t->dtype == DT_I8 ? 2 : 1));
+	if (m->w.type <= WEIGHT_FP8 && find(w, prefix, name, ".scale", &sf, e))
+		return -1;
+	m->w.f32_scales = sf && sf->dtype == DT_F32;
+	if (sf && check_sizes(w, m, t, sf, e))
+		return -1;
+	if (pieces_of(w, t, &n))
+		rc = load_pieces(w, m, t, sf, e);
+	else
+		rc = load_plain(w, m, t, sf,
+			w->as_fp8 && m->w.type == WEIGHT_FP4 && m->w.rows % 128 == 0 &&
+				m->w.cols % 128 == 0,
+			e);
+	if (rc)
+		weights_drop(w, m);
+	return rc;
+}
+
+void weights_drop(struct weights *w, struct matrix *m)
+{
+	uint32_t i;
+
+	for (i = 0; i < m->n_pieces; i++) {
+		w->dev->release(w->dev, (void *)(uintptr_t)m->pieces[i].codes);
+		w->dev->release(w->dev, (void *)(uintptr_t)m->pieces[i].scales);
+	}
+	for (i = 0; i < 2; i++)
+		w->dev->release(w->dev, m->own[i]);
+	free(m->pieces);
+	w->held -= m->bytes;
+	memset(m, 0, sizeof *m);
+}
+
+int weights_band(struct weights *w, struct matrix *m, const char *name, uint32_t row, uint32_t n,
+	struct err *e)
+{
+	const struct tensor *t;
+	uint64_t bytes, row_bytes;
+	int rc;
+
+	memset(m, 0, sizeof *m);
+	if (find(w, "", name, "", &t, e))
+		return -1;
+	row_bytes = t->dim[0] ? size_of(t) / t->dim[0] : 0;
+	bytes = n * row_bytes;
+	if (take(w, &m->own[0], bytes, e))
+		return -1;
+	rc = read_some(w, t, row * row_bytes, m->own[0], bytes, e);
+	rc = rc ? rc : place(w, &m->own[0], bytes, e);
+	if (rc) {
+		give_up(w, m->own[0], bytes);
+		return rc;
+	}
+	m->bytes = bytes;
+	m->w = (struct weight){
+		.type = type_of(t), .rows = n, .cols = (uint32_t)t->dim[1], .codes = m->own[0]
+	};
+	return 0;
+}
+
+/* --- vectors and rows --- */
+
+/* BF16 to float in place, from behind. */
+static void widen(float *v, uint64_t n)
+{
+	uint16_t h;
+
+	while (n--) {
+		memcpy(&h, (const uint8_t *)v + 2 * n, 2);
+		v[n] = num_bf16(h);
+	}
+}
+
+int weights_floats(struct weights *w, float **v, const char *prefix, const char *name, uint64_t n,
+	struct err *e)
+{
+	const struct tensor *t;
+	void *p;
+	int rc;
+
+	*v = NULL;
+	if (find(w, prefix, name, "", &t, e))
+		return -1;
+	if ((t->dtype != DT_F32 && t->dtype != DT_BF16) ||
+		size_of(t) != n * (t->dtype == DT_F32 ? 4 : 2))
+		return err_rule(e, ERR_DATA, "model.shape", ERR_NOPOS,
+			"%s: tensor %s has not %llu values", text_quote(w->path).s,
+			text_quote(t->name).s, (unsigned long long)n);
+	if (take(w, &p, 4 * n, e))
+		return -1;
+	rc = read_some(w, t, 0, p, size_of(t), e);
+	if (!rc && t->dtype == DT_BF16)
+		widen(p, n);
+	rc = rc ? rc : place(w, &p, 4 * n, e);
+	if (rc) {
+		give_up(w, p, 4 * n);
+		return rc;
+	}
+	*v = p;
+	return 0;
+}
+
+int weights_rows(struct weights *w, const char *prefix, const char *name, const uint32_t *row,
+	uint32_t n, void *dst, uint64_t row_bytes, struct err *e)
+{
+	const struct tensor *t;
+	uint32_t i;
+
+	if (find(w, prefix, name, "", &t, e))
+		return -1;
+	for (i = 0; i < n; i++) {
+		if (!t->dim[0] || row[i] >= t->dim[0] || size_of(t) / t->dim[0] != row_bytes)
+			return err_rule(e, ERR_DATA, "model.shape", ERR_NOPOS,
+				"%s: tensor %s has no row %u of %llu bytes", text_quote(w->path).s,
+				text_quote(t->name).s, row[i], (unsigned long long)row_bytes);
+		if (read_some(w, t, row[i] * row_bytes, (uint8_t *)dst + i * row_bytes, row_bytes,
+			    e))
+			return -1;
+	}
+	return 0;
+}

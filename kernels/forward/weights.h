@@ -1,0 +1,84 @@
+/* weights.h -- a model's weights for the forward pass, read when they are wanted and no longer held than
+ * that.
+ *
+ * A checkpoint folder, or what was made of one: a set for an engine, whose experts stay in the layout they
+ * lie in. (Not arithmetic, kernels/dev.h; not which tensors there are, formats/model/audit.h, which must have found nothing wrong
+ * before anything is read here.) What is returned lies in the memory of the device. NaN scales and
+ * codes are errors with tensor and place.
+ *
+ * Not thread-safe: one struct, one thread.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef KERNELS_FORWARD_WEIGHTS_H
+#define KERNELS_FORWARD_WEIGHTS_H
+#include "formats/model/audit.h"
+#include "formats/conversion/joined.h"
+#include "kernels/dev.h"
+#include "kernels/forward/params.h"
+#include "formats/model/ranks.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weights {
+	const char *path; /* borrows; as the user called it, for messages */
+	struct dev *dev;  /* borrows */
+	const struct io *io;
+	struct ckpt c;
+	struct joined j;
+	struct audit a;
+	struct ranks ranks;
+	bool is_set, has_audit, is_ranks;
+	bool as_fp8;  /* FP4 experts are cast to FP8, exactly, before they are used */
+	void *reader; /* of c.payload */
+	struct params p;
+	uint64_t held, peak; /* bytes of weights in memory now, at most */
+	uint64_t read;       /* bytes read from files */
+};
+
+/* Opens and audits; the first finding is the error. */
+int weights_open(struct weights *w, const struct io *io, const char *path, struct dev *dev,
+	unsigned features, struct err *e);
+/* The same of what was made of source: also a folder of target official, which says of itself only half. */
+int weights_open_made(struct weights *w, const struct weights *source, const char *path,
+	struct dev *dev, unsigned features, struct err *e);
+void weights_close(struct weights *w);
+/* Are the experts FP8? */
+bool weights_fp8(const struct weights *w);
+
+/* A second way into the same weights, for a thread that reads ahead. Its counts go to w with weights_joined,
+ * when both threads have met. */
+int weights_beside(struct weights *ahead, const struct weights *w, struct err *e);
+void weights_joined(struct weights *w, struct weights *ahead);
+void weights_beside_close(struct weights *ahead);
+
+/* A matrix with what it holds. Zeroed: none. */
+struct matrix {
+	struct weight w;
+	void *own[2];                /* memory of the device */
+	struct weight_piece *pieces; /* owns; their codes and scales too */
+	uint32_t n_pieces;
+	uint64_t bytes;
+};
+/* PREFIX NAME.weight with its scale, such as "layers.3." and "attn.wq_a"; without one where the name ends so. */
+int weights_matrix(struct weights *w, struct matrix *m, const char *prefix, const char *name,
+	struct err *e);
+void weights_drop(struct weights *w, struct matrix *m);
+/* Rows row .. row + n of a plain BF16 matrix such as head.weight. */
+int weights_band(struct weights *w, struct matrix *m, const char *name, uint32_t row, uint32_t n,
+	struct err *e);
+
+/* n values of an F32 or BF16 tensor PREFIX NAME, as float on the device: *v (release with weights_free). */
+int weights_floats(struct weights *w, float **v, const char *prefix, const char *name, uint64_t n,
+	struct err *e);
+void weights_free(struct weights *w, void *v, uint64_t bytes);
+/* Rows of a tensor, each of row_bytes, into ordinary memory. */
+int weights_rows(struct weights *w, const char *prefix, const char *name, const uint32_t *row,
+	uint32_t n, void *dst, uint64_t row_bytes, struct err *e);
+bool weights_has(const struct weights *w, const char *prefix, const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+#include "kernels/fmath.h"
+#include "kernels/ref/ref.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+float ref_dot(const float *a, const float *b, uint64_t n)
+{
+	float lane[32] = { 0 };
+	uint64_t k;
+	uint32_t i;
+
+	for (k = 0; k + 32 <= n; k += 32)
+		for (i = 0; i < 32; i++)
+			lane[i] = fmaf(a[k + i], b[k + i], lane[i]);
+	for (i = 0; k + i < n; i++)
+		lane[i] = fmaf(a[k + i], b[k + i], lane[i]);
+	return fm_tree32(lane);
+}
+
+static int act_quant(struct dev *dev, uint8_t *q, float *s, const float *x, uint32_t n,
+	uint32_t dim, struct err *e)
+{
+	uint64_t b, blocks = (uint64_t)n * dim / DEV_ACT;
+	float amax;
+	uint32_t i;
+
+	(void)dev, (void)e;
+	for (b = 0; b < blocks; b++, x += DEV_ACT, q += DEV_ACT) {
+		for (i = 0, amax = 0.0f; i < DEV_ACT; i++)
+			amax = fm_max(fm_abs(x[i]), amax);
+		s[b] = fm_scale_fp8(amax);
+		for (i = 0; i < DEV_ACT; i++)
+			q[i] = fm_e4m3(x[i], s[b]);
+	}
+	return 0;
+}
+
+/* A row of codes as values, and its scales for each block of columns. */
+static const struct weight_piece *piece_at(const struct weight *w, uint32_t row, uint32_t col)
+{
+	uint32_t i;
+	const struct weight_piece *p;
+
+	for (i = 0; i < w->n_pieces; i++) {
+		p = &w->pieces[i];
+		if (row >= p->row && row - p->row < p->rows && col >= p->col &&
+			col - p->col < p->cols)
+			return p;
+	}
+	return NULL;
+}
+
+static uint32_t element(const struct tile *t, struct tile_dim d, const uint8_t *p, uint32_t row,
+	uint32_t col, uint32_t bits)
+{
+	uint32_t per = t->bits / bits, word;
+	uint64_t at = t->at(d, row, col / per), bit;
+
+	bit = at * t->bits + col % per * bits;
+	if (t->untwist) {
+		memcpy(&word, p + bit / 32 * 4, 4);
+		word = t->untwist(word);
+		return word >> (bit % 32) & ((1u << bits) - 1);
+	}
+	return (unsigned)p[bit / 8] >> (bit % 8) & ((1u << bits) - 1);
+}
+
+static void fp4_row(const struct weight *w, uint32_t row, float *v, float *s)
+{
+	const struct weight_piece *p = NULL;
+	uint32_t k, r = 0;
+	const uint8_t *codes = w->codes, *scales = w->scales;
+
+	for (k = 0; k < w->cols; k++) {
+		if (!w->n_pieces) {
+			v[k] = num_e2m1(codes[((uint64_t)row * w->cols + k) / 2] >> (k % 2 * 4) &
+				15);
+			if (k % 32 == 0)
+				s[k / 32] =
+					num_e8m0(scales[(uint64_t)row * (w->cols / 32) + k / 32]);
+			continue;
+		}
+		if (k % 32 == 0) {
+			p = piece_at(w, row, k);
+			r = p->map->to(p->part, row - p->row, p->rows);
+			s[k / 32] = num_e8m0(element(p->sf, p->sf_dim, p->scales, r,
+				(k - p->col) / 32, 8));
+		}
+		v[k] = num_e2m1(element(p->tile, p->dim, p->codes, r, k - p->col, 4));
+	}
+}
+
+static float fp8_scale(const struct weight *w, uint32_t row, uint32_t block)
+{
+	uint64_t at = (uint64_t)(row / 128) * ((w->cols + 127) / 128) + block;
+	float f;
+
+	if (!w->f32_scales)
+		return num_e8m0(((const uint8_t *)w->scales)[at]);
+	memcpy(&f, (const uint8_t *)w->scales + 4 * at, 4);
+	return f;
+}
+
+static void fp8_row(const struct weight *w, uint32_t row, float *v, float *s)
+{
+	const uint8_t *codes = (const uint8_t *)w->codes + (uint64_t)row * w->cols;
+	uint32_t k;
+
+	for (k = 0; k < w->cols; k++)
+		v[k] = num_e4m3(codes[k]);
+	for (k = 0; k < w->cols; k += 128)
+		s[k / 128] = fp8_scale(w, row, k / 128);
+}
+
+/* One output: blocks of columns with a fresh partial each. */
+static float product(const uint8_t *q, const float *s, const float *v, const float *ws,
+	uint32_t cols, uint32_t block)
+{
+	float lane[32] = { 0 }, part[32], f;
+	uint32_t b, k, i;
+
+	for (b = 0; b < cols; b += block) {
+		for (i = 0; i < 32; i++)
+			part[i] = 0.0f;
+		for (k = b; k < b + block && k < cols; k += 32)
+			for (i = 0; i < 32; i++)
+				part[i] = fmaf(num_e4m3(q[k + i]), v[k + i], part[i]);
+		f = s[b / DEV_ACT] * ws[b / block];
+		for (i = 0; i < 32; i++)
+			lane[i] = fmaf(part[i], f, lane[i]);
+	}
+	return fm_tree32(lane);
+}
+
+static int linear_q(struct dev *dev, float *y, uint32_t ld, const uint8_t *q, const float *s,
+	uint32_t n, const struct weight *w, struct err *e)
+{
+	uint32_t block = w->type == WEIGHT_FP4 ? 32 : 128, o, t;
+	float *v = malloc(2 * (uint64_t)w->cols * sizeof *v);
+
+	(void)dev;
+	if (!v)
+		return err_nomem(e);
+	for (o = 0; o < w->rows; o++) {
+		(w->type == WEIGHT_FP4 ? fp4_row : fp8_row)(w, o, v, v + w->cols);
+		for (t = 0; t < n; t++)
+			y[(uint64_t)t * ld + o] = fm_bf16(product(q + (uint64_t)t * w->cols,
+				s + (uint64_t)t * (w->cols / DEV_ACT), v, v + w->cols, w->cols,
+				block));
+	}
+	free(v);
+	return 0;
+}
+
+/* The values of row o of a matrix that is not multiplied in codes; room for 2 cols. */
+static void plain_row(const struct weight *w, uint32_t o, float *v)
+{
+	uint64_t at = (uint64_t)o * w->cols;
+	uint32_t k;
+
+	if (w->type == WEIGHT_FP8) {
+		fp8_row(w, o, v, v + w->cols);
+		for (k = 0; k < w->cols; k++)
+			v[k] = fm_bf16(v[k] * v[w->cols + k / 128]);
+		return;
+	}
+	for (k = 0; k < w->cols; k++)
+		v[k] = w->type == WEIGHT_F32 ? ((const float *)w->codes)[at + k]
+					     : num_bf16(((const uint16_t *)w->codes)[at + k]);
+}
+
+static int linear(struct dev *dev, float *y, uint32_t ldy, const float *x, uint32_t ldx, uint32_t n,
+	const struct weight *w, bool round, struct err *e)
+{
+	float *v = malloc(2 * (uint64_t)w->cols * sizeof *v), r;
+	uint32_t o, t;
+
+	(void)dev;
+	if (!v)
+		return err_nomem(e);
+	for (o = 0; o < w->rows; o++) {
+		plain_row(w, o, v);
+		for (t = 0; t < n; t++) {
+			r = ref_dot(x + (uint64_t)t * ldx, v, w->cols);
+			y[(uint64_t)t * ldy + o] = round ? fm_bf16(r) : r != r ? fm_nan() : r;
+		}
+	}
+	free(v);
+	return 0;
+}
+
+void ref_linear(struct dev *d)
+{
+	d->act_quant = act_quant;
+	d->linear_q = linear_q;
+	d->linear = linear;
+}

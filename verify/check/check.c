@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT */
+#include "verify/check/check.h"
+
+#include "core/file.h"
+#include "core/hash/sha256.h"
+#include "formats/conversion/account.h"
+#include "formats/conversion/manifest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UNFINISHED ".dsv4-plan" /* in a folder that is being filled */
+
+struct path_text check_path(const char *folder, const char *name)
+{
+	struct path_text p;
+
+	snprintf(p.s, sizeof p.s, "%.99s%s%.298s", folder, *folder ? "/" : "", name);
+	return p;
+}
+
+struct pass_job *check_add(struct check *c, const struct check_item *it, uint64_t bytes)
+{
+	struct pass_job *j;
+
+	if (mem_grow(&c->items, &c->items_cap, c->n + 1, sizeof *c->items) ||
+		mem_grow(&c->jobs, &c->jobs_cap, c->n + 1, sizeof *c->jobs)) {
+		free(it->folder);
+		free(it->name);
+		free(it->chunks);
+		free(it->spans);
+		err_nomem(c->e);
+		return NULL;
+	}
+	c->items[c->n] = *it;
+	j = &c->jobs[c->n++];
+	*j = (struct pass_job){ .dir = c->top,
+		.fd = -1,
+		.folder = it->folder,
+		.name = it->name,
+		.bytes = bytes,
+		.chunks = it->chunks,
+		.spans = it->spans };
+	return j;
+}
+
+/* --- what the pass found --- */
+
+/* The sidecar of a file that is damaged, once more: for the names. Zeroed where it cannot be read. */
+static void read_names(const struct check *c, const struct check_item *it, struct account *a)
+{
+	const struct io *io = c->o->io;
+	struct err e = { 0 };
+	char side[300];
+	struct stat st;
+	int dir, fd;
+
+	memset(a, 0, sizeof *a);
+	if (file_open_below(io, c->top, it->folder, &dir, &e))
+		return;
+	snprintf(side, sizeof side, "%s" MAN_SIDECAR, it->name);
+	if (!file_open(io, dir, side, &fd, &st, &e)) {
+		(void)account_read(a, io, fd, (uint64_t)st.st_size, &e);
+		(void)io->close(io, fd); /* read only */
+	}
+	(void)io->close(io, dir); /* a folder has nothing to flush */
+}
+
+struct names {
+	const char *v[REPORT_TENSORS];
+	size_t n;
+	bool header; /* the damage is in no tensor */
+};
+
+/* The tensors in bytes from..to; of a file that was read whole only those with a wrong digest. */
+static struct names names_in(const struct account *a, const struct pass_job *j, uint64_t from,
+	uint64_t to)
+{
+	struct names x = { .n = 0 };
+	size_t first, n = account_in(a, from, to, &first), i;
+
+	for (i = first; i < first + n; i++) {
+		if (a->tensors[i].begin == a->tensors[i].end ||
+			(!j->sampled && i < j->n_spans && !j->bad_span[i]))
+			continue;
+		if (x.n < REPORT_TENSORS)
+			x.v[x.n] = a->tensors[i].name;
+		x.n++;
+	}
+	x.header = !x.n && !j->sampled && from < a->header_bytes;
+	return x;
+}
+
+/* Another chunk of the file that should have been like this one, or -1. */
+static long chunk_like(const struct pass_job *j, size_t n, size_t i)
+{
+	size_t k;
+
+	for (k = 0; k < n; k++)
+		if (k != i && !memcmp(&j->got[i], &j->chunks[k], sizeof *j->chunks))
+			return (long)k;
+	return -1;
+}
+
+static void tell_chunk(struct check *c, const struct pass_job *j, const struct account *a, size_t i,
+	size_t n)
+{
+	struct path_text path = check_path(j->folder, j->name);
+	struct report_place at = { .file = path.s, .from = (uint64_t)i * MAN_CHUNK };
+	struct names names;
+	long like = chunk_like(j, n, i);
+	char hint[80] = "";
+
+	at.to = at.from + MAN_CHUNK < j->bytes ? at.from + MAN_CHUNK : j->bytes;
+	names = names_in(a, j, at.from, at.to);
+	at.tensors = names.v;
+	at.n_tensors = names.n;
+	if (like >= 0)
+		snprintf(hint, sizeof hint, "; these are the bytes of chunk %ld", like);
+	report_add(c->r, ERR_MISMATCH, "check.chunk", &at,
+		"the digest of chunk %zu of %zu is not that of the sidecar%s%s", i, n, hint,
+		names.header ? "; the damage is in the header" : "");
+}
+
+/* Tensors whose digest is wrong in chunks that are right: the sidecar is not true in itself. */
+static void tell_tensors(struct check *c, const struct pass_job *j, const struct account *a)
+{
+	struct path_text path = check_path(j->folder, j->name);
+	struct report_place at = { .file = path.s };
+	size_t i;
+
+	for (i = 0; i < j->n_spans && i < a->n; i++) {
+		if (!j->bad_span[i])
+			continue;
+		at.from = j->spans[i].begin;
+		at.to = j->spans[i].end;
+		at.tensors = &a->tensors[i].name;
+		at.n_tensors = 1;
+		report_add(c->r, ERR_MISMATCH, "check.tensor", &at,
+			"the digest of the tensor is not that of the sidecar, though its chunks are "
+			"as they were");
+	}
+}
+
+/* A file of the same folder that should have these bytes. */
+static const char *file_like(const struct check *c, size_t i)
+{
+	size_t k;
+
+	for (k = 0; k < c->n; k++)
+		if (k != i && c->items[k].has_sha &&
+			!strcmp(c->items[k].folder, c->items[i].folder) &&
+			!memcmp(c->items[k].sha256, c->jobs[i].sha256, 32))
+			return c->items[k].name;
+	return NULL;
+}
+
+static void tell_sha(struct check *c, size_t i)
+{
+	const struct check_item *it = &c->items[i];
+	struct path_text path = check_path(it->folder, it->name);
+	struct report_place at = { .file = path.s };
+	const char *like = file_like(c, i);
+	char got[65], want[65];
+
+	hex_of(c->jobs[i].sha256, 32, got);
+	hex_of(it->sha256, 32, want);
+	report_add(c->r, ERR_MISMATCH, it->is_original ? "source.sha256" : "check.sha256", &at,
+		"its SHA-256 is %s, %s says %s%s%s", got, it->said_by, want,
+		like ? "; these are the bytes of " : "", like ? text_quote(like).s : "");
+}
+
+static void tell_job(struct check *c, size_t i)
+{
+	struct pass_job *j = &c->jobs[i];
+	const struct check_item *it = &c->items[i];
+	struct path_text path = check_path(it->folder, it->name);
+	size_t n = j->chunks ? (size_t)mem_ceil_div(j->bytes, MAN_CHUNK) : 0, k, bad = 0;
+	struct account a = { 0 };
+	char hex[65];
+
+	if (j->err.kind != ERR_NONE) {
+		report_take(c->r, &(struct report_place){ .file = path.s }, &j->err);
+		return;
+	}
+	for (k = 0; k < j->n_spans; k++)
+		bad += j->bad_span[k];
+	if (j->n_bad || bad)
+		read_names(c, it, &a);
+	for (k = 0; k < n; k++)
+		if (j->looked[k] == 2)
+			tell_chunk(c, j, &a, k, n);
+	if (bad && !j->n_bad)
+		tell_tensors(c, j, &a);
+	account_free(&a);
+	if (j->sha && !j->sampled && it->has_sha && memcmp(j->sha256, it->sha256, 32))
+		tell_sha(c, i);
+	for (k = 0, bad = 0; k < n; k++)
+		bad += j->looked[k] != 0;
+	report_count(c->r, "checked", "chunks", bad, 0);
+	report_count(c->r, "checked", "bytes read", 0, j->read);
+	if (j->sha && !j->sampled)
+		hex_of(j->sha256, 32, hex);
+	report_row(c->r, "files", path.s, 0, j->bytes, j->sha && !j->sampled ? hex : NULL);
+}
+
+/* --- sets --- */
+
+/* rank-3-of-8 or pp-0-of-2/rank-3-of-8 is of rank 3. */
+static bool folder_of_rank(const char *name, const char *rank)
+{
+	const char *last = strrchr(name, '/');
+	size_t n = strlen(rank);
+
+	last = last ? last + 1 : name;
+	return !strncmp(last, "rank-", 5) && !strncmp(last + 5, rank, n) &&
+		!strncmp(last + 5 + n, "-of-", 4);
+}
+
+int check_sub(struct check *c, const char *rel, const struct toc_folder *f)
+{
+	struct path_text name = check_path(rel, f->name), path = check_path(name.s, MAN_NAME);
+	struct report_place at = { .file = path.s };
+	struct text t = { 0 };
+	struct err e = { 0 };
+	struct stat st;
+	uint8_t sha[32];
+	int dir = -1, rc = 0;
+
+	if (file_open_below(c->o->io, c->top, name.s, &dir, &e)) {
+		at.file = name.s;
+		if (c->o->io->lstat(c->o->io, c->top, name.s, &st) && errno == ENOENT)
+			report_add(c->r, ERR_MISMATCH, "check.missing", &at,
+				"manifest.json names the folder, and it is not there");
+		else
+			report_take(c->r, &at, &e);
+		return 0;
+	}
+	if (c->o->io->lstat(c->o->io, dir, MAN_NAME, &st) && errno == ENOENT)
+		report_add(c->r, ERR_MISMATCH, "check.missing", &at, "the folder has none");
+	else if (file_load(c->o->io, dir, MAN_NAME, TOC_CAP, &t, &e) ||
+		sha256_of(t.s, t.n, sha, &e))
+		report_take(c->r, &at, &e);
+	else if (t.n != f->bytes || memcmp(sha, f->sha256, 32))
+		report_add(c->r, ERR_MISMATCH, "set.manifest", &at,
+			"it is not the one that the manifest above names: it was edited or damaged, or "
+			"is of another run");
+	else
+		rc = check_folder(c, name.s, &t, f->plan);
+	(void)c->o->io->close(c->o->io, dir); /* a folder has nothing to flush */
+	text_free(&t);
+	return rc;
+}
+
+bool check_is_signature(const char *name)
+{
+	static const char *const known[] = { MAN_NAME ".minisig", "model.sig", "attestation.json" };
+	size_t i;
+
+	for (i = 0; i < sizeof known / sizeof *known; i++)
+		if (!strcmp(name, known[i]))
+			return true;
+	return false;
+}
+
+/* The plan of a set is a digest of those of its folders. */
+static int check_set_plan(struct check *c, const struct toc_set *s)
+{
+	struct text t = { 0 };
+	uint8_t d[32];
+	char hex[65];
+	size_t i;
+	int rc;
+
+	text_fmt(&t, "dsv4-set-1\n");
+	for (i = 0; i < s->n; i++)
+		text_fmt(&t, "%s %s\n", s->v[i].name, s->v[i].plan);
+	rc = t.failed ? err_nomem(c->e) : sha256_of(t.s, t.n, d, c->e);
+	text_free(&t);
+	if (rc)
+		return -1;
+	hex_of(d, sizeof d, hex);
+	if (strcmp(hex, s->plan))
+		report_add(c->r, ERR_MISMATCH, "check.plan",
+			&(struct report_place){ .file = MAN_NAME },
+			"its plan is not made of the plans of its folders");
+	if (s->n != s->ranks * s->stages + 1)
+		report_add(c->r, ERR_MISMATCH, "set.form",
+			&(struct report_place){ .file = MAN_NAME },
+			"%zu folders for %llu ranks in %llu stages", s->n,
+			(unsigned long long)s->ranks, (unsigned long long)s->stages);
+	return 0;
+}
+
+/* Whether name at the top is the first component of a folder of the set. */
+static bool is_of_set(const struct toc_set *s, const char *name)
+{
+	size_t i, n = strlen(name);
+
+	for (i = 0; i < s->n; i++)
+		if (!strncmp(s->v[i].name, name, n) && (!s->v[i].name[n] || s->v[i].name[n] == '/'))
+			return true;
+	return !strcmp(name, MAN_NAME) || check_is_signature(name);
+}
+
+static int check_set_names(struct check *c, const struct toc_set *s)
+{
+	const struct io *io = c->o->io;
+	char *names, *p;
+	size_t n, i;
+
+	if (io->list(io, c->top, &names, &n))
+		return err_sys(c->e, "cannot list the folder");
+	for (i = 0, p = names; i < n; i++, p += strlen(p) + 1)
+		if (!is_of_set(s, p))
+			report_add(c->r, ERR_MISMATCH, "check.extra",
+				&(struct report_place){ .file = p },
+				"it is in the folder, and manifest.json does not name it");
+	free(names);
+	return 0;
+}
+
+static int check_set(struct check *c, const struct text *t)
+{
+	struct report_place at = { .file = MAN_NAME };
+	struct toc_set s;
+	struct err e = { 0 };
+	size_t i, n = 0;
+	int rc;
+
+	if (toc_set_read(&s, t, &e)) {
+		report_take(c->r, &at, &e);
+		return 0;
+	}
+	if (!s.sealed)
+		report_add(c->r, ERR_NONE, "check.unsealed", &at,
+			"it has no digest of itself: damage to it would not be seen");
+	rc = check_set_plan(c, &s);
+	for (i = 0; !rc && i < s.n; i++)
+		if (!c->o->rank || folder_of_rank(s.v[i].name, c->o->rank)) {
+			rc = check_sub(c, "", &s.v[i]);
+			n++;
+		}
+	if (!rc && !n)
+		rc = err_rule(c->e, ERR_USAGE, "check.rank", ERR_NOPOS,
+			"--rank %s: there is no such rank", text_quote(c->o->rank).s);
+	if (!rc && !c->o->rank)
+		rc = check_set_names(c, &s);
+	toc_set_free(&s);
+	return rc;
+}
+
+/* --- */
+
+/* What there is at the top: a manifest, a download, or something unfinished. */
+static int look(struct check *c, const char *path)
+{
+	const struct io *io = c->o->io;
+	struct text t = { 0 };
+	struct err e = { 0 };
+	struct stat st;
+	int rc = 0;
+
+	if (io->lstat(io, c->top, MAN_NAME, &st)) {
+		if (errno != ENOENT)
+			return err_sys(c->e, "cannot look at %s", MAN_NAME);
+		if (!io->lstat(io, c->top, UNFINISHED, &st))
+			report_add(c->r, ERR_MISMATCH, "check.unfinished", NULL,
+				"the folder has a plan and no manifest: a conversion did not end");
+		else if (c->only)
+			return err_rule(c->e, ERR_UNSUPPORTED, "check.alone", ERR_NOPOS,
+				"there is no manifest beside %s that says what it should be",
+				text_quote(c->only).s);
+		else
+			return check_original(c, path);
+		return 0;
+	}
+	if (file_load(io, c->top, MAN_NAME, TOC_CAP, &t, &e)) {
+		report_take(c->r, &(struct report_place){ .file = MAN_NAME }, &e);
+	} else if (toc_kind(&t) == TOC_SET && !c->only) {
+		rc = check_set(c, &t);
+	} else {
+		rc = check_folder(c, "", &t, NULL);
+	}
+	text_free(&t);
+	return rc;
+}
+
+static int read_all(struct check *c)
+{
+	struct pass_opts po = { .io = c->o->io,
+		.threads = c->o->threads,
+		.features = c->o->features,
+		.max_memory = c->o->max_memory };
+	size_t i;
+	int rc;
+
+	if (c->o->started)
+		po.progress = c->o->started(pass_bytes(c->jobs, c->n));
+	rc = pass_run(c->jobs, c->n, &po, c->e);
+	progress_stop(po.progress);
+	for (i = 0; !rc && i < c->n; i++)
+		tell_job(c, i);
+	pass_free(c->jobs, c->n);
+	return rc;
+}
+
+/* A path that is a file: its folder, and its name in it. */
+static int split_path(const struct io *io, const char *path, char dir[4096], const char **only,
+	struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	struct stat st;
+
+	*only = NULL;
+	if (strlen(path) >= 4096)
+		return err_set(e, ERR_USAGE, "the path is too long");
+	memcpy(dir, path, strlen(path) + 1);
+	if (io->lstat(io, AT_FDCWD, path, &st) || !S_ISREG(st.st_mode))
+		return 0;
+	*only = slash ? slash + 1 : path;
+	if (slash)
+		dir[slash == path ? 1 : slash - path] = 0;
+	else
+		memcpy(dir, ".", 2);
+	return 0;
+}
+
+static void end(struct check *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->n; i++) {
+		free(c->items[i].folder);
+		free(c->items[i].name);
+		free(c->items[i].chunks);
+		free(c->items[i].spans);
+	}
+	free(c->items);
+	free(c->jobs);
+	roles_free(&c->roles);
+	ckpt_close(&c->ckpt);
+}
+
+int check_run(struct report *r, const char *path, const struct check_opts *o, struct err *e)
+{
+	struct check c = { .o = o, .r = r, .e = e };
+	char dir[4096];
+	int rc;
+
+	if (split_path(o->io, path, dir, &c.only, e) || file_open_dir(o->io, dir, &c.top, e))
+		return -1;
+	rc = look(&c, dir);
+	rc = rc ? rc : read_all(&c);
+	if (!rc) {
+		roles_put(&c.roles, r);
+		report_sort(r);
+	}
+	end(&c);
+	(void)o->io->close(o->io, c.top); /* a folder has nothing to flush */
+	return rc;
+}

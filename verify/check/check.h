@@ -1,0 +1,86 @@
+/* check.h -- is a converted folder, a set of them, one file of one, or a download whole and as it was made?
+ *
+ *	manifest.json  --SHA-256-->  folders' manifests  --SHA-256-->  sidecars  --digests-->  files
+ *
+ * From the top: what is above says the digest of what is below, and nothing is parsed before it was held to
+ * it. The manifest at the top has a digest of itself, against damage; signatures are another verb's. A
+ * download has no manifest: its index, headers, sizes and config.json are held against each other, and its
+ * SHA-256 against a list or what a hub's cache calls its blobs.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef VERIFY_CHECK_CHECK_H
+#define VERIFY_CHECK_CHECK_H
+#include "core/io.h"
+#include "core/progress.h"
+#include "formats/model/checkpoint.h"
+#include "formats/conversion/toc.h"
+#include "verify/check/pass.h"
+#include "verify/report/report.h"
+#include "verify/report/roles.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct check_opts {
+	const struct io *io;
+	bool quick;       /* sizes, headers, sidecars, sampled chunks */
+	const char *rank; /* this one only; NULL: all */
+	unsigned threads, features;
+	uint64_t max_memory, header_cap;
+	bool hf_cache;             /* of a download: links into blobs */
+	const char *source_sha256; /* of a download: list or pointers; NULL: none */
+	struct progress *(*started)(uint64_t bytes); /* called once sizes are known; may be NULL */
+};
+
+/* path: folder or file. -1 only where nothing can be said. */
+int check_run(struct report *r, const char *path, const struct check_opts *o, struct err *e);
+
+/* --- what check.c, check_folder.c and original.c share --- */
+
+/* What a file of the pass is, for the findings afterwards. */
+struct check_item {
+	char *folder, *name;       /* own; folder "" at the top */
+	struct xxh_digest *chunks; /* owns */
+	struct pass_span *spans;   /* owns */
+	uint8_t sha256[32];        /* expected */
+	bool has_sha;
+	bool is_original;    /* of a download */
+	const char *said_by; /* who says what the SHA-256 should be; static */
+};
+
+struct check {
+	const struct check_opts *o;
+	struct report *r;
+	int top;                  /* owns */
+	const char *only;         /* this file only; NULL: all */
+	struct check_item *items; /* owns */
+	struct pass_job *jobs;    /* owns; beside items */
+	size_t n, items_cap, jobs_cap;
+	uint64_t kept; /* bytes of digests in memory */
+	struct roles roles;
+	struct ckpt ckpt; /* of a download; io NULL: none */
+	struct err *e;
+};
+
+/* Adds a file to the pass; the item's memory is taken over. NULL without memory. */
+struct pass_job *check_add(struct check *c, const struct check_item *it, uint64_t bytes);
+/* A folder with a manifest, whose text is t: rel is its name below the top. plan: what is above says of its
+ * plan; "": nothing; NULL: nothing is above. */
+int check_folder(struct check *c, const char *rel, const struct text *t, const char *plan);
+/* A folder below that one, or the top (rel ""), of which the digest of the manifest is known. */
+int check_sub(struct check *c, const char *rel, const struct toc_folder *f);
+/* Names that others may put beside a manifest: signatures over it. */
+bool check_is_signature(const char *name);
+/* A folder without: a download. */
+int check_original(struct check *c, const char *path);
+/* "folder/name" */
+struct path_text {
+	char s[400];
+};
+struct path_text check_path(const char *folder, const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

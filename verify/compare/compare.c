@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+#include "verify/compare/compare.h"
+
+#include "core/file.h"
+#include "core/par.h"
+#include "formats/conversion/joined.h"
+#include "formats/conversion/manifest.h"
+#include "formats/model/model.h"
+#include "verify/compare/coverage.h"
+#include "verify/compare/derive.h"
+#include "verify/compare/walk.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct compare {
+	const struct compare_opts *o;
+	struct report *r;
+	struct ckpt source;
+	struct coverage used;
+	struct progress *progress;
+	bool part;   /* a part of the source is enough: a slice, some layers */
+	bool skips;  /* official: copies that the converter leaves out */
+	bool failed; /* some file could not be looked at */
+	uint64_t tensors, units, bytes, left_out;
+};
+
+/* A file while its tensors are compared by several threads. */
+struct file_work {
+	struct compare *c;
+	const struct walk_file *f;
+	pthread_mutex_t lock; /* guards what follows, and the report */
+	size_t next;
+	uint64_t units, bytes;
+};
+
+/* --- one tensor --- */
+
+struct worker {
+	struct derive_maker m;
+	uint8_t *want, *got; /* own */
+	size_t want_cap, got_cap;
+};
+
+static bool sampled(const struct compare *c, const char *name, uint64_t unit)
+{
+	struct xxh_digest d;
+	uint64_t v;
+
+	if (c->o->sample >= 100)
+		return true;
+	d = xxh_of(name, strlen(name));
+	memcpy(&v, d.b, sizeof v);
+	v ^= unit * 0x9e3779b97f4a7c15u;
+	v = (v ^ v >> 32) * 0xd6e8feb86659fd93u;
+	return (v >> 32) % 100 < c->o->sample;
+}
+
+/* The first byte that differs, as a finding. */
+static void tell_difference(const struct file_work *w, const struct derive *d, uint64_t unit,
+	const struct worker *k, uint64_t n)
+{
+	const struct account_tensor *t = d->t;
+	struct derive_place where;
+	struct report_place at = { .file = w->f->path, .tensors = &t->name, .n_tensors = 1 };
+	uint64_t i, others = 0, first;
+
+	for (first = 0; k->want[first] == k->got[first]; first++)
+		;
+	for (i = first; i < n; i++)
+		others += k->want[i] != k->got[i];
+	where = derive_where(d, unit, first);
+	at.from = w->f->a->header_bytes + t->begin + unit * d->unit_rows * d->row_bytes + first;
+	at.to = at.from + 1;
+	report_add(w->c->r, ERR_MISMATCH, "compare.bytes", &at,
+		"tensor %s (%s), %s: byte 0x%02x expected, 0x%02x found; %llu bytes differ in this part",
+		text_quote(t->name).s, ops[t->op].name, where.s, k->want[first], k->got[first],
+		(unsigned long long)others);
+}
+
+static int compare_unit(struct file_work *w, const struct derive *d, uint64_t unit,
+	struct worker *k, bool *same, struct err *e)
+{
+	const struct compare *c = w->c;
+	uint64_t n = derive_unit_bytes(d, unit);
+	uint64_t at = w->f->a->header_bytes + d->t->begin + unit * d->unit_rows * d->row_bytes;
+
+	if (mem_grow(&k->want, &k->want_cap, (size_t)n, 1) ||
+		mem_grow(&k->got, &k->got_cap, (size_t)n, 1))
+		return err_nomem(e);
+	if (derive_unit(&k->m, d, unit, k->want, e) ||
+		file_read(c->o->io, w->f->fd, k->got, (size_t)n, at, e))
+		return -1;
+	progress_add(c->progress, n);
+	*same = !memcmp(k->want, k->got, (size_t)n);
+	pthread_mutex_lock(&w->lock);
+	w->units++;
+	w->bytes += n;
+	if (!*same)
+		tell_difference(w, d, unit, k, n);
+	pthread_mutex_unlock(&w->lock);
+	return 0;
+}
+
+/* What the tensor uses of its sources. The lock is held. */
+static int cover(struct file_work *w, const struct derive *d, struct err *e)
+{
+	struct coverage_part p = { .row = d->row, .rows = d->rows, .col = d->col, .cols = d->cols };
+	const struct account_tensor *t = d->t;
+	const struct tensor *s;
+	uint32_t k;
+
+	for (k = 0; k < t->n; k++) {
+		s = ckpt_find(&w->c->source, w->f->a->sources[t->first + k].tensor);
+		p.tensor = (uint32_t)(s - w->c->source.tensors);
+		if (k && t->op != OP_TILE) { /* the scale, all of it */
+			p.row = p.col = 0;
+			p.rows = s->rank ? s->dim[0] : 1;
+			p.cols = p.rows ? (s->end - s->begin) / p.rows : 0;
+		}
+		if (t->op == OP_REMAP)
+			p.cols = d->src_bytes;
+		if (coverage_add(&w->c->used, &p, e))
+			return -1;
+	}
+	return 0;
+}
+
+static int compare_tensor(struct file_work *w, const struct account_tensor *t, struct worker *k,
+	struct err *e)
+{
+	struct report_place at = { .file = w->f->path, .tensors = &t->name, .n_tensors = 1 };
+	struct err why = { 0 };
+	struct derive d;
+	uint64_t unit;
+	bool same = true;
+	int rc;
+
+	rc = derive_open(&d, &w->c->source, w->f->a, t, w->f->toc->target,
+		!strcmp(w->f->toc->target, "slice"), &why);
+	pthread_mutex_lock(&w->lock);
+	if (rc)
+		report_take(w->c->r, &at, &why);
+	else
+		rc = cover(w, &d, e) ? -2 : 0;
+	pthread_mutex_unlock(&w->lock);
+	for (unit = 0; !rc && same && unit < d.units; unit++) {
+		if (!sampled(w->c, t->name, unit))
+			continue;
+		rc = compare_unit(w, &d, unit, k, &same, &why);
+		if (rc) {
+			pthread_mutex_lock(&w->lock);
+			report_take(w->c->r, &at, &why);
+			pthread_mutex_unlock(&w->lock);
+		}
+	}
+	return rc == -2 ? -1 : 0;
+}
+
+static int work(struct par *p, unsigned me, struct err *e)
+{
+	struct file_work *w = par_ctx(p);
+	struct worker k = { .want = NULL };
+	size_t i;
+	int rc = 0;
+
+	(void)me;
+	while (!rc && !par_stopping(p)) {
+		pthread_mutex_lock(&w->lock);
+		i = w->next++;
+		pthread_mutex_unlock(&w->lock);
+		if (i >= w->f->a->n)
+			break;
+		rc = compare_tensor(w, &w->f->a->tensors[i], &k, e);
+	}
+	derive_free(&k.m);
+	free(k.want);
+	free(k.got);
+	return rc;
+}
+
+/* Threads that --max-memory allows for the largest tensor of the file. */
+static unsigned threads_for(const struct compare *c, const struct walk_file *f)
+{
+	uint64_t need = 1, one, threads;
+	const struct account_tensor *t;
+	size_t i;
+
+	for (i = 0; i < f->a->n; i++) {
+		t = &f->a->tensors[i];
+		one = t->op == OP_TILE ? 3 * (t->end - t->begin) * t->parts / t->n : 4u << 20;
+		need = one > need ? one : need;
+	}
+	threads = c->o->max_memory / need;
+	threads = threads < c->o->threads ? threads : c->o->threads;
+	threads = threads < f->a->n ? threads : f->a->n;
+	return threads ? (unsigned)threads : 1;
+}
+
+/* --- small files --- */
+
+static int load_of_source(const struct compare *c, const char *name, struct text *t, bool *there,
+	struct err *e)
+{
+	char actual[256];
+	struct stat st;
+
+	if (ckpt_file(&c->source, name, actual, &st, there, e))
+		return -1;
+	return *there ? file_load(c->o->io, c->source.dir, actual, TOC_CAP, t, e) : 0;
+}
+
+/* NAME.safetensors.header: the first bytes of the shard. */
+static int load_header(const struct compare *c, const char *name, struct text *t, bool *there,
+	struct err *e)
+{
+	size_t n = strlen(name) - strlen(CKPT_HEADER), i;
+
+	*there = false;
+	for (i = 0; i < c->source.n_shards; i++) {
+		const struct shard *s = &c->source.shards[i];
+
+		if (strlen(s->name) != n || strncmp(s->name, name, n) || s->fd < 0)
+			continue;
+		*there = true;
+		if (mem_grow(&t->s, &t->cap, (size_t)s->data_at + 1, 1))
+			return err_nomem(e);
+		t->n = (size_t)s->data_at;
+		return file_read(c->o->io, s->fd, t->s, t->n, 0, e);
+	}
+	return 0;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && !strcmp(s + n - m, end);
+}
+
+/* config.json of a cast has another value of expert_dtype, and every other byte as it was. */
+static bool is_config(const struct compare *c, const struct text *got)
+{
+	struct text t = { 0 };
+	struct err e = { 0 };
+	bool same = false;
+	int form;
+
+	for (form = EXPERT_FP4; !same && form <= EXPERT_FP8; form++) {
+		t.n = 0;
+		same = !config_put(&t, &c->source.config, (enum expert_form)form, &e) &&
+			t.n == got->n && !memcmp(t.s, got->s, t.n);
+	}
+	text_free(&t);
+	return same;
+}
+
+static int compare_small(struct compare *c, const struct walk_file *f)
+{
+	struct report_place at = { .file = f->path };
+	struct text got = { 0 }, want = { 0 };
+	struct err e = { 0 };
+	bool there = false, same;
+	int rc;
+
+	if (!strcmp(f->f->name, CKPT_INDEX) && strcmp(f->folder, SET_SOURCE)) {
+		report_count(c->r, "compared", "files not compared: made by the tool", 1,
+			f->f->bytes);
+		return 0;
+	}
+	rc = file_load(c->o->io, f->dir, f->f->name, TOC_CAP, &got, &e);
+	rc = rc ? rc
+		: ends_with(f->f->name, CKPT_HEADER)
+		? load_header(c, f->f->name, &want, &there, &e)
+		: load_of_source(c, f->f->name, &want, &there, &e);
+	same = there && got.n == want.n && !memcmp(got.s, want.s, got.n);
+	if (!rc && !same && there && !strcmp(f->f->name, "config.json"))
+		same = c->part || is_config(c, &got);
+	if (rc)
+		report_take(c->r, &at, &e);
+	else if (!same)
+		report_add(c->r, ERR_MISMATCH, "compare.file", &at, "%s",
+			there ? "it is not as in the source" : "the source has no such file");
+	else
+		report_count(c->r, "compared", "small files", 1, f->f->bytes);
+	text_free(&got);
+	text_free(&want);
+	return 0;
+}
+
+/* --- all files --- */
+
+static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
+{
+	struct compare *c = ctx;
+	struct file_work w = { .c = c, .f = f, .lock = PTHREAD_MUTEX_INITIALIZER };
+	int rc;
+
+	c->part = c->part || f->toc->partial || !strcmp(f->toc->target, "slice");
+	c->skips = c->skips || !strcmp(f->toc->target, "official");
+	if (!f->a)
+		return compare_small(c, f);
+	rc = par_run(threads_for(c, f), work, &w, e);
+	pthread_mutex_destroy(&w.lock);
+	report_count(c->r, "compared", "tensors", f->a->n, 0);
+	report_count(c->r, "compared", "parts", w.units, w.bytes);
+	report_count(c->r, "compared", "files", 1, f->f->bytes);
+	return rc;
+}
+
+/* Copies of embedding and head in MTP blocks, which the official converter skips. */
+static bool is_skipped(const struct compare *c, const char *name)
+{
+	const char *at = strncmp(name, "mtp.", 4) ? NULL : strchr(name + 4, '.');
+	unsigned i;
+
+	if (!c->skips || !at)
+		return false;
+	for (i = 0; i < n_roles; i++)
+		if (roles[i].where == IN_MTP_EXTRA && !strcmp(roles[i].name, at + 1))
+			return true;
+	return false;
+}
+
+/* Every source tensor appears whole. */
+static void account_for(struct compare *c)
+{
+	struct report_place at = { .file = NULL };
+	const struct tensor *t;
+	enum covered is;
+	size_t i;
+
+	coverage_sort(&c->used);
+	for (i = 0; i < c->source.n; i++) {
+		t = &c->source.tensors[i];
+		is = coverage_of(&c->used, &c->source, (uint32_t)i);
+		if (is == COVERED_WHOLE) {
+			report_count(c->r, "source", "tensors that appear whole", 1,
+				t->end - t->begin);
+			continue;
+		}
+		if (c->part || is_skipped(c, t->name)) {
+			report_count(c->r, "source",
+				is == COVERED_NOT
+					? "tensors left out, as the target does"
+					: "tensors of which a part is taken, as asked for",
+				1, t->end - t->begin);
+			continue;
+		}
+		at.tensors = &t->name;
+		at.n_tensors = 1;
+		report_add(c->r, ERR_MISMATCH, "compare.lost", &at, "source tensor %s, in %s, %s",
+			text_quote(t->name).s, c->source.shards[t->shard].name,
+			is == COVERED_NOT ? "appears nowhere" : "does not appear whole");
+	}
+}
+
+int compare_run(struct report *r, const char *source, const char *out, const struct compare_opts *o,
+	struct err *e)
+{
+	struct compare c = { .o = o, .r = r };
+	struct ckpt_opts co = { .header_cap = o->header_cap, .hf_cache = o->hf_cache };
+	struct walk w = {
+		.io = o->io, .r = r, .header_cap = o->header_cap, .file = compare_file, .ctx = &c
+	};
+	struct findings f = { 0 };
+	int rc;
+
+	if (ckpt_open(&c.source, o->io, source, &co, &f, e)) {
+		finding_free(&f);
+		return -1;
+	}
+	report_findings(r, &f);
+	finding_free(&f);
+	if (o->started)
+		c.progress = o->started(c.source.bytes);
+	rc = walk_run(&w, out, e);
+	progress_stop(c.progress);
+	rc = rc ? rc : ckpt_unchanged(&c.source, e);
+	if (!rc) {
+		account_for(&c);
+		report_sort(r);
+	}
+	coverage_free(&c.used);
+	ckpt_close(&c.source);
+	return rc;
+}

@@ -1,0 +1,46 @@
+/* walk.h -- all weight files of a converted folder or of a set, one after the other, each with its sidecar
+ * and its header.
+ *
+ * For verbs that work on what a conversion made. Manifests and sidecars are held to the digests above them;
+ * files are not digested here (check does that). Whatever is wrong goes to the report, and the walk goes on.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef VERIFY_COMPARE_WALK_H
+#define VERIFY_COMPARE_WALK_H
+#include "formats/conversion/account.h"
+#include "formats/st/safetensors.h"
+#include "formats/conversion/toc.h"
+#include "verify/report/report.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct walk_file {
+	const char *folder; /* below the top; "": the top itself */
+	int dir, fd;
+	const struct toc *toc;
+	const struct toc_file *f;
+	const struct account *a;   /* NULL: a file without a sidecar */
+	const struct st_header *h; /* tensors in the order of the payload, the same as those of a */
+	char path[400];            /* folder/name, for findings */
+};
+
+struct walk {
+	const struct io *io;
+	struct report *r;
+	uint64_t header_cap; /* 0: ST_HEADER_CAP */
+	/* Called for each file that could be read. -1 ends the walk. */
+	int (*file)(void *ctx, const struct walk_file *f, struct err *e);
+	void *ctx;
+};
+
+/* -1 where path is no folder with a manifest (ERR_USAGE), or file said so. */
+int walk_run(const struct walk *w, const char *path, struct err *e);
+/* Whether the folder at path has a manifest of ours. */
+bool walk_has_manifest(const struct io *io, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include "verify/doctor/consumer.h"
+
+#include "formats/layout/engine.h"
+
+#include <string.h>
+
+/* clang-format off */
+static const struct consumer consumers[] = {
+	{ "vllm",         EXPERT_FP4,    NULL,
+		"scales are FP32; it expects E8M0 or converts values: see that it does not copy bytes as numbers", false, false, 0, 254 },
+	{ "sglang",       EXPERT_FP4,    "experts are FP8: set SGLANG_DSV4_FP4_EXPERTS=0 in its environment",
+		"scales are FP32; it expects E8M0", false, false, 0, 254 },
+	{ "llama.cpp",    EXPERT_UNSAID, "experts are FP8: its converter dequantizes them, MXFP4 needs the FP4 checkpoint",
+		"scales are FP32; its converter expects E8M0", false, false, 0, 254 },
+	{ "official",     EXPERT_FP4,    "experts are FP8: say --expert-dtype fp8 and take expert_dtype out of inference/config.json",
+		NULL, false, false, 0, 254 },
+	{ "official-fp8", EXPERT_FP4,    "experts are FP8: there is nothing to cast", NULL, true, false, 0, 254 },
+};
+/* clang-format on */
+enum { CONSUMERS = sizeof consumers / sizeof *consumers };
+
+bool consumer_find(const char *name, struct consumer *c, struct text *names)
+{
+	const struct engine *g = engine_find(name);
+	unsigned i;
+
+	for (i = 0; i < CONSUMERS; i++)
+		if (!strcmp(consumers[i].name, name)) {
+			*c = consumers[i];
+			return true;
+		}
+	if (g) {
+		*c = (struct consumer){
+			.name = g->name, .fp4_only = true, .e_min = g->e_min, .e_max = g->e_max
+		};
+		return true;
+	}
+	for (i = 0; i < CONSUMERS; i++)
+		text_fmt(names, "%s%s", i ? ", " : "", consumers[i].name);
+	for (i = 0; i < n_engines; i++)
+		text_fmt(names, ", %s", engines[i].name);
+	return false;
+}
+
+void consumer_judge(const struct consumer *c, const struct audit *a, bool unsaid, struct report *r)
+{
+	const struct report_place at = { .file = "config.json" };
+	const char *form = expert_form_name(a->experts);
+
+	if (unsaid && c->unsaid != EXPERT_UNSAID && c->unsaid != a->experts)
+		report_add(r, ERR_DATA, "engine.default", &at,
+			"config.json has no \"expert_dtype\": %s takes the experts for %s, they are %s",
+			c->name, expert_form_name(c->unsaid), form);
+	if (c->fp4_only && a->experts != EXPERT_FP4)
+		report_add(r, ERR_UNSUPPORTED, "plan.engine-form", NULL,
+			"%s takes FP4 experts, these are %s", c->name, form);
+	if (c->fp8 && a->experts == EXPERT_FP8)
+		report_add(r, ERR_NONE, "engine.setting", NULL, "%s: %s", c->name, c->fp8);
+	if (c->f32_scales && a->scale_dtype == DT_F32)
+		report_add(r, ERR_NONE, "engine.setting", NULL, "%s: %s", c->name, c->f32_scales);
+}

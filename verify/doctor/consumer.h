@@ -1,0 +1,35 @@
+/* consumer.h -- who will load a checkpoint, and what each takes for granted: a table.
+ *
+ * The rows are what issues and pull requests of these projects say (docs/cases.md names them); nobody here ran
+ * the engines. Layouts of formats/layout/engine.h are consumers too: they take FP4 experts and misread some scale
+ * bytes.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef VERIFY_DOCTOR_CONSUMER_H
+#define VERIFY_DOCTOR_CONSUMER_H
+#include "formats/model/audit.h"
+#include "verify/report/report.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct consumer {
+	const char *name;
+	enum expert_form unsaid; /* what it takes the experts for where config.json does not say */
+	const char *fp8;         /* what it must be told where experts are FP8, or NULL */
+	const char *f32_scales;  /* the same where scales are FP32, as in -Base */
+	bool casts;              /* it will cast FP4 experts to FP8 */
+	bool fp4_only;
+	uint8_t e_min, e_max; /* scale bytes that it reads as they are meant */
+};
+
+/* A row, also of formats/layout/engine.h. False: there is none; names then lists what there is. */
+bool consumer_find(const char *name, struct consumer *c, struct text *names);
+/* What c will make of the checkpoint that a audited. unsaid: config.json does not say what the experts are. */
+void consumer_judge(const struct consumer *c, const struct audit *a, bool unsaid, struct report *r);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

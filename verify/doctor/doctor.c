@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+#include "verify/doctor/doctor.h"
+
+#include "core/file.h"
+#include "formats/conversion/joined.h"
+#include "formats/conversion/manifest.h"
+#include "quant/uncast.h"
+#include "verify/doctor/consumer.h"
+#include "verify/doctor/implied.h"
+#include "verify/doctor/meaning.h"
+#include "verify/doctor/order.h"
+#include "verify/doctor/rankfiles.h"
+#include "verify/doctor/scan.h"
+#include "verify/doctor/suspect.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONFIG_CAP = 1 << 20 };
+
+struct doctor {
+	const struct doctor_opts *o;
+	struct report *r;
+	struct consumer who;
+	bool has_who, has_audit;
+	struct ckpt c;
+	struct joined j;
+	struct audit a;
+	struct text raw; /* owns; config.json as it is; s NULL: there is none */
+	json_t *json;    /* owns; raw, if it is an object */
+	struct implied v;
+	struct config spare; /* owns; the other reading of config.json */
+	struct err *e;
+};
+
+/* --- config.json --- */
+
+/* Whatever cannot be read about it is among the findings of ckpt_open already. */
+static int load_config(struct doctor *d)
+{
+	struct err e = { 0 };
+	struct stat st;
+	char actual[256];
+	bool there;
+
+	if (ckpt_file(&d->c, "config.json", actual, &st, &there, &e) || !there ||
+		file_load(d->c.io, d->c.dir, actual, CONFIG_CAP, &d->raw, &e)) {
+		text_free(&d->raw);
+		return e.kind == ERR_SYSTEM ? err_rule(d->e, e.kind, e.rule, e.pos, "%s", e.text)
+					    : 0;
+	}
+	d->json = json_loadb(d->raw.s, d->raw.n, JSON_REJECT_DUPLICATES, NULL);
+	if (!json_is_object(d->json))
+		return 0;
+	return implied_make(&d->v, &d->c, &d->raw, d->json, d->r, d->e);
+}
+
+static void exchange(struct config *a, struct config *b)
+{
+	struct config was = *a;
+
+	*a = *b;
+	*b = was;
+}
+
+/* Findings about config.json stay true however the tensors are read. */
+static void put_findings(struct doctor *d, const struct findings *f, bool config_only)
+{
+	struct findings some = *f;
+	size_t i, n = 0;
+
+	if (!config_only) {
+		report_findings(d->r, f);
+		return;
+	}
+	some.v = calloc(f->n + 1, sizeof *some.v);
+	d->r->failed = d->r->failed || !some.v;
+	for (i = 0; some.v && i < f->n; i++)
+		if (f->v[i].rule && !strncmp(f->v[i].rule, "config.", 7))
+			some.v[n++] = f->v[i];
+	some.n = n;
+	some.total = n;
+	if (some.v)
+		report_findings(d->r, &some);
+	free(some.v);
+}
+
+/* The audit with config.json as it is and, where the tensors say something else, as they have it; that which
+ * leaves less unexplained is the one to report. */
+static int audit(struct doctor *d)
+{
+	struct findings as_is = { 0 }, as_they = { 0 };
+	struct err e = { 0 };
+	struct audit other;
+	bool usable = d->c.config.raw.s, better;
+	int rc = -1;
+
+	if (usable && audit_make(&d->a, &d->c, EXPERT_UNSAID, &as_is, d->e))
+		return -1;
+	d->has_audit = usable;
+	if (!d->v.fixed.s || config_parse(&d->spare, d->v.fixed.s, d->v.fixed.n, &e)) {
+		put_findings(d, &as_is, false);
+		finding_free(&as_is);
+		return 0;
+	}
+	exchange(&d->c.config, &d->spare);
+	if (audit_make(&other, &d->c, EXPERT_UNSAID, &as_they, d->e))
+		goto out;
+	better = !usable || as_they.total < as_is.total;
+	if (usable)
+		put_findings(d, &as_is, better);
+	if (better) {
+		put_findings(d, &as_they, false);
+		if (d->has_audit)
+			audit_free(&d->a);
+		d->a = other;
+		d->has_audit = true;
+	} else {
+		audit_free(&other);
+		exchange(&d->c.config, &d->spare);
+	}
+	rc = 0;
+out:
+	finding_free(&as_is);
+	finding_free(&as_they);
+	return rc;
+}
+
+/* --- values --- */
+
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && !strcmp(s + n - m, end);
+}
+
+/* What tensor i holds; false: nothing that a scan knows. */
+static bool class_of(const struct doctor *d, size_t i, struct scan_item *t)
+{
+	const struct tensor *x = &d->c.tensors[i], *w;
+	bool scale = ends_with(x->name, ".scale");
+	char name[ST_NAME_MAX + 8];
+
+	switch (x->dtype) {
+	case DT_F8_E8M0:
+		t->holds = SCAN_E8M0;
+		snprintf(name, sizeof name, "%.*s.weight", (int)(strlen(x->name) - (scale ? 6 : 0)),
+			x->name);
+		w = ckpt_find(&d->c, name);
+		t->width = w && (w->dtype == DT_I8 || w->dtype == DT_F4) && x->rank == 2 ? x->dim[1]
+											 : 0;
+		return true;
+	case DT_F32:
+		t->holds = scale ? SCAN_F32_SCALE : SCAN_F32;
+		return true;
+	case DT_F8_E4M3:
+		t->holds = SCAN_FP8;
+		return true;
+	case DT_I8:
+	case DT_F4:
+		t->holds = SCAN_FP4;
+		return true;
+	case DT_BF16:
+		t->holds = SCAN_BF16;
+		return true;
+	case DT_I64:
+		t->holds = SCAN_IDS;
+		t->width = x->rank == 2 ? x->dim[1] : 0;
+		t->limit = d->c.config.E ? d->c.config.E : UINT64_MAX;
+		return t->width && t->width <= 1024 && ends_with(x->name, "tid2eid");
+	default:
+		return false;
+	}
+}
+
+static int list_items(struct doctor *d, struct scan *s)
+{
+	const struct ckpt_payload *y = d->c.payload;
+	struct report_place at = { 0 };
+	size_t i, lost = 0;
+
+	for (i = 0; i < d->c.n; i++) {
+		const struct tensor *x = &d->c.tensors[i];
+		const struct shard *f = &d->c.shards[x->shard];
+		struct scan_item t = { .file = f->name,
+			.name = x->name,
+			.fd = y ? -1 : f->fd,
+			.tensor = (uint32_t)i,
+			.at = y ? (uint64_t)i : f->data_at + x->begin,
+			.bytes = x->end - x->begin };
+
+		if (y && !y->has(y->ctx, t.tensor)) {
+			lost++;
+			continue;
+		}
+		if ((!y && f->fd < 0) || !t.bytes || !class_of(d, i, &t))
+			continue;
+		if (scan_add(s, &t, d->e))
+			return -1;
+	}
+	if (lost)
+		report_add(d->r, ERR_MISMATCH, "set.incomplete", &at,
+			"%zu tensors are not whole in the folders that are there (missing: %s)",
+			lost, y->missing(y->ctx) ? text_quote(y->missing(y->ctx)).s : "nothing");
+	return 0;
+}
+
+static int look(struct doctor *d)
+{
+	struct scan s = { .io = d->o->io,
+		.payload = d->c.payload,
+		.full = d->o->full,
+		.spread = d->has_who && d->who.casts,
+		.e_min = d->has_who ? d->who.e_min : 0,
+		.e_max = d->has_who ? d->who.e_max : 254,
+		.threads = d->o->threads };
+	struct suspect_opts so = { .engine = d->has_who ? d->who.name : NULL,
+		.casts = d->has_who && d->who.casts };
+	struct err e = { 0 };
+	int rc = list_items(d, &s);
+
+	if (!rc && scan_run(&s, &e)) {
+		if (e.kind == ERR_DATA || e.kind == ERR_MISMATCH)
+			report_take(d->r, NULL, &e);
+		else
+			rc = err_rule(d->e, e.kind, e.rule, e.pos, "%s", e.text);
+	}
+	rc = rc ? rc : suspect_judge(d->r, &s, &so, d->e);
+	report_row(d->r, "looked at", d->o->full ? "values" : "scales and samples", s.n, s.looked,
+		NULL);
+	scan_free(&s);
+	return rc;
+}
+
+/* --- the corrected copy --- */
+
+static int write_fixed(struct doctor *d)
+{
+	const char *path = d->o->fix_config, *slash = strrchr(path, '/');
+	char dir[4096];
+	struct config again;
+	int fd, rc;
+
+	if (!d->v.fixed.s) {
+		report_row(d->r, "config.json", "not written", 0, 0,
+			d->json ? "nothing to correct" : "it cannot be read");
+		return 0;
+	}
+	if (config_parse(&again, d->v.fixed.s, d->v.fixed.n, d->e))
+		return err_at(d->e, "the tensors do not say enough to correct config.json");
+	config_free(&again);
+	if (snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1,
+		    slash ? path : ".") >= (int)sizeof dir)
+		return err_set(d->e, ERR_USAGE, "%s is too long a path", text_quote(path).s);
+	if (!(slash ? slash[1] : path[0]))
+		return err_set(d->e, ERR_USAGE, "%s is no file", text_quote(path).s);
+	if (file_open_dir(d->o->io, dir, &fd, d->e))
+		return -1;
+	rc = file_put(d->o->io, fd, slash ? slash + 1 : path, d->v.fixed.s, d->v.fixed.n, d->e);
+	if (d->o->io->close(d->o->io, fd) && !rc)
+		rc = err_sys(d->e, "cannot close %s", text_quote(dir).s);
+	if (!rc)
+		report_row(d->r, "config.json", "values corrected", d->v.changes, 0, path);
+	return rc;
+}
+
+/* --- */
+
+/* A folder of one rank, as dsv4-convert lays it out for an engine: no checkpoint by itself. */
+static bool is_rank(const struct ckpt *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->n; i++)
+		if (strstr(c->tensors[i].name, ".ffn.experts.w13."))
+			return true;
+	return false;
+}
+
+static int examine(struct doctor *d)
+{
+	struct meaning m = { .c = &d->c, .a = &d->a, .v = &d->v, .r = d->r };
+
+	if (load_config(d) || audit(d))
+		return -1;
+	m.o = json_is_object(d->json) ? d->json : NULL;
+	meaning_judge(&m);
+	if (d->has_who && d->has_audit)
+		consumer_judge(&d->who, &d->a,
+			m.o && !json_is_string(json_object_get(m.o, "expert_dtype")), d->r);
+	report_row(d->r, "looked at", "tensors", d->c.n, d->c.bytes, NULL);
+	if (look(d))
+		return -1;
+	if (order_judge(d->r, &d->c, d->e)) {
+		if (d->e->kind != ERR_DATA && d->e->kind != ERR_MISMATCH)
+			return -1;
+		report_take(d->r, NULL, d->e);
+	}
+	return d->o->fix_config ? write_fixed(d) : 0;
+}
+
+static int run_ckpt(struct doctor *d, const char *path, bool is_set)
+{
+	static const struct joined_uncast undo = { uncast_work, uncast };
+	struct ckpt_opts co = { .header_cap = d->o->header_cap, .hf_cache = d->o->hf_cache };
+	struct findings f = { 0 };
+	int rc = is_set ? joined_open(&d->j, &d->c, d->o->io, path, d->o->header_cap,
+				  d->o->features, &undo, &f, d->e)
+			: ckpt_open(&d->c, d->o->io, path, &co, &f, d->e);
+
+	if (rc) {
+		finding_free(&f);
+		if (d->e->kind != ERR_DATA && d->e->kind != ERR_MISMATCH)
+			return -1;
+		report_take(d->r, NULL, d->e); /* a set whose manifests lie */
+		return 0;
+	}
+	if (!is_rank(&d->c))
+		report_findings(d->r, &f);
+	finding_free(&f);
+	rc = is_rank(&d->c)
+		? err_set(d->e, ERR_USAGE,
+			  "%s is the folder of one rank: name the folder above it, which has " SET_SOURCE
+			  "/",
+			  text_quote(path).s)
+		: examine(d);
+	json_decref(d->json);
+	implied_free(&d->v);
+	text_free(&d->raw);
+	if (d->has_audit)
+		audit_free(&d->a);
+	config_free(&d->spare);
+	joined_close(&d->j);
+	ckpt_close(&d->c);
+	return rc;
+}
+
+/* What kind of folder it is, by the names in it. */
+static int kind_of(const struct doctor_opts *o, const char *path, bool *is_set, bool *is_ranks,
+	struct err *e)
+{
+	char *names = NULL, *p;
+	bool source = false, manifest = false;
+	size_t n, i;
+	int dir, rc;
+
+	*is_set = *is_ranks = false;
+	if (file_open_dir(o->io, path, &dir, e))
+		return -1;
+	rc = o->io->list(o->io, dir, &names, &n) ? err_sys(e, "cannot list %s", text_quote(path).s)
+						 : 0;
+	for (i = 0, p = names; !rc && i < n; i++, p += strlen(p) + 1) {
+		source = source || !strcmp(p, SET_SOURCE);
+		manifest = manifest || !strcmp(p, MAN_NAME);
+		*is_ranks = *is_ranks || rankfiles_name(p, NULL, NULL);
+	}
+	*is_set = source && manifest;
+	free(names);
+	(void)o->io->close(o->io, dir);
+	return rc;
+}
+
+int doctor_run(struct report *r, const char *path, const struct doctor_opts *o, struct err *e)
+{
+	struct doctor d = { .o = o, .r = r, .e = e };
+	struct text names = { 0 };
+	bool is_set, is_ranks;
+	int rc = 0;
+
+	if (o->engine) {
+		d.has_who = consumer_find(o->engine, &d.who, &names);
+		if (!d.has_who)
+			rc = err_set(e, ERR_USAGE, "nobody here is called %s; known are: %s",
+				text_quote(o->engine).s, names.s ? names.s : "");
+		text_free(&names);
+	}
+	if (rc || kind_of(o, path, &is_set, &is_ranks, e))
+		return -1;
+	rc = is_ranks ? rankfiles_run(r, path, o, d.has_who ? &d.who : NULL, e)
+		      : run_ckpt(&d, path, is_set);
+	report_sort(r);
+	return rc;
+}

@@ -1,0 +1,36 @@
+/* doctor.h -- does a checkpoint mean what its config.json says? Headers, config, and a pass over the scales.
+ *
+ * check asks whether the bytes are the ones that were written; this asks whether they make sense. A folder as
+ * downloaded, an hf folder, a set for an engine (read as its source), or the rank files of the official
+ * converter. Nothing is changed; with fix_config a corrected copy of config.json is written elsewhere.
+ *
+ * Every part is a table: fields that tensors imply (implied.c), checks on headers (meaning.c), consumers
+ * (consumer.c), checks on values (suspect.c), orders of nibbles (order.c).
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef VERIFY_DOCTOR_DOCTOR_H
+#define VERIFY_DOCTOR_DOCTOR_H
+#include "core/io.h"
+#include "verify/report/report.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct doctor_opts {
+	const struct io *io;
+	const char *engine;     /* who will load it; NULL: nobody in particular */
+	const char *fix_config; /* where the corrected config.json goes; NULL: nowhere */
+	bool full;              /* all of the payload, not the scales and samples */
+	bool hf_cache;
+	unsigned threads, features;
+	uint64_t header_cap;
+};
+
+/* -1 only where nothing can be said about the folder. */
+int doctor_run(struct report *r, const char *path, const struct doctor_opts *o, struct err *e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+#include "verify/doctor/implied.h"
+
+#include "core/mem.h"
+#include "formats/json/jread.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCKS_MAX = 4096 };
+
+/* A field is a dimension of a tensor: of that name, or with * of the first block that has it. */
+static const struct dim_field {
+	const char *key, *tensor;
+	unsigned dim, of; /* of a tensor of that many dimensions */
+} dim_fields[] = {
+	{ "vocab_size", "embed.weight", 0, 2 },
+	{ "hidden_size", "norm.weight", 0, 1 },
+	{ "hc_mult", "hc_head_base", 0, 1 },
+	{ "num_attention_heads", "*attn.attn_sink", 0, 1 },
+	{ "head_dim", "*attn.kv_norm.weight", 0, 1 },
+	{ "q_lora_rank", "*attn.q_norm.weight", 0, 1 },
+	{ "n_routed_experts", "*ffn.gate.weight", 0, 2 },
+	{ "moe_intermediate_size", "*ffn.experts.0.w1.weight", 0, 2 },
+	{ "num_experts_per_tok", "*ffn.gate.tid2eid", 1, 2 },
+	{ "index_n_heads", "*attn.indexer.weights_proj.weight", 0, 2 },
+	{ "index_head_dim", "*attn.indexer.compressor.norm.weight", 0, 1 },
+};
+enum { DIM_FIELDS = sizeof dim_fields / sizeof *dim_fields };
+
+/* layers.N.tail: N and tail; false for other names. */
+static bool block_of(const char *name, const char *kind, uint64_t *n, const char **tail)
+{
+	size_t k = strlen(kind), digits;
+
+	if (strncmp(name, kind, k) != 0)
+		return false;
+	digits = strspn(name + k, "0123456789");
+	if (!digits || digits > 4 || name[k + digits] != '.')
+		return false;
+	for (*n = 0; digits--; k++)
+		*n = *n * 10 + (uint64_t)(name[k] - '0');
+	*tail = name + k + 1;
+	return *n < BLOCKS_MAX;
+}
+
+static const struct tensor *find(const struct ckpt *c, const char *name)
+{
+	const char *tail;
+	uint64_t n;
+	size_t i;
+
+	if (name[0] != '*')
+		return ckpt_find(c, name);
+	for (i = 0; i < c->n; i++)
+		if (block_of(c->tensors[i].name, "layers.", &n, &tail) && !strcmp(tail, name + 1))
+			return &c->tensors[i];
+	return NULL;
+}
+
+/* --- editing --- */
+
+int implied_set(struct text *t, const char *key, const char *value, struct err *e)
+{
+	struct text out = { 0 };
+	struct jread j;
+	size_t from = 0, to = 0;
+	bool here;
+	int more = -1;
+
+	jread_open_mem(&j, t->s, t->n, JREAD_MAX_DEPTH, e);
+	if (!jread_object(&j)) {
+		from = to = (size_t)jread_pos(&j);
+		while ((more = jread_key(&j)) == 1) {
+			here = !strcmp(j.str.s, key);
+			jread_peek(&j);
+			from = here ? (size_t)jread_pos(&j) : from;
+			if (jread_skip(&j))
+				break;
+			to = here ? (size_t)jread_pos(&j) : to;
+		}
+	}
+	jread_close(&j);
+	if (more)
+		return e->kind ? -1
+			       : err_rule(e, ERR_DATA, "config.syntax", ERR_NOPOS,
+					 "config.json cannot be corrected: it is no plain object");
+	text_put(&out, t->s, from);
+	if (from == to)
+		text_fmt(&out, "\n  \"%s\": %s%s", key, value,
+			t->s[to + strspn(t->s + to, " \t\r\n")] == '}' ? "" : ",");
+	else
+		text_str(&out, value);
+	text_put(&out, t->s + to, t->n - to);
+	if (out.failed) {
+		text_free(&out);
+		return err_nomem(e);
+	}
+	text_free(t);
+	*t = out;
+	return 0;
+}
+
+static int fix(struct implied *v, const char *key, const char *value, struct err *e)
+{
+	v->changes++;
+	return implied_set(&v->fixed, key, value, e);
+}
+
+static void differs(struct report *r, const char *key, const char *said, const char *is,
+	const char *by)
+{
+	const struct report_place at = { .file = "config.json" };
+
+	report_add(r, ERR_DATA, "config.field-tensors", &at,
+		"config.json: \"%s\" is %s, the tensors say %s (%s)", key, said, is, by);
+}
+
+static int fix_number(struct implied *v, const json_t *o, const char *key, uint64_t is,
+	const char *by, struct report *r, struct err *e)
+{
+	const json_t *x = json_object_get(o, key);
+	char said[32], value[32];
+
+	if (json_is_integer(x) && json_integer_value(x) >= 0 &&
+		(uint64_t)json_integer_value(x) == is)
+		return 0;
+	snprintf(value, sizeof value, "%llu", (unsigned long long)is);
+	if (json_is_integer(x)) {
+		snprintf(said, sizeof said, "%lld", (long long)json_integer_value(x));
+		differs(r, key, said, value, by);
+	}
+	return fix(v, key, value, e);
+}
+
+/* --- what follows from names --- */
+
+static void count_blocks(struct implied *v)
+{
+	const char *tail;
+	uint64_t n;
+	size_t i;
+
+	for (i = 0; i < v->c->n; i++) {
+		const char *name = v->c->tensors[i].name;
+
+		if (block_of(name, "layers.", &n, &tail) && n >= v->layers)
+			v->layers = n + 1;
+		if (block_of(name, "mtp.", &n, &tail) && n >= v->stages)
+			v->stages = n + 1;
+	}
+}
+
+static int fix_hash(struct implied *v, const json_t *o, struct report *r, struct err *e)
+{
+	bool has[BLOCKS_MAX] = { false };
+	const char *tail;
+	uint64_t n, layers = 0, hash = 0;
+	size_t i;
+
+	for (i = 0; i < v->c->n; i++) {
+		if (!block_of(v->c->tensors[i].name, "layers.", &n, &tail))
+			continue;
+		layers += !strcmp(tail, "ffn.gate.weight");
+		if (!strcmp(tail, "ffn.gate.tid2eid")) {
+			has[n] = true;
+			hash++;
+		}
+	}
+	for (n = 0; n < hash; n++)
+		if (!has[n])
+			return 0; /* not the first ones: some are missing */
+	if (!layers || !v->whole)
+		return 0;
+	return fix_number(v, o, "num_hash_layers", hash, "layers with tid2eid", r, e);
+}
+
+/* The compress ratio of each layer, from its compressor; false where the layers are not all there. */
+static bool ratios_of(const struct implied *v, uint64_t layers, uint64_t *ratio)
+{
+	bool has[BLOCKS_MAX] = { false };
+	const struct tensor *t;
+	const char *tail;
+	uint64_t n, seen = 0;
+	size_t i;
+
+	for (i = 0; i < v->c->n; i++) {
+		t = &v->c->tensors[i];
+		if (!block_of(t->name, "layers.", &n, &tail) || n >= layers)
+			continue;
+		seen += !strcmp(tail, "attn.kv_norm.weight");
+		has[n] = has[n] || !strncmp(tail, "attn.compressor.", 16);
+		if (!strcmp(tail, "attn.compressor.ape") && t->rank == 2)
+			ratio[n] = t->dim[0];
+	}
+	for (n = 0; n < layers; n++)
+		if ((has[n] && !ratio[n]) || (ratio[n] && ratio[n] != 4 && ratio[n] != 128))
+			return false;
+	return seen == layers;
+}
+
+/* Stages: those of the tensors; where these have none, what config.json has if it agrees with itself. */
+static uint64_t stages_of(const struct implied *v, const json_t *o, uint64_t layers)
+{
+	const json_t *mtp = json_object_get(o, "num_nextn_predict_layers");
+	size_t n = json_array_size(json_object_get(o, "compress_ratios"));
+
+	if (!v->stages && n >= layers && json_is_integer(mtp) &&
+		json_integer_value(mtp) == (json_int_t)(n - layers))
+		return n - layers;
+	return v->stages;
+}
+
+static int fix_ratios(struct implied *v, const json_t *o, struct report *r, struct err *e)
+{
+	const json_t *a = json_object_get(o, "compress_ratios"),
+		     *l = json_object_get(o, "num_hidden_layers"), *x;
+	uint64_t ratio[BLOCKS_MAX] = { 0 }, layers, stages, i;
+	struct text said = { 0 }, is = { 0 };
+	bool same;
+	int rc = 0;
+
+	if (!json_is_integer(l) || json_integer_value(l) < 1 ||
+		json_integer_value(l) >= BLOCKS_MAX || !v->whole)
+		return 0;
+	layers = (uint64_t)json_integer_value(l);
+	stages = stages_of(v, o, layers);
+	if (layers + stages > BLOCKS_MAX || !ratios_of(v, layers, ratio))
+		return 0;
+	same = json_array_size(a) == layers + stages;
+	for (i = 0; i < layers + stages; i++) {
+		x = json_array_get(a, (size_t)i);
+		same = same && json_is_integer(x) && json_integer_value(x) == (json_int_t)ratio[i];
+		text_fmt(&is, "%s%llu", i ? ", " : "[", (unsigned long long)ratio[i]);
+	}
+	text_str(&is, "]");
+	if (!same && json_array_size(a) == layers + stages) {
+		text_fmt(&said, "something else");
+		differs(r, "compress_ratios", said.s ? said.s : "", is.s ? is.s : "",
+			"rows of the compressors' ape");
+	}
+	if (said.failed || is.failed)
+		rc = err_nomem(e);
+	if (!rc && !same)
+		rc = fix(v, "compress_ratios", is.s, e);
+	if (!rc && !json_object_get(o, "dspark_block_size") && stages != 0)
+		rc = fix_number(v, o, "num_nextn_predict_layers", stages, "blocks under mtp.", r,
+			e);
+	text_free(&said);
+	text_free(&is);
+	return rc;
+}
+
+/* --- number formats --- */
+
+static enum expert_form form_of(const struct ckpt *c)
+{
+	const struct tensor *t = find(c, "*ffn.experts.0.w1.weight"),
+			    *norm = find(c, "norm.weight");
+
+	if (!t || t->rank != 2 || !norm || norm->rank != 1)
+		return EXPERT_UNSAID;
+	if (t->dtype == DT_I8 && t->dim[1] * 2 == norm->dim[0])
+		return EXPERT_FP4;
+	return t->dtype == DT_F8_E4M3 && t->dim[1] == norm->dim[0] ? EXPERT_FP8 : EXPERT_UNSAID;
+}
+
+static int fix_experts(struct implied *v, const json_t *o, struct err *e)
+{
+	const char *said = json_string_value(json_object_get(o, "expert_dtype"));
+	char value[16];
+
+	v->experts = form_of(v->c);
+	if (v->experts == EXPERT_UNSAID || (said && !strcmp(said, expert_form_name(v->experts))))
+		return 0; /* the audit says what is wrong */
+	snprintf(value, sizeof value, "\"%s\"", expert_form_name(v->experts));
+	return fix(v, "expert_dtype", value, e);
+}
+
+/* Dense weights in FP8 with a scale for 128 x 128 are what this says. */
+static const char quant_value[] =
+	"{\"activation_scheme\": \"dynamic\", \"fmt\": \"e4m3\", \"quant_method\": \"fp8\", "
+	"\"scale_fmt\": \"ue8m0\", \"weight_block_size\": [128, 128]}";
+
+static bool dense_fp8(const struct ckpt *c)
+{
+	const struct tensor *w = find(c, "*attn.wq_a.weight"), *s = find(c, "*attn.wq_a.scale");
+
+	return w && s && w->dtype == DT_F8_E4M3 && w->rank == 2 && s->rank == 2 &&
+		s->dim[0] == mem_ceil_div(w->dim[0], 128) &&
+		s->dim[1] == mem_ceil_div(w->dim[1], 128);
+}
+
+/* Whether the object says so, with nothing left out of the quantization. */
+static bool quant_right(const json_t *q)
+{
+	const char *method = json_string_value(json_object_get(q, "quant_method")),
+		   *fmt = json_string_value(json_object_get(q, "fmt"));
+	const json_t *b = json_object_get(q, "weight_block_size");
+
+	return method && !strcmp(method, "fp8") && (!fmt || !strcmp(fmt, "e4m3")) &&
+		json_array_size(b) == 2 && json_integer_value(json_array_get(b, 0)) == 128 &&
+		json_integer_value(json_array_get(b, 1)) == 128 && !json_object_get(q, "ignore") &&
+		!json_object_get(q, "ignored_layers") &&
+		!json_object_get(q, "modules_to_not_convert") &&
+		!json_object_get(q, "exclude_modules");
+}
+
+static int fix_quant(struct implied *v, const json_t *o, struct err *e)
+{
+	if (!dense_fp8(v->c) || quant_right(json_object_get(o, "quantization_config")))
+		return 0;
+	return fix(v, "quantization_config", quant_value, e);
+}
+
+/* --- */
+
+static int fix_dims(struct implied *v, const json_t *o, struct report *r, struct err *e)
+{
+	const struct dim_field *f;
+	const struct tensor *t;
+	int i;
+
+	for (i = 0; i < DIM_FIELDS; i++) {
+		f = &dim_fields[i];
+		t = find(v->c, f->tensor);
+		if (t && t->rank == f->of && t->dim[f->dim] &&
+			fix_number(v, o, f->key, t->dim[f->dim], text_quote(t->name).s, r, e))
+			return -1;
+	}
+	return 0;
+}
+
+int implied_make(struct implied *v, const struct ckpt *c, const struct text *raw, const json_t *o,
+	struct report *r, struct err *e)
+{
+	size_t i;
+
+	memset(v, 0, sizeof *v);
+	v->c = c;
+	v->whole = c->n > 0;
+	for (i = 0; i < c->n_shards; i++)
+		v->whole = v->whole && c->shards[i].fd >= 0;
+	count_blocks(v);
+	text_put(&v->fixed, raw->s, raw->n);
+	if (v->fixed.failed) {
+		implied_free(v);
+		return err_nomem(e);
+	}
+	if (fix_dims(v, o, r, e) || fix_hash(v, o, r, e) || fix_ratios(v, o, r, e) ||
+		fix_experts(v, o, e) || fix_quant(v, o, e)) {
+		implied_free(v);
+		return -1;
+	}
+	if (!v->changes)
+		text_free(&v->fixed);
+	return 0;
+}
+
+void implied_free(struct implied *v)
+{
+	text_free(&v->fixed);
+	v->changes = 0;
+}

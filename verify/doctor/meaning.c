@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+#include "verify/doctor/meaning.h"
+
+#include "core/file.h"
+#include "formats/st/shardmap.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && !strcmp(s + n - m, end);
+}
+
+/* Tensors that a check is about, for one finding. */
+struct list {
+	size_t n;
+	const char *names[REPORT_TENSORS], *file;
+};
+
+static void list_add(struct list *l, const struct meaning *m, const struct tensor *t)
+{
+	if (!l->n)
+		l->file = m->c->shards[t->shard].name;
+	if (l->n < REPORT_TENSORS)
+		l->names[l->n] = t->name;
+	l->n++;
+}
+
+static struct report_place list_at(const struct list *l)
+{
+	return (struct report_place){ .file = l->file, .tensors = l->names, .n_tensors = l->n };
+}
+
+/* --- names --- */
+
+static const struct {
+	const char *mark;
+	bool at_start;
+	const char *whose, *here;
+} dialects[] = {
+	{ ".weight_scale_inv", false, "transformers and vLLM", "X.scale" },
+	{ ".weight_scale", false, "compressed-tensors", "X.scale" },
+	{ ".weight_packed", false, "compressed-tensors", "X.weight" },
+	{ ".input_scale", false, "ModelOpt", "nothing: activations are scaled as they come" },
+	{ ".weight_global_scale", false, "NVFP4 of compressed-tensors", "nothing" },
+	{ ".weight_scale_2", false, "NVFP4 of ModelOpt", "nothing" },
+	{ "model.layers.", true, "transformers", "layers." },
+	{ "model.embed_tokens.", true, "transformers", "embed." },
+	{ "lm_head.", true, "transformers", "head." },
+};
+
+static void dialect(const struct meaning *m)
+{
+	struct report_place at;
+	struct list l;
+	size_t d, i;
+
+	for (d = 0; d < sizeof dialects / sizeof *dialects; d++) {
+		l = (struct list){ 0 };
+		for (i = 0; i < m->c->n; i++) {
+			const struct tensor *t = &m->c->tensors[i];
+
+			if (dialects[d].at_start ? !strncmp(t->name, dialects[d].mark,
+							   strlen(dialects[d].mark))
+						 : ends_with(t->name, dialects[d].mark))
+				list_add(&l, m, t);
+		}
+		at = list_at(&l);
+		if (l.n)
+			report_add(m->r, ERR_DATA, "model.dialect", &at,
+				"%zu tensors are named as %s have them: %s stands for %s", l.n,
+				dialects[d].whose, dialects[d].mark, dialects[d].here);
+	}
+}
+
+/* --- experts --- */
+
+static bool is_expert_weight(const struct tensor *t)
+{
+	return strstr(t->name, ".ffn.experts.") && ends_with(t->name, ".weight") && t->rank == 2;
+}
+
+/* Columns of an expert matrix, from its neighbours: w1 and w3 have hidden_size, w2 the rows of w1. */
+static uint64_t columns_of(const struct ckpt *c, const struct tensor *t)
+{
+	const struct tensor *n = ckpt_find(c, "norm.weight"), *w1;
+	char name[ST_NAME_MAX + 1];
+	size_t len = strlen(t->name);
+
+	if (!ends_with(t->name, ".w2.weight"))
+		return n && n->rank == 1 ? n->dim[0] : 0;
+	if (len > ST_NAME_MAX)
+		return 0;
+	memcpy(name, t->name, len + 1);
+	name[len - strlen("2.weight")] = '1';
+	w1 = ckpt_find(c, name);
+	return w1 && w1->rank == 2 ? w1->dim[0] : 0;
+}
+
+/* Half the columns and not I8: somebody took the bytes, two codes each, for elements. */
+static void packed(const struct meaning *m)
+{
+	struct list l = { 0 };
+	const struct tensor *t;
+	const char *type = "";
+	struct report_place at;
+	size_t i;
+
+	for (i = 0; i < m->c->n; i++) {
+		t = &m->c->tensors[i];
+		if (!is_expert_weight(t) || t->dtype == DT_I8 || !t->dim[1] ||
+			t->dim[1] * 2 != columns_of(m->c, t))
+			continue;
+		if (!l.n)
+			type = dtypes[t->dtype].name;
+		list_add(&l, m, t);
+	}
+	at = list_at(&l);
+	if (l.n)
+		report_add(m->r, ERR_DATA, "model.packed", &at,
+			"%zu expert matrices are %s with half the columns: packed FP4 taken for %s",
+			l.n, type, type);
+}
+
+/* All blocks have their experts in one form. */
+static void mixed(const struct meaning *m)
+{
+	const struct tensor *first = NULL, *t;
+	struct list l = { 0 };
+	struct report_place at;
+	size_t i;
+
+	for (i = 0; i < m->c->n; i++) {
+		t = &m->c->tensors[i];
+		if (!is_expert_weight(t))
+			continue;
+		first = first ? first : t;
+		if (t->dtype != first->dtype)
+			list_add(&l, m, t);
+	}
+	at = list_at(&l);
+	if (l.n)
+		report_add(m->r, ERR_DATA, "model.mixed", &at,
+			"expert matrices are of two forms: %s is %s, %s and %zu more are not",
+			text_quote(first->name).s, dtypes[first->dtype].name,
+			text_quote(l.names[0]).s, l.n - 1);
+}
+
+/* --- files --- */
+
+/* Engines load a draft by itself, and read every shard that has a tensor of it. */
+static void draft(const struct meaning *m)
+{
+	bool layer[SHARDS_MAX] = { false };
+	struct list l = { 0 };
+	size_t i;
+
+	if (m->c->n_shards < 2 || m->c->n_shards > SHARDS_MAX)
+		return;
+	for (i = 0; i < m->c->n; i++)
+		if (!strncmp(m->c->tensors[i].name, "layers.", 7))
+			layer[m->c->tensors[i].shard] = true;
+	for (i = 0; i < m->c->n; i++)
+		if (!strncmp(m->c->tensors[i].name, "mtp.", 4) && layer[m->c->tensors[i].shard])
+			list_add(&l, m, &m->c->tensors[i]);
+	if (l.n)
+		report_add(m->r, ERR_NONE, "index.draft-mixed",
+			&(struct report_place){ .file = l.file },
+			"%zu tensors under mtp. lie in shards with layers: loading the draft reads those again",
+			l.n);
+}
+
+enum { POINTER_MAX = 1024 };
+static const char pointer_start[] = "version https://git-lfs";
+
+/* What stands where a shard could not be read: a pointer, an error page, nothing but zeros. */
+static void instead(const struct meaning *m)
+{
+	unsigned char b[64];
+	struct err e = { 0 };
+	struct stat st;
+	char actual[256];
+	size_t i, n, k;
+	bool there;
+	int fd;
+
+	for (i = 0; i < m->c->n_shards; i++) {
+		const struct shard *s = &m->c->shards[i];
+		const struct report_place at = { .file = s->name };
+
+		if (s->fd >= 0 || m->c->headers)
+			continue;
+		memset(&e, 0, sizeof e);
+		if (ckpt_file(m->c, s->name, actual, &st, &there, &e) || !there || st.st_size < 1 ||
+			file_open(m->c->io, m->c->dir, actual, &fd, &st, &e))
+			continue;
+		n = st.st_size < (off_t)sizeof b ? (size_t)st.st_size : sizeof b;
+		if (!file_read(m->c->io, fd, b, n, 0, &e)) {
+			for (k = 0; k < n && !b[k]; k++)
+				;
+			if (st.st_size <= POINTER_MAX && n >= sizeof pointer_start &&
+				!memcmp(b, pointer_start, sizeof pointer_start - 1))
+				report_add(m->r, ERR_DATA, "file.pointer", &at,
+					"%s is a Git-LFS pointer, not the shard",
+					text_quote(s->name).s);
+			else if (k == n && n >= 8)
+				report_add(m->r, ERR_DATA, "file.zeros", &at,
+					"%s begins with zeros: there is no header",
+					text_quote(s->name).s);
+			else if (b[0] == '<')
+				report_add(m->r, ERR_DATA, "file.page", &at,
+					"%s begins as a web page does", text_quote(s->name).s);
+		}
+		(void)m->c->io->close(m->c->io, fd);
+	}
+}
+
+/* --- config.json --- */
+
+/* A module of transformers' names as it is called here, "*" and "re:" at the ends taken off. */
+static void module_name(const char *said, char *out, size_t room)
+{
+	static const char *const word[][2] = { { "self_attn", "attn" }, { "mlp", "ffn" },
+		{ "lm_head", "head" }, { "o_a_proj", "wo_a" }, { "o_b_proj", "wo_b" },
+		{ "q_a_proj", "wq_a" }, { "q_b_proj", "wq_b" }, { "kv_proj", "wkv" } };
+	size_t n = 0, i, len;
+
+	said += !strncmp(said, "re:", 3) ? 3 : 0;
+	while (*said == '*' || *said == '.' || *said == '^')
+		said++;
+	said += !strncmp(said, "model.", 6) ? 6 : 0;
+	while (*said && n + 1 < room) {
+		for (i = 0; i < sizeof word / sizeof *word; i++) {
+			len = strlen(word[i][0]);
+			if (!strncmp(said, word[i][0], len))
+				break;
+		}
+		if (i < sizeof word / sizeof *word && n + strlen(word[i][1]) + 1 < room) {
+			memcpy(out + n, word[i][1], strlen(word[i][1]));
+			n += strlen(word[i][1]);
+			said += strlen(word[i][0]);
+		} else {
+			out[n++] = *said++;
+		}
+	}
+	while (n && strchr("*.$", out[n - 1]))
+		n--;
+	out[n] = 0;
+}
+
+/* The first weight with a scale that the name is about. */
+static const struct tensor *quantized(const struct ckpt *c, const char *module)
+{
+	char scale[ST_NAME_MAX + 8];
+	size_t i, len;
+
+	for (i = 0; i < c->n; i++) {
+		const char *name = c->tensors[i].name;
+
+		len = strlen(name);
+		if (!ends_with(name, ".weight") || len > ST_NAME_MAX || !strstr(name, module))
+			continue;
+		snprintf(scale, sizeof scale, "%.*s.scale", (int)(len - 7), name);
+		if (ckpt_find(c, scale))
+			return &c->tensors[i];
+	}
+	return NULL;
+}
+
+static void excluded(const struct meaning *m)
+{
+	static const char *const keys[] = { "ignore", "ignored_layers", "modules_to_not_convert",
+		"exclude_modules" };
+	const json_t *q = json_object_get(m->o, "quantization_config"), *a;
+	const struct report_place at = { .file = "config.json" };
+	const struct tensor *t;
+	char module[256];
+	size_t k, i;
+
+	for (k = 0; k < sizeof keys / sizeof *keys; k++) {
+		a = json_object_get(q, keys[k]);
+		for (i = 0; i < json_array_size(a) && i < 64; i++) {
+			const char *said = json_string_value(json_array_get(a, i));
+
+			if (!said)
+				continue;
+			module_name(said, module, sizeof module);
+			t = module[0] ? quantized(m->c, module) : NULL;
+			if (t)
+				report_add(m->r, ERR_DATA, "config.quant-excluded", &at,
+					"config.json: \"%s\" leaves out \"%s\", but %s is %s with a scale",
+					keys[k], text_quote(said).s, text_quote(t->name).s,
+					dtypes[t->dtype].name);
+		}
+	}
+}
+
+static void quant_fields(const struct meaning *m)
+{
+	static const char *const field[][2] = { { "fmt", "e4m3" }, { "scale_fmt", "ue8m0" } };
+	const json_t *q = json_object_get(m->o, "quantization_config");
+	const struct report_place at = { .file = "config.json" };
+	const char *said;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		said = json_string_value(json_object_get(q, field[i][0]));
+		if (said && strcmp(said, field[i][1]) != 0)
+			report_add(m->r, ERR_DATA, "config.quant", &at,
+				"config.json: quantization_config says %s \"%s\", expected \"%s\"",
+				field[i][0], text_quote(said).s, field[i][1]);
+	}
+}
+
+static void tied(const struct meaning *m)
+{
+	const struct report_place at = { .file = "config.json" };
+
+	if (json_is_true(json_object_get(m->o, "tie_word_embeddings")) &&
+		ckpt_find(m->c, "head.weight") && ckpt_find(m->c, "embed.weight"))
+		report_add(m->r, ERR_DATA, "config.tied", &at,
+			"config.json: \"tie_word_embeddings\" is true, but head.weight is a tensor of its own: engines that believe it drop the head");
+}
+
+static void renamed(const struct meaning *m)
+{
+	const struct report_place at = { .file = "config.json" };
+
+	if (m->o && !json_object_get(m->o, "compress_ratios") &&
+		(json_object_get(m->o, "layer_types") || json_object_get(m->o, "compress_rates")))
+		report_add(m->r, ERR_DATA, "config.dialect", &at,
+			"config.json: transformers wrote layer_types and compress_rates in place of compress_ratios");
+}
+
+void meaning_judge(const struct meaning *m)
+{
+	static void (*const checks[])(const struct meaning *) = { instead, dialect, packed, mixed,
+		draft, renamed, quant_fields, excluded, tied };
+	size_t i;
+
+	for (i = 0; i < sizeof checks / sizeof *checks; i++)
+		checks[i](m);
+}

@@ -1,0 +1,26 @@
+/* rankfiles.h -- the files of the official converter (model0-mp8.safetensors ..), held against each other.
+ *
+ * They come without config.json and index, so what they should be follows from the table of roles and from
+ * their being slices of one model: every rank is there, has the same tensors with the same shapes but for its
+ * experts, every expert is on one rank, and shapes of a rank fit together (a head has its sink).
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef VERIFY_DOCTOR_RANKFILES_H
+#define VERIFY_DOCTOR_RANKFILES_H
+#include "verify/doctor/consumer.h"
+#include "verify/doctor/doctor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Whether name is modelR-mpN.safetensors; *rank and *of may be NULL. */
+bool rankfiles_name(const char *name, unsigned *rank, unsigned *of);
+/* who may be NULL. */
+int rankfiles_run(struct report *r, const char *path, const struct doctor_opts *o,
+	const struct consumer *who, struct err *e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+#include "verify/run/compute.h"
+
+#include "core/file.h"
+#include "formats/conversion/manifest.h"
+#include "kernels/cuda/cuda.h"
+#include "verify/run/logits.h"
+#include "kernels/forward/need.h"
+#include "verify/run/tokens.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int compute_device(struct dev *d, const struct compute_opts *o, struct report *rep, struct err *e)
+{
+	struct err no = { 0 };
+	int rc;
+
+	if (o->device && !strcmp(o->device, "cuda")) {
+		if (!dev_open_cuda(d, &no)) {
+			report_row(rep, "device", d->name, 1, 0, NULL);
+			return 0;
+		}
+		if (no.kind != ERR_UNSUPPORTED) {
+			*e = no;
+			return -1;
+		}
+	}
+	rc = dev_open_cpu(d, o->features, o->threads, e);
+	if (!rc)
+		report_row(rep, "device", d->name, o->threads, 0, no.kind ? no.text : NULL);
+	return rc;
+}
+
+/* A number from 0 on; -1 where there is none. */
+static int number(const char *option, const char *s, double *v, struct err *e)
+{
+	char *end;
+
+	*v = -1;
+	if (!s)
+		return 0;
+	*v = strtod(s, &end);
+	if (end == s || *end || !(*v >= 0) || isinf(*v))
+		return err_set(e, ERR_USAGE, "%s %s is no number from 0 on", option,
+			text_quote(s).s);
+	return 0;
+}
+
+int compute_replay(struct report *rep, const char *folder, const char *record,
+	const struct compute_opts *o, struct err *e)
+{
+	struct replay_opts ro = { 0 };
+	struct need x = { .limit = o->max_memory, .models = 1 };
+	struct replay_result res;
+	struct weights w;
+	struct record r;
+	struct dev d;
+	int rc;
+
+	if (number("--max-rel", o->max_rel, &ro.max_rel, e) || compute_device(&d, o, rep, e))
+		return -1;
+	if (weights_open(&w, o->io, folder, &d, o->features, e)) {
+		d.close(&d);
+		return -1;
+	}
+	rc = record_open(&r, o->io, record, (uint32_t)w.c.config.L, FORWARD_TOKENS_MAX, e);
+	if (!rc) {
+		x.n = r.n;
+		rc = need_find(&x, &w, o->threads, e);
+		ro.block = x.block;
+		rc = rc ? rc : replay_run(&w, &r, &ro, rep, &res, e);
+		record_close(&r);
+	}
+	weights_close(&w);
+	d.close(&d);
+	return rc;
+}
+
+/* --- logits --- */
+
+/* The member cast_blocks: does it count blocks that lost something? */
+static bool loses(struct jread *j, void *ctx)
+{
+	uint64_t v = 0;
+
+	(void)ctx;
+	if (jread_peek(j) != '{' || jread_object(j))
+		return false;
+	while (jread_key(j) == 1) {
+		if (j->str.n != 7 || memcmp(j->str.s, "inexact", 7) != 0) {
+			if (jread_skip(j))
+				return false;
+		} else if (jread_u64(j, UINT64_MAX, &v)) {
+			return false;
+		}
+	}
+	return v > 0;
+}
+
+static int declared_lossy(const struct io *io, const char *path, bool *lossy, struct err *e)
+{
+	int dir, rc;
+
+	if (file_open_dir(io, path, &dir, e))
+		return -1;
+	rc = man_member(io, dir, MAN_NAME, "cast_blocks", loses, NULL, e);
+	(void)io->close(io, dir); /* a folder has nothing to flush */
+	*lossy = rc > 0;
+	return rc < 0 ? -1 : 0;
+}
+
+/* Two models can be held against each other if they are the same but for how they are stored. */
+static int same_model(const struct weights *a, const struct weights *b, struct err *e)
+{
+	const struct config *x = &a->c.config, *y = &b->c.config;
+	const char *what = NULL;
+
+	if (x->L != y->L || x->D != y->D || x->H != y->H || x->hd != y->hd || x->QL != y->QL ||
+		x->G != y->G || x->R != y->R || x->I != y->I || x->IH != y->IH || x->IHD != y->IHD)
+		what = "another number or size of layers";
+	else if (x->E != y->E || x->K != y->K || x->S != y->S || x->n_hash != y->n_hash)
+		what = "other experts";
+	else if (x->V != y->V)
+		what = "another vocabulary";
+	else if (memcmp(x->ratio, y->ratio, (size_t)x->L * sizeof *x->ratio) != 0 ||
+		memcmp(&a->p, &b->p, sizeof a->p) != 0)
+		what = "other constants";
+	return what ? err_rule(e, ERR_USAGE, "logits.models", ERR_NOPOS,
+			      "%s has %s than %s: they are different models", text_quote(b->path).s,
+			      what, text_quote(a->path).s)
+		    : 0;
+}
+
+static int compared(struct report *rep, struct weights *a, struct weights *b,
+	struct logits_opts *lo, const struct compute_opts *o, struct err *e)
+{
+	struct need x = { .limit = o->max_memory, .models = 2, .n = lo->n };
+	struct logits_result res;
+	uint64_t peak;
+
+	if (same_model(a, b, e))
+		return -1;
+	a->as_fp8 = !weights_fp8(a) && weights_fp8(b);
+	if (need_find(&x, a, o->threads, e))
+		return -1;
+	lo->block = x.block;
+	lo->keep = x.spare;
+	if (logits_run(a, b, lo, rep, &res, e))
+		return -1;
+	peak = a->peak + b->peak;
+	report_row(rep, "read", "source", 0, a->read, NULL);
+	report_row(rep, "read", "converted", 0, b->read, NULL);
+	report_row(rep, "read", "weights held at most", 0, peak, NULL);
+	return lo->lossy ? logits_noise(a, lo, rep, e) : 0;
+}
+
+int compute_logits(struct report *rep, const char *source, const char *made,
+	const struct compute_opts *o, struct err *e)
+{
+	struct logits_opts lo = { .last = o->last };
+	struct weights a, b;
+	uint32_t *ids;
+	struct dev d;
+	int rc;
+
+	if (number("--max-kl", o->max_kl, &lo.max_kl, e) ||
+		tokens_read(o->io, o->tokens, FORWARD_TOKENS_MAX, &ids, &lo.n, e))
+		return -1;
+	lo.ids = ids;
+	rc = declared_lossy(o->io, made, &lo.lossy, e) || compute_device(&d, o, rep, e) ? -1 : 0;
+	if (rc) {
+		free(ids);
+		return rc;
+	}
+	rc = weights_open(&a, o->io, source, &d, o->features, e);
+	if (!rc) {
+		rc = weights_open_made(&b, &a, made, &d, o->features, e);
+		if (!rc) {
+			rc = compared(rep, &a, &b, &lo, o, e);
+			weights_close(&b);
+		}
+		weights_close(&a);
+	}
+	d.close(&d);
+	free(ids);
+	return rc;
+}
+
+/* --- record --- */
+
+enum { LOGITS_ONLY, WITH_LAYERS, WITH_ALL };
+
+struct recording {
+	struct record_out out;
+	struct forward f;
+	int what;
+	uint64_t at_once; /* bytes of logits */
+};
+
+static int plan(struct recording *k, const char *name, enum dtype t, uint64_t a, uint64_t b,
+	uint64_t c, struct err *e)
+{
+	uint64_t dim[3] = { a, b, c };
+
+	return record_plan(&k->out, name, t, dim, (uint8_t)(c ? 3 : b ? 2 : 1), e);
+}
+
+static int plan_layer(struct recording *k, uint32_t layer, struct err *e)
+{
+	static const char *const sub[] = { "attn.in", "attn.out", "ffn.in", "ffn.out" };
+	const struct config *c = k->f.c;
+	uint64_t n = k->f.n;
+	char name[64];
+	unsigned i;
+
+	snprintf(name, sizeof name, "layers.%u.out", layer);
+	if (plan(k, name, DT_BF16, n, DEV_HC, c->D, e))
+		return -1;
+	for (i = 0; k->what == WITH_ALL && i < 4; i++) {
+		snprintf(name, sizeof name, "layers.%u.%s", layer, sub[i]);
+		if (plan(k, name, DT_BF16, n, c->D, 0, e))
+			return -1;
+	}
+	if (k->what != WITH_ALL)
+		return 0;
+	snprintf(name, sizeof name, "layers.%u.gate.experts", layer);
+	if (plan(k, name, DT_I64, n, c->K, 0, e))
+		return -1;
+	snprintf(name, sizeof name, "layers.%u.gate.weights", layer);
+	if (plan(k, name, DT_F32, n, c->K, 0, e))
+		return -1;
+	snprintf(name, sizeof name, "layers.%u.indexer.picked", layer);
+	return c->ratio[layer] == 4 ? plan(k, name, DT_I64, n, k->f.p->topk, 0, e) : 0;
+}
+
+static bool has_mtp(const struct recording *k)
+{
+	return k->what == WITH_ALL && !k->f.c->spark && k->f.c->stages;
+}
+
+static int plan_all(struct recording *k, struct err *e)
+{
+	const struct config *c = k->f.c;
+	uint32_t l;
+
+	if (plan(k, "ids", DT_I64, k->f.n, 0, 0, e) ||
+		plan(k, "logits", DT_F32, k->f.n, c->V, 0, e) ||
+		(k->what != LOGITS_ONLY &&
+			plan(k, "layers.0.in", DT_BF16, k->f.n, DEV_HC, c->D, e)) ||
+		(has_mtp(k) && plan(k, "mtp.0.logits_last", DT_F32, c->V, 0, 0, e)))
+		return -1;
+	for (l = 0; k->what != LOGITS_ONLY && l < c->L; l++)
+		if (plan_layer(k, l, e))
+			return -1;
+	return 0;
+}
+
+static int see(void *ctx, const char *name, const void *v, bool whole, uint32_t n, uint32_t cols,
+	int64_t token, struct err *e)
+{
+	struct recording *k = ctx;
+	uint32_t layer = 0;
+	char out[64];
+
+	if (sscanf(name, "layers.%u.", &layer) == 1 && layer < k->out.layers) {
+		snprintf(out, sizeof out, "layers.%u.out", layer);
+		if (!strcmp(name, out))
+			k->out.out[layer] = xxh_of(v, 4 * (size_t)n * cols);
+	}
+	return record_put(&k->out, name, v, whole, (uint64_t)n * cols,
+		token > 0 ? (uint64_t)token * cols : 0, e);
+}
+
+static int put_logits(struct recording *k, const char *name, int stage, uint32_t first,
+	uint32_t count, struct err *e)
+{
+	uint64_t vocab = k->f.c->V;
+	uint32_t most = (uint32_t)(k->at_once / 4 / vocab), t, take;
+	float *z;
+	int rc = 0;
+
+	most = most > count ? count : most ? most : 1;
+	z = malloc((size_t)(4 * most * vocab));
+	if (!z)
+		return err_nomem(e);
+	for (t = 0; !rc && t < count; t += take) {
+		take = count - t < most ? count - t : most;
+		rc = forward_logits(&k->f, stage, first + t, take, z, e) ||
+				record_put(&k->out, name, z, false, take * vocab, t * vocab, e)
+			? -1
+			: 0;
+	}
+	free(z);
+	return rc;
+}
+
+static int record_all(struct recording *k, const char *path, struct err *e)
+{
+	uint32_t l;
+
+	if (plan_all(k, e) || record_start(&k->out, path, e) ||
+		record_put(&k->out, "ids", k->f.ids, true, k->f.n, 0, e))
+		return -1;
+	k->f.tap = (struct forward_tap){ .ctx = k, .see = see };
+	if (forward_embed(&k->f, e))
+		return -1;
+	for (l = 0; l < k->f.c->L; l++)
+		if (forward_layer(&k->f, l, e))
+			return -1;
+	k->f.tap = (struct forward_tap){ 0 };
+	if (put_logits(k, "logits", -1, 0, k->f.n, e))
+		return -1;
+	if (has_mtp(k) &&
+		(forward_mtp(&k->f, 0, e) || forward_layer(&k->f, (uint32_t)k->f.c->L, e) ||
+			put_logits(k, "mtp.0.logits_last", 0, k->f.n - 1, 1, e)))
+		return -1;
+	return record_finish(&k->out, e);
+}
+
+static int recorded(struct report *rep, struct weights *w, const char *out, const uint32_t *ids,
+	uint32_t n, const struct compute_opts *o, struct err *e)
+{
+	struct recording k = { .what = !o->what || !strcmp(o->what, "all") ? WITH_ALL
+			: !strcmp(o->what, "layers")                       ? WITH_LAYERS
+									   : LOGITS_ONLY };
+	struct need x = { .limit = o->max_memory, .models = 1, .n = n };
+	int rc;
+
+	if (need_find(&x, w, o->threads, e) || forward_open(&k.f, w->dev, w, ids, n, 0, x.block, e))
+		return -1;
+	k.at_once = x.spare;
+	rc = record_begin(&k.out, o->io, (uint32_t)w->c.config.L, e);
+	rc = rc ? rc : record_all(&k, out, e);
+	if (!rc) {
+		report_row(rep, "record", out, k.out.n, k.out.file.size, NULL);
+		report_row(rep, "read", "weights", 0, w->read, NULL);
+		report_row(rep, "read", "weights held at most", 0, w->peak, NULL);
+	}
+	record_abandon(&k.out);
+	forward_close(&k.f);
+	return rc;
+}
+
+int compute_record(struct report *rep, const char *folder, const char *out,
+	const struct compute_opts *o, struct err *e)
+{
+	struct weights w;
+	uint32_t *ids, n;
+	struct dev d;
+	int rc;
+
+	if (tokens_read(o->io, o->tokens, FORWARD_TOKENS_MAX, &ids, &n, e))
+		return -1;
+	rc = compute_device(&d, o, rep, e);
+	if (!rc) {
+		rc = weights_open(&w, o->io, folder, &d, o->features, e);
+		rc = rc ? rc : recorded(rep, &w, out, ids, n, o, e);
+		weights_close(&w);
+		d.close(&d);
+	}
+	free(ids);
+	return rc;
+}

@@ -1,0 +1,45 @@
+/* logits.h -- does a converted model compute what its source computes? Both run in step, sub-block by
+ * sub-block, and are compared bit by bit at every step; then their logits.
+ *
+ * A source with FP4 experts held against a conversion to FP8 is computed in the order of FP8 (sums of 128
+ * columns), from its own codes cast exactly, so that equal means equal there too; a matrix that the cast would
+ * change stays as it is, and shows.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef VERIFY_RUN_LOGITS_H
+#define VERIFY_RUN_LOGITS_H
+#include "kernels/forward/forward.h"
+#include "verify/run/measure.h"
+#include "verify/report/report.h"
+#include "verify/run/trace.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct logits_opts {
+	const uint32_t *ids;
+	uint32_t n, block;
+	uint64_t keep; /* bytes of steps, and of logits, at once */
+	bool last;     /* logits of the last token only */
+	double max_kl; /* < 0: not said. Allowed where the manifest says that the conversion loses */
+	bool lossy;    /* it says so */
+};
+
+struct logits_result {
+	struct trace_difference first;
+	struct measure m;
+	struct opinion o;
+};
+
+/* source and made: the same model, open. Findings and figures go to rep. */
+int logits_run(struct weights *source, struct weights *made, const struct logits_opts *o,
+	struct report *rep, struct logits_result *res, struct err *e);
+/* The source against itself in another legal order: what rounding alone makes of the logits. */
+int logits_noise(struct weights *source, const struct logits_opts *o, struct report *rep,
+	struct err *e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

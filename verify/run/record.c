@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT */
+#include "verify/run/record.h"
+
+#include "formats/json/jread.h"
+#include "quant/num.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define META "dsv4.record"
+#define META_XXH "dsv4.xxh3.layers."
+
+/* --- reading --- */
+
+/* The folder of path, and the name in it. */
+static int split(const char *path, char *dir, size_t room, const char **name, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = slash ? (size_t)(slash - path) + (slash == path) : 1;
+
+	*name = slash ? slash + 1 : path;
+	if (n >= room || !**name)
+		return err_set(e, ERR_USAGE, "%s is no name of a file", text_quote(path).s);
+	memcpy(dir, slash ? path : ".", n);
+	dir[n] = 0;
+	return 0;
+}
+
+/* "dsv4.xxh3.layers.3.out": its layer, or -1. */
+static int64_t layer_of(const struct text *t)
+{
+	const char *s = t->s + sizeof META_XXH - 1;
+	char again[64];
+	int64_t v = 0;
+	size_t i;
+
+	if (t->n < sizeof META_XXH || t->n > 48 || strncmp(t->s, META_XXH, sizeof META_XXH - 1))
+		return -1;
+	for (i = 0; s[i] >= '0' && s[i] <= '9' && i < 6; i++)
+		v = v * 10 + (s[i] - '0');
+	snprintf(again, sizeof again, META_XXH "%lld.out", (long long)v);
+	return !strcmp(again, t->s) ? v : -1;
+}
+
+static int read_meta(struct record *r, struct jread *j)
+{
+	int64_t layer;
+	bool ours;
+	int more;
+
+	if (jread_object(j))
+		return -1;
+	while ((more = jread_key(j)) == 1) {
+		layer = layer_of(&j->str);
+		ours = !strcmp(j->str.s, META);
+		if (jread_string(j, ST_META_MAX))
+			return -1;
+		r->ours = r->ours || ours;
+		if (layer >= 0 && layer < r->layers && j->str.n == 32 &&
+			hex_to(j->str.s, r->out[layer].b, 16))
+			r->has_out[layer] = true;
+		r->said = layer >= (int64_t)r->said ? (uint32_t)layer + 1 : r->said;
+	}
+	return more;
+}
+
+static int read_metas(struct record *r, struct err *e)
+{
+	struct jread j;
+	int more = -1;
+
+	if (!r->h.metadata)
+		return 0;
+	if (jread_open_file(&j, r->io, r->fd, 8, r->h.data_at - 8, 4, e))
+		return -1;
+	if (!jread_object(&j))
+		while ((more = jread_key(&j)) == 1)
+			if (j.str.n == 12 && !memcmp(j.str.s, "__metadata__", 12)
+					? read_meta(r, &j)
+					: jread_skip(&j)) {
+				more = -1;
+				break;
+			}
+	jread_close(&j);
+	return more;
+}
+
+static int read_ids(struct record *r, uint32_t most, struct err *e)
+{
+	const struct tensor *t = record_find(r, "ids");
+	int32_t *ids;
+	uint32_t i;
+
+	if (!t || t->rank != 1 || !t->dim[0] || t->dim[0] > most)
+		return err_rule(e, ERR_DATA, "record.form", ERR_NOPOS,
+			"it has no ids of 1 to %u tokens", most);
+	if (record_ints(r, "ids", t->dim[0], &ids, e) != 1)
+		return -1;
+	r->n = (uint32_t)t->dim[0];
+	r->ids = (uint32_t *)ids;
+	for (i = 0; i < r->n; i++)
+		if (ids[i] < 0)
+			return err_rule(e, ERR_DATA, "record.form", ERR_NOPOS, "id %u is negative",
+				i);
+	return 0;
+}
+
+static int open_at(struct record *r, int dir, const char *name, struct err *e)
+{
+	struct stat st;
+
+	if (file_open(r->io, dir, name, &r->fd, &st, e))
+		return -1;
+	return st_read(&r->h, r->io, r->fd, (uint64_t)st.st_size, ST_HEADER_CAP, &r->arena, e);
+}
+
+int record_open(struct record *r, const struct io *io, const char *path, uint32_t layers,
+	uint32_t most, struct err *e)
+{
+	char folder[4096];
+	const char *name;
+	int dir, rc;
+
+	memset(r, 0, sizeof *r);
+	r->io = io;
+	r->fd = -1;
+	if (split(path, folder, sizeof folder, &name, e) || file_open_dir(io, folder, &dir, e))
+		return -1;
+	r->layers = layers;
+	r->out = calloc(layers + 1, sizeof *r->out);
+	r->has_out = calloc(layers + 1, sizeof *r->has_out);
+	rc = r->out && r->has_out ? open_at(r, dir, name, e) : err_nomem(e);
+	(void)io->close(io, dir); /* a folder has nothing to flush */
+	rc = rc ? rc : read_metas(r, e);
+	if (!rc && r->ours && r->said != layers)
+		rc = err_rule(e, ERR_DATA, "record.form", ERR_NOPOS,
+			"the record is of a model with %u layers, this one has %u", r->said,
+			layers);
+	rc = rc ? rc : read_ids(r, most, e);
+	if (rc) {
+		err_at(e, "%s", text_quote(path).s);
+		record_close(r);
+	}
+	return rc;
+}
+
+void record_close(struct record *r)
+{
+	if (!r->io)
+		return;
+	if (r->fd >= 0)
+		(void)r->io->close(r->io, r->fd); /* read only */
+	st_free(&r->h);
+	arena_free(&r->arena);
+	free(r->out);
+	free(r->has_out);
+	free(r->ids);
+	memset(r, 0, sizeof *r);
+}
+
+const struct tensor *record_find(const struct record *r, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < r->h.n; i++)
+		if (!strcmp(r->h.tensors[i].name, name))
+			return &r->h.tensors[i];
+	return NULL;
+}
+
+/* n values of one of two types, as they are; room for wide bytes each. 1, 0 or -1. */
+static int fetch(const struct record *r, const char *name, uint64_t n, enum dtype a, enum dtype b,
+	void **v, const struct tensor **is, struct err *e)
+{
+	const struct tensor *t = record_find(r, name);
+	uint64_t bytes;
+
+	*v = NULL;
+	*is = t;
+	if (!t)
+		return 0;
+	bytes = t->end - t->begin;
+	if ((t->dtype != a && t->dtype != b) || bytes * 8 != n * dtypes[t->dtype].bits)
+		return err_rule(e, ERR_DATA, "record.form", ERR_NOPOS,
+			"tensor %s of the record is not what this model and these tokens have: %llu "
+			"values in %s or %s",
+			text_quote(name).s, (unsigned long long)n, dtypes[a].name, dtypes[b].name);
+	*v = malloc((size_t)(n * 8 + 8));
+	if (!*v)
+		return err_nomem(e);
+	if (!file_read(r->io, r->fd, *v, (size_t)bytes, r->h.data_at + t->begin, e))
+		return 1;
+	free(*v);
+	*v = NULL;
+	return -1;
+}
+
+int record_floats(const struct record *r, const char *name, uint64_t n, float **v, struct err *e)
+{
+	const struct tensor *t;
+	uint16_t h;
+	void *p;
+	int rc = fetch(r, name, n, DT_BF16, DT_F32, &p, &t, e);
+
+	*v = p;
+	if (rc != 1 || t->dtype == DT_F32)
+		return rc;
+	while (n--) { /* in place, from behind */
+		memcpy(&h, (const uint8_t *)p + 2 * n, 2);
+		(*v)[n] = num_bf16(h);
+	}
+	return 1;
+}
+
+int record_ints(const struct record *r, const char *name, uint64_t n, int32_t **v, struct err *e)
+{
+	const struct tensor *t;
+	uint64_t i;
+	int64_t wide;
+	void *p;
+	int rc = fetch(r, name, n, DT_I64, DT_I32, &p, &t, e);
+
+	*v = p;
+	if (rc != 1 || t->dtype == DT_I32)
+		return rc;
+	for (i = 0; i < n; i++) { /* in place, from the front */
+		memcpy(&wide, (const uint8_t *)p + 8 * i, 8);
+		if (wide < INT32_MIN || wide > INT32_MAX) {
+			free(p);
+			*v = NULL;
+			return err_rule(e, ERR_DATA, "record.form", ERR_NOPOS,
+				"tensor %s of the record: %lld is out of range", text_quote(name).s,
+				(long long)wide);
+		}
+		(*v)[i] = (int32_t)wide;
+	}
+	return 1;
+}
+
+/* --- writing --- */
+
+int record_begin(struct record_out *o, const struct io *io, uint32_t layers, struct err *e)
+{
+	memset(o, 0, sizeof *o);
+	o->io = io;
+	o->dir = -1;
+	o->layers = layers;
+	o->out = calloc(layers + 1, sizeof *o->out);
+	return o->out ? 0 : err_nomem(e);
+}
+
+int record_plan(struct record_out *o, const char *name, enum dtype dtype, const uint64_t *dim,
+	uint8_t rank, struct err *e)
+{
+	uint64_t *d = arena_alloc(&o->arena, rank * sizeof *d);
+	char *s = arena_strndup(&o->arena, name, strlen(name));
+	struct tensor *t;
+
+	if (!d || !s || mem_grow(&o->tensors, &o->cap, o->n + 1, sizeof *o->tensors))
+		return err_nomem(e);
+	memcpy(d, dim, rank * sizeof *d);
+	t = &o->tensors[o->n++];
+	*t = (struct tensor){ .name = s, .dim = d, .rank = rank, .dtype = (uint8_t)dtype };
+	if (!st_bytes(dtype, d, rank, &t->end))
+		return err_set(e, ERR_USAGE, "%s would be too big for a record", name);
+	return 0;
+}
+
+/* The header, with the digests that are known so far: always of the same length. */
+static int put_header(struct record_out *o, struct text *t, struct err *e)
+{
+	struct st_meta *meta = calloc(o->layers + 1, sizeof *meta);
+	char(*key)[64] = calloc(o->layers + 1, sizeof *key);
+	char(*hex)[33] = calloc(o->layers + 1, sizeof *hex);
+	uint32_t i;
+
+	if (meta && key && hex) {
+		meta[0] = (struct st_meta){ META, "1" };
+		for (i = 0; i < o->layers; i++) {
+			snprintf(key[i], sizeof key[i], META_XXH "%u.out", i);
+			hex_of(o->out[i].b, 16, hex[i]);
+			meta[i + 1] = (struct st_meta){ key[i], hex[i] };
+		}
+		st_put_header_for(t, meta, o->layers + 1, 64, o->tensors, o->n, sizeof *o->tensors);
+	} else {
+		t->failed = true;
+	}
+	free(meta);
+	free(key);
+	free(hex);
+	return t->failed ? err_nomem(e) : 0;
+}
+
+int record_start(struct record_out *o, const char *path, struct err *e)
+{
+	struct text t = { 0 };
+	char folder[4096];
+	const char *name;
+	uint64_t at = 0, n;
+	size_t i;
+	int rc;
+
+	if (split(path, folder, sizeof folder, &name, e) ||
+		file_open_dir(o->io, folder, &o->dir, e))
+		return -1;
+	qsort(o->tensors, o->n, sizeof *o->tensors, st_order);
+	for (i = 0; i < o->n; i++) {
+		n = o->tensors[i].end;
+		o->tensors[i].begin = at;
+		at += n;
+		o->tensors[i].end = at;
+	}
+	rc = put_header(o, &t, e);
+	o->header = t.n;
+	text_free(&t);
+	return rc ? rc : file_out_begin(&o->file, o->io, o->dir, name, o->header + at, e);
+}
+
+static struct tensor *planned(struct record_out *o, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < o->n; i++)
+		if (!strcmp(o->tensors[i].name, name))
+			return &o->tensors[i];
+	return NULL;
+}
+
+int record_put(struct record_out *o, const char *name, const void *v, bool whole, uint64_t n,
+	uint64_t first, struct err *e)
+{
+	const struct tensor *t = planned(o, name);
+	unsigned width = t ? dtypes[t->dtype].bits / 8 : 0;
+	const int32_t *ints = v;
+	const float *floats = v;
+	uint16_t h;
+	int64_t wide;
+	uint8_t *p;
+	uint64_t i;
+	int rc;
+
+	if (!t)
+		return 0;
+	if (whole != (t->dtype == DT_I64) || (first + n) * width > t->end - t->begin)
+		return err_set(e, ERR_SYSTEM, "%s does not fit its place in the record", name);
+	p = malloc((size_t)(n * width + 1));
+	if (!p)
+		return err_nomem(e);
+	for (i = 0; i < n; i++) {
+		if (whole) {
+			wide = ints[i];
+			memcpy(p + 8 * i, &wide, 8);
+		} else if (t->dtype == DT_BF16) {
+			h = num_bf16_from(floats[i]);
+			memcpy(p + 2 * i, &h, 2);
+		} else {
+			memcpy(p + 4 * i, &floats[i], 4);
+		}
+	}
+	rc = file_write(o->io, o->file.fd, p, (size_t)(n * width),
+		o->header + t->begin + first * width, e);
+	free(p);
+	return rc;
+}
+
+int record_finish(struct record_out *o, struct err *e)
+{
+	struct text t = { 0 };
+	int rc = put_header(o, &t, e);
+
+	rc = rc ? rc : file_write(o->io, o->file.fd, t.s, t.n, 0, e);
+	text_free(&t);
+	rc = rc ? rc : file_out_close(&o->file, e);
+	return rc ? rc : file_out_publish(&o->file, e);
+}
+
+void record_abandon(struct record_out *o)
+{
+	if (!o->io)
+		return;
+	file_out_abandon(&o->file);
+	if (o->dir >= 0)
+		(void)o->io->close(o->io, o->dir); /* a folder has nothing to flush */
+	free(o->tensors);
+	free(o->out);
+	arena_free(&o->arena);
+	memset(o, 0, sizeof *o);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#include "verify/run/tokens.h"
+
+#include "core/file.h"
+#include "core/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILE_MAX = 16 << 20 };
+
+static int parse(const char *s, const char *what, uint32_t most, uint32_t **ids, uint32_t *n,
+	struct err *e)
+{
+	static const char gap[] = " \t\r\n,";
+	uint64_t v;
+	size_t cap = 0;
+
+	*ids = NULL;
+	for (*n = 0, s += strspn(s, gap); *s; s += strspn(s, gap)) {
+		for (v = 0; *s >= '0' && *s <= '9' && v <= UINT32_MAX; s++)
+			v = v * 10 + (uint64_t)(*s - '0');
+		if (v > UINT32_MAX || (*s && !strchr(gap, *s)))
+			return err_set(e, ERR_USAGE, "%s: token %u is no number from 0 on",
+				text_quote(what).s, *n);
+		if (*n == most)
+			return err_set(e, ERR_USAGE, "%s: more than %u tokens", text_quote(what).s,
+				most);
+		if (mem_grow(ids, &cap, *n + 1, sizeof **ids))
+			return err_nomem(e);
+		(*ids)[(*n)++] = (uint32_t)v;
+	}
+	return *n ? 0 : err_set(e, ERR_USAGE, "%s: no tokens", text_quote(what).s);
+}
+
+static int from_file(const struct io *io, const char *path, struct text *t, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[4096] = ".";
+	size_t n = slash ? (size_t)(slash - path) + (slash == path) : 1;
+	int dir, rc;
+
+	if (n >= sizeof folder)
+		return err_set(e, ERR_USAGE, "the path is too long");
+	memcpy(folder, slash ? path : ".", n);
+	folder[n] = 0;
+	if (file_open_dir(io, folder, &dir, e))
+		return -1;
+	rc = file_load(io, dir, slash ? slash + 1 : path, FILE_MAX, t, e);
+	(void)io->close(io, dir); /* a folder has nothing to flush */
+	if (!rc && memchr(t->s, 0, t->n))
+		rc = err_set(e, ERR_USAGE, "%s is no text", text_quote(path).s);
+	return rc;
+}
+
+int tokens_read(const struct io *io, const char *arg, uint32_t most, uint32_t **ids, uint32_t *n,
+	struct err *e)
+{
+	struct text t = { 0 };
+	int rc;
+
+	*ids = NULL;
+	if (arg[strspn(arg, "0123456789,- ")] == 0) {
+		rc = parse(arg, "--tokens", most, ids, n, e);
+	} else {
+		rc = from_file(io, arg, &t, e);
+		rc = rc ? rc : parse(t.s ? t.s : "", arg, most, ids, n, e);
+		text_free(&t);
+	}
+	if (rc) {
+		free(*ids);
+		*ids = NULL;
+	}
+	return rc;
+}
