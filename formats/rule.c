@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "formats/format_id.h"
 #include "formats/rule.h"
 
 #include "formats/json/jwrite.h"
@@ -268,7 +269,7 @@ void rule_put_json(struct text *out)
 
 	jwrite_begin(&o, out, 2);
 	jwrite_open(&o, NULL, '{');
-	jwrite_str(&o, "format", "dsv4-rules-1");
+	jwrite_str(&o, "format", FORMAT_RULES_JSON);
 	jwrite_open(&o, "rules", '[');
 	for (r = rules; r->id; r++) {
 		jwrite_open(&o, NULL, '{');

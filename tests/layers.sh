@@ -94,5 +94,7 @@ check no_globals "$(code '^(static )?(struct |unsigned |_Atomic )*[a-z_0-9]+ \*?
 check ifdef_at_the_top "$(for f in $lib; do
 	awk -v f="$f" '/^#if/ && !/__cplusplus|_H$/ { if (NR > 40) print f ":" NR ": " $0 }' "$f"
 done)"
+# The name of a format stands in one place, and once there; tests and documents spell it as others read it.
+check format_ids_once "$(grep -nE '"dsv4-[a-z-]+-[0-9]+' $sources | grep -v '^formats/format_id\.h:')$(grep -ohE '"dsv4-[a-z-]+-[0-9]+"' formats/format_id.h | sort | uniq -d)"
 long=$(wc -l $(printf '%s\n' $sources | grep '\.[ch]$') | awk '$2 != "total" && $1 > 600 { print $2 ": " $1 " lines" }')
 check files_of_one_noun "$long"

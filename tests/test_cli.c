@@ -101,7 +101,7 @@ static void json_parses(void)
 		"plan " PRO " -o /tmp/x --target hf --json --tensors",
 		"run " PRO " -o OUT --target official --mp 2 --json -q" };
 	static const char *const format[] = { "dsv4-rules-1", "dsv4-roles-1", "dsv4-inspect-1",
-		"dsv4-inspect-1", "dsv4-plan-1", "dsv4-run-1" };
+		"dsv4-inspect-1", "dsv4-plan-json-1", "dsv4-run-1" };
 	struct path out = dirs_path("o");
 	char args[700], *at;
 	json_error_t je;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/cli/inspect.h"
 
+#include "formats/format_id.h"
 #include "formats/json/jwrite.h"
 
 #include <stdlib.h>
@@ -252,7 +253,7 @@ void inspect_put_json(struct text *out, const struct ckpt *c, const struct audit
 			put_sum(&o, "name", dtypes[d].name, &s.dtype[d], NULL);
 	jwrite_close(&o, ']');
 	put_json_findings(&o, f);
-	jwrite_str(&o, "format", "dsv4-inspect-1");
+	jwrite_str(&o, "format", FORMAT_INSPECT_JSON);
 	if (c->config.raw.s)
 		put_json_model(&o, &c->config, a);
 	jwrite_open(&o, "roles", '[');

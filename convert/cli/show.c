@@ -2,6 +2,7 @@
 #include "convert/cli/show.h"
 
 #include "core/hash/xxh.h"
+#include "formats/format_id.h"
 #include "formats/json/jwrite.h"
 
 #include <string.h>
@@ -91,7 +92,7 @@ void show_plan_json(struct text *out, const struct show_plan *s)
 		jwrite_close(&o, '}');
 	}
 	jwrite_close(&o, ']');
-	jwrite_str(&o, "format", "dsv4-plan-1");
+	jwrite_str(&o, "format", FORMAT_PLAN_JSON);
 	jwrite_open(&o, "memory", '{');
 	jwrite_u64(&o, "lanes", s->budget.lanes);
 	jwrite_u64(&o, "limit", s->limit);
@@ -156,7 +157,7 @@ void show_run_json(struct text *out, const struct plan *p, const struct run_resu
 	jwrite_close(&o, ']');
 	jwrite_u64(&o, "files_kept", r->kept);
 	jwrite_u64(&o, "files_made", r->made);
-	jwrite_str(&o, "format", "dsv4-run-1");
+	jwrite_str(&o, "format", FORMAT_RUN_JSON);
 	jwrite_str(&o, "plan", p->hash);
 	jwrite_close(&o, '}');
 }

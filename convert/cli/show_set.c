@@ -2,6 +2,7 @@
 #include "convert/cli/show_set.h"
 
 #include "core/hash/xxh.h"
+#include "formats/format_id.h"
 #include "formats/layout/engine.h"
 
 #include <string.h>
@@ -95,7 +96,7 @@ void show_set_json(struct text *out, const struct show_set *v)
 	for (k = 0; k < s->n; k++)
 		put_part(&o, &s->parts[k]);
 	jwrite_close(&o, ']');
-	jwrite_str(&o, "format", "dsv4-plan-set-1");
+	jwrite_str(&o, "format", FORMAT_PLAN_SET_JSON);
 	jwrite_open(&o, "memory", '{');
 	jwrite_u64(&o, "limit", v->limit);
 	jwrite_u64(&o, "peak", v->budget.peak);
@@ -126,7 +127,7 @@ void show_made_begin(struct show_made *m, const struct set *s, bool json)
 		return;
 	jwrite_begin(&m->j, &m->out, 4);
 	jwrite_open(&m->j, NULL, '{');
-	jwrite_str(&m->j, "format", "dsv4-run-set-1");
+	jwrite_str(&m->j, "format", FORMAT_RUN_SET_JSON);
 	jwrite_str(&m->j, "plan", s->hash);
 	jwrite_open(&m->j, "folders", '[');
 }

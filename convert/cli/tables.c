@@ -2,6 +2,7 @@
 #include "convert/cli/tables.h"
 
 #include "convert/plan/plan.h"
+#include "formats/format_id.h"
 #include "formats/layout/engine.h"
 #include "formats/json/jwrite.h"
 #include "formats/model/model.h"
@@ -35,7 +36,7 @@ void tables_roles_json(struct text *out)
 
 	jwrite_begin(&o, out, 2);
 	jwrite_open(&o, NULL, '{');
-	jwrite_str(&o, "format", "dsv4-roles-1");
+	jwrite_str(&o, "format", FORMAT_ROLES_JSON);
 	jwrite_open(&o, "roles", '[');
 	for (r = roles; r < roles + n_roles; r++) {
 		jwrite_open(&o, NULL, '{');
@@ -96,7 +97,7 @@ void tables_targets_json(struct text *out)
 
 	jwrite_begin(&o, out, 2);
 	jwrite_open(&o, NULL, '{');
-	jwrite_str(&o, "format", "dsv4-targets-1");
+	jwrite_str(&o, "format", FORMAT_TARGETS_JSON);
 	jwrite_open(&o, "targets", '[');
 	for (t = targets; t->name; t++) {
 		jwrite_open(&o, NULL, '{');
@@ -157,7 +158,7 @@ void tables_layouts_json(struct text *out)
 
 	jwrite_begin(&o, out, 2);
 	jwrite_open(&o, NULL, '{');
-	jwrite_str(&o, "format", "dsv4-layouts-1");
+	jwrite_str(&o, "format", FORMAT_LAYOUTS_JSON);
 	jwrite_open(&o, "layouts", '[');
 	for (t = tiles; t < tiles + n_tiles; t++)
 		put_layout(&o, t);

@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "core/hash/sha256.h"
 #include "core/hash/xxh.h"
+#include "formats/format_id.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -415,7 +416,7 @@ static int hash_plan(struct plan *p, struct err *e)
 	sha256_kit_evp(&kit);
 	if (sha256_init(&h.sha, &kit, e))
 		return -1;
-	text_fmt(&h.t, "dsv4-plan-1\ntarget %s\nsha256 %d\nlossy %d\n", p->opts.target,
+	text_fmt(&h.t, FORMAT_PLAN_HASH "\ntarget %s\nsha256 %d\nlossy %d\n", p->opts.target,
 		p->opts.sha256, p->opts.lossy);
 	if (p->opts.back)
 		text_str(&h.t, "back\n");

@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "core/hash/sha256.h"
 #include "core/hash/xxh.h"
+#include "formats/format_id.h"
 #include "formats/json/jwrite.h"
 #include "formats/conversion/joined.h"
 #include "formats/conversion/manifest.h"
@@ -75,7 +76,7 @@ static int hash_set(struct set *s, struct err *e)
 	size_t k;
 	int rc;
 
-	text_fmt(&t, "dsv4-set-1\n");
+	text_fmt(&t, FORMAT_SET_HASH "\n");
 	for (k = 0; k < s->n; k++)
 		text_fmt(&t, "%s %s\n", s->parts[k].dir, s->parts[k].plan.hash);
 	rc = t.failed ? err_nomem(e) : sha256_of(t.s, t.n, digest, e);
@@ -240,7 +241,7 @@ static int put_manifest(const struct set *s, const struct run_opts *o, int dir, 
 	jwrite_begin(&j, &t, 2);
 	jwrite_open(&j, NULL, '{');
 	rc = put_folders(s, o->out, &j, e);
-	jwrite_str(&j, "format", "dsv4-set-1");
+	jwrite_str(&j, "format", FORMAT_SET);
 	jwrite_open(&j, "options", '{');
 	jwrite_str(&j, "attention", h->attention_tp ? "tp" : "replicate");
 	jwrite_str(&j, "experts_by", h->experts_tp ? "tp" : "ep");

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "formats/format_id.h"
 #include "formats/conversion/account.h"
 
 #include "formats/json/jfield.h"
@@ -415,8 +416,8 @@ static int get_format(struct jread *j, void *ctx, struct err *e)
 	(void)ctx;
 	if (jfield_string(j, s, sizeof s, e))
 		return -1;
-	return strcmp(s, "dsv4-sidecar-1")
-		? jfield_wrong(e, "its format is %s, not dsv4-sidecar-1", text_quote(s).s)
+	return strcmp(s, FORMAT_SIDECAR)
+		? jfield_wrong(e, "its format is %s, not " FORMAT_SIDECAR, text_quote(s).s)
 		: 0;
 }
 static int get_plan(struct jread *j, void *ctx, struct err *e)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "formats/format_id.h"
 #include "formats/conversion/manifest.h"
 
 #include "core/file.h"
@@ -129,7 +130,7 @@ static void put_head(struct jwrite *o, const struct man_file *f)
 	jwrite_str(o, "name", f->name);
 	put_digest(o, "sha256", f->sha256, 32);
 	jwrite_close(o, '}');
-	jwrite_str(o, "format", "dsv4-sidecar-1");
+	jwrite_str(o, "format", FORMAT_SIDECAR);
 	jwrite_str(o, "plan", f->plan);
 	jwrite_str(o, "target", f->target);
 	jwrite_open(o, "tensors", '[');
@@ -197,7 +198,7 @@ void man_put_top(struct text *out, const struct man_top *m)
 	for (i = 0; i < m->n_files; i++)
 		put_entry(&o, &m->files[i]);
 	jwrite_close(&o, ']');
-	jwrite_str(&o, "format", "dsv4-manifest-1");
+	jwrite_str(&o, "format", FORMAT_MANIFEST);
 	jwrite_open(&o, "options", '{');
 	for (i = 0; i < m->n_options; i++) {
 		if (m->options[i].value)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "formats/format_id.h"
 #include "formats/conversion/sidecar.h"
 
 #include "formats/json/jread.h"
@@ -103,10 +104,11 @@ int set_folders_read(struct set_folders *d, const struct text *t, struct err *e)
 				break;
 			}
 	jread_close(&j);
-	d->flat = !strcmp(format, "dsv4-manifest-1");
-	if (!more && !d->flat && strcmp(format, "dsv4-set-1") != 0)
+	d->flat = !strcmp(format, FORMAT_MANIFEST);
+	if (!more && !d->flat && strcmp(format, FORMAT_SET) != 0)
 		more = wrong(e,
-			"manifest.json is not of a conversion (dsv4-set-1, dsv4-manifest-1)");
+			"manifest.json is not of a conversion (" FORMAT_SET ", " FORMAT_MANIFEST
+			")");
 	return more ? err_at(e, "manifest.json") : 0;
 }
 

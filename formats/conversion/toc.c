@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "formats/format_id.h"
 #include "formats/conversion/toc.h"
 
 #include "formats/json/jfield.h"
@@ -77,9 +78,11 @@ enum toc_kind toc_kind(const struct text *t)
 				continue;
 			}
 			if (!jread_string(&j, 32))
-				kind = j.str.n == 15 && !memcmp(j.str.s, "dsv4-manifest-1", 15)
+				kind = j.str.n == strlen(FORMAT_MANIFEST) &&
+						!memcmp(j.str.s, FORMAT_MANIFEST, j.str.n)
 					? TOC_FOLDER
-					: j.str.n == 10 && !memcmp(j.str.s, "dsv4-set-1", 10)
+					: j.str.n == strlen(FORMAT_SET) &&
+						!memcmp(j.str.s, FORMAT_SET, j.str.n)
 					? TOC_SET
 					: TOC_NONE;
 			break;
@@ -331,7 +334,7 @@ static int get_restore(struct jread *j, void *ctx, struct err *e)
 static int get_toc_format(struct jread *j, void *ctx, struct err *e)
 {
 	(void)ctx;
-	return get_format(j, "dsv4-manifest-1", e);
+	return get_format(j, FORMAT_MANIFEST, e);
 }
 static int get_toc_plan(struct jread *j, void *ctx, struct err *e)
 {
@@ -454,7 +457,7 @@ static int get_set_options(struct jread *j, void *ctx, struct err *e)
 static int get_set_format(struct jread *j, void *ctx, struct err *e)
 {
 	(void)ctx;
-	return get_format(j, "dsv4-set-1", e);
+	return get_format(j, FORMAT_SET, e);
 }
 static int get_set_plan(struct jread *j, void *ctx, struct err *e)
 {

@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "core/hash/sha256.h"
+#include "formats/format_id.h"
 #include "formats/conversion/account.h"
 #include "formats/conversion/manifest.h"
 
@@ -275,7 +276,7 @@ static int check_set_plan(struct check *c, const struct toc_set *s)
 	size_t i;
 	int rc;
 
-	text_fmt(&t, "dsv4-set-1\n");
+	text_fmt(&t, FORMAT_SET_HASH "\n");
 	for (i = 0; i < s->n; i++)
 		text_fmt(&t, "%s %s\n", s->v[i].name, s->v[i].plan);
 	rc = t.failed ? err_nomem(c->e) : sha256_of(t.s, t.n, d, c->e);

@@ -18,13 +18,14 @@
 #include "core/err.h"
 #include "core/mem.h"
 #include "core/text.h"
+#include "formats/format_id.h"
 #include "formats/finding.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define REPORT_FORMAT "dsv4-report-1"
+#define REPORT_FORMAT FORMAT_REPORT_JSON
 enum { REPORT_TENSORS = 16 }; /* names that a finding keeps */
 
 /* Where something is. Zeroed: nowhere in particular. */

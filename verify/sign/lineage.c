@@ -3,6 +3,7 @@
 
 #include "core/hash/sha256.h"
 #include "core/hash/xxh.h"
+#include "formats/format_id.h"
 #include "formats/json/jread.h"
 #include "formats/conversion/manifest.h"
 #include "formats/st/safetensors.h"
@@ -242,8 +243,8 @@ int lineage_read(struct lineage *l, struct tree *files, const struct io *io, int
 		return err_rule(e, why.kind, why.rule, why.pos, MAN_NAME ": %s", why.text);
 	if (why.kind != ERR_NONE)
 		return 0; /* no JSON, or another's: it says nothing to us */
-	set = !strcmp(l->format, "dsv4-set-1");
-	l->known = set || !strcmp(l->format, "dsv4-manifest-1");
+	set = !strcmp(l->format, FORMAT_SET);
+	l->known = set || !strcmp(l->format, FORMAT_MANIFEST);
 	if (!l->known)
 		return 0;
 	rc = sha256_of(top->s, top->n, sha256, e) || add(files, "", MAN_NAME, sha256, NULL, e) ||

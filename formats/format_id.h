@@ -1,0 +1,33 @@
+/* format_id.h -- the names of all formats that these tools write, each of them here and nowhere else.
+ *
+ * A name ends with the version of its format: a change to what a document of that name may hold is a new
+ * version. docs/format.md describes the files, docs/verify.md the report. tests/layers.sh counts that no
+ * source spells one of them a second time.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_FORMAT_ID_H
+#define FORMATS_FORMAT_ID_H
+
+/* Files of a conversion. */
+#define FORMAT_MANIFEST "dsv4-manifest-1" /* manifest.json of a folder with weights */
+#define FORMAT_SET "dsv4-set-1"           /* manifest.json above the folders of a set */
+#define FORMAT_SIDECAR "dsv4-sidecar-1"   /* NAME.manifest.json beside a file of weights */
+
+/* First lines of the texts whose SHA-256 names a plan. Another first line would give every plan another
+ * name, and no conversion that was begun before could be taken up again. */
+#define FORMAT_PLAN_HASH "dsv4-plan-1"
+#define FORMAT_SET_HASH FORMAT_SET
+
+/* What the verbs print with --json. */
+#define FORMAT_PLAN_JSON "dsv4-plan-json-1"
+#define FORMAT_PLAN_SET_JSON "dsv4-plan-set-1"
+#define FORMAT_RUN_JSON "dsv4-run-1"
+#define FORMAT_RUN_SET_JSON "dsv4-run-set-1"
+#define FORMAT_INSPECT_JSON "dsv4-inspect-1"
+#define FORMAT_ROLES_JSON "dsv4-roles-1"
+#define FORMAT_TARGETS_JSON "dsv4-targets-1"
+#define FORMAT_LAYOUTS_JSON "dsv4-layouts-1"
+#define FORMAT_RULES_JSON "dsv4-rules-1"
+#define FORMAT_REPORT_JSON "dsv4-report-1" /* all verbs of dsv4-verify */
+
+#endif
