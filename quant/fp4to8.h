@@ -44,7 +44,7 @@ extern const struct fp4to8_impl fp4to8_impls[];
 const struct fp4to8_impl *fp4to8_best(unsigned features);
 
 /* What the scales of one band (128 rows, K columns) say about each of its K/128 blocks. */
-enum fp4to8_verdict {
+enum fp4to8_verdict {   /* the values of enum recode_verdict */
 	FP4TO8_EXACT,   /* exact whatever the codes are */
 	FP4TO8_DEPENDS, /* scales more than 2^14 apart: small codes would be lost */
 	FP4TO8_LOW      /* the new scale is below 2^-127; it is set to that, values stay exact, but

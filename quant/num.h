@@ -48,6 +48,25 @@ NUM_FN float num_e2m1(unsigned code)
 	return code & 8 ? -v : v;
 }
 
+/* The code nearest to x, a tie to the code that is even; beyond 6 gives 6, a zero keeps its sign. x must not
+ * be NaN. Between neighbours 0 .5 1 1.5 2 3 4 6 the ties are .25 .75 1.25 1.75 2.5 3.5 5. */
+NUM_FN uint8_t num_e2m1_from(double x)
+{
+	double a = x < 0 ? -x : x;
+	unsigned code = a > 0.25, sign;
+	uint64_t bits;
+
+	code += a >= 0.75; /* to code 2 */
+	code += a > 1.25;
+	code += a >= 1.75; /* to code 4 */
+	code += a > 2.5;
+	code += a >= 3.5; /* to code 6 */
+	code += a > 5;
+	memcpy(&bits, &x, sizeof bits);
+	sign = (unsigned)(bits >> 63);
+	return (uint8_t)(sign << 3 | code);
+}
+
 /* 2^(byte-127): byte 0 is an FP32 subnormal, byte 255 a NaN. */
 NUM_FN float num_e8m0(unsigned byte)
 {

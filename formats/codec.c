@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/codec.h"
+
+#include "core/mem.h"
+
+#include <string.h>
+
+/* Types of ggml: ggml.h of ggml d99724f, enum ggml_type. */
+/* clang-format off */
+const struct codec_form codecs[CODEC_COUNT] = {
+	/*                   name        expert    code        bits scale       rows cols second    codes     scales   gguf what */
+	[CODEC_NONE]    = { "unsaid",   NULL,     DT_COUNT,    0, DT_COUNT,      1,   1, DT_COUNT, "weight", NULL,    -1, "nothing is said" },
+	[CODEC_MXFP4]   = { "mxfp4",    "fp4",    DT_I8,       4, DT_F8_E8M0,    1,  32, DT_COUNT, "weight", "scale", 39, "E2M1 codes, an E8M0 scale for 32 columns of a row" },
+	[CODEC_FP8]     = { "fp8",      "fp8",    DT_F8_E4M3,  8, DT_F8_E8M0,  128, 128, DT_COUNT, "weight", "scale", -1, "E4M3 codes, an E8M0 scale for 128 x 128" },
+	[CODEC_FP8_F32] = { "fp8-f32",  "fp8",    DT_F8_E4M3,  8, DT_F32,      128, 128, DT_COUNT, "weight", "scale", -1, "E4M3 codes, an F32 scale for 128 x 128" },
+	[CODEC_BF16]    = { "bf16",     NULL,     DT_BF16,    16, DT_COUNT,      1,   1, DT_COUNT, "weight", NULL,    30, "the upper half of an F32" },
+	[CODEC_F32]     = { "f32",      NULL,     DT_F32,     32, DT_COUNT,      1,   1, DT_COUNT, "weight", NULL,     0, "IEEE 754 binary32" },
+};
+/* clang-format on */
+
+enum codec codec_find(const char *name)
+{
+	unsigned c;
+
+	for (c = CODEC_NONE + 1; c < CODEC_COUNT; c++)
+		if (!strcmp(codecs[c].name, name))
+			return (enum codec)c;
+	return CODEC_NONE;
+}
+
+enum codec codec_of_expert(const char *expert_dtype)
+{
+	unsigned c;
+
+	for (c = CODEC_NONE + 1; c < CODEC_COUNT; c++)
+		if (codecs[c].expert && !strcmp(codecs[c].expert, expert_dtype))
+			return (enum codec)c;
+	return CODEC_NONE;
+}
+
+enum codec codec_of_types(unsigned code, unsigned scale)
+{
+	unsigned c;
+
+	for (c = CODEC_NONE + 1; c < CODEC_COUNT; c++)
+		if (codecs[c].code == code && codecs[c].scale == scale)
+			return (enum codec)c;
+	return CODEC_NONE;
+}
+
+/* Codes in one element of the declared type: two in an I8 of MXFP4, else one. */
+static uint64_t packed(enum codec c)
+{
+	return codecs[c].bits ? dtypes[codecs[c].code].bits / codecs[c].bits : 1;
+}
+
+uint64_t codec_cols(enum codec c, uint64_t dim1)
+{
+	return dim1 * packed(c);
+}
+
+uint64_t codec_dim1(enum codec c, uint64_t cols)
+{
+	return mem_ceil_div(cols, packed(c));
+}
+
+uint64_t codec_row_bytes(enum codec c, uint64_t cols)
+{
+	return mem_ceil_div(cols * codecs[c].bits, 8);
+}
+
+void codec_scale_dim(enum codec c, uint64_t rows, uint64_t cols, uint64_t dim[2])
+{
+	dim[0] = mem_ceil_div(rows, codecs[c].rows);
+	dim[1] = mem_ceil_div(cols, codecs[c].cols);
+}
+
+bool codec_whole(enum codec c, uint64_t rows, uint64_t cols)
+{
+	return rows % codecs[c].rows == 0 && cols % codecs[c].cols == 0;
+}

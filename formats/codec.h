@@ -1,0 +1,67 @@
+/* codec.h -- the number formats in which a matrix is stored, as facts: a row for each says of what type
+ * its codes and scales are, how many elements share a scale, and what the tensors are called.
+ *
+ * A format is codes, one for each element, and scales, one for each block of rows x cols elements; the
+ * value of an element is its code's value times the scale of its block. Whoever needs a block size or the
+ * shape of a tensor of scales asks here and writes no number. What the bits mean, and how to get from one
+ * format to another, is in quant/codec.h and quant/recode.h: a row there for each row here.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_CODEC_H
+#define FORMATS_CODEC_H
+#include "formats/dtype.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum codec {
+	CODEC_NONE,    /* nothing said: the zero of a struct */
+	CODEC_MXFP4,   /* E2M1, an E8M0 scale for 32 columns of a row: routed experts as released */
+	CODEC_FP8,     /* E4M3, an E8M0 scale for 128 x 128: all other weights as released */
+	CODEC_FP8_F32, /* E4M3, an F32 scale for 128 x 128: as -Base has them */
+	CODEC_BF16,
+	CODEC_F32,
+	CODEC_COUNT
+};
+
+struct codec_form {
+	const char *name; /* as options and documents say it */
+	const char
+		*expert; /* expert_dtype of config.json where experts have this form; NULL: none */
+	uint8_t code;    /* enum dtype of the tensor of codes, as DeepSeek-V4 declares it */
+	uint8_t bits;    /* of a code; codes lie in a row without gap, the first in the low bits */
+	uint8_t scale;   /* enum dtype of the tensor of scales; DT_COUNT: the format has none */
+	uint32_t rows, cols; /* elements that share a scale; 1 x 1 where there is none */
+	uint8_t second; /* enum dtype of a factor of the whole tensor; DT_COUNT: there is none */
+	const char *codes, *scales; /* how the names of the two tensors end, in safetensors */
+	int gguf;                   /* the type that ggml has for it, -1 none */
+	const char *what;
+};
+extern const struct codec_form codecs[CODEC_COUNT];
+
+/* Returns the codec of that name, or CODEC_NONE. */
+enum codec codec_find(const char *name);
+/* Returns the codec whose experts config.json calls so, or CODEC_NONE. */
+enum codec codec_of_expert(const char *expert_dtype);
+/* Returns the first codec with codes and scales of these types; scale is DT_COUNT where there is none. */
+enum codec codec_of_types(unsigned code, unsigned scale);
+
+/* Elements in a row of the tensor of codes whose header says dim1 (an I8 of MXFP4 holds two of them). */
+uint64_t codec_cols(enum codec c, uint64_t dim1);
+/* What the header says for cols elements: the way back. */
+uint64_t codec_dim1(enum codec c, uint64_t cols);
+/* Bytes of a row of so many codes. */
+uint64_t codec_row_bytes(enum codec c, uint64_t cols);
+/* The shape of the scales of a matrix, dim[0] x dim[1]; a block that is cut by an edge counts. */
+void codec_scale_dim(enum codec c, uint64_t rows, uint64_t cols, uint64_t dim[2]);
+/* True if the matrix is a whole number of blocks. */
+bool codec_whole(enum codec c, uint64_t rows, uint64_t cols);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

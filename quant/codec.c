@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "quant/codec.h"
+
+#include "quant/num.h"
+
+#include <math.h>
+
+double codec_scale(enum codec c, const uint8_t *scales, size_t i)
+{
+	float f;
+
+	switch (codecs[c].scale) {
+	case DT_F8_E8M0:
+		return (double)num_e8m0(scales[i]);
+	case DT_F32:
+		memcpy(&f, scales + 4 * i, sizeof f);
+		return (double)f;
+	default:
+		return 1;
+	}
+}
+
+/* --- E2M1 --- */
+
+static void decode_e2m1(enum codec c, const uint8_t *codes, const uint8_t *scales, double second,
+	size_t cols, double *v)
+{
+	size_t i;
+
+	for (i = 0; i < cols; i++)
+		v[i] = (double)num_e2m1(codes[i / 2] >> (i % 2 * 4) & 15) *
+			codec_scale(c, scales, i / codecs[c].cols) * second;
+}
+
+static void encode_e2m1(enum codec c, const double *v, const uint8_t *scales, double second,
+	size_t cols, uint8_t *codes)
+{
+	size_t i;
+	uint8_t code;
+
+	for (i = 0; i < cols; i++) {
+		code = num_e2m1_from(v[i] / codec_scale(c, scales, i / codecs[c].cols) / second);
+		codes[i / 2] = (uint8_t)(i % 2 ? codes[i / 2] | code << 4 : code);
+	}
+}
+
+static void mxfp4_decode(const uint8_t *codes, const uint8_t *scales, double second, size_t cols,
+	double *v)
+{
+	decode_e2m1(CODEC_MXFP4, codes, scales, second, cols, v);
+}
+
+static void mxfp4_encode(const double *v, const uint8_t *scales, double second, size_t cols,
+	uint8_t *codes)
+{
+	encode_e2m1(CODEC_MXFP4, v, scales, second, cols, codes);
+}
+
+/* --- E4M3 --- */
+
+static void decode_e4m3(enum codec c, const uint8_t *codes, const uint8_t *scales, double second,
+	size_t cols, double *v)
+{
+	size_t i;
+
+	for (i = 0; i < cols; i++)
+		v[i] = (double)num_e4m3(codes[i]) * codec_scale(c, scales, i / codecs[c].cols) *
+			second;
+}
+
+/* The quotient is rounded twice, to double and to float, before the four bits of E4M3 are taken. With a
+ * scale that is a power of two neither rounds, because such a quotient has the bits of the value. */
+static void encode_e4m3(enum codec c, const double *v, const uint8_t *scales, double second,
+	size_t cols, uint8_t *codes)
+{
+	size_t i;
+
+	for (i = 0; i < cols; i++)
+		codes[i] = num_e4m3_from((float)(v[i] / codec_scale(c, scales, i / codecs[c].cols) /
+			second));
+}
+
+static void fp8_decode(const uint8_t *codes, const uint8_t *scales, double second, size_t cols,
+	double *v)
+{
+	decode_e4m3(CODEC_FP8, codes, scales, second, cols, v);
+}
+
+static void fp8_encode(const double *v, const uint8_t *scales, double second, size_t cols,
+	uint8_t *codes)
+{
+	encode_e4m3(CODEC_FP8, v, scales, second, cols, codes);
+}
+
+static void fp8_f32_decode(const uint8_t *codes, const uint8_t *scales, double second, size_t cols,
+	double *v)
+{
+	decode_e4m3(CODEC_FP8_F32, codes, scales, second, cols, v);
+}
+
+static void fp8_f32_encode(const double *v, const uint8_t *scales, double second, size_t cols,
+	uint8_t *codes)
+{
+	encode_e4m3(CODEC_FP8_F32, v, scales, second, cols, codes);
+}
+
+/* --- BF16 and F32: little-endian, no scales --- */
+
+static void bf16_decode(const uint8_t *codes, const uint8_t *scales, double second, size_t cols,
+	double *v)
+{
+	size_t i;
+
+	(void)scales;
+	for (i = 0; i < cols; i++)
+		v[i] = (double)num_bf16((uint16_t)(codes[2 * i] | codes[2 * i + 1] << 8)) * second;
+}
+
+static void bf16_encode(const double *v, const uint8_t *scales, double second, size_t cols,
+	uint8_t *codes)
+{
+	uint16_t h;
+	size_t i;
+
+	(void)scales;
+	for (i = 0; i < cols; i++) {
+		h = num_bf16_from((float)(v[i] / second));
+		codes[2 * i] = (uint8_t)h;
+		codes[2 * i + 1] = (uint8_t)(h >> 8);
+	}
+}
+
+static void f32_decode(const uint8_t *codes, const uint8_t *scales, double second, size_t cols,
+	double *v)
+{
+	float f;
+	size_t i;
+
+	(void)scales;
+	for (i = 0; i < cols; i++) {
+		memcpy(&f, codes + 4 * i, sizeof f);
+		v[i] = (double)f * second;
+	}
+}
+
+static void f32_encode(const double *v, const uint8_t *scales, double second, size_t cols,
+	uint8_t *codes)
+{
+	float f;
+	size_t i;
+
+	(void)scales;
+	for (i = 0; i < cols; i++) {
+		f = (float)(v[i] / second);
+		memcpy(codes + 4 * i, &f, sizeof f);
+	}
+}
+
+/* clang-format off */
+const struct codec_ops codec_ops[CODEC_COUNT] = {
+	[CODEC_MXFP4]   = { mxfp4_decode,   mxfp4_encode,   "0, 0.5, 1, 1.5, 2, 3, 4 and 6 times the scale" },
+	[CODEC_FP8]     = { fp8_decode,     fp8_encode,     "up to 4 significant bits between 2^-9 and 448 times the scale" },
+	[CODEC_FP8_F32] = { fp8_f32_decode, fp8_f32_encode, "up to 4 significant bits between 2^-9 and 448 times the scale, if that is a power of two" },
+	[CODEC_BF16]    = { bf16_decode,    bf16_encode,    "up to 8 significant bits between 2^-133 and 2^128" },
+	[CODEC_F32]     = { f32_decode,     f32_encode,     "up to 24 significant bits between 2^-149 and 2^128" },
+};
+/* clang-format on */
