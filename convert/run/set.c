@@ -9,6 +9,7 @@
 #include "formats/json/jwrite.h"
 #include "formats/conversion/joined.h"
 #include "formats/conversion/manifest.h"
+#include "formats/conversion/seal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -251,7 +252,7 @@ static int put_manifest(const struct set *s, const struct run_opts *o, int dir, 
 	jwrite_str(&j, "plan", s->hash);
 	jwrite_str(&j, "target", s->opts.target);
 	jwrite_str(&j, "tool", o->tool);
-	man_put_seal(&j);
+	seal_put(&j);
 	jwrite_close(&j, '}');
 	if (!rc && t.failed)
 		rc = err_nomem(e);

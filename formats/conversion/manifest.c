@@ -3,6 +3,7 @@
 #include "formats/conversion/manifest.h"
 
 #include "core/file.h"
+#include "formats/conversion/seal.h"
 #include "formats/json/jread.h"
 #include "formats/json/jwrite.h"
 
@@ -227,31 +228,8 @@ void man_put_top(struct text *out, const struct man_top *m)
 	jwrite_close(&o, '}');
 	jwrite_str(&o, "target", m->target);
 	jwrite_str(&o, "tool", m->tool);
-	man_put_seal(&o);
+	seal_put(&o);
 	jwrite_close(&o, '}');
-}
-
-void man_put_seal(struct jwrite *o)
-{
-	struct xxh_digest d = xxh_of(o->t->s ? o->t->s : "", o->t->n);
-
-	jwrite_hex(o, "xxh3_128", d.b, sizeof d.b);
-}
-
-bool man_sealed(const char *s, size_t n)
-{
-	static const char before[] = ",\n \"xxh3_128\": \"", after[] = "\"\n}\n";
-	enum { BEFORE = sizeof before - 1, AFTER = sizeof after - 1, HEX = 32 };
-	struct xxh_digest d;
-	char hex[HEX + 1];
-
-	if (n < BEFORE + HEX + AFTER)
-		return false;
-	n -= BEFORE + HEX + AFTER;
-	d = xxh_of(s, n);
-	hex_of(d.b, sizeof d.b, hex);
-	return !memcmp(s + n, before, BEFORE) && !memcmp(s + n + BEFORE, hex, HEX) &&
-		!memcmp(s + n + BEFORE + HEX, after, AFTER);
 }
 
 /* --- reading --- */

@@ -27,6 +27,8 @@ extern "C" {
 #define MAN_SIDECAR ".manifest.json" /* after the file's name */
 #define MAN_DROPPED ".dropped"       /* the same; what its casts to FP8 dropped */
 #define MAN_CHUNK (16u << 20)        /* bytes */
+/* Bytes of a manifest. One with 65,536 files and as many shards, the most that are taken, has 40 MB. */
+#define MANIFEST_CAP (64u << 20)
 
 /* A range of anything; to 0: none is meant. */
 struct man_range {
@@ -116,13 +118,6 @@ struct man_top {
 };
 /* out is empty before. */
 void man_put_top(struct text *out, const struct man_top *m);
-
-/* A manifest is at the top: nothing else says its digest. So its last member, xxh3_128, is the digest of
- * all bytes before that member. (That is for damage; for adversaries there are signatures.) */
-struct jwrite;
-void man_put_seal(struct jwrite *o); /* of what o has written, from the start of its text */
-/* Whether the n bytes end with such a member, and it is right. */
-bool man_sealed(const char *s, size_t n);
 
 /* Hands the value of a top-level member of a manifest or sidecar to take, and returns what that says
  * (0 or 1); 0 where there is no such file or member, or no JSON; -1 if that could not be found out.

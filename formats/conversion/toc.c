@@ -4,6 +4,7 @@
 
 #include "formats/json/jfield.h"
 #include "formats/conversion/manifest.h"
+#include "formats/conversion/seal.h"
 #include "formats/st/safetensors.h"
 
 #include <stdio.h>
@@ -34,16 +35,9 @@ static int get_format(struct jread *j, const char *want, struct err *e)
 			       : 0;
 }
 
-static bool has_seal(const struct text *t)
-{
-	static const char key[] = "\"xxh3_128\"";
-
-	return t->s && memmem(t->s, t->n, key, sizeof key - 1);
-}
-
 static int check_seal(const struct text *t, struct err *e)
 {
-	if (!has_seal(t) || man_sealed(t->s, t->n))
+	if (seal_of(t->s, t->n) != SEAL_BROKEN)
 		return 0;
 	return err_rule(e, ERR_MISMATCH, "set.manifest", ERR_NOPOS,
 		"it is not as it was written: its digest of itself is another");
@@ -385,7 +379,7 @@ static int check_twins(const struct toc_files *f, struct err *e)
 int toc_read(struct toc *c, const struct text *t, struct err *e)
 {
 	memset(c, 0, sizeof *c);
-	c->sealed = has_seal(t);
+	c->sealed = seal_of(t->s, t->n) == SEAL_WHOLE;
 	if (!read_all(t, toc_fields, c, e) && !check_twins(&c->files, e) &&
 		!check_twins(&c->shards, e))
 		return 0;
@@ -483,7 +477,7 @@ static const struct jfield set_fields[] = { { "folders", get_folders, false },
 int toc_set_read(struct toc_set *c, const struct text *t, struct err *e)
 {
 	memset(c, 0, sizeof *c);
-	c->sealed = has_seal(t);
+	c->sealed = seal_of(t->s, t->n) == SEAL_WHOLE;
 	if (!read_all(t, set_fields, c, e))
 		return 0;
 	toc_set_free(c);

@@ -11,12 +11,13 @@
 #include "core/mem.h"
 #include "core/text.h"
 #include "core/hash/xxh.h"
+#include "formats/conversion/manifest.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define TOC_CAP (64u << 20) /* bytes of a manifest */
+#define TOC_CAP MANIFEST_CAP
 enum { TOC_FILES = 65536, TOC_FOLDERS = 4096 };
 
 struct toc_file {
