@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "tests/check.h"
+#include "verify/report/junit.h"
 #include "verify/report/page.h"
 
 /* Elements open and close in order, attributes are quoted, nothing is bare that must be escaped. NULL, or
@@ -73,10 +74,17 @@ enum { HOSTILE = sizeof hostile / sizeof *hostile };
 
 static void fill(struct report *r, bool findings)
 {
+	char *call[] = { "dsv4-verify", "check", "a\nb" };
 	struct report_place at = { 0 };
+	struct err e = { 0 };
 	size_t i;
 
 	report_begin(r, "dsv4-verify 0", "check", hostile[0], hostile[2]);
+	report_call(r, 3, call, 1000000000, 1.5);
+	r->grid.title = hostile[0];
+	CHECK(!grid_add(&r->grid, "layers.0.ffn.experts.1.w1", 2, &e));
+	CHECK(!grid_add(&r->grid, "layers.0.ffn.experts.0.w1", 0, &e));
+	CHECK(!grid_add(&r->grid, "layers.1.attn.wq", 1e-9, &e));
 	for (i = 0; i < HOSTILE; i++) {
 		report_row(r, "files", hostile[i], i, 1000 * i, hostile[(i + 1) % HOSTILE]);
 		report_row(r, "roles", hostile[i], 1, 1 + i, NULL);
@@ -102,26 +110,27 @@ static void junit(void)
 	struct report r;
 	struct text t = { 0 };
 	const char *bad;
-	char line[100];
 
 	fill(&r, true);
-	page_put_junit(&r, &t);
+	junit_put(&r, &t);
 	text_put(&t, "", 1);
 	bad = ill_formed(t.s, " ");
 	CHECK_IN(bad ? bad : "", !bad);
 	CHECK(count(t.s, "<testcase") == HOSTILE + 2); /* the files, the whole, nowhere */
-	snprintf(line, sizeof line, "tests=\"%u\" failures=\"%llu\" errors=\"%llu\"", HOSTILE + 2,
-		(unsigned long long)r.errors, (unsigned long long)r.unknown);
-	CHECK(strstr(t.s, line));
-	CHECK(count(t.s, "<failure") == r.errors && count(t.s, "<error") == r.unknown &&
-		count(t.s, "<system-out") == r.warnings);
-	CHECK(r.errors && r.unknown && r.warnings);
+	/* of the hostile names 1, 2, 4, 5, 7, 8 have errors, 0 and 6 could not be told, 3 and 9 are warned of;
+	 * then the whole and "nowhere" */
+	CHECK(strstr(t.s,
+		"tests=\"12\" failures=\"8\" errors=\"2\" skipped=\"0\" time=\"1.500\" "
+		"timestamp=\"2001-09-09T01:46:40\""));
+	CHECK(count(t.s, "<failure") == 8 && count(t.s, "<error") == 2 &&
+		count(t.s, "<system-out") == 2);
+	CHECK(strstr(t.s, "check.missing: not in files") && strstr(t.s, "check.missing: nor this"));
 	CHECK(!strstr(t.s, "<script") && !strchr(t.s, 0x1b) && !strchr(t.s, '\xff'));
 	CHECK(strstr(t.s, "\\x1b[31mred") && strstr(t.s, "bad\\xff\\xfeutf8"));
 	text_free(&t);
 	report_free(&r);
 	fill(&r, false);
-	page_put_junit(&r, &t);
+	junit_put(&r, &t);
 	text_put(&t, "", 1);
 	CHECK(count(t.s, "<testcase") == HOSTILE + 1 && !strstr(t.s, "<failure"));
 	text_free(&t);
@@ -135,19 +144,25 @@ static void html(void)
 	const char *bad;
 
 	fill(&r, true);
-	page_put_html(&r, &t);
+	page_put(&r, &t);
 	text_put(&t, "", 1);
 	bad = ill_formed(t.s, " meta ");
 	CHECK_IN(bad ? bad : "", !bad);
-	CHECK(count(t.s, "class=\"finding ") == r.n);
-	CHECK(count(t.s, "<rect") == HOSTILE && count(t.s, "<tr>") == 2 * HOSTILE);
+	CHECK(count(t.s, "class=\"finding ") == r.n_groups);
+	CHECK(count(t.s, "<div style") == HOSTILE && count(t.s, "<tr") == 2 * HOSTILE + 2);
+	CHECK(count(t.s, "<tr class=\"bad\"") == 8 && count(t.s, "(see findings)") == 8);
+	CHECK(count(t.s, "<rect") == 3 &&
+		count(t.s, "class=\"h8\"") == 2); /* 2, a 0, a 1e-9; the legend */
+	CHECK(strstr(t.s, "<title>false: check &lt;script&gt;alert(1)&lt;/script&gt; against "));
+	CHECK(strstr(t.s, "<dd>dsv4-verify check a\\x0ab</dd>") &&
+		strstr(t.s, "2001-09-09 01:46:40 UTC"));
 	CHECK(strstr(t.s, "id=\"verdict\">false<"));
 	CHECK(!strstr(t.s, "<script") && !strstr(t.s, "http:") && !strstr(t.s, "https:") &&
 		!strstr(t.s, "url("));
 	text_free(&t);
 	report_free(&r);
 	fill(&r, false);
-	page_put_html(&r, &t);
+	page_put(&r, &t);
 	text_put(&t, "", 1);
 	CHECK(strstr(t.s, "id=\"verdict\">true<") && !strstr(t.s, "Findings"));
 	text_free(&t);

@@ -59,7 +59,7 @@ static inline void verify_print(const struct report *r)
 {
 	struct text t = { 0 };
 
-	report_put_text(r, &t);
+	report_put_text(r, false, &t);
 	fprintf(stderr, "%s", t.s ? t.s : "");
 	text_free(&t);
 }

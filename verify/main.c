@@ -12,6 +12,7 @@
 #include "verify/run/compute.h"
 #include "verify/compare/diff.h"
 #include "verify/doctor/doctor.h"
+#include "verify/report/junit.h"
 #include "verify/report/page.h"
 #include "verify/sign/sign.h"
 
@@ -19,6 +20,7 @@
 #include <jansson.h>
 #include <openssl/crypto.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -38,6 +40,12 @@ struct opts {
 	} sig;
 };
 #define NO_FD UINT64_MAX
+
+/* The words of the call as they were, for reports: the parser moves those of argv. */
+static struct {
+	int n;
+	char *v[256];
+} call;
 
 static void defaults(void *p)
 {
@@ -100,24 +108,58 @@ static int put_file(const char *path, struct text *t, struct err *e)
 	return rc;
 }
 
-/* Prints the report, frees it, and says what it comes to. */
-static int finish(struct report *r, const struct opts *o, struct err *e)
+/* What a verb does between an empty report and a full one. args: its positional arguments. Returns -1 where it
+ * could not be done at all. */
+typedef int fill_fn(struct report *r, const struct opts *o, char **args, struct err *e);
+
+/* Prints the report and writes the files that were asked for. */
+static int put_report(const struct report *r, const struct opts *o, struct err *e)
 {
 	struct text t = { 0 };
 	int rc;
 
-	(o->json ? report_put_json : report_put_text)(r, &t);
+	if (o->json)
+		report_put_json(r, &t);
+	else
+		report_put_text(r, o->quiet, &t);
 	rc = print(&t, e);
 	if (!rc && o->junit) {
-		page_put_junit(r, &t);
+		junit_put(r, &t);
 		rc = put_file(o->junit, &t, e);
 	}
 	if (!rc && o->page) {
-		page_put_html(r, &t);
+		page_put(r, &t);
 		rc = put_file(o->page, &t, e);
 	}
-	rc = rc ? rc : report_finish(r, e);
-	report_free(r);
+	return rc;
+}
+
+/* Runs a verb that ends with a report. What stops it is a finding of the report too, so that --json, --junit and
+ * --report say what came of every call. */
+static int run_report(const char *verb, fill_fn *fill, const struct opts *o, int n, char **args,
+	struct err *e)
+{
+	struct err stopped = { 0 }, copy;
+	int64_t began = (int64_t)time(NULL);
+	double start = progress_now();
+	struct report r;
+	int rc;
+
+	report_begin(&r, TOOL, verb, args[0], n > 1 ? args[1] : NULL);
+	if (fill(&r, o, args, &stopped)) {
+		copy = stopped;
+		report_take(&r, NULL, &copy);
+	}
+	report_call(&r, call.n, call.v, began, progress_now() - start);
+	report_sort(&r);
+	rc = stopped.kind != ERR_NONE && !o->json && !o->junit && !o->page ? 0
+									   : put_report(&r, o, e);
+	if (!rc && stopped.kind != ERR_NONE && (!r.errors || err_exit_code(&stopped) == 1)) {
+		*e = stopped;
+		rc = -1;
+	}
+	rc = rc ? rc : report_finish(&r, e);
+	report_free(&r);
 	return rc;
 }
 
@@ -126,9 +168,8 @@ static struct progress *started(uint64_t bytes)
 	return progress_start(stderr, "checking", bytes);
 }
 
-static int run_check(void *opts, int n, char **args, struct err *e)
+static int fill_check(struct report *r, const struct opts *o, char **args, struct err *e)
 {
-	const struct opts *o = opts;
 	struct check_opts co = { .io = io_posix(),
 		.quick = o->quick,
 		.rank = o->rank,
@@ -139,15 +180,13 @@ static int run_check(void *opts, int n, char **args, struct err *e)
 		.hf_cache = o->hf_cache,
 		.source_sha256 = o->source_sha256,
 		.started = o->quiet ? NULL : started };
-	struct report r;
 
-	(void)n;
-	report_begin(&r, TOOL, "check", args[0], NULL);
-	if (check_run(&r, args[0], &co, e)) {
-		report_free(&r);
-		return -1;
-	}
-	return finish(&r, o, e);
+	return check_run(r, args[0], &co, e);
+}
+
+static int run_check(void *opts, int n, char **args, struct err *e)
+{
+	return run_report("check", fill_check, opts, n, args, e);
 }
 
 static struct progress *comparing(uint64_t bytes)
@@ -155,9 +194,8 @@ static struct progress *comparing(uint64_t bytes)
 	return progress_start(stderr, "comparing", bytes);
 }
 
-static int run_compare(void *opts, int n, char **args, struct err *e)
+static int fill_compare(struct report *r, const struct opts *o, char **args, struct err *e)
 {
-	const struct opts *o = opts;
 	struct compare_opts co = { .io = io_posix(),
 		.threads = (unsigned)o->threads,
 		.max_memory = o->max_memory,
@@ -165,15 +203,13 @@ static int run_compare(void *opts, int n, char **args, struct err *e)
 		.sample = o->sample,
 		.hf_cache = o->hf_cache,
 		.started = o->quiet ? NULL : comparing };
-	struct report r;
 
-	(void)n;
-	report_begin(&r, TOOL, "compare", args[0], args[1]);
-	if (compare_run(&r, args[0], args[1], &co, e)) {
-		report_free(&r);
-		return -1;
-	}
-	return finish(&r, o, e);
+	return compare_run(r, args[0], args[1], &co, e);
+}
+
+static int run_compare(void *opts, int n, char **args, struct err *e)
+{
+	return run_report("compare", fill_compare, opts, n, args, e);
 }
 
 /* A file or a descriptor, not both. */
@@ -189,7 +225,7 @@ static int key_at(struct keyfile_at *k, const char *path, uint64_t fd, const cha
 
 typedef int sign_verb(const struct sign_opts *o, struct report *r, struct err *e);
 
-static int run_sig(const struct opts *o, const char *verb, const char *dir, sign_verb *work,
+static int fill_sig(struct report *r, const struct opts *o, const char *dir, sign_verb *work,
 	struct err *e)
 {
 	struct sign_opts s = { .io = io_posix(),
@@ -200,7 +236,6 @@ static int run_sig(const struct opts *o, const char *verb, const char *dir, sign
 		.overwrite = o->sig.overwrite,
 		.threads = (unsigned)o->threads,
 		.features = cpu_features() };
-	struct report r;
 
 	if (key_at(&s.key, o->sig.key, o->sig.key_fd, "key", e) ||
 		key_at(&s.password, o->sig.password, o->sig.password_fd, "password", e))
@@ -209,50 +244,53 @@ static int run_sig(const struct opts *o, const char *verb, const char *dir, sign
 		return err_set(e, ERR_USAGE, "which key? (--key FILE or --key-fd N)");
 	if (work == sign_attest && !s.file)
 		return err_set(e, ERR_USAGE, "into which file? (-o FILE)");
-	report_begin(&r, TOOL, verb, dir, NULL);
-	if (work(&s, &r, e)) {
-		report_free(&r);
-		return -1;
-	}
-	report_sort(&r);
-	return finish(&r, o, e);
+	return work(&s, r, e);
+}
+
+static int fill_sign(struct report *r, const struct opts *o, char **args, struct err *e)
+{
+	return fill_sig(r, o, args[0], sign_make, e);
 }
 
 static int run_sign(void *opts, int n, char **args, struct err *e)
 {
-	(void)n;
-	return run_sig(opts, "sign", args[0], sign_make, e);
+	return run_report("sign", fill_sign, opts, n, args, e);
+}
+
+static int fill_signature(struct report *r, const struct opts *o, char **args, struct err *e)
+{
+	return fill_sig(r, o, args[0], sign_check, e);
 }
 
 static int run_signature(void *opts, int n, char **args, struct err *e)
 {
-	(void)n;
-	return run_sig(opts, "signature", args[0], sign_check, e);
+	return run_report("signature", fill_signature, opts, n, args, e);
+}
+
+static int fill_attest(struct report *r, const struct opts *o, char **args, struct err *e)
+{
+	return fill_sig(r, o, args[0], sign_attest, e);
 }
 
 static int run_attest(void *opts, int n, char **args, struct err *e)
 {
-	(void)n;
-	return run_sig(opts, "attest", args[0], sign_attest, e);
+	return run_report("attest", fill_attest, opts, n, args, e);
 }
 
-static int run_diff(void *opts, int n, char **args, struct err *e)
+static int fill_diff(struct report *r, const struct opts *o, char **args, struct err *e)
 {
-	const struct opts *o = opts;
 	struct diff_opts d = {
 		.open = { .io = io_posix(), .header_cap = o->max_header, .hf_cache = o->hf_cache },
 		.threads = (unsigned)o->threads,
 		.started = o->quiet ? NULL : comparing
 	};
-	struct report r;
 
-	(void)n;
-	report_begin(&r, TOOL, "diff", args[0], args[1]);
-	if (diff_run(&r, args[0], args[1], &d, e)) {
-		report_free(&r);
-		return -1;
-	}
-	return finish(&r, o, e);
+	return diff_run(r, args[0], args[1], &d, e);
+}
+
+static int run_diff(void *opts, int n, char **args, struct err *e)
+{
+	return run_report("diff", fill_diff, opts, n, args, e);
 }
 
 /* --- verbs that run the model --- */
@@ -271,19 +309,16 @@ static struct compute_opts compute_opts(const struct opts *o)
 		.what = o->what };
 }
 
+static int fill_replay(struct report *r, const struct opts *o, char **args, struct err *e)
+{
+	struct compute_opts co = compute_opts(o);
+
+	return compute_replay(r, args[0], args[1], &co, e);
+}
+
 static int run_replay(void *opts, int n, char **args, struct err *e)
 {
-	const struct opts *o = opts;
-	struct compute_opts co = compute_opts(o);
-	struct report r;
-
-	(void)n;
-	report_begin(&r, TOOL, "replay", args[0], args[1]);
-	if (compute_replay(&r, args[0], args[1], &co, e)) {
-		report_free(&r);
-		return -1;
-	}
-	return finish(&r, o, e);
+	return run_report("replay", fill_replay, opts, n, args, e);
 }
 
 static int need(const char *value, const char *what, struct err *e)
@@ -291,43 +326,36 @@ static int need(const char *value, const char *what, struct err *e)
 	return value ? 0 : err_set(e, ERR_USAGE, "%s is missing", what);
 }
 
-static int run_logits(void *opts, int n, char **args, struct err *e)
+static int fill_logits(struct report *r, const struct opts *o, char **args, struct err *e)
 {
-	const struct opts *o = opts;
 	struct compute_opts co = compute_opts(o);
-	struct report r;
 
-	(void)n;
 	if (need(o->tokens, "--tokens", e))
 		return -1;
-	report_begin(&r, TOOL, "logits", args[0], args[1]);
-	if (compute_logits(&r, args[0], args[1], &co, e)) {
-		report_free(&r);
+	return compute_logits(r, args[0], args[1], &co, e);
+}
+
+static int run_logits(void *opts, int n, char **args, struct err *e)
+{
+	return run_report("logits", fill_logits, opts, n, args, e);
+}
+
+static int fill_record(struct report *r, const struct opts *o, char **args, struct err *e)
+{
+	struct compute_opts co = compute_opts(o);
+
+	if (need(o->tokens, "--tokens", e) || need(o->record, "-o", e))
 		return -1;
-	}
-	return finish(&r, o, e);
+	return compute_record(r, args[0], o->record, &co, e);
 }
 
 static int run_record(void *opts, int n, char **args, struct err *e)
 {
-	const struct opts *o = opts;
-	struct compute_opts co = compute_opts(o);
-	struct report r;
-
-	(void)n;
-	if (need(o->tokens, "--tokens", e) || need(o->record, "-o", e))
-		return -1;
-	report_begin(&r, TOOL, "record", args[0], NULL);
-	if (compute_record(&r, args[0], o->record, &co, e)) {
-		report_free(&r);
-		return -1;
-	}
-	return finish(&r, o, e);
+	return run_report("record", fill_record, opts, n, args, e);
 }
 
-static int run_doctor(void *opts, int n, char **args, struct err *e)
+static int fill_doctor(struct report *r, const struct opts *o, char **args, struct err *e)
 {
-	const struct opts *o = opts;
 	struct doctor_opts d = { .io = io_posix(),
 		.engine = o->engine,
 		.fix_config = o->fix_config,
@@ -336,15 +364,13 @@ static int run_doctor(void *opts, int n, char **args, struct err *e)
 		.threads = (unsigned)o->threads,
 		.features = cpu_features(),
 		.header_cap = o->max_header };
-	struct report r;
 
-	(void)n;
-	report_begin(&r, TOOL, "doctor", args[0], NULL);
-	if (doctor_run(&r, args[0], &d, e)) {
-		report_free(&r);
-		return -1;
-	}
-	return finish(&r, o, e);
+	return doctor_run(r, args[0], &d, e);
+}
+
+static int run_doctor(void *opts, int n, char **args, struct err *e)
+{
+	return run_report("doctor", fill_doctor, opts, n, args, e);
 }
 
 static void version(FILE *out)
@@ -365,7 +391,7 @@ static const struct cli_opt table_opts[] = { JSON_OPT, { 0 } };
 #define REPORT_OPTS JSON_OPT, \
 	{ "junit", 0, "FILE", CLI_TEXT, 0, 0, AT(junit), "also write JUnit's XML, for CI" }, \
 	{ "report", 0, "FILE.html", CLI_TEXT, 0, 0, AT(page), "also write one HTML page" }, \
-	{ "quiet", 'q', NULL, CLI_FLAG, 0, 0, AT(quiet), "no progress" }
+	{ "quiet", 'q', NULL, CLI_FLAG, 0, 0, AT(quiet), "no progress, and of the report the verdict alone" }
 /* Of verbs that read much. */
 #define THREADS_OPT { "threads", 'j', "N", CLI_NUMBER, 1, 256, AT(threads), "default: one for each processor" }
 #define HEADER_OPT { "max-header", 0, "BYTES", CLI_SIZE, 2, UINT32_MAX, AT(max_header), "take headers up to this (default 100000000)" }
@@ -481,5 +507,7 @@ int main(int argc, char **argv)
 			"exit status: 0 looked and true; 1 looked and found it false; 2 wrong call, or "
 			"could not tell\n" };
 
+	for (call.n = 0; call.n < argc && call.n < (int)(sizeof call.v / sizeof *call.v); call.n++)
+		call.v[call.n] = argv[call.n];
 	return cli_main(&tool, argc, argv);
 }

@@ -3,6 +3,9 @@
 
 #include "core/hash/xxh.h"
 
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void jwrite_quote(struct text *t, const char *s, size_t n)
@@ -75,14 +78,52 @@ void jwrite_close(struct jwrite *o, char bracket)
 
 void jwrite_str(struct jwrite *o, const char *key, const char *s)
 {
+	struct text safe = { 0 };
+	size_t n = strlen(s), i, run;
+	unsigned len;
+
 	separate(o, key);
-	jwrite_quote(o->t, s, strlen(s));
+	for (i = 0, run = 0; i < n; i += len ? len : 1) {
+		len = text_utf8((const unsigned char *)s + i, n - i);
+		if (len)
+			continue;
+		text_put(&safe, s + run, i - run);
+		text_fmt(&safe, "\\x%02x", (unsigned char)s[i]);
+		run = i + 1;
+	}
+	if (!run) {
+		jwrite_quote(o->t, s, n);
+		return;
+	}
+	text_put(&safe, s + run, n - run);
+	o->t->failed = o->t->failed || safe.failed;
+	if (!safe.failed)
+		jwrite_quote(o->t, safe.s, safe.n);
+	text_free(&safe);
 }
 
 void jwrite_u64(struct jwrite *o, const char *key, uint64_t v)
 {
 	separate(o, key);
 	text_fmt(o->t, "%llu", (unsigned long long)v);
+}
+
+void jwrite_f64(struct jwrite *o, const char *key, double v)
+{
+	char s[32];
+	int digits;
+
+	separate(o, key);
+	if (!isfinite(v)) {
+		text_str(o->t, "null");
+		return;
+	}
+	for (digits = 1; digits <= 17; digits++) {
+		snprintf(s, sizeof s, "%.*g", digits, v);
+		if (strtod(s, NULL) == v)
+			break;
+	}
+	text_str(o->t, s);
 }
 
 void jwrite_bool(struct jwrite *o, const char *key, bool v)

@@ -23,8 +23,11 @@ void jwrite_begin(struct jwrite *o, struct text *t, unsigned flat);
 /* key is NULL inside an array and for the outermost value. */
 void jwrite_open(struct jwrite *o, const char *key, char bracket); /* '{' or '[' */
 void jwrite_close(struct jwrite *o, char bracket);                 /* '}' or ']' */
+/* Any bytes: what is no valid UTF-8 is written as the text \xNN, so that the document parses. */
 void jwrite_str(struct jwrite *o, const char *key, const char *s);
 void jwrite_u64(struct jwrite *o, const char *key, uint64_t v);
+/* The shortest decimal that reads back as v; null for NaN and infinities, which JSON has not. */
+void jwrite_f64(struct jwrite *o, const char *key, double v);
 void jwrite_bool(struct jwrite *o, const char *key, bool v);
 void jwrite_null(struct jwrite *o, const char *key);
 /* n bytes as a hex string. */

@@ -16,7 +16,7 @@
 #include "formats/conversion/toc.h"
 #include "verify/check/pass.h"
 #include "verify/report/report.h"
-#include "verify/report/roles.h"
+#include "verify/report/role_sum.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -3,7 +3,7 @@
 
 #include "core/par.h"
 #include "quant/num.h"
-#include "verify/report/roles.h"
+#include "verify/report/role_sum.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -297,7 +297,11 @@ static int tell_roles(const struct diff *d, struct report *r, struct err *e)
 	size_t i;
 	int rc = 0;
 
+	r->grid.title = "largest relative difference of a value, by layer and expert";
 	for (p = d->pairs; !rc && p < d->pairs + d->n; p++) {
+		rc = grid_add(&r->grid, p->a->name, p->sum.max_rel, e);
+		if (rc)
+			break;
 		s = roles_of(&roles, p->a->name);
 		if (!s) {
 			rc = err_nomem(e);
@@ -320,6 +324,9 @@ static int tell_roles(const struct diff *d, struct report *r, struct err *e)
 			(unsigned long long)s->changed, (unsigned long long)s->n, s->max_abs,
 			s->max_rel);
 		report_row(r, "roles that differ", s->name, s->changed, s->bytes, text);
+		report_figure(r, "tensors", (double)s->n);
+		report_figure(r, "max_abs", s->max_abs);
+		report_figure(r, "max_rel", s->max_rel);
 	}
 	roles_free(&roles);
 	return rc;

@@ -2,7 +2,7 @@
 #include "verify/doctor/suspect.h"
 
 #include "core/mem.h"
-#include "verify/report/roles.h"
+#include "verify/report/role_sum.h"
 
 #include <stdio.h>
 #include <stdlib.h>

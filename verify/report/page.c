@@ -1,289 +1,297 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/report/page.h"
 
+#include "verify/report/escape.h"
+#include "verify/report/heatmap.h"
+
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-void page_put_escaped(struct text *out, const char *s)
-{
-	static const struct {
-		char c;
-		const char *as;
-	} rows[] = { { '&', "&amp;" }, { '<', "&lt;" }, { '>', "&gt;" }, { '"', "&quot;" },
-		{ '\'', "&#39;" } };
-	size_t n = strlen(s), i;
-	unsigned len;
-
-	for (; n; s += len, n -= len) {
-		len = text_utf8((const unsigned char *)s, n);
-		for (i = 0; i < sizeof rows / sizeof *rows && *s != rows[i].c; i++)
-			;
-		if (i < sizeof rows / sizeof *rows)
-			text_str(out, rows[i].as);
-		else if (len && (unsigned char)*s >= 0x20 && *s != 0x7f)
-			text_put(out, s, len);
-		else
-			text_fmt(out, "\\x%02x", (unsigned char)*s);
-		len = len ? len : 1;
-	}
-}
-
-/* --- JUnit --- */
-
-static bool same_place(const struct report_finding *f, const char *file)
-{
-	return f->at.file && !strcmp(f->at.file, file);
-}
-
-static void junit_finding(struct text *out, const struct report_finding *f)
-{
-	const char *severity = report_severity(f->kind);
-	const char *as = f->kind == ERR_NONE ? "system-out"
-		: !strcmp(severity, "error") ? "failure"
-					     : "error";
-	size_t i;
-
-	text_fmt(out, "   <%s", as);
-	if (f->kind != ERR_NONE) {
-		text_fmt(out, " type=\"%s\" message=\"", f->rule ? f->rule : "system");
-		page_put_escaped(out, f->cause);
-		text_str(out, "\"");
-	}
-	text_str(out, ">");
-	if (f->kind == ERR_NONE) {
-		text_fmt(out, "%s: ", f->rule ? f->rule : "system");
-		page_put_escaped(out, f->cause);
-		text_str(out, "\n");
-	}
-	if (f->at.to)
-		text_fmt(out, "bytes %llu to %llu\n", (unsigned long long)f->at.from,
-			(unsigned long long)f->at.to);
-	for (i = 0; i < f->at.n_tensors && i < REPORT_TENSORS; i++) {
-		text_str(out, "tensor ");
-		page_put_escaped(out, f->at.tensors[i]);
-		text_str(out, "\n");
-	}
-	text_str(out, "remedy: ");
-	page_put_escaped(out, report_remedy(f));
-	text_fmt(out, "</%s>\n", as);
-}
-
-/* The findings about one place: a file, or with NULL what is about the whole. */
-static void junit_case(const struct report *r, struct text *out, const char *file)
-{
-	const struct report_finding *f;
-
-	text_str(out, "  <testcase classname=\"");
-	page_put_escaped(out, r->verb);
-	text_str(out, "\" name=\"");
-	page_put_escaped(out, file ? file : r->subject[0]);
-	text_str(out, "\">\n");
-	for (f = r->findings; f < r->findings + r->n; f++)
-		if (file ? same_place(f, file) : !f->at.file)
-			junit_finding(out, f);
-	text_str(out, "  </testcase>\n");
-}
-
-/* Files that rows of the section name have cases already. */
-static bool is_listed(const struct report *r, const char *file)
-{
-	const struct report_row *w;
-
-	for (w = r->rows; w < r->rows + r->n_rows; w++)
-		if (!strcmp(w->section, "files") && !strcmp(w->name, file))
-			return true;
-	return false;
-}
-
-static bool named_before(const struct report *r, size_t i)
-{
-	size_t k;
-
-	for (k = 0; k < i; k++)
-		if (same_place(&r->findings[k], r->findings[i].at.file))
-			return true;
-	return false;
-}
-
-void page_put_junit(const struct report *r, struct text *out)
-{
-	struct text cases = { 0 };
-	size_t i, n = 1;
-
-	junit_case(r, &cases, NULL);
-	for (i = 0; i < r->n_rows; i++)
-		if (!strcmp(r->rows[i].section, "files")) {
-			junit_case(r, &cases, r->rows[i].name);
-			n++;
-		}
-	for (i = 0; i < r->n; i++)
-		if (r->findings[i].at.file && !is_listed(r, r->findings[i].at.file) &&
-			!named_before(r, i)) {
-			junit_case(r, &cases, r->findings[i].at.file);
-			n++;
-		}
-	text_fmt(out,
-		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n <testsuite name=\"dsv4-verify "
-		"%s\" tests=\"%zu\" failures=\"%llu\" errors=\"%llu\" skipped=\"0\">\n",
-		r->verb, n, (unsigned long long)r->errors, (unsigned long long)r->unknown);
-	if (cases.failed)
-		out->failed = true;
-	else
-		text_put(out, cases.s, cases.n);
-	text_free(&cases);
-	text_str(out, " </testsuite>\n</testsuites>\n");
-}
-
-/* --- HTML --- */
+enum {
+	PAGE_EACH = 5,     /* findings of a group that are shown */
+	PAGE_GROUPS = 200, /* groups that are shown */
+	PAGE_ROWS = 5000,  /* rows of a section: a browser stays quick */
+};
 
 static const char head[] =
-	"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
 	"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-	"<meta name=\"viewport\" content=\"width=device-width\">\n<style>\n"
-	"body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:#1b1f24}\n"
-	"h1{font-size:1.5em;margin:0 0 .3em}h2{font-size:1.15em;margin:1.8em 0 .5em;border-bottom:1px solid #d0d7de}\n"
-	"table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.25em .8em .25em 0;vertical-align:top}\n"
-	"th{font-weight:600;border-bottom:1px solid #d0d7de}td.n{text-align:right;white-space:nowrap}\n"
+	"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+	"<meta name=\"color-scheme\" content=\"light dark\">\n<style>\n"
+	":root{--fg:#1b1f24;--bg:#fff;--soft:#f6f8fa;--line:#d0d7de;--bar:#0969da;--bad:#b3261e;--dim:#57606a}\n"
+	"@media(prefers-color-scheme:dark){:root{--fg:#e6edf3;--bg:#0d1117;--soft:#161b22;--line:#30363d;"
+	"--bar:#4493f8;--bad:#ff7b72;--dim:#9198a1}}\n"
+	"body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;color:var(--fg);"
+	"background:var(--bg)}\n"
+	"h1{font-size:1.5em;margin:0 0 .3em}h2{font-size:1.15em;margin:1.8em 0 .5em;border-bottom:1px solid var(--line)}\n"
+	".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}\n"
+	"td,th{text-align:left;padding:.25em .8em .25em 0;vertical-align:top}\n"
+	"th{font-weight:600;border-bottom:1px solid var(--line)}td.n,th.n{text-align:right;white-space:nowrap;"
+	"font-variant-numeric:tabular-nums}\n"
 	"code,.mono{font:13px ui-monospace,monospace;overflow-wrap:anywhere}\n"
 	".verdict{display:inline-block;padding:.15em .7em;border-radius:.3em;color:#fff;font-weight:600}\n"
 	".true{background:#1a7f37}.false{background:#b3261e}.unknown{background:#8a6100}\n"
-	".error{border-left:4px solid #b3261e}.unknown-f{border-left:4px solid #8a6100}"
-	".warning{border-left:4px solid #6e7781}\n"
-	".finding{padding:.4em .8em;margin:.6em 0;background:#f6f8fa}.finding p{margin:.15em 0}\n"
-	"svg text{font:12px ui-monospace,monospace}\n</style>\n";
+	".finding{padding:.4em .8em;margin:.6em 0;background:var(--soft);border-left:4px solid #6e7781}\n"
+	".finding.error{border-left-color:#b3261e}.finding.unknown-f{border-left-color:#8a6100}\n"
+	".finding p{margin:.15em 0}.remedy{color:var(--dim)}dl{display:grid;grid-template-columns:max-content 1fr;"
+	"gap:.15em 1em;margin:.8em 0}dt{color:var(--dim)}dd{margin:0}\n"
+	"tr.bad td:first-child{border-left:4px solid var(--bad);padding-left:.5em}tr.bad{color:var(--bad)}\n"
+	"td.bar{width:22%;min-width:6em}td.bar div{height:.9em;margin-top:.25em;background:var(--bar)}\n"
+	".heat{width:100%;height:auto}.heat text{font:9px ui-monospace,monospace;fill:var(--fg)}\n"
+	".legend span{display:inline-block;width:1em;height:.8em}\n"
+	".h0{fill:#2da44e;background:#2da44e}.h1{fill:#fff8c5;background:#fff8c5}.h2{fill:#ffe08a;background:#ffe08a}"
+	".h3{fill:#ffc85c;background:#ffc85c}.h4{fill:#ffa64d;background:#ffa64d}.h5{fill:#ff8040;background:#ff8040}"
+	".h6{fill:#e5533d;background:#e5533d}.h7{fill:#b3261e;background:#b3261e}.h8{fill:#6e0b0b;background:#6e0b0b}\n"
+	"</style>\n";
 
-static void html_title(const struct report *r, struct text *out)
+static void put_term(struct text *out, const char *term, const char *what)
 {
-	size_t i;
-
-	text_str(out, "<title>");
-	page_put_escaped(out, r->verb);
-	text_str(out, ": ");
-	page_put_escaped(out, report_verdict(r));
-	text_str(out, "</title>\n</head>\n<body>\n<h1>");
-	page_put_escaped(out, r->verb);
-	text_fmt(out, " <span class=\"verdict %s\" id=\"verdict\">%s</span></h1>\n<p>",
-		report_verdict(r), report_verdict(r));
-	for (i = 0; i < 2 && r->subject[i]; i++) {
-		text_str(out, i ? " against <code>" : "<code>");
-		page_put_escaped(out, r->subject[i]);
-		text_str(out, "</code>");
-	}
-	text_fmt(out,
-		"</p>\n<p id=\"counts\">%llu error%s, %llu could not be told, %llu warning%s. %s</p>\n",
-		(unsigned long long)r->errors, r->errors == 1 ? "" : "s",
-		(unsigned long long)r->unknown, (unsigned long long)r->warnings,
-		r->warnings == 1 ? "" : "s", r->tool);
+	text_fmt(out, "<dt>%s</dt><dd>", term);
+	escape_put(out, what);
+	text_str(out, "</dd>\n");
 }
 
-static void html_finding(struct text *out, const struct report_finding *f)
+static void put_when(const struct report *r, struct text *out)
 {
-	const char *severity = report_severity(f->kind);
+	time_t began = (time_t)r->began;
+	struct tm tm;
+
+	if (!r->began || !gmtime_r(&began, &tm))
+		return;
+	text_fmt(out, "<dt>when</dt><dd>%04d-%02d-%02d %02d:%02d:%02d UTC", tm.tm_year + 1900,
+		tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	if (r->seconds >= 0)
+		text_fmt(out, ", in %.1f s", r->seconds);
+	text_str(out, "</dd>\n");
+}
+
+static void put_subjects(const struct report *r, struct text *out, const char *before,
+	const char *after)
+{
 	size_t i;
 
-	text_fmt(out, "<div class=\"finding %s%s\"><p><b>%s</b> <code>%s</code>", severity,
-		strcmp(severity, "unknown") ? "" : "-f", severity, f->rule ? f->rule : "system");
-	if (f->at.file) {
+	for (i = 0; i < 2 && r->subject[i]; i++) {
+		text_str(out, i ? " against " : "");
+		text_str(out, before);
+		escape_put(out, r->subject[i]);
+		text_str(out, after);
+	}
+}
+
+static void put_title(const struct report *r, struct text *out)
+{
+	const char *verdict = report_verdict(r);
+
+	text_str(out,
+		"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>");
+	escape_put(out, verdict);
+	text_str(out, ": ");
+	escape_put(out, r->verb);
+	text_str(out, " ");
+	put_subjects(r, out, "", "");
+	text_fmt(out, "</title>\n%s</head>\n<body>\n<h1>", head);
+	escape_put(out, r->verb);
+	text_fmt(out, " <span class=\"verdict %s\" id=\"verdict\">%s</span></h1>\n<p>", verdict,
+		verdict);
+	put_subjects(r, out, "<code>", "</code>");
+	text_fmt(out,
+		"</p>\n<p id=\"counts\">%s error%s, %s could not be told, %s warning%s.</p>\n<dl>\n",
+		text_thousands(r->errors).s, r->errors == 1 ? "" : "s",
+		text_thousands(r->unknown).s, text_thousands(r->warnings).s,
+		r->warnings == 1 ? "" : "s");
+	put_term(out, "\"true\" means", report_meaning(r));
+	if (r->command)
+		put_term(out, "call", r->command);
+	put_term(out, "version", r->tool);
+	put_when(r, out);
+	text_str(out, "</dl>\n");
+}
+
+/* --- findings --- */
+
+static void put_place(struct text *out, const struct report_place *at)
+{
+	size_t i;
+
+	if (at->file) {
 		text_str(out, " in <code>");
-		page_put_escaped(out, f->at.file);
+		escape_put(out, at->file);
 		text_str(out, "</code>");
 	}
-	if (f->at.to)
-		text_fmt(out, ", bytes %llu to %llu", (unsigned long long)f->at.from,
-			(unsigned long long)f->at.to);
-	text_str(out, "</p>\n<p>");
-	page_put_escaped(out, f->cause);
-	text_str(out, "</p>\n");
-	if (f->at.n_tensors) {
-		text_fmt(out, "<p>tensor%s", f->at.n_tensors == 1 ? "" : "s");
-		for (i = 0; i < f->at.n_tensors && i < REPORT_TENSORS; i++) {
-			text_str(out, i ? ", <code>" : " <code>");
-			page_put_escaped(out, f->at.tensors[i]);
-			text_str(out, "</code>");
-		}
-		if (f->at.n_tensors > REPORT_TENSORS)
-			text_fmt(out, " and %zu more", f->at.n_tensors - REPORT_TENSORS);
-		text_str(out, "</p>\n");
+	if (at->to)
+		text_fmt(out, ", bytes %llu to %llu", (unsigned long long)at->from,
+			(unsigned long long)at->to);
+	if (!at->n_tensors)
+		return;
+	text_fmt(out, ", tensor%s", at->n_tensors == 1 ? "" : "s");
+	for (i = 0; i < at->n_tensors && i < REPORT_TENSORS; i++) {
+		text_str(out, i ? ", <code>" : " <code>");
+		escape_put(out, at->tensors[i]);
+		text_str(out, "</code>");
 	}
-	text_str(out, "<p>remedy: ");
-	page_put_escaped(out, report_remedy(f));
+	if (at->n_tensors > REPORT_TENSORS)
+		text_fmt(out, " and %zu more", at->n_tensors - REPORT_TENSORS);
+}
+
+static void put_group(const struct report *r, struct text *out, const struct report_group *g)
+{
+	const char *severity = report_severity(g->kind);
+	const struct report_finding *f;
+	unsigned shown = 0;
+
+	text_fmt(out, "<div class=\"finding %s%s\"><p><b>%s</b> <code>%s</code>", severity,
+		strcmp(severity, "unknown") ? "" : "-f", severity, g->rule ? g->rule : "system");
+	if (g->n > 1)
+		text_fmt(out, ", %s times", text_thousands(g->n).s);
+	text_str(out, "</p>\n");
+	for (f = r->findings + g->first; f < r->findings + r->n && shown < PAGE_EACH; f++) {
+		if (&r->groups[f->group] != g)
+			continue;
+		text_str(out, "<p>");
+		escape_put(out, f->cause);
+		put_place(out, &f->at);
+		text_str(out, "</p>\n");
+		shown++;
+	}
+	if (g->n > shown)
+		text_fmt(out, "<p>and %s more like this</p>\n", text_thousands(g->n - shown).s);
+	text_str(out, "<p class=\"remedy\">remedy: ");
+	escape_put(out, report_remedy(r->findings + g->first));
 	text_str(out, "</p></div>\n");
 }
 
-/* Bars of bytes, the longest all across. */
-static void html_bars(const struct report *r, struct text *out, const char *section)
+static void put_findings(const struct report *r, struct text *out)
 {
-	enum { LINE = 20, LEFT = 380, WIDE = 400 };
-	const struct report_row *w;
-	uint64_t most = 1;
-	unsigned y = 0, n = 0;
+	size_t i;
 
-	for (w = r->rows; w < r->rows + r->n_rows; w++) {
-		if (strcmp(w->section, section) != 0)
-			continue;
-		n++;
-		most = w->bytes > most ? w->bytes : most;
-	}
-	text_fmt(out, "<svg width=\"100%%\" viewBox=\"0 0 900 %u\" role=\"img\">\n", n * LINE);
-	for (w = r->rows; w < r->rows + r->n_rows; w++) {
-		if (strcmp(w->section, section) != 0)
-			continue;
-		text_fmt(out, "<text x=\"0\" y=\"%u\">", y + 14);
-		page_put_escaped(out, text_quote(w->name).s);
-		text_fmt(out,
-			"</text><rect x=\"%d\" y=\"%u\" width=\"%.1f\" height=\"14\" fill=\"#0969da\"/><text "
-			"x=\"%.1f\" y=\"%u\">%s</text>\n",
-			LEFT, y + 3, WIDE * (double)w->bytes / (double)most,
-			LEFT + 6 + WIDE * (double)w->bytes / (double)most, y + 14,
-			text_bytes(w->bytes).s);
-		y += LINE;
-	}
-	text_str(out, "</svg>\n");
-}
-
-static void html_table(const struct report *r, struct text *out, const char *section)
-{
-	const struct report_row *w;
-
-	text_str(out, "<table>\n");
-	for (w = r->rows; w < r->rows + r->n_rows; w++) {
-		if (strcmp(w->section, section) != 0)
-			continue;
-		text_str(out, "<tr><td class=\"mono\">");
-		page_put_escaped(out, w->name);
-		text_fmt(out,
-			"</td><td class=\"n\">%s</td><td class=\"n\">%s</td><td class=\"mono\">",
-			w->count ? text_thousands(w->count).s : "",
-			w->bytes ? text_bytes(w->bytes).s : "");
-		if (w->text)
-			page_put_escaped(out, w->text);
-		text_str(out, "</td></tr>\n");
-	}
-	text_str(out, "</table>\n");
-}
-
-void page_put_html(const struct report *r, struct text *out)
-{
-	const char *done[16]; /* verbs have a handful of sections */
-	size_t i, k, n = 0;
-
-	text_str(out, head);
-	html_title(r, out);
 	if (r->n)
 		text_str(out, "<h2>Findings</h2>\n");
+	for (i = 0; i < r->n_groups && i < PAGE_GROUPS; i++)
+		if (r->groups[i].first < r->n)
+			put_group(r, out, &r->groups[i]);
+	if (r->n_groups > PAGE_GROUPS)
+		text_fmt(out, "<p>and %zu more kinds of findings</p>\n", r->n_groups - PAGE_GROUPS);
+}
+
+/* --- sections --- */
+
+/* Names of files that an error or an unknown is about. */
+struct damaged {
+	const char **v; /* owns; sorted */
+	size_t n;
+};
+
+static int cmp_str(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int damaged_make(struct damaged *d, const struct report *r)
+{
+	size_t i;
+
+	d->n = 0;
+	d->v = calloc(r->n + 1, sizeof *d->v);
+	if (!d->v)
+		return -1;
 	for (i = 0; i < r->n; i++)
-		html_finding(out, &r->findings[i]);
-	for (i = 0; i < r->n_rows; i++) {
-		for (k = 0; k < n && strcmp(done[k], r->rows[i].section) != 0; k++)
-			;
-		if (k < n || n == sizeof done / sizeof *done)
+		if (r->findings[i].at.file && r->findings[i].kind != ERR_NONE)
+			d->v[d->n++] = r->findings[i].at.file;
+	qsort(d->v, d->n, sizeof *d->v, cmp_str);
+	return 0;
+}
+
+static bool is_damaged(const struct damaged *d, const char *name)
+{
+	return d->n && bsearch(&name, d->v, d->n, sizeof *d->v, cmp_str);
+}
+
+static uint64_t most_bytes(const struct report *r, const struct report_section *s)
+{
+	const struct report_row *w;
+	uint64_t most = 1;
+
+	for (w = r->rows; w < r->rows + r->n_rows; w++)
+		if (w->section == s && w->bytes > most)
+			most = w->bytes;
+	return most;
+}
+
+static void put_heads(struct text *out, const struct report_section *s)
+{
+	text_fmt(out, "<div class=\"scroll\"><table>\n<tr><th>%s</th>", s->name);
+	if (s->count)
+		text_fmt(out, "<th class=\"n\">%s</th>", s->count);
+	if (s->bytes)
+		text_fmt(out, "<th class=\"n\">%s</th>", s->bytes);
+	if (s->bars)
+		text_str(out, "<th></th>");
+	text_fmt(out, "<th>%s</th></tr>\n", s->text ? s->text : "");
+}
+
+static void put_row(struct text *out, const struct report_row *w, bool bad, uint64_t most)
+{
+	const struct report_section *s = w->section;
+
+	text_fmt(out, "<tr%s><td class=\"mono\">", bad ? " class=\"bad\"" : "");
+	escape_put(out, w->name);
+	text_str(out, bad ? " (see findings)</td>" : "</td>");
+	if (s->count)
+		text_fmt(out, "<td class=\"n\">%s</td>",
+			w->count || (!w->bytes && !w->text) ? text_thousands(w->count).s : "");
+	if (s->bytes)
+		text_fmt(out, "<td class=\"n\">%s</td>", w->bytes ? text_bytes(w->bytes).s : "");
+	if (s->bars)
+		text_fmt(out, "<td class=\"bar\"><div style=\"width:%.1f%%\"></div></td>",
+			100 * (double)w->bytes / (double)most);
+	text_str(out, "<td class=\"mono\">");
+	if (w->text)
+		escape_put(out, w->text);
+	text_str(out, "</td></tr>\n");
+}
+
+static void put_section(const struct report *r, struct text *out, const struct report_section *s,
+	const struct damaged *d)
+{
+	uint64_t most = most_bytes(r, s);
+	const struct report_row *w;
+	size_t n = 0;
+
+	for (w = r->rows; w < r->rows + r->n_rows; w++) {
+		if (w->section != s)
 			continue;
-		done[n++] = r->rows[i].section;
-		text_str(out, "<h2>");
-		page_put_escaped(out, r->rows[i].section);
-		text_str(out, "</h2>\n");
-		if (!strcmp(r->rows[i].section, "roles"))
-			html_bars(r, out, r->rows[i].section);
-		html_table(r, out, r->rows[i].section);
+		if (!n) {
+			text_fmt(out, "<h2>%s</h2>\n", s->title);
+			put_heads(out, s);
+		}
+		if (n++ < PAGE_ROWS)
+			put_row(out, w, !strcmp(s->title, "files") && is_damaged(d, w->name), most);
 	}
+	if (n)
+		text_str(out, "</table></div>\n");
+	if (n > PAGE_ROWS)
+		text_fmt(out, "<p>and %zu more rows</p>\n", n - PAGE_ROWS);
+}
+
+void page_put(const struct report *r, struct text *out)
+{
+	const struct report_section *s;
+	struct damaged d;
+
+	if (damaged_make(&d, r)) {
+		out->failed = true;
+		return;
+	}
+	put_title(r, out);
+	put_findings(r, out);
+	if (r->grid.n) {
+		text_str(out, "<h2>");
+		escape_put(out, r->grid.title ? r->grid.title : "by layer and expert");
+		text_str(out, "</h2>\n");
+		heatmap_put(&r->grid, out);
+	}
+	for (s = report_sections; s->title; s++)
+		put_section(r, out, s, &d);
 	text_str(out, "</body>\n</html>\n");
+	free(d.v);
 }

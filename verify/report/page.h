@@ -1,12 +1,10 @@
-/* page.h -- a report for CI (JUnit's XML) and for people (one HTML page that needs nothing else).
+/* page.h -- a report as one HTML page that needs nothing else: inline styles and SVG, no script, nothing
+ * fetched, light and dark.
  *
- *	JUnit   a test case for each file that was looked at, and for each place that a finding names; errors
- *	        are failures, what could not be told is an error, warnings are output
- *	HTML    verdict, findings, sections of the report as tables, the section "roles" also as bars: inline
- *	        styles and SVG, no script, nothing fetched
- *
- * Names come from files that may be hostile: everything is escaped, control bytes and what is no UTF-8 are
- * shown as \xNN.
+ *	verdict and subject, what "true" means for this verb, when, which call and version
+ *	findings by group, a few of each
+ *	sections as tables; files that a finding names are marked; bytes by role also as bars of one scale
+ *	where values were compared: a heat map, a row for each layer, a column for each expert
  *
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_REPORT_PAGE_H
@@ -17,11 +15,7 @@
 extern "C" {
 #endif
 
-void page_put_junit(const struct report *r, struct text *out);
-void page_put_html(const struct report *r, struct text *out);
-
-/* s, escaped for element text and for attributes in double quotes. */
-void page_put_escaped(struct text *out, const char *s);
+void page_put(const struct report *r, struct text *out);
 
 #ifdef __cplusplus
 }

@@ -1,13 +1,58 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/report/report.h"
 
-#include "formats/json/jwrite.h"
 #include "formats/rule.h"
+#include "verify/report/pattern.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* clang-format off */
+const struct report_section report_sections[] = {
+	{ "checked",          "what",        "number",   "bytes",  NULL,      false, false },
+	{ "compared",         "what",        "number",   "bytes",  NULL,      false, false },
+	{ "source",           "what",        "number",   "bytes",  NULL,      false, false },
+	{ "looked at",        "what",        "number",   "bytes",  NULL,      false, false },
+	{ "config.json",      "what",        "number",   NULL,     "where",   false, false },
+	{ "tensors",          "which",       "number",   "bytes",  NULL,      false, false },
+	{ "roles that differ","role",        "tensors",  "bytes",  "how far", false, true },
+	{ "lineage",          "what",        "number",   "bytes",  "value",   false, false },
+	{ "signature",        "what",        "number",   "bytes",  "value",   false, false },
+	{ "device",           "device",      "threads",  NULL,     "remark",  false, false },
+	{ "sub-blocks",       "which",       "values",   NULL,     "result",  false, false },
+	{ "routing",          "which",       "picks",    NULL,     "result",  false, false },
+	{ "indexer",          "which",       "picks",    NULL,     "result",  false, false },
+	{ "layers",           "which",       "values",   NULL,     "result",  false, false },
+	{ "logits",           "which",       "rows",     NULL,     "result",  false, false },
+	{ "record",           "file",        "tensors",  "bytes",  NULL,      false, false },
+	{ "read",             "what",        NULL,       "bytes",  NULL,      false, false },
+	{ "files",            "file",        NULL,       "bytes",  "SHA-256", true,  false },
+	{ "roles",            "role",        "tensors",  "bytes",  NULL,      true,  true },
+	{ 0 },
+};
+
+/* What a verdict of "true" says, by verb. */
+static const struct {
+	const char *verb, *meaning;
+} meanings[] = {
+	{ "check", "Every byte that the manifest, the sidecars or the list of digests speak of is the byte that was written; "
+		"with --quick: every size, header and sidecar, and the chunks that were sampled." },
+	{ "compare", "Every tensor of the result was made once more from the source, byte by byte the same, and every tensor of "
+		"the source appears in the result." },
+	{ "diff", "Both hold the same tensors with the same types, shapes and bytes." },
+	{ "doctor", "Nothing in headers, config.json, scales and samples contradicts what the checkpoint says it is. The values "
+		"themselves cannot be proved right." },
+	{ "sign", "The signature covers every file of the folder, and the folder agreed with its manifest." },
+	{ "signature", "The signature is of this key, and the folder holds exactly the files that were signed." },
+	{ "attest", "The statement says what the manifest of the folder says, and the folder agreed with it." },
+	{ "logits", "Both models computed the same for these tokens, as the section logits says." },
+	{ "record", "The record was written whole." },
+	{ "replay", "The model computes what the record says, within the limits that are printed." },
+	{ NULL, "Nothing was found that is not as it must be." },
+};
+/* clang-format on */
 
 /* --- filling --- */
 
@@ -27,14 +72,32 @@ void report_begin(struct report *r, const char *tool, const char *verb, const ch
 	r->verb = verb;
 	r->subject[0] = keep(r, subject);
 	r->subject[1] = keep(r, other);
+	r->seconds = -1;
 }
 
 void report_free(struct report *r)
 {
 	free(r->findings);
+	free(r->groups);
+	free(r->group_at);
 	free(r->rows);
+	grid_free(&r->grid);
 	arena_free(&r->arena);
 	memset(r, 0, sizeof *r);
+}
+
+void report_call(struct report *r, int argc, char **argv, int64_t began, double seconds)
+{
+	struct text t = { 0 };
+	int i;
+
+	for (i = 0; i < argc; i++)
+		text_fmt(&t, "%s%s", i ? " " : "", text_quote(argv[i]).s);
+	r->failed = r->failed || t.failed;
+	r->command = keep(r, t.s);
+	r->began = began;
+	r->seconds = seconds;
+	text_free(&t);
 }
 
 static bool is_false(enum err_kind kind)
@@ -65,22 +128,71 @@ static struct report_place keep_place(struct report *r, const struct report_plac
 	return p;
 }
 
+/* FNV-1a of what makes a group; the table of groups is small and its input bounded, so that collisions cost
+ * at most REPORT_GROUPS comparisons. */
+static uint32_t group_hash(enum err_kind kind, const char *rule, const char *like)
+{
+	uint32_t h = 2166136261u ^ (uint32_t)kind;
+	const char *p;
+
+	for (p = rule ? rule : ""; *p; p++)
+		h = (h ^ (unsigned char)*p) * 16777619u;
+	for (p = like; *p; p++)
+		h = (h ^ (unsigned char)*p) * 16777619u;
+	return h;
+}
+
+enum { GROUP_SLOTS = 4 * REPORT_GROUPS }; /* a power of two; at most a quarter is used */
+
+/* The group of such findings, made if need be; the last one takes all when there are too many. NULL without
+ * memory. */
+static struct report_group *group_of(struct report *r, enum err_kind kind, const char *rule,
+	const char *cause)
+{
+	struct report_group *g;
+	char like[256];
+	uint32_t slot;
+
+	pattern_of(cause, like, sizeof like);
+	if (!r->group_at)
+		r->group_at = calloc(GROUP_SLOTS, sizeof *r->group_at);
+	if (!r->group_at || mem_grow(&r->groups, &r->groups_cap, r->n_groups + 1, sizeof *g))
+		return NULL;
+	slot = group_hash(kind, rule, like) % GROUP_SLOTS;
+	for (; r->group_at[slot]; slot = (slot + 1) % GROUP_SLOTS) {
+		g = &r->groups[r->group_at[slot] - 1];
+		if (g->kind == kind && g->rule == rule && !strcmp(g->like, like))
+			return g;
+	}
+	if (r->n_groups == REPORT_GROUPS)
+		return &r->groups[REPORT_GROUPS - 1];
+	g = &r->groups[r->n_groups++];
+	*g = (struct report_group){
+		.kind = kind, .rule = rule, .like = keep(r, like), .first = r->n
+	};
+	r->group_at[slot] = (uint32_t)r->n_groups;
+	return g->like ? g : NULL;
+}
+
 static void add(struct report *r, enum err_kind kind, const char *rule,
 	const struct report_place *at, const char *cause)
 {
 	struct report_finding f = { .kind = kind, .rule = rule };
+	struct report_group *g = group_of(r, kind, rule, cause);
 
 	r->errors += is_false(kind);
 	r->warnings += kind == ERR_NONE;
 	r->unknown += !is_false(kind) && kind != ERR_NONE;
-	if (r->n == FINDINGS_KEPT)
-		return;
-	if (mem_grow(&r->findings, &r->cap, r->n + 1, sizeof f)) {
+	if (!g || mem_grow(&r->findings, &r->cap, r->n + 1, sizeof f)) {
 		r->failed = true;
 		return;
 	}
+	g->tensors += at ? at->n_tensors : 0;
+	if (g->n++ >= REPORT_EACH || r->n == FINDINGS_KEPT)
+		return;
 	f.at = keep_place(r, at);
 	f.cause = keep(r, cause);
+	f.group = (uint32_t)(g - r->groups);
 	if (!r->failed)
 		r->findings[r->n++] = f;
 }
@@ -124,12 +236,21 @@ void report_findings(struct report *r, const struct findings *f)
 		r->errors += f->total - f->n;
 }
 
+static const struct report_section *section_of(const char *title)
+{
+	const struct report_section *s;
+
+	for (s = report_sections; s->title && strcmp(s->title, title) != 0; s++)
+		;
+	return s->title ? s : NULL;
+}
+
 void report_row(struct report *r, const char *section, const char *name, uint64_t count,
 	uint64_t bytes, const char *text)
 {
-	struct report_row row = { .section = section, .count = count, .bytes = bytes };
+	struct report_row row = { .section = section_of(section), .count = count, .bytes = bytes };
 
-	if (mem_grow(&r->rows, &r->rows_cap, r->n_rows + 1, sizeof row)) {
+	if (!row.section || mem_grow(&r->rows, &r->rows_cap, r->n_rows + 1, sizeof row)) {
 		r->failed = true;
 		return;
 	}
@@ -139,13 +260,26 @@ void report_row(struct report *r, const char *section, const char *name, uint64_
 		r->rows[r->n_rows++] = row;
 }
 
+void report_figure(struct report *r, const char *name, double value)
+{
+	struct report_row *w = r->n_rows ? &r->rows[r->n_rows - 1] : NULL;
+
+	if (w && !w->figures)
+		w->figures = arena_alloc(&r->arena, REPORT_FIGURES * sizeof *w->figures);
+	if (!w || !w->figures || w->n_figures == REPORT_FIGURES) {
+		r->failed = true;
+		return;
+	}
+	w->figures[w->n_figures++] = (struct report_figure){ name, value };
+}
+
 void report_count(struct report *r, const char *section, const char *name, uint64_t count,
 	uint64_t bytes)
 {
 	size_t i;
 
 	for (i = 0; i < r->n_rows; i++)
-		if (!strcmp(r->rows[i].section, section) && !strcmp(r->rows[i].name, name)) {
+		if (!strcmp(r->rows[i].section->title, section) && !strcmp(r->rows[i].name, name)) {
 			r->rows[i].count += count;
 			r->rows[i].bytes += bytes;
 			return;
@@ -173,8 +307,12 @@ static int cmp_finding(const void *a, const void *b)
 
 void report_sort(struct report *r)
 {
+	size_t i;
+
 	if (r->n)
 		qsort(r->findings, r->n, sizeof *r->findings, cmp_finding);
+	for (i = r->n; i; i--)
+		r->groups[r->findings[i - 1].group].first = i - 1;
 }
 
 const char *report_severity(enum err_kind kind)
@@ -187,180 +325,20 @@ const char *report_verdict(const struct report *r)
 	return r->errors ? "false" : r->unknown ? "unknown" : "true";
 }
 
+const char *report_meaning(const struct report *r)
+{
+	size_t i;
+
+	for (i = 0; meanings[i].verb && strcmp(meanings[i].verb, r->verb) != 0; i++)
+		;
+	return meanings[i].meaning;
+}
+
 const char *report_remedy(const struct report_finding *f)
 {
 	const struct rule *u = f->rule ? rule_find(f->rule) : NULL;
 
 	return u ? u->remedy : "look at what the system says, and try again";
-}
-
-/* --- as text --- */
-
-static void put_place(struct text *out, const struct report_place *p)
-{
-	size_t i, shown = p->n_tensors < 4 ? p->n_tensors : 4;
-
-	if (p->file)
-		text_fmt(out, " %s", text_quote(p->file).s);
-	if (p->to)
-		text_fmt(out, ", bytes %llu to %llu", (unsigned long long)p->from,
-			(unsigned long long)p->to);
-	for (i = 0; i < shown; i++)
-		text_fmt(out, "%s%s",
-			i                          ? ", "
-				: p->n_tensors > 1 ? ", tensors "
-						   : ", tensor ",
-			text_quote(p->tensors[i]).s);
-	if (p->n_tensors > shown)
-		text_fmt(out, " and %zu more", p->n_tensors - shown);
-}
-
-static void put_finding(struct text *out, const struct report_finding *f)
-{
-	text_fmt(out, "%-8s %s%s", report_severity(f->kind), f->rule ? f->rule : "system",
-		f->at.file || f->at.to || f->at.n_tensors ? ":" : "");
-	put_place(out, &f->at);
-	text_fmt(out, "\n         %s\n         remedy: %s\n", f->cause, report_remedy(f));
-}
-
-static bool first_of_section(const struct report *r, size_t i)
-{
-	size_t k;
-
-	for (k = 0; k < i; k++)
-		if (!strcmp(r->rows[k].section, r->rows[i].section))
-			return false;
-	return true;
-}
-
-static void put_row(struct text *out, const struct report_row *w)
-{
-	text_fmt(out, "  %-32s", text_quote(w->name).s);
-	if (w->count || (!w->bytes && !w->text))
-		text_fmt(out, " %12s", text_thousands(w->count).s);
-	if (w->bytes)
-		text_fmt(out, " %10s", text_bytes(w->bytes).s);
-	text_fmt(out, "%s%s\n", w->text ? "  " : "", w->text ? text_quote(w->text).s : "");
-}
-
-void report_put_text(const struct report *r, struct text *out)
-{
-	size_t i, k;
-
-	for (i = 0; i < r->n; i++)
-		put_finding(out, &r->findings[i]);
-	for (i = 0; i < r->n_rows; i++) {
-		if (!first_of_section(r, i) || !strcmp(r->rows[i].section, "roles"))
-			continue;
-		text_fmt(out, "%s\n", r->rows[i].section);
-		for (k = i; k < r->n_rows; k++)
-			if (!strcmp(r->rows[k].section, r->rows[i].section))
-				put_row(out, &r->rows[k]);
-	}
-	text_fmt(out, "%s: %s", r->verb, report_verdict(r));
-	if (r->n)
-		text_fmt(out, ": %llu error%s, %llu could not be told, %llu warning%s",
-			(unsigned long long)r->errors, r->errors == 1 ? "" : "s",
-			(unsigned long long)r->unknown, (unsigned long long)r->warnings,
-			r->warnings == 1 ? "" : "s");
-	text_str(out, "\n");
-}
-
-/* --- as JSON --- */
-
-static void json_finding(struct jwrite *o, const struct report_finding *f)
-{
-	size_t i;
-
-	jwrite_open(o, NULL, '{');
-	if (f->at.to) {
-		jwrite_open(o, "bytes", '[');
-		jwrite_u64(o, NULL, f->at.from);
-		jwrite_u64(o, NULL, f->at.to);
-		jwrite_close(o, ']');
-	} else {
-		jwrite_null(o, "bytes");
-	}
-	jwrite_str(o, "cause", f->cause);
-	if (f->at.file)
-		jwrite_str(o, "file", f->at.file);
-	else
-		jwrite_null(o, "file");
-	jwrite_str(o, "remedy", report_remedy(f));
-	if (f->rule)
-		jwrite_str(o, "rule", f->rule);
-	else
-		jwrite_null(o, "rule");
-	jwrite_str(o, "severity", report_severity(f->kind));
-	jwrite_open(o, "tensors", '[');
-	for (i = 0; i < f->at.n_tensors && i < REPORT_TENSORS; i++)
-		jwrite_str(o, NULL, f->at.tensors[i]);
-	jwrite_close(o, ']');
-	jwrite_u64(o, "tensors_total", f->at.n_tensors);
-	jwrite_close(o, '}');
-}
-
-static void json_row(struct jwrite *o, const struct report_row *w)
-{
-	jwrite_open(o, NULL, '{');
-	jwrite_u64(o, "bytes", w->bytes);
-	jwrite_u64(o, "count", w->count);
-	jwrite_str(o, "name", w->name);
-	if (w->text)
-		jwrite_str(o, "text", w->text);
-	else
-		jwrite_null(o, "text");
-	jwrite_close(o, '}');
-}
-
-static void json_sections(struct jwrite *o, const struct report *r)
-{
-	size_t i, k;
-
-	jwrite_open(o, "sections", '[');
-	for (i = 0; i < r->n_rows; i++) {
-		if (!first_of_section(r, i))
-			continue;
-		jwrite_open(o, NULL, '{');
-		jwrite_open(o, "rows", '[');
-		for (k = i; k < r->n_rows; k++)
-			if (!strcmp(r->rows[k].section, r->rows[i].section))
-				json_row(o, &r->rows[k]);
-		jwrite_close(o, ']');
-		jwrite_str(o, "title", r->rows[i].section);
-		jwrite_close(o, '}');
-	}
-	jwrite_close(o, ']');
-}
-
-void report_put_json(const struct report *r, struct text *out)
-{
-	struct jwrite o;
-	size_t i;
-
-	jwrite_begin(&o, out, 2);
-	jwrite_open(&o, NULL, '{');
-	jwrite_open(&o, "counts", '{');
-	jwrite_u64(&o, "errors", r->errors);
-	jwrite_u64(&o, "unknown", r->unknown);
-	jwrite_u64(&o, "warnings", r->warnings);
-	jwrite_close(&o, '}');
-	jwrite_open(&o, "findings", '[');
-	for (i = 0; i < r->n; i++)
-		json_finding(&o, &r->findings[i]);
-	jwrite_close(&o, ']');
-	jwrite_str(&o, "format", REPORT_FORMAT);
-	o.flat = 4;
-	json_sections(&o, r);
-	o.flat = 2;
-	jwrite_open(&o, "subjects", '[');
-	for (i = 0; i < 2 && r->subject[i]; i++)
-		jwrite_str(&o, NULL, r->subject[i]);
-	jwrite_close(&o, ']');
-	jwrite_str(&o, "tool", r->tool);
-	jwrite_str(&o, "verb", r->verb);
-	jwrite_str(&o, "verdict", report_verdict(r));
-	jwrite_close(&o, '}');
 }
 
 int report_finish(const struct report *r, struct err *e)

@@ -1,10 +1,11 @@
-/* report.h -- what a verb of dsv4-verify found and what it looked at, as a value: printed as text, as JSON,
- * for CI (junit.h) or as a page (html.h).
+/* report.h -- what a verb of dsv4-verify found and what it looked at, as a value: printed as text
+ * (report_text.c), as JSON (report_json.c), for CI (junit.h) or as a page (page.h).
  *
- * A report is a list of findings and some sections of rows. A finding says rule, file, bytes, tensors and
- * the cause; what to do about it stands in the table of rules. A row is a name with a number of things,
- * bytes and a text: what was looked at ("checked"), files and their digests ("files"), bytes by role
- * ("roles"), figures of a comparison. Verdicts come from the kinds of the findings alone:
+ * A report is a list of findings, some sections of rows, and where values were compared a grid. A finding
+ * says rule, file, bytes, tensors and the cause; what to do about it stands in the table of rules. Findings
+ * of one rule whose causes differ in numbers alone form a group: printed forms show a group once, with a few
+ * of its findings. A row is a name with a number of things, bytes, figures and a text. Verdicts come from the
+ * kinds of the findings alone:
  *
  *	ERR_DATA, ERR_MISMATCH           error     it is false                 exit status 1
  *	ERR_UNSUPPORTED, _USAGE, _SYSTEM unknown   that could not be told      2, unless something is false
@@ -20,13 +21,19 @@
 #include "core/text.h"
 #include "formats/format_id.h"
 #include "formats/finding.h"
+#include "verify/report/grid.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 #define REPORT_FORMAT FORMAT_REPORT_JSON
-enum { REPORT_TENSORS = 16 }; /* names that a finding keeps */
+enum {
+	REPORT_TENSORS = 16,  /* names that a finding keeps: more are not read by anybody */
+	REPORT_FIGURES = 12,  /* named numbers of a row */
+	REPORT_GROUPS = 1024, /* groups of findings; a verb has some dozens of sentences */
+	REPORT_EACH = 1000,   /* findings that a group keeps; the others are counted */
+};
 
 /* Where something is. Zeroed: nowhere in particular. */
 struct report_place {
@@ -41,19 +48,54 @@ struct report_finding {
 	const char *rule; /* static, NULL for what the system reported */
 	struct report_place at;
 	const char *cause; /* one line, safe to print */
+	uint32_t group;    /* index into groups */
 };
 
+/* Findings of one kind and rule whose causes differ in numbers alone. */
+struct report_group {
+	enum err_kind kind;
+	const char *rule; /* as that of its findings */
+	const char *like; /* the pattern of their causes */
+	uint64_t n;       /* all of them, also those that are not kept */
+	size_t first;     /* index of its first finding, in the order that findings have now */
+	uint64_t tensors; /* summed over its findings */
+};
+
+struct report_figure {
+	const char *name; /* static */
+	double value;
+};
+
+/* A section of rows: its title, and the heads of its columns for the page (NULL: the column is empty). */
+struct report_section {
+	const char *title; /* NULL ends the table */
+	const char *name, *count, *bytes, *text;
+	bool long_list; /* JSON and page have it; the text leaves it out */
+	bool bars;      /* the page draws bytes as bars */
+};
+extern const struct report_section report_sections[];
+
 struct report_row {
-	const char *section, *name, *text; /* text may be NULL */
+	const struct report_section *section;
+	const char *name, *text; /* text may be NULL */
 	uint64_t count, bytes;
+	struct report_figure *figures; /* in the arena; NULL: none */
+	unsigned n_figures;
 };
 
 struct report {
 	const char *verb, *tool; /* static */
 	const char *subject[2];  /* what was looked at, as the user called it; [1] may be NULL */
+	const char *command;     /* the call, for the page; NULL: not known. In the arena */
+	int64_t began;           /* seconds since 1970; 0: not known */
+	double seconds;          /* that it took; negative: not known */
 	struct report_finding *findings; /* owns */
 	size_t n, cap;
-	struct report_row *rows; /* owns; sections in the order of their first row */
+	struct report_group *groups; /* owns; in the order of their first findings */
+	size_t n_groups, groups_cap;
+	uint32_t *group_at;      /* owns; hash table of groups: index + 1, 0 free */
+	struct grid grid;        /* owns; empty: no values were compared */
+	struct report_row *rows; /* owns; printed section by section, as the table has them */
 	size_t n_rows, rows_cap;
 	uint64_t errors, unknown, warnings; /* counted even where they are not kept */
 	bool failed;
@@ -65,29 +107,36 @@ void report_begin(struct report *r, const char *tool, const char *verb, const ch
 	const char *other);
 void report_free(struct report *r);
 
+/* For the page and JUnit. argv is copied. */
+void report_call(struct report *r, int argc, char **argv, int64_t began, double seconds);
+
 /* at may be NULL. The text says the cause in one line; strings from files in it go through text_quote.
- * At most FINDINGS_KEPT are kept. */
+ * Of a group at most REPORT_EACH are kept; all are counted. */
 void report_add(struct report *r, enum err_kind kind, const char *rule,
 	const struct report_place *at, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /* Takes over what e reports, and clears it. */
 void report_take(struct report *r, const struct report_place *at, struct err *e);
 /* The findings of a reader of checkpoints. */
 void report_findings(struct report *r, const struct findings *f);
-/* section is static; text may be NULL. */
+/* section is the title of a row of report_sections; text may be NULL. */
 void report_row(struct report *r, const char *section, const char *name, uint64_t count,
 	uint64_t bytes, const char *text);
+/* A named number of the row that was added last; name is static. At most REPORT_FIGURES. */
+void report_figure(struct report *r, const char *name, double value);
 /* Adds to the row of that name, which is made if need be. */
 void report_count(struct report *r, const char *section, const char *name, uint64_t count,
 	uint64_t bytes);
 
 /* Findings by file, byte and rule, whatever threads found first. */
 void report_sort(struct report *r);
-const char *report_severity(enum err_kind kind);           /* "error", "warning", "unknown" */
-const char *report_verdict(const struct report *r);        /* "true", "false", "unknown" */
+const char *report_severity(enum err_kind kind);    /* "error", "warning", "unknown" */
+const char *report_verdict(const struct report *r); /* "true", "false", "unknown" */
+const char *
+report_meaning(const struct report *r); /* what "true" means for this verb: a sentence */
 const char *report_remedy(const struct report_finding *f); /* never NULL */
 
-/* Without the section "roles", which is long. */
-void report_put_text(const struct report *r, struct text *out);
+/* Sections, then findings by group, then the verdict; brief: the verdict alone. */
+void report_put_text(const struct report *r, bool brief, struct text *out);
 void report_put_json(const struct report *r, struct text *out);
 /* 0 if all is true. Else -1 and one line that says how many findings there are, with the exit status that
  * they come to. */

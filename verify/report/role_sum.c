@@ -1,41 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-#include "verify/report/roles.h"
+#include "verify/report/role_sum.h"
+
+#include "verify/report/pattern.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Components that are numbers become "#". */
-static void name_of(const char *tensor, char *out, size_t room)
-{
-	size_t n = 0, len;
-	const char *p = tensor, *dot;
-
-	while (*p && n + 2 < room) {
-		dot = strchr(p, '.');
-		len = dot ? (size_t)(dot - p) : strlen(p);
-		if (len && strspn(p, "0123456789") >= len) {
-			out[n++] = '#';
-		} else {
-			len = len < room - n - 2 ? len : room - n - 2;
-			memcpy(out + n, p, len);
-			n += len;
-		}
-		if (!dot)
-			break;
-		out[n++] = '.';
-		p = dot + 1;
-	}
-	out[n] = 0;
-}
-
 struct role_sum *roles_of(struct roles *r, const char *tensor)
 {
 	char name[sizeof r->v->name];
 	size_t i;
 
-	name_of(tensor, name, sizeof name);
+	pattern_of(tensor, name, sizeof name);
 	if (r->n && !strcmp(r->v[r->last].name, name))
 		return &r->v[r->last];
 	if (r->n >= ROLES_MAX)

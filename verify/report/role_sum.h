@@ -1,12 +1,12 @@
-/* roles.h -- tensors summed up by what they are: a name in which every number is "#".
+/* role_sum.h -- tensors summed up by what they are: a name in which every number is "#".
  *
  *	layers.3.ffn.experts.17.w1.weight  ->  layers.#.ffn.experts.#.w1.weight
  *
  * From names alone, so that it works for any folder of tensors.
  *
  * SPDX-License-Identifier: MIT */
-#ifndef VERIFY_REPORT_ROLES_H
-#define VERIFY_REPORT_ROLES_H
+#ifndef VERIFY_REPORT_ROLE_SUM_H
+#define VERIFY_REPORT_ROLE_SUM_H
 #include "verify/report/report.h"
 
 #ifdef __cplusplus
