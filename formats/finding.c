@@ -12,6 +12,7 @@ static int put(struct findings *f, enum err_kind kind, const char *rule, uint64_
 	struct finding *v;
 
 	f->total++;
+	f->warnings += kind == ERR_NONE;
 	if (f->n == FINDINGS_KEPT)
 		return 0;
 	if (mem_grow(&f->v, &f->cap, f->n + 1, sizeof *v))
@@ -55,15 +56,20 @@ int finding_add(struct findings *f, enum err_kind kind, const char *rule, const 
 int finding_first(const struct findings *f, struct err *e)
 {
 	const struct finding *v = f->v;
+	uint64_t n = f->total - f->warnings;
+	size_t i = 0;
 
-	if (!f->total)
+	if (!n)
 		return 0;
-	if (!f->n)
+	while (i < f->n && v[i].kind == ERR_NONE)
+		i++;
+	if (i == f->n)
 		return err_nomem(e);
-	if (f->total > 1)
+	v += i;
+	if (n > 1)
 		return err_rule(e, v->kind, v->rule, v->pos,
 			"%s (and %llu more: see dsv4-convert inspect)", v->text,
-			(unsigned long long)(f->total - 1));
+			(unsigned long long)(n - 1));
 	return err_rule(e, v->kind, v->rule, v->pos, "%s", v->text);
 }
 

@@ -27,7 +27,8 @@ struct finding {
 struct findings {
 	struct finding *v; /* owns; at most FINDINGS_KEPT */
 	size_t n, cap;
-	uint64_t total; /* all that were reported */
+	uint64_t total;    /* all that were reported */
+	uint64_t warnings; /* of these, how many are of kind ERR_NONE: they change no verdict */
 	struct arena arena;
 };
 
@@ -35,7 +36,7 @@ struct findings {
 int finding_take(struct findings *f, const char *file, struct err *e);
 int finding_add(struct findings *f, enum err_kind kind, const char *rule, const char *file,
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-/* 0 if there are none. Else -1, with the first in e and how many more there are. */
+/* Returns 0 if there are none but warnings. Else -1, with the first that is none in e and how many more there are. */
 int finding_first(const struct findings *f, struct err *e);
 void finding_free(struct findings *f);
 

@@ -32,8 +32,8 @@ const struct rule rules[] = {
 	{ "compare.shape",        ERR_MISMATCH,    "an output tensor that its transform cannot have made of its source", "convert again: the sidecar is not true" },
 	{ "compare.source",       ERR_MISMATCH,    "an output tensor of a source tensor that there is not", "compare with the source that it was made of" },
 
-	{ "config.forward",       ERR_DATA,        "config.json lacks what the forward pass needs, or says what it cannot compute", "use the config.json that was published with the weights" },
-	{ "config.dialect",        ERR_DATA,        "config.json was written by transformers: compress_ratios has another name", "take the original config.json, or doctor --fix-config" },
+	{ "config.forward",       ERR_DATA,        "a field of config.json that decides what is computed is missing, or is not as in a DeepSeek-V4", "use the config.json that was published with the weights" },
+	{ "config.dialect",        ERR_DATA,        "config.json was written by transformers: fields have other names", "take the original config.json, or doctor --fix-config" },
 	{ "config.expert-dtype",  ERR_DATA,        "expert_dtype is neither fp4 nor fp8", "set expert_dtype to fp4 or fp8, whichever the tensors are" },
 	{ "config.expert-dtype-missing", ERR_DATA, "config.json does not say what the experts are", "set expert_dtype in config.json, or say --assume-experts" },
 	{ "config.expert-dtype-wrong", ERR_DATA,   "config.json says one kind of experts, the tensors are another", "set expert_dtype to what the tensors are, or fetch the config.json of these weights" },
@@ -75,6 +75,8 @@ const struct rule rules[] = {
 	{ "file.symlink",         ERR_DATA,        "a symbolic link stands where a file should", "replace the link by the file, or say --hf-cache for a folder of the hub's cache" },
 	{ "file.too-big",         ERR_DATA,        "a text file is larger than this program takes", "look at what the file is: it is none of ours" },
 	{ "file.zeros",            ERR_DATA,        "a shard begins with zeros", "download the shard again: it was never written, or uploaded so" },
+
+	{ "forward.shape",        ERR_UNSUPPORTED, "sizes that the forward pass of these tools cannot compute", "check and compare the folder instead; they need no forward pass" },
 
 	{ "index.case-twin",      ERR_DATA,        "two shards whose names differ in upper and lower case only", "rename or remove one of the two" },
 	{ "index.draft-mixed",     ERR_NONE,        "stages under mtp. share shards with layers", "convert to hf, which gives them shards of their own" },
@@ -217,6 +219,7 @@ const struct rule rules[] = {
 	{ "st.truncated",         ERR_DATA,        "a shard shorter than its tensors", "download the shard again: it is cut off" },
 
 	{ "suspect.cast-spread",   ERR_NONE,        "scales so far apart that a cast to FP8 may lose small weights", "keep the experts FP4, or see what dsv4-convert run --experts fp8 says" },
+	{ "suspect.config",        ERR_NONE,        "a field of config.json has a value that no published model has", "compare with the config.json that was published with the weights" },
 	{ "suspect.constant",      ERR_NONE,        "all values of a tensor are the same", "compare with the source: the tensor may have been made anew" },
 	{ "suspect.expert-twice",  ERR_NONE,        "tid2eid names an expert twice for a token", "compare with the source" },
 	{ "suspect.narrowed",      ERR_NONE,        "FP32 values that all fit BF16", "compare with the source: they may have been stored as BF16 once" },

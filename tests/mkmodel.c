@@ -50,6 +50,7 @@ struct maker {
 	const char *out;
 	uint64_t seed;
 	bool sparse, metadata;
+	struct config_doc doc;
 	struct config c;
 	struct inventory v;
 	struct shard *shards;
@@ -512,7 +513,7 @@ static void load_config(struct maker *m, const char *path, char **sets, int n_se
 	text_str(raw, s);
 	text_str(raw, "\n");
 	free(s);
-	if (config_parse(&m->c, raw->s, raw->n, &e))
+	if (config_doc_parse(&m->doc, raw->s, raw->n, &e) || config_read(&m->c, &m->doc, &e))
 		die(e.text);
 }
 
@@ -565,6 +566,7 @@ int main(int argc, char **argv)
 	write_text(&m, "tokenizer_config.json", &empty_object);
 	inventory_free(&m.v);
 	config_free(&m.c);
+	config_doc_free(&m.doc);
 	text_free(&raw);
 	free(m.jobs);
 	free(m.shards);

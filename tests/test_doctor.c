@@ -5,6 +5,7 @@
 #include "quant/num.h"
 #include "tests/ck.h"
 #include "tests/verify.h"
+#include "formats/json/jmember.h"
 #include "verify/doctor/implied.h"
 #include "verify/doctor/order.h"
 #include "verify/doctor/scan.h"
@@ -102,6 +103,12 @@ static void edited(void)
 		{ "{\"a\" : -1e-6 , \"b\":{\"a\":3}}", "a", "7", "{\"a\" : 7 , \"b\":{\"a\":3}}" },
 		{ "{\"b\":{\"a\":3}, \"a\":[[],{}]\n}\n", "a", "\"x\"",
 			"{\"b\":{\"a\":3}, \"a\":\"x\"\n}\n" },
+		/* taken out, with its comma */
+		{ "{}", "a", NULL, "{}" },
+		{ "{ \"a\": 1 }", "a", NULL, "{  }" },
+		{ "{\n  \"a\": 1,\n  \"b\": 2\n}", "a", NULL, "{\n  \"b\": 2\n}" },
+		{ "{\n  \"a\": 1,\n  \"b\": 2\n}", "b", NULL, "{\n  \"a\": 1\n}" },
+		{ "{\"b\":{\"a\":3}}", "a", NULL, "{\"b\":{\"a\":3}}" },
 	};
 	struct text s = { 0 };
 	struct err e = { 0 };
@@ -109,12 +116,12 @@ static void edited(void)
 
 	for (i = 0; i < sizeof t / sizeof *t; i++) {
 		text_str(&s, t[i].from);
-		CHECK_IN(t[i].from, !implied_set(&s, t[i].key, t[i].value, &e));
+		CHECK_IN(t[i].from, !jmember_set(&s, t[i].key, t[i].value, &e));
 		CHECK_IN(s.s, !strcmp(s.s, t[i].to));
 		text_free(&s);
 	}
 	text_str(&s, "[1]");
-	CHECK(implied_set(&s, "a", "1", &e) == -1 && e.rule);
+	CHECK(jmember_set(&s, "a", "1", &e) == -1 && e.rule);
 	text_free(&s);
 }
 

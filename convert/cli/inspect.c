@@ -71,7 +71,7 @@ static void put_model(struct text *out, const struct ckpt *c, const struct audit
 {
 	const struct config *m = &c->config;
 
-	if (!m->raw.s)
+	if (!m->usable)
 		return;
 	text_fmt(out,
 		"model: deepseek_v4, %llu layers (%llu route by token id), %llu %s, hidden size %llu, "
@@ -154,7 +154,8 @@ static void put_findings(struct text *out, const struct findings *f)
 		f->n > SHOWN ? ", the first 50 (--json lists all)" : "");
 	for (i = 0; i < f->n && i < SHOWN; i++) {
 		v = &f->v[i];
-		text_fmt(out, "  %s: %s\n", v->rule ? v->rule : "system", v->text);
+		text_fmt(out, "  %s%s: %s\n", v->kind == ERR_NONE ? "warning: " : "",
+			v->rule ? v->rule : "system", v->text);
 	}
 }
 
@@ -254,7 +255,7 @@ void inspect_put_json(struct text *out, const struct ckpt *c, const struct audit
 	jwrite_close(&o, ']');
 	put_json_findings(&o, f);
 	jwrite_str(&o, "format", FORMAT_INSPECT_JSON);
-	if (c->config.raw.s)
+	if (c->config.usable)
 		put_json_model(&o, &c->config, a);
 	jwrite_open(&o, "roles", '[');
 	for (r = 0; r < n_roles; r++) {
@@ -280,13 +281,13 @@ void inspect_put_json(struct text *out, const struct ckpt *c, const struct audit
 int inspect_verdict(const struct findings *f, struct err *e)
 {
 	enum err_kind kind = ERR_UNSUPPORTED;
+	uint64_t n = f->total - f->warnings;
 	size_t i;
 
-	if (!f->total)
+	if (!n)
 		return 0;
 	for (i = 0; i < f->n; i++)
-		if (f->v[i].kind != ERR_UNSUPPORTED)
+		if (f->v[i].kind != ERR_UNSUPPORTED && f->v[i].kind != ERR_NONE)
 			kind = ERR_DATA;
-	return err_set(e, kind, "%llu finding%s", (unsigned long long)f->total,
-		f->total > 1 ? "s" : "");
+	return err_set(e, kind, "%llu finding%s", (unsigned long long)n, n > 1 ? "s" : "");
 }

@@ -498,7 +498,7 @@ int plan_small_text(const struct plan *p, const struct plan_small *s, struct tex
 		text_put(out, s->text, (size_t)s->bytes);
 		return out->failed ? err_nomem(e) : 0;
 	}
-	return s->kind == SMALL_CONFIG ? config_put(out, &p->ckpt->config, p->experts, e)
+	return s->kind == SMALL_CONFIG ? config_put(out, &p->ckpt->doc, p->experts, e)
 		: s->kind == SMALL_HEADER
 		? put_source_header(p->ckpt, &p->ckpt->shards[s->shard], out, e)
 		: put_index(p, out, e);

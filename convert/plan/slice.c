@@ -154,10 +154,8 @@ static int edit_config(const struct layout *l, const struct cut *k, json_t *o)
 
 static int make_config(struct layout *l, const struct cut *k)
 {
-	const struct text *raw = &l->p->ckpt->config.raw;
 	struct plan_small s = { .name = "config.json", .kind = SMALL_TEXT };
-	json_error_t je;
-	json_t *o = json_loadb(raw->s, raw->n, JSON_REJECT_DUPLICATES, &je);
+	json_t *o = json_deep_copy(l->p->ckpt->doc.o);
 	char *text = NULL;
 
 	if (o && !edit_config(l, k, o))

@@ -213,7 +213,7 @@ int audit_make(struct audit *a, const struct ckpt *c, enum expert_form assume, s
 
 	memset(a, 0, sizeof *a);
 	a->ckpt = c;
-	if (!c->config.raw.s)
+	if (!c->config.usable)
 		return 0;
 	for (i = 0; i < c->n_shards; i++)
 		u.all_read = u.all_read && c->shards[i].fd >= 0;

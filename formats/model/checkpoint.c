@@ -129,7 +129,8 @@ static int load_config(struct opener *o)
 	if (!there)
 		return find(o, ERR_DATA, "config.missing", "config.json", "is not there", NULL);
 	if (resolve(c, "config.json", actual, &hash, o->e) ||
-		config_read(&c->config, c->io, c->dir, actual, o->e))
+		config_doc_read(&c->doc, c->io, c->dir, actual, o->e) ||
+		config_read(&c->config, &c->doc, o->e))
 		return take(o, "config.json");
 	return 0;
 }
@@ -439,6 +440,7 @@ void ckpt_close(struct ckpt *c)
 			(void)c->io->close(c->io, c->shards[i].fd); /* read only */
 	(void)c->io->close(c->io, c->dir);
 	config_free(&c->config);
+	config_doc_free(&c->doc);
 	free(c->shards);
 	free(c->tensors);
 	arena_free(&c->arena);

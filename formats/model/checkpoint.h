@@ -55,7 +55,8 @@ struct shard {
 struct ckpt {
 	const struct io *io;
 	int dir;              /* owns */
-	struct config config; /* zeroed (raw.s NULL) if it could not be read */
+	struct config_doc doc; /* config.json; zeroed if there is none or it could not be read */
+	struct config config;  /* what it says; not usable if it could not be read, or not so */
 	struct shard *shards; /* owns; sorted by name */
 	size_t n_shards;
 	struct tensor *tensors; /* owns; sorted by name; .shard indexes shards */

@@ -2,10 +2,11 @@
 #include "formats/model/config.h"
 
 #include "core/file.h"
-#include "formats/json/jread.h"
+#include "formats/json/jmember.h"
 #include "core/mem.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,6 +199,9 @@ static int check_divides(const struct config *c, struct err *e)
 	if ((c->L + c->stages) * c->E > TENSORS_MAX / 6)
 		return bad(e, "config.field-range", "n_routed_experts",
 			"times the layers is absurd");
+	if (c->K > c->E)
+		return bad(e, "config.field-range", "num_experts_per_tok",
+			"exceeds n_routed_experts");
 	if (c->n_hash > c->L)
 		return bad(e, "config.field-range", "num_hash_layers", "exceeds num_hidden_layers");
 	return 0;
@@ -208,9 +212,6 @@ static int get_all(struct config *c, const json_t *o, struct err *e)
 	uint64_t v = 0;
 	int i;
 
-	if (!json_is_object(o))
-		return err_rule(e, ERR_DATA, "config.syntax", ERR_NOPOS,
-			"config.json holds no JSON object");
 	if (get_type(o, e))
 		return -1;
 	c->spark = json_object_get(o, "dspark_block_size") != NULL;
@@ -226,80 +227,79 @@ static int get_all(struct config *c, const json_t *o, struct err *e)
 	return check_divides(c, e);
 }
 
-int config_parse(struct config *c, const char *s, size_t n, struct err *e)
+int config_doc_parse(struct config_doc *d, const char *s, size_t n, struct err *e)
 {
 	json_error_t je;
-	json_t *o;
-	int rc;
 
-	memset(c, 0, sizeof *c);
-	o = json_loadb(s, n, JSON_REJECT_DUPLICATES, &je);
-	if (!o)
+	memset(d, 0, sizeof *d);
+	text_put(&d->raw, s, n);
+	if (d->raw.failed) {
+		config_doc_free(d);
+		return err_nomem(e);
+	}
+	d->o = json_loadb(s, n, JSON_REJECT_DUPLICATES, &je);
+	if (!d->o)
 		return err_rule(e, ERR_DATA, "config.syntax", (uint64_t)je.position,
 			"config.json: line %d: %s", je.line, text_quote(je.text).s);
-	text_put(&c->raw, s, n);
-	rc = c->raw.failed ? err_nomem(e) : get_all(c, o, e);
-	json_decref(o);
-	if (rc)
-		config_free(c);
-	return rc;
+	if (json_is_object(d->o))
+		return 0;
+	json_decref(d->o);
+	d->o = NULL;
+	return err_rule(e, ERR_DATA, "config.syntax", ERR_NOPOS,
+		"config.json holds no JSON object");
 }
 
-int config_read(struct config *c, const struct io *io, int dir, const char *name, struct err *e)
+int config_doc_read(struct config_doc *d, const struct io *io, int dir, const char *name,
+	struct err *e)
 {
 	struct text t = { 0 };
 	int rc;
 
-	memset(c, 0, sizeof *c);
+	memset(d, 0, sizeof *d);
 	rc = file_load(io, dir, name, CONFIG_CAP, &t, e);
 	if (!rc)
-		rc = config_parse(c, t.s, t.n, e);
+		rc = config_doc_parse(d, t.s, t.n, e);
 	text_free(&t);
 	return rc;
 }
 
+void config_doc_free(struct config_doc *d)
+{
+	json_decref(d->o);
+	text_free(&d->raw);
+	memset(d, 0, sizeof *d);
+}
+
+int config_read(struct config *c, const struct config_doc *d, struct err *e)
+{
+	memset(c, 0, sizeof *c);
+	if (get_all(c, d->o, e)) {
+		config_free(c);
+		return -1;
+	}
+	c->usable = true;
+	return 0;
+}
+
 void config_free(struct config *c)
 {
-	text_free(&c->raw);
 	free(c->ratio);
 	memset(c, 0, sizeof *c);
 }
 
-/* Where the value of expert_dtype lies in raw: from..to; from == to right after the opening brace
- * where there is none. */
-static int find_experts(const struct config *c, size_t *from, size_t *to, struct err *e)
+int config_put(struct text *out, const struct config_doc *d, enum expert_form form, struct err *e)
 {
-	struct jread j;
-	bool here;
-	int more = 0;
+	struct text t = { 0 };
+	char value[16];
+	int rc;
 
-	jread_open_mem(&j, c->raw.s, c->raw.n, JREAD_MAX_DEPTH, e);
-	*from = *to = 0;
-	if (!jread_object(&j))
-		*from = *to = (size_t)jread_pos(&j);
-	while ((more = jread_key(&j)) == 1) {
-		here = !strcmp(j.str.s, "expert_dtype");
-		jread_peek(&j);
-		*from = here ? (size_t)jread_pos(&j) : *from;
-		if (jread_skip(&j))
-			break;
-		*to = here ? (size_t)jread_pos(&j) : *to;
-	}
-	jread_close(&j);
-	return more;
-}
-
-int config_put(struct text *out, const struct config *c, enum expert_form form, struct err *e)
-{
-	size_t from, to;
-
-	if (find_experts(c, &from, &to, e))
-		return -1;
-	text_put(out, c->raw.s, from);
-	text_fmt(out, from == to ? "\n  \"expert_dtype\": \"%s\"," : "\"%s\"",
-		expert_form_name(form));
-	text_put(out, c->raw.s + to, c->raw.n - to);
-	return out->failed ? err_nomem(e) : 0;
+	snprintf(value, sizeof value, "\"%s\"", expert_form_name(form));
+	text_put(&t, d->raw.s, d->raw.n);
+	rc = t.failed ? err_nomem(e) : jmember_set(&t, "expert_dtype", value, e);
+	if (!rc)
+		text_put(out, t.s, t.n);
+	text_free(&t);
+	return rc || !out->failed ? rc : err_nomem(e);
 }
 
 const uint64_t *config_field(const struct config *c, const char *name, size_t n)

@@ -1,7 +1,9 @@
 /* config.h -- what config.json of a DeepSeek-V4 checkpoint says, with names as in the paper.
  *
- * Only what the bytes on disk depend on is read and bounded here; the rest stays in raw, which is
- * written back unchanged. Nothing is filled in silently: a missing field is an error.
+ * The file is read once, into a struct config_doc: its bytes, and the JSON object that they are. Everything that
+ * judges it starts from there: config_read below takes the fields that the bytes on disk depend on, params.h those
+ * that only the arithmetic needs, and the doctor holds both against the tensors. The bytes are written back
+ * unchanged. Nothing is filled in silently: a missing field is an error.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef FORMATS_MODEL_CONFIG_H
@@ -23,7 +25,24 @@ enum expert_form {
 	EXPERT_FP8     /* E4M3, one scale for 128 x 128 */
 };
 
+struct json_t; /* of jansson */
+
+/* config.json as it lies there. */
+struct config_doc {
+	struct text raw;  /* owns; the bytes; raw.s NULL if there are none */
+	struct json_t *o; /* owns; the same as a JSON object; NULL if it is none */
+};
+
+/* Reads name (usually config.json) in dir. An error where the file cannot be read (then *d is zeroed) and where it
+ * holds no JSON object (then d->raw is set, for whoever wants to look at it, and d->o is NULL). */
+int config_doc_read(struct config_doc *d, const struct io *io, int dir, const char *name,
+	struct err *e);
+/* The same of n bytes at s, which are copied. */
+int config_doc_parse(struct config_doc *d, const char *s, size_t n, struct err *e);
+void config_doc_free(struct config_doc *d);
+
 struct config {
+	bool usable;      /* config_read has taken it; false in a zeroed struct */
 	uint64_t L;       /* num_hidden_layers */
 	uint64_t D;       /* hidden_size */
 	uint64_t H;       /* num_attention_heads */
@@ -46,16 +65,14 @@ struct config {
 	uint64_t *ratio;  /* compress_ratios: L + stages entries, each 0, 4 or 128 */
 	uint64_t stages;  /* blocks mtp.0 .. */
 	enum expert_form experts;
-	struct text raw; /* owns; the file as it is; raw.s NULL if there is none */
 };
 
-/* Reads name (usually config.json) in dir. On failure *c is zeroed. */
-int config_read(struct config *c, const struct io *io, int dir, const char *name, struct err *e);
-int config_parse(struct config *c, const char *s, size_t n, struct err *e);
+/* Takes the fields out of d->o, within their bounds. On failure *c is zeroed. */
+int config_read(struct config *c, const struct config_doc *d, struct err *e);
 void config_free(struct config *c);
-/* config.json with expert_dtype set to form: that one value is replaced (or the member put first
- * where there is none), every other byte stays. */
-int config_put(struct text *out, const struct config *c, enum expert_form form, struct err *e);
+/* Appends config.json with expert_dtype set to form: that one value is replaced (or the member put first where there
+ * is none), every other byte stays. */
+int config_put(struct text *out, const struct config_doc *d, enum expert_form form, struct err *e);
 
 /* A field by the short name above, for the shape expressions of model.c; NULL if there is none.
  * n is the length of the name. */

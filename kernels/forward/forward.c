@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernels/forward/forward.h"
 
+#include "kernels/forward/rope.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,11 +42,11 @@ static int check(const struct forward *f, struct err *e)
 {
 	uint32_t i;
 
-	if (!f->n || f->n > FORWARD_TOKENS_MAX || f->pos + f->n > PARAMS_POS_MAX)
+	if (!f->n || f->n > FORWARD_TOKENS_MAX || f->pos + f->n > ROPE_POS_MAX)
 		return err_set(e, ERR_USAGE,
 			"%u tokens from position %llu on: 1 to %u are taken, up "
 			"to position %u",
-			f->n, (unsigned long long)f->pos, FORWARD_TOKENS_MAX, PARAMS_POS_MAX - 1);
+			f->n, (unsigned long long)f->pos, FORWARD_TOKENS_MAX, ROPE_POS_MAX - 1);
 	for (i = 0; i < f->n; i++)
 		if (f->ids[i] >= f->c->V)
 			return err_set(e, ERR_USAGE, "token %u is %u, the vocabulary ends at %llu",

@@ -54,7 +54,7 @@ struct forward {
 	const int32_t *prefer;
 };
 
-/* ids below the vocabulary, 1 .. FORWARD_TOKENS_MAX of them, pos + n at most PARAMS_POS_MAX; block 0: 256. */
+/* ids below the vocabulary, 1 .. FORWARD_TOKENS_MAX of them, pos + n at most ROPE_POS_MAX; block 0: 256. */
 int forward_open(struct forward *f, struct dev *dev, struct weights *w, const uint32_t *ids,
 	uint32_t n, uint64_t pos, uint32_t block, struct err *e);
 void forward_close(struct forward *f);

@@ -6,6 +6,8 @@
  * SPDX-License-Identifier: MIT */
 #include "kernels/forward/forward.h"
 
+#include "kernels/forward/rope.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,7 +158,7 @@ static int rotation(struct attn *a, uint64_t first, uint64_t step, uint32_t n, s
 
 	if (!c)
 		return err_nomem(e);
-	params_rope(a->f->p, a->ratio > 0, first, step, n, c, s);
+	rope_tables(a->f->p, a->ratio > 0, first, step, n, c, s);
 	rc = a->f->dev->put(a->f->dev, a->cos, c, (size_t)bytes, e);
 	rc = rc ? rc : a->f->dev->put(a->f->dev, a->sin, s, (size_t)bytes, e);
 	free(c);

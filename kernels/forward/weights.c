@@ -4,6 +4,7 @@
 #include "core/file.h"
 #include "quant/num.h"
 #include "kernels/forward/recast.h"
+#include "kernels/forward/shape.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,9 +36,9 @@ static int audit(struct weights *w, struct findings *f, struct err *e)
 	if (audit_make(&w->a, &w->c, EXPERT_UNSAID, f, e))
 		return -1;
 	w->has_audit = w->a.ckpt != NULL;
-	if (finding_first(f, e))
+	if (w->c.doc.o && params_read(&w->p, &w->c.doc, f, e))
 		return -1;
-	return params_read(&w->p, &w->c.config, e);
+	return finding_first(f, e) ? -1 : shape_fits(&w->p, &w->c.config, e);
 }
 
 int weights_open(struct weights *w, const struct io *io, const char *path, struct dev *dev,

@@ -14,7 +14,7 @@
 #include "formats/model/audit.h"
 #include "formats/conversion/joined.h"
 #include "kernels/dev.h"
-#include "kernels/forward/params.h"
+#include "formats/model/params.h"
 #include "formats/model/ranks.h"
 
 #ifdef __cplusplus

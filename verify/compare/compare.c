@@ -250,7 +250,7 @@ static bool is_config(const struct compare *c, const struct text *got)
 
 	for (form = EXPERT_FP4; !same && form <= EXPERT_FP8; form++) {
 		t.n = 0;
-		same = !config_put(&t, &c->source.config, (enum expert_form)form, &e) &&
+		same = !config_put(&t, &c->source.doc, (enum expert_form)form, &e) &&
 			t.n == got->n && !memcmp(t.s, got->s, t.n);
 	}
 	text_free(&t);

@@ -4,6 +4,7 @@
 #include "core/file.h"
 #include "formats/conversion/joined.h"
 #include "formats/conversion/manifest.h"
+#include "formats/model/params.h"
 #include "quant/uncast.h"
 #include "verify/doctor/consumer.h"
 #include "verify/doctor/implied.h"
@@ -17,8 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_CAP = 1 << 20 };
-
 struct doctor {
 	const struct doctor_opts *o;
 	struct report *r;
@@ -27,34 +26,12 @@ struct doctor {
 	struct ckpt c;
 	struct joined j;
 	struct audit a;
-	struct text raw; /* owns; config.json as it is; s NULL: there is none */
-	json_t *json;    /* owns; raw, if it is an object */
 	struct implied v;
 	struct config spare; /* owns; the other reading of config.json */
 	struct err *e;
 };
 
 /* --- config.json --- */
-
-/* Whatever cannot be read about it is among the findings of ckpt_open already. */
-static int load_config(struct doctor *d)
-{
-	struct err e = { 0 };
-	struct stat st;
-	char actual[256];
-	bool there;
-
-	if (ckpt_file(&d->c, "config.json", actual, &st, &there, &e) || !there ||
-		file_load(d->c.io, d->c.dir, actual, CONFIG_CAP, &d->raw, &e)) {
-		text_free(&d->raw);
-		return e.kind == ERR_SYSTEM ? err_rule(d->e, e.kind, e.rule, e.pos, "%s", e.text)
-					    : 0;
-	}
-	d->json = json_loadb(d->raw.s, d->raw.n, JSON_REJECT_DUPLICATES, NULL);
-	if (!json_is_object(d->json))
-		return 0;
-	return implied_make(&d->v, &d->c, &d->raw, d->json, d->r, d->e);
-}
 
 static void exchange(struct config *a, struct config *b)
 {
@@ -91,19 +68,23 @@ static void put_findings(struct doctor *d, const struct findings *f, bool config
 static int audit(struct doctor *d)
 {
 	struct findings as_is = { 0 }, as_they = { 0 };
+	struct config_doc fixed = { 0 };
 	struct err e = { 0 };
 	struct audit other;
-	bool usable = d->c.config.raw.s, better;
+	bool usable = d->c.config.usable, better;
 	int rc = -1;
 
 	if (usable && audit_make(&d->a, &d->c, EXPERT_UNSAID, &as_is, d->e))
 		return -1;
 	d->has_audit = usable;
-	if (!d->v.fixed.s || config_parse(&d->spare, d->v.fixed.s, d->v.fixed.n, &e)) {
+	if (!d->v.fixed.s || config_doc_parse(&fixed, d->v.fixed.s, d->v.fixed.n, &e) ||
+		config_read(&d->spare, &fixed, &e)) {
+		config_doc_free(&fixed);
 		put_findings(d, &as_is, false);
 		finding_free(&as_is);
 		return 0;
 	}
+	config_doc_free(&fixed);
 	exchange(&d->c.config, &d->spare);
 	if (audit_make(&other, &d->c, EXPERT_UNSAID, &as_they, d->e))
 		goto out;
@@ -239,16 +220,20 @@ static int look(struct doctor *d)
 static int write_fixed(struct doctor *d)
 {
 	const char *path = d->o->fix_config, *slash = strrchr(path, '/');
+	struct config_doc doc = { 0 };
 	char dir[4096];
 	struct config again;
 	int fd, rc;
 
 	if (!d->v.fixed.s) {
 		report_row(d->r, "config.json", "not written", 0, 0,
-			d->json ? "nothing to correct" : "it cannot be read");
+			d->c.doc.o ? "nothing to correct" : "it cannot be read");
 		return 0;
 	}
-	if (config_parse(&again, d->v.fixed.s, d->v.fixed.n, d->e))
+	rc = config_doc_parse(&doc, d->v.fixed.s, d->v.fixed.n, d->e) ||
+		config_read(&again, &doc, d->e);
+	config_doc_free(&doc);
+	if (rc)
 		return err_at(d->e, "the tensors do not say enough to correct config.json");
 	config_free(&again);
 	if (snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1,
@@ -279,13 +264,27 @@ static bool is_rank(const struct ckpt *c)
 	return false;
 }
 
+/* The fields that only the arithmetic needs, as the forward pass reads them. */
+static int params(struct doctor *d)
+{
+	struct findings f = { 0 };
+	struct params p;
+	int rc = params_read(&p, &d->c.doc, &f, d->e);
+
+	if (!rc)
+		report_findings(d->r, &f);
+	finding_free(&f);
+	return rc;
+}
+
 static int examine(struct doctor *d)
 {
-	struct meaning m = { .c = &d->c, .a = &d->a, .v = &d->v, .r = d->r };
+	struct meaning m = { .c = &d->c, .a = &d->a, .v = &d->v, .r = d->r, .o = d->c.doc.o };
 
-	if (load_config(d) || audit(d))
+	if (m.o && (implied_make(&d->v, &d->c, d->r, d->e) || params(d)))
 		return -1;
-	m.o = json_is_object(d->json) ? d->json : NULL;
+	if (audit(d))
+		return -1;
 	meaning_judge(&m);
 	if (d->has_who && d->has_audit)
 		consumer_judge(&d->who, &d->a,
@@ -326,9 +325,7 @@ static int run_ckpt(struct doctor *d, const char *path, bool is_set)
 			  "/",
 			  text_quote(path).s)
 		: examine(d);
-	json_decref(d->json);
 	implied_free(&d->v);
-	text_free(&d->raw);
 	if (d->has_audit)
 		audit_free(&d->a);
 	config_free(&d->spare);

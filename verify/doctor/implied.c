@@ -2,7 +2,8 @@
 #include "verify/doctor/implied.h"
 
 #include "core/mem.h"
-#include "formats/json/jread.h"
+#include "formats/json/jmember.h"
+#include "formats/model/params.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,51 +62,10 @@ static const struct tensor *find(const struct ckpt *c, const char *name)
 
 /* --- editing --- */
 
-int implied_set(struct text *t, const char *key, const char *value, struct err *e)
-{
-	struct text out = { 0 };
-	struct jread j;
-	size_t from = 0, to = 0;
-	bool here;
-	int more = -1;
-
-	jread_open_mem(&j, t->s, t->n, JREAD_MAX_DEPTH, e);
-	if (!jread_object(&j)) {
-		from = to = (size_t)jread_pos(&j);
-		while ((more = jread_key(&j)) == 1) {
-			here = !strcmp(j.str.s, key);
-			jread_peek(&j);
-			from = here ? (size_t)jread_pos(&j) : from;
-			if (jread_skip(&j))
-				break;
-			to = here ? (size_t)jread_pos(&j) : to;
-		}
-	}
-	jread_close(&j);
-	if (more)
-		return e->kind ? -1
-			       : err_rule(e, ERR_DATA, "config.syntax", ERR_NOPOS,
-					 "config.json cannot be corrected: it is no plain object");
-	text_put(&out, t->s, from);
-	if (from == to)
-		text_fmt(&out, "\n  \"%s\": %s%s", key, value,
-			t->s[to + strspn(t->s + to, " \t\r\n")] == '}' ? "" : ",");
-	else
-		text_str(&out, value);
-	text_put(&out, t->s + to, t->n - to);
-	if (out.failed) {
-		text_free(&out);
-		return err_nomem(e);
-	}
-	text_free(t);
-	*t = out;
-	return 0;
-}
-
 static int fix(struct implied *v, const char *key, const char *value, struct err *e)
 {
 	v->changes++;
-	return implied_set(&v->fixed, key, value, e);
+	return jmember_set(&v->fixed, key, value, e);
 }
 
 static void differs(struct report *r, const char *key, const char *said, const char *is,
@@ -314,6 +274,18 @@ static int fix_quant(struct implied *v, const json_t *o, struct err *e)
 	return fix(v, "quantization_config", quant_value, e);
 }
 
+/* The rope in the words of transformers, said in the original ones. */
+static int fix_rope(struct implied *v, struct err *e)
+{
+	struct params_member m[PARAMS_MEMBERS];
+	unsigned n = params_translate(m, &v->c->doc);
+
+	while (n--)
+		if (fix(v, m[n].key, m[n].value[0] ? m[n].value : NULL, e))
+			return -1;
+	return 0;
+}
+
 /* --- */
 
 static int fix_dims(struct implied *v, const json_t *o, struct report *r, struct err *e)
@@ -332,9 +304,9 @@ static int fix_dims(struct implied *v, const json_t *o, struct report *r, struct
 	return 0;
 }
 
-int implied_make(struct implied *v, const struct ckpt *c, const struct text *raw, const json_t *o,
-	struct report *r, struct err *e)
+int implied_make(struct implied *v, const struct ckpt *c, struct report *r, struct err *e)
 {
+	const json_t *o = c->doc.o;
 	size_t i;
 
 	memset(v, 0, sizeof *v);
@@ -343,13 +315,13 @@ int implied_make(struct implied *v, const struct ckpt *c, const struct text *raw
 	for (i = 0; i < c->n_shards; i++)
 		v->whole = v->whole && c->shards[i].fd >= 0;
 	count_blocks(v);
-	text_put(&v->fixed, raw->s, raw->n);
+	text_put(&v->fixed, c->doc.raw.s, c->doc.raw.n);
 	if (v->fixed.failed) {
 		implied_free(v);
 		return err_nomem(e);
 	}
 	if (fix_dims(v, o, r, e) || fix_hash(v, o, r, e) || fix_ratios(v, o, r, e) ||
-		fix_experts(v, o, e) || fix_quant(v, o, e)) {
+		fix_experts(v, o, e) || fix_quant(v, o, e) || fix_rope(v, e)) {
 		implied_free(v);
 		return -1;
 	}

@@ -29,14 +29,9 @@ struct implied {
 	uint64_t changes;
 };
 
-/* raw: config.json, a JSON object, also as o. Adds a finding for each field that parses and is another than
- * the tensors say. */
-int implied_make(struct implied *v, const struct ckpt *c, const struct text *raw, const json_t *o,
-	struct report *r, struct err *e);
+/* c->doc.o must not be NULL. Adds a finding to *r for each field that parses and is another than the tensors say. */
+int implied_make(struct implied *v, const struct ckpt *c, struct report *r, struct err *e);
 void implied_free(struct implied *v);
-
-/* Exchanges the value of a top-level member of the object in t, or puts the member first. value is JSON. */
-int implied_set(struct text *t, const char *key, const char *value, struct err *e);
 
 #ifdef __cplusplus
 }

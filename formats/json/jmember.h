@@ -1,0 +1,24 @@
+/* jmember.h -- one member of a JSON object changed in its text; every other byte stays as it is.
+ *
+ * config.json is written back with one value exchanged, and people compare it with the original: a program that
+ * parses and prints would change numbers (1e-6 to 1e-06) and white space.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_JSON_JMEMBER_H
+#define FORMATS_JSON_JMEMBER_H
+#include "core/err.h"
+#include "core/text.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Gives the top-level member key of the object in *t the value, which is JSON; a member that is not there is put
+ * first. value NULL removes the member with its comma; a member that is not there is no error then. Returns -1,
+ * with *t as it was, where *t is no JSON object or memory is out. */
+int jmember_set(struct text *t, const char *key, const char *value, struct err *e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
