@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #include "convert/cli/inspect.h"
 #include "convert/run/job.h"
+#include "convert/plan/target.h"
 #include "convert/out/outdir.h"
 #include "convert/cli/show.h"
 #include "convert/cli/show_set.h"

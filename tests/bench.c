@@ -12,6 +12,7 @@
  * Each kernel is checked against its plain version before it is timed.
  *
  * SPDX-License-Identifier: MIT */
+#include "convert/plan/planner.h"
 #include "convert/run/run.h"
 #include "core/cpu.h"
 #include "core/file.h"

@@ -9,6 +9,7 @@
 #ifndef TESTS_FAULTS_H
 #define TESTS_FAULTS_H
 #include "convert/out/claim.h"
+#include "convert/plan/planner.h"
 #include "convert/run/run.h"
 #include "core/hash/sha256.h"
 #include "core/hash/xxh.h"

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef TESTS_MODEL_H
 #define TESTS_MODEL_H
+#include "convert/plan/planner.h"
 #include "convert/run/run.h"
 #include "core/cpu.h"
 #include "core/hash/sha256.h"

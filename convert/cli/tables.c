@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/cli/tables.h"
 
-#include "convert/plan/plan.h"
+#include "convert/plan/target.h"
 #include "formats/format_id.h"
 #include "formats/layout/engine.h"
 #include "formats/json/jwrite.h"

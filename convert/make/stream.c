@@ -33,50 +33,52 @@ static size_t larger(size_t a, uint64_t b)
 	return b > a ? (size_t)b : a;
 }
 
-struct stream_need stream_need(const struct plan *p)
+/* What one step needs more than n has. */
+static void widen(struct stream_need *n, const struct plan *p, const struct step *s)
 {
-	struct stream_need n = { .stage = STAGE };
-	const struct step *s;
 	const struct tensor *src, *scale;
 	struct tiling_need g;
-	size_t i, k;
-	bool luts = false;
+	size_t drop;
 
-	for (i = 0; i < p->n_files; i++) {
-		for (k = 0; k < p->files[i].n; k++) {
-			s = &p->files[i].steps[k];
-			if (s->op == OP_COPY || s->op == OP_ROWS)
-				continue;
-			if (s->tile) {
-				g = tiling_need(p->ckpt, s->tile);
-				n.stage = larger(n.stage, g.stage);
-				n.row = larger(n.row, g.slab);
-				n.rows = larger(n.rows, g.rows);
-				n.map = larger(n.map, g.map);
-				continue;
-			}
-			src = &p->ckpt->tensors[s->src[0]];
-			n.stage = larger(n.stage, row_bytes(src));
-			n.row = larger(n.row, row_bytes(&s->out));
-			if (s->op == OP_COLS || s->op == OP_REMAP)
-				continue;
-			scale = &p->ckpt->tensors[s->src[s->n_src - 1]];
-			n.scales = larger(n.scales,
-				row_bytes(scale) * (s->op == OP_DEQUANT ? 1 : BAND));
-			if (s->op == OP_CAST && p->opts.back) {
-				n.frame = larger(n.frame,
-					dropped_frame(dropped_room(s->out.dim[0], s->out.dim[1])));
-				n.drop = larger(n.drop,
-					n.frame + dropped_room(s->out.dim[0], s->out.dim[1]));
-			}
-			n.blocks = larger(n.blocks,
-				s->op == OP_CAST_SCALE ? s->out.dim[1] : s->out.dim[1] / BAND);
-			luts = luts || s->op == OP_DEQUANT;
-		}
+	if (s->op == OP_COPY || s->op == OP_ROWS)
+		return;
+	if (s->tile) {
+		g = tiling_need(p->ckpt, s->tile);
+		n->stage = larger(n->stage, g.stage);
+		n->row = larger(n->row, g.slab);
+		n->rows = larger(n->rows, g.rows);
+		n->map = larger(n->map, g.map);
+		return;
 	}
+	src = &p->ckpt->tensors[s->src[0]];
+	n->stage = larger(n->stage, row_bytes(src));
+	n->row = larger(n->row, row_bytes(&s->out));
+	if (s->op == OP_COLS || s->op == OP_REMAP)
+		return;
+	scale = &p->ckpt->tensors[s->src[s->n_src - 1]];
+	n->scales = larger(n->scales, row_bytes(scale) * (s->op == OP_DEQUANT ? 1 : BAND));
+	if (s->op == OP_CAST && p->opts.back) {
+		drop = dropped_room(s->out.dim[0], s->out.dim[1]);
+		n->frame = larger(n->frame, dropped_frame(drop));
+		n->drop = larger(n->drop, n->frame + drop);
+	}
+	n->blocks =
+		larger(n->blocks, s->op == OP_CAST_SCALE ? s->out.dim[1] : s->out.dim[1] / BAND);
+	if (s->op == OP_DEQUANT)
+		n->luts = n->blocks * sizeof(struct fp8to16_table);
+}
+
+struct stream_need stream_need(const struct plan *p, const struct plan_file *f)
+{
+	struct stream_need n = { .stage = STAGE };
+	size_t i;
+
+	for (i = 0; i < f->n; i++)
+		widen(&n, p, &f->steps[i]);
+	if (n.luts)
+		n.luts = n.blocks * sizeof(struct fp8to16_table); /* blocks may have grown since */
 	n.total = (p->ckpt->payload ? p->ckpt->payload->need(p->ckpt->payload->ctx) : 0) + n.stage +
-		n.row + n.scales + 2 * n.blocks + n.rows + n.map + n.drop +
-		(luts ? n.blocks * sizeof(struct fp8to16_table) : 0);
+		n.row + n.scales + 2 * n.blocks + n.rows + n.map + n.drop + n.luts;
 	return n;
 }
 
@@ -540,14 +542,14 @@ int stream_open(struct stream *s, const struct plan *p, const struct plan_file *
 	s->p = p;
 	s->f = f;
 	s->tools = tools;
-	s->need = stream_need(p);
+	s->need = stream_need(p, f);
 	s->res = calloc(f->n + 1, sizeof *s->res);
 	s->out = xxh_new();
 	s->src[0] = xxh_new();
 	s->src[1] = xxh_new();
 	s->stage = at =
 		malloc(s->need.stage + s->need.row + s->need.scales + 2 * s->need.blocks + 1);
-	s->luts = malloc(s->need.blocks * sizeof *s->luts + 1);
+	s->luts = malloc(s->need.luts + 1);
 	s->tiling.row = malloc(s->need.rows + 1);
 	s->tiling.from = malloc(s->need.map + 1);
 	s->many = malloc(many_digests(f) * sizeof *s->many + 1);

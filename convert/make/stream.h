@@ -27,7 +27,7 @@ struct stream_tools {
 };
 void stream_tools_make(struct stream_tools *t, unsigned features, bool lossy);
 
-/* Bytes of scratch a stream of this plan needs, by use; the same for all files. */
+/* Bytes of scratch that the stream of a file needs, by use. */
 struct stream_need {
 	size_t stage;  /* source rows on their way */
 	size_t row;    /* one output row that did not fit into what was asked for */
@@ -37,9 +37,11 @@ struct stream_need {
 	size_t map;    /* the row map of a matrix */
 	size_t drop;   /* what a cast drops, and the frame of it */
 	size_t frame;  /* of which the frame */
-	size_t total;  /* of all that, tables included */
+	size_t luts;   /* tables of products, one for each block, if the file dequantizes */
+	size_t total;  /* of all that, and of a reader of the source's payload */
 };
-struct stream_need stream_need(const struct plan *p);
+/* Walks the steps of f, a file of p. */
+struct stream_need stream_need(const struct plan *p, const struct plan_file *f);
 
 struct step_result {
 	struct xxh_digest out, src[2]; /* src: only where the step records */
@@ -83,7 +85,7 @@ struct stream {
 	struct xxh *out, *src[2];                        /* owns; running digests of the step */
 	uint64_t src_at[2];                              /* bytes of the source digested */
 	uint8_t *stage, *row, *scales, *band_t, *band_v; /* one allocation, owned by stage */
-	struct fp8to16_table *luts; /* owns; [blocks], if the plan dequantizes */
+	struct fp8to16_table *luts; /* owns; [blocks], if the file dequantizes */
 	struct stream_need need;
 	struct keep *keep;      /* borrows; NULL: what casts drop is not kept */
 	struct dropped dropped; /* of the tensor that is being cast */

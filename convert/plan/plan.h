@@ -135,8 +135,6 @@ struct plan {
 	struct arena arena;
 };
 
-/* -1 with a sentence where the options cannot be met. *a may be freed afterwards, its ckpt not. */
-int plan_make(struct plan *p, const struct audit *a, const struct plan_opts *o, struct err *e);
 void plan_free(struct plan *p);
 
 /* The first header_bytes of file f. */
@@ -145,22 +143,6 @@ int plan_header(const struct plan *p, const struct plan_file *f, struct text *ou
 int plan_small_text(const struct plan *p, const struct plan_small *s, struct text *out,
 	struct err *e);
 
-/* A target: how to lay out the files. */
-struct layout; /* what a target works with, see target.h */
-struct target {
-	const char *name, *what;
-	int (*lay)(struct layout *l);
-	const char *const *copied; /* small files that are copied if they are there; NULL ends */
-};
-extern const struct target targets[]; /* ends with a NULL name */
-/* That of all engines of engine.h. */
-extern const struct target engine_target;
-/* What the ranks are made of, for the way back: headers and small files of the source. */
-extern const struct target source_target;
-/* The way back: the shards of the source. */
-extern const struct target restore_target;
-/* A small checkpoint with the weights of a big one. */
-extern const struct target slice_target;
 enum { PLAN_ALIGN = 4096 };
 
 #ifdef __cplusplus

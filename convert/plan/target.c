@@ -380,3 +380,19 @@ static const char *const source_small[] = { "config.json", "generation_config.js
 	"special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", NULL };
 const struct target source_target = { "source", "headers and small files of the source", lay_source,
 	source_small };
+
+const struct target *target_find(const char *name)
+{
+	const struct target *t;
+
+	for (t = targets; t->name; t++)
+		if (!strcmp(t->name, name))
+			return t;
+	if (!strcmp(name, source_target.name))
+		return &source_target;
+	if (!strcmp(name, restore_target.name))
+		return &restore_target;
+	if (!strcmp(name, slice_target.name))
+		return &slice_target;
+	return engine_find(name) ? &engine_target : NULL;
+}

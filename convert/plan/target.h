@@ -1,4 +1,5 @@
-/* target.h -- between plan.c, which owns the plan, and target.c, which fills it.
+/* target.h -- the targets: how each lays out the files of a folder. The planner (planner.c) hands a target
+ * an empty plan and offers the functions below to fill it.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_PLAN_TARGET_H
@@ -16,6 +17,24 @@ struct layout {
 	const struct engine *engine; /* of engine_target */
 	struct err *e;
 };
+
+/* A target: how to lay out the files. */
+struct target {
+	const char *name, *what;
+	int (*lay)(struct layout *l);
+	const char *const *copied; /* small files that are copied if they are there; NULL ends */
+};
+extern const struct target targets[]; /* ends with a NULL name */
+/* That of all engines of engine.h. */
+extern const struct target engine_target;
+/* Headers and small files of the source, which the way back needs. */
+extern const struct target source_target;
+/* The way back: the shards of the source. */
+extern const struct target restore_target;
+/* A small checkpoint with the weights of a big one. */
+extern const struct target slice_target;
+/* The target of that name, or of the engine of that name; NULL if there is none. */
+const struct target *target_find(const char *name);
 
 /* A file of the plan. name is copied. Its index, or -1. */
 long layout_file(struct layout *l, const char *name);

@@ -27,18 +27,20 @@ static uint64_t tables_of(const struct plan *p)
 	return n + index + n * SLACK_PERCENT / 100;
 }
 
-/* Of one lane, but for its pieces. */
+/* Of a lane with the file that needs most, but for its pieces. */
 static uint64_t lane_bytes(const struct plan *p)
 {
-	uint64_t header = 0, chunks = 0;
+	const struct plan_file *f;
+	uint64_t most = 0, n;
 	size_t i;
 
 	for (i = 0; i < p->n_files; i++) {
-		header = p->files[i].header_bytes > header ? p->files[i].header_bytes : header;
-		chunks = p->files[i].bytes > chunks ? p->files[i].bytes : chunks;
+		f = &p->files[i];
+		n = stream_need(p, f).total + f->header_bytes + f->header_bytes / 2 +
+			(f->bytes / MAN_CHUNK + 1) * sizeof(struct xxh_digest);
+		most = n > most ? n : most;
 	}
-	return stream_need(p).total + header + header / 2 +
-		(chunks / MAN_CHUNK + 1) * sizeof(struct xxh_digest);
+	return most;
 }
 
 int budget_make(struct budget *b, const struct plan *p, unsigned threads, uint64_t limit,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/run/job.h"
 
+#include "convert/plan/target.h"
 #include "formats/layout/engine.h"
 #include "quant/uncast.h"
 

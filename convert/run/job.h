@@ -6,6 +6,7 @@
 #include "formats/model/expected.h"
 #include "formats/conversion/joined.h"
 #include "convert/plan/placement.h"
+#include "convert/plan/planner.h"
 #include "convert/run/set.h"
 
 #ifdef __cplusplus

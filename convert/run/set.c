@@ -2,6 +2,7 @@
 #include "convert/run/set.h"
 
 #include "convert/out/outdir.h"
+#include "convert/plan/target.h"
 #include "core/file.h"
 #include "core/hash/sha256.h"
 #include "core/hash/xxh.h"

@@ -13,6 +13,7 @@
 #ifndef CONVERT_RUN_SET_H
 #define CONVERT_RUN_SET_H
 #include "convert/plan/plan.h"
+#include "convert/plan/planner.h"
 #include "convert/run/run.h"
 
 #ifdef __cplusplus

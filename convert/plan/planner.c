@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+#include "convert/plan/planner.h"
+
+#include "convert/plan/plan_hash.h"
+#include "convert/plan/target.h"
+#include "core/cli.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+long layout_file(struct layout *l, const char *name)
+{
+	struct plan *p = l->p;
+	struct plan_file *f;
+
+	if (mem_grow(&p->files, &p->files_cap, p->n_files + 1, sizeof *p->files))
+		return err_nomem(l->e);
+	f = &p->files[p->n_files];
+	memset(f, 0, sizeof *f);
+	f->name = arena_strndup(&p->arena, name, strlen(name));
+	return f->name ? (long)p->n_files++ : err_nomem(l->e);
+}
+
+int layout_step(struct layout *l, size_t file, const struct step *s)
+{
+	struct plan_file *f = &l->p->files[file];
+
+	if (mem_grow(&f->steps, &f->cap, f->n + 1, sizeof *f->steps))
+		return err_nomem(l->e);
+	f->steps[f->n++] = *s;
+	return 0;
+}
+
+void layout_fate(struct layout *l, size_t i, enum fate f)
+{
+	l->p->fate[i] = (uint8_t)f;
+}
+
+void *layout_alloc(struct layout *l, size_t n)
+{
+	void *p = arena_alloc(&l->p->arena, n ? n : 1);
+
+	if (p)
+		memset(p, 0, n);
+	else
+		err_nomem(l->e);
+	return p;
+}
+
+int layout_small(struct layout *l, const struct plan_small *s)
+{
+	struct plan *p = l->p;
+
+	if (mem_grow(&p->smalls, &p->smalls_cap, p->n_smalls + 1, sizeof *p->smalls))
+		return err_nomem(l->e);
+	p->smalls[p->n_smalls++] = *s;
+	return 0;
+}
+
+const uint64_t *layout_dim(struct layout *l, uint64_t rows, uint64_t cols)
+{
+	uint64_t *d = arena_alloc(&l->p->arena, 2 * sizeof *d);
+
+	if (!d) {
+		err_nomem(l->e);
+		return NULL;
+	}
+	d[0] = rows;
+	d[1] = cols;
+	return d;
+}
+
+bool layout_casts(const struct layout *l, size_t i)
+{
+	const struct want *w = l->a->want[i];
+
+	return roles[w->role].store == STORE_EXPERT && l->a->experts == EXPERT_FP4 &&
+		l->p->experts == EXPERT_FP8;
+}
+
+/* The cast of expert tensor i, a weight or its scale. */
+static int cast_step(struct layout *l, size_t i, struct step *s)
+{
+	const struct tensor *t = &l->p->ckpt->tensors[i];
+	const struct want *w = l->a->want[i];
+	long partner = audit_partner(l->a, i);
+	uint64_t o = t->dim[0], k = w->scale ? t->dim[1] * 32 : t->dim[1] * 2;
+
+	if (o % 128 || k % 128)
+		return err_rule(l->e, ERR_UNSUPPORTED, "plan.cast-shape", ERR_NOPOS,
+			"tensor %s: %llu x %llu is no whole number of 128 x 128 blocks, so --experts fp8 "
+			"cannot be made of it",
+			text_quote(t->name).s, (unsigned long long)o, (unsigned long long)k);
+	s->rows = w->scale ? o / 128 : o;
+	s->op = w->scale ? OP_CAST_SCALE : OP_CAST;
+	s->out.dtype = w->scale ? DT_F8_E8M0 : DT_F8_E4M3;
+	s->out.dim = layout_dim(l, s->rows, w->scale ? k / 128 : k);
+	if (!w->scale) {
+		s->n_src = 2;
+		s->src[1] = (uint32_t)partner;
+	}
+	return s->out.dim ? 0 : -1;
+}
+
+int layout_whole(struct layout *l, size_t i, struct step *s)
+{
+	const struct tensor *t = &l->p->ckpt->tensors[i];
+	const struct want *w = l->a->want[i];
+
+	memset(s, 0, sizeof *s);
+	s->op = OP_COPY;
+	s->out = *t;
+	s->src[0] = (uint32_t)i;
+	s->n_src = 1;
+	s->rows = t->rank ? t->dim[0] : 1;
+	s->record = 1;
+	s->check_scale = w->scale && t->dtype == DT_F8_E8M0;
+	return layout_casts(l, i) ? cast_step(l, i, s) : 0;
+}
+
+/* --- which blocks are wanted --- */
+
+static int select_word(bool *on, const struct config *c, const char *s, size_t n, struct err *e)
+{
+	char word[32], *dash;
+	uint64_t from, to, i, head = c->L + 1;
+
+	if (n == 0 || n >= sizeof word)
+		return err_set(e, ERR_USAGE, "--layers: \"%s\" is too long or empty",
+			text_quote_n(s, n).s);
+	memcpy(word, s, n);
+	word[n] = 0;
+	if (!strcmp(word, "embed")) {
+		on[0] = true;
+	} else if (!strcmp(word, "head")) {
+		on[head] = true;
+	} else if (!strcmp(word, "mtp")) {
+		for (i = 0; i < c->stages; i++)
+			on[head + 1 + i] = true;
+	} else if (!strncmp(word, "mtp.", 4)) {
+		if (!c->stages || cli_number(word + 4, 0, c->stages - 1, &i, NULL))
+			return err_set(e, ERR_USAGE, "--layers: there is no %s",
+				text_quote(word).s);
+		on[head + 1 + i] = true;
+	} else {
+		dash = strchr(word, '-');
+		if (dash)
+			*dash = 0;
+		if (cli_number(word, 0, c->L - 1, &from, NULL) ||
+			cli_number(dash ? dash + 1 : word, 0, c->L - 1, &to, NULL) || to < from)
+			return err_set(e, ERR_USAGE,
+				"--layers: \"%s\" is no layer or range from 0 to %llu, nor embed, head, mtp, "
+				"mtp.N",
+				text_quote_n(s, n).s, (unsigned long long)(c->L - 1));
+		for (i = from; i <= to; i++)
+			on[1 + i] = true;
+	}
+	return 0;
+}
+
+static int select_places(bool *on, size_t places, const struct config *c, const char *list,
+	struct err *e)
+{
+	size_t n;
+
+	if (!list) {
+		memset(on, true, places);
+		return 0;
+	}
+	for (;; list += n + 1) {
+		n = strcspn(list, ",");
+		if (select_word(on, c, list, n, e))
+			return -1;
+		if (!list[n])
+			return 0;
+	}
+}
+/* --- putting it together --- */
+
+static int by_file_order(const void *a, const void *b)
+{
+	return st_order(&((const struct step *)a)->out, &((const struct step *)b)->out);
+}
+
+/* What is a multiple of 4096 bytes comes first, so that all of it begins at one. */
+static int by_aligned_order(const void *a, const void *b)
+{
+	const struct tensor *x = &((const struct step *)a)->out,
+			    *y = &((const struct step *)b)->out;
+	bool even = x->end % PLAN_ALIGN == 0;
+
+	return even != (y->end % PLAN_ALIGN == 0) ? (even ? -1 : 1) : st_order(x, y);
+}
+
+/* The order of a source, where the header is the source's own. */
+static int by_offset(const void *a, const void *b)
+{
+	const struct tensor *x = &((const struct step *)a)->out,
+			    *y = &((const struct step *)b)->out;
+
+	if (x->begin != y->begin)
+		return x->begin < y->begin ? -1 : 1;
+	return x->end != y->end ? (x->end < y->end ? -1 : 1)
+				: (x->pos > y->pos) - (x->pos < y->pos);
+}
+/* A file whose header is the source's own, byte for byte. */
+static void settle_raw(struct plan_file *f)
+{
+	if (f->n)
+		qsort(f->steps, f->n, sizeof *f->steps, by_offset);
+	f->bytes = f->header_bytes + (f->n ? f->steps[f->n - 1].out.end : 0);
+}
+
+/* Orders the payload and sets offsets; *payload, 0 before, becomes the bytes of all. */
+static int settle_steps(const struct plan *p, struct plan_file *f, uint64_t *payload, struct err *e)
+{
+	uint64_t bytes;
+	struct tensor *t;
+	size_t i;
+
+	for (i = 0; i < f->n; i++) { /* sizes, for the order */
+		t = &f->steps[i].out;
+		t->begin = 0;
+		if (!st_bytes(t->dtype, t->dim, t->rank, &t->end))
+			return err_set(e, ERR_UNSUPPORTED,
+				"tensor %s is no whole number of bytes in %s",
+				text_quote(t->name).s, dtypes[t->dtype].name);
+	}
+	if (f->n)
+		qsort(f->steps, f->n, sizeof *f->steps,
+			p->align == PLAN_ALIGN ? by_aligned_order : by_file_order);
+	for (i = 0; i < f->n; i++) {
+		t = &f->steps[i].out;
+		bytes = t->end;
+		t->begin = *payload;
+		if (!mem_add(*payload, bytes, payload))
+			return err_set(e, ERR_UNSUPPORTED, "%s would be too big", f->name);
+		t->end = *payload;
+	}
+	return 0;
+}
+
+/* Settles a file, and returns its header in *header, which is empty before. */
+static int settle_file(const struct plan *p, struct plan_file *f, struct text *header,
+	struct err *e)
+{
+	uint64_t payload = 0;
+
+	if (f->raw) {
+		settle_raw(f);
+		return plan_header(p, f, header, e);
+	}
+	if (settle_steps(p, f, &payload, e) || plan_header(p, f, header, e))
+		return -1;
+	f->header_bytes = header->n;
+	f->bytes = header->n + payload;
+	if (f->header_bytes - 8 > ST_HEADER_CAP)
+		return err_set(e, ERR_UNSUPPORTED,
+			"%s would need a header of %llu bytes, readers take %u", f->name,
+			(unsigned long long)f->header_bytes - 8, ST_HEADER_CAP);
+	return 0;
+}
+
+/* Settles all files and makes the plan's hash: each header is text for this once. */
+static int settle(struct plan *p, struct err *e)
+{
+	struct plan_hash h;
+	struct text header = { 0 };
+	size_t i;
+	int rc = plan_hash_begin(&h, p, e);
+
+	for (i = 0; !rc && i < p->n_files; i++) {
+		header.n = 0;
+		rc = settle_file(p, &p->files[i], &header, e) ||
+				plan_hash_file(&h, &p->files[i], &header, e)
+			? -1
+			: 0;
+	}
+	text_free(&header);
+	return plan_hash_end(&h, rc, p->hash, e);
+}
+
+/* A source that is joined from converted folders may lack some. */
+static int check_there(const struct plan *p, struct err *e)
+{
+	const struct ckpt_payload *from = p->ckpt->payload;
+	size_t f, i;
+	uint32_t k, t;
+
+	for (f = 0; from && f < p->n_files; f++)
+		for (i = 0; i < p->files[f].n; i++)
+			for (k = 0; k < step_sources(&p->files[f].steps[i]); k++) {
+				t = step_source(&p->files[f].steps[i], k);
+				if (!from->has(from->ctx, t))
+					return err_rule(e, ERR_MISMATCH, "set.incomplete",
+						ERR_NOPOS,
+						"tensor %s is not whole in the folders that are "
+						"there; missing: %s",
+						text_quote(p->ckpt->tensors[t].name).s,
+						from->missing(from->ctx) ? from->missing(from->ctx)
+									 : "none");
+			}
+	return 0;
+}
+
+static int sum_up(struct plan *p, struct err *e)
+{
+	size_t i;
+	uint64_t bytes;
+
+	for (i = 0; i < p->ckpt->n; i++) {
+		bytes = p->ckpt->tensors[i].end - p->ckpt->tensors[i].begin;
+		p->fate_n[p->fate[i]]++;
+		p->fate_bytes[p->fate[i]] += bytes;
+		assert(p->fate[i] != FATE_NONE); /* a target that forgets a tensor is a bug */
+	}
+	for (i = 0; i < p->n_files; i++)
+		if (!mem_add(p->bytes, p->files[i].bytes, &p->bytes))
+			return err_set(e, ERR_UNSUPPORTED, "the output would be too big");
+	return 0;
+}
+
+static int add_small(struct plan *p, const char *name, enum small kind, uint64_t bytes,
+	struct err *e)
+{
+	if (mem_grow(&p->smalls, &p->smalls_cap, p->n_smalls + 1, sizeof *p->smalls))
+		return err_nomem(e);
+	p->smalls[p->n_smalls++] =
+		(struct plan_small){ .name = name, .kind = kind, .bytes = bytes };
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct plan_small *)a)->name, ((const struct plan_small *)b)->name);
+}
+
+static int find_smalls(struct plan *p, const struct target *t, struct err *e)
+{
+	const struct ckpt *c = p->ckpt;
+	const char *const *name;
+	char actual[256];
+	struct stat st;
+	bool there;
+
+	for (name = t->copied; *name; name++) {
+		if (ckpt_file(c, *name, actual, &st, &there, e))
+			return -1;
+		if (there && add_small(p, *name, SMALL_COPY, (uint64_t)st.st_size, e))
+			return -1;
+	}
+	if (p->n_smalls)
+		qsort(p->smalls, p->n_smalls, sizeof *p->smalls, by_name);
+	return 0;
+}
+static int make(struct plan *p, const struct audit *a, struct err *e)
+{
+	const struct target *t = target_find(p->opts.target);
+	struct layout l = { .p = p, .a = a, .engine = engine_find(p->opts.target), .e = e };
+	bool *on;
+	int rc;
+
+	if (!t)
+		return err_set(e, ERR_USAGE, "no target %s", text_quote(p->opts.target).s);
+	if (p->experts == EXPERT_FP4 && a->experts == EXPERT_FP8)
+		return err_rule(e, ERR_USAGE, "plan.experts", ERR_NOPOS,
+			"the experts are FP8 here; to make FP4 of them loses bits and is not a matter of "
+			"resharding");
+	on = calloc(a->inv.places + 1, sizeof *on);
+	p->fate = calloc(p->ckpt->n + 1, sizeof *p->fate);
+	if (!on || !p->fate)
+		rc = err_nomem(e);
+	else
+		rc = select_places(on, a->inv.places, &p->ckpt->config, p->opts.layers, e);
+	l.selected = on;
+	rc = rc ? rc : t->lay(&l);
+	free(on);
+	if (rc || find_smalls(p, t, e))
+		return -1;
+	return settle(p, e) || check_there(p, e) || sum_up(p, e) ? -1 : 0;
+}
+
+int plan_make(struct plan *p, const struct audit *a, const struct plan_opts *o, struct err *e)
+{
+	memset(p, 0, sizeof *p);
+	p->align = engine_find(o->target) ? PLAN_ALIGN : 8;
+	p->ckpt = a->ckpt;
+	p->opts = *o;
+	p->experts = o->experts == EXPERT_UNSAID ? a->experts : o->experts;
+	if (!make(p, a, e))
+		return 0;
+	plan_free(p);
+	return -1;
+}
