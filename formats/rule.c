@@ -143,6 +143,7 @@ const struct rule rules[] = {
 	{ "replay.differs",       ERR_MISMATCH,    "a sub-block computes something else than the record says", "compare the checkpoint with its digests; the first sub-block named is where to look" },
 	{ "replay.logits",        ERR_MISMATCH,    "the logits are not those of the record", "look at the sub-blocks first: what is wrong there is wrong here" },
 	{ "replay.routing",       ERR_MISMATCH,    "tokens go to other experts, or see other entries, than the record says", "compare gate weights and tid2eid with their digests" },
+	{ "rank.copies",           ERR_MISMATCH,    "a tensor that every rank holds whole has other bytes on one of them", "convert again, or copy that rank's file again: the ranks would compute with different weights" },
 	{ "rank.expert-twice",     ERR_DATA,        "an expert is in the files of two ranks", "convert again, each expert to one rank" },
 	{ "rank.missing",          ERR_DATA,        "the file of a rank is not there", "copy it, or convert again" },
 	{ "rank.mixed",            ERR_DATA,        "rank files of different numbers of ranks in one folder", "keep one set of them" },

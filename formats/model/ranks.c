@@ -7,37 +7,241 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* N of the first name of the form model0-mpN.safetensors in the folder; 0: there is none. */
-static uint32_t count(const struct io *io, int dir)
-{
-	char *names = NULL, *p, again[48];
-	unsigned long n = 0;
-	size_t k, i;
+/* --- what the official converter writes --- */
 
-	if (io->list(io, dir, &names, &k))
-		return 0;
-	for (i = 0, p = names; i < k && !n; i++, p += strlen(p) + 1) {
-		if (strncmp(p, "model0-mp", 9) != 0)
-			continue;
-		n = strtoul(p + 9, NULL, 10);
-		snprintf(again, sizeof again, "model0-mp%lu.safetensors", n);
-		n = n <= RANKS_MAX && !strcmp(again, p) ? n : 0;
-	}
-	free(names);
-	return (uint32_t)n;
+static bool is_wo_a(const struct role *r)
+{
+	return !strcmp(r->name, "attn.wo_a.weight");
 }
 
-bool ranks_there(const struct io *io, const char *path)
+const struct role *ranks_role(const char *name, bool scale)
 {
-	struct err e = { 0 };
-	uint32_t n;
-	int dir;
+	static const char experts[] = "ffn.experts.";
+	char key[ST_NAME_MAX + 8];
+	size_t n = 0, digits;
+	unsigned i;
 
-	if (file_open_dir(io, path, &dir, &e))
-		return false;
-	n = count(io, dir);
-	(void)io->close(io, dir); /* a folder has nothing to flush */
+	if (!strncmp(name, "layers.", 7) || !strncmp(name, "mtp.", 4)) {
+		name = strchr(name, '.') + 1;
+		digits = strspn(name, "0123456789");
+		if (!digits || name[digits] != '.')
+			return NULL;
+		name += digits + 1;
+	}
+	if (strlen(name) > ST_NAME_MAX)
+		return NULL;
+	if (!strncmp(name, experts, sizeof experts - 1)) {
+		name += sizeof experts - 1;
+		name += strspn(name, "0123456789");
+		n = (size_t)snprintf(key, sizeof key, "%s#", experts);
+	}
+	snprintf(key + n, sizeof key - n, "%s", name);
+	n = strlen(key);
+	if (scale && n > 6)
+		snprintf(key + n - 5, 8, "weight");
+	for (i = 0; i < n_roles; i++)
+		if (!strcmp(roles[i].name, key))
+			return &roles[i];
+	return NULL;
+}
+
+bool ranks_dtype(const struct role *r, bool scale, enum dtype dtype)
+{
+	if (scale)
+		return dtype == DT_F8_E8M0 || dtype == DT_F32;
+	if (is_wo_a(r))
+		return dtype == DT_BF16;
+	if (r->store == STORE_EXPERT)
+		return dtype == DT_F4 || dtype == DT_F8_E4M3;
+	return dtype == (r->store == STORE_FP8 ? DT_F8_E4M3 : r->dtype);
+}
+
+/* --- holding headers to the source --- */
+
+static int fault(struct err *e, const char *rule, const struct rank_file *f, const char *name,
+	const char *what)
+{
+	return err_rule(e, ERR_DATA, rule, ERR_NOPOS, "%s: tensor %s %s", f->name,
+		text_quote(name).s, what);
+}
+
+static const struct role *role_of(const struct want *w)
+{
+	return &roles[w->role];
+}
+
+/* Whether the converter leaves out a tensor of the source. */
+static bool left_out(const struct want *w)
+{
+	return w->optional || (w->scale && is_wo_a(role_of(w)));
+}
+
+/* Whether rank i of the set holds (a part of) the tensor. */
+static bool belongs(const struct ranks *r, const struct want *w, unsigned i, uint64_t experts)
+{
+	uint64_t own = experts / r->set.of;
+
+	if (role_of(w)->split != SPLIT_EXPERTS)
+		return true;
+	return own && w->expert >= 0 && (uint64_t)w->expert / own == i;
+}
+
+/* The number of routed experts of the source. */
+static uint64_t experts_of(const struct inventory *inv)
+{
+	uint64_t n = 0;
+	size_t i;
+
+	for (i = 0; i < inv->n; i++)
+		if (inv->wants[i].expert >= 0 && (uint64_t)inv->wants[i].expert >= n)
+			n = (uint64_t)inv->wants[i].expert + 1;
 	return n;
+}
+
+/* Logical columns of a weight: FP4 codes lie two in a byte of I8. */
+static uint64_t columns(const struct want *w)
+{
+	return w->dim[1] * (w->dtype == DT_I8 ? 2 : 1);
+}
+
+/* The weight of a scale, in the same file and among the wants. */
+static const struct tensor *weight_of(const struct ranks *r, const struct rank_file *f,
+	const struct want *scale, const struct want **w)
+{
+	char name[ST_NAME_MAX + 8];
+
+	snprintf(name, sizeof name, "%.*sweight", (int)(strlen(scale->name) - 5), scale->name);
+	*w = inventory_find(r->inv, name);
+	return rankset_find(f, name);
+}
+
+/* Shape that the tensor has when it is joined. Returns -1 where a scale has no weight beside it. */
+static int joined_shape(const struct ranks *r, const struct rank_file *f, const struct want *w,
+	uint64_t dim[3], struct err *e)
+{
+	const struct tensor *weight;
+	const struct want *ww;
+
+	memcpy(dim, w->dim, 3 * sizeof *dim);
+	if (!w->scale) {
+		if (w->rank > 1)
+			dim[1] = columns(w);
+		return 0;
+	}
+	weight = weight_of(r, f, w, &ww);
+	if (!weight || !ww)
+		return fault(e, "model.scale-orphan", f, w->name, "is a scale without its weight");
+	dim[0] = weight->dtype == DT_F4 ? ww->dim[0] : mem_ceil_div(ww->dim[0], 128);
+	dim[1] = weight->dtype == DT_F4 ? columns(ww) / 32 : mem_ceil_div(columns(ww), 128);
+	return 0;
+}
+
+static int check_shape(const struct ranks *r, const struct rank_file *f, const struct tensor *t,
+	const struct want *w, struct err *e)
+{
+	enum split split = role_of(w)->split;
+	const char *rule = w->scale ? "model.scale-form" : "model.shape";
+	unsigned cut = split == SPLIT_COLS, i;
+	uint64_t dim[3];
+
+	if (joined_shape(r, f, w, dim, e))
+		return -1;
+	if (t->rank != w->rank)
+		return fault(e, rule, f, t->name, "has another number of dimensions");
+	if ((split == SPLIT_ROWS || split == SPLIT_COLS) && cut < t->rank) {
+		if (dim[cut] % r->set.of)
+			return fault(e, rule, f, t->name, "cannot be shared by so many ranks");
+		dim[cut] /= r->set.of;
+	}
+	for (i = 0; i < t->rank; i++)
+		if (t->dim[i] != dim[i])
+			return fault(e, rule, f, t->name,
+				"has another shape than the source's has on such a rank");
+	return 0;
+}
+
+static int check_dtype(const struct ranks *r, const struct rank_file *f, const struct tensor *t,
+	const struct want *w, struct err *e)
+{
+	const struct want *ww;
+	const struct tensor *weight;
+
+	if (!w->scale) {
+		if (!ranks_dtype(role_of(w), false, (enum dtype)t->dtype) ||
+			(w->dtype == DT_F8_E4M3 && t->dtype == DT_F4))
+			return fault(e, "model.dtype", f, t->name,
+				"is of another type than the official converter writes");
+		return 0;
+	}
+	weight = weight_of(r, f, w, &ww);
+	if (t->dtype != w->dtype || (weight && weight->dtype == DT_F4 && t->dtype != DT_F8_E8M0))
+		return fault(e, "model.scale-form", f, t->name,
+			"is of another type than the source's");
+	return 0;
+}
+
+/* Every tensor of a file is one that the rank should have, as it should be. */
+static int check_file(const struct ranks *r, unsigned i, uint64_t experts, struct err *e)
+{
+	const struct rank_file *f = &r->set.v[i];
+	const struct tensor *t;
+	const struct want *w;
+	size_t k;
+
+	for (k = 0; k < f->h.n; k++) {
+		t = &f->h.tensors[k];
+		w = inventory_find(r->inv, t->name);
+		if (!w || (left_out(w) && !w->optional))
+			return fault(e, "model.unexpected", f, t->name,
+				"is not part of the source's model");
+		if (!belongs(r, w, i, experts))
+			return fault(e, "rank.expert-twice", f, t->name,
+				"is of an expert that another rank owns");
+		if (check_dtype(r, f, t, w, e) || check_shape(r, f, t, w, e))
+			return -1;
+	}
+	return 0;
+}
+
+/* Every tensor of the layers is on the ranks that should have it. Stages are not needed here. */
+static int check_missing(const struct ranks *r, uint64_t experts, struct err *e)
+{
+	const struct want *w;
+	unsigned i;
+	size_t k;
+
+	for (k = 0; k < r->inv->n; k++) {
+		w = &r->inv->wants[k];
+		if (left_out(w) || w->stage >= 0)
+			continue;
+		for (i = 0; i < r->set.of; i++)
+			if (belongs(r, w, i, experts) && !rankset_find(&r->set.v[i], w->name))
+				return fault(e, "model.missing", &r->set.v[i], w->name,
+					"is not there");
+	}
+	return 0;
+}
+
+static int check_all(const struct ranks *r, struct err *e)
+{
+	uint64_t experts = experts_of(r->inv);
+	unsigned i;
+
+	if (experts % r->set.of)
+		return err_rule(e, ERR_DATA, "rank.shape", ERR_NOPOS,
+			"%llu experts cannot be shared by %u ranks", (unsigned long long)experts,
+			r->set.of);
+	for (i = 0; i < r->set.of; i++)
+		if (check_file(r, i, experts, e))
+			return -1;
+	return check_missing(r, experts, e);
+}
+
+/* --- joining --- */
+
+static enum split split_of(const struct ranks *r, const char *name)
+{
+	return roles[inventory_find(r->inv, name)->role].split;
 }
 
 static int by_name(const void *a, const void *b)
@@ -45,78 +249,12 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct tensor *)a)->name, ((const struct tensor *)b)->name);
 }
 
-static const struct tensor *in_rank(const struct rank_file *f, const char *name)
-{
-	struct tensor key = { .name = name };
-
-	return f->h.n ? bsearch(&key, f->h.tensors, f->h.n, sizeof key, by_name) : NULL;
-}
-
-static int open_rank(struct ranks *r, int dir, uint32_t i, struct err *e)
-{
-	struct rank_file *f = &r->v[i];
-	struct stat st;
-
-	snprintf(f->name, sizeof f->name, "model%u-mp%u.safetensors", i, r->n);
-	if (file_open(r->io, dir, f->name, &f->fd, &st, e))
-		return -1;
-	if (st_read(&f->h, r->io, f->fd, (uint64_t)st.st_size, ST_HEADER_CAP, &r->arena, e))
-		return err_at(e, "%s", f->name);
-	if (f->h.n)
-		qsort(f->h.tensors, f->h.n, sizeof *f->h.tensors, by_name);
-	return 0;
-}
-
-/* --- joining --- */
-
-static enum split split_of(const struct ranks *r, const char *name)
-{
-	const struct want *w = inventory_find(r->inv, name);
-
-	return w ? roles[w->role].split : SPLIT_NONE;
-}
-
-/* Logical columns of a row. */
-static uint64_t width(const struct tensor *t)
-{
-	uint64_t w = 1;
-	unsigned i;
-
-	for (i = 1; i < t->rank; i++)
-		w *= t->dim[i];
-	return t->dtype == DT_I8 ? 2 * w : w;
-}
-
-/* Has the joined tensor the shape of the source's? Scales are looked at with their weights. */
-static int check_shape(const struct ranks *r, const struct tensor *t, struct err *e)
-{
-	const struct want *w = inventory_find(r->inv, t->name);
-	struct tensor was = { 0 };
-
-	if (!w)
-		return err_rule(e, ERR_DATA, "model.unexpected", ERR_NOPOS,
-			"tensor %s is not part of the source's model", text_quote(t->name).s);
-	if (w->scale)
-		return 0;
-	was.dim = w->dim;
-	was.rank = w->rank;
-	was.dtype = w->dtype;
-	if (t->rank == w->rank && (!t->rank || t->dim[0] == w->dim[0]) && width(t) == width(&was))
-		return 0;
-	return err_rule(e, ERR_DATA, "model.shape", ERR_NOPOS,
-		"tensor %s, joined from the ranks, has not the shape of the source's",
-		text_quote(t->name).s);
-}
-
-/* The tensor that begins in rank first (no earlier one has it), as the ranks have it together. */
-static int join(struct ranks *r, struct ckpt *c, uint32_t first, const struct tensor *t,
-	struct err *e)
+/* The tensor as the ranks have it together; no earlier rank has it. */
+static int join(struct ranks *r, struct ckpt *c, const struct tensor *t, struct err *e)
 {
 	enum split split = split_of(r, t->name);
-	uint64_t *dim = arena_alloc(&r->arena, (t->rank + 1u) * sizeof *dim);
+	uint64_t *dim = arena_alloc(&r->arena, (t->rank + 1u) * sizeof *dim), n = r->set.of;
 	struct tensor *to = &c->tensors[c->n];
-	const struct tensor *part;
-	uint32_t i;
 
 	if (!dim)
 		return err_nomem(e);
@@ -125,127 +263,156 @@ static int join(struct ranks *r, struct ckpt *c, uint32_t first, const struct te
 	to->dim = dim;
 	to->begin = 0;
 	to->end = t->end - t->begin;
-	for (i = first + 1; i < r->n && (split == SPLIT_ROWS || split == SPLIT_COLS); i++) {
-		part = in_rank(&r->v[i], t->name);
-		if (!part || part->dtype != t->dtype || part->rank != t->rank ||
-			t->rank <= (split == SPLIT_COLS))
-			return err_rule(e, ERR_DATA, "model.shape", ERR_NOPOS,
-				"%s: tensor %s is not as in %s", r->v[i].name,
-				text_quote(t->name).s, r->v[first].name);
-		dim[split == SPLIT_COLS] += part->dim[split == SPLIT_COLS];
-		to->end += part->end - part->begin;
+	if (split == SPLIT_ROWS || split == SPLIT_COLS) {
+		dim[split == SPLIT_COLS] *= n; /* the shape of the source: it does not wrap */
+		to->end *= n;
 	}
 	c->n++;
-	return check_shape(r, to, e);
+	return 0;
 }
 
 static int join_all(struct ranks *r, struct ckpt *c, struct err *e)
 {
+	const struct rankset *s = &r->set;
 	size_t all = 0, k;
-	uint32_t i, j;
+	unsigned i, j;
 
-	for (i = 0; i < r->n; i++)
-		all += r->v[i].h.n;
+	for (i = 0; i < s->of; i++)
+		all += s->v[i].h.n;
 	c->tensors = calloc(all + 1, sizeof *c->tensors);
 	if (!c->tensors)
 		return err_nomem(e);
-	for (i = 0; i < r->n; i++)
-		for (k = 0; k < r->v[i].h.n; k++) {
-			for (j = 0; j < i && !in_rank(&r->v[j], r->v[i].h.tensors[k].name); j++)
+	for (i = 0; i < s->of; i++)
+		for (k = 0; k < s->v[i].h.n; k++) {
+			for (j = 0; j < i && !rankset_find(&s->v[j], s->v[i].h.tensors[k].name);
+				j++)
 				;
-			if (j == i && join(r, c, i, &r->v[i].h.tensors[k], e))
+			if (j == i && join(r, c, &s->v[i].h.tensors[k], e))
 				return -1;
 		}
-	qsort(c->tensors, c->n, sizeof *c->tensors, by_name);
+	if (c->n)
+		qsort(c->tensors, c->n, sizeof *c->tensors, by_name);
 	return 0;
 }
 
 /* --- reading --- */
 
-/* n bytes from off on of a tensor of rank i. */
-static int read_rank(const struct ranks *r, uint32_t i, const struct tensor *t, uint64_t off,
-	uint8_t *dst, uint64_t n, struct err *e)
-{
-	const struct rank_file *f = &r->v[i];
+enum { COPY = 1 << 18 }; /* bytes of another rank's copy that are compared at once: a good read */
 
-	if (file_read(r->io, f->fd, dst, (size_t)n, f->h.data_at + t->begin + off, e))
+struct reader {
+	struct ranks *r;
+	uint8_t copy[COPY];
+};
+
+/* n bytes from off on of a tensor of one rank. */
+static int read_rank(const struct ranks *r, const struct rank_file *f, const struct tensor *t,
+	uint64_t off, uint8_t *dst, uint64_t n, struct err *e)
+{
+	if (file_read(r->set.io, f->fd, dst, (size_t)n, f->h.data_at + t->begin + off, e))
 		return err_at(e, "%s", f->name);
 	return 0;
 }
 
-/* Ranks one after the other; of whole tensors the first that has it. */
-static int read_below(const struct ranks *r, const char *name, bool whole, uint64_t off,
-	uint8_t *dst, uint64_t n, struct err *e)
+/* From the rank that has it; where several have it, all copies must be the same. */
+static int read_whole(struct reader *x, const char *name, uint64_t off, uint8_t *dst, uint64_t n,
+	struct err *e)
+{
+	const struct ranks *r = x->r;
+	const struct tensor *t;
+	bool had = false;
+	uint64_t at, take;
+	unsigned i;
+
+	for (i = 0; i < r->set.of; i++) {
+		t = rankset_find(&r->set.v[i], name);
+		if (!t)
+			continue;
+		if (!had && read_rank(r, &r->set.v[i], t, off, dst, n, e))
+			return -1;
+		for (at = 0; had && at < n; at += take) {
+			take = n - at < COPY ? n - at : COPY;
+			if (read_rank(r, &r->set.v[i], t, off + at, x->copy, take, e))
+				return -1;
+			if (memcmp(x->copy, dst + at, (size_t)take) != 0)
+				return err_rule(e, ERR_MISMATCH, "rank.copies", ERR_NOPOS,
+					"%s: tensor %s has other bytes than on an earlier rank",
+					r->set.v[i].name, text_quote(name).s);
+		}
+		had = true;
+	}
+	return 0;
+}
+
+/* Ranks one below the other. */
+static int read_below(const struct ranks *r, const char *name, uint64_t off, uint8_t *dst,
+	uint64_t n, struct err *e)
 {
 	const struct tensor *t;
 	uint64_t size, take;
-	uint32_t i;
+	unsigned i;
 
-	for (i = 0; i < r->n && n; i++) {
-		t = in_rank(&r->v[i], name);
-		if (!t)
-			continue;
+	for (i = 0; i < r->set.of && n; i++) {
+		t = rankset_find(&r->set.v[i], name);
 		size = t->end - t->begin;
 		take = off >= size ? 0 : size - off < n ? size - off : n;
-		if (take && read_rank(r, i, t, off, dst, take, e))
+		if (take && read_rank(r, &r->set.v[i], t, off, dst, take, e))
 			return -1;
 		off = off > size ? off - size : 0;
 		dst += take;
 		n -= take;
-		if (whole)
-			break;
 	}
-	return n ? err_set(e, ERR_SYSTEM, "tensor %s ends too early", text_quote(name).s) : 0;
+	return 0;
 }
 
-/* Ranks side by side. */
+/* Ranks side by side, all of the same width. */
 static int read_beside(const struct ranks *r, const struct tensor *t, uint64_t off, uint8_t *dst,
 	uint64_t n, struct err *e)
 {
-	uint64_t rows = t->dim[0], row_bytes = rows ? t->end / rows : 0, col, part, take;
-	const struct tensor *p = NULL;
-	uint32_t i;
+	uint64_t rows = t->dim[0], row_bytes = rows ? t->end / rows : 0;
+	uint64_t part = row_bytes / r->set.of, col, take;
+	const struct rank_file *f;
 
-	while (n && row_bytes) {
+	while (n && part) {
 		col = off % row_bytes;
-		for (i = 0, part = 0; i < r->n; i++, col -= part) {
-			p = in_rank(&r->v[i], t->name);
-			part = p ? (p->end - p->begin) / rows : 0;
-			if (col < part)
-				break;
-		}
-		if (i == r->n)
-			break;
-		take = part - col < n ? part - col : n;
-		if (read_rank(r, i, p, off / row_bytes * part + col, dst, take, e))
+		f = &r->set.v[col / part];
+		take = part - col % part < n ? part - col % part : n;
+		if (read_rank(r, f, rankset_find(f, t->name), off / row_bytes * part + col % part,
+			    dst, take, e))
 			return -1;
 		off += take;
 		dst += take;
 		n -= take;
 	}
-	return n ? err_set(e, ERR_SYSTEM, "tensor %s ends too early", text_quote(t->name).s) : 0;
+	return 0;
 }
 
 static int read_tensor(void *reader, uint32_t i, uint64_t off, uint8_t *dst, size_t n,
 	struct err *e)
 {
-	const struct ranks *r = reader;
+	struct reader *x = reader;
+	const struct ranks *r = x->r;
 	const struct tensor *t = &r->c->tensors[i];
 	enum split split = split_of(r, t->name);
 
-	if (split == SPLIT_COLS && r->n > 1)
+	if (split == SPLIT_COLS)
 		return read_beside(r, t, off, dst, n, e);
-	return read_below(r, t->name, split != SPLIT_ROWS, off, dst, n, e);
+	return split == SPLIT_ROWS ? read_below(r, t->name, off, dst, n, e)
+				   : read_whole(x, t->name, off, dst, n, e);
 }
 
 static void *reader_open(void *ctx)
 {
-	return ctx;
+	struct reader *x = malloc(sizeof *x);
+
+	if (x)
+		x->r = ctx;
+	return x;
 }
 
-static void reader_close(void *reader)
+static size_t reader_need(void *ctx)
 {
-	(void)reader;
+	(void)ctx;
+	return sizeof(struct reader);
 }
 
 static bool has(void *ctx, uint32_t i)
@@ -254,32 +421,28 @@ static bool has(void *ctx, uint32_t i)
 	return true;
 }
 
-/* --- */
+/* --- opening --- */
 
 int ranks_open(struct ranks *r, struct ckpt *c, const struct io *io, const char *path,
 	const struct inventory *inv, struct err *e)
 {
-	uint32_t i;
-	int dir, rc;
+	struct findings f = { 0 };
+	int rc;
 
 	memset(r, 0, sizeof *r);
-	r->io = io;
 	r->inv = inv;
 	r->c = c;
-	if (file_open_dir(io, path, &dir, e))
-		return -1;
-	r->n = count(io, dir);
-	r->v = calloc(r->n + 1, sizeof *r->v);
-	rc = r->v ? 0 : err_nomem(e);
-	for (i = 0; r->v && i < r->n; i++)
-		r->v[i].fd = -1;
-	for (i = 0; !rc && i < r->n; i++)
-		rc = open_rank(r, dir, i, e);
-	(void)io->close(io, dir); /* a folder has nothing to flush */
+	rc = rankset_open(&r->set, io, path, 0, &f, e);
+	rc = rc ? rc : finding_first(&f, e);
+	finding_free(&f);
+	if (!rc && !r->set.of)
+		rc = err_set(e, ERR_USAGE, "there are no rank files");
+	rc = rc ? rc : check_all(r, e);
 	rc = rc ? rc : join_all(r, c, e);
 	r->payload = (struct ckpt_payload){ .ctx = r,
 		.open = reader_open,
-		.close = reader_close,
+		.close = free,
+		.need = reader_need,
 		.read = read_tensor,
 		.has = has };
 	c->payload = &r->payload;
@@ -290,14 +453,7 @@ int ranks_open(struct ranks *r, struct ckpt *c, const struct io *io, const char 
 
 void ranks_close(struct ranks *r, struct ckpt *c)
 {
-	uint32_t i;
-
-	for (i = 0; r->v && i < r->n; i++) {
-		if (r->v[i].fd >= 0)
-			(void)r->io->close(r->io, r->v[i].fd); /* read only */
-		st_free(&r->v[i].h);
-	}
-	free(r->v);
+	rankset_close(&r->set);
 	free(c->tensors);
 	arena_free(&r->arena);
 	memset(r, 0, sizeof *r);

@@ -88,7 +88,7 @@ static bool has_config(const struct io *io, const char *path)
 int weights_open_made(struct weights *w, const struct weights *source, const char *path,
 	struct dev *dev, unsigned features, struct err *e)
 {
-	if (has_config(source->io, path) || !ranks_there(source->io, path))
+	if (has_config(source->io, path) || !rankset_there(source->io, path))
 		return weights_open(w, source->io, path, dev, features, e);
 	memset(w, 0, sizeof *w);
 	*w = (struct weights){ .path = path, .dev = dev, .io = source->io, .p = source->p };

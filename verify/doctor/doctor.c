@@ -5,6 +5,7 @@
 #include "formats/conversion/joined.h"
 #include "formats/conversion/manifest.h"
 #include "formats/model/params.h"
+#include "formats/st/rankset.h"
 #include "quant/uncast.h"
 #include "verify/doctor/consumer.h"
 #include "verify/doctor/implied.h"
@@ -351,7 +352,7 @@ static int kind_of(const struct doctor_opts *o, const char *path, bool *is_set, 
 	for (i = 0, p = names; !rc && i < n; i++, p += strlen(p) + 1) {
 		source = source || !strcmp(p, SET_SOURCE);
 		manifest = manifest || !strcmp(p, MAN_NAME);
-		*is_ranks = *is_ranks || rankfiles_name(p, NULL, NULL);
+		*is_ranks = *is_ranks || rankset_name(p, NULL, NULL);
 	}
 	*is_set = source && manifest;
 	free(names);

@@ -14,9 +14,8 @@
 extern "C" {
 #endif
 
-/* Whether name is modelR-mpN.safetensors; *rank and *of may be NULL. */
-bool rankfiles_name(const char *name, unsigned *rank, unsigned *of);
-/* who may be NULL. */
+/* Examines the rank files in the folder; findings and figures go to r. who, the engine asked for, may be NULL.
+ * Returns -1 where the folder or a file cannot be read. */
 int rankfiles_run(struct report *r, const char *path, const struct doctor_opts *o,
 	const struct consumer *who, struct err *e);
 
