@@ -158,7 +158,7 @@ static uint16_t *embedded(struct forward *f, struct scratch *s, struct err *e)
 		err_nomem(e);
 		return NULL;
 	}
-	if (!weights_rows(f->w, "", "embed.weight", f->ids, f->n, host, row, e))
+	if (!weights_rows(f->w, "", "embed.weight", DT_BF16, f->c->D, f->ids, f->n, host, e))
 		dev = scratch_get(s, f->n * row, e);
 	if (dev && f->dev->put(f->dev, dev, host, (size_t)(f->n * row), e))
 		dev = NULL;
@@ -284,7 +284,7 @@ static int project(struct forward *f, const char *prefix, const char *name, floa
 	float *sc;
 	int rc;
 
-	if (weights_matrix(f->w, &m, prefix, name, e))
+	if (weights_matrix(f->w, &m, prefix, name, (struct matrix_form){ dim, dim, true }, e))
 		return -1;
 	q = scratch_get(&s, (uint64_t)f->block * dim, e);
 	sc = q ? scratch_floats(&s, (uint64_t)f->block * (dim / DEV_ACT), e) : NULL;
@@ -344,7 +344,7 @@ static int head_band(struct forward *f, const float *z, float *band, uint32_t co
 	struct matrix m;
 	int rc;
 
-	if (weights_band(f->w, &m, "head.weight", row, take, e))
+	if (weights_band(f->w, &m, "head.weight", f->c->D, row, take, e))
 		return -1;
 	rc = f->dev->linear(f->dev, band, take, z, (uint32_t)f->c->D, count, &m.w, false, e);
 	rc = rc ? rc : f->dev->get(f->dev, host, band, (size_t)(4 * (uint64_t)count * take), e);

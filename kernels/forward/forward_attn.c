@@ -45,22 +45,21 @@ static int load_squeeze(struct attn *a, struct squeeze *c, const char *at, uint6
 {
 	struct weights *w = a->f->w;
 	char name[64];
-	static const char *const end[] = { "wkv", "wgate", "ape", "norm.weight" };
-	unsigned i;
-	int rc = 0;
+	struct matrix_form form = { 0, a->f->c->D, false };
+	int rc;
 
 	c->ratio = a->ratio;
 	c->lap = a->ratio == 4 ? 2 : 1;
 	c->dim = (uint32_t)dim;
-	for (i = 0; !rc && i < 4; i++) {
-		snprintf(name, sizeof name, "%scompressor.%s", at, end[i]);
-		rc = i == 0      ? weights_matrix(w, &c->wkv, a->prefix, name, e)
-			: i == 1 ? weights_matrix(w, &c->wgate, a->prefix, name, e)
-			: i == 2 ? weights_floats(w, &c->ape, a->prefix, name,
-					   (uint64_t)c->ratio * c->lap * dim, e)
-				 : weights_floats(w, &c->norm, a->prefix, name, dim, e);
-	}
-	return rc;
+	form.rows = c->lap * dim;
+	snprintf(name, sizeof name, "%scompressor.wkv", at);
+	rc = weights_matrix(w, &c->wkv, a->prefix, name, form, e);
+	snprintf(name, sizeof name, "%scompressor.wgate", at);
+	rc = rc ? rc : weights_matrix(w, &c->wgate, a->prefix, name, form, e);
+	snprintf(name, sizeof name, "%scompressor.ape", at);
+	rc = rc ? rc : weights_floats(w, &c->ape, a->prefix, name, c->ratio * form.rows, e);
+	snprintf(name, sizeof name, "%scompressor.norm.weight", at);
+	return rc ? rc : weights_floats(w, &c->norm, a->prefix, name, dim, e);
 }
 
 static void drop_squeeze(struct attn *a, struct squeeze *c)
@@ -75,25 +74,31 @@ static int load(struct attn *a, struct err *e)
 {
 	const struct config *c = a->f->c;
 	struct weights *w = a->f->w;
+	const struct {
+		struct matrix *m;
+		const char *name;
+		struct matrix_form form;
+	} all[] = {
+		{ &a->wq_a, "attn.wq_a", { c->QL, c->D, true } },
+		{ &a->wq_b, "attn.wq_b", { c->H * c->hd, c->QL, true } },
+		{ &a->wkv, "attn.wkv", { c->hd, c->D, true } },
+		{ &a->wo_a, "attn.wo_a", { c->G * c->R, c->H * c->hd / c->G, false } },
+		{ &a->wo_b, "attn.wo_b", { c->D, c->G * c->R, true } },
+		{ &a->iq, "attn.indexer.wq_b", { c->IH * c->IHD, c->QL, true } },
+		{ &a->iw, "attn.indexer.weights_proj", { c->IH, c->D, false } },
+	};
+	unsigned i;
 
-	if (weights_matrix(w, &a->wq_a, a->prefix, "attn.wq_a", e) ||
-		weights_matrix(w, &a->wq_b, a->prefix, "attn.wq_b", e) ||
-		weights_matrix(w, &a->wkv, a->prefix, "attn.wkv", e) ||
-		weights_matrix(w, &a->wo_a, a->prefix, "attn.wo_a", e) ||
-		weights_matrix(w, &a->wo_b, a->prefix, "attn.wo_b", e) ||
-		weights_floats(w, &a->q_norm, a->prefix, "attn.q_norm.weight", c->QL, e) ||
+	for (i = 0; i < (a->ratio == 4 ? 7u : 5u); i++)
+		if (weights_matrix(w, all[i].m, a->prefix, all[i].name, all[i].form, e))
+			return -1;
+	if (weights_floats(w, &a->q_norm, a->prefix, "attn.q_norm.weight", c->QL, e) ||
 		weights_floats(w, &a->kv_norm, a->prefix, "attn.kv_norm.weight", c->hd, e) ||
 		weights_floats(w, &a->sink, a->prefix, "attn.attn_sink", c->H, e))
 		return -1;
 	if (a->ratio && load_squeeze(a, &a->main, "attn.", c->hd, e))
 		return -1;
-	if (a->ratio != 4)
-		return 0;
-	return load_squeeze(a, &a->index, "attn.indexer.", c->IHD, e) ||
-			weights_matrix(w, &a->iq, a->prefix, "attn.indexer.wq_b", e) ||
-			weights_matrix(w, &a->iw, a->prefix, "attn.indexer.weights_proj", e)
-		? -1
-		: 0;
+	return a->ratio == 4 ? load_squeeze(a, &a->index, "attn.indexer.", c->IHD, e) : 0;
 }
 
 static void drop(struct attn *a)

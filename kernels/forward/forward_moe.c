@@ -67,8 +67,8 @@ static int32_t *hashed(struct moe *m, struct scratch *s, struct err *e)
 		err_nomem(e);
 		goto out;
 	}
-	if (weights_rows(m->f->w, m->prefix, "ffn.gate.tid2eid", m->f->ids, m->f->n, wide, 8 * k,
-		    e))
+	if (weights_rows(m->f->w, m->prefix, "ffn.gate.tid2eid", DT_I64, k, m->f->ids, m->f->n,
+		    wide, e))
 		goto out;
 	for (i = 0; i < n * k; i++) {
 		if (wide[i] < 0 || (uint64_t)wide[i] >= m->f->c->E) {
@@ -100,7 +100,8 @@ static int route(struct moe *m, struct err *e)
 	struct matrix w;
 	int rc;
 
-	if (weights_matrix(m->f->w, &w, m->prefix, "ffn.gate", e))
+	if (weights_matrix(m->f->w, &w, m->prefix, "ffn.gate",
+		    (struct matrix_form){ ex, m->dim, false }, e))
 		return -1;
 	rc = by_hash(m) ? -!(hash = hashed(m, &s, e))
 			: weights_floats(m->f->w, &bias, m->prefix, "ffn.gate.bias", ex, e);
@@ -129,20 +130,24 @@ static int route(struct moe *m, struct err *e)
 struct expert {
 	struct matrix w[3]; /* w1, w3, w2 */
 	char at[48];        /* "ffn.experts.3." */
+	uint64_t inner;     /* outputs of w1 and w3 */
 };
 
 static const char *const parts[] = { "w1", "w3", "w2" };
 
 static int load(struct moe *m, struct weights *w, struct expert *x, struct err *e)
 {
+	struct matrix_form form = { x->inner, m->dim, true };
 	char name[64];
 	unsigned i;
 
 	for (i = 0; i < 3; i++)
 		memset(&x->w[i], 0, sizeof x->w[i]);
 	for (i = 0; i < 3; i++) {
+		if (i == 2)
+			form = (struct matrix_form){ m->dim, x->inner, true };
 		snprintf(name, sizeof name, "%s%s", x->at, parts[i]);
-		if (weights_matrix(w, &x->w[i], m->prefix, name, e))
+		if (weights_matrix(w, &x->w[i], m->prefix, name, form, e))
 			return -1;
 	}
 	return 0;
@@ -240,6 +245,7 @@ static int routed(struct moe *m, const struct expert *x, uint32_t id, struct err
 static int load_id(struct moe *m, struct weights *w, struct expert *x, uint32_t id, struct err *e)
 {
 	memset(x, 0, sizeof *x);
+	x->inner = m->f->c->I;
 	if (id == m->f->c->E)
 		return 0; /* no more */
 	snprintf(x->at, sizeof x->at, "ffn.experts.%u.", id);
@@ -296,7 +302,7 @@ static int experts(struct moe *m, struct err *e)
 
 static int shared(struct moe *m, struct err *e)
 {
-	struct expert x = { .at = "ffn.shared_experts." };
+	struct expert x = { .at = "ffn.shared_experts.", .inner = m->f->c->I * m->f->c->S };
 	struct dev *d = m->f->dev;
 	uint32_t t, take;
 	uint64_t at;

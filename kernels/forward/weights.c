@@ -278,12 +278,22 @@ static int check_fp8(const struct weights *w, const struct tensor *t, const uint
 
 /* --- matrices --- */
 
-static uint8_t type_of(const struct tensor *t)
+/* How the bytes of a dtype are multiplied; -1: they are not. */
+static int type_of(unsigned dtype)
 {
-	return t->dtype == DT_I8 || t->dtype == DT_F4 ? WEIGHT_FP4
-		: t->dtype == DT_F8_E4M3              ? WEIGHT_FP8
-		: t->dtype == DT_BF16                 ? WEIGHT_BF16
-						      : WEIGHT_F32;
+	switch (dtype) {
+	case DT_I8: /* two codes in a byte */
+	case DT_F4:
+		return WEIGHT_FP4;
+	case DT_F8_E4M3:
+		return WEIGHT_FP8;
+	case DT_BF16:
+		return WEIGHT_BF16;
+	case DT_F32:
+		return WEIGHT_F32;
+	default:
+		return -1;
+	}
 }
 
 /* A tensor whole; scales and codes are looked at. stay: in ordinary memory, for now. */
@@ -443,44 +453,62 @@ static int load_plain(struct weights *w, struct matrix *m, const struct tensor *
 	return rc;
 }
 
-/* Has the scale of a weight the size that its type asks for? */
-static int check_sizes(const struct weights *w, const struct matrix *m, const struct tensor *t,
+/* What the header of a weight says, held to what it is taken for. */
+static int check_form(const struct weights *w, const struct tensor *t, struct matrix_form form,
+	struct weight *v, struct err *e)
+{
+	int type = type_of(t->dtype);
+
+	if (type < 0 || (form.codes ? type > WEIGHT_FP8 : type == WEIGHT_FP4))
+		return err_rule(e, ERR_DATA, "model.dtype", ERR_NOPOS,
+			"%s: tensor %s is %s, and cannot be multiplied as what it is for",
+			text_quote(w->path).s, text_quote(t->name).s, dtypes[t->dtype].name);
+	if (t->rank != 2 || t->dim[0] != form.rows || form.rows > UINT32_MAX ||
+		form.cols > UINT32_MAX || t->dim[1] * (t->dtype == DT_I8 ? 2 : 1) != form.cols)
+		return err_rule(e, ERR_DATA, "model.shape", ERR_NOPOS,
+			"%s: tensor %s is no matrix of %llu x %llu", text_quote(w->path).s,
+			text_quote(t->name).s, (unsigned long long)form.rows,
+			(unsigned long long)form.cols);
+	*v = (struct weight){
+		.type = (uint8_t)type, .rows = (uint32_t)form.rows, .cols = (uint32_t)form.cols
+	};
+	return 0;
+}
+
+/* The same of its scale: dtype and size that the weight's type asks for. */
+static int check_scale(const struct weights *w, const struct weight *v, const struct tensor *t,
 	const struct tensor *sf, struct err *e)
 {
-	uint64_t rows = m->w.rows, cols = m->w.cols, want;
+	uint64_t rows = v->rows, cols = v->cols, want;
+	bool fits = sf->dtype == DT_F8_E8M0 || (v->type == WEIGHT_FP8 && sf->dtype == DT_F32);
 
-	want = m->w.type == WEIGHT_FP4 ? rows * (cols / 32)
-				       : mem_ceil_div(rows, 128) * mem_ceil_div(cols, 128);
-	if (m->w.type == WEIGHT_FP8 && sf->dtype == DT_F32)
-		want *= 4;
-	if (size_of(sf) == want && cols % 32 == 0)
+	want = v->type == WEIGHT_FP4 ? rows * (cols / 32)
+				     : mem_ceil_div(rows, 128) * mem_ceil_div(cols, 128);
+	want *= sf->dtype == DT_F32 ? 4 : 1;
+	if (fits && size_of(sf) == want && cols % 32 == 0)
 		return 0;
 	return err_rule(e, ERR_DATA, "model.scale-form", ERR_NOPOS,
-		"%s: tensor %s: its scale has %llu bytes, expected %llu", text_quote(w->path).s,
-		text_quote(t->name).s, (unsigned long long)size_of(sf), (unsigned long long)want);
+		"%s: tensor %s: its scale has %llu bytes of %s, expected %llu of %s",
+		text_quote(w->path).s, text_quote(t->name).s, (unsigned long long)size_of(sf),
+		dtypes[sf->dtype].name, (unsigned long long)want,
+		v->type == WEIGHT_FP4 ? "F8_E8M0" : "F8_E8M0 or F32");
 }
 
 int weights_matrix(struct weights *w, struct matrix *m, const char *prefix, const char *name,
-	struct err *e)
+	struct matrix_form form, struct err *e)
 {
 	const struct tensor *t, *sf = NULL;
 	size_t n;
 	int rc;
 
 	memset(m, 0, sizeof *m);
-	if (find(w, prefix, name, weights_has(w, prefix, name) ? "" : ".weight", &t, e))
+	if (find(w, prefix, name, weights_has(w, prefix, name) ? "" : ".weight", &t, e) ||
+		check_form(w, t, form, &m->w, e))
 		return -1;
-	if (t->rank != 2)
-		return err_rule(e, ERR_DATA, "model.shape", ERR_NOPOS, "%s: tensor %s is no matrix",
-			text_quote(w->path).s, text_quote(t->name).s);
-	m->w.type = type_of(t);
-	m->w.rows = (uint32_t)t->dim[0];
-	m->w.cols = (uint32_t)(t->dim[1] * (t->dtype == DT_I8 ? 2 : 1));
-	if (m->w.type <= WEIGHT_FP8 && find(w, prefix, name, ".scale", &sf, e))
+	if (m->w.type <= WEIGHT_FP8 &&
+		(find(w, prefix, name, ".scale", &sf, e) || check_scale(w, &m->w, t, sf, e)))
 		return -1;
 	m->w.f32_scales = sf && sf->dtype == DT_F32;
-	if (sf && check_sizes(w, m, t, sf, e))
-		return -1;
 	if (pieces_of(w, t, &n))
 		rc = load_pieces(w, m, t, sf, e);
 	else
@@ -508,17 +536,24 @@ void weights_drop(struct weights *w, struct matrix *m)
 	memset(m, 0, sizeof *m);
 }
 
-int weights_band(struct weights *w, struct matrix *m, const char *name, uint32_t row, uint32_t n,
-	struct err *e)
+int weights_band(struct weights *w, struct matrix *m, const char *name, uint64_t cols, uint32_t row,
+	uint32_t n, struct err *e)
 {
 	const struct tensor *t;
 	uint64_t bytes, row_bytes;
+	struct weight v;
 	int rc;
 
 	memset(m, 0, sizeof *m);
-	if (find(w, "", name, "", &t, e))
+	if (find(w, "", name, "", &t, e) ||
+		check_form(w, t, (struct matrix_form){ t->rank ? t->dim[0] : 0, cols, false }, &v,
+			e))
 		return -1;
-	row_bytes = t->dim[0] ? size_of(t) / t->dim[0] : 0;
+	if (v.type <= WEIGHT_FP8 || row > v.rows || n > v.rows - row)
+		return err_rule(e, ERR_DATA, "model.shape", ERR_NOPOS,
+			"%s: tensor %s has no rows %u to %u in BF16 or F32", text_quote(w->path).s,
+			text_quote(t->name).s, row, row + n);
+	row_bytes = size_of(t) / v.rows;
 	bytes = n * row_bytes;
 	if (take(w, &m->own[0], bytes, e))
 		return -1;
@@ -526,12 +561,13 @@ int weights_band(struct weights *w, struct matrix *m, const char *name, uint32_t
 	rc = rc ? rc : place(w, &m->own[0], bytes, e);
 	if (rc) {
 		give_up(w, m->own[0], bytes);
+		m->own[0] = NULL;
 		return rc;
 	}
 	m->bytes = bytes;
-	m->w = (struct weight){
-		.type = type_of(t), .rows = n, .cols = (uint32_t)t->dim[1], .codes = m->own[0]
-	};
+	m->w = v;
+	m->w.rows = n;
+	m->w.codes = m->own[0];
 	return 0;
 }
 
@@ -577,19 +613,24 @@ int weights_floats(struct weights *w, float **v, const char *prefix, const char 
 	return 0;
 }
 
-int weights_rows(struct weights *w, const char *prefix, const char *name, const uint32_t *row,
-	uint32_t n, void *dst, uint64_t row_bytes, struct err *e)
+int weights_rows(struct weights *w, const char *prefix, const char *name, enum dtype dtype,
+	uint64_t cols, const uint32_t *row, uint32_t n, void *dst, struct err *e)
 {
+	uint64_t row_bytes = cols * dtypes[dtype].bits / 8;
 	const struct tensor *t;
 	uint32_t i;
 
 	if (find(w, prefix, name, "", &t, e))
 		return -1;
+	if (t->dtype != dtype || t->rank != 2 || t->dim[1] != cols)
+		return err_rule(e, ERR_DATA, "model.shape", ERR_NOPOS,
+			"%s: tensor %s has no rows of %llu values in %s", text_quote(w->path).s,
+			text_quote(t->name).s, (unsigned long long)cols, dtypes[dtype].name);
 	for (i = 0; i < n; i++) {
-		if (!t->dim[0] || row[i] >= t->dim[0] || size_of(t) / t->dim[0] != row_bytes)
+		if (row[i] >= t->dim[0])
 			return err_rule(e, ERR_DATA, "model.shape", ERR_NOPOS,
-				"%s: tensor %s has no row %u of %llu bytes", text_quote(w->path).s,
-				text_quote(t->name).s, row[i], (unsigned long long)row_bytes);
+				"%s: tensor %s has no row %u", text_quote(w->path).s,
+				text_quote(t->name).s, row[i]);
 		if (read_some(w, t, row[i] * row_bytes, (uint8_t *)dst + i * row_bytes, row_bytes,
 			    e))
 			return -1;

@@ -61,21 +61,27 @@ struct matrix {
 	uint32_t n_pieces;
 	uint64_t bytes;
 };
-/* PREFIX NAME.weight with its scale, such as "layers.3." and "attn.wq_a"; without one where the name ends so. */
+/* What a sub-block takes a matrix for. A header says otherwise: model.shape or model.dtype, before a byte is read. */
+struct matrix_form {
+	uint64_t rows, cols; /* outputs, inputs */
+	bool codes; /* it is multiplied in codes: FP4 or FP8 with a scale; else FP8 with a scale, BF16, F32 */
+};
+/* PREFIX NAME.weight, such as "layers.3." and "attn.wq_a", with its scale if it has one; PREFIX NAME itself where
+ * a tensor is called so. *m is zeroed if that fails. */
 int weights_matrix(struct weights *w, struct matrix *m, const char *prefix, const char *name,
-	struct err *e);
+	struct matrix_form form, struct err *e);
 void weights_drop(struct weights *w, struct matrix *m);
-/* Rows row .. row + n of a plain BF16 matrix such as head.weight. */
-int weights_band(struct weights *w, struct matrix *m, const char *name, uint32_t row, uint32_t n,
-	struct err *e);
+/* Rows row .. row + n of the matrix head.weight, BF16 or F32, of cols columns. */
+int weights_band(struct weights *w, struct matrix *m, const char *name, uint64_t cols, uint32_t row,
+	uint32_t n, struct err *e);
 
 /* n values of an F32 or BF16 tensor PREFIX NAME, as float on the device: *v (release with weights_free). */
 int weights_floats(struct weights *w, float **v, const char *prefix, const char *name, uint64_t n,
 	struct err *e);
 void weights_free(struct weights *w, void *v, uint64_t bytes);
-/* Rows of a tensor, each of row_bytes, into ordinary memory. */
-int weights_rows(struct weights *w, const char *prefix, const char *name, const uint32_t *row,
-	uint32_t n, void *dst, uint64_t row_bytes, struct err *e);
+/* The n rows of those numbers of a tensor of that dtype with cols columns, into ordinary memory. */
+int weights_rows(struct weights *w, const char *prefix, const char *name, enum dtype dtype,
+	uint64_t cols, const uint32_t *row, uint32_t n, void *dst, struct err *e);
 bool weights_has(const struct weights *w, const char *prefix, const char *name);
 
 #ifdef __cplusplus
