@@ -84,6 +84,24 @@ int weights_rows(struct weights *w, const char *prefix, const char *name, enum d
 	uint64_t cols, const uint32_t *row, uint32_t n, void *dst, struct err *e);
 bool weights_has(const struct weights *w, const char *prefix, const char *name);
 
+/* --- between weights.c and matrix.c --- */
+
+/* The tensor PREFIX NAME END; an error where there is none. */
+int weights_find(const struct weights *w, const char *prefix, const char *name, const char *end,
+	const struct tensor **t, struct err *e);
+/* Bytes off .. off + n of its payload to dst, ordinary memory. */
+int weights_read(struct weights *w, const struct tensor *t, uint64_t off, void *dst, uint64_t n,
+	struct err *e);
+static inline uint64_t weights_size(const struct tensor *t)
+{
+	return t->end - t->begin; /* bytes */
+}
+/* n bytes that the caller may write: of the device if that is the host, else ordinary memory until
+ * weights_place brings them to the device; weights_give_up frees what was not placed. All are counted in held. */
+int weights_take(struct weights *w, void **p, uint64_t n, struct err *e);
+int weights_place(struct weights *w, void **p, uint64_t n, struct err *e);
+void weights_give_up(struct weights *w, void *p, uint64_t n);
+
 #ifdef __cplusplus
 }
 #endif
