@@ -2,14 +2,11 @@
 #include "verify/compare/derive.h"
 
 #include "formats/layout/engine.h"
-#include "quant/num.h"
-
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BAND = 128, GROUP = 32, SHIFT = 6, UNIT = 1 << 20 };
+enum { UNIT = 1 << 20 };
 
 /* --- looking at it --- */
 
@@ -88,12 +85,23 @@ static uint64_t last_of(const struct tensor *t)
 	return t->rank ? t->dim[t->rank - 1] : 1;
 }
 
-static int open_copy(struct derive *d, struct err *e)
+/* As many rows as a MiB of the result has, of which none depends on another. */
+static void by_mebibyte(struct derive *d)
+{
+	d->unit_rows = d->row_bytes ? UNIT / d->row_bytes : 1;
+	d->unit_rows = d->unit_rows ? d->unit_rows : 1;
+	d->stage = (size_t)(d->unit_rows * d->src_bytes);
+}
+
+static int open_copy(struct derive *d, const char *target, struct err *e)
 {
 	const struct tensor *s = d->src[0];
 	bool fp4 = s->dtype == DT_I8 && d->t->dtype == DT_F4 && s->rank == 2;
 	uint64_t row = s->rank ? s->dim[0] : 1, last = last_of(s);
 
+	(void)target;
+	if (d->t->n != 1)
+		return wrong(d, e, "more sources than it takes");
 	if (d->t->op == OP_ROWS)
 		row = d->rows;
 	if (d->t->op == OP_COLS)
@@ -107,43 +115,86 @@ static int open_copy(struct derive *d, struct err *e)
 		return wrong(d, e, "type or shape are not those of what is taken of its source");
 	d->n_rows = d->rows;
 	d->row_bytes = d->cols;
+	by_mebibyte(d);
 	return 0;
 }
 
-static int open_dequant(struct derive *d, struct err *e)
+/* The shape of codes and scales of a matrix of format c is this. */
+static bool is_pair(enum codec c, const struct tensor *codes, const struct tensor *scales)
+{
+	uint64_t dim[2];
+
+	if (codes->rank != 2 || scales->rank != 2)
+		return false;
+	codec_scale_dim(c, codes->dim[0], codec_cols(c, codes->dim[1]), dim);
+	return scales->dim[0] == dim[0] && scales->dim[1] == dim[1];
+}
+
+static int open_dequant(struct derive *d, const char *target, struct err *e)
 {
 	const struct tensor *w = d->src[0], *s = d->src[1];
 
-	if (d->t->n != 2 || w->rank != 2 || s->rank != 2 || w->dtype != DT_F8_E4M3 ||
-		(s->dtype != DT_F8_E8M0 && s->dtype != DT_F32) || d->t->col[1] ||
-		s->dim[0] != mem_ceil_div(w->dim[0], BAND) ||
-		s->dim[1] != mem_ceil_div(w->dim[1], BAND))
+	(void)target;
+	if (d->t->n != 2)
+		return wrong(d, e, "it has no scale");
+	d->from = codec_of_types(w->dtype, s->dtype);
+	d->to = CODEC_BF16;
+	if ((d->from != CODEC_FP8 && d->from != CODEC_FP8_F32) || d->t->col[1] ||
+		!is_pair(d->from, w, s))
 		return wrong(d, e, "its sources are no FP8 weight and its scale");
-	if (!has_shape(d, DT_BF16, d->rows, w->dim[1]))
+	if (!has_shape(d, codecs[d->to].code, d->rows, w->dim[1]))
 		return wrong(d, e, "type or shape are not those of its source in BF16");
 	d->n_rows = d->rows;
-	d->row_bytes = 2 * w->dim[1];
+	d->row_bytes = codec_row_bytes(d->to, w->dim[1]);
+	d->unit_rows = codecs[d->from].rows;
+	d->stage = (size_t)(d->unit_rows * d->src_bytes + 2 * s->dim[1] * sizeof(float));
 	return 0;
 }
 
-/* FP4 weights and their scales, to FP8: the weight, or its new scale. */
-static int open_cast(struct derive *d, struct err *e)
+/* FP4 weights and their scales, to FP8: both casts have these sources. */
+static bool casts(struct derive *d, const struct tensor *w, const struct tensor *s)
 {
-	bool scale = d->t->op == OP_CAST_SCALE;
-	const struct tensor *s = d->src[d->t->n - 1];
-	const struct tensor *w = scale ? NULL : d->src[0];
+	d->from = CODEC_MXFP4;
+	d->to = CODEC_FP8;
+	if (s->rank != 2 || s->dtype != codecs[d->from].scale || d->t->row[1] || d->t->col[1] ||
+		!codec_whole(d->to, s->dim[0], s->dim[1] * codecs[d->from].cols))
+		return false;
+	return !w || (w->dtype == codecs[d->from].code && is_pair(d->from, w, s));
+}
 
-	if (d->t->n != (scale ? 1 : 2) || s->rank != 2 || s->dtype != DT_F8_E8M0 || d->t->row[1] ||
-		d->t->col[1] || s->dim[0] % BAND || s->dim[1] % (BAND / GROUP) ||
-		(w &&
-			(w->rank != 2 || w->dtype != DT_I8 || w->dim[0] != s->dim[0] ||
-				w->dim[1] != s->dim[1] * (GROUP / 2))))
+static int open_cast(struct derive *d, const char *target, struct err *e)
+{
+	const struct tensor *w = d->src[0], *s = d->src[1];
+	uint64_t k;
+
+	(void)target;
+	if (d->t->n != 2 || !casts(d, w, s))
 		return wrong(d, e, "its sources are no FP4 weight and its scale");
-	if (scale ? !has_shape(d, DT_F8_E8M0, s->dim[0] / BAND, s->dim[1] / (BAND / GROUP))
-		  : !has_shape(d, DT_F8_E4M3, s->dim[0], s->dim[1] * GROUP))
+	k = codec_cols(d->from, w->dim[1]);
+	if (!has_shape(d, codecs[d->to].code, w->dim[0], k))
 		return wrong(d, e, "type or shape are not those of the cast");
-	d->n_rows = d->t->dim[0];
-	d->row_bytes = d->t->dim[1];
+	d->n_rows = w->dim[0];
+	d->row_bytes = codec_row_bytes(d->to, k);
+	d->unit_rows = codecs[d->to].rows;
+	d->stage = (size_t)(d->unit_rows * (d->src_bytes + s->dim[1]) + k / codecs[d->to].cols);
+	return 0;
+}
+
+static int open_cast_scale(struct derive *d, const char *target, struct err *e)
+{
+	const struct tensor *s = d->src[0];
+	uint64_t dim[2];
+
+	(void)target;
+	if (d->t->n != 1 || !casts(d, NULL, s))
+		return wrong(d, e, "its sources are no FP4 weight and its scale");
+	codec_scale_dim(d->to, s->dim[0], s->dim[1] * codecs[d->from].cols, dim);
+	if (!has_shape(d, codecs[d->to].scale, dim[0], dim[1]))
+		return wrong(d, e, "type or shape are not those of the cast");
+	d->n_rows = dim[0];
+	d->row_bytes = dim[1];
+	d->unit_rows = 1;
+	d->stage = (size_t)(codecs[d->to].rows * d->src_bytes);
 	return 0;
 }
 
@@ -163,10 +214,11 @@ static uint64_t experts_left(const struct derive *d)
 	return 0;
 }
 
-static int open_remap(struct derive *d, struct err *e)
+static int open_remap(struct derive *d, const char *target, struct err *e)
 {
 	const struct tensor *s = d->src[0];
 
+	(void)target;
 	if (d->t->n != 1 || s->rank != 2 || s->dtype != DT_I64 || d->t->row[1] || d->t->col[1] ||
 		s->dim[1] > 64 || !has_shape(d, DT_I64, s->dim[0], s->dim[1]))
 		return wrong(d, e, "its source is no table of expert ids");
@@ -175,6 +227,7 @@ static int open_remap(struct derive *d, struct err *e)
 		return wrong(d, e, "there is no router beside it, or one of too few experts");
 	d->n_rows = d->rows;
 	d->row_bytes = d->cols;
+	by_mebibyte(d);
 	return 0;
 }
 
@@ -220,10 +273,10 @@ static int check_experts(const struct derive *d, struct err *e)
 static int check_fit(const struct derive *d, const char *target, struct err *e)
 {
 	const struct engine *g = engine_find(target);
-	bool two = d->t->parts == 2, scale = d->src[0]->dtype == DT_F8_E8M0;
+	bool two = d->t->parts == 2, scale = d->src[0]->dtype == codecs[CODEC_MXFP4].scale;
 	struct engine_fit fit;
 	char why[256];
-	uint64_t k = scale ? d->cols * GROUP : d->cols * 2;
+	uint64_t k = scale ? d->cols * codecs[CODEC_MXFP4].cols : codec_cols(CODEC_MXFP4, d->cols);
 
 	if (!g)
 		return wrong(d, e, "the target is no engine");
@@ -269,35 +322,28 @@ static int open_tile(struct derive *d, const char *target, struct err *e)
 		tile_bytes(d->tile, d->dim) * d->n_rows != t->end - t->begin)
 		return wrong(d, e, "another size than its layout has");
 	d->row_bytes = tile_bytes(d->tile, d->dim);
+	d->unit_rows = 1;
+	d->stage = (size_t)(d->dim.rows * d->cols);
 	return check_experts(d, e) || check_fit(d, target, e) ? -1 : 0;
 }
 
-static void set_units(struct derive *d)
-{
-	uint64_t in = d->src_bytes;
-
-	d->unit_rows = d->row_bytes ? UNIT / d->row_bytes : 1;
-	if (d->t->op == OP_CAST || d->t->op == OP_DEQUANT)
-		d->unit_rows = BAND;
-	if (d->t->op == OP_TILE || d->t->op == OP_CAST_SCALE || !d->unit_rows)
-		d->unit_rows = 1;
-	d->units = d->row_bytes ? mem_ceil_div(d->n_rows, d->unit_rows) : 0;
-	if (d->t->op == OP_CAST_SCALE)
-		in *= BAND;
-	if (d->t->op == OP_CAST)
-		in += d->src[1]->dim[1];
-	if (d->t->op == OP_TILE)
-		in = d->dim.rows * d->cols;
-	d->stage = (size_t)(d->t->op == OP_TILE ? in : in * d->unit_rows);
-	if (d->t->op == OP_DEQUANT)
-		d->stage += (size_t)(d->src[1]->dim[1] * 4);
-}
+/* A row for each transform: whether sources and result fit together, and what a unit is. On success
+ * n_rows, row_bytes, unit_rows and stage are set. */
+static int (*const openers[OP_COUNT])(struct derive *d, const char *target, struct err *e) = {
+	[OP_COPY] = open_copy,
+	[OP_ROWS] = open_copy,
+	[OP_COLS] = open_copy,
+	[OP_DEQUANT] = open_dequant,
+	[OP_CAST] = open_cast,
+	[OP_CAST_SCALE] = open_cast_scale,
+	[OP_REMAP] = open_remap,
+	[OP_TILE] = open_tile,
+};
 
 int derive_open(struct derive *d, const struct ckpt *c, const struct account *a,
 	const struct account_tensor *t, const char *target, bool renamed, struct err *e)
 {
 	uint32_t k;
-	int rc;
 
 	*d = (struct derive){ .c = c, .a = a, .t = t };
 	if (t->op != OP_TILE && t->n > 2)
@@ -311,30 +357,12 @@ int derive_open(struct derive *d, const struct ckpt *c, const struct account *a,
 		return wrong(d, e, "more rows or columns than its source has");
 	if (t->op != OP_TILE && !same_name(t->name, d->src[0]->name, renamed))
 		return wrong(d, e, "it is made of a tensor of another name");
-	if ((t->op == OP_COPY || t->op == OP_ROWS || t->op == OP_COLS) && t->n != 1)
-		return wrong(d, e, "more sources than it takes");
-	switch (t->op) {
-	case OP_DEQUANT:
-		rc = t->n == 2 ? open_dequant(d, e) : wrong(d, e, "it has no scale");
-		break;
-	case OP_CAST:
-	case OP_CAST_SCALE:
-		rc = open_cast(d, e);
-		break;
-	case OP_REMAP:
-		rc = open_remap(d, e);
-		break;
-	case OP_TILE:
-		rc = open_tile(d, target, e);
-		break;
-	default:
-		rc = open_copy(d, e);
-	}
-	if (!rc)
-		set_units(d);
-	if (!rc && d->n_rows * d->row_bytes != t->end - t->begin)
-		rc = wrong(d, e, "another size than the transform makes");
-	return rc;
+	if (openers[t->op](d, target, e))
+		return -1;
+	d->units = d->row_bytes ? mem_ceil_div(d->n_rows, d->unit_rows) : 0;
+	if (d->n_rows * d->row_bytes != t->end - t->begin)
+		return wrong(d, e, "another size than the transform makes");
+	return 0;
 }
 
 uint64_t derive_unit_bytes(const struct derive *d, uint64_t unit)
@@ -342,199 +370,6 @@ uint64_t derive_unit_bytes(const struct derive *d, uint64_t unit)
 	uint64_t left = d->n_rows - unit * d->unit_rows;
 
 	return (left < d->unit_rows ? left : d->unit_rows) * d->row_bytes;
-}
-
-/* --- making it: rows row..row+n of the result --- */
-
-static int make_cols(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
-	uint8_t *out, struct err *e)
-{
-	uint64_t i;
-
-	if (ckpt_read(d->c, d->src[0], (d->row + row) * d->src_bytes, m->stage,
-		    (size_t)(n * d->src_bytes), e))
-		return -1;
-	for (i = 0; i < n; i++)
-		memcpy(out + i * d->cols, m->stage + i * d->src_bytes + d->col, (size_t)d->cols);
-	return 0;
-}
-
-static int make_dequant(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
-	uint8_t *out, struct err *e)
-{
-	const struct tensor *s = d->src[1];
-	uint64_t k = d->src[0]->dim[1], blocks = s->dim[1], band, i, c;
-	size_t each = s->dtype == DT_F32 ? 4 : 1;
-	uint8_t *scales = m->stage + n * k;
-	float scale = 0;
-	uint16_t v;
-
-	if (ckpt_read(d->c, d->src[0], (d->row + row) * k, m->stage, (size_t)(n * k), e))
-		return -1;
-	for (i = 0, band = UINT64_MAX; i < n; i++) {
-		if (band != (d->row + row + i) / BAND) {
-			band = (d->row + row + i) / BAND;
-			if (ckpt_read(d->c, s, band * blocks * each, scales,
-				    (size_t)(blocks * each), e))
-				return -1;
-		}
-		for (c = 0; c < k; c++) {
-			if (each == 4)
-				memcpy(&scale, scales + c / BAND * 4, 4);
-			else
-				scale = num_e8m0(scales[c / BAND]);
-			v = num_bf16_from(num_e4m3(m->stage[i * k + c]) * scale);
-			memcpy(out + 2 * (i * k + c), &v, 2); /* little-endian, as the files are */
-		}
-	}
-	return 0;
-}
-
-/* The new scale of a block of 128 x 128: six steps below the largest of its 512. */
-static unsigned new_scale(const uint8_t *s, uint64_t groups, uint64_t block)
-{
-	unsigned top = 0;
-	uint64_t r, g;
-
-	for (r = 0; r < BAND; r++)
-		for (g = 4 * block; g < 4 * block + 4; g++)
-			top = s[r * groups + g] > top ? s[r * groups + g] : top;
-	return top < SHIFT ? 0 : top - SHIFT;
-}
-
-static int make_scale(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
-	uint8_t *out, struct err *e)
-{
-	uint64_t groups = d->src_bytes, b;
-
-	(void)n; /* one at a time */
-	if (ckpt_read(d->c, d->src[0], row * BAND * groups, m->stage, (size_t)(BAND * groups), e))
-		return -1;
-	for (b = 0; b < d->row_bytes; b++)
-		out[b] = (uint8_t)new_scale(m->stage, groups, b);
-	return 0;
-}
-
-static int make_cast(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
-	uint8_t *out, struct err *e)
-{
-	uint64_t k = d->row_bytes, groups = k / GROUP, i, c;
-	uint8_t *scales = m->stage + n * d->src_bytes, byte;
-	unsigned code;
-	int t = 0;
-
-	if (ckpt_read(d->c, d->src[0], row * d->src_bytes, m->stage, (size_t)(n * d->src_bytes),
-		    e) ||
-		ckpt_read(d->c, d->src[1], row * groups, scales, (size_t)(n * groups), e))
-		return -1;
-	for (c = 0; c < k; c++) {
-		if (c % BAND == 0)
-			t = (int)new_scale(scales, groups, c / BAND);
-		for (i = 0; i < n; i++) {
-			byte = m->stage[i * d->src_bytes + c / 2];
-			code = c % 2 ? byte >> 4 : byte & 15;
-			out[i * k + c] = code == 8
-				? 0
-				: num_e4m3_from(ldexpf(num_e2m1(code),
-					  (int)scales[i * groups + c / GROUP] - t));
-		}
-	}
-	return 0;
-}
-
-/* Ids of more experts made ids of fewer: the remainder, and if the row has that already, the next one. */
-static int make_remap(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
-	uint8_t *out, struct err *e)
-{
-	uint64_t width = d->src[0]->dim[1], v[64], i, k, j;
-
-	if (ckpt_read(d->c, d->src[0], row * d->src_bytes, m->stage, (size_t)(n * d->src_bytes), e))
-		return -1;
-	for (i = 0; i < n; i++) {
-		memcpy(v, m->stage + i * d->src_bytes, (size_t)d->src_bytes);
-		for (k = 0; k < width; k++) {
-			v[k] %= d->keep;
-			for (j = 0; j < k;)
-				if (v[j] == v[k]) {
-					v[k] = (v[k] + 1) % d->keep;
-					j = 0;
-				} else {
-					j++;
-				}
-		}
-		memcpy(out + i * d->row_bytes, v, (size_t)d->row_bytes);
-	}
-	return 0;
-}
-
-static int make_tile(struct derive_maker *m, const struct derive *d, uint64_t expert, uint64_t n,
-	uint8_t *out, struct err *e)
-{
-	struct tile_grid g = tile_grid(d->tile, d->dim);
-	uint64_t each = d->rows * d->cols, s, take, at, i;
-	const struct tensor *t;
-	unsigned part;
-
-	(void)n; /* one at a time */
-	for (part = 0; part < d->t->parts; part++) {
-		t = ckpt_find(d->c, source(d, expert * d->t->parts + part)->tensor);
-		for (i = 0; i < (d->cols == d->src_bytes ? 1 : d->rows); i++)
-			if (ckpt_read(d->c, t, (d->row + i) * d->src_bytes + d->col,
-				    m->stage + part * each + i * d->cols,
-				    (size_t)(d->cols == d->src_bytes ? each : d->cols), e))
-				return -1;
-	}
-	rowmap_from(d->map, (uint32_t)d->rows, m->from);
-	for (i = 0; i < d->dim.rows; i++)
-		m->rows[i] = m->stage + m->from[i] * d->cols;
-	for (s = 0; s < g.n; s += take, out += take * g.bytes) {
-		take = d->tile->by_cols ? g.n : g.across;
-		at = d->tile->by_cols ? 0 : s / g.across * g.rows;
-		if (at < d->dim.rows)
-			tile_pack(d->tile, d->dim, m->rows + at, s, take, out);
-		else
-			memset(out, 0, (size_t)(take * g.bytes)); /* rounded up */
-	}
-	return 0;
-}
-
-/* Room for what d needs. */
-static int make_room(struct derive_maker *m, const struct derive *d, struct err *e)
-{
-	size_t rows = d->t->op == OP_TILE ? d->dim.rows : 0;
-
-	if (mem_grow(&m->stage, &m->stage_cap, d->stage + 1, 1) ||
-		mem_grow(&m->rows, &m->rows_cap, rows + 1, sizeof *m->rows) ||
-		mem_grow(&m->from, &m->from_cap, rows + 1, sizeof *m->from))
-		return err_nomem(e);
-	return 0;
-}
-
-int derive_unit(struct derive_maker *m, const struct derive *d, uint64_t unit, uint8_t *out,
-	struct err *e)
-{
-	static int (*const make[OP_COUNT])(struct derive_maker *, const struct derive *, uint64_t,
-		uint64_t, uint8_t *, struct err *) = { [OP_COPY] = make_cols,
-		[OP_ROWS] = make_cols,
-		[OP_COLS] = make_cols,
-		[OP_DEQUANT] = make_dequant,
-		[OP_CAST] = make_cast,
-		[OP_CAST_SCALE] = make_scale,
-		[OP_REMAP] = make_remap,
-		[OP_TILE] = make_tile };
-
-	if (make_room(m, d, e))
-		return -1;
-	return make[d->t->op](m, d, unit * d->unit_rows, derive_unit_bytes(d, unit) / d->row_bytes,
-		out, e);
-}
-
-void derive_free(struct derive_maker *m)
-{
-	free(m->stage);
-	free(m->rows);
-	free(m->from);
-	memset(m, 0, sizeof *m);
 }
 
 /* --- naming a place --- */

@@ -1,10 +1,16 @@
 /* derive.h -- an output tensor made once more from the source, as its sidecar says it was made.
  *
- * By the value functions of quant/num.h and by the address functions of layouts alone: element by element,
- * with nothing of the converter in it. Works in units, which can be made in any order:
+ * There are two ways, which share nothing with the converter but tables of formats and layouts. The plain one
+ * is the meaning: codec_ops decode and encode (quant/codec.h) and the address functions of layouts, element
+ * by element. The quick one looks results of the plain one up: products and casts in tables that decode and
+ * encode filled, layouts by gather.h. A test holds the quick one to the plain one, and compare asks the
+ * plain one before it calls anything different.
+ *
+ * Work is done in units, which can be made in any order:
  *
  *	tile          an expert, laid out
  *	fp4-to-fp8    a band of 128 rows
+ *	dequantize    128 rows
  *	all others    some rows, about a MiB
  *
  * SPDX-License-Identifier: MIT */
@@ -14,6 +20,8 @@
 #include "formats/model/checkpoint.h"
 #include "formats/layout/rowmap.h"
 #include "formats/layout/tile.h"
+#include "quant/codec.h"
+#include "verify/compare/gather.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -33,25 +41,34 @@ struct derive {
 	uint64_t src_bytes;         /* of a row of the source */
 	uint64_t row_bytes, n_rows; /* of the result; of a tile: of an expert, experts */
 	uint64_t unit_rows, units;
-	uint64_t keep; /* of a remap: experts that are left */
-	size_t stage;  /* bytes that a maker needs */
+	enum codec from, to; /* of a change of number format, else CODEC_NONE */
+	uint64_t keep;       /* of a remap: experts that are left */
+	size_t stage;        /* bytes that a maker needs */
 };
 
-/* Sidecar and source agree on names, types and shapes: what the transform makes of them is what t is. -1:
- * they do not (compare.shape, compare.source), or it is not known how to (set.layout). renamed: layers may
- * have other numbers. target: of the manifest. */
+/* Looks whether sidecar and source agree on names, types and shapes, so that what the transform makes of the
+ * sources is what t says. *d keeps c, a and t. Returns -1 where they do not (compare.shape, compare.source)
+ * or where the layout is not known (set.layout). renamed: layers may have other numbers in the source.
+ * target: of the manifest. */
 int derive_open(struct derive *d, const struct ckpt *c, const struct account *a,
 	const struct account_tensor *t, const char *target, bool renamed, struct err *e);
-uint64_t derive_unit_bytes(const struct derive *d, uint64_t unit); /* at most those of unit 0 */
+/* Bytes of that unit; unit 0 is as large as any. */
+uint64_t derive_unit_bytes(const struct derive *d, uint64_t unit);
 
-/* Memory of one thread. */
+/* The memory of one thread; zeroed before its first use, derive_free gives it back. */
 struct derive_maker {
 	uint8_t *stage;       /* owns */
 	const uint8_t **rows; /* owns */
 	uint32_t *from;       /* owns */
 	size_t stage_cap, rows_cap, from_cap;
+	struct derive_tables *tables; /* owns; NULL until a format is changed */
+	struct gather gather;         /* owns */
 };
+/* Writes the unit to out, derive_unit_bytes() bytes. Returns -1 if the source cannot be read or memory is
+ * out. derive_unit is the quick way, derive_unit_plain the meaning. */
 int derive_unit(struct derive_maker *m, const struct derive *d, uint64_t unit, uint8_t *out,
+	struct err *e);
+int derive_unit_plain(struct derive_maker *m, const struct derive *d, uint64_t unit, uint8_t *out,
 	struct err *e);
 void derive_free(struct derive_maker *m);
 

@@ -1,0 +1,189 @@
+/* test_derive.c -- the quick ways of compare are the plain ones: layouts gathered by lists of moves, and
+ * every unit of every kind of conversion.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "formats/layout/engine.h"
+#include "tests/verify.h"
+#include "verify/compare/derive.h"
+#include "verify/compare/walk.h"
+
+/* --- layouts --- */
+
+/* Random rows packed by tile_pack and gathered are the same bytes; false where it is left to tile_pack. */
+static bool same_layout(struct gather *g, const struct tile *t, struct tile_dim d)
+{
+	uint64_t bytes = tile_bytes(t, d), in = ((uint64_t)d.cols * t->bits + 7) / 8, s, take;
+	struct tile_grid grid = tile_grid(t, d);
+	uint8_t *src = guarded(in * d.rows), *got, *want;
+	const uint8_t **row = malloc(d.rows * sizeof *row);
+	uint64_t i;
+
+	for (i = 0; i < in * d.rows; i++)
+		src[i] = (uint8_t)rnd64();
+	for (i = 0; i < d.rows; i++)
+		row[i] = src + i * in;
+	CHECK_IN(t->name, !gather_make(g, t, d));
+	if (g->usable) {
+		got = guarded(bytes);
+		want = guarded(bytes);
+		memset(got, 0x55, bytes);
+		memset(want, 0xaa, bytes);
+		for (s = 0; s < grid.n; s += take) {
+			take = t->by_cols ? grid.n : grid.across;
+			tile_pack(t, d, row + (t->by_cols ? 0 : s / grid.across * grid.rows), s,
+				take, want + s * grid.bytes);
+		}
+		gather_run(g, row, got);
+		CHECK_IN(t->name, same_bytes(t->name, got, want, bytes));
+	}
+	free(row);
+	return g->usable;
+}
+
+/* Every layout at several sizes; one gather for all, which is made anew for each. */
+static void gather_is_tile_pack(void)
+{
+	struct gather g = { .tile = NULL };
+	const struct tile *t;
+	unsigned k, used, n = 0;
+	struct tile_dim d;
+
+	for (t = tiles; t < tiles + n_tiles; t++) {
+		for (used = 0, k = 0; k < 6; k++) {
+			d.rows = t->row_unit * (1 + rnd(300 / t->row_unit ? 300 / t->row_unit : 1));
+			d.cols = t->col_unit * (1 + rnd(200 / t->col_unit ? 200 / t->col_unit : 1));
+			d.cols += t->bits == 4 && d.cols % 2;
+			used += same_layout(&g, t, d);
+		}
+		n += used > 0;
+	}
+	printf("     %u of %u layouts are gathered\n", n, n_tiles);
+	gather_free(&g);
+}
+
+/* What engines get of Flash and Pro is gathered: none of it is left to the slow way. */
+static void gather_takes_engines(void)
+{
+	static const uint32_t size[][2] = { { 4096, 4096 }, { 4096, 2048 }, { 6144, 7168 },
+		{ 7168, 3072 } }; /* rows, columns of w13 and w2 */
+	struct gather g = { .tile = NULL };
+	struct engine_fit fit;
+	const struct engine *e;
+	char why[256];
+	unsigned i, scale;
+
+	for (e = engines; e < engines + n_engines; e++)
+		for (i = 0; i < 4; i++)
+			for (scale = 0; scale < 2; scale++) {
+				if (!engine_fit(e, i % 2 ? ENGINE_W2 : ENGINE_W13, scale,
+					    size[i][0], size[i][1], &fit, why, sizeof why)) {
+					CHECK_IN(e->name, strlen(why) > 0);
+					continue;
+				}
+				CHECK_IN(fit.tile->name,
+					!gather_make(&g, fit.tile, fit.dim) && g.usable);
+			}
+	gather_free(&g);
+}
+
+/* --- units --- */
+
+struct units {
+	struct ckpt source;
+	struct derive_maker quick, plain;
+	unsigned seen[OP_COUNT]; /* units of each transform */
+};
+
+static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
+{
+	struct units *u = ctx;
+	struct derive d;
+	uint8_t *got, *want;
+	uint64_t unit, n;
+	size_t i;
+
+	for (i = 0; f->a && i < f->a->n; i++) {
+		CHECK_IN(f->a->tensors[i].name,
+			!derive_open(&d, &u->source, f->a, &f->a->tensors[i], f->toc->target,
+				!strcmp(f->toc->target, "slice"), e));
+		for (unit = 0; unit < d.units; unit++) {
+			n = derive_unit_bytes(&d, unit);
+			got = malloc(n);
+			want = malloc(n);
+			memset(got, 0x55, n);
+			memset(want, 0xaa, n);
+			CHECK(!derive_unit(&u->quick, &d, unit, got, e) &&
+				!derive_unit_plain(&u->plain, &d, unit, want, e));
+			CHECK_IN(f->a->tensors[i].name,
+				same_bytes(f->a->tensors[i].name, got, want, n));
+			u->seen[d.t->op]++;
+			free(got);
+			free(want);
+		}
+	}
+	return 0;
+}
+
+static void compare_units(struct units *u, const char *source, const char *out)
+{
+	struct ckpt_opts co = { .header_cap = 0 };
+	struct report r;
+	struct walk w = { .io = io_posix(), .r = &r, .file = compare_file, .ctx = u };
+	struct findings f = { 0 };
+	struct err e = { 0 };
+
+	report_begin(&r, "test 0", "compare", source, out);
+	CHECK(!ckpt_open(&u->source, io_posix(), source, &co, &f, &e));
+	CHECK_IN(out, !walk_run(&w, out, &e) && !r.n);
+	finding_free(&f);
+	ckpt_close(&u->source);
+	report_free(&r);
+}
+
+/* Every transform of every kind of output, of models with E8M0 and F32 scales, with threads and without. */
+static void quick_is_plain(void)
+{
+	struct path d = dirs_path("out"), base = dirs_path("base");
+	struct units u = { .seen = { 0 } };
+	struct model_job j = model_job("official", 2);
+	const struct engine *g;
+	struct job_opts o;
+	struct err e;
+	char args[700];
+	unsigned op;
+
+	CHECK(convert(&j, FLASH, d.s));
+	compare_units(&u, FLASH, d.s);
+	j.plan.experts = EXPERT_FP8;
+	dirs_remove(d.s);
+	CHECK(convert(&j, FLASH, d.s));
+	compare_units(&u, FLASH, d.s);
+	snprintf(args, sizeof args, "%s --config tests/configs/small-base.json", base.s);
+	CHECK(!model_tool("mkmodel", args));
+	dirs_remove(d.s);
+	j = model_job("official", 2);
+	CHECK(convert(&j, base.s, d.s));
+	compare_units(&u, base.s, d.s);
+	o = set_opts("slice", 1, false);
+	o.plan.share = (struct share){ 0 };
+	o.plan.layers = "0,2-3";
+	o.plan.keep = 4;
+	dirs_remove(d.s);
+	CHECK(set_makes(FLASH, d.s, &o));
+	compare_units(&u, FLASH, d.s);
+	for (g = engines; g < engines + n_engines; g++) {
+		o = set_opts(g->name, 2, false);
+		dirs_remove(d.s);
+		if (!set_execute(FLASH, d.s, &o, &e))
+			compare_units(&u, FLASH, d.s);
+	}
+	for (op = 0; op < OP_COUNT; op++)
+		CHECK_IN(ops[op].name, u.seen[op] > 0);
+	derive_free(&u.quick);
+	derive_free(&u.plain);
+}
+
+static const struct test tests[] = { { "gather_is_tile_pack", gather_is_tile_pack },
+	{ "gather_takes_engines", gather_takes_engines }, { "quick_is_plain", quick_is_plain },
+	{ 0 } };
+TEST_MAIN(tests)
