@@ -13,6 +13,7 @@
 #include "core/hash/sha256.h"
 #include "core/version.h"
 #include "core/hash/xxh.h"
+#include "formats/error_json.h"
 #include "formats/layout/engine.h"
 #include "formats/rule.h"
 #include "quant/fp4to8.h"
@@ -90,8 +91,10 @@ static int run_inspect(void *opts, int n, char **args, struct err *e)
 	else
 		inspect_put_text(&t, args[0], &c, &a, &f);
 	rc = print(&t, e);
-	if (!rc)
+	if (!rc) {
 		rc = inspect_verdict(&f, e);
+		e->told = o->json;
+	}
 	audit_free(&a);
 out1:
 	ckpt_close(&c);
@@ -516,6 +519,18 @@ static const struct cli_cmd cmds[] = {
 };
 /* clang-format on */
 
+/* With --json every call prints one document, also one that failed. */
+static void failed(const struct cli_failure *f)
+{
+	struct text t = { 0 };
+	struct err ignored = { 0 };
+
+	if (!cli_word(f->argc, f->argv, "json", true))
+		return;
+	error_json_put(&t, "dsv4-convert", f->verb, f->e);
+	(void)print(&t, &ignored); /* there is an error to report already */
+}
+
 int main(int argc, char **argv)
 {
 	static const struct cli_tool tool = { .name = "dsv4-convert",
@@ -526,7 +541,8 @@ int main(int argc, char **argv)
 		.version = version,
 		.exit_text =
 			"exit status: 0 done and true; 1 looked and found it false; 2 wrong call, or "
-			"could not tell\n" };
+			"could not tell\n",
+		.failed = failed };
 
 	return cli_main(&tool, argc, argv);
 }

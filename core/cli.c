@@ -271,16 +271,50 @@ static bool run_own(const struct cli_tool *t, int argc, char **argv, struct err 
 	return true;
 }
 
+const char *cli_word(int argc, char **argv, const char *name, bool flag)
+{
+	size_t n = strlen(name);
+	int i;
+
+	for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strncmp(argv[i], "--", 2) != 0 || strncmp(argv[i] + 2, name, n) != 0)
+			continue;
+		if (!argv[i][2 + n])
+			return flag ? "" : i + 1 < argc ? argv[i + 1] : NULL;
+		if (argv[i][2 + n] == '=' && !flag)
+			return argv[i] + 3 + n;
+	}
+	return NULL;
+}
+
+/* Runs the call, whose words the parser moves. Returns the verb that ran, or NULL. */
+static const struct cli_cmd *run_call(const struct cli_tool *t, int argc, char **argv,
+	struct err *e)
+{
+	const struct cli_cmd *c = NULL;
+	char **words = calloc((size_t)argc + 1, sizeof *words);
+
+	if (!words) {
+		err_nomem(e);
+		return NULL;
+	}
+	memcpy(words, argv, (size_t)argc * sizeof *words);
+	if (!run_own(t, argc, words, e)) {
+		c = find_cmd(t, argv[1]);
+		run_cmd(t, c, argc - 2, words + 2, e);
+	}
+	free(words);
+	if (e->kind != ERR_NONE && !e->told && t->failed)
+		t->failed(&(struct cli_failure){ c ? c->name : NULL, argc, argv, e });
+	return c;
+}
+
 int cli_main(const struct cli_tool *t, int argc, char **argv)
 {
 	struct err e = { .kind = ERR_NONE };
-	const struct cli_cmd *c = NULL;
+	const struct cli_cmd *c = run_call(t, argc, argv, &e);
 	int status;
 
-	if (!run_own(t, argc, argv, &e)) {
-		c = find_cmd(t, argv[1]);
-		run_cmd(t, c, argc - 2, argv + 2, &e);
-	}
 	if (fflush(stdout) || ferror(stdout)) {
 		if (e.kind != ERR_NONE)
 			fprintf(stderr, "%s: cannot write to stdout: %s\n", t->name,

@@ -45,6 +45,14 @@ struct cli_cmd {
 	int (*run)(void *opts, int nargs, char **args, struct err *e);
 };
 
+/* A call that ended with an error. */
+struct cli_failure {
+	const char *verb; /* NULL: none was named */
+	int argc;
+	char **argv; /* borrows; all words of the call, in the order in which they came */
+	const struct err *e;
+};
+
 struct cli_tool {
 	const char *name, *help;
 	const struct cli_cmd *cmds;
@@ -52,7 +60,13 @@ struct cli_tool {
 	void (*defaults)(void *opts); /* fills it before parsing */
 	void (*version)(FILE *out);   /* prints what was built */
 	const char *exit_text;        /* meaning of the exit statuses */
+	/* Called for an error that no document on stdout says yet (err.told): may print one. NULL: nothing. */
+	void (*failed)(const struct cli_failure *f);
 };
+
+/* The value of --NAME in a call, as "--NAME VALUE" or "--NAME=VALUE"; "" for a flag; NULL if it is not there. It
+ * reads calls that do not parse, for cli_tool.failed. */
+const char *cli_word(int argc, char **argv, const char *name, bool flag);
 
 /* All of main. */
 int cli_main(const struct cli_tool *tool, int argc, char **argv);

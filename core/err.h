@@ -30,6 +30,7 @@ struct err {
 	const char *rule; /* id such as "st.name-twice" (static string), or NULL */
 	uint64_t pos;     /* byte in the file to blame; ERR_NOPOS if there is none */
 	char text[640];   /* one sentence, no newline, safe to print */
+	bool told;        /* a document on stdout says it already (--json) */
 };
 #define ERR_NOPOS UINT64_MAX
 

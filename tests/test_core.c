@@ -208,7 +208,7 @@ static const struct cli_opt table[] = { { "flag", 'f', NULL, CLI_FLAG, 0, 0,
 	{ "size", 0, "S", CLI_SIZE, 1, UINT64_MAX, offsetof(struct opts, size), "bytes" }, { 0 } };
 static const struct cli_cmd cmds[] = { { "do", "A", "does", NULL, table, 1, 2, run_cmd }, { 0 } };
 static const struct cli_tool tool = { "t", "test", cmds, sizeof(struct opts), no_defaults,
-	no_version, "" };
+	no_version, "", NULL };
 
 /* Runs with stdout and stderr thrown away. */
 static int call(const char *line)

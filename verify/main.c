@@ -154,13 +154,37 @@ static int run_report(const char *verb, fill_fn *fill, const struct opts *o, int
 	report_sort(&r);
 	rc = stopped.kind != ERR_NONE && !o->json && !o->junit && !o->page ? 0
 									   : put_report(&r, o, e);
+	stopped.told = o->json;
 	if (!rc && stopped.kind != ERR_NONE && (!r.errors || err_exit_code(&stopped) == 1)) {
 		*e = stopped;
 		rc = -1;
 	}
-	rc = rc ? rc : report_finish(&r, e);
+	if (!rc && report_finish(&r, e)) {
+		e->told = o->json;
+		rc = -1;
+	}
 	report_free(&r);
 	return rc;
+}
+
+/* A call that did not get as far as a report: it still has one if it asked for one. */
+static void failed(const struct cli_failure *f)
+{
+	struct opts o = { .json = cli_word(f->argc, f->argv, "json", true) != NULL,
+		.junit = cli_word(f->argc, f->argv, "junit", false),
+		.page = cli_word(f->argc, f->argv, "report", false) };
+	struct err e = *f->e, ignored = { 0 };
+	struct report r;
+
+	if (!o.json && !o.junit && !o.page)
+		return;
+	report_begin(&r, TOOL, f->verb ? f->verb : "help",
+		f->argc > 2 && f->argv[2][0] != '-' ? f->argv[2] : "the call", NULL);
+	report_take(&r, NULL, &e);
+	report_call(&r, f->argc, f->argv, (int64_t)time(NULL), 0);
+	o.quiet = true;
+	(void)put_report(&r, &o, &ignored); /* there is an error to report already */
+	report_free(&r);
 }
 
 static struct progress *started(uint64_t bytes)
@@ -505,7 +529,8 @@ int main(int argc, char **argv)
 		.version = version,
 		.exit_text =
 			"exit status: 0 looked and true; 1 looked and found it false; 2 wrong call, or "
-			"could not tell\n" };
+			"could not tell\n",
+		.failed = failed };
 
 	for (call.n = 0; call.n < argc && call.n < (int)(sizeof call.v / sizeof *call.v); call.n++)
 		call.v[call.n] = argv[call.n];
