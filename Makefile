@@ -1,5 +1,6 @@
 # make demo       set up, build, and show what the tools do on a small model
-# make test       set up, build, and run every test
+# make test       set up, build, and run every test (T=text: those whose name has it; J=2: so many at a time;
+#                 JUNIT=file: also write JUnit's XML)
 # make test-ptx   what nvcc makes of the kernels, for every architecture, run on the CPU
 # make test-gpu   the kernels on this machine's GPU; REQUIRE_GPU=1: no GPU is an error
 # make            build the tools into build/
@@ -68,6 +69,10 @@ ifeq ($(shell command -v $(firstword $(CXX)) 2>/dev/null),)
 TESTS  := $(filter-out $(CUTESTS),$(TESTS))
 endif
 HELPERS := mkmodel packtile arith
+# make runs as many commands at a time as there are processors for this process, unless -j says how many.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
+endif
 
 all: $(TOOLS:%=build/%)
 
@@ -160,8 +165,12 @@ emulated: $(EMULATED)
 
 helpers: $(HELPERS:%=$(B)/%)
 
-test: all helpers $(TESTS:%=$(B)/%)
-	@B=$(B) CC="$(CC)" sh tests/run.sh $(TESTS)
+test: all helpers $(TESTS:%=$(B)/%) $(B)/runner
+	@B=$(B) CC="$(CC)" JUNIT="$(JUNIT)" T="$(T)" J="$(J)" sh tests/run.sh $(TESTS)
+# It is no part of what it tests: it uses none of the libraries.
+$(B)/runner: $(B)/tests/runner.c.o
+	@echo "  LD $@"
+	$(Q)$(CC) $(LF) -o $@ $<
 
 # The same tests with the kernels on a GPU. LIB_CU must be nvcc's: CUDA=1.
 GPU    := $(B)/gpu

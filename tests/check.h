@@ -1,8 +1,9 @@
 /* check.h -- the whole test harness: CHECK, seeded random numbers, comparisons that print the first
  * difference, folders that go away. A test file ends with its table and TEST_MAIN.
  *
- * Output is a line per test: "ok   name", "FAIL name" or "SKIP name: reason"; tests/run.sh adds
- * them up. SEED=n in the environment changes the random numbers; a name as argument runs one test.
+ * A test prints one line: "ok   name", "FAIL name" or "SKIP name: reason"; tests/runner.c runs every test in a
+ * process of its own and adds them up. SEED=n in the environment changes the random numbers; a name as argument
+ * runs that test alone; --list prints a line "test name" for each.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef TESTS_CHECK_H
@@ -104,10 +105,21 @@ struct test {
 	void (*run)(void);
 };
 
+static inline bool check_list(const struct test *t, int argc, char **argv)
+{
+	if (argc != 2 || strcmp(argv[1], "--list") != 0)
+		return false;
+	for (; t->name; t++)
+		printf("test %s\n", t->name);
+	return true;
+}
+
 static inline int check_main(const struct test *t, int argc, char **argv)
 {
 	int before;
 
+	if (check_list(t, argc, argv))
+		return 0;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (getenv("SEED"))
 		check_seed = strtoull(getenv("SEED"), NULL, 10);

@@ -2,7 +2,7 @@
 # exact calls (strace) and at random times, SIGTERM, I/O errors, a full disk, a stdout that takes
 # nothing. Afterwards no file under a final name is wrong, and the same call made again gives what an
 # undisturbed run gives, without touching what was finished.
-# Called by tests/run.sh from the root of the project with B= (build folder).
+# Called by make test (tests/run.sh) from the root of the project with B= (build folder).
 set -u
 B=${B:-build/gcc-opt}
 tool=$PWD/$B/dsv4-convert
