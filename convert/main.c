@@ -15,7 +15,7 @@
 #include "core/hash/xxh.h"
 #include "formats/error_json.h"
 #include "formats/layout/engine.h"
-#include "formats/rule.h"
+#include "formats/rulebook.h"
 #include "quant/fp4to8.h"
 
 #include <jansson.h>

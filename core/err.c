@@ -14,6 +14,7 @@ __attribute__((format(printf, 5, 0))) static int report(struct err *e, enum err_
 	e->kind = kind;
 	e->rule = rule;
 	e->pos = pos;
+	e->blame = kind == ERR_USAGE ? BLAME_CALL : BLAME_NOBODY;
 	vsnprintf(e->text, sizeof e->text, fmt, ap);
 	return -1;
 }
@@ -49,14 +50,30 @@ int err_nomem(struct err *e)
 	return err_set(e, ERR_SYSTEM, "out of memory");
 }
 
-int err_rule(struct err *e, enum err_kind kind, const char *rule, uint64_t pos, const char *fmt,
-	...)
+int err_rule(struct err *e, enum rule_id rule, uint64_t pos, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	report(e, kind, rule, pos, fmt, ap);
+	report(e, rules[rule].kind, rules[rule].id, pos, fmt, ap);
 	va_end(ap);
+	return -1;
+}
+
+int err_move(struct err *e, struct err *from)
+{
+	if (from->kind == ERR_NONE)
+		return 0;
+	if (e && e->kind == ERR_NONE)
+		*e = *from;
+	memset(from, 0, sizeof *from);
+	return -1;
+}
+
+int err_blame(struct err *e, enum err_blame who)
+{
+	if (e && e->kind != ERR_NONE && e->blame == BLAME_NOBODY)
+		e->blame = who;
 	return -1;
 }
 

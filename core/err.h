@@ -7,6 +7,8 @@
  * SPDX-License-Identifier: MIT */
 #ifndef CORE_ERR_H
 #define CORE_ERR_H
+#include "core/rule.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,19 +16,13 @@
 extern "C" {
 #endif
 
-/* The kind decides the exit status, nothing else does. */
-enum err_kind {
-	ERR_NONE,        /* 0 */
-	ERR_DATA,        /* 1: a file was read and breaks a rule */
-	ERR_MISMATCH,    /* 1: two things that must agree do not */
-	ERR_UNSUPPORTED, /* 2: perhaps sound, but not known to this program */
-	ERR_USAGE,       /* 2: the call makes no sense */
-	ERR_SYSTEM       /* 2: the machine said no: I/O, memory, signal */
-};
+/* Who is to blame, as far as a layer knows it. What is removed after a failure depends on this. */
+enum err_blame { BLAME_NOBODY, BLAME_SOURCE, BLAME_OUTPUT, BLAME_CALL };
 
 /* A zeroed struct is a report of nothing. */
 struct err {
 	enum err_kind kind;
+	enum err_blame blame;
 	const char *rule; /* id such as "st.name-twice" (static string), or NULL */
 	uint64_t pos;     /* byte in the file to blame; ERR_NOPOS if there is none */
 	char text[640];   /* one sentence, no newline, safe to print */
@@ -40,11 +36,17 @@ int err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
 /* Adds ": " and the text of errno. */
 int err_sys(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int err_nomem(struct err *e);
-/* Names the rule that was broken and where; the text is formatted as by printf. */
-int err_rule(struct err *e, enum err_kind kind, const char *rule, uint64_t pos, const char *fmt,
-	...) __attribute__((format(printf, 5, 6)));
+/* Names the rule that was broken, whose row says the kind, and where; the text is formatted as by printf. */
+int err_rule(struct err *e, enum rule_id rule, uint64_t pos, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+/* Hands over what from reports, with kind, rule and place, and clears from. As with every report, the first
+ * one in e wins. Returns 0 if from reports nothing, else -1. */
+int err_move(struct err *e, struct err *from);
 /* Puts a place such as "shard x" and ": " in front of a report that is already there. */
 int err_at(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Says who is to blame for a report that is there, unless a lower layer has said so. Returns -1. */
+int err_blame(struct err *e, enum err_blame who);
 
 /* The status a process ends with: 0 done and true, 1 checked and false, 2 could not tell. */
 int err_exit_code(const struct err *e);

@@ -31,7 +31,7 @@ static int open_component(const struct io *io, int dir, const char *path, size_t
 	name[n ? n : 1] = 0;
 	*fd = io->open(io, dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (*fd < 0 && (errno == ELOOP || errno == ENOTDIR))
-		return err_rule(e, ERR_DATA, "file.symlink", ERR_NOPOS,
+		return err_rule(e, RULE_FILE_SYMLINK, ERR_NOPOS,
 			"%s is no folder, or a symbolic link", text_quote(path).s);
 	return *fd < 0 ? err_sys(e, "cannot open folder %s", text_quote(path).s) : 0;
 }
@@ -57,14 +57,14 @@ int file_open(const struct io *io, int dir, const char *name, int *fd, struct st
 {
 	*fd = io->open(io, dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
 	if (*fd < 0 && errno == ELOOP)
-		return err_rule(e, ERR_DATA, "file.symlink", ERR_NOPOS, "%s is a symbolic link",
+		return err_rule(e, RULE_FILE_SYMLINK, ERR_NOPOS, "%s is a symbolic link",
 			text_quote(name).s);
 	if (*fd < 0)
 		return err_sys(e, "cannot open %s", text_quote(name).s);
 	if (io->fstat(io, *fd, st)) {
 		err_sys(e, "cannot stat %s", text_quote(name).s);
 	} else if (!S_ISREG(st->st_mode)) {
-		err_rule(e, ERR_DATA, "file.not-regular", ERR_NOPOS, "%s is not a regular file",
+		err_rule(e, RULE_FILE_NOT_REGULAR, ERR_NOPOS, "%s is not a regular file",
 			text_quote(name).s);
 	} else {
 		return 0;
@@ -86,7 +86,7 @@ int file_read(const struct io *io, int fd, void *buf, size_t n, uint64_t at, str
 		if (got < 0)
 			return err_sys(e, "cannot read at byte %llu", (unsigned long long)at);
 		if (got == 0)
-			return err_rule(e, ERR_DATA, "file.short", at,
+			return err_rule(e, RULE_FILE_SHORT, at,
 				"the file ends at byte %llu, %zu bytes more were expected",
 				(unsigned long long)at, n);
 		p += got;
@@ -126,7 +126,7 @@ int file_load(const struct io *io, int dir, const char *name, uint64_t cap, stru
 	if (file_open(io, dir, name, &fd, &st, e))
 		return -1;
 	if ((uint64_t)st.st_size > cap) {
-		err_rule(e, ERR_DATA, "file.too-big", ERR_NOPOS,
+		err_rule(e, RULE_FILE_TOO_BIG, ERR_NOPOS,
 			"%s has %lld bytes, at most %llu are taken", text_quote(name).s,
 			(long long)st.st_size, (unsigned long long)cap);
 		goto out;

@@ -41,8 +41,7 @@ int finding_take(struct findings *f, const char *file, struct err *e)
 	return 0;
 }
 
-int finding_add(struct findings *f, enum err_kind kind, const char *rule, const char *file,
-	const char *fmt, ...)
+int finding_add(struct findings *f, enum rule_id rule, const char *file, const char *fmt, ...)
 {
 	char text[640];
 	va_list ap;
@@ -50,13 +49,14 @@ int finding_add(struct findings *f, enum err_kind kind, const char *rule, const 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	return put(f, kind, rule, ERR_NOPOS, file, text);
+	return put(f, rules[rule].kind, rules[rule].id, ERR_NOPOS, file, text);
 }
 
 int finding_first(const struct findings *f, struct err *e)
 {
 	const struct finding *v = f->v;
 	uint64_t n = f->total - f->warnings;
+	struct err first = { 0 };
 	size_t i = 0;
 
 	if (!n)
@@ -66,11 +66,13 @@ int finding_first(const struct findings *f, struct err *e)
 	if (i == f->n)
 		return err_nomem(e);
 	v += i;
-	if (n > 1)
-		return err_rule(e, v->kind, v->rule, v->pos,
-			"%s (and %llu more: see dsv4-convert inspect)", v->text,
-			(unsigned long long)(n - 1));
-	return err_rule(e, v->kind, v->rule, v->pos, "%s", v->text);
+	first.kind = v->kind;
+	first.rule = v->rule;
+	first.pos = v->pos;
+	snprintf(first.text, sizeof first.text,
+		n > 1 ? "%s (and %llu more: see dsv4-convert inspect)" : "%s", v->text,
+		(unsigned long long)(n - 1));
+	return err_move(e, &first);
 }
 
 void finding_free(struct findings *f)

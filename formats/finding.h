@@ -34,8 +34,9 @@ struct findings {
 
 /* Takes over what e reports and clears e, so that the caller can go on. -1 only without memory. */
 int finding_take(struct findings *f, const char *file, struct err *e);
-int finding_add(struct findings *f, enum err_kind kind, const char *rule, const char *file,
-	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* The kind is the one of the rule's row. */
+int finding_add(struct findings *f, enum rule_id rule, const char *file, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 /* Returns 0 if there are none but warnings. Else -1, with the first that is none in e and how many more there are. */
 int finding_first(const struct findings *f, struct err *e);
 void finding_free(struct findings *f);

@@ -140,7 +140,7 @@ size_t uncast_work(uint64_t rows, uint64_t k)
 
 static int wrong(struct err *e, const char *what)
 {
-	return err_rule(e, ERR_MISMATCH, "set.digest", ERR_NOPOS, "%s: it was damaged since", what);
+	return err_rule(e, RULE_SET_DIGEST, ERR_NOPOS, "%s: it was damaged since", what);
 }
 
 int uncast(const uint8_t *fp8, const uint8_t *t, const uint8_t *kept, size_t n, uint32_t rows,

@@ -8,7 +8,7 @@
 #include "core/cpu.h"
 #include "core/hash/sha256.h"
 #include "core/hash/xxh.h"
-#include "formats/rule.h"
+#include "core/rule.h"
 #include "tests/dirs.h"
 
 #include <dirent.h>

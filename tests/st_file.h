@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef TESTS_ST_FILE_H
 #define TESTS_ST_FILE_H
-#include "formats/rule.h"
+#include "core/rule.h"
 #include "formats/st/safetensors.h"
 #include "tests/check.h"
 #include "tests/dirs.h"

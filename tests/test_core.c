@@ -18,9 +18,9 @@ static void err_first_wins(void)
 	char long_text[2000];
 
 	CHECK(err_at(&e, "nowhere") == -1 && e.kind == ERR_NONE);
-	CHECK(err_rule(&e, ERR_DATA, "a.b", 7, "x is %d", 5) == -1);
+	CHECK(err_rule(&e, RULE_ST_TRAILING, 7, "x is %d", 5) == -1);
 	CHECK(err_set(&e, ERR_USAGE, "second") == -1);
-	CHECK(e.kind == ERR_DATA && !strcmp(e.rule, "a.b") && e.pos == 7 &&
+	CHECK(e.kind == ERR_DATA && !strcmp(e.rule, "st.trailing") && e.pos == 7 &&
 		!strcmp(e.text, "x is 5"));
 	err_at(&e, "shard %d", 3);
 	CHECK(!strcmp(e.text, "shard 3: x is 5"));
@@ -35,6 +35,39 @@ static void err_first_wins(void)
 	errno = ENOSPC;
 	err_sys(&e, "write");
 	CHECK(!strcmp(e.text, "write: No space left on device") && err_exit_code(&e) == 2);
+}
+
+/* Kind, rule and place stay as they were; the first report wins here too. */
+static void err_moves(void)
+{
+	struct err e = { 0 }, from = { 0 };
+
+	CHECK(!err_move(&e, &from) && e.kind == ERR_NONE);
+	err_rule(&from, RULE_FILE_SHORT, 9, "one");
+	err_blame(&from, BLAME_SOURCE);
+	CHECK(err_blame(&from, BLAME_OUTPUT) == -1 && from.blame == BLAME_SOURCE);
+	CHECK(err_move(&e, &from) == -1 && from.kind == ERR_NONE && !from.rule);
+	CHECK(e.kind == ERR_DATA && !strcmp(e.rule, "file.short") && e.pos == 9 &&
+		!strcmp(e.text, "one") && e.blame == BLAME_SOURCE);
+	err_rule(&from, RULE_PLAN_SPLIT, 1, "two");
+	CHECK(from.blame == BLAME_CALL);
+	CHECK(err_move(&e, &from) == -1 && !strcmp(e.text, "one") && from.kind == ERR_NONE);
+	err_rule(&from, RULE_PLAN_SPLIT, 1, "two");
+	CHECK(err_move(NULL, &from) == -1 && from.kind == ERR_NONE);
+	CHECK(err_blame(&from, BLAME_SOURCE) == -1 && from.blame == BLAME_NOBODY);
+}
+
+/* Every row has what a reader of it needs; the enum and the table go together. */
+static void rule_rows(void)
+{
+	size_t i, n = 0;
+
+	for (i = 0; rules[i].id; i++, n++)
+		CHECK_IN(rules[i].id,
+			rule_find(rules[i].id) == &rules[i] && *rules[i].text && *rules[i].remedy);
+	CHECK(n == RULE_COUNT && !rules[RULE_COUNT].id);
+	CHECK(!strcmp(rules[RULE_CHECK_NO_DIGEST].id, "check.no-digest"));
+	CHECK(!rule_find("no.rule") && !rule_find(NULL));
 }
 
 static void err_exit_codes(void)
@@ -291,7 +324,8 @@ static void par_stops(void)
 }
 
 static const struct test tests[] = { { "err_first_wins", err_first_wins },
-	{ "err_exit_codes", err_exit_codes }, { "mem_never_wraps", mem_never_wraps },
+	{ "err_exit_codes", err_exit_codes }, { "err_moves", err_moves },
+	{ "rule_rows", rule_rows }, { "mem_never_wraps", mem_never_wraps },
 	{ "arena_keeps", arena_keeps }, { "text_quotes", text_quotes },
 	{ "text_numbers", text_numbers }, { "text_grows", text_grows },
 	{ "hex_both_ways", hex_both_ways }, { "cli_parses", cli_parses },

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: MIT */
 #include "core/cpu.h"
 #include "core/hash/xxh.h"
-#include "formats/rule.h"
+#include "core/rule.h"
 #include "kernels/forward/rope.h"
 #include "tests/emulated.h"
 #include "tests/dirs.h"

@@ -7,7 +7,7 @@
  * SPDX-License-Identifier: MIT */
 #include "formats/json/jread.h"
 #include "formats/json/jwrite.h"
-#include "formats/rule.h"
+#include "core/rule.h"
 #include "tests/check.h"
 #include "tests/dirs.h"
 #include "tests/fuzz/json_cases.h"

@@ -91,17 +91,16 @@ static void fill(struct report *r, bool findings)
 		at = (struct report_place){ hostile[i], i, 2 * i, hostile, i };
 		if (findings)
 			report_add(r,
-				i % 3           ? ERR_MISMATCH
-					: i % 2 ? ERR_NONE
-						: ERR_SYSTEM,
-				i % 3 ? "check.missing" : NULL, &at, "cause %s",
-				text_quote(hostile[i]).s);
+				i % 3           ? RULE_CHECK_MISSING
+					: i % 2 ? RULE_CHECK_UNSEALED
+						: RULE_CKPT_CHANGED,
+				&at, "cause %s", text_quote(hostile[i]).s);
 	}
 	if (findings) {
 		at.file = "nowhere";
-		report_add(r, ERR_MISMATCH, "check.missing", &at, "not in files");
-		report_add(r, ERR_MISMATCH, "check.missing", &at, "nor this");
-		report_add(r, ERR_DATA, "check.missing", NULL, "about the whole");
+		report_add(r, RULE_CHECK_MISSING, &at, "not in files");
+		report_add(r, RULE_CHECK_MISSING, &at, "nor this");
+		report_add(r, RULE_CHECK_MISSING, NULL, "about the whole");
 	}
 }
 

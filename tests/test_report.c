@@ -2,7 +2,7 @@
  * harm.
  *
  * SPDX-License-Identifier: MIT */
-#include "formats/rule.h"
+#include "core/rule.h"
 #include "tests/check.h"
 #include "verify/report/pattern.h"
 #include "verify/report/report.h"
@@ -20,19 +20,19 @@ static void verdicts(void)
 {
 	/* the findings in order, the verdict and the exit status they come to */
 	static const struct {
-		enum err_kind kind[3];
+		enum rule_id rule[3];
 		unsigned n;
 		const char *verdict;
 		int status;
 	} cases[] = {
-		{ { ERR_NONE }, 0, "true", 0 },
-		{ { ERR_NONE, ERR_NONE }, 2, "true", 0 },
-		{ { ERR_DATA }, 1, "false", 1 },
-		{ { ERR_NONE, ERR_MISMATCH }, 2, "false", 1 },
-		{ { ERR_SYSTEM, ERR_MISMATCH }, 2, "false", 1 },
-		{ { ERR_UNSUPPORTED }, 1, "unknown", 2 },
-		{ { ERR_USAGE, ERR_NONE }, 2, "unknown", 2 },
-		{ { ERR_SYSTEM, ERR_SYSTEM, ERR_DATA }, 3, "false", 1 },
+		{ { RULE_CHECK_UNSEALED }, 0, "true", 0 },
+		{ { RULE_CHECK_UNSEALED, RULE_CHECK_NO_DIGEST }, 2, "true", 0 },
+		{ { RULE_DATA_ZEROS }, 1, "false", 1 },
+		{ { RULE_CHECK_UNSEALED, RULE_CHECK_PLAN }, 2, "false", 1 },
+		{ { RULE_CKPT_CHANGED, RULE_CHECK_PLAN }, 2, "false", 1 },
+		{ { RULE_SET_CODEC }, 1, "unknown", 2 },
+		{ { RULE_PLAN_SPLIT, RULE_CHECK_UNSEALED }, 2, "unknown", 2 },
+		{ { RULE_CKPT_CHANGED, RULE_CKPT_CHANGED, RULE_DATA_ZEROS }, 3, "false", 1 },
 	};
 	struct report r;
 	struct err e;
@@ -42,7 +42,7 @@ static void verdicts(void)
 	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
 		report_begin(&r, "test 0", "check", "DIR", NULL);
 		for (k = 0; k < cases[i].n; k++)
-			report_add(&r, cases[i].kind[k], NULL, NULL, "finding %u", k);
+			report_add(&r, cases[i].rule[k], NULL, "finding %u", k);
 		CHECK_IN(cases[i].verdict, !strcmp(report_verdict(&r), cases[i].verdict));
 		CHECK_IN(cases[i].verdict, finish(&r, &e) == (cases[i].status ? -1 : 0));
 		CHECK_IN(cases[i].verdict, err_exit_code(&e) == cases[i].status);
@@ -77,11 +77,11 @@ static void fill(struct report *r)
 	struct err e = { 0 };
 
 	report_begin(r, "test 0", "check", "DIR", "OTHER");
-	report_add(r, ERR_MISMATCH, "set.size", &at, "its size is %d", 5);
-	err_rule(&e, ERR_DATA, "st.trailing", 99, "three bytes too many");
+	report_add(r, RULE_SET_SIZE, &at, "its size is %d", 5);
+	err_rule(&e, RULE_ST_TRAILING, 99, "three bytes too many");
 	report_take(r, &(struct report_place){ .file = "a.safetensors" }, &e);
 	CHECK(e.kind == ERR_NONE && !e.rule);
-	report_add(r, ERR_NONE, NULL, NULL, "only a warning");
+	report_add(r, RULE_CHECK_UNSEALED, NULL, "only a warning");
 	report_row(r, "checked", "files", 3, 1000, NULL);
 	report_figure(r, "kl", 0.1 + 0.2);
 	report_figure(r, "nan", NAN);
@@ -148,9 +148,9 @@ static void many(void)
 	for (i = 0; i < 60000; i++) {
 		snprintf(name, sizeof name, "model-%05d.safetensors", i);
 		at.file = name;
-		report_add(&r, ERR_DATA, "set.size", &at, "tensor layers.%d.w1 has %d bytes", i,
+		report_add(&r, RULE_SET_SIZE, &at, "tensor layers.%d.w1 has %d bytes", i,
 			7 * i);
-		report_add(&r, ERR_NONE, "set.size", &at, "tensor layers.%d.w2 has %.3g bytes", i,
+		report_add(&r, RULE_CHECK_UNSEALED, &at, "tensor layers.%d.w2 has %.3g bytes", i,
 			i / 7e9);
 	}
 	CHECK(r.n_groups == 2 && r.n == 2 * REPORT_EACH && r.errors == 60000 &&
@@ -183,7 +183,7 @@ static void kinds(void)
 	for (i = 0; i < 3 * REPORT_GROUPS; i++) {
 		snprintf(word, sizeof word, "%c%c%c", 'a' + i / 676, 'a' + i / 26 % 26,
 			'a' + i % 26);
-		report_add(&r, ERR_DATA, "set.size", NULL, "%s", word);
+		report_add(&r, RULE_SET_SIZE, NULL, "%s", word);
 	}
 	CHECK(r.n_groups == REPORT_GROUPS && r.errors == 3 * REPORT_GROUPS);
 	report_free(&r);

@@ -5,7 +5,7 @@
 #include "core/cpu.h"
 #include "core/file.h"
 #include "core/version.h"
-#include "formats/rule.h"
+#include "formats/rulebook.h"
 #include "formats/st/safetensors.h"
 #include "verify/check/check.h"
 #include "verify/compare/compare.h"

@@ -108,15 +108,15 @@ static int read_src(struct stream *s, const struct step *st, unsigned k, uint64_
 }
 
 int stream_bad_byte(const struct stream *s, const struct step *st, uint32_t k, uint64_t off,
-	const char *rule, const char *what, struct err *e)
+	enum rule_id rule, const char *what, struct err *e)
 {
 	const struct tensor *t = &s->p->ckpt->tensors[step_source(st, k)];
 	const struct shard *sh = &s->p->ckpt->shards[t->shard];
 	uint64_t pos = sh->data_at + t->begin + off;
 
-	return err_rule(e, ERR_DATA, rule, pos,
-		"%s: tensor %s, byte %llu (byte %llu of the tensor): %s", sh->name,
-		text_quote(t->name).s, (unsigned long long)pos, (unsigned long long)off, what);
+	return err_rule(e, rule, pos, "%s: tensor %s, byte %llu (byte %llu of the tensor): %s",
+		sh->name, text_quote(t->name).s, (unsigned long long)pos, (unsigned long long)off,
+		what);
 }
 
 static int check_scales(const struct stream *s, const struct step *st, unsigned k, const uint8_t *p,
@@ -126,7 +126,7 @@ static int check_scales(const struct stream *s, const struct step *st, unsigned 
 
 	if (!nan)
 		return 0;
-	return stream_bad_byte(s, st, k, off + (uint64_t)(nan - p), "data.scale-nan",
+	return stream_bad_byte(s, st, k, off + (uint64_t)(nan - p), RULE_DATA_SCALE_NAN,
 		"scale byte 255 is NaN, expected 0 to 254", e);
 }
 
@@ -163,7 +163,7 @@ static int remap(struct stream *s, const struct step *st, uint64_t row, size_t n
 		for (k = 0; k < width; k++) {
 			if (v[k] >= most)
 				return stream_bad_byte(s, st, 0, ((row + i) * width + k) * 8,
-					"data.expert-id", "an expert id that is no expert's", e);
+					RULE_DATA_EXPERT_ID, "an expert id that is no expert's", e);
 			v[k] %= st->cols;
 			for (j = 0; j < k; j++)
 				if (v[j] == v[k]) { /* taken: the next one, and from the start */
@@ -206,14 +206,15 @@ static int dequant_row(struct stream *s, const struct step *st, uint64_t row, co
 	for (b = 0; b < k / BAND; b++) {
 		bad = fp8to16_run(&s->luts[b], dst + 2 * b * BAND, src + b * BAND, BAND);
 		if (bad < BAND)
-			return stream_bad_byte(s, st, 0, row * k + b * BAND + bad, "data.fp8-nan",
+			return stream_bad_byte(s, st, 0, row * k + b * BAND + bad,
+				RULE_DATA_FP8_NAN,
 				"the FP8 code is NaN, its product with the scale is no number", e);
 		if (s->tools->lossy)
 			continue;
 		bad = fp8to16_loses(&s->luts[b], src + b * BAND, BAND);
 		if (bad < BAND)
 			return stream_bad_byte(s, st, 0, row * k + b * BAND + bad,
-				"data.dequant-inexact",
+				RULE_DATA_DEQUANT_INEXACT,
 				"the product with its scale is not exact in BF16 (--lossy rounds it)",
 				e);
 	}
@@ -247,7 +248,7 @@ static int load_band(struct stream *s, const struct step *st, unsigned k, uint64
 		return -1;
 	nan = fp4to8_band(s->scales, width, s->band_t, s->band_v);
 	if (nan >= 0)
-		return stream_bad_byte(s, st, k, band * n + (uint64_t)nan, "data.scale-nan",
+		return stream_bad_byte(s, st, k, band * n + (uint64_t)nan, RULE_DATA_SCALE_NAN,
 			"scale byte 255 is NaN, expected 0 to 254", e);
 	s->band_no = band;
 	return 0;
@@ -290,7 +291,7 @@ static int judge_band(struct stream *s, const struct step *st, struct err *e)
 		if (keep_lost(s, s->band_no, b, e))
 			return -1;
 		if (!s->tools->lossy)
-			return err_rule(e, ERR_DATA, "data.cast-inexact", ERR_NOPOS,
+			return err_rule(e, RULE_DATA_CAST_INEXACT, ERR_NOPOS,
 				"%s: tensor %s, block %llu,%zu of 128 x 128: %s (--lossy goes on)",
 				s->p->ckpt->shards[t->shard].name, text_quote(t->name).s,
 				(unsigned long long)s->band_no, b,

@@ -104,7 +104,7 @@ void stream_close(struct stream *s);
  * a step. */
 int stream_get(struct stream *s, uint32_t i, uint64_t off, uint8_t *dst, size_t n, struct err *e);
 int stream_bad_byte(const struct stream *s, const struct step *st, uint32_t k, uint64_t off,
-	const char *rule, const char *what, struct err *e);
+	enum rule_id rule, const char *what, struct err *e);
 
 #ifdef __cplusplus
 }

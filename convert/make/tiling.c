@@ -69,11 +69,11 @@ static int scale_range(const struct stream *s, const struct step *st, uint32_t k
 	char what[160];
 
 	if (*p == NUM_E8M0_NAN)
-		return stream_bad_byte(s, st, k, off, "data.scale-nan",
+		return stream_bad_byte(s, st, k, off, RULE_DATA_SCALE_NAN,
 			"scale byte 255 is NaN, expected 0 to 254", e);
 	snprintf(what, sizeof what, "scale byte %u, which %s misreads: it takes %u to %u", *p,
 		st->tile->engine, st->tile->e_min, st->tile->e_max);
-	return stream_bad_byte(s, st, k, off, "data.scale-range", what, e);
+	return stream_bad_byte(s, st, k, off, RULE_DATA_SCALE_RANGE, what, e);
 }
 
 /* n scales of source k, which begin at byte off of it. */

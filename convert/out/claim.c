@@ -78,7 +78,7 @@ static int is_mark(const struct claim *c, struct err *e)
 	rc = !file_load(c->io, c->dir, CLAIM_NAME, 4096, &t, &why) && t.n == n + 1 &&
 		!memcmp(t.s, c->p->hash, n) && t.s[n] == '\n';
 	text_free(&t);
-	return why.kind == ERR_SYSTEM ? err_set(e, ERR_SYSTEM, "%s", why.text) : rc;
+	return why.kind == ERR_SYSTEM ? err_move(e, &why) : rc;
 }
 
 static bool is_hash(struct jread *j, void *hash)
@@ -133,7 +133,7 @@ static int judge(struct claim *c, const struct found *f, const char *path, bool 
 	int ours = 0;
 
 	if (f->foreign)
-		return err_rule(e, ERR_USAGE, "out.foreign", ERR_NOPOS,
+		return err_rule(e, RULE_OUT_FOREIGN, ERR_NOPOS,
 			"%s holds %s, which this plan does not write; take an empty folder",
 			text_quote(path).s, text_quote(f->foreign).s);
 	c->fresh = !f->name;
@@ -146,7 +146,7 @@ static int judge(struct claim *c, const struct found *f, const char *path, bool 
 		ours = c->fresh || overwrite || !c->p->n_files || (f->data && f->ours == f->data);
 	if (ours)
 		return ours < 0 ? -1 : 0;
-	return err_rule(e, ERR_USAGE, "out.other", ERR_NOPOS,
+	return err_rule(e, RULE_OUT_OTHER, ERR_NOPOS,
 		"%s holds %s, and nothing there says that this plan has made it; take an empty "
 		"folder, or --overwrite to replace it",
 		text_quote(path).s, text_quote(f->name).s);

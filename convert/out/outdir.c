@@ -96,7 +96,7 @@ int outdir_nested(const struct plan *p, const char *path, struct err *e)
 		return err_sys(e, "cannot open %s", text_quote(path).s);
 	if (goes_up(missing)) { /* where it would lead, nobody can tell yet */
 		(void)io->close(io, nearest);
-		return err_rule(e, ERR_USAGE, "out.nested", ERR_NOPOS,
+		return err_rule(e, RULE_OUT_NESTED, ERR_NOPOS,
 			"%s goes up from a folder that is not there: it may lead into the input",
 			text_quote(path).s);
 	}
@@ -112,7 +112,7 @@ int outdir_nested(const struct plan *p, const char *path, struct err *e)
 			io->open(io, p->ckpt->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0),
 			&out, e);
 	if (rc > 0)
-		return err_rule(e, ERR_USAGE, "out.nested", ERR_NOPOS,
+		return err_rule(e, RULE_OUT_NESTED, ERR_NOPOS,
 			"%s is the input folder, lies in it or holds it", text_quote(path).s);
 	return rc;
 }
@@ -171,7 +171,7 @@ int outdir_open_any(struct outdir *o, const struct plan *p, const char *path, st
 	if (!o->io->lock(o->io, o->fd))
 		return 0;
 	if (errno == EWOULDBLOCK)
-		err_rule(e, ERR_SYSTEM, "out.locked", ERR_NOPOS, "another run is writing to %s",
+		err_rule(e, RULE_OUT_LOCKED, ERR_NOPOS, "another run is writing to %s",
 			text_quote(path).s);
 	else
 		err_sys(e, "cannot lock %s", text_quote(path).s);
@@ -227,7 +227,7 @@ int outdir_room(const struct outdir *o, uint64_t bytes, struct err *e)
 	room = (uint64_t)v.f_bavail * v.f_frsize;
 	if (room >= bytes)
 		return 0;
-	return err_rule(e, ERR_SYSTEM, "out.no-space", ERR_NOPOS,
+	return err_rule(e, RULE_OUT_NO_SPACE, ERR_NOPOS,
 		"%s are to be written, %s are free: %llu bytes too few", text_bytes(bytes).s,
 		text_bytes(room).s, (unsigned long long)(bytes - room));
 }

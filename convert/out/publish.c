@@ -376,8 +376,9 @@ int publisher_shard(struct publisher *u, size_t i, struct err *e)
 	if (memcmp(u->shard_sha256[i], u->expected->sha256[i], 32)) {
 		hex_of(u->shard_sha256[i], 32, is);
 		hex_of(u->expected->sha256[i], 32, said);
-		return err_rule(e, ERR_MISMATCH, "source.sha256", ERR_NOPOS,
-			"%s: its SHA-256 is %s, expected %s", u->p->ckpt->shards[i].name, is, said);
+		err_rule(e, RULE_SOURCE_SHA256, ERR_NOPOS, "%s: its SHA-256 is %s, expected %s",
+			u->p->ckpt->shards[i].name, is, said);
+		return err_blame(e, BLAME_SOURCE);
 	}
 	pthread_mutex_lock(&u->lock);
 	u->shard_ok[i] = true;

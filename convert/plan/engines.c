@@ -113,7 +113,7 @@ static int check_fit(struct layout *l)
 		if (fits(l, n, skip, sizeof skip))
 			at += (size_t)snprintf(legal + at, sizeof legal - at, "%s%llu",
 				at ? ", " : "", (unsigned long long)n);
-	return err_rule(l->e, ERR_USAGE, "plan.split", ERR_NOPOS,
+	return err_rule(l->e, RULE_PLAN_SPLIT, ERR_NOPOS,
 		"--ranks %llu --experts-by %s: %s; legal for %s are %s", (unsigned long long)ranks,
 		l->p->opts.share.experts_tp ? "tp" : "ep", why, l->engine->name, legal);
 }
@@ -123,16 +123,16 @@ static int check(struct layout *l)
 	const struct plan_opts *o = &l->p->opts;
 
 	if (l->engine->experimental && !o->experimental)
-		return err_rule(l->e, ERR_USAGE, "plan.experimental", ERR_NOPOS,
+		return err_rule(l->e, RULE_PLAN_EXPERIMENTAL, ERR_NOPOS,
 			"--target %s was only read about, never compared with the engine: say "
 			"--experimental",
 			l->engine->name);
 	if (l->p->experts != EXPERT_FP4 || l->a->experts != EXPERT_FP4)
-		return err_rule(l->e, ERR_UNSUPPORTED, "plan.engine-form", ERR_NOPOS,
+		return err_rule(l->e, RULE_PLAN_ENGINE_FORM, ERR_NOPOS,
 			"--target %s is for FP4 experts, these are %s", l->engine->name,
 			expert_form_name(l->p->experts));
 	if (o->share.stages > l->p->ckpt->config.L)
-		return err_rule(l->e, ERR_USAGE, "plan.split", ERR_NOPOS,
+		return err_rule(l->e, RULE_PLAN_SPLIT, ERR_NOPOS,
 			"--pp %llu: there are %llu layers", (unsigned long long)o->share.stages,
 			(unsigned long long)l->p->ckpt->config.L);
 	if (o->share.attention_tp &&

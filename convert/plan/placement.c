@@ -11,7 +11,7 @@ enum { CAP = 64 << 20 };
 
 static int bad(struct err *e, const char *block, const char *what)
 {
-	return err_rule(e, ERR_USAGE, "plan.placement", ERR_NOPOS, "--placement: %s: %s",
+	return err_rule(e, RULE_PLAN_PLACEMENT, ERR_NOPOS, "--placement: %s: %s",
 		text_quote(block).s, what);
 }
 

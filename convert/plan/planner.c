@@ -88,7 +88,7 @@ static int cast_step(struct layout *l, size_t i, struct step *s)
 	uint64_t o = t->dim[0], k = w->scale ? t->dim[1] * 32 : t->dim[1] * 2;
 
 	if (o % 128 || k % 128)
-		return err_rule(l->e, ERR_UNSUPPORTED, "plan.cast-shape", ERR_NOPOS,
+		return err_rule(l->e, RULE_PLAN_CAST_SHAPE, ERR_NOPOS,
 			"tensor %s: %llu x %llu is no whole number of 128 x 128 blocks, so --experts fp8 "
 			"cannot be made of it",
 			text_quote(t->name).s, (unsigned long long)o, (unsigned long long)k);
@@ -293,7 +293,7 @@ static int check_there(const struct plan *p, struct err *e)
 			for (k = 0; k < step_sources(&p->files[f].steps[i]); k++) {
 				t = step_source(&p->files[f].steps[i], k);
 				if (!from->has(from->ctx, t))
-					return err_rule(e, ERR_MISMATCH, "set.incomplete",
+					return err_rule(e, RULE_SET_INCOMPLETE,
 						ERR_NOPOS,
 						"tensor %s is not whole in the folders that are "
 						"there; missing: %s",
@@ -364,7 +364,7 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 	if (!t)
 		return err_set(e, ERR_USAGE, "no target %s", text_quote(p->opts.target).s);
 	if (p->experts == EXPERT_FP4 && a->experts == EXPERT_FP8)
-		return err_rule(e, ERR_USAGE, "plan.experts", ERR_NOPOS,
+		return err_rule(e, RULE_PLAN_EXPERTS, ERR_NOPOS,
 			"the experts are FP8 here; to make FP4 of them loses bits and is not a matter of "
 			"resharding");
 	on = calloc(a->inv.places + 1, sizeof *on);

@@ -26,7 +26,7 @@ struct cut {
 
 static int refuse(struct layout *l, const char *why)
 {
-	return err_rule(l->e, ERR_USAGE, "plan.slice", ERR_NOPOS, "%s", why);
+	return err_rule(l->e, RULE_PLAN_SLICE, ERR_NOPOS, "%s", why);
 }
 
 /* Counts, and numbers what stays. Embedding and head always do. */
@@ -51,7 +51,7 @@ static int make_cut(struct layout *l, struct cut *k)
 	if (!k->layers)
 		return refuse(l, "--layers names no layer: a model has one at least");
 	if (k->keep > c->E || k->keep < c->K)
-		return err_rule(l->e, ERR_USAGE, "plan.slice", ERR_NOPOS,
+		return err_rule(l->e, RULE_PLAN_SLICE, ERR_NOPOS,
 			"--experts %llu: there are %llu, and a token goes to %llu of them",
 			(unsigned long long)k->keep, (unsigned long long)c->E,
 			(unsigned long long)c->K);

@@ -93,9 +93,9 @@ int layout_shares(struct layout *l, const char *option, uint64_t ranks, bool exp
 		if (cut(l, &kinds, experts, n, skip, sizeof skip) < 0)
 			k += (size_t)snprintf(legal + k, sizeof legal - k, "%s%llu", k ? ", " : "",
 				(unsigned long long)n);
-	return err_rule(l->e, ERR_USAGE, "plan.split", ERR_NOPOS,
-		"%s %llu: tensor %s %s; legal are %s", option, (unsigned long long)ranks,
-		text_quote(l->p->ckpt->tensors[at].name).s, why, legal);
+	return err_rule(l->e, RULE_PLAN_SPLIT, ERR_NOPOS, "%s %llu: tensor %s %s; legal are %s",
+		option, (unsigned long long)ranks, text_quote(l->p->ckpt->tensors[at].name).s, why,
+		legal);
 }
 
 /* Part rank of n of a tensor that is split by rows or columns. */
@@ -131,7 +131,7 @@ static int dequantize(struct layout *l, size_t i, uint64_t rank, uint64_t n, str
 	s->out.dtype = DT_BF16;
 	s->out.dim = layout_dim(l, s->rows, t->dim[1]);
 	if (s->rows % 128 || t->dim[1] % 128)
-		return err_rule(l->e, ERR_UNSUPPORTED, "plan.block-cut", ERR_NOPOS,
+		return err_rule(l->e, RULE_PLAN_BLOCK_CUT, ERR_NOPOS,
 			"tensor %s: %llu x %llu for a rank is no whole number of 128 x 128 blocks",
 			text_quote(t->name).s, (unsigned long long)s->rows,
 			(unsigned long long)t->dim[1]);

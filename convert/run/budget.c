@@ -62,7 +62,7 @@ int budget_make(struct budget *b, const struct plan *p, unsigned threads, uint64
 			}
 		}
 	}
-	return err_rule(e, ERR_USAGE, "plan.memory", ERR_NOPOS,
+	return err_rule(e, RULE_PLAN_MEMORY, ERR_NOPOS,
 		"--max-memory %llu: this plan needs %llu bytes with one thread",
 		(unsigned long long)limit, (unsigned long long)b->peak);
 }

@@ -88,9 +88,7 @@ int digester_wait(struct digester *d, struct err *e)
 	was = d->err;
 	memset(&d->err, 0, sizeof d->err);
 	pthread_mutex_unlock(&d->lock);
-	if (was.kind == ERR_NONE)
-		return 0;
-	return err_set(e, was.kind, "%s", was.text);
+	return err_move(e, &was);
 }
 
 int digester_start(struct digester *d, const struct digest_job *jobs, unsigned n, struct err *e)

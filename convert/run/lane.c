@@ -102,6 +102,12 @@ static void add_chunks(struct lane *l)
 	}
 }
 
+/* A rule that the source breaks speaks against what was made of it; a disk that does not answer does not. */
+static int blame_source(struct err *e)
+{
+	return e->rule ? err_blame(e, BLAME_SOURCE) : -1;
+}
+
 int lane_make(struct lane *l, struct err *e)
 {
 	const struct shared *r = l->r;
@@ -111,11 +117,11 @@ int lane_make(struct lane *l, struct err *e)
 	l->n = left < r->o->budget.piece ? (size_t)left : r->o->budget.piece;
 	if (l->kind == ITEM_SHARD) {
 		if (file_read(c->io, c->shards[l->i].fd, l->piece, l->n, l->at, e))
-			return err_at(e, "%s", c->shards[l->i].name);
+			return err_at(e, "%s", c->shards[l->i].name), blame_source(e);
 		return 0;
 	}
 	if (stream_next(&l->s, l->piece, l->n, e))
-		return -1;
+		return blame_source(e);
 	if (l->kind == ITEM_COMPARE &&
 		(file_read(c->io, l->old_fd, l->old, l->n, l->at, NULL) ||
 			memcmp(l->old, l->piece, l->n))) {

@@ -238,18 +238,14 @@ static int execute(struct runner *r, struct err *e)
 	if (outdir_room(u->dir, missing(r), e) || list_items(r, e))
 		return -1;
 	r->workers = r->n_items < threads ? (unsigned)r->n_items : threads;
-	if ((r->workers && par_run(r->workers, work, r, e)) || ckpt_unchanged(p->ckpt, e))
+	if (r->workers && par_run(r->workers, work, r, e))
 		return -1;
+	if (ckpt_unchanged(p->ckpt, e))
+		return e->rule ? err_blame(e, BLAME_SOURCE) : -1;
 	for (i = 0; i < p->n_files; i++)
 		if (u->outputs[i].state < OUTPUT_DONE)
 			return err_set(e, ERR_SYSTEM, "%s was not finished", p->files[i].name);
 	return finish(r, e);
-}
-
-/* A rule that was broken, except about the call or the machine, means that the source is false. */
-static bool source_is_false(const struct err *e)
-{
-	return e->rule && e->kind != ERR_USAGE && strcmp(e->rule, "out.no-space") != 0;
 }
 
 static int run_in(struct runner *r, struct run_result *res, struct err *e)
@@ -268,7 +264,7 @@ static int run_in(struct runner *r, struct run_result *res, struct err *e)
 		for (k = 0; k < 3; k++)
 			res->scales[k] += u->outputs[i].scales[k];
 	}
-	publisher_free(&r->shared.pub, rc && source_is_false(e));
+	publisher_free(&r->shared.pub, rc && e->blame == BLAME_SOURCE);
 	free(r->items);
 	return rc;
 }

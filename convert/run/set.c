@@ -152,7 +152,7 @@ static int check_names(const struct set *s, const struct io *io, int dir, const 
 		for (k = 0; k < s->n && !is_first_of(s->parts[k].dir, p); k++)
 			;
 		if (k == s->n && strcmp(p, MAN_NAME) && strcmp(p, "." MAN_NAME ".part"))
-			rc = err_rule(e, ERR_USAGE, "out.foreign", ERR_NOPOS,
+			rc = err_rule(e, RULE_OUT_FOREIGN, ERR_NOPOS,
 				"%s holds %s, which this plan does not write; take an empty folder",
 				text_quote(out).s, text_quote(p).s);
 	}

@@ -20,9 +20,9 @@ struct opener {
 	struct err *e;
 };
 
-static int wrong(const struct opener *o, const char *rule, const char *file, const char *what)
+static int wrong(const struct opener *o, enum rule_id rule, const char *file, const char *what)
 {
-	return err_rule(o->e, ERR_MISMATCH, rule, ERR_NOPOS, "%s: %s", text_quote(file).s, what);
+	return err_rule(o->e, rule, ERR_NOPOS, "%s: %s", text_quote(file).s, what);
 }
 
 /* Loads name in dir, of which the digest is known. */
@@ -36,7 +36,7 @@ static int load_known(const struct opener *o, int dir, const char *folder, const
 	if (file_load(o->io, dir, name, UINT32_MAX, t, o->e) || sha256_of(t->s, t->n, is, o->e))
 		return err_at(o->e, "%s", folder);
 	if (memcmp(is, sha, 32) != 0)
-		return wrong(o, "set.manifest", path,
+		return wrong(o, RULE_SET_MANIFEST, path,
 			"its SHA-256 is another than the manifest above says: it was edited, or is of "
 			"another conversion");
 	return 0;
@@ -55,7 +55,7 @@ static int open_kept(const struct opener *o, int dir, const struct set_file *f,
 	if (file_open(o->io, dir, name, &jf->kept, &st, o->e))
 		return -1;
 	if ((uint64_t)st.st_size != jf->kept_bytes)
-		return wrong(o, "set.size", name, "its size is another than the sidecar says");
+		return wrong(o, RULE_SET_SIZE, name, "its size is another than the sidecar says");
 	return 0;
 }
 
@@ -80,7 +80,7 @@ static int join_file(const struct opener *o, int dir, const char *folder, const 
 	if (file_open(o->io, dir, f->name, &jf->fd, &st, o->e))
 		return err_at(o->e, "%s", folder);
 	if ((uint64_t)st.st_size != f->bytes)
-		return wrong(o, "set.size", path, "its size is another than its manifest says");
+		return wrong(o, RULE_SET_SIZE, path, "its size is another than its manifest says");
 	rc = load_known(o, dir, folder, f->sidecar, f->sidecar_sha256, &t);
 	rc = rc ? rc : sidecar_read(j, (uint32_t)j->n_files - 1, &t, o->e);
 	text_free(&t);
@@ -252,7 +252,7 @@ static int open_all(const struct opener *o, struct ckpt *c, const char *out, uin
 	for (i = 0; !rc && i < d.n && strcmp(d.v[i].name, SET_SOURCE) != 0; i++)
 		;
 	if (!rc && i == d.n)
-		rc = wrong(o, "set.form", MAN_NAME,
+		rc = wrong(o, RULE_SET_FORM, MAN_NAME,
 			"it names no folder source: what the way back needs was not kept (target "
 			"official, or --no-restore)");
 	rc = rc ? rc : check_source(o, &d.v[i]);

@@ -170,7 +170,7 @@ static int check_piece(struct reader *r, const struct piece *p, const uint8_t *s
 	d = xxh_final(r->xxh);
 	if (!memcmp(&d, &p->xxh, sizeof d))
 		return 0;
-	return err_rule(e, ERR_MISMATCH, "set.digest", ERR_NOPOS,
+	return err_rule(e, RULE_SET_DIGEST, ERR_NOPOS,
 		"%s: taken apart it is not tensor %s as it was: it was damaged since",
 		r->j->files[p->file].name, text_quote(r->j->c->tensors[p->tensor].name).s);
 }
@@ -290,7 +290,7 @@ static int check_tensor(void *ctx, uint32_t i, const struct xxh_digest *d, struc
 
 	if (!j->has_xxh[i] || !memcmp(d, &j->xxh[i], sizeof *d))
 		return 0;
-	return err_rule(e, ERR_MISMATCH, "set.digest", ERR_NOPOS,
+	return err_rule(e, RULE_SET_DIGEST, ERR_NOPOS,
 		"%s: tensor %s is not as it was when it was converted: it was damaged since",
 		j->first[i] < j->n_pieces ? j->files[j->pieces[j->first[i]].file].name : "",
 		text_quote(j->c->tensors[i].name).s);

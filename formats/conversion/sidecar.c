@@ -19,7 +19,7 @@ static bool is(const struct jread *j, const char *word)
 
 static int wrong(struct err *e, const char *what)
 {
-	return err_rule(e, ERR_MISMATCH, "set.form", ERR_NOPOS, "%s", what);
+	return err_rule(e, RULE_SET_FORM, ERR_NOPOS, "%s", what);
 }
 
 /* A string of less than room bytes, without NUL. */
@@ -329,7 +329,7 @@ static int settle_tile(struct joined *o, const struct entry *t, uint64_t data_at
 	uint64_t each;
 
 	if (!tile || !map || t->version != tile->version)
-		return err_rule(e, ERR_UNSUPPORTED, "set.layout", ERR_NOPOS,
+		return err_rule(e, RULE_SET_LAYOUT, ERR_NOPOS,
 			"layout %s version %llu with rows %s is none of this program's",
 			text_quote(t->layout).s, (unsigned long long)t->version,
 			text_quote(t->map).s);
@@ -395,7 +395,7 @@ static int settle_cast(struct joined *o, uint32_t file, const struct entry *t, u
 	const struct tensor *w;
 
 	if (t->inexact)
-		return err_rule(e, ERR_UNSUPPORTED, "set.codec", ERR_NOPOS,
+		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS,
 			"a cast to FP8 that was not exact (--lossy): there is no way back");
 	if (n < 1 || n > 2)
 		return wrong(e, "a cast of neither codes nor scales");
@@ -435,7 +435,7 @@ static int settle_plain(struct joined *o, const struct entry *t, uint64_t data_a
 
 	if (strcmp(t->transform, ops[OP_COPY].name) && strcmp(t->transform, ops[OP_ROWS].name) &&
 		strcmp(t->transform, ops[OP_COLS].name))
-		return err_rule(e, ERR_UNSUPPORTED, "set.codec", ERR_NOPOS,
+		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS,
 			"a tensor whose values were changed (%s): there is no way back",
 			text_quote(t->transform).s);
 	if (o->n_pieces != t->first + 1)

@@ -39,7 +39,7 @@ static int check_seal(const struct text *t, struct err *e)
 {
 	if (seal_of(t->s, t->n) != SEAL_BROKEN)
 		return 0;
-	return err_rule(e, ERR_MISMATCH, "set.manifest", ERR_NOPOS,
+	return err_rule(e, RULE_SET_MANIFEST, ERR_NOPOS,
 		"it is not as it was written: its digest of itself is another");
 }
 

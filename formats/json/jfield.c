@@ -15,7 +15,7 @@ int jfield_wrong(struct err *e, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	return err_rule(e, ERR_MISMATCH, "set.form", ERR_NOPOS, "%s", text);
+	return err_rule(e, RULE_SET_FORM, ERR_NOPOS, "%s", text);
 }
 
 static long find(const struct jread *j, const struct jfield *f)

@@ -65,7 +65,7 @@ int jmember_set(struct text *t, const char *key, const char *value, struct err *
 	if (find(t, key, &p, e))
 		return e->kind
 			? -1
-			: err_rule(e, ERR_DATA, "config.syntax", ERR_NOPOS,
+			: err_rule(e, RULE_CONFIG_SYNTAX, ERR_NOPOS,
 				  "the text is no JSON object: \"%s\" cannot be set in it", key);
 	there = p.from != p.to;
 	if (!value && !there)

@@ -9,10 +9,10 @@
 
 enum { WINDOW = 64 << 10 };
 
-static int fail(struct jread *j, const char *rule, uint64_t pos, const char *what)
+static int fail(struct jread *j, enum rule_id rule, uint64_t pos, const char *what)
 {
 	if (!j->failed)
-		err_rule(j->e, ERR_DATA, rule, pos, "byte %llu: %s", (unsigned long long)pos, what);
+		err_rule(j->e, rule, pos, "byte %llu: %s", (unsigned long long)pos, what);
 	j->failed = true;
 	return -1;
 }
@@ -78,7 +78,7 @@ static int peek(struct jread *j)
 		}
 	}
 	if (!j->win[j->at])
-		return fail(j, "json.syntax", jread_pos(j), "a NUL byte");
+		return fail(j, RULE_JSON_SYNTAX, jread_pos(j), "a NUL byte");
 	return j->win[j->at];
 }
 
@@ -113,7 +113,7 @@ static int expect(struct jread *j, int c, const char *what)
 	if (got < 0)
 		return -1;
 	if (got != c)
-		return fail(j, got ? "json.syntax" : "json.cut", jread_pos(j), what);
+		return fail(j, got ? RULE_JSON_SYNTAX : RULE_JSON_CUT, jread_pos(j), what);
 	j->at++;
 	return 0;
 }
@@ -125,9 +125,9 @@ static int enter(struct jread *j, int c, const char *what)
 	if (got < 0)
 		return -1;
 	if (got != c)
-		return fail(j, got ? "json.type" : "json.cut", jread_pos(j), what);
+		return fail(j, got ? RULE_JSON_TYPE : RULE_JSON_CUT, jread_pos(j), what);
 	if (j->depth == j->max_depth)
-		return fail(j, "json.depth", jread_pos(j), "nested too deep");
+		return fail(j, RULE_JSON_DEPTH, jread_pos(j), "nested too deep");
 	j->at++;
 	j->first[++j->depth] = true;
 	return 0;
@@ -172,7 +172,8 @@ int jread_item(struct jread *j)
 		return more;
 	c = jread_peek(j);
 	if (c == ']')
-		return fail(j, "json.syntax", jread_pos(j), "a comma before the closing bracket");
+		return fail(j, RULE_JSON_SYNTAX, jread_pos(j),
+			"a comma before the closing bracket");
 	return c < 0 ? -1 : 1;
 }
 
@@ -183,7 +184,7 @@ int jread_key(struct jread *j)
 	if (more != 1)
 		return more;
 	if (jread_peek(j) != '"')
-		return fail(j, jread_peek(j) ? "json.syntax" : "json.cut", jread_pos(j),
+		return fail(j, jread_peek(j) ? RULE_JSON_SYNTAX : RULE_JSON_CUT, jread_pos(j),
 			"expected a key");
 	if (jread_string(j, j->max_key) || expect(j, ':', "expected a colon"))
 		return -1;
@@ -205,7 +206,7 @@ static int hex4(struct jread *j, uint64_t pos, uint32_t *v)
 		else if ((c | 32) >= 'a' && (c | 32) <= 'f')
 			c = (c | 32) - 'a' + 10;
 		else
-			return fail(j, c ? "json.escape" : "json.cut", pos,
+			return fail(j, c ? RULE_JSON_ESCAPE : RULE_JSON_CUT, pos,
 				"\\u needs four hex digits");
 		*v = *v << 4 | (uint32_t)c;
 	}
@@ -237,19 +238,20 @@ static int escape(struct jread *j, uint64_t pos)
 		return 0;
 	}
 	if (c != 'u')
-		return c < 0 ? -1 : fail(j, c ? "json.escape" : "json.cut", pos, "no such escape");
+		return c < 0 ? -1
+			     : fail(j, c ? RULE_JSON_ESCAPE : RULE_JSON_CUT, pos, "no such escape");
 	if (hex4(j, pos, &hi))
 		return -1;
 	if (hi >= 0xdc00 && hi <= 0xdfff)
-		return fail(j, "json.escape", pos, "half a surrogate pair");
+		return fail(j, RULE_JSON_ESCAPE, pos, "half a surrogate pair");
 	if (hi >= 0xd800 && hi <= 0xdbff) {
 		if ((c = next(j)) != '\\' || (c = next(j)) != 'u')
-			return fail(j, c ? "json.escape" : "json.cut", pos,
+			return fail(j, c ? RULE_JSON_ESCAPE : RULE_JSON_CUT, pos,
 				"half a surrogate pair");
 		if (hex4(j, pos, &lo))
 			return -1;
 		if (lo < 0xdc00 || lo > 0xdfff)
-			return fail(j, "json.escape", pos, "half a surrogate pair");
+			return fail(j, RULE_JSON_ESCAPE, pos, "half a surrogate pair");
 		hi = 0x10000 + ((hi - 0xd800) << 10) + (lo - 0xdc00);
 	}
 	put_utf8(&j->str, hi);
@@ -270,7 +272,7 @@ static int utf8(struct jread *j, int lead, uint64_t pos)
 	if (j->failed)
 		return -1;
 	if (text_utf8(b, n) != n)
-		return fail(j, "json.utf8", pos, "not UTF-8");
+		return fail(j, RULE_JSON_UTF8, pos, "not UTF-8");
 	text_put(&j->str, b, n);
 	return 0;
 }
@@ -296,7 +298,8 @@ int jread_string(struct jread *j, size_t max)
 	if (c < 0)
 		return -1;
 	if (c != '"')
-		return fail(j, c ? "json.type" : "json.cut", jread_pos(j), "expected a string");
+		return fail(j, c ? RULE_JSON_TYPE : RULE_JSON_CUT, jread_pos(j),
+			"expected a string");
 	j->str_pos = jread_pos(j);
 	j->str.n = 0;
 	j->escaped = false;
@@ -310,9 +313,9 @@ int jread_string(struct jread *j, size_t max)
 		if (c == '"')
 			break;
 		if (c == 0)
-			return fail(j, "json.cut", pos, "the document ends inside a string");
+			return fail(j, RULE_JSON_CUT, pos, "the document ends inside a string");
 		if (c < 0x20)
-			return fail(j, "json.control", pos, "a control byte in a string");
+			return fail(j, RULE_JSON_CONTROL, pos, "a control byte in a string");
 		if (c == '\\') {
 			if (escape(j, pos))
 				return -1;
@@ -326,7 +329,7 @@ int jread_string(struct jread *j, size_t max)
 		if (max == JREAD_DROP)
 			j->str.n = 0;
 		if (j->str.n > max)
-			return fail(j, "json.long", j->str_pos, "a string longer than allowed");
+			return fail(j, RULE_JSON_LONG, j->str_pos, "a string longer than allowed");
 	}
 	if (j->str.failed) {
 		j->failed = true;
@@ -351,20 +354,20 @@ int jread_u64(struct jread *j, uint64_t max, uint64_t *v)
 		return -1;
 	if (c < '0' || c > '9')
 		return fail(j,
-			c == '-' || c == '+' ? "json.number"
-				: c          ? "json.type"
-					     : "json.cut",
+			c == '-' || c == '+' ? RULE_JSON_NUMBER
+				: c          ? RULE_JSON_TYPE
+					     : RULE_JSON_CUT,
 			pos, "expected a number without sign, point or exponent");
 	for (*v = 0; (c = peek(j)) >= '0' && c <= '9'; j->at++) {
 		if (zero && jread_pos(j) != pos)
-			return fail(j, "json.number", pos, "a number with a leading zero");
+			return fail(j, RULE_JSON_NUMBER, pos, "a number with a leading zero");
 		if (!mem_mul(*v, 10, v) || !mem_add(*v, (uint64_t)(c - '0'), v) || *v > max)
-			return fail(j, "json.range", pos, "a number beyond its limit");
+			return fail(j, RULE_JSON_RANGE, pos, "a number beyond its limit");
 	}
 	if (c < 0)
 		return -1;
 	if (!ends_value(c))
-		return fail(j, "json.number", pos,
+		return fail(j, RULE_JSON_NUMBER, pos,
 			"expected a number without sign, point or exponent");
 	return 0;
 }
@@ -380,7 +383,7 @@ static int digits(struct jread *j)
 		return -1;
 	return jread_pos(j) > pos
 		? 0
-		: fail(j, c ? "json.syntax" : "json.cut", pos, "expected a digit");
+		: fail(j, c ? RULE_JSON_SYNTAX : RULE_JSON_CUT, pos, "expected a digit");
 }
 
 /* -?(0|[1-9][0-9]*)(.[0-9]+)?([eE][+-]?[0-9]+)? */
@@ -420,14 +423,14 @@ static int skip_scalar(struct jread *j)
 		j->at++;
 	if (w && *w)
 		return peek(j) < 0 ? -1
-				   : fail(j, peek(j) ? "json.syntax" : "json.cut", jread_pos(j),
-					     "no such word");
+				   : fail(j, peek(j) ? RULE_JSON_SYNTAX : RULE_JSON_CUT,
+					     jread_pos(j), "no such word");
 	if (!w && skip_number(j))
 		return -1;
 	c = peek(j);
 	if (c < 0)
 		return -1;
-	return ends_value(c) ? 0 : fail(j, "json.syntax", jread_pos(j), "expected a value");
+	return ends_value(c) ? 0 : fail(j, RULE_JSON_SYNTAX, jread_pos(j), "expected a value");
 }
 
 int jread_skip(struct jread *j)
@@ -465,5 +468,6 @@ int jread_end(struct jread *j, bool loose)
 		j->at++;
 	if (c < 0)
 		return -1;
-	return c == 0 ? 0 : fail(j, "json.trailing", jread_pos(j), "something after the document");
+	return c == 0 ? 0
+		      : fail(j, RULE_JSON_TRAILING, jread_pos(j), "something after the document");
 }

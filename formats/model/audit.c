@@ -13,13 +13,12 @@ struct auditor {
 	struct err *e;
 };
 
-static int find(struct auditor *u, const char *rule, const struct tensor *t, const char *fmt_name,
+static int find(struct auditor *u, enum rule_id rule, const struct tensor *t, const char *fmt_name,
 	const char *what)
 {
 	const char *file = t ? u->a->ckpt->shards[t->shard].name : "config.json";
 
-	if (finding_add(u->f, ERR_DATA, rule, file, "%s: tensor %s%s", file, text_quote(fmt_name).s,
-		    what))
+	if (finding_add(u->f, rule, file, "%s: tensor %s%s", file, text_quote(fmt_name).s, what))
 		return err_nomem(u->e);
 	return 0;
 }
@@ -100,12 +99,12 @@ static int settle_form(struct auditor *u, enum expert_form assume)
 	if (seen == EXPERT_UNSAID)
 		return 0; /* no expert at all: their absence will be reported */
 	if (said == EXPERT_UNSAID)
-		rc = finding_add(u->f, ERR_DATA, "config.expert-dtype-missing", "config.json",
+		rc = finding_add(u->f, RULE_CONFIG_EXPERT_DTYPE_MISSING, "config.json",
 			"config.json: \"expert_dtype\" is missing; the tensors are %s (add it, or say "
 			"--assume-experts %s)",
 			name, name);
 	else if (said != seen)
-		rc = finding_add(u->f, ERR_DATA, "config.expert-dtype-wrong", "config.json",
+		rc = finding_add(u->f, RULE_CONFIG_EXPERT_DTYPE_WRONG, "config.json",
 			"config.json: \"expert_dtype\" says %s, the tensors are %s",
 			expert_form_name(said), name);
 	return rc ? err_nomem(u->e) : 0;
@@ -128,8 +127,9 @@ static int check_unexpected(struct auditor *u, const struct tensor *t)
 
 	if (ends_with(t->name, ".scale") && partner_name(t->name, partner, sizeof partner) &&
 		!ckpt_find(u->a->ckpt, partner))
-		return find(u, "model.scale-orphan", t, t->name, " is a scale without its weight");
-	return find(u, "model.unexpected", t, t->name,
+		return find(u, RULE_MODEL_SCALE_ORPHAN, t, t->name,
+			" is a scale without its weight");
+	return find(u, RULE_MODEL_UNEXPECTED, t, t->name,
 		" is not part of the model that config.json describes");
 }
 
@@ -138,9 +138,9 @@ static int check_missing(struct auditor *u, const struct want *w)
 	if (!u->all_read)
 		return 0;
 	if (w->scale)
-		return find(u, "model.scale-missing", NULL, w->name,
+		return find(u, RULE_MODEL_SCALE_MISSING, NULL, w->name,
 			" is missing: a weight without its scale");
-	return find(u, "model.missing", NULL, w->name, " is missing");
+	return find(u, RULE_MODEL_MISSING, NULL, w->name, " is missing");
 }
 
 static int check_form(struct auditor *u, const struct tensor *t, const struct want *w)
@@ -157,8 +157,8 @@ static int check_form(struct auditor *u, const struct tensor *t, const struct wa
 	describe(said, sizeof said, w->dtype, w->dim, w->rank);
 	snprintf(what, sizeof what, " is %s, expected %s", is, said);
 	if (w->scale)
-		return find(u, "model.scale-form", t, t->name, what);
-	return find(u, same ? "model.dtype" : "model.shape", t, t->name, what);
+		return find(u, RULE_MODEL_SCALE_FORM, t, t->name, what);
+	return find(u, same ? RULE_MODEL_DTYPE : RULE_MODEL_SHAPE, t, t->name, what);
 }
 
 /* Walks what is expected and what is there, both sorted by name, side by side. */

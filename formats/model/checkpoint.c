@@ -19,11 +19,11 @@ struct opener {
 	struct err *e;
 };
 
-static int find(struct opener *o, enum err_kind kind, const char *rule, const char *file,
-	const char *what, const char *name)
+static int find(struct opener *o, enum rule_id rule, const char *file, const char *what,
+	const char *name)
 {
-	if (finding_add(o->f, kind, rule, file, "%s: %s%s%s", text_quote(file).s,
-		    name ? "tensor " : "", name ? text_quote(name).s : "", what))
+	if (finding_add(o->f, rule, file, "%s: %s%s%s", text_quote(file).s, name ? "tensor " : "",
+		    name ? text_quote(name).s : "", what))
 		return err_nomem(o->e);
 	return 0;
 }
@@ -64,11 +64,11 @@ static int resolve(const struct ckpt *c, const char *name, char *actual, const c
 		return err_sys(e, "cannot look at %s", text_quote(name).s);
 	link[n] = 0;
 	if (!c->hf_cache)
-		return err_rule(e, ERR_DATA, "file.symlink", ERR_NOPOS,
+		return err_rule(e, RULE_FILE_SYMLINK, ERR_NOPOS,
 			"%s is a symbolic link (for a folder of the hub's cache say --hf-cache)",
 			text_quote(name).s);
 	if (!blob_of(link))
-		return err_rule(e, ERR_DATA, "file.symlink", ERR_NOPOS,
+		return err_rule(e, RULE_FILE_SYMLINK, ERR_NOPOS,
 			"%s is a link to %s, not to ../../blobs/HASH", text_quote(name).s,
 			text_quote(link).s);
 	memcpy(actual, link, (size_t)n + 1);
@@ -99,8 +99,8 @@ int ckpt_file(const struct ckpt *c, const char *name, char *actual, struct stat 
 	if (rc < 0)
 		return -1;
 	if (!rc || !S_ISREG(st->st_mode))
-		return err_rule(e, ERR_DATA, "file.not-regular", ERR_NOPOS,
-			"%s is not a regular file", text_quote(name).s);
+		return err_rule(e, RULE_FILE_NOT_REGULAR, ERR_NOPOS, "%s is not a regular file",
+			text_quote(name).s);
 	return 0;
 }
 
@@ -127,7 +127,7 @@ static int load_config(struct opener *o)
 	if (there < 0)
 		return -1;
 	if (!there)
-		return find(o, ERR_DATA, "config.missing", "config.json", "is not there", NULL);
+		return find(o, RULE_CONFIG_MISSING, "config.json", "is not there", NULL);
 	if (resolve(c, "config.json", actual, &hash, o->e) ||
 		config_doc_read(&c->doc, c->io, c->dir, actual, o->e) ||
 		config_read(&c->config, &c->doc, o->e))
@@ -150,7 +150,7 @@ static int load_index(struct opener *o)
 		file_open(c->io, c->dir, actual, &fd, &st, o->e))
 		return take(o, CKPT_INDEX);
 	if ((uint64_t)st.st_size > CKPT_INDEX_CAP) {
-		rc = err_rule(o->e, ERR_DATA, "file.too-big", ERR_NOPOS,
+		rc = err_rule(o->e, RULE_FILE_TOO_BIG, ERR_NOPOS,
 			"%s has %lld bytes, at most %u are taken", CKPT_INDEX,
 			(long long)st.st_size, CKPT_INDEX_CAP);
 	} else {
@@ -180,12 +180,11 @@ static int list_shards(struct opener *o)
 		if (c->headers)
 			p[len - strlen(CKPT_HEADER)] = 0;
 		if (!shardmap_plain(p))
-			rc = find(o, ERR_DATA, "index.shard-name", p, "is no plain shard name",
-				NULL);
+			rc = find(o, RULE_INDEX_SHARD_NAME, p, "is no plain shard name", NULL);
 		else if (shardmap_shard(m, p, &c->arena, o->e) < 0)
 			rc = -1;
 		else if (m->shards > known && c->has_index && m->n)
-			rc = find(o, ERR_DATA, "index.extra-shard", p, "is not in the index", NULL);
+			rc = find(o, RULE_INDEX_EXTRA_SHARD, p, "is not in the index", NULL);
 		known = m->shards;
 	}
 	free(names);
@@ -234,7 +233,7 @@ static int check_case(struct opener *o)
 	for (i = 0; i < c->n_shards; i++)
 		for (k = 0; k < i; k++)
 			if (!strcasecmp(c->shards[i].name, c->shards[k].name) &&
-				find(o, ERR_DATA, "index.case-twin", c->shards[i].name,
+				find(o, RULE_INDEX_CASE_TWIN, c->shards[i].name,
 					"differs from another shard in upper and lower case only",
 					NULL))
 				return -1;
@@ -270,8 +269,8 @@ static int load_shard(struct opener *o, uint32_t at)
 	if (there < 0)
 		return -1;
 	if (!there)
-		return find(o, ERR_DATA, "index.shard-missing", s->name,
-			"is in the index but not there", NULL);
+		return find(o, RULE_INDEX_SHARD_MISSING, s->name, "is in the index but not there",
+			NULL);
 	if (resolve(c, file, actual, &hash, o->e) ||
 		file_open(c->io, c->dir, actual, &s->fd, &s->st, o->e) || read_shard(o, s, &h)) {
 		if (s->fd >= 0)
@@ -326,12 +325,12 @@ static int check_twice(struct opener *o)
 
 	for (i = 1; i < c->n; i++)
 		if (!strcmp(c->tensors[i - 1].name, c->tensors[i].name) &&
-			find(o, ERR_DATA, "ckpt.name-twice", c->shards[c->tensors[i].shard].name,
+			find(o, RULE_CKPT_NAME_TWICE, c->shards[c->tensors[i].shard].name,
 				" is in another shard too", c->tensors[i].name))
 			return -1;
 	for (i = 1; i < o->map.n; i++)
 		if (!strcmp(o->map.v[i - 1].tensor, o->map.v[i].tensor) &&
-			find(o, ERR_DATA, "index.twice", CKPT_INDEX, " is listed twice",
+			find(o, RULE_INDEX_TWICE, CKPT_INDEX, " is listed twice",
 				o->map.v[i].tensor))
 			return -1;
 	return 0;
@@ -352,15 +351,15 @@ static int check_index(struct opener *o)
 		said = d <= 0 ? &c->shards[o->map.v[i].shard] : NULL;
 		is = d >= 0 ? &c->shards[c->tensors[k].shard] : NULL;
 		if (d < 0 && said->fd >= 0 &&
-			find(o, ERR_DATA, "index.not-in-shard", said->name,
+			find(o, RULE_INDEX_NOT_IN_SHARD, said->name,
 				" is in the index but not in this shard", o->map.v[i].tensor))
 			return -1;
 		if (d > 0 &&
-			find(o, ERR_DATA, "index.not-in-index", is->name,
+			find(o, RULE_INDEX_NOT_IN_INDEX, is->name,
 				" is in this shard but not in the index", c->tensors[k].name))
 			return -1;
 		if (d == 0 && said != is &&
-			find(o, ERR_DATA, "index.wrong-shard", is->name,
+			find(o, RULE_INDEX_WRONG_SHARD, is->name,
 				" is here, the index says another shard", c->tensors[k].name))
 			return -1;
 		i += d <= 0;
@@ -390,13 +389,13 @@ static int cross_check(struct opener *o)
 	if (check_case(o) || check_twice(o))
 		return -1;
 	if (!c->n_shards)
-		return find(o, ERR_DATA, "ckpt.empty", ".", "there is no .safetensors file", NULL);
+		return find(o, RULE_CKPT_EMPTY, ".", "there is no .safetensors file", NULL);
 	if (!c->has_index && (c->n_shards > 1 || strcmp(c->shards[0].name, "model.safetensors")))
-		return find(o, ERR_DATA, "index.missing", CKPT_INDEX, "is not there", NULL);
+		return find(o, RULE_INDEX_MISSING, CKPT_INDEX, "is not there", NULL);
 	if (o->map.n && check_index(o))
 		return -1;
 	if (o->map.total_said && all_read(c) && o->map.total_size != c->bytes &&
-		finding_add(o->f, ERR_DATA, "index.total-size", CKPT_INDEX,
+		finding_add(o->f, RULE_INDEX_TOTAL_SIZE, CKPT_INDEX,
 			"%s: total_size is %llu, the tensors have %llu bytes", CKPT_INDEX,
 			(unsigned long long)o->map.total_size, (unsigned long long)c->bytes))
 		return err_nomem(o->e);
@@ -490,7 +489,7 @@ int ckpt_unchanged(const struct ckpt *c, struct err *e)
 		if ((!c->headers && now.st_size != was->st_size) || now.st_ino != was->st_ino ||
 			now.st_mtim.tv_sec != was->st_mtim.tv_sec ||
 			now.st_mtim.tv_nsec != was->st_mtim.tv_nsec)
-			return err_rule(e, ERR_SYSTEM, "ckpt.changed", ERR_NOPOS,
+			return err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS,
 				"%s was changed while it was read", c->shards[i].name);
 	}
 	return 0;

@@ -51,9 +51,9 @@ const char *expert_form_name(enum expert_form f)
 	return f == EXPERT_UNSAID ? "unsaid" : forms[f - EXPERT_FP4].name;
 }
 
-static int bad(struct err *e, const char *rule, const char *key, const char *what)
+static int bad(struct err *e, enum rule_id rule, const char *key, const char *what)
 {
-	return err_rule(e, ERR_DATA, rule, ERR_NOPOS, "config.json: \"%s\" %s", key, what);
+	return err_rule(e, rule, ERR_NOPOS, "config.json: \"%s\" %s", key, what);
 }
 
 static int get_uint(const json_t *o, const char *key, uint64_t min, uint64_t max, uint64_t *v,
@@ -62,12 +62,12 @@ static int get_uint(const json_t *o, const char *key, uint64_t min, uint64_t max
 	const json_t *x = json_object_get(o, key);
 
 	if (!x)
-		return bad(e, "config.field-missing", key, "is missing");
+		return bad(e, RULE_CONFIG_FIELD_MISSING, key, "is missing");
 	if (!json_is_integer(x))
-		return bad(e, "config.field-type", key, "is not an integer");
+		return bad(e, RULE_CONFIG_FIELD_TYPE, key, "is not an integer");
 	if (json_integer_value(x) < 0 || (uint64_t)json_integer_value(x) < min ||
 		(uint64_t)json_integer_value(x) > max)
-		return err_rule(e, ERR_DATA, "config.field-range", ERR_NOPOS,
+		return err_rule(e, RULE_CONFIG_FIELD_RANGE, ERR_NOPOS,
 			"config.json: \"%s\" is %lld, expected %llu to %llu", key,
 			(long long)json_integer_value(x), (unsigned long long)min,
 			(unsigned long long)max);
@@ -80,10 +80,10 @@ static int get_type(const json_t *o, struct err *e)
 	const json_t *t = json_object_get(o, "model_type");
 
 	if (!json_is_string(t))
-		return bad(e, t ? "config.field-type" : "config.field-missing", "model_type",
+		return bad(e, t ? RULE_CONFIG_FIELD_TYPE : RULE_CONFIG_FIELD_MISSING, "model_type",
 			t ? "is not a string" : "is missing");
 	if (strcmp(json_string_value(t), "deepseek_v4"))
-		return err_rule(e, ERR_UNSUPPORTED, "config.model-type", ERR_NOPOS,
+		return err_rule(e, RULE_CONFIG_MODEL_TYPE, ERR_NOPOS,
 			"config.json: model_type is \"%s\", this program knows deepseek_v4",
 			text_quote(json_string_value(t)).s);
 	return 0;
@@ -95,14 +95,14 @@ static int get_ratios(struct config *c, const json_t *o, struct err *e)
 	size_t n = json_array_size(a), i;
 
 	if (!a)
-		return bad(e, "config.field-missing", "compress_ratios",
+		return bad(e, RULE_CONFIG_FIELD_MISSING, "compress_ratios",
 			json_object_get(o, "layer_types")
 				? "is missing (transformers wrote layer_types in its place; take the original file)"
 				: "is missing");
 	if (!json_is_array(a))
-		return bad(e, "config.field-type", "compress_ratios", "is not an array");
+		return bad(e, RULE_CONFIG_FIELD_TYPE, "compress_ratios", "is not an array");
 	if (n < c->L || n > BLOCKS_MAX)
-		return err_rule(e, ERR_DATA, "config.ratios", ERR_NOPOS,
+		return err_rule(e, RULE_CONFIG_RATIOS, ERR_NOPOS,
 			"config.json: \"compress_ratios\" has %zu entries for %llu layers", n,
 			(unsigned long long)c->L);
 	c->ratio = calloc(n, sizeof *c->ratio);
@@ -112,11 +112,11 @@ static int get_ratios(struct config *c, const json_t *o, struct err *e)
 		x = json_array_get(a, i);
 		c->ratio[i] = json_is_integer(x) ? (uint64_t)json_integer_value(x) : 1;
 		if (c->ratio[i] != 0 && c->ratio[i] != 4 && c->ratio[i] != 128)
-			return err_rule(e, ERR_DATA, "config.ratios", ERR_NOPOS,
+			return err_rule(e, RULE_CONFIG_RATIOS, ERR_NOPOS,
 				"config.json: \"compress_ratios\" entry %zu is none of 0, 4, 128",
 				i);
 		if (i >= c->L && c->ratio[i] != 0)
-			return err_rule(e, ERR_DATA, "config.ratios", ERR_NOPOS,
+			return err_rule(e, RULE_CONFIG_RATIOS, ERR_NOPOS,
 				"config.json: \"compress_ratios\" entry %zu belongs to mtp.%zu and is not 0",
 				i, i - (size_t)c->L);
 	}
@@ -131,7 +131,7 @@ static int get_stages(struct config *c, const json_t *o, struct err *e)
 
 	if (!c->spark) {
 		if (c->stages != c->n_mtp)
-			return err_rule(e, ERR_DATA, "config.stages", ERR_NOPOS,
+			return err_rule(e, RULE_CONFIG_STAGES, ERR_NOPOS,
 				"config.json: \"num_nextn_predict_layers\" is %llu, \"compress_ratios\" has %llu "
 				"entries beyond the layers",
 				(unsigned long long)c->n_mtp, (unsigned long long)c->stages);
@@ -139,10 +139,10 @@ static int get_stages(struct config *c, const json_t *o, struct err *e)
 	}
 	c->NT = json_array_size(targets);
 	if (!c->NT || c->NT > c->L)
-		return bad(e, targets ? "config.field-type" : "config.field-missing",
+		return bad(e, targets ? RULE_CONFIG_FIELD_TYPE : RULE_CONFIG_FIELD_MISSING,
 			"dspark_target_layer_ids", "is not a list of layers");
 	if (!c->stages)
-		return bad(e, "config.stages", "compress_ratios",
+		return bad(e, RULE_CONFIG_STAGES, "compress_ratios",
 			"has no entries for the DSpark stages");
 	return 0;
 }
@@ -155,13 +155,13 @@ static int get_quant(const json_t *o, struct err *e)
 		     *m = json_object_get(q, "quant_method");
 
 	if (!q)
-		return bad(e, "config.field-missing", "quantization_config", "is missing");
+		return bad(e, RULE_CONFIG_FIELD_MISSING, "quantization_config", "is missing");
 	if (!json_is_string(m) || strcmp(json_string_value(m), "fp8"))
-		return bad(e, "config.quant", "quantization_config",
+		return bad(e, RULE_CONFIG_QUANT, "quantization_config",
 			"does not say quant_method fp8");
 	if (json_array_size(b) != 2 || json_integer_value(json_array_get(b, 0)) != 128 ||
 		json_integer_value(json_array_get(b, 1)) != 128)
-		return bad(e, "config.quant", "quantization_config",
+		return bad(e, RULE_CONFIG_QUANT, "quantization_config",
 			"does not say weight_block_size [128, 128]");
 	return 0;
 }
@@ -181,29 +181,30 @@ static int get_experts(struct config *c, const json_t *o, struct err *e)
 			return 0;
 		}
 	}
-	return bad(e, "config.expert-dtype", "expert_dtype", "is neither \"fp4\" nor \"fp8\"");
+	return bad(e, RULE_CONFIG_EXPERT_DTYPE, "expert_dtype", "is neither \"fp4\" nor \"fp8\"");
 }
 
 /* What the shapes divide by. */
 static int check_divides(const struct config *c, struct err *e)
 {
 	if (c->H * c->hd % c->G)
-		return err_rule(e, ERR_DATA, "config.field-range", ERR_NOPOS,
+		return err_rule(e, RULE_CONFIG_FIELD_RANGE, ERR_NOPOS,
 			"config.json: %llu heads of %llu do not divide into %llu o_groups",
 			(unsigned long long)c->H, (unsigned long long)c->hd,
 			(unsigned long long)c->G);
 	if (c->D % 32 || c->I % 32)
-		return err_rule(e, ERR_DATA, "config.field-range", ERR_NOPOS,
+		return err_rule(e, RULE_CONFIG_FIELD_RANGE, ERR_NOPOS,
 			"config.json: hidden_size %llu and moe_intermediate_size %llu must be multiples of 32",
 			(unsigned long long)c->D, (unsigned long long)c->I);
 	if ((c->L + c->stages) * c->E > TENSORS_MAX / 6)
-		return bad(e, "config.field-range", "n_routed_experts",
+		return bad(e, RULE_CONFIG_FIELD_RANGE, "n_routed_experts",
 			"times the layers is absurd");
 	if (c->K > c->E)
-		return bad(e, "config.field-range", "num_experts_per_tok",
+		return bad(e, RULE_CONFIG_FIELD_RANGE, "num_experts_per_tok",
 			"exceeds n_routed_experts");
 	if (c->n_hash > c->L)
-		return bad(e, "config.field-range", "num_hash_layers", "exceeds num_hidden_layers");
+		return bad(e, RULE_CONFIG_FIELD_RANGE, "num_hash_layers",
+			"exceeds num_hidden_layers");
 	return 0;
 }
 
@@ -239,13 +240,13 @@ int config_doc_parse(struct config_doc *d, const char *s, size_t n, struct err *
 	}
 	d->o = json_loadb(s, n, JSON_REJECT_DUPLICATES, &je);
 	if (!d->o)
-		return err_rule(e, ERR_DATA, "config.syntax", (uint64_t)je.position,
+		return err_rule(e, RULE_CONFIG_SYNTAX, (uint64_t)je.position,
 			"config.json: line %d: %s", je.line, text_quote(je.text).s);
 	if (json_is_object(d->o))
 		return 0;
 	json_decref(d->o);
 	d->o = NULL;
-	return err_rule(e, ERR_DATA, "config.syntax", ERR_NOPOS,
+	return err_rule(e, RULE_CONFIG_SYNTAX, ERR_NOPOS,
 		"config.json holds no JSON object");
 }
 

@@ -22,7 +22,7 @@ static long shard_named(const struct ckpt *c, const char *s, size_t n)
 
 static int bad(struct err *e, const char *path, const char *what)
 {
-	return err_rule(e, ERR_USAGE, "source.list", ERR_NOPOS, "%s: %s", text_quote(path).s, what);
+	return err_rule(e, RULE_SOURCE_LIST, ERR_NOPOS, "%s: %s", text_quote(path).s, what);
 }
 
 /* One line without its newline. */
@@ -38,15 +38,15 @@ static int read_line(struct expected *x, bool *seen, const struct ckpt *c, const
 	if (!n || s[0] == '#')
 		return 0;
 	if (n < 67 || !hex_to(s, sha, 32) || s[64] != ' ' || (s[65] != ' ' && s[65] != '*'))
-		return err_rule(e, ERR_USAGE, "source.list", ERR_NOPOS,
+		return err_rule(e, RULE_SOURCE_LIST, ERR_NOPOS,
 			"%s: the line \"%s\" is not \"sha256  name\"", text_quote(path).s,
 			text_quote(s).s);
 	i = shard_named(c, s + 66, n - 66);
 	if (i < 0)
 		return 0;
 	if (seen[i] && memcmp(x->sha256[i], sha, 32))
-		return err_rule(e, ERR_USAGE, "source.list", ERR_NOPOS,
-			"%s: two different digests for %s", text_quote(path).s, c->shards[i].name);
+		return err_rule(e, RULE_SOURCE_LIST, ERR_NOPOS, "%s: two different digests for %s",
+			text_quote(path).s, c->shards[i].name);
 	seen[i] = true;
 	memcpy(x->sha256[i], sha, 32);
 	return 0;
@@ -73,7 +73,7 @@ static int read_list(struct expected *x, const struct ckpt *c, const char *path,
 	}
 	for (i = 0; !rc && i < c->n_shards; i++)
 		if (!seen[i])
-			rc = err_rule(e, ERR_USAGE, "source.list", ERR_NOPOS, "%s: %s is not in it",
+			rc = err_rule(e, RULE_SOURCE_LIST, ERR_NOPOS, "%s: %s is not in it",
 				text_quote(path).s, c->shards[i].name);
 	text_free(&t);
 	free(seen);
@@ -96,7 +96,7 @@ static int read_pointer(struct expected *x, const struct ckpt *c, int dir, size_
 		rc = bad(e, c->shards[i].name,
 			"it is no Git-LFS pointer with a SHA-256 and a size");
 	if (!rc && strtoull(z + sizeof size - 1, NULL, 10) != (uint64_t)c->shards[i].st.st_size)
-		rc = err_rule(e, ERR_MISMATCH, "source.size", ERR_NOPOS,
+		rc = err_rule(e, RULE_SOURCE_SIZE, ERR_NOPOS,
 			"%s has %lld bytes, its Git-LFS pointer says %llu", c->shards[i].name,
 			(long long)c->shards[i].st.st_size,
 			strtoull(z + sizeof size - 1, NULL, 10));

@@ -226,7 +226,7 @@ static int add_role(struct maker *m, const struct block *b, const struct role *r
 	if (!strcmp(r->name, "embed.weight"))
 		w.place = 0;
 	if (!model_shape(r->shape, m->c, b->ratio, w.dim, &w.rank) || !lay_out(m, r, &w, &scale))
-		return err_rule(m->e, ERR_DATA, "config.field-range", ERR_NOPOS,
+		return err_rule(m->e, RULE_CONFIG_FIELD_RANGE, ERR_NOPOS,
 			"config.json: no size for %s with shape %s", r->name, r->shape);
 	for (i = 0; i < copies; i++) {
 		if (add(m, b, r, copies > 1 || strchr(r->name, '#') ? i : -1, &w))

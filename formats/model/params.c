@@ -61,7 +61,7 @@ struct reader {
 
 static int say(struct reader *r, const char *in, const char *key, const char *what)
 {
-	return finding_add(r->f, ERR_DATA, "config.forward", "config.json",
+	return finding_add(r->f, RULE_CONFIG_FORWARD, "config.json",
 		"config.json: %s\"%s\" %s", in, key, what);
 }
 
@@ -98,7 +98,7 @@ static int read_number(struct reader *r, const json_t *o, const char *in, const 
 	store((char *)r->p + n->at, n, v);
 	if (n->usual[0] == 0 || v == n->usual[0] || v == n->usual[1])
 		return 0;
-	return finding_add(r->f, ERR_NONE, "suspect.config", "config.json",
+	return finding_add(r->f, RULE_SUSPECT_CONFIG, "config.json",
 		"config.json: %s\"%s\" is %g; published models have %g", in, n->key, v,
 		n->usual[0]);
 }
@@ -261,7 +261,7 @@ int params_read(struct params *p, const struct config_doc *d, struct findings *f
 	rc = rc ? rc : read_words(&r);
 	if (!rc &&
 		other) /* one cause, one finding: the fields that it moved are not missed besides */
-		rc = finding_add(f, ERR_DATA, "config.dialect", "config.json", "config.json: %s",
+		rc = finding_add(f, RULE_CONFIG_DIALECT, "config.json", "config.json: %s",
 			other);
 	else if (!rc)
 		rc = read_rope(&r, d);

@@ -58,10 +58,10 @@ bool ranks_dtype(const struct role *r, bool scale, enum dtype dtype)
 
 /* --- holding headers to the source --- */
 
-static int fault(struct err *e, const char *rule, const struct rank_file *f, const char *name,
+static int fault(struct err *e, enum rule_id rule, const struct rank_file *f, const char *name,
 	const char *what)
 {
-	return err_rule(e, ERR_DATA, rule, ERR_NOPOS, "%s: tensor %s %s", f->name,
+	return err_rule(e, rule, ERR_NOPOS, "%s: tensor %s %s", f->name,
 		text_quote(name).s, what);
 }
 
@@ -130,7 +130,7 @@ static int joined_shape(const struct ranks *r, const struct rank_file *f, const 
 	}
 	weight = weight_of(r, f, w, &ww);
 	if (!weight || !ww)
-		return fault(e, "model.scale-orphan", f, w->name, "is a scale without its weight");
+		return fault(e, RULE_MODEL_SCALE_ORPHAN, f, w->name, "is a scale without its weight");
 	dim[0] = weight->dtype == DT_F4 ? ww->dim[0] : mem_ceil_div(ww->dim[0], 128);
 	dim[1] = weight->dtype == DT_F4 ? columns(ww) / 32 : mem_ceil_div(columns(ww), 128);
 	return 0;
@@ -140,7 +140,7 @@ static int check_shape(const struct ranks *r, const struct rank_file *f, const s
 	const struct want *w, struct err *e)
 {
 	enum split split = role_of(w)->split;
-	const char *rule = w->scale ? "model.scale-form" : "model.shape";
+	enum rule_id rule = w->scale ? RULE_MODEL_SCALE_FORM : RULE_MODEL_SHAPE;
 	unsigned cut = split == SPLIT_COLS, i;
 	uint64_t dim[3];
 
@@ -169,13 +169,13 @@ static int check_dtype(const struct ranks *r, const struct rank_file *f, const s
 	if (!w->scale) {
 		if (!ranks_dtype(role_of(w), false, (enum dtype)t->dtype) ||
 			(w->dtype == DT_F8_E4M3 && t->dtype == DT_F4))
-			return fault(e, "model.dtype", f, t->name,
+			return fault(e, RULE_MODEL_DTYPE, f, t->name,
 				"is of another type than the official converter writes");
 		return 0;
 	}
 	weight = weight_of(r, f, w, &ww);
 	if (t->dtype != w->dtype || (weight && weight->dtype == DT_F4 && t->dtype != DT_F8_E8M0))
-		return fault(e, "model.scale-form", f, t->name,
+		return fault(e, RULE_MODEL_SCALE_FORM, f, t->name,
 			"is of another type than the source's");
 	return 0;
 }
@@ -192,10 +192,10 @@ static int check_file(const struct ranks *r, unsigned i, uint64_t experts, struc
 		t = &f->h.tensors[k];
 		w = inventory_find(r->inv, t->name);
 		if (!w || (left_out(w) && !w->optional))
-			return fault(e, "model.unexpected", f, t->name,
+			return fault(e, RULE_MODEL_UNEXPECTED, f, t->name,
 				"is not part of the source's model");
 		if (!belongs(r, w, i, experts))
-			return fault(e, "rank.expert-twice", f, t->name,
+			return fault(e, RULE_RANK_EXPERT_TWICE, f, t->name,
 				"is of an expert that another rank owns");
 		if (check_dtype(r, f, t, w, e) || check_shape(r, f, t, w, e))
 			return -1;
@@ -216,7 +216,7 @@ static int check_missing(const struct ranks *r, uint64_t experts, struct err *e)
 			continue;
 		for (i = 0; i < r->set.of; i++)
 			if (belongs(r, w, i, experts) && !rankset_find(&r->set.v[i], w->name))
-				return fault(e, "model.missing", &r->set.v[i], w->name,
+				return fault(e, RULE_MODEL_MISSING, &r->set.v[i], w->name,
 					"is not there");
 	}
 	return 0;
@@ -228,7 +228,7 @@ static int check_all(const struct ranks *r, struct err *e)
 	unsigned i;
 
 	if (experts % r->set.of)
-		return err_rule(e, ERR_DATA, "rank.shape", ERR_NOPOS,
+		return err_rule(e, RULE_RANK_SHAPE, ERR_NOPOS,
 			"%llu experts cannot be shared by %u ranks", (unsigned long long)experts,
 			r->set.of);
 	for (i = 0; i < r->set.of; i++)
@@ -334,7 +334,7 @@ static int read_whole(struct reader *x, const char *name, uint64_t off, uint8_t 
 			if (read_rank(r, &r->set.v[i], t, off + at, x->copy, take, e))
 				return -1;
 			if (memcmp(x->copy, dst + at, (size_t)take) != 0)
-				return err_rule(e, ERR_MISMATCH, "rank.copies", ERR_NOPOS,
+				return err_rule(e, RULE_RANK_COPIES, ERR_NOPOS,
 					"%s: tensor %s has other bytes than on an earlier rank",
 					r->set.v[i].name, text_quote(name).s);
 		}

@@ -67,7 +67,7 @@ static int add_name(struct rankset *s, const char *name, struct findings *f, str
 	snprintf(x.name, sizeof x.name, "%s", name);
 	s->of = s->n ? s->of : of;
 	if (of != s->of || x.rank >= of)
-		return finding_add(f, ERR_DATA, "rank.mixed", x.name,
+		return finding_add(f, RULE_RANK_MIXED, x.name,
 			       "%s is of another number of ranks than its neighbours", x.name)
 			? err_nomem(e)
 			: 0;
@@ -92,7 +92,7 @@ static int list(struct rankset *s, int dir, const char *path, struct findings *f
 		rc = add_name(s, p, f, e);
 	free(names);
 	if (!rc && s->of > RANKSET_MAX)
-		return err_rule(e, ERR_DATA, "rank.mixed", ERR_NOPOS,
+		return err_rule(e, RULE_RANK_MIXED, ERR_NOPOS,
 			"%s: files of %u ranks, at most %u can be", text_quote(path).s, s->of,
 			(unsigned)RANKSET_MAX);
 	return rc;
@@ -132,7 +132,7 @@ static int read_all(struct rankset *s, int dir, uint64_t cap, struct findings *f
 		if (i < s->n && s->v[i].rank == rank) {
 			if (read_header(s, dir, &s->v[i++], cap, f, e))
 				return -1;
-		} else if (finding_add(f, ERR_DATA, "rank.missing", NULL,
+		} else if (finding_add(f, RULE_RANK_MISSING, NULL,
 				   "model%u-mp%u.safetensors is not there", rank, s->of)) {
 			return err_nomem(e);
 		}

@@ -20,11 +20,11 @@ struct reader {
 	struct err *e;
 };
 
-static int broken(struct reader *r, const char *rule, const struct tensor *t, uint64_t pos,
+static int broken(struct reader *r, enum rule_id rule, const struct tensor *t, uint64_t pos,
 	const char *what)
 {
-	return err_rule(r->e, ERR_DATA, rule, pos, "tensor %s, byte %llu: %s",
-		text_quote(t->name).s, (unsigned long long)pos, what);
+	return err_rule(r->e, rule, pos, "tensor %s, byte %llu: %s", text_quote(t->name).s,
+		(unsigned long long)pos, what);
 }
 
 bool st_bytes(enum dtype t, const uint64_t *dim, unsigned rank, uint64_t *bytes)
@@ -56,7 +56,7 @@ static int read_dtype(struct reader *r, struct tensor *t)
 		return -1;
 	d = r->j.escaped ? -1 : dtype_find(r->j.str.s, r->j.str.n);
 	if (d < 0)
-		return err_rule(r->e, ERR_UNSUPPORTED, "st.dtype-unknown", pos,
+		return err_rule(r->e, RULE_ST_DTYPE_UNKNOWN, pos,
 			"tensor %s, byte %llu: the type \"%s\" is not known to this program; that does not "
 			"mean that the file is damaged",
 			text_quote(t->name).s, (unsigned long long)pos,
@@ -75,7 +75,8 @@ static int read_shape(struct reader *r, struct tensor *t)
 		return -1;
 	while ((more = jread_item(&r->j)) == 1) {
 		if (t->rank == ST_RANK_MAX)
-			return broken(r, "st.rank", t, jread_pos(&r->j), "more than 8 dimensions");
+			return broken(r, RULE_ST_RANK, t, jread_pos(&r->j),
+				"more than 8 dimensions");
 		if (jread_u64(&r->j, ST_DIM_MAX, &dim[t->rank]))
 			return -1;
 		t->rank++;
@@ -99,7 +100,7 @@ static int read_offsets(struct reader *r, struct tensor *t)
 		return -1;
 	while ((more = jread_item(&r->j)) == 1) {
 		if (n == 2)
-			return broken(r, "st.offset-count", t, pos,
+			return broken(r, RULE_ST_OFFSET_COUNT, t, pos,
 				"data_offsets has more than two entries");
 		if (jread_u64(&r->j, ST_OFFSET_MAX, v[n++]))
 			return -1;
@@ -107,10 +108,11 @@ static int read_offsets(struct reader *r, struct tensor *t)
 	if (more < 0)
 		return -1;
 	if (n != 2)
-		return broken(r, "st.offset-count", t, pos,
+		return broken(r, RULE_ST_OFFSET_COUNT, t, pos,
 			"data_offsets has fewer than two entries");
 	if (t->end < t->begin)
-		return broken(r, "st.offset-order", t, pos, "data_offsets ends before it begins");
+		return broken(r, RULE_ST_OFFSET_ORDER, t, pos,
+			"data_offsets ends before it begins");
 	return 0;
 }
 
@@ -119,10 +121,10 @@ static int check_size(struct reader *r, const struct tensor *t)
 	uint64_t bytes;
 
 	if (!st_bytes(t->dtype, t->dim, t->rank, &bytes))
-		return broken(r, "st.size", t, t->pos,
+		return broken(r, RULE_ST_SIZE, t, t->pos,
 			"its shape and type give no size: too big, or not a whole number of bytes");
 	if (bytes != t->end - t->begin)
-		return err_rule(r->e, ERR_DATA, "st.size-mismatch", t->pos,
+		return err_rule(r->e, RULE_ST_SIZE_MISMATCH, t->pos,
 			"tensor %s, byte %llu: data_offsets span %llu bytes, shape and type %s need %llu",
 			text_quote(t->name).s, (unsigned long long)t->pos,
 			(unsigned long long)(t->end - t->begin), dtypes[t->dtype].name,
@@ -147,10 +149,10 @@ static int read_record(struct reader *r, struct tensor *t)
 			if (!r->j.escaped && !strcmp(field[i].name, r->j.str.s))
 				break;
 		if (i == FIELDS)
-			return broken(r, "st.field-unknown", t, r->j.str_pos,
+			return broken(r, RULE_ST_FIELD_UNKNOWN, t, r->j.str_pos,
 				"a field that is none of dtype, shape, data_offsets");
 		if (seen[i])
-			return broken(r, "st.field-twice", t, r->j.str_pos,
+			return broken(r, RULE_ST_FIELD_TWICE, t, r->j.str_pos,
 				"a field for the second time");
 		seen[i] = true;
 		if (field[i].read(r, t))
@@ -160,7 +162,7 @@ static int read_record(struct reader *r, struct tensor *t)
 		return -1;
 	for (i = 0; i < FIELDS; i++)
 		if (!seen[i])
-			return broken(r, "st.field-missing", t, t->pos, field[i].name);
+			return broken(r, RULE_ST_FIELD_MISSING, t, t->pos, field[i].name);
 	return check_size(r, t);
 }
 
@@ -171,8 +173,8 @@ static int cmp_str(const void *a, const void *b)
 
 static void meta_too_big(struct reader *r, uint64_t pos)
 {
-	err_rule(r->e, ERR_DATA, "st.meta-size", pos,
-		"byte %llu: __metadata__ is larger than 1 MiB", (unsigned long long)pos);
+	err_rule(r->e, RULE_ST_META_SIZE, pos, "byte %llu: __metadata__ is larger than 1 MiB",
+		(unsigned long long)pos);
 }
 
 static int read_metadata(struct reader *r)
@@ -183,7 +185,7 @@ static int read_metadata(struct reader *r)
 	int more = 0, rc = -1;
 
 	if (r->h->metadata)
-		return err_rule(r->e, ERR_DATA, "st.meta-twice", pos,
+		return err_rule(r->e, RULE_ST_META_TWICE, pos,
 			"byte %llu: __metadata__ for the second time", (unsigned long long)pos);
 	r->h->metadata = true;
 	if (jread_object(&r->j))
@@ -194,7 +196,7 @@ static int read_metadata(struct reader *r)
 			goto out;
 		}
 		if (memchr(r->j.str.s, 0, r->j.str.n)) {
-			err_rule(r->e, ERR_DATA, "st.name-control", r->j.str_pos,
+			err_rule(r->e, RULE_ST_NAME_CONTROL, r->j.str_pos,
 				"byte %llu: a __metadata__ key with a NUL",
 				(unsigned long long)r->j.str_pos);
 			goto out;
@@ -223,7 +225,7 @@ static int read_metadata(struct reader *r)
 		qsort(keys, n, sizeof *keys, cmp_str);
 	for (i = 1; i < n; i++) {
 		if (!strcmp(keys[i - 1], keys[i])) {
-			err_rule(r->e, ERR_DATA, "st.meta-twice", pos,
+			err_rule(r->e, RULE_ST_META_TWICE, pos,
 				"byte %llu: __metadata__ has the key %s twice",
 				(unsigned long long)pos, text_quote(keys[i]).s);
 			goto out;
@@ -246,7 +248,7 @@ static int check_name(struct reader *r)
 			break;
 	if (s->n && i == s->n)
 		return 0;
-	return err_rule(r->e, ERR_DATA, s->n ? "st.name-control" : "st.name-empty", r->j.str_pos,
+	return err_rule(r->e, s->n ? RULE_ST_NAME_CONTROL : RULE_ST_NAME_EMPTY, r->j.str_pos,
 		"byte %llu: %s", (unsigned long long)r->j.str_pos,
 		s->n ? "a tensor name with a control byte" : "a tensor without a name");
 }
@@ -311,9 +313,9 @@ static int check_twice(struct reader *r, const struct tensor **v, size_t n)
 	for (i = 1; i < n; i++)
 		if (!strcmp(v[i - 1]->name, v[i]->name) && (!twice || v[i]->pos < twice->pos))
 			twice = v[i];
-	return twice
-		? broken(r, "st.name-twice", twice, twice->pos, "the same name for the second time")
-		: 0;
+	return twice ? broken(r, RULE_ST_NAME_TWICE, twice, twice->pos,
+			       "the same name for the second time")
+		     : 0;
 }
 
 /* Walks the payload; the first hole or overlap in payload order is reported. */
@@ -325,21 +327,22 @@ static int check_cover(struct reader *r, const struct tensor **v, size_t n, uint
 	qsort(v, n, sizeof *v, by_offset);
 	for (i = 0; i < n; i++) {
 		if (v[i]->begin != at)
-			return err_rule(r->e, ERR_DATA,
-				v[i]->begin > at ? "st.offset-gap" : "st.offset-overlap", v[i]->pos,
+			return err_rule(r->e,
+				v[i]->begin > at ? RULE_ST_OFFSET_GAP : RULE_ST_OFFSET_OVERLAP,
+				v[i]->pos,
 				"tensor %s, byte %llu: starts at %llu, the one before ends at %llu",
 				text_quote(v[i]->name).s, (unsigned long long)v[i]->pos,
 				(unsigned long long)v[i]->begin, (unsigned long long)at);
 		at = v[i]->end;
 	}
 	if (at > payload)
-		return err_rule(r->e, ERR_DATA, "st.truncated", r->h->data_at + payload,
+		return err_rule(r->e, RULE_ST_TRUNCATED, r->h->data_at + payload,
 			"the file is cut: its tensors need %llu bytes of payload, %llu are there, %llu are "
 			"missing",
 			(unsigned long long)at, (unsigned long long)payload,
 			(unsigned long long)(at - payload));
 	if (at < payload)
-		return err_rule(r->e, ERR_DATA, "st.trailing", r->h->data_at + at,
+		return err_rule(r->e, RULE_ST_TRAILING, r->h->data_at + at,
 			"the payload goes on for %llu bytes after the last tensor, which ends at byte %llu",
 			(unsigned long long)(payload - at),
 			(unsigned long long)(r->h->data_at + at));
@@ -379,22 +382,22 @@ static int read_length(const struct io *io, int fd, uint64_t size, uint64_t cap,
 	size_t have = size < sizeof b ? (size_t)size : sizeof b, i;
 
 	if (size < 8)
-		return err_rule(e, ERR_DATA, "st.file-short", 0,
+		return err_rule(e, RULE_ST_FILE_SHORT, 0,
 			"the file has %llu bytes, a header needs 10", (unsigned long long)size);
 	if (file_read(io, fd, b, have, 0, e))
 		return -1;
 	for (*n = 0, i = 8; i-- > 0;)
 		*n = *n << 8 | b[i];
 	if (*n > size - 8 || *n < 2)
-		return err_rule(e, ERR_DATA, *n < 2 ? "st.header-short" : "st.header-beyond", 0,
+		return err_rule(e, *n < 2 ? RULE_ST_HEADER_SHORT : RULE_ST_HEADER_BEYOND, 0,
 			"the header length is %llu in a file of %llu bytes: %s",
 			(unsigned long long)*n, (unsigned long long)size, looks_like(b, have));
 	if (*n > cap)
-		return err_rule(e, ERR_DATA, "st.header-cap", 0,
+		return err_rule(e, RULE_ST_HEADER_CAP, 0,
 			"the header has %llu bytes, at most %llu are taken", (unsigned long long)*n,
 			(unsigned long long)cap);
 	if (b[8] != '{')
-		return err_rule(e, ERR_DATA, "st.header-start", 8,
+		return err_rule(e, RULE_ST_HEADER_START, 8,
 			"byte 8: the header begins with byte 0x%02x, not with {", b[8]);
 	return 0;
 }
@@ -461,8 +464,7 @@ int st_read_alone(struct st_header *h, const struct io *io, int fd, uint64_t siz
 	if (h->data_at == size)
 		return 0;
 	st_free(h);
-	return err_rule(e, ERR_DATA, "st.trailing", h->data_at,
-		"the header is followed by something");
+	return err_rule(e, RULE_ST_TRAILING, h->data_at, "the header is followed by something");
 }
 
 void st_free(struct st_header *h)

@@ -8,7 +8,7 @@
  * Offsets count from byte 8+N; the tensors cover the payload without gap or overlap; the file ends
  * where they end. Accepted is a subset of what the official reader accepts: no name twice (also
  * not when spelled with escapes), exactly the three fields, integers written plainly, sizes that
- * cannot wrap even where a dimension is zero. The rules stand in formats/rule.c.
+ * cannot wrap even where a dimension is zero. The rules stand in core/rule.def.
  *
  * Memory: a 64 KiB window, and about the size of the header for what was read from it.
  *

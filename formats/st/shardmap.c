@@ -42,8 +42,7 @@ long shardmap_shard(struct shardmap *m, const char *name, struct arena *arena, s
 		if (!strcmp(m->name[i], name))
 			return m->last = i;
 	if (m->shards == SHARDS_MAX)
-		return err_rule(e, ERR_UNSUPPORTED, "index.shards", ERR_NOPOS,
-			"more than %d shards", SHARDS_MAX);
+		return err_rule(e, RULE_INDEX_SHARDS, ERR_NOPOS, "more than %d shards", SHARDS_MAX);
 	m->name[m->shards] = arena_strndup(arena, name, strlen(name));
 	if (!m->name[m->shards])
 		return err_nomem(e);
@@ -59,7 +58,7 @@ static int add_entry(struct reader *r, const char *tensor)
 	if (jread_string(j, 4096))
 		return -1;
 	if (memchr(j->str.s, 0, j->str.n) || !shardmap_plain(j->str.s))
-		return err_rule(r->e, ERR_DATA, "index.shard-name", j->str_pos,
+		return err_rule(r->e, RULE_INDEX_SHARD_NAME, j->str_pos,
 			"byte %llu: tensor %s is said to be in \"%s\", which is no plain shard name",
 			(unsigned long long)j->str_pos, text_quote(tensor).s,
 			text_quote_n(j->str.s, j->str.n).s);
@@ -82,7 +81,7 @@ static int read_map(struct reader *r)
 		return -1;
 	while ((more = jread_key(j)) == 1) {
 		if (memchr(j->str.s, 0, j->str.n))
-			return err_rule(r->e, ERR_DATA, "index.name", j->str_pos,
+			return err_rule(r->e, RULE_INDEX_NAME, j->str_pos,
 				"byte %llu: a tensor name with a NUL",
 				(unsigned long long)j->str_pos);
 		tensor = arena_strndup(r->arena, j->str.s, j->str.n);
@@ -125,7 +124,7 @@ static int read_all(struct reader *r)
 	while ((more = jread_key(j)) == 1) {
 		if (!strcmp(j->str.s, "weight_map")) {
 			if (map)
-				return err_rule(r->e, ERR_DATA, "index.twice", j->str_pos,
+				return err_rule(r->e, RULE_INDEX_TWICE, j->str_pos,
 					"weight_map for the second time");
 			map = true;
 			if (read_map(r))
@@ -141,8 +140,7 @@ static int read_all(struct reader *r)
 	if (more < 0 || jread_end(j, true))
 		return -1;
 	if (!map)
-		return err_rule(r->e, ERR_DATA, "index.no-map", ERR_NOPOS,
-			"there is no weight_map");
+		return err_rule(r->e, RULE_INDEX_NO_MAP, ERR_NOPOS, "there is no weight_map");
 	return 0;
 }
 

@@ -72,7 +72,7 @@ static int32_t *hashed(struct moe *m, struct scratch *s, struct err *e)
 		goto out;
 	for (i = 0; i < n * k; i++) {
 		if (wide[i] < 0 || (uint64_t)wide[i] >= m->f->c->E) {
-			err_rule(e, ERR_DATA, "data.expert-id", ERR_NOPOS,
+			err_rule(e, RULE_DATA_EXPERT_ID, ERR_NOPOS,
 				"%s: %sffn.gate.tid2eid: token %u goes to expert %lld of %llu",
 				text_quote(m->f->w->path).s, m->prefix, m->f->ids[i / k],
 				(long long)wide[i], (unsigned long long)m->f->c->E);

@@ -11,10 +11,10 @@
 
 /* --- is it sound? --- */
 
-static int bad(const struct weights *w, const struct tensor *t, const char *rule, uint64_t at,
+static int bad(const struct weights *w, const struct tensor *t, enum rule_id rule, uint64_t at,
 	const char *what, struct err *e)
 {
-	return err_rule(e, ERR_DATA, rule, ERR_NOPOS, "%s: tensor %s, byte %llu: %s",
+	return err_rule(e, rule, ERR_NOPOS, "%s: tensor %s, byte %llu: %s",
 		text_quote(w->path).s, text_quote(t->name).s, (unsigned long long)at, what);
 }
 
@@ -27,13 +27,13 @@ static int check_scales(const struct weights *w, const struct tensor *t, const u
 
 	if (t->dtype != DT_F32) {
 		nan = memchr(p, NUM_E8M0_NAN, (size_t)n);
-		return nan ? bad(w, t, "data.scale-nan", (uint64_t)(nan - p), "a scale is NaN", e)
+		return nan ? bad(w, t, RULE_DATA_SCALE_NAN, (uint64_t)(nan - p), "a scale is NaN", e)
 			   : 0;
 	}
 	for (i = 0; i + 4 <= n; i += 4) {
 		memcpy(&bits, p + i, 4);
 		if (bits & 0x807fffff || !bits || bits >> 23 == 255)
-			return bad(w, t, "data.scale-nan", i, "a scale is no power of two", e);
+			return bad(w, t, RULE_DATA_SCALE_NAN, i, "a scale is no power of two", e);
 	}
 	return 0;
 }
@@ -45,7 +45,7 @@ static int check_fp8(const struct weights *w, const struct tensor *t, const uint
 
 	for (i = 0; i < n; i++)
 		if (num_e4m3_is_nan(p[i]))
-			return bad(w, t, "data.fp8-nan", i, "a weight is NaN", e);
+			return bad(w, t, RULE_DATA_FP8_NAN, i, "a weight is NaN", e);
 	return 0;
 }
 
@@ -233,12 +233,12 @@ static int check_form(const struct weights *w, const struct tensor *t, struct ma
 	int type = type_of(t->dtype);
 
 	if (type < 0 || (form.codes ? type > WEIGHT_FP8 : type == WEIGHT_FP4))
-		return err_rule(e, ERR_DATA, "model.dtype", ERR_NOPOS,
+		return err_rule(e, RULE_MODEL_DTYPE, ERR_NOPOS,
 			"%s: tensor %s is %s, and cannot be multiplied as what it is for",
 			text_quote(w->path).s, text_quote(t->name).s, dtypes[t->dtype].name);
 	if (t->rank != 2 || t->dim[0] != form.rows || form.rows > UINT32_MAX ||
 		form.cols > UINT32_MAX || t->dim[1] * (t->dtype == DT_I8 ? 2 : 1) != form.cols)
-		return err_rule(e, ERR_DATA, "model.shape", ERR_NOPOS,
+		return err_rule(e, RULE_MODEL_SHAPE, ERR_NOPOS,
 			"%s: tensor %s is no matrix of %llu x %llu", text_quote(w->path).s,
 			text_quote(t->name).s, (unsigned long long)form.rows,
 			(unsigned long long)form.cols);
@@ -260,7 +260,7 @@ static int check_scale(const struct weights *w, const struct weight *v, const st
 	want *= sf->dtype == DT_F32 ? 4 : 1;
 	if (fits && weights_size(sf) == want && cols % 32 == 0)
 		return 0;
-	return err_rule(e, ERR_DATA, "model.scale-form", ERR_NOPOS,
+	return err_rule(e, RULE_MODEL_SCALE_FORM, ERR_NOPOS,
 		"%s: tensor %s: its scale has %llu bytes of %s, expected %llu of %s",
 		text_quote(w->path).s, text_quote(t->name).s, (unsigned long long)weights_size(sf),
 		dtypes[sf->dtype].name, (unsigned long long)want,
@@ -324,7 +324,7 @@ int weights_band(struct weights *w, struct matrix *m, const char *name, uint64_t
 			e))
 		return -1;
 	if (v.type <= WEIGHT_FP8 || row > v.rows || n > v.rows - row)
-		return err_rule(e, ERR_DATA, "model.shape", ERR_NOPOS,
+		return err_rule(e, RULE_MODEL_SHAPE, ERR_NOPOS,
 			"%s: tensor %s has no rows %u to %u in BF16 or F32", text_quote(w->path).s,
 			text_quote(t->name).s, row, row + n);
 	row_bytes = weights_size(t) / v.rows;

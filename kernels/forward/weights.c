@@ -157,8 +157,8 @@ int weights_find(const struct weights *w, const char *prefix, const char *name, 
 	snprintf(full, sizeof full, "%s%s%s", prefix, name, end);
 	*t = ckpt_find(&w->c, full);
 	if (!*t)
-		return err_rule(e, ERR_DATA, "model.missing", ERR_NOPOS,
-			"%s: tensor %s is not there", text_quote(w->path).s, text_quote(full).s);
+		return err_rule(e, RULE_MODEL_MISSING, ERR_NOPOS, "%s: tensor %s is not there",
+			text_quote(w->path).s, text_quote(full).s);
 	return 0;
 }
 
@@ -253,7 +253,7 @@ int weights_floats(struct weights *w, float **v, const char *prefix, const char 
 		return -1;
 	if ((t->dtype != DT_F32 && t->dtype != DT_BF16) ||
 		weights_size(t) != n * (t->dtype == DT_F32 ? 4 : 2))
-		return err_rule(e, ERR_DATA, "model.shape", ERR_NOPOS,
+		return err_rule(e, RULE_MODEL_SHAPE, ERR_NOPOS,
 			"%s: tensor %s has not %llu values", text_quote(w->path).s,
 			text_quote(t->name).s, (unsigned long long)n);
 	if (weights_take(w, &p, 4 * n, e))
@@ -280,12 +280,12 @@ int weights_rows(struct weights *w, const char *prefix, const char *name, enum d
 	if (weights_find(w, prefix, name, "", &t, e))
 		return -1;
 	if (t->dtype != dtype || t->rank != 2 || t->dim[1] != cols)
-		return err_rule(e, ERR_DATA, "model.shape", ERR_NOPOS,
+		return err_rule(e, RULE_MODEL_SHAPE, ERR_NOPOS,
 			"%s: tensor %s has no rows of %llu values in %s", text_quote(w->path).s,
 			text_quote(t->name).s, (unsigned long long)cols, dtypes[dtype].name);
 	for (i = 0; i < n; i++) {
 		if (row[i] >= t->dim[0])
-			return err_rule(e, ERR_DATA, "model.shape", ERR_NOPOS,
+			return err_rule(e, RULE_MODEL_SHAPE, ERR_NOPOS,
 				"%s: tensor %s has no row %u", text_quote(w->path).s,
 				text_quote(t->name).s, row[i]);
 		if (weights_read(w, t, row[i] * row_bytes, (uint8_t *)dst + i * row_bytes,

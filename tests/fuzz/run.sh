@@ -3,7 +3,7 @@
 set -eu
 seconds=${1:-60}
 mkdir -p build/fuzz
-common="formats/json/jread.c formats/json/jwrite.c formats/st/safetensors.c formats/dtype.c formats/rule.c
+common="formats/json/jread.c formats/json/jwrite.c formats/st/safetensors.c formats/dtype.c core/rule.c
 	core/err.c core/file.c core/io.c core/mem.c core/text.c core/hash/xxh.c"
 signing="verify/sign/base64.c verify/sign/bundle.c verify/sign/eckey.c verify/sign/keyfile.c verify/sign/members.c verify/sign/minisign.c
 	verify/report/report.c verify/sign/statement.c verify/sign/tree.c core/par.c core/hash/sha256.c core/hash/sha256_x86.c

@@ -7,7 +7,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef TESTS_FUZZ_ST_CHECK_H
 #define TESTS_FUZZ_ST_CHECK_H
-#include "formats/rule.h"
+#include "core/rule.h"
 #include "formats/st/safetensors.h"
 #include "tests/fuzz/mem_io.h"
 

@@ -121,7 +121,7 @@ static void tell_chunk(struct check *c, const struct pass_job *j, const struct a
 	at.n_tensors = names.n;
 	if (like >= 0)
 		snprintf(hint, sizeof hint, "; these are the bytes of chunk %ld", like);
-	report_add(c->r, ERR_MISMATCH, "check.chunk", &at,
+	report_add(c->r, RULE_CHECK_CHUNK, &at,
 		"the digest of chunk %zu of %zu is not that of the sidecar%s%s", i, n, hint,
 		names.header ? "; the damage is in the header" : "");
 }
@@ -140,7 +140,7 @@ static void tell_tensors(struct check *c, const struct pass_job *j, const struct
 		at.to = j->spans[i].end;
 		at.tensors = &a->tensors[i].name;
 		at.n_tensors = 1;
-		report_add(c->r, ERR_MISMATCH, "check.tensor", &at,
+		report_add(c->r, RULE_CHECK_TENSOR, &at,
 			"the digest of the tensor is not that of the sidecar, though its chunks are "
 			"as they were");
 	}
@@ -169,7 +169,7 @@ static void tell_sha(struct check *c, size_t i)
 
 	hex_of(c->jobs[i].sha256, 32, got);
 	hex_of(it->sha256, 32, want);
-	report_add(c->r, ERR_MISMATCH, it->is_original ? "source.sha256" : "check.sha256", &at,
+	report_add(c->r, it->is_original ? RULE_SOURCE_SHA256 : RULE_CHECK_SHA256, &at,
 		"its SHA-256 is %s, %s says %s%s%s", got, it->said_by, want,
 		like ? "; these are the bytes of " : "", like ? text_quote(like).s : "");
 }
@@ -234,19 +234,19 @@ int check_sub(struct check *c, const char *rel, const struct toc_folder *f)
 	if (file_open_below(c->o->io, c->top, name.s, &dir, &e)) {
 		at.file = name.s;
 		if (c->o->io->lstat(c->o->io, c->top, name.s, &st) && errno == ENOENT)
-			report_add(c->r, ERR_MISMATCH, "check.missing", &at,
+			report_add(c->r, RULE_CHECK_MISSING, &at,
 				"manifest.json names the folder, and it is not there");
 		else
 			report_take(c->r, &at, &e);
 		return 0;
 	}
 	if (c->o->io->lstat(c->o->io, dir, MAN_NAME, &st) && errno == ENOENT)
-		report_add(c->r, ERR_MISMATCH, "check.missing", &at, "the folder has none");
+		report_add(c->r, RULE_CHECK_MISSING, &at, "the folder has none");
 	else if (file_load(c->o->io, dir, MAN_NAME, TOC_CAP, &t, &e) ||
 		sha256_of(t.s, t.n, sha, &e))
 		report_take(c->r, &at, &e);
 	else if (t.n != f->bytes || memcmp(sha, f->sha256, 32))
-		report_add(c->r, ERR_MISMATCH, "set.manifest", &at,
+		report_add(c->r, RULE_SET_MANIFEST, &at,
 			"it is not the one that the manifest above names: it was edited or damaged, or "
 			"is of another run");
 	else
@@ -285,12 +285,10 @@ static int check_set_plan(struct check *c, const struct toc_set *s)
 		return -1;
 	hex_of(d, sizeof d, hex);
 	if (strcmp(hex, s->plan))
-		report_add(c->r, ERR_MISMATCH, "check.plan",
-			&(struct report_place){ .file = MAN_NAME },
+		report_add(c->r, RULE_CHECK_PLAN, &(struct report_place){ .file = MAN_NAME },
 			"its plan is not made of the plans of its folders");
 	if (s->n != s->ranks * s->stages + 1)
-		report_add(c->r, ERR_MISMATCH, "set.form",
-			&(struct report_place){ .file = MAN_NAME },
+		report_add(c->r, RULE_SET_FORM, &(struct report_place){ .file = MAN_NAME },
 			"%zu folders for %llu ranks in %llu stages", s->n,
 			(unsigned long long)s->ranks, (unsigned long long)s->stages);
 	return 0;
@@ -317,8 +315,7 @@ static int check_set_names(struct check *c, const struct toc_set *s)
 		return err_sys(c->e, "cannot list the folder");
 	for (i = 0, p = names; i < n; i++, p += strlen(p) + 1)
 		if (!is_of_set(s, p))
-			report_add(c->r, ERR_MISMATCH, "check.extra",
-				&(struct report_place){ .file = p },
+			report_add(c->r, RULE_CHECK_EXTRA, &(struct report_place){ .file = p },
 				"it is in the folder, and manifest.json does not name it");
 	free(names);
 	return 0;
@@ -337,7 +334,7 @@ static int check_set(struct check *c, const struct text *t)
 		return 0;
 	}
 	if (!s.sealed)
-		report_add(c->r, ERR_NONE, "check.unsealed", &at,
+		report_add(c->r, RULE_CHECK_UNSEALED, &at,
 			"it has no digest of itself: damage to it would not be seen");
 	rc = check_set_plan(c, &s);
 	for (i = 0; !rc && i < s.n; i++)
@@ -346,8 +343,8 @@ static int check_set(struct check *c, const struct text *t)
 			n++;
 		}
 	if (!rc && !n)
-		rc = err_rule(c->e, ERR_USAGE, "check.rank", ERR_NOPOS,
-			"--rank %s: there is no such rank", text_quote(c->o->rank).s);
+		rc = err_rule(c->e, RULE_CHECK_RANK, ERR_NOPOS, "--rank %s: there is no such rank",
+			text_quote(c->o->rank).s);
 	if (!rc && !c->o->rank)
 		rc = check_set_names(c, &s);
 	toc_set_free(&s);
@@ -369,10 +366,10 @@ static int look(struct check *c, const char *path)
 		if (errno != ENOENT)
 			return err_sys(c->e, "cannot look at %s", MAN_NAME);
 		if (!io->lstat(io, c->top, UNFINISHED, &st))
-			report_add(c->r, ERR_MISMATCH, "check.unfinished", NULL,
+			report_add(c->r, RULE_CHECK_UNFINISHED, NULL,
 				"the folder has a plan and no manifest: a conversion did not end");
 		else if (c->only)
-			return err_rule(c->e, ERR_UNSUPPORTED, "check.alone", ERR_NOPOS,
+			return err_rule(c->e, RULE_CHECK_ALONE, ERR_NOPOS,
 				"there is no manifest beside %s that says what it should be",
 				text_quote(c->only).s);
 		else

@@ -78,7 +78,7 @@ static void compare_header(const struct folder *d, struct member *m, struct st_h
 
 	at.to = m->a.header_bytes;
 	if (h->n != m->a.n || h->data_at != m->a.header_bytes) {
-		report_add(d->c->r, ERR_MISMATCH, "check.header", &at,
+		report_add(d->c->r, RULE_CHECK_HEADER, &at,
 			"its header has %zu tensors and ends at byte %llu, its sidecar says %zu and "
 			"%llu",
 			h->n, (unsigned long long)h->data_at, m->a.n,
@@ -92,7 +92,7 @@ static void compare_header(const struct folder *d, struct member *m, struct st_h
 			continue;
 		at.tensors = &a[i].name;
 		at.n_tensors = 1;
-		report_add(d->c->r, ERR_MISMATCH, "check.header", &at,
+		report_add(d->c->r, RULE_CHECK_HEADER, &at,
 			"its header has tensor %s with another name, type, shape or place than its "
 			"sidecar",
 			text_quote(h->tensors[i].name).s);
@@ -153,17 +153,16 @@ static void compare_account(const struct folder *d, const struct member *m)
 
 	if (strcmp(a->plan, d->toc.plan) || strcmp(a->target, d->toc.target) ||
 		strcmp(a->tool, d->toc.tool))
-		report_add(r, ERR_MISMATCH, "check.plan", &m->side_at,
+		report_add(r, RULE_CHECK_PLAN, &m->side_at,
 			"it is of another run than manifest.json: plan %.12s of %s for %s, not %.12s "
 			"of %s for %s",
 			a->plan, text_quote(a->tool).s, text_quote(a->target).s, d->toc.plan,
 			text_quote(d->toc.tool).s, text_quote(d->toc.target).s);
 	if (strcmp(a->name, m->f->name))
-		report_add(r, ERR_MISMATCH, "set.form", &m->side_at, "it is about %s",
-			text_quote(a->name).s);
+		report_add(r, RULE_SET_FORM, &m->side_at, "it is about %s", text_quote(a->name).s);
 	if (a->bytes != m->f->bytes || a->has_sha != m->f->has_sha ||
 		memcmp(a->sha256, m->f->sha256, 32))
-		report_add(r, ERR_MISMATCH, "check.plan", &m->side_at,
+		report_add(r, RULE_CHECK_PLAN, &m->side_at,
 			"size or SHA-256 of the file are others than in manifest.json");
 }
 
@@ -173,7 +172,7 @@ static void read_account(struct folder *d, struct member *m, int fd, uint64_t si
 	struct err e = { 0 };
 
 	if (size != m->f->side_bytes) {
-		report_add(d->c->r, ERR_MISMATCH, "set.size", &m->side_at,
+		report_add(d->c->r, RULE_SET_SIZE, &m->side_at,
 			"it has %llu bytes, manifest.json says %llu", (unsigned long long)size,
 			(unsigned long long)m->f->side_bytes);
 		return;
@@ -183,7 +182,7 @@ static void read_account(struct folder *d, struct member *m, int fd, uint64_t si
 		return;
 	}
 	if (memcmp(sha, m->f->side_sha256, 32)) {
-		report_add(d->c->r, ERR_MISMATCH, "set.manifest", &m->side_at,
+		report_add(d->c->r, RULE_SET_MANIFEST, &m->side_at,
 			"its SHA-256 is another than manifest.json says: it was edited or damaged, or "
 			"is of another run");
 		return;
@@ -204,7 +203,7 @@ static bool open_member(const struct folder *d, const char *name, const struct r
 	struct err e = { 0 };
 
 	if (io->lstat(io, d->dir, name, st) && errno == ENOENT) {
-		report_add(d->c->r, ERR_MISMATCH, "check.missing", at,
+		report_add(d->c->r, RULE_CHECK_MISSING, at,
 			"manifest.json names it, and it is not there");
 		return false;
 	}
@@ -321,9 +320,8 @@ static void tell_size(const struct folder *d, const struct member *m, uint64_t s
 		at.from = m->f->bytes;
 		at.to = size;
 	}
-	report_add(d->c->r, ERR_MISMATCH, "set.size", &at,
-		"it has %llu bytes, manifest.json says %llu", (unsigned long long)size,
-		(unsigned long long)m->f->bytes);
+	report_add(d->c->r, RULE_SET_SIZE, &at, "it has %llu bytes, manifest.json says %llu",
+		(unsigned long long)size, (unsigned long long)m->f->bytes);
 }
 
 /* What the casts of a file did not keep: held to its sidecar. */
@@ -344,9 +342,8 @@ static int check_dropped(struct folder *d, const struct member *m)
 	(void)d->c->o->io->close(d->c->o->io, fd); /* read only */
 	report_count(d->c->r, "checked", "files", 1, (uint64_t)st.st_size);
 	if ((uint64_t)st.st_size != m->a.dropped_bytes) {
-		report_add(d->c->r, ERR_MISMATCH, "set.size", &at,
-			"it has %llu bytes, its sidecar says %llu", (unsigned long long)st.st_size,
-			(unsigned long long)m->a.dropped_bytes);
+		report_add(d->c->r, RULE_SET_SIZE, &at, "it has %llu bytes, its sidecar says %llu",
+			(unsigned long long)st.st_size, (unsigned long long)m->a.dropped_bytes);
 		return 0;
 	}
 	memcpy(it.sha256, m->a.dropped_sha256, 32);
@@ -391,7 +388,7 @@ static int check_file(struct folder *d, const struct toc_file *f)
 		(void)c->o->io->close(c->o->io, m.fd); /* read only */
 	}
 	if (!f->has_sha)
-		report_add(c->r, ERR_NONE, "check.no-digest", &m.at,
+		report_add(c->r, RULE_CHECK_NO_DIGEST, &m.at,
 			"it was made without SHA-256: only XXH3 speaks for it");
 	account_free(&m.a);
 	return rc;
@@ -437,7 +434,7 @@ static int check_names(const struct folder *d)
 			continue;
 		path = check_path(d->rel, p);
 		at.file = path.s;
-		report_add(d->c->r, ERR_MISMATCH, "check.extra", &at,
+		report_add(d->c->r, RULE_CHECK_EXTRA, &at,
 			"it is in the folder, and manifest.json does not name it");
 	}
 	free(names);
@@ -470,15 +467,13 @@ static int check_files(struct folder *d)
 			return -1;
 	}
 	if (c->only && !n)
-		report_add(c->r, ERR_MISMATCH, "check.extra",
-			&(struct report_place){ .file = c->only },
+		report_add(c->r, RULE_CHECK_EXTRA, &(struct report_place){ .file = c->only },
 			"manifest.json does not name it");
 	else if (some && !n)
-		return err_rule(c->e, ERR_USAGE, "check.rank", ERR_NOPOS,
+		return err_rule(c->e, RULE_CHECK_RANK, ERR_NOPOS,
 			"--rank %s: there is no such rank", text_quote(c->o->rank).s);
 	if (!some && d->all && (d->blocks != d->toc.blocks || d->inexact != d->toc.inexact))
-		report_add(c->r, ERR_MISMATCH, "set.form",
-			&(struct report_place){ .file = MAN_NAME },
+		report_add(c->r, RULE_SET_FORM, &(struct report_place){ .file = MAN_NAME },
 			"cast_blocks is not the sum of those of the sidecars");
 	if (some)
 		return 0;
@@ -500,14 +495,13 @@ int check_folder(struct check *c, const char *rel, const struct text *t, const c
 		return 0;
 	}
 	if (!plan && !d.toc.sealed)
-		report_add(c->r, ERR_NONE, "check.unsealed", &at,
+		report_add(c->r, RULE_CHECK_UNSEALED, &at,
 			"it has no digest of itself: damage to it would not be seen");
 	if (plan && *plan && strcmp(plan, d.toc.plan))
-		report_add(c->r, ERR_MISMATCH, "check.plan", &at,
+		report_add(c->r, RULE_CHECK_PLAN, &at,
 			"its plan is %.12s, the manifest above says %.12s", d.toc.plan, plan);
 	if (plan && d.toc.restore.name[0]) {
-		report_add(c->r, ERR_MISMATCH, "set.form", &at,
-			"a folder below another has one too");
+		report_add(c->r, RULE_SET_FORM, &at, "a folder below another has one too");
 		d.toc.restore.name[0] = 0;
 	}
 	d.dropped = calloc(d.toc.files.n + 1, sizeof *d.dropped);

@@ -63,7 +63,7 @@ static int add_shards(struct check *c, const struct expected *x)
 			return -1;
 	report_count(c->r, "checked", "tensors", c->ckpt.n, 0);
 	if (unsaid)
-		report_add(c->r, ERR_NONE, "check.no-digest", NULL,
+		report_add(c->r, RULE_CHECK_NO_DIGEST, NULL,
 			"nobody says what the SHA-256 of %zu shards should be: give --source-sha256, "
 			"or --hf-cache for a folder of the hub's cache",
 			unsaid);
@@ -87,7 +87,7 @@ int check_original(struct check *c, const char *path)
 		if (!has && (e.kind == ERR_MISMATCH || e.kind == ERR_DATA))
 			report_take(c->r, NULL, &e);
 		else if (!has)
-			rc = err_rule(c->e, e.kind, e.rule, e.pos, "%s", e.text);
+			rc = err_move(c->e, &e);
 	}
 	rc = rc ? rc : add_shards(c, has ? &x : NULL);
 	if (has)

@@ -74,7 +74,7 @@ static void tell_difference(const struct file_work *w, const struct derive *d, u
 	where = derive_where(d, unit, first);
 	at.from = w->f->a->header_bytes + t->begin + unit * d->unit_rows * d->row_bytes + first;
 	at.to = at.from + 1;
-	report_add(w->c->r, ERR_MISMATCH, "compare.bytes", &at,
+	report_add(w->c->r, RULE_COMPARE_BYTES, &at,
 		"tensor %s (%s), %s: byte 0x%02x expected, 0x%02x found; %llu bytes differ in this part",
 		text_quote(t->name).s, ops[t->op].name, where.s, k->want[first], k->got[first],
 		(unsigned long long)others);
@@ -286,7 +286,7 @@ static int compare_small(struct compare *c, const struct walk_file *f)
 	if (rc)
 		report_take(c->r, &at, &e);
 	else if (!same)
-		report_add(c->r, ERR_MISMATCH, "compare.file", &at, "%s",
+		report_add(c->r, RULE_COMPARE_FILE, &at, "%s",
 			there ? "it is not as in the source" : "the source has no such file");
 	else
 		report_count(c->r, "compared", "small files", 1, f->f->bytes);
@@ -356,7 +356,7 @@ static void account_for(struct compare *c)
 		}
 		at.tensors = &t->name;
 		at.n_tensors = 1;
-		report_add(c->r, ERR_MISMATCH, "compare.lost", &at, "source tensor %s, in %s, %s",
+		report_add(c->r, RULE_COMPARE_LOST, &at, "source tensor %s, in %s, %s",
 			text_quote(t->name).s, c->source.shards[t->shard].name,
 			is == COVERED_NOT ? "appears nowhere" : "does not appear whole");
 	}

@@ -12,7 +12,7 @@ enum { UNIT = 1 << 20 };
 
 static int wrong(const struct derive *d, struct err *e, const char *what)
 {
-	return err_rule(e, ERR_MISMATCH, "compare.shape", ERR_NOPOS, "tensor %s (%s): %s",
+	return err_rule(e, RULE_COMPARE_SHAPE, ERR_NOPOS, "tensor %s (%s): %s",
 		text_quote(d->t->name).s, ops[d->t->op].name, what);
 }
 
@@ -28,9 +28,9 @@ static const struct tensor *find_source(const struct derive *d, uint64_t k, stru
 
 	if (t && !strcmp(d->c->shards[t->shard].name, d->a->shards[s->shard]))
 		return t;
-	err_rule(e, ERR_MISMATCH, "compare.source", ERR_NOPOS,
-		"tensor %s: the source has no tensor %s in %s", text_quote(d->t->name).s,
-		text_quote(s->tensor).s, text_quote(d->a->shards[s->shard]).s);
+	err_rule(e, RULE_COMPARE_SOURCE, ERR_NOPOS, "tensor %s: the source has no tensor %s in %s",
+		text_quote(d->t->name).s, text_quote(s->tensor).s,
+		text_quote(d->a->shards[s->shard]).s);
 	return NULL;
 }
 
@@ -298,7 +298,7 @@ static int open_tile(struct derive *d, const char *target, struct err *e)
 	d->tile = tile_find(t->layout);
 	d->map = rowmap_find(t->map);
 	if (!d->tile || !d->map || d->tile->version != t->version)
-		return err_rule(e, ERR_UNSUPPORTED, "set.layout", ERR_NOPOS,
+		return err_rule(e, RULE_SET_LAYOUT, ERR_NOPOS,
 			"tensor %s: layout %s version %u with rows %s is none of this program's",
 			text_quote(t->name).s, text_quote(t->layout).s, t->version,
 			text_quote(t->map).s);

@@ -145,7 +145,7 @@ static bool same_type(const struct tensors_entry *a, const struct tensors_entry 
 static void only(struct report *r, const struct tensors *t, const struct tensors_entry *v,
 	const char *where)
 {
-	report_add(r, ERR_MISMATCH, "diff.only",
+	report_add(r, RULE_DIFF_ONLY,
 		&(struct report_place){
 			.file = t->files[v->file].path, .tensors = &v->key, .n_tensors = 1 },
 		"tensor %s is only in %s", text_quote(v->key).s, where);
@@ -168,7 +168,7 @@ static void other_type(struct report *r, const struct tensors *t, const struct t
 
 	put_shape(&x, a);
 	put_shape(&y, b);
-	report_add(r, ERR_MISMATCH, a->dtype != b->dtype ? "diff.dtype" : "diff.shape",
+	report_add(r, a->dtype != b->dtype ? RULE_DIFF_DTYPE : RULE_DIFF_SHAPE,
 		&(struct report_place){
 			.file = t->files[b->file].path, .tensors = &a->key, .n_tensors = 1 },
 		"tensor %s is %s in the first and %s in the second", text_quote(a->key).s,
@@ -270,10 +270,10 @@ static void tell_pair(const struct diff *d, struct report *r, struct pair *p)
 	if (!p->differs)
 		return;
 	if (!p->measured)
-		report_add(r, ERR_MISMATCH, "diff.bytes", &at, "%llu of %llu bytes differ",
+		report_add(r, RULE_DIFF_BYTES, &at, "%llu of %llu bytes differ",
 			(unsigned long long)p->bytes, (unsigned long long)p->b->bytes);
 	else
-		report_add(r, ERR_MISMATCH, "diff.bytes", &at,
+		report_add(r, RULE_DIFF_BYTES, &at,
 			"%llu bytes and %llu values differ, by at most %.9g (value %llu%s%llu), "
 			"relative at most %.4g; NaN or infinite on one side %llu",
 			(unsigned long long)p->bytes, (unsigned long long)p->sum.changed,

@@ -67,12 +67,12 @@ static int same_header(const struct st_header *h, const struct account *a, struc
 		qsort(h->tensors, h->n, sizeof *h->tensors, by_offset);
 	for (i = 0; i < h->n && i < a->n; i++)
 		if (!same_tensor(&h->tensors[i], &a->tensors[i]))
-			return err_rule(e, ERR_MISMATCH, "check.header", ERR_NOPOS,
+			return err_rule(e, RULE_CHECK_HEADER, ERR_NOPOS,
 				"its header has tensor %s, its sidecar another, or with other type, "
 				"shape or place",
 				text_quote(h->tensors[i].name).s);
 	if (h->n != a->n || h->data_at != a->header_bytes)
-		return err_rule(e, ERR_MISMATCH, "check.header", ERR_NOPOS,
+		return err_rule(e, RULE_CHECK_HEADER, ERR_NOPOS,
 			"its header has %zu tensors, its sidecar %zu", h->n, a->n);
 	return 0;
 }
@@ -88,7 +88,7 @@ static int read_account(const struct walk *w, const struct walk_file *f, struct 
 		return -1;
 	rc = digest_of(w->io, fd, (uint64_t)st.st_size, sha, e);
 	if (!rc && memcmp(sha, f->f->side_sha256, 32))
-		rc = err_rule(e, ERR_MISMATCH, "set.manifest", ERR_NOPOS,
+		rc = err_rule(e, RULE_SET_MANIFEST, ERR_NOPOS,
 			"the SHA-256 of its sidecar is another than manifest.json says");
 	rc = rc ? rc : account_read(a, w->io, fd, (uint64_t)st.st_size, e);
 	(void)w->io->close(w->io, fd); /* read only */
@@ -107,11 +107,11 @@ static int visit(const struct walk *w, struct walk_file *f, struct err *e)
 
 	rc = file_open(w->io, f->dir, f->f->name, &f->fd, &st, &why);
 	if (rc && !why.rule && errno == ENOENT) {
-		why.kind = ERR_MISMATCH;
-		why.rule = "check.missing";
+		why.kind = rules[RULE_CHECK_MISSING].kind;
+		why.rule = rules[RULE_CHECK_MISSING].id;
 	}
 	if (!rc && (uint64_t)st.st_size != f->f->bytes)
-		rc = err_rule(&why, ERR_MISMATCH, "set.size", ERR_NOPOS,
+		rc = err_rule(&why, RULE_SET_SIZE, ERR_NOPOS,
 			"it has %llu bytes, manifest.json says %llu",
 			(unsigned long long)st.st_size, (unsigned long long)f->f->bytes);
 	if (!rc && f->f->side)
@@ -169,8 +169,7 @@ static int walk_below(const struct walk *w, int top, const struct toc_folder *d,
 	if (file_load(w->io, dir, MAN_NAME, TOC_CAP, &t, &why) || sha256_of(t.s, t.n, sha, &why)) {
 		tell(w, d->name, &why);
 	} else if (memcmp(sha, d->sha256, 32)) {
-		report_add(w->r, ERR_MISMATCH, "set.manifest",
-			&(struct report_place){ .file = d->name },
+		report_add(w->r, RULE_SET_MANIFEST, &(struct report_place){ .file = d->name },
 			"its manifest is not the one that the manifest above names");
 	} else if (toc_read(&c, &t, &why)) {
 		tell(w, d->name, &why);

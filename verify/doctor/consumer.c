@@ -49,14 +49,14 @@ void consumer_judge(const struct consumer *c, const struct audit *a, bool unsaid
 	const char *form = expert_form_name(a->experts);
 
 	if (unsaid && c->unsaid != EXPERT_UNSAID && c->unsaid != a->experts)
-		report_add(r, ERR_DATA, "engine.default", &at,
+		report_add(r, RULE_ENGINE_DEFAULT, &at,
 			"config.json has no \"expert_dtype\": %s takes the experts for %s, they are %s",
 			c->name, expert_form_name(c->unsaid), form);
 	if (c->fp4_only && a->experts != EXPERT_FP4)
-		report_add(r, ERR_UNSUPPORTED, "plan.engine-form", NULL,
-			"%s takes FP4 experts, these are %s", c->name, form);
+		report_add(r, RULE_PLAN_ENGINE_FORM, NULL, "%s takes FP4 experts, these are %s",
+			c->name, form);
 	if (c->fp8 && a->experts == EXPERT_FP8)
-		report_add(r, ERR_NONE, "engine.setting", NULL, "%s: %s", c->name, c->fp8);
+		report_add(r, RULE_ENGINE_SETTING, NULL, "%s: %s", c->name, c->fp8);
 	if (c->f32_scales && a->scale_dtype == DT_F32)
-		report_add(r, ERR_NONE, "engine.setting", NULL, "%s: %s", c->name, c->f32_scales);
+		report_add(r, RULE_ENGINE_SETTING, NULL, "%s: %s", c->name, c->f32_scales);
 }

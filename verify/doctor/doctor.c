@@ -183,7 +183,7 @@ static int list_items(struct doctor *d, struct scan *s)
 			return -1;
 	}
 	if (lost)
-		report_add(d->r, ERR_MISMATCH, "set.incomplete", &at,
+		report_add(d->r, RULE_SET_INCOMPLETE, &at,
 			"%zu tensors are not whole in the folders that are there (missing: %s)",
 			lost, y->missing(y->ctx) ? text_quote(y->missing(y->ctx)).s : "nothing");
 	return 0;
@@ -207,7 +207,7 @@ static int look(struct doctor *d)
 		if (e.kind == ERR_DATA || e.kind == ERR_MISMATCH)
 			report_take(d->r, NULL, &e);
 		else
-			rc = err_rule(d->e, e.kind, e.rule, e.pos, "%s", e.text);
+			rc = err_move(d->e, &e);
 	}
 	rc = rc ? rc : suspect_judge(d->r, &s, &so, d->e);
 	report_row(d->r, "looked at", d->o->full ? "values" : "scales and samples", s.n, s.looked,

@@ -73,7 +73,7 @@ static void differs(struct report *r, const char *key, const char *said, const c
 {
 	const struct report_place at = { .file = "config.json" };
 
-	report_add(r, ERR_DATA, "config.field-tensors", &at,
+	report_add(r, RULE_CONFIG_FIELD_TENSORS, &at,
 		"config.json: \"%s\" is %s, the tensors say %s (%s)", key, said, is, by);
 }
 

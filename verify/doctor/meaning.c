@@ -70,7 +70,7 @@ static void dialect(const struct meaning *m)
 		}
 		at = list_at(&l);
 		if (l.n)
-			report_add(m->r, ERR_DATA, "model.dialect", &at,
+			report_add(m->r, RULE_MODEL_DIALECT, &at,
 				"%zu tensors are named as %s have them: %s stands for %s", l.n,
 				dialects[d].whose, dialects[d].mark, dialects[d].here);
 	}
@@ -120,7 +120,7 @@ static void packed(const struct meaning *m)
 	}
 	at = list_at(&l);
 	if (l.n)
-		report_add(m->r, ERR_DATA, "model.packed", &at,
+		report_add(m->r, RULE_MODEL_PACKED, &at,
 			"%zu expert matrices are %s with half the columns: packed FP4 taken for %s",
 			l.n, type, type);
 }
@@ -143,7 +143,7 @@ static void mixed(const struct meaning *m)
 	}
 	at = list_at(&l);
 	if (l.n)
-		report_add(m->r, ERR_DATA, "model.mixed", &at,
+		report_add(m->r, RULE_MODEL_MIXED, &at,
 			"expert matrices are of two forms: %s is %s, %s and %zu more are not",
 			text_quote(first->name).s, dtypes[first->dtype].name,
 			text_quote(l.names[0]).s, l.n - 1);
@@ -167,8 +167,7 @@ static void draft(const struct meaning *m)
 		if (!strncmp(m->c->tensors[i].name, "mtp.", 4) && layer[m->c->tensors[i].shard])
 			list_add(&l, m, &m->c->tensors[i]);
 	if (l.n)
-		report_add(m->r, ERR_NONE, "index.draft-mixed",
-			&(struct report_place){ .file = l.file },
+		report_add(m->r, RULE_INDEX_DRAFT_MIXED, &(struct report_place){ .file = l.file },
 			"%zu tensors under mtp. lie in shards with layers: loading the draft reads those again",
 			l.n);
 }
@@ -203,15 +202,15 @@ static void instead(const struct meaning *m)
 				;
 			if (st.st_size <= POINTER_MAX && n >= sizeof pointer_start &&
 				!memcmp(b, pointer_start, sizeof pointer_start - 1))
-				report_add(m->r, ERR_DATA, "file.pointer", &at,
+				report_add(m->r, RULE_FILE_POINTER, &at,
 					"%s is a Git-LFS pointer, not the shard",
 					text_quote(s->name).s);
 			else if (k == n && n >= 8)
-				report_add(m->r, ERR_DATA, "file.zeros", &at,
+				report_add(m->r, RULE_FILE_ZEROS, &at,
 					"%s begins with zeros: there is no header",
 					text_quote(s->name).s);
 			else if (b[0] == '<')
-				report_add(m->r, ERR_DATA, "file.page", &at,
+				report_add(m->r, RULE_FILE_PAGE, &at,
 					"%s begins as a web page does", text_quote(s->name).s);
 		}
 		(void)m->c->io->close(m->c->io, fd);
@@ -290,7 +289,7 @@ static void excluded(const struct meaning *m)
 			module_name(said, module, sizeof module);
 			t = module[0] ? quantized(m->c, module) : NULL;
 			if (t)
-				report_add(m->r, ERR_DATA, "config.quant-excluded", &at,
+				report_add(m->r, RULE_CONFIG_QUANT_EXCLUDED, &at,
 					"config.json: \"%s\" leaves out \"%s\", but %s is %s with a scale",
 					keys[k], text_quote(said).s, text_quote(t->name).s,
 					dtypes[t->dtype].name);
@@ -309,7 +308,7 @@ static void quant_fields(const struct meaning *m)
 	for (i = 0; i < 2; i++) {
 		said = json_string_value(json_object_get(q, field[i][0]));
 		if (said && strcmp(said, field[i][1]) != 0)
-			report_add(m->r, ERR_DATA, "config.quant", &at,
+			report_add(m->r, RULE_CONFIG_QUANT, &at,
 				"config.json: quantization_config says %s \"%s\", expected \"%s\"",
 				field[i][0], text_quote(said).s, field[i][1]);
 	}
@@ -321,7 +320,7 @@ static void tied(const struct meaning *m)
 
 	if (json_is_true(json_object_get(m->o, "tie_word_embeddings")) &&
 		ckpt_find(m->c, "head.weight") && ckpt_find(m->c, "embed.weight"))
-		report_add(m->r, ERR_DATA, "config.tied", &at,
+		report_add(m->r, RULE_CONFIG_TIED, &at,
 			"config.json: \"tie_word_embeddings\" is true, but head.weight is a tensor of its own: engines that believe it drop the head");
 }
 
@@ -331,7 +330,7 @@ static void renamed(const struct meaning *m)
 
 	if (m->o && !json_object_get(m->o, "compress_ratios") &&
 		(json_object_get(m->o, "layer_types") || json_object_get(m->o, "compress_rates")))
-		report_add(m->r, ERR_DATA, "config.dialect", &at,
+		report_add(m->r, RULE_CONFIG_DIALECT, &at,
 			"config.json: transformers wrote layer_types and compress_rates in place of compress_ratios");
 }
 

@@ -224,7 +224,7 @@ int order_judge(struct report *r, const struct ckpt *c, struct err *e)
 	close_looker(&l);
 	for (o = ORDER_EXCHANGED; !rc && o < ORDERS; o++)
 		if (hits[o])
-			report_add(r, ERR_NONE, "suspect.nibble-order", NULL,
+			report_add(r, RULE_SUSPECT_NIBBLE_ORDER, NULL,
 				"suspect: in %llu of %llu blocks, first %s, the columns of routed experts fit those of shared expert and router better with %s",
 				(unsigned long long)hits[o], (unsigned long long)(f->L + f->stages),
 				first[o], what[o]);

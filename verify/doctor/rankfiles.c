@@ -24,7 +24,7 @@ static bool ends_with(const char *s, const char *end)
 	return n >= m && !strcmp(s + n - m, end);
 }
 
-static void say(const struct exam *k, enum err_kind kind, const char *rule,
+static void say(const struct exam *k, enum rule_id rule,
 	const struct rank_file *f, const struct tensor *t, const char *what)
 {
 	const char *name = t ? t->name : NULL;
@@ -32,7 +32,7 @@ static void say(const struct exam *k, enum err_kind kind, const char *rule,
 		.file = f ? f->name : NULL, .tensors = &name, .n_tensors = t ? 1 : 0
 	};
 
-	report_add(k->r, kind, rule, &at, "%s%s%s%s", f ? f->name : "", f ? ": " : "",
+	report_add(k->r, rule, &at, "%s%s%s%s", f ? f->name : "", f ? ": " : "",
 		t ? text_quote(t->name).s : "", what);
 }
 
@@ -70,17 +70,17 @@ static void check_tensor(const struct exam *k, const struct rank_file *f, const 
 	const struct role *r = ranks_role(t->name, scale);
 
 	if (!r || (scale && (r->store == STORE_PLAIN || ends_with(r->name, "attn.wo_a.weight")))) {
-		say(k, ERR_DATA, "model.unexpected", f, t, " is not part of such a model");
+		say(k, RULE_MODEL_UNEXPECTED, f, t, " is not part of such a model");
 		return;
 	}
 	if (!ranks_dtype(r, scale, (enum dtype)t->dtype))
-		say(k, ERR_DATA, scale ? "model.scale-form" : "model.dtype", f, t,
+		say(k, scale ? RULE_MODEL_SCALE_FORM : RULE_MODEL_DTYPE, f, t,
 			" is of another type than the official converter writes");
 	if (scale && !has_partner(f, t->name, true))
-		say(k, ERR_DATA, "model.scale-orphan", f, t, " is a scale without its weight");
+		say(k, RULE_MODEL_SCALE_ORPHAN, f, t, " is a scale without its weight");
 	if (!scale && r->store != STORE_PLAIN && t->dtype != DT_BF16 &&
 		!has_partner(f, t->name, false))
-		say(k, ERR_DATA, "model.scale-missing", f, t, " has no scale");
+		say(k, RULE_MODEL_SCALE_MISSING, f, t, " has no scale");
 }
 
 /* Of a block, on one rank: heads have their sinks, what wo_a makes wo_b takes. */
@@ -101,10 +101,10 @@ static void check_fit(const struct exam *k, const struct rank_file *f, const str
 	b = rankset_find(f, name);
 	if (q && kv && sink->rank == 1 && q->rank == 2 && kv->rank == 1 && kv->dim[0] &&
 		(q->dim[0] % kv->dim[0] || q->dim[0] / kv->dim[0] != sink->dim[0]))
-		say(k, ERR_DATA, "rank.shape", f, sink,
+		say(k, RULE_RANK_SHAPE, f, sink,
 			" has another number of heads than wq_b.weight of the rank");
 	if (a && b && a->rank == 2 && b->rank == 2 && a->dim[0] != b->dim[1])
-		say(k, ERR_DATA, "rank.shape", f, a,
+		say(k, RULE_RANK_SHAPE, f, a,
 			" has another number of rows than wo_b.weight of the rank has columns");
 }
 
@@ -137,7 +137,7 @@ static void compare(const struct exam *k, const struct rank_file *a, const struc
 		n++;
 	}
 	if (n)
-		say(k, ERR_DATA, "rank.uneven", where, first,
+		say(k, RULE_RANK_UNEVEN, where, first,
 			" (and perhaps others) differs from the other rank in shape or type, or is on one only");
 }
 
@@ -185,12 +185,12 @@ static int check_experts(struct exam *k)
 		snprintf(what, sizeof what,
 			"%zu expert matrices are on more than one rank, first %.100s", twice,
 			text_quote(names[first]).s);
-		say(k, ERR_DATA, "rank.expert-twice", NULL, NULL, what);
+		say(k, RULE_RANK_EXPERT_TWICE, NULL, NULL, what);
 	}
 	if (k->s.whole && k->s.n && n - twice < wanted(&k->s.v[0])) {
 		snprintf(what, sizeof what, "%llu expert matrices are on no rank",
 			(unsigned long long)(wanted(&k->s.v[0]) - (n - twice)));
-		say(k, ERR_DATA, "model.missing", NULL, NULL, what);
+		say(k, RULE_MODEL_MISSING, NULL, NULL, what);
 	}
 	free(names);
 	return 0;

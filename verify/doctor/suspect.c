@@ -157,26 +157,25 @@ static bool constant(const struct judge *j, size_t i, struct hit *h)
 
 /* clang-format off */
 static const struct check {
-	const char *rule;
-	enum err_kind kind;
+	enum rule_id rule;
 	check_fn hit;
 	const char *what; /* after "12 ", and of how many tensors */
 } checks[] = {
-	{ "data.scale-nan",        ERR_DATA, scale_nan,    "scales are NaN" },
-	{ "data.scale-number",     ERR_DATA, scale_number, "scales are no power of two (was the exponent byte written as a number?)" },
-	{ "data.scale-range",      ERR_DATA, scale_range,  "scale bytes are misread by the engine" },
-	{ "data.fp8-nan",          ERR_DATA, fp8_nan,      "FP8 codes are NaN" },
-	{ "data.not-finite",       ERR_DATA, not_finite,   "values are NaN or infinite" },
-	{ "data.zeros",            ERR_DATA, quant_zeros,  "bytes in a row are zero (a file cut off, or never written)" },
-	{ "data.expert-id",        ERR_DATA, expert_id,    "ids of experts that there are not" },
-	{ "suspect.zeros",         ERR_NONE, plain_zeros,  "bytes in a row are zero" },
-	{ "suspect.scale-zero",    ERR_NONE, scale_zero,   "scale bytes are 0, which is 2^-127, and 0 to some readers" },
-	{ "suspect.expert-twice",  ERR_NONE, expert_twice, "tokens go to an expert twice" },
-	{ "suspect.cast-spread",   ERR_NONE, cast_spread,  "blocks of 128 x 128 have scales more than 2^14 apart: small weights may be lost in a cast to FP8" },
-	{ "suspect.reciprocal",    ERR_NONE, reciprocal,   "suspect: half of the scales are 2 or more; are they reciprocals?" },
-	{ "suspect.scale-outlier", ERR_NONE, outlier,      "suspect: scales more than 2^12 from those of the same matrix elsewhere" },
-	{ "suspect.narrowed",      ERR_NONE, narrowed,     "suspect: every FP32 value fits BF16; were they stored as BF16 once?" },
-	{ "suspect.constant",      ERR_NONE, constant,     "suspect: all values are the same; was this ever trained?" },
+	{ RULE_DATA_SCALE_NAN,        scale_nan,    "scales are NaN" },
+	{ RULE_DATA_SCALE_NUMBER,     scale_number, "scales are no power of two (was the exponent byte written as a number?)" },
+	{ RULE_DATA_SCALE_RANGE,      scale_range,  "scale bytes are misread by the engine" },
+	{ RULE_DATA_FP8_NAN,          fp8_nan,      "FP8 codes are NaN" },
+	{ RULE_DATA_NOT_FINITE,       not_finite,   "values are NaN or infinite" },
+	{ RULE_DATA_ZEROS,            quant_zeros,  "bytes in a row are zero (a file cut off, or never written)" },
+	{ RULE_DATA_EXPERT_ID,        expert_id,    "ids of experts that there are not" },
+	{ RULE_SUSPECT_ZEROS,         plain_zeros,  "bytes in a row are zero" },
+	{ RULE_SUSPECT_SCALE_ZERO,    scale_zero,   "scale bytes are 0, which is 2^-127, and 0 to some readers" },
+	{ RULE_SUSPECT_EXPERT_TWICE,  expert_twice, "tokens go to an expert twice" },
+	{ RULE_SUSPECT_CAST_SPREAD,   cast_spread,  "blocks of 128 x 128 have scales more than 2^14 apart: small weights may be lost in a cast to FP8" },
+	{ RULE_SUSPECT_RECIPROCAL,    reciprocal,   "suspect: half of the scales are 2 or more; are they reciprocals?" },
+	{ RULE_SUSPECT_SCALE_OUTLIER, outlier,      "suspect: scales more than 2^12 from those of the same matrix elsewhere" },
+	{ RULE_SUSPECT_NARROWED,      narrowed,     "suspect: every FP32 value fits BF16; were they stored as BF16 once?" },
+	{ RULE_SUSPECT_CONSTANT,      constant,     "suspect: all values are the same; was this ever trained?" },
 };
 /* clang-format on */
 enum { CHECKS = sizeof checks / sizeof *checks };
@@ -254,7 +253,7 @@ static void put(struct judge *j, const struct check *c, const char *role, const 
 	if (g->codes)
 		snprintf(where, sizeof where, ", byte %llu of it",
 			(unsigned long long)g->hit.first);
-	report_add(j->r, c->kind, c->rule, &at, "%s: %s%s; %zu of %zu tensors, first %s%s",
+	report_add(j->r, c->rule, &at, "%s: %s%s; %zu of %zu tensors, first %s%s",
 		text_quote(role).s, codes, c->what, g->n, g->of, text_quote(t->name).s, where);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/report/report.h"
 
-#include "formats/rule.h"
+#include "core/rule.h"
 #include "verify/report/pattern.h"
 
 #include <stdarg.h>
@@ -197,8 +197,8 @@ static void add(struct report *r, enum err_kind kind, const char *rule,
 		r->findings[r->n++] = f;
 }
 
-void report_add(struct report *r, enum err_kind kind, const char *rule,
-	const struct report_place *at, const char *fmt, ...)
+void report_add(struct report *r, enum rule_id rule, const struct report_place *at, const char *fmt,
+	...)
 {
 	char cause[1024];
 	va_list ap;
@@ -206,7 +206,7 @@ void report_add(struct report *r, enum err_kind kind, const char *rule,
 	va_start(ap, fmt);
 	vsnprintf(cause, sizeof cause, fmt, ap);
 	va_end(ap);
-	add(r, kind, rule, at, cause);
+	add(r, rules[rule].kind, rules[rule].id, at, cause);
 }
 
 void report_take(struct report *r, const struct report_place *at, struct err *e)

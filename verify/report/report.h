@@ -111,9 +111,9 @@ void report_free(struct report *r);
 void report_call(struct report *r, int argc, char **argv, int64_t began, double seconds);
 
 /* at may be NULL. The text says the cause in one line; strings from files in it go through text_quote.
- * Of a group at most REPORT_EACH are kept; all are counted. */
-void report_add(struct report *r, enum err_kind kind, const char *rule,
-	const struct report_place *at, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+ * The kind is the one of the rule's row. Of a group at most REPORT_EACH are kept; all are counted. */
+void report_add(struct report *r, enum rule_id rule, const struct report_place *at, const char *fmt,
+	...) __attribute__((format(printf, 4, 5)));
 /* Takes over what e reports, and clears it. */
 void report_take(struct report *r, const struct report_place *at, struct err *e);
 /* The findings of a reader of checkpoints. */

@@ -129,7 +129,7 @@ static int same_model(const struct weights *a, const struct weights *b, struct e
 	else if (memcmp(x->ratio, y->ratio, (size_t)x->L * sizeof *x->ratio) != 0 ||
 		memcmp(&a->p, &b->p, sizeof a->p) != 0)
 		what = "other constants";
-	return what ? err_rule(e, ERR_USAGE, "logits.models", ERR_NOPOS,
+	return what ? err_rule(e, RULE_LOGITS_MODELS, ERR_NOPOS,
 			      "%s has %s than %s: they are different models", text_quote(b->path).s,
 			      what, text_quote(a->path).s)
 		    : 0;

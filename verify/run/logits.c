@@ -31,6 +31,12 @@ static void place_of(const char *name, char layer[32], char sub[16])
 	snprintf(sub, 16, "%.*s", (int)(strcspn(end, ".") < 15 ? strcspn(end, ".") : 15), end);
 }
 
+/* Where rounding is allowed, a difference by itself is none to fail for. */
+static enum rule_id rule_of(const struct pair *p)
+{
+	return p->o->lossy && p->o->max_kl >= 0 ? RULE_LOGITS_ROUNDED : RULE_LOGITS_DIFFERS;
+}
+
 /* Says what differs first, in a sentence. */
 static void tell(struct pair *p)
 {
@@ -44,15 +50,13 @@ static void tell(struct pair *p)
 	else
 		snprintf(at, sizeof at, "its token %u, value %u", d->row, d->col);
 	if (d->kept)
-		report_add(p->rep, p->o->lossy && p->o->max_kl >= 0 ? ERR_NONE : ERR_MISMATCH,
-			"logits.differs", NULL,
+		report_add(p->rep, rule_of(p), NULL,
 			"%s, sub-block %s: the first difference is in what %s gives: %s is %.9g, of "
 			"the source %.9g (%llu of %llu values differ)",
 			layer, sub, d->name, at, d->is, d->was, (unsigned long long)d->differ,
 			(unsigned long long)d->n);
 	else
-		report_add(p->rep, p->o->lossy && p->o->max_kl >= 0 ? ERR_NONE : ERR_MISMATCH,
-			"logits.differs", NULL,
+		report_add(p->rep, rule_of(p), NULL,
 			"%s, sub-block %s: the first difference is in what %s gives", layer, sub,
 			d->name);
 }
@@ -177,7 +181,7 @@ static void figures(struct pair *p, const char *name)
 		o->kl_max, 100 * (double)o->top1 / n, 100 * o->topk / n);
 	report_row(p->rep, "logits", name, o->rows, 0, text);
 	if (!p->quiet && m->equal != m->n)
-		report_add(p->rep, near ? ERR_NONE : ERR_MISMATCH, "logits.differs", NULL,
+		report_add(p->rep, near ? RULE_LOGITS_ROUNDED : RULE_LOGITS_DIFFERS, NULL,
 			"the logits: %s", text);
 }
 

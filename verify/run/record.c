@@ -93,16 +93,15 @@ static int read_ids(struct record *r, uint32_t most, struct err *e)
 	uint32_t i;
 
 	if (!t || t->rank != 1 || !t->dim[0] || t->dim[0] > most)
-		return err_rule(e, ERR_DATA, "record.form", ERR_NOPOS,
-			"it has no ids of 1 to %u tokens", most);
+		return err_rule(e, RULE_RECORD_FORM, ERR_NOPOS, "it has no ids of 1 to %u tokens",
+			most);
 	if (record_ints(r, "ids", t->dim[0], &ids, e) != 1)
 		return -1;
 	r->n = (uint32_t)t->dim[0];
 	r->ids = (uint32_t *)ids;
 	for (i = 0; i < r->n; i++)
 		if (ids[i] < 0)
-			return err_rule(e, ERR_DATA, "record.form", ERR_NOPOS, "id %u is negative",
-				i);
+			return err_rule(e, RULE_RECORD_FORM, ERR_NOPOS, "id %u is negative", i);
 	return 0;
 }
 
@@ -134,7 +133,7 @@ int record_open(struct record *r, const struct io *io, const char *path, uint32_
 	(void)io->close(io, dir); /* a folder has nothing to flush */
 	rc = rc ? rc : read_metas(r, e);
 	if (!rc && r->ours && r->said != layers)
-		rc = err_rule(e, ERR_DATA, "record.form", ERR_NOPOS,
+		rc = err_rule(e, RULE_RECORD_FORM, ERR_NOPOS,
 			"the record is of a model with %u layers, this one has %u", r->said,
 			layers);
 	rc = rc ? rc : read_ids(r, most, e);
@@ -182,7 +181,7 @@ static int fetch(const struct record *r, const char *name, uint64_t n, enum dtyp
 		return 0;
 	bytes = t->end - t->begin;
 	if ((t->dtype != a && t->dtype != b) || bytes * 8 != n * dtypes[t->dtype].bits)
-		return err_rule(e, ERR_DATA, "record.form", ERR_NOPOS,
+		return err_rule(e, RULE_RECORD_FORM, ERR_NOPOS,
 			"tensor %s of the record is not what this model and these tokens have: %llu "
 			"values in %s or %s",
 			text_quote(name).s, (unsigned long long)n, dtypes[a].name, dtypes[b].name);
@@ -229,7 +228,7 @@ int record_ints(const struct record *r, const char *name, uint64_t n, int32_t **
 		if (wide < INT32_MIN || wide > INT32_MAX) {
 			free(p);
 			*v = NULL;
-			return err_rule(e, ERR_DATA, "record.form", ERR_NOPOS,
+			return err_rule(e, RULE_RECORD_FORM, ERR_NOPOS,
 				"tensor %s of the record: %lld is out of range", text_quote(name).s,
 				(long long)wide);
 		}

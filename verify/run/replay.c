@@ -71,13 +71,13 @@ static void judge(struct run *k, const char *name, const struct measure *m, bool
 	if (k->r->ours ? m->equal == m->n : rel <= max)
 		return;
 	if (k->r->ours)
-		report_add(k->rep, ERR_MISMATCH, "replay.differs", NULL,
+		report_add(k->rep, RULE_REPLAY_DIFFERS, NULL,
 			"%s: value %llu of %llu is %.9g, the record says %.9g (%.2f %% equal, "
 			"relative L2 %.2g)",
 			name, (unsigned long long)m->first, (unsigned long long)m->n, (double)m->is,
 			(double)m->was, 100 * measure_equal(m), rel);
 	else
-		report_add(k->rep, ERR_MISMATCH, "replay.differs", NULL,
+		report_add(k->rep, RULE_REPLAY_DIFFERS, NULL,
 			"%s: relative L2 %.3g, at most %.3g is allowed (first at value %llu: %.9g, "
 			"the record says %.9g)",
 			name, rel, max, (unsigned long long)m->first, (double)m->is,
@@ -141,7 +141,7 @@ static int routing(struct run *k, const char *prefix, struct err *e)
 	k->res->routed += k->n;
 	k->res->reroute += other;
 	if (other)
-		report_add(k->rep, ERR_MISMATCH, "replay.routing", NULL,
+		report_add(k->rep, RULE_REPLAY_ROUTING, NULL,
 			"%s: %u of %u tokens go to other experts, the first is token %u", name,
 			other, k->n, first);
 	return 0;
@@ -184,8 +184,8 @@ static void indexer(struct run *k, const char *name, const int32_t *was)
 	snprintf(text, sizeof text, "%u of %u picks the same, or as good", both, all);
 	report_row(k->rep, "indexer", name, all, 0, text);
 	if (k->r->ours && both != all)
-		report_add(k->rep, ERR_MISMATCH, "replay.routing", NULL,
-			"%s: %u of %u picks differ", name, all - both, all);
+		report_add(k->rep, RULE_REPLAY_ROUTING, NULL, "%s: %u of %u picks differ", name,
+			all - both, all);
 }
 
 /* The sub-block itself, with the picks of the record where they are as good as ours. */
@@ -277,7 +277,7 @@ static void logits_row(struct run *k, const char *name, const struct measure *m,
 		!(k->r->ours ? m->equal == m->n
 			     : !m->nan && (double)o->top1 >= REPLAY_TOP1 * n &&
 					o->kl <= REPLAY_KL * n))
-		report_add(k->rep, ERR_MISMATCH, "replay.logits", NULL, "%s: %s", name, text);
+		report_add(k->rep, RULE_REPLAY_LOGITS, NULL, "%s: %s", name, text);
 }
 
 /* How logits are held against the record: fed with what the record says went in they are the output of one
@@ -360,7 +360,7 @@ static int digest(struct run *k, uint32_t layer, bool *told, struct err *e)
 	if (!memcmp(&d, &k->r->out[layer], sizeof d))
 		return 0;
 	*told = true;
-	report_add(k->rep, ERR_MISMATCH, "replay.differs", NULL,
+	report_add(k->rep, RULE_REPLAY_DIFFERS, NULL,
 		"layers.%u.out: running free it has another digest than the record says, and is the "
 		"first layer that has",
 		layer);
@@ -386,7 +386,7 @@ static int check_ids(const struct run *k, struct err *e)
 
 	for (i = 0; i < k->n; i++)
 		if (k->r->ids[i] >= k->f.w->c.config.V)
-			return err_rule(e, ERR_DATA, "record.form", ERR_NOPOS,
+			return err_rule(e, RULE_RECORD_FORM, ERR_NOPOS,
 				"token %u of the record is %u: it is of a model with a larger "
 				"vocabulary",
 				i, k->r->ids[i]);
@@ -406,7 +406,7 @@ int replay_run(struct weights *w, const struct record *r, const struct replay_op
 	k.streams = (uint64_t)k.n * DEV_HC * k.dim;
 	k.f.w = w;
 	if (!layers && !record_find(r, "logits"))
-		return err_rule(e, ERR_DATA, "record.form", ERR_NOPOS,
+		return err_rule(e, RULE_RECORD_FORM, ERR_NOPOS,
 			"the record has neither layers nor logits");
 	if (check_ids(&k, e) || forward_open(&k.f, w->dev, w, r->ids, r->n, 0, o->block, e))
 		return -1;

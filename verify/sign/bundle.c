@@ -11,20 +11,20 @@
 enum { DEPTH = 6 };
 
 /* A string that must be this one. */
-static int want(struct jread *j, const char *text, const char *rule, const char *what,
+static int want(struct jread *j, const char *text, enum rule_id rule, const char *what,
 	struct err *e)
 {
 	if (jread_string(j, 256))
 		return -1;
 	if (j->str.n != strlen(text) || memcmp(j->str.s, text, j->str.n) != 0)
-		return err_rule(e, ERR_DATA, rule, j->str_pos, "%s is %s, not %s", what,
+		return err_rule(e, rule, j->str_pos, "%s is %s, not %s", what,
 			text_quote_n(j->str.s, j->str.n).s, text);
 	return 0;
 }
 
 static int wrong_base64(const struct jread *j, const char *what, struct err *e)
 {
-	return err_rule(e, ERR_DATA, "sig.base64", j->str_pos,
+	return err_rule(e, RULE_SIG_BASE64, j->str_pos,
 		"byte %llu: %s is not base64 in its one form", (unsigned long long)j->str_pos,
 		what);
 }
@@ -78,13 +78,12 @@ static int get_signatures(struct jread *j, struct bundle *b, struct err *e)
 	if (jread_array(j))
 		return -1;
 	while ((more = jread_item(j)) == 1)
-		if (n++ ? err_rule(e, ERR_DATA, "sig.count", ERR_NOPOS,
+		if (n++ ? err_rule(e, RULE_SIG_COUNT, ERR_NOPOS,
 				  "the envelope has more than one signature")
 			: get_signature(j, b, e))
 			return -1;
 	if (!more && !n)
-		return err_rule(e, ERR_DATA, "sig.count", ERR_NOPOS,
-			"the envelope has no signature");
+		return err_rule(e, RULE_SIG_COUNT, ERR_NOPOS, "the envelope has no signature");
 	return more;
 }
 
@@ -100,7 +99,7 @@ static int get_envelope(struct jread *j, struct bundle *b, struct err *e)
 	while ((more = members_next(&m, j, &which, e)) == 1)
 		if (which == 0 ? get_payload(j, b, e)
 				: which == 1
-				? want(j, BUNDLE_TYPE, "sig.payload-type", "payloadType", e)
+				? want(j, BUNDLE_TYPE, RULE_SIG_PAYLOAD_TYPE, "payloadType", e)
 				: get_signatures(j, b, e))
 			return -1;
 	return more ? -1 : members_need(&m, 7, e);
@@ -119,7 +118,7 @@ static int get_public_key(struct jread *j, struct bundle *b, struct err *e)
 		if (jread_string(j, ECKEY_HINT))
 			return -1;
 		if (j->str.n != ECKEY_HINT || memchr(j->str.s, 0, ECKEY_HINT))
-			return err_rule(e, ERR_DATA, "sig.form", j->str_pos,
+			return err_rule(e, RULE_SIG_FORM, j->str_pos,
 				"the hint is no SHA-256 in hex");
 		memcpy(b->hint, j->str.s, ECKEY_HINT);
 	}
@@ -135,7 +134,7 @@ static int get_tlog(struct jread *j, struct err *e)
 		return -1;
 	more = jread_item(j);
 	return more == 1
-		? err_rule(e, ERR_UNSUPPORTED, "sig.material", j->str_pos,
+		? err_rule(e, RULE_SIG_MATERIAL, j->str_pos,
 			  "the bundle has entries of a transparency log, which are not looked at here")
 		: more;
 }
@@ -154,7 +153,7 @@ static int get_material(struct jread *j, struct bundle *b, struct err *e)
 		if (which == 0 ? get_public_key(j, b, e)
 				: which == 1
 				? get_tlog(j, e)
-				: err_rule(e, ERR_UNSUPPORTED, "sig.material", j->str_pos,
+				: err_rule(e, RULE_SIG_MATERIAL, j->str_pos,
 					  "the bundle was made with %s; only keys are known here",
 					  names[which]))
 			return -1;
@@ -172,7 +171,7 @@ static int get_bundle(struct jread *j, struct bundle *b, struct err *e)
 	if (jread_object(j))
 		return -1;
 	while ((more = members_next(&m, j, &which, e)) == 1)
-		if (which == 0 ? want(j, BUNDLE_MEDIA, "sig.media-type", "mediaType", e)
+		if (which == 0 ? want(j, BUNDLE_MEDIA, RULE_SIG_MEDIA_TYPE, "mediaType", e)
 				: which == 1 ? get_material(j, b, e)
 					     : get_envelope(j, b, e))
 			return -1;
@@ -206,7 +205,7 @@ int bundle_verify(const struct bundle *b, const struct eckey *k, struct err *e)
 	struct eckey_text t = { head, b->payload, pae(head, b->payload_n), b->payload_n };
 
 	if (strcmp(b->hint, k->hint) != 0)
-		return err_rule(e, ERR_MISMATCH, "sig.other-key", ERR_NOPOS,
+		return err_rule(e, RULE_SIG_OTHER_KEY, ERR_NOPOS,
 			"signed with the key of hint %.16s..., the key given has %.16s...",
 			text_quote(b->hint).s, k->hint);
 	return eckey_verify(k, &t, b->sig, b->sig_n, e);
@@ -230,7 +229,7 @@ int bundle_put(struct text *out, const struct text *payload, const struct eckey 
 	base64_put(out, sig, n);
 	text_str(out, "\",\"keyid\":\"\"}]}}\n");
 	if (!out->failed && out->n > BUNDLE_CAP)
-		return err_rule(e, ERR_UNSUPPORTED, "sig.tree", ERR_NOPOS,
+		return err_rule(e, RULE_SIG_TREE, ERR_NOPOS,
 			"too many files for a signature of %u MiB", BUNDLE_CAP >> 20);
 	return out->failed ? err_nomem(e) : 0;
 }

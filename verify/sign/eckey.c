@@ -87,7 +87,7 @@ static int finish(struct eckey *k, struct err *e)
 	const struct curve *c = curve_of(k->pkey);
 
 	if (!c) {
-		err_rule(e, ERR_USAGE, "key.curve", ERR_NOPOS,
+		err_rule(e, RULE_KEY_CURVE, ERR_NOPOS,
 			"the key is not on one of the curves P-256, P-384 and P-521");
 		eckey_free(k);
 		return -1;
@@ -115,10 +115,10 @@ static int read_pem(struct eckey *k, const struct keyfile *pem, struct asked *a,
 	if (k->pkey)
 		return finish(k, e);
 	if (a->was)
-		return err_rule(e, ERR_USAGE, "key.password", ERR_NOPOS,
+		return err_rule(e, RULE_KEY_PASSWORD, ERR_NOPOS,
 			a->password ? "the password does not open the key"
 				    : "the key is encrypted and no password was given");
-	return err_rule(e, ERR_USAGE, "key.form", ERR_NOPOS, "that is no %s key in PEM",
+	return err_rule(e, RULE_KEY_FORM, ERR_NOPOS, "that is no %s key in PEM",
 		private ? "private" : "public");
 }
 
@@ -176,7 +176,7 @@ int eckey_verify(const struct eckey *k, const struct eckey_text *t, const uint8_
 	if (!begun)
 		return err_nomem(e);
 	if (!true_)
-		return err_rule(e, ERR_MISMATCH, "sig.wrong", ERR_NOPOS,
+		return err_rule(e, RULE_SIG_WRONG, ERR_NOPOS,
 			"the signature is not one of this key over this text");
 	return 0;
 }

@@ -11,7 +11,7 @@
 
 static int too_long(const char *what, struct err *e)
 {
-	return err_rule(e, ERR_USAGE, "key.form", ERR_NOPOS, "%s is longer than any key", what);
+	return err_rule(e, RULE_KEY_FORM, ERR_NOPOS, "%s is longer than any key", what);
 }
 
 static int fill_from_file(struct keyfile *k, const struct io *io, int fd, const char *path,
@@ -22,11 +22,11 @@ static int fill_from_file(struct keyfile *k, const struct io *io, int fd, const 
 	if (io->fstat(io, fd, &st))
 		return err_sys(e, "cannot stat %s", text_quote(path).s);
 	if (!S_ISREG(st.st_mode))
-		return err_rule(e, ERR_USAGE, "key.form", ERR_NOPOS,
+		return err_rule(e, RULE_KEY_FORM, ERR_NOPOS,
 			"%s is no regular file; what comes from elsewhere is handed over by descriptor",
 			text_quote(path).s);
 	if (secret && (st.st_mode & 077))
-		return err_rule(e, ERR_USAGE, "key.mode", ERR_NOPOS,
+		return err_rule(e, RULE_KEY_MODE, ERR_NOPOS,
 			"%s is open to others (mode %04o): chmod 600 it, or hand it over by descriptor",
 			text_quote(path).s, (unsigned)(st.st_mode & 07777));
 	if (st.st_size > KEYFILE_CAP)

@@ -37,7 +37,7 @@ static int get_string(struct jread *j, char *s, size_t room)
 
 static int wrong(struct err *e, const char *what)
 {
-	return err_rule(e, ERR_MISMATCH, "set.form", ERR_NOPOS, "%s", what);
+	return err_rule(e, RULE_SET_FORM, ERR_NOPOS, "%s", what);
 }
 
 /* --- the source --- */
@@ -159,7 +159,7 @@ static int add(struct tree *files, const char *folder, const char *name, const u
 	int n = snprintf(path, sizeof path, "%s%s%s", folder, *folder ? "/" : "", name);
 
 	if (n > TREE_PATH || !tree_plain(path, (size_t)n))
-		return err_rule(e, ERR_DATA, "sig.name", ERR_NOPOS,
+		return err_rule(e, RULE_SIG_NAME, ERR_NOPOS,
 			"the manifest has a file %s, whose name leads elsewhere",
 			text_quote(path).s);
 	memcpy(f.sha256, sha256, 32);
@@ -201,7 +201,7 @@ static int add_folder(struct lineage *l, struct tree *files, const struct io *io
 	} else if (sha256_of(t.s, t.n, sha256, e)) {
 		goto out;
 	} else if (memcmp(sha256, f->sha256, 32) != 0) {
-		report_add(r, ERR_MISMATCH, "sig.changed", &at,
+		report_add(r, RULE_SIG_CHANGED, &at,
 			"%s has another SHA-256 than the manifest of the set says", path);
 		rc = 0;
 	} else {
@@ -240,7 +240,7 @@ int lineage_read(struct lineage *l, struct tree *files, const struct io *io, int
 
 	if (read_facts(l, top, false, &why) &&
 		(why.kind == ERR_SYSTEM || !strncmp(l->format, "dsv4-", 5)))
-		return err_rule(e, why.kind, why.rule, why.pos, MAN_NAME ": %s", why.text);
+		return err_move(e, &why), err_at(e, "%s", MAN_NAME);
 	if (why.kind != ERR_NONE)
 		return 0; /* no JSON, or another's: it says nothing to us */
 	set = !strcmp(l->format, FORMAT_SET);

@@ -15,7 +15,7 @@ int members_next(struct members *m, struct jread *j, unsigned *which, struct err
 				break;
 		if (m->names[i]) {
 			if (m->seen >> i & 1)
-				return err_rule(e, ERR_DATA, "sig.twice", j->str_pos,
+				return err_rule(e, RULE_SIG_TWICE, j->str_pos,
 					"byte %llu: %s has %s twice",
 					(unsigned long long)j->str_pos, m->what, m->names[i]);
 			m->seen |= 1u << i;
@@ -23,7 +23,7 @@ int members_next(struct members *m, struct jread *j, unsigned *which, struct err
 			return 1;
 		}
 		if (!m->loose)
-			return err_rule(e, ERR_DATA, "sig.form", j->str_pos,
+			return err_rule(e, RULE_SIG_FORM, j->str_pos,
 				"byte %llu: %s has a member %s, which it must not have",
 				(unsigned long long)j->str_pos, m->what,
 				text_quote_n(j->str.s, j->str.n).s);
@@ -39,7 +39,7 @@ int members_need(const struct members *m, unsigned mask, struct err *e)
 
 	for (i = 0; gone >> i; i++)
 		if (gone >> i & 1)
-			return err_rule(e, ERR_DATA, "sig.form", ERR_NOPOS, "%s has no %s", m->what,
+			return err_rule(e, RULE_SIG_FORM, ERR_NOPOS, "%s has no %s", m->what,
 				m->names[i]);
 	return 0;
 }

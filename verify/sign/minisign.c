@@ -71,8 +71,7 @@ int minisign_public(struct minisign_public *k, const struct keyfile *f, struct e
 	struct line l;
 
 	if (!key_line(f, &l) || !decode(&l, b, PUBLIC) || memcmp(b, "Ed", 2) != 0)
-		return err_rule(e, ERR_USAGE, "key.form", ERR_NOPOS,
-			"that is no public key of minisign");
+		return err_rule(e, RULE_KEY_FORM, ERR_NOPOS, "that is no public key of minisign");
 	memcpy(k->id, b + 2, sizeof k->id);
 	memcpy(k->key, b + 10, sizeof k->key);
 	return 0;
@@ -124,10 +123,10 @@ static int open_secret(uint8_t b[SECRET_ROOM], const struct keyfile *password, s
 	int i;
 
 	if (!password)
-		return err_rule(e, ERR_USAGE, "key.password", ERR_NOPOS,
+		return err_rule(e, RULE_KEY_PASSWORD, ERR_NOPOS,
 			"the key is encrypted and no password was given");
 	if (!scrypt_cost(le64(b + 38), le64(b + 46), &n, &p))
-		return err_rule(e, ERR_USAGE, "key.form", ERR_NOPOS,
+		return err_rule(e, RULE_KEY_FORM, ERR_NOPOS,
 			"the key asks for more work or memory than minisign ever does");
 	if (EVP_PBE_scrypt(password->p, password->n, b + 6, 32, n, 8, p, 1100u << 20, stream,
 		    sizeof stream) != 1) {
@@ -161,7 +160,7 @@ int minisign_secret(struct minisign_secret *k, const struct keyfile *f,
 	if (!key_line(f, &l) || !decode(&l, b, SECRET) || memcmp(b, "Ed", 2) != 0 ||
 		memcmp(b + 4, "B2", 2) != 0 ||
 		(memcmp(b + 2, "Sc", 2) != 0 && memcmp(b + 2, plain, 2) != 0)) {
-		err_rule(e, ERR_USAGE, "key.form", ERR_NOPOS, "that is no secret key of minisign");
+		err_rule(e, RULE_KEY_FORM, ERR_NOPOS, "that is no secret key of minisign");
 		goto out;
 	}
 	hidden = b[2] == 'S';
@@ -173,7 +172,7 @@ int minisign_secret(struct minisign_secret *k, const struct keyfile *f,
 		goto out;
 	}
 	if (memcmp(public, b + 94, 32) != 0) {
-		err_rule(e, ERR_USAGE, hidden ? "key.password" : "key.form", ERR_NOPOS,
+		err_rule(e, hidden ? RULE_KEY_PASSWORD : RULE_KEY_FORM, ERR_NOPOS,
 			hidden ? "the password does not open the key"
 			       : "the two halves of the key do not belong together");
 		goto out;
@@ -276,21 +275,21 @@ static int take_apart(struct parts *t, const struct text *sig, struct err *e)
 	while (n < 5 && next_line(&at, end, &l[n]))
 		n++;
 	if (n != 4 || !begins(&l[0], UNTRUSTED) || !begins(&l[2], TRUSTED))
-		return err_rule(e, ERR_DATA, "sig.form", ERR_NOPOS,
+		return err_rule(e, RULE_SIG_FORM, ERR_NOPOS,
 			"that is not the four lines of a signature by minisign");
 	if (!decode(&l[1], t->blob, 74) || !decode(&l[3], t->last, 64))
-		return err_rule(e, ERR_DATA, "sig.base64", ERR_NOPOS,
-			"line %d is no signature in base64", decode(&l[1], t->blob, 74) ? 4 : 2);
+		return err_rule(e, RULE_SIG_BASE64, ERR_NOPOS, "line %d is no signature in base64",
+			decode(&l[1], t->blob, 74) ? 4 : 2);
 	t->comment.s = l[2].s + sizeof TRUSTED - 1;
 	t->comment.n = l[2].n - (sizeof TRUSTED - 1);
 	if (t->comment.n > MINISIGN_COMMENT || memchr(t->comment.s, 0, t->comment.n))
-		return err_rule(e, ERR_DATA, "sig.form", ERR_NOPOS,
+		return err_rule(e, RULE_SIG_FORM, ERR_NOPOS,
 			"the trusted comment is too long, or has a NUL in it");
 	if (!memcmp(t->blob, "Ed", 2))
-		return err_rule(e, ERR_DATA, "sig.legacy", ERR_NOPOS,
+		return err_rule(e, RULE_SIG_LEGACY, ERR_NOPOS,
 			"a signature of minisign's old form, which does not hash first");
 	if (memcmp(t->blob, "ED", 2) != 0)
-		return err_rule(e, ERR_DATA, "sig.form", ERR_NOPOS,
+		return err_rule(e, RULE_SIG_FORM, ERR_NOPOS,
 			"a signature of a kind that minisign does not have");
 	return 0;
 }
@@ -310,7 +309,7 @@ int minisign_verify(const struct minisign_public *k, const struct text *sig, con
 		struct minisign_public other = { { 0 }, { 0 } };
 
 		memcpy(other.id, t.blob + 2, 8);
-		return err_rule(e, ERR_MISMATCH, "sig.other-key", ERR_NOPOS,
+		return err_rule(e, RULE_SIG_OTHER_KEY, ERR_NOPOS,
 			"signed with key %s, the key given is %s", minisign_id(&other).s,
 			minisign_id(k).s);
 	}
@@ -324,10 +323,10 @@ int minisign_verify(const struct minisign_public *k, const struct text *sig, con
 	last = main_ && verify(key, g.b, g.n, t.last);
 	EVP_PKEY_free(key);
 	if (!main_)
-		return err_rule(e, ERR_MISMATCH, "sig.wrong", ERR_NOPOS,
+		return err_rule(e, RULE_SIG_WRONG, ERR_NOPOS,
 			"the signature is not one of this key over this text");
 	if (!last)
-		return err_rule(e, ERR_MISMATCH, "sig.comment", ERR_NOPOS,
+		return err_rule(e, RULE_SIG_COMMENT, ERR_NOPOS,
 			"the trusted comment is not the one that was signed");
 	memcpy(comment, t.comment.s, t.comment.n);
 	comment[t.comment.n] = 0;

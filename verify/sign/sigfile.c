@@ -63,7 +63,7 @@ int sigfile_load(const struct sigfile *s, const struct io *io, uint64_t cap, str
 	struct stat st;
 
 	if (io->lstat(io, s->dir, s->name, &st) && errno == ENOENT)
-		return err_rule(e, ERR_DATA, "sig.missing", ERR_NOPOS, "there is no signature %s",
+		return err_rule(e, RULE_SIG_MISSING, ERR_NOPOS, "there is no signature %s",
 			text_quote(s->name).s);
 	return file_load(io, s->dir, s->name, cap, out, e);
 }
@@ -76,13 +76,12 @@ int sigfile_put(const struct sigfile *s, const struct io *io, const struct text 
 
 	if (!io->lstat(io, s->dir, s->name, &st)) {
 		if (!overwrite)
-			return err_rule(e, ERR_USAGE, "sig.exists", ERR_NOPOS,
+			return err_rule(e, RULE_SIG_EXISTS, ERR_NOPOS,
 				"%s is there already; --overwrite replaces it",
 				text_quote(s->name).s);
 		if (file_remove(io, s->dir, s->name, e))
 			return -1;
 	}
-	if (!file_put(io, s->dir, s->name, t->s, t->n, &why))
-		return 0;
-	return err_set(e, why.kind, "%s", why.text);
+	(void)file_put(io, s->dir, s->name, t->s, t->n, &why);
+	return err_move(e, &why);
 }

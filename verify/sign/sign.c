@@ -40,9 +40,8 @@ static bool looks_minisign(const struct keyfile *k)
 static int choose(const struct sign_opts *o, bool minisign, struct err *e)
 {
 	if (o->format && !strcmp(o->format, "minisign") != minisign)
-		return err_rule(e, ERR_USAGE, "key.form", ERR_NOPOS,
-			"that is a key for %s, not for %s", minisign ? "minisign" : "model-signing",
-			o->format);
+		return err_rule(e, RULE_KEY_FORM, ERR_NOPOS, "that is a key for %s, not for %s",
+			minisign ? "minisign" : "model-signing", o->format);
 	return 0;
 }
 
@@ -122,7 +121,7 @@ static int is_free(const struct sigfile *s, const struct sign_opts *o, struct er
 	struct stat st;
 
 	if (!o->overwrite && !o->io->lstat(o->io, s->dir, s->name, &st))
-		return err_rule(e, ERR_USAGE, "sig.exists", ERR_NOPOS,
+		return err_rule(e, RULE_SIG_EXISTS, ERR_NOPOS,
 			"%s is there already; --overwrite replaces it", text_quote(s->name).s);
 	return 0;
 }
@@ -170,7 +169,7 @@ int sign_attest(const struct sign_opts *o, struct report *r, struct err *e)
 	if (signs && signer_open(&s, o, e))
 		return -1;
 	if (s.minisign) {
-		err_rule(e, ERR_USAGE, "key.form", ERR_NOPOS,
+		err_rule(e, RULE_KEY_FORM, ERR_NOPOS,
 			"a statement is signed with a PEM key on an elliptic curve");
 		goto out;
 	}

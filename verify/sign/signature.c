@@ -26,7 +26,7 @@ static int checker_open(struct checker *c, const struct sign_opts *o, struct err
 		return err_at(e, "the key");
 	c->minisign = key.n < 10 || memcmp(key.p, "-----BEGIN", 10) != 0;
 	if (o->format && !strcmp(o->format, "minisign") != c->minisign)
-		err_rule(e, ERR_USAGE, "key.form", ERR_NOPOS, "that is a key for %s, not for %s",
+		err_rule(e, RULE_KEY_FORM, ERR_NOPOS, "that is a key for %s, not for %s",
 			c->minisign ? "minisign" : "model-signing", o->format);
 	else
 		rc = c->minisign ? minisign_public(&c->ed, &key, e) : eckey_public(&c->ec, &key, e);
@@ -78,7 +78,7 @@ static int open_minisign(struct signed_files *s, struct signdir *f, const struct
 		goto out;
 	rc = f->lineage.known
 		? 0
-		: err_rule(e, ERR_MISMATCH, "sig.uncovered", ERR_NOPOS,
+		: err_rule(e, RULE_SIG_UNCOVERED, ERR_NOPOS,
 			  "what was signed is no manifest of dsv4-convert, and covers no file");
 out:
 	text_free(&t);
@@ -93,7 +93,7 @@ static void find_uncovered(const struct tree *files, struct report *r)
 
 	for (i = 0; i < files->n; i++)
 		if (!files->v[i].hashed)
-			report_add(r, ERR_MISMATCH, "sig.uncovered",
+			report_add(r, RULE_SIG_UNCOVERED,
 				&(struct report_place){ .file = files->v[i].name },
 				"the manifest has no SHA-256 of %s",
 				text_quote(files->v[i].name).s);
@@ -125,7 +125,7 @@ static int hold_source(const struct signdir *f, const struct sign_opts *o, struc
 	int dir, rc = -1;
 
 	if (!f->lineage.known || !l->n) {
-		report_add(r, ERR_UNSUPPORTED, "sig.no-source", NULL,
+		report_add(r, RULE_SIG_NO_SOURCE, NULL,
 			"what was signed does not say what the folder was made of");
 		return 0;
 	}
@@ -133,7 +133,7 @@ static int hold_source(const struct signdir *f, const struct sign_opts *o, struc
 		return -1;
 	for (i = 0; i < l->n; i++)
 		if (!l->v[i].hashed)
-			report_add(r, ERR_UNSUPPORTED, "sig.no-source",
+			report_add(r, RULE_SIG_NO_SOURCE,
 				&(struct report_place){ .file = l->v[i].name },
 				"the manifest has no SHA-256 of the shard %s: it was converted without "
 				"--source-sha256",
@@ -146,7 +146,7 @@ static int hold_source(const struct signdir *f, const struct sign_opts *o, struc
 	for (i = 0; i < is.n; i++)
 		if (is.v[i].hashed &&
 			memcmp(is.v[i].sha256, tree_find(l, is.v[i].name)->sha256, 32) != 0)
-			report_add(r, ERR_MISMATCH, "sig.source",
+			report_add(r, RULE_SIG_SOURCE,
 				&(struct report_place){ .file = is.v[i].name },
 				"the shard %s is not the one that the folder was made of",
 				text_quote(is.v[i].name).s);

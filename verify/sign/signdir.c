@@ -53,7 +53,7 @@ int signdir_manifest(struct signdir *f, const struct sign_opts *o, const uint8_t
 		sha256_of(f->manifest.s, f->manifest.n, sha256, e))
 		return -1;
 	if (want && memcmp(sha256, want, 32) != 0)
-		return err_rule(e, ERR_SYSTEM, "ckpt.changed", ERR_NOPOS,
+		return err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS,
 			MAN_NAME " was changed while it was read");
 	return lineage_read(&f->lineage, &f->should, o->io, f->dir, &f->manifest, r, e);
 }
@@ -71,19 +71,19 @@ static void hold_to_manifests(struct signdir *f, bool all, struct report *r)
 		must = &f->should.v[i];
 		is = tree_find(&f->there, must->name);
 		if (!is)
-			report_add(r, ERR_MISMATCH, "sig.gone", &at,
-				"%s is in the manifest and not there", text_quote(must->name).s);
+			report_add(r, RULE_SIG_GONE, &at, "%s is in the manifest and not there",
+				text_quote(must->name).s);
 		else if ((must->sized && is->bytes != must->bytes) ||
 			(must->hashed && memcmp(is->sha256, must->sha256, 32) != 0))
-			report_add(r, ERR_MISMATCH, "sig.changed", &at,
-				"%s is not what the manifest says", text_quote(must->name).s);
+			report_add(r, RULE_SIG_CHANGED, &at, "%s is not what the manifest says",
+				text_quote(must->name).s);
 		else if (all && !must->hashed)
-			report_add(r, ERR_MISMATCH, "sig.uncovered", &at,
-				"the manifest has no SHA-256 of %s", text_quote(must->name).s);
+			report_add(r, RULE_SIG_UNCOVERED, &at, "the manifest has no SHA-256 of %s",
+				text_quote(must->name).s);
 	}
 	for (i = 0; all && i < f->there.n; i++)
 		if (!tree_find(&f->should, f->there.v[i].name))
-			report_add(r, ERR_MISMATCH, "sig.extra",
+			report_add(r, RULE_SIG_EXTRA,
 				&(struct report_place){ .file = f->there.v[i].name },
 				"%s is there and in no manifest", text_quote(f->there.v[i].name).s);
 }
@@ -97,10 +97,10 @@ int signdir_take(struct signdir *f, const struct sign_opts *o, bool all, struct 
 	if (signdir_scan(f, o, all ? NULL : statement_ignored, r, e))
 		return -1;
 	if (tree_find(&f->there, ".dsv4-plan"))
-		report_add(r, ERR_MISMATCH, "sig.unfinished", NULL,
+		report_add(r, RULE_SIG_UNFINISHED, NULL,
 			"a conversion into this folder is not finished");
 	if (!f->there.n)
-		report_add(r, ERR_MISMATCH, "sig.uncovered", NULL, "there are no files");
+		report_add(r, RULE_SIG_UNCOVERED, NULL, "there are no files");
 	if (r->errors || r->unknown)
 		return 0;
 	for (i = 0; i < f->there.n; i++)
@@ -116,7 +116,7 @@ int signdir_take(struct signdir *f, const struct sign_opts *o, bool all, struct 
 		    e))
 		return -1;
 	if (all && !f->lineage.known && !r->errors) {
-		report_add(r, ERR_MISMATCH, "sig.uncovered", NULL,
+		report_add(r, RULE_SIG_UNCOVERED, NULL,
 			"there is no manifest.json of dsv4-convert, which would cover the files");
 		return 0;
 	}

@@ -36,13 +36,12 @@ static bool is(const struct jread *j, const char *word)
 }
 
 /* A string that must be this one. */
-static int want(struct reading *o, const char *text, enum err_kind kind, const char *rule,
-	const char *what)
+static int want(struct reading *o, const char *text, enum rule_id rule, const char *what)
 {
 	if (jread_string(&o->j, 4096))
 		return -1;
 	return is(&o->j, text) ? 0
-			       : err_rule(o->e, kind, rule, o->j.str_pos, "%s is %s, not %s", what,
+			       : err_rule(o->e, rule, o->j.str_pos, "%s is %s, not %s", what,
 					 text_quote_n(o->j.str.s, o->j.str.n).s, text);
 }
 
@@ -51,7 +50,7 @@ static int get_name(struct reading *o, char name[TREE_PATH + 1])
 	if (jread_string(&o->j, TREE_PATH))
 		return -1;
 	if (!tree_plain(o->j.str.s, o->j.str.n))
-		return err_rule(o->e, ERR_DATA, "sig.name", o->j.str_pos,
+		return err_rule(o->e, RULE_SIG_NAME, o->j.str_pos,
 			"the file name %s could lead out of the folder",
 			text_quote_n(o->j.str.s, o->j.str.n).s);
 	memcpy(name, o->j.str.s, o->j.str.n);
@@ -65,7 +64,7 @@ static int get_digest(struct reading *o, uint8_t sha256[32])
 		return -1;
 	if (o->j.str.n != 64 || strspn(o->j.str.s, "0123456789abcdef") != 64 ||
 		!hex_to(o->j.str.s, sha256, 32))
-		return err_rule(o->e, ERR_DATA, "sig.digest", o->j.str_pos,
+		return err_rule(o->e, RULE_SIG_DIGEST, o->j.str_pos,
 			"%s is no SHA-256 in lower-case hex",
 			text_quote_n(o->j.str.s, o->j.str.n).s);
 	return 0;
@@ -135,10 +134,10 @@ static int get_resource(struct reading *o)
 	if (jread_object(&o->j))
 		return -1;
 	while ((more = members_next(&m, &o->j, &which, o->e)) == 1)
-		if (which == 0               ? get_name(o, name)
-				: which == 1 ? get_digest(o, f.sha256)
-					     : want(o, "sha256", ERR_UNSUPPORTED, "sig.method",
-						       "the algorithm of a digest"))
+		if (which == 0 ? get_name(o, name)
+				: which == 1
+				? get_digest(o, f.sha256)
+				: want(o, "sha256", RULE_SIG_METHOD, "the algorithm of a digest"))
 			return -1;
 	if (more || members_need(&m, 7, o->e) || sha256_update(&root, &p, 32, 1, o->e))
 		return -1;
@@ -159,7 +158,7 @@ static int get_ignored(struct reading *o)
 	if (!name && o->own && is(&o->j, o->own))
 		name = o->own;
 	if (!name || s->n_ignored == STATEMENT_IGNORED_MAX)
-		return err_rule(o->e, ERR_DATA, "sig.ignore", o->j.str_pos,
+		return err_rule(o->e, RULE_SIG_IGNORE, o->j.str_pos,
 			"the signature leaves out %s, which could be anything",
 			text_quote_n(o->j.str.s, o->j.str.n).s);
 	s->ignored[s->n_ignored++] = name;
@@ -173,7 +172,7 @@ static int get_symlinks(struct reading *o)
 
 	if (c != 'f')
 		return c < 0 ? -1
-			     : err_rule(o->e, ERR_UNSUPPORTED, "sig.method", jread_pos(&o->j),
+			     : err_rule(o->e, RULE_SIG_METHOD, jread_pos(&o->j),
 				       "the signature follows symbolic links");
 	return jread_skip(&o->j);
 }
@@ -190,9 +189,9 @@ static int get_serialization(struct reading *o)
 		return -1;
 	while ((more = members_next(&m, &o->j, &which, o->e)) == 1) {
 		if (which == 0)
-			rc = want(o, "files", ERR_UNSUPPORTED, "sig.method", "the method");
+			rc = want(o, "files", RULE_SIG_METHOD, "the method");
 		else if (which == 1)
-			rc = want(o, "sha256", ERR_UNSUPPORTED, "sig.method", "hash_type");
+			rc = want(o, "sha256", RULE_SIG_METHOD, "hash_type");
 		else
 			rc = which == 2 ? get_symlinks(o) : get_list(o, get_ignored);
 		if (rc)
@@ -237,12 +236,12 @@ static int find_type(struct reading *o)
 		known = true;
 		o->s->conversion = is(&o->j, STATEMENT_CONVERSION);
 		if (!o->s->conversion && !is(&o->j, STATEMENT_SIGNING))
-			return err_rule(o->e, ERR_DATA, "sig.predicate-type", o->j.str_pos,
+			return err_rule(o->e, RULE_SIG_PREDICATE_TYPE, o->j.str_pos,
 				"a statement of type %s, not one about a folder of files",
 				text_quote_n(o->j.str.s, o->j.str.n).s);
 	}
 	if (!more && !known)
-		return err_rule(o->e, ERR_DATA, "sig.form", ERR_NOPOS,
+		return err_rule(o->e, RULE_SIG_FORM, ERR_NOPOS,
 			"the statement has no predicateType");
 	return more;
 }
@@ -259,7 +258,7 @@ static int get_statement(struct reading *o)
 		return -1;
 	while ((more = members_next(&m, &o->j, &which, o->e)) == 1) {
 		if (which == 0)
-			rc = want(o, STATEMENT_TYPE, ERR_DATA, "sig.statement-type", "_type");
+			rc = want(o, STATEMENT_TYPE, RULE_SIG_STATEMENT_TYPE, "_type");
 		else if (which == 1)
 			rc = get_list(o, get_subject);
 		else if (which == 2)
@@ -280,13 +279,12 @@ static int settle_signing(struct reading *o)
 	if (sha256_final(&o->root, root, o->e))
 		return -1;
 	if (o->subjects.n != 1)
-		return err_rule(o->e, ERR_DATA, "sig.subject", ERR_NOPOS,
+		return err_rule(o->e, RULE_SIG_SUBJECT, ERR_NOPOS,
 			"the statement has %zu subjects, not one", o->subjects.n);
 	if (!o->s->files.n)
-		return err_rule(o->e, ERR_DATA, "sig.form", ERR_NOPOS,
-			"the statement is about no files");
+		return err_rule(o->e, RULE_SIG_FORM, ERR_NOPOS, "the statement is about no files");
 	if (memcmp(root, o->subjects.v[0].sha256, 32) != 0)
-		return err_rule(o->e, ERR_DATA, "sig.root", ERR_NOPOS,
+		return err_rule(o->e, RULE_SIG_ROOT, ERR_NOPOS,
 			"the digest of the subject is not the one of the files' digests");
 	snprintf(o->s->subject, sizeof o->s->subject, "%.200s", o->subjects.v[0].name);
 	return 0;
@@ -295,13 +293,17 @@ static int settle_signing(struct reading *o)
 /* The first finding of sorting is an error here. */
 static int settle_names(struct statement *s, struct err *e)
 {
+	struct err first = { .pos = ERR_NOPOS };
 	struct report r;
 
 	report_begin(&r, "", "", NULL, NULL);
 	tree_sort(&s->files, "the signature", &r, e);
-	if (r.n && e->kind == ERR_NONE)
-		err_rule(e, r.findings[0].kind, r.findings[0].rule, ERR_NOPOS, "%s",
-			r.findings[0].cause);
+	if (r.n) {
+		first.kind = r.findings[0].kind;
+		first.rule = r.findings[0].rule;
+		snprintf(first.text, sizeof first.text, "%s", r.findings[0].cause);
+		err_move(e, &first);
+	}
 	report_free(&r);
 	return e->kind == ERR_NONE ? 0 : -1;
 }
@@ -316,8 +318,7 @@ static int settle(struct reading *o)
 		memset(&o->subjects, 0, sizeof o->subjects);
 	}
 	if (!o->s->files.n)
-		return err_rule(o->e, ERR_DATA, "sig.form", ERR_NOPOS,
-			"the statement is about no files");
+		return err_rule(o->e, RULE_SIG_FORM, ERR_NOPOS, "the statement is about no files");
 	return settle_names(o->s, o->e);
 }
 

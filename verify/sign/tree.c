@@ -53,8 +53,7 @@ int tree_add(struct tree *t, const char *name, size_t n, const struct tree_file 
 	struct tree_file *to;
 
 	if (t->n == TREE_FILES)
-		return err_rule(e, ERR_UNSUPPORTED, "sig.tree", ERR_NOPOS, "more than %d files",
-			TREE_FILES);
+		return err_rule(e, RULE_SIG_TREE, ERR_NOPOS, "more than %d files", TREE_FILES);
 	if (mem_grow(&t->v, &t->cap, t->n + 1, sizeof *t->v))
 		return err_nomem(e);
 	to = &t->v[t->n];
@@ -97,11 +96,11 @@ void tree_sort(struct tree *t, const char *who, struct report *r, struct err *e)
 	qsort(at, t->n, sizeof *at, by_folded_name);
 	for (i = 1; i < t->n; i++) {
 		if (!strcmp(at[i - 1]->name, at[i]->name))
-			report_add(r, ERR_DATA, "sig.name-twice",
+			report_add(r, RULE_SIG_NAME_TWICE,
 				&(struct report_place){ .file = at[i]->name }, "%s: %s twice", who,
 				text_quote(at[i]->name).s);
 		else if (!strcasecmp(at[i - 1]->name, at[i]->name))
-			report_add(r, ERR_DATA, "sig.case-twin",
+			report_add(r, RULE_SIG_CASE_TWIN,
 				&(struct report_place){ .file = at[i]->name },
 				"%s: %s and %s differ in upper and lower case only", who,
 				text_quote(at[i - 1]->name).s, text_quote(at[i]->name).s);
@@ -139,8 +138,7 @@ static bool skipped(struct scan *s, const char *name)
 		if (strcmp(s->skip[i], name) != 0)
 			continue;
 		if (i >= s->n_quiet)
-			report_add(s->r, ERR_NONE, "sig.ignored",
-				&(struct report_place){ .file = name },
+			report_add(s->r, RULE_SIG_IGNORED, &(struct report_place){ .file = name },
 				"%s is there and belongs to no signature", text_quote(name).s);
 		return true;
 	}
@@ -155,8 +153,8 @@ static int scan_below(struct scan *s, int dir, const char *name, const char *pat
 	int fd, rc;
 
 	if (depth == TREE_DEPTH)
-		return err_rule(e, ERR_UNSUPPORTED, "sig.tree", ERR_NOPOS,
-			"%s: folders nested more than %d deep", text_quote(path).s, TREE_DEPTH);
+		return err_rule(e, RULE_SIG_TREE, ERR_NOPOS, "%s: folders nested more than %d deep",
+			text_quote(path).s, TREE_DEPTH);
 	fd = s->io->open(s->io, dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (fd < 0)
 		return err_sys(e, "cannot open folder %s", text_quote(path).s);
@@ -175,8 +173,8 @@ static int scan_entry(struct scan *s, int dir, const char *name, const char *pre
 	int n = snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "/" : "", name);
 
 	if (n > TREE_PATH || !tree_plain(path, (size_t)n)) {
-		report_add(s->r, ERR_DATA, "sig.name", NULL,
-			"%s: a name that no signature can have", text_quote(path).s);
+		report_add(s->r, RULE_SIG_NAME, NULL, "%s: a name that no signature can have",
+			text_quote(path).s);
 		return 0;
 	}
 	if (s->io->lstat(s->io, dir, name, &st))
@@ -184,10 +182,10 @@ static int scan_entry(struct scan *s, int dir, const char *name, const char *pre
 	if (S_ISDIR(st.st_mode))
 		return scan_below(s, dir, name, path, depth + 1, e);
 	if (S_ISLNK(st.st_mode))
-		report_add(s->r, ERR_DATA, "file.symlink", &at, "%s is a symbolic link",
+		report_add(s->r, RULE_FILE_SYMLINK, &at, "%s is a symbolic link",
 			text_quote(path).s);
 	else if (!S_ISREG(st.st_mode))
-		report_add(s->r, ERR_DATA, "file.not-regular", &at, "%s is not a regular file",
+		report_add(s->r, RULE_FILE_NOT_REGULAR, &at, "%s is not a regular file",
 			text_quote(path).s);
 	if (!S_ISREG(st.st_mode))
 		return 0;
@@ -263,7 +261,7 @@ int tree_load(const struct io *io, int dir, const char *path, uint64_t cap, stru
 	if (tree_open(io, dir, path, &fd, &st, e))
 		return -1;
 	if ((uint64_t)st.st_size > cap)
-		err_rule(e, ERR_DATA, "file.too-big", ERR_NOPOS,
+		err_rule(e, RULE_FILE_TOO_BIG, ERR_NOPOS,
 			"%s has %lld bytes, at most %llu are taken", text_quote(path).s,
 			(long long)st.st_size, (unsigned long long)cap);
 	else if (mem_grow(&out->s, &out->cap, (size_t)st.st_size + 1, 1))
@@ -314,8 +312,7 @@ static int hash_open(struct hashing *h, struct tree_file *f, int fd, const struc
 		return err_sys(e, "cannot stat it");
 	if (now.st_size != st->st_size || now.st_mtim.tv_sec != st->st_mtim.tv_sec ||
 		now.st_mtim.tv_nsec != st->st_mtim.tv_nsec)
-		return err_rule(e, ERR_SYSTEM, "ckpt.changed", ERR_NOPOS,
-			"was changed while it was read");
+		return err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS, "was changed while it was read");
 	f->bytes = (uint64_t)st->st_size;
 	f->sized = f->hashed = true;
 	return 0;
@@ -382,12 +379,12 @@ static void compare_one(const struct tree_file *is, const struct tree_file *must
 	struct report_place at = { .file = must->name };
 
 	if (must->sized && is->bytes != must->bytes)
-		report_add(r, ERR_MISMATCH, "sig.changed", &at,
-			"%s has %llu bytes, signed were %llu", text_quote(must->name).s,
-			(unsigned long long)is->bytes, (unsigned long long)must->bytes);
+		report_add(r, RULE_SIG_CHANGED, &at, "%s has %llu bytes, signed were %llu",
+			text_quote(must->name).s, (unsigned long long)is->bytes,
+			(unsigned long long)must->bytes);
 	else if (is->hashed && memcmp(is->sha256, must->sha256, 32) != 0)
-		report_add(r, ERR_MISMATCH, "sig.changed", &at,
-			"%s has another SHA-256 than was signed", text_quote(must->name).s);
+		report_add(r, RULE_SIG_CHANGED, &at, "%s has another SHA-256 than was signed",
+			text_quote(must->name).s);
 }
 
 int tree_compare(struct tree *there, const struct tree *should, const struct io *io, int dir,
@@ -401,7 +398,7 @@ int tree_compare(struct tree *there, const struct tree *should, const struct io 
 		there->v[i].want = must && !there->v[i].hashed &&
 			(!must->sized || must->bytes == there->v[i].bytes);
 		if (!must)
-			report_add(r, ERR_MISMATCH, "sig.extra",
+			report_add(r, RULE_SIG_EXTRA,
 				&(struct report_place){ .file = there->v[i].name },
 				"%s is there and was not signed", text_quote(there->v[i].name).s);
 	}
@@ -412,7 +409,7 @@ int tree_compare(struct tree *there, const struct tree *should, const struct io 
 		if (is)
 			compare_one(is, &should->v[i], r);
 		else
-			report_add(r, ERR_MISMATCH, "sig.gone",
+			report_add(r, RULE_SIG_GONE,
 				&(struct report_place){ .file = should->v[i].name },
 				"%s was signed and is not there", text_quote(should->v[i].name).s);
 	}
