@@ -8,7 +8,7 @@
 #include "convert/cli/show.h"
 #include "convert/cli/show_set.h"
 #include "convert/cli/tables.h"
-#include "core/cli.h"
+#include "core/cli/cli.h"
 #include "core/cpu.h"
 #include "core/hash/sha256.h"
 #include "core/version.h"

@@ -1,7 +1,7 @@
 /* test_core.c -- what every other part stands on: errors, text, sizes, arenas, options, threads.
  *
  * SPDX-License-Identifier: MIT */
-#include "core/cli.h"
+#include "core/cli/cli.h"
 #include "core/err.h"
 #include "core/mem.h"
 #include "core/par.h"

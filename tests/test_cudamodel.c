@@ -76,7 +76,7 @@ static void notice(void)
 	size_t n;
 
 	snprintf(command, sizeof command,
-		"%s/dsv4-verify replay tests/golden/tiny-flash tests/golden/tiny-flash.expected.safetensors -q "
+		"%s/dsv4-verify replay tests/golden/tiny-flash tests/golden/tiny-flash.expected.safetensors "
 		"--device cuda 2>&1",
 		getenv("B") ? getenv("B") : "build/gcc-opt");
 	if (!(f = popen(command, "r"))) {

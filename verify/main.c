@@ -1,7 +1,7 @@
 /* main.c -- dsv4-verify: its commands, their options, and nothing else.
  *
  * SPDX-License-Identifier: MIT */
-#include "core/cli.h"
+#include "core/cli/cli.h"
 #include "core/cpu.h"
 #include "core/file.h"
 #include "core/version.h"

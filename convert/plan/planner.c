@@ -3,7 +3,7 @@
 
 #include "convert/plan/plan_hash.h"
 #include "convert/plan/target.h"
-#include "core/cli.h"
+#include "core/cli/cli.h"
 
 #include <assert.h>
 #include <stdlib.h>

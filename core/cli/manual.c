@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/manual.h"
+#include "core/cli/manual.h"
 
 #include "core/version.h"
 

@@ -4,9 +4,9 @@
  * a command is written down twice.
  *
  * SPDX-License-Identifier: MIT */
-#ifndef CORE_MANUAL_H
-#define CORE_MANUAL_H
-#include "core/cli.h"
+#ifndef CORE_CLI_MANUAL_H
+#define CORE_CLI_MANUAL_H
+#include "core/cli/command.h"
 #include "core/text.h"
 
 #ifdef __cplusplus

@@ -1,15 +1,15 @@
-/* cli.h -- one program, many verbs: a table of commands, each with a table of options.
+/* command.h -- the tables of a program with many verbs: its commands, and the options of each.
  *
- * Usage, parsing with bounds, exit status, man pages and shell completions (manual.h) all come from the tables.
- * Results go to stdout, everything else to stderr. Usage that was asked for goes to stdout and
- * ends with 0; a wrong call gets one line and the usage line on stderr and ends with 2.
+ * Parsing, usage, man pages and shell completions are made from these tables, so that nothing about a command is
+ * written down twice.
  *
  * SPDX-License-Identifier: MIT */
-#ifndef CORE_CLI_H
-#define CORE_CLI_H
+#ifndef CORE_CLI_COMMAND_H
+#define CORE_CLI_COMMAND_H
 #include "core/err.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #ifdef __cplusplus
@@ -63,16 +63,6 @@ struct cli_tool {
 	/* Called for an error that no document on stdout says yet (err.told): may print one. NULL: nothing. */
 	void (*failed)(const struct cli_failure *f);
 };
-
-/* The value of --NAME in a call, as "--NAME VALUE" or "--NAME=VALUE"; "" for a flag; NULL if it is not there. It
- * reads calls that do not parse, for cli_tool.failed. */
-const char *cli_word(int argc, char **argv, const char *name, bool flag);
-
-/* All of main. */
-int cli_main(const struct cli_tool *tool, int argc, char **argv);
-
-/* Whole string, decimal, min..max. */
-int cli_number(const char *s, uint64_t min, uint64_t max, uint64_t *v, struct err *e);
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "core/cli.h"
+#include "core/cli/cli.h"
 
-#include "core/manual.h"
+#include "core/cli/manual.h"
 #include "core/mem.h"
 #include "core/text.h"
 
