@@ -154,13 +154,13 @@ static int run_report(const char *verb, fill_fn *fill, const struct opts *o, int
 	report_sort(&r);
 	rc = stopped.kind != ERR_NONE && !o->json && !o->junit && !o->page ? 0
 									   : put_report(&r, o, e);
-	stopped.told = o->json;
+	stopped.told = true;
 	if (!rc && stopped.kind != ERR_NONE && (!r.errors || err_exit_code(&stopped) == 1)) {
 		*e = stopped;
 		rc = -1;
 	}
 	if (!rc && report_finish(&r, e)) {
-		e->told = o->json;
+		e->told = true;
 		rc = -1;
 	}
 	report_free(&r);

@@ -305,6 +305,45 @@ static int cmp_finding(const void *a, const void *b)
 	return c ? c : cmp_str(x->cause, y->cause);
 }
 
+/* Errors, then what could not be told, then warnings; inside of each by the first finding. */
+static int cmp_group(const void *a, const void *b)
+{
+	const struct report_group *x = a, *y = b;
+	int rank_x = is_false(x->kind) ? 0 : x->kind == ERR_NONE ? 2 : 1;
+	int rank_y = is_false(y->kind) ? 0 : y->kind == ERR_NONE ? 2 : 1;
+
+	if (rank_x != rank_y)
+		return rank_x - rank_y;
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* Puts groups in order; findings and the hash table follow them. */
+static void sort_groups(struct report *r)
+{
+	uint32_t *now = calloc(r->n_groups + 1, sizeof *now), slot;
+	size_t i;
+
+	if (!now) {
+		r->failed = true;
+		return;
+	}
+	for (i = 0; i < r->n_groups; i++)
+		r->groups[i].was = (uint32_t)i;
+	qsort(r->groups, r->n_groups, sizeof *r->groups, cmp_group);
+	memset(r->group_at, 0, GROUP_SLOTS * sizeof *r->group_at);
+	for (i = 0; i < r->n_groups; i++) {
+		now[r->groups[i].was] = (uint32_t)i;
+		slot = group_hash(r->groups[i].kind, r->groups[i].rule, r->groups[i].like) %
+			GROUP_SLOTS;
+		while (r->group_at[slot])
+			slot = (slot + 1) % GROUP_SLOTS;
+		r->group_at[slot] = (uint32_t)i + 1;
+	}
+	for (i = 0; i < r->n; i++)
+		r->findings[i].group = now[r->findings[i].group];
+	free(now);
+}
+
 void report_sort(struct report *r)
 {
 	size_t i;
@@ -313,6 +352,8 @@ void report_sort(struct report *r)
 		qsort(r->findings, r->n, sizeof *r->findings, cmp_finding);
 	for (i = r->n; i; i--)
 		r->groups[r->findings[i - 1].group].first = i - 1;
+	if (r->n_groups)
+		sort_groups(r);
 }
 
 const char *report_severity(enum err_kind kind)

@@ -59,6 +59,7 @@ struct report_group {
 	uint64_t n;       /* all of them, also those that are not kept */
 	size_t first;     /* index of its first finding, in the order that findings have now */
 	uint64_t tensors; /* summed over its findings */
+	uint32_t was;     /* its place before it was sorted; of report_sort alone */
 };
 
 struct report_figure {
@@ -91,7 +92,7 @@ struct report {
 	double seconds;          /* that it took; negative: not known */
 	struct report_finding *findings; /* owns */
 	size_t n, cap;
-	struct report_group *groups; /* owns; in the order of their first findings */
+	struct report_group *groups; /* owns; after report_sort errors first */
 	size_t n_groups, groups_cap;
 	uint32_t *group_at;      /* owns; hash table of groups: index + 1, 0 free */
 	struct grid grid;        /* owns; empty: no values were compared */

@@ -8,9 +8,10 @@
 enum {
 	SHOWN_EACH =
 		3, /* findings of a group that are shown: enough to see what they have in common */
-	SHOWN_GROUPS = 40, /* groups: about two screens */
-	SHOWN_ROWS = 100,  /* rows of a section */
-	SHOWN_TENSORS = 4  /* names of tensors of a finding */
+	SHOWN_GROUPS = 12,  /* groups with findings: about a screen */
+	LISTED_GROUPS = 24, /* further groups, a line each */
+	SHOWN_ROWS = 100,   /* rows of a section */
+	SHOWN_TENSORS = 4   /* names of tensors of a finding */
 };
 
 static void put_place(struct text *out, const struct report_place *p)
@@ -57,9 +58,16 @@ static void put_group(const struct report *r, struct text *out, const struct rep
 	text_fmt(out, "         remedy: %s\n", report_remedy(r->findings + g->first));
 }
 
-static void put_row(struct text *out, const struct report_row *w)
+/* A group by its pattern alone. */
+static void put_group_line(struct text *out, const struct report_group *g)
 {
-	text_fmt(out, "  %-32s", text_quote(w->name).s);
+	text_fmt(out, "%-8s %s: %s like: %s\n", report_severity(g->kind),
+		g->rule ? g->rule : "system", text_thousands(g->n).s, g->like);
+}
+
+static void put_row(struct text *out, const struct report_row *w, int width)
+{
+	text_fmt(out, "  %-*s", width, text_quote(w->name).s);
 	if (w->count || (!w->bytes && !w->text))
 		text_fmt(out, " %12s", text_thousands(w->count).s);
 	if (w->bytes)
@@ -70,15 +78,19 @@ static void put_row(struct text *out, const struct report_row *w)
 static void put_section(const struct report *r, struct text *out, const struct report_section *s)
 {
 	const struct report_row *w;
-	size_t n = 0;
+	size_t n = 0, len, width = 32; /* the usual names are shorter */
 
+	for (w = r->rows; w < r->rows + r->n_rows; w++) {
+		len = w->section == s ? strlen(w->name) : 0;
+		width = len > width && len <= 60 ? len : width;
+	}
 	for (w = r->rows; w < r->rows + r->n_rows; w++) {
 		if (w->section != s)
 			continue;
 		if (!n)
 			text_fmt(out, "%s\n", s->title);
 		if (n++ < SHOWN_ROWS)
-			put_row(out, w);
+			put_row(out, w, (int)width);
 	}
 	if (n > SHOWN_ROWS)
 		text_fmt(out, "  and %zu more rows (--json lists them)\n", n - SHOWN_ROWS);
@@ -103,10 +115,15 @@ void report_put_text(const struct report *r, bool brief, struct text *out)
 	for (s = report_sections; s->title && !brief; s++)
 		if (!s->long_list)
 			put_section(r, out, s);
-	for (i = 0; i < r->n_groups && i < SHOWN_GROUPS && !brief; i++)
-		if (r->groups[i].first < r->n)
+	for (i = 0; i < r->n_groups && !brief; i++)
+		if (r->groups[i].first >= r->n ||
+			(i >= SHOWN_GROUPS && i < SHOWN_GROUPS + LISTED_GROUPS))
+			put_group_line(out, &r->groups[i]);
+		else if (i < SHOWN_GROUPS)
 			put_group(r, out, &r->groups[i]);
-	left = r->n_groups > SHOWN_GROUPS ? r->n_groups - SHOWN_GROUPS : 0;
+	left = r->n_groups > SHOWN_GROUPS + LISTED_GROUPS
+		? r->n_groups - SHOWN_GROUPS - LISTED_GROUPS
+		: 0;
 	if (left && !brief)
 		text_fmt(out, "and %zu more kinds of findings (--json lists them)\n", left);
 	put_verdict(r, out);
