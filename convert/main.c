@@ -27,7 +27,7 @@
 #define TOOL "dsv4-convert " DSV4_VERSION
 
 struct opts {
-	const char *out, *target, *experts, *assume, *layers, *source_sha256;
+	const char *out, *target, *experts, *scale_dtype, *assume, *layers, *source_sha256;
 	const char *experts_by, *attention, *placement, *shard;
 	uint64_t keep, mp, ranks, pp, shard_size, threads, max_memory, max_header;
 	bool json, quiet, lossy, no_sha256, hf_cache, tensors, overwrite, experimental, no_back;
@@ -54,6 +54,11 @@ static void defaults(void *p)
 static enum expert_form form_of(const char *s)
 {
 	return !s ? EXPERT_UNSAID : !strcmp(s, "fp8") ? EXPERT_FP8 : EXPERT_FP4;
+}
+
+static enum scale_form scales_of(const char *s)
+{
+	return !s ? SCALES_UNSAID : !strcmp(s, "f32") ? SCALES_F32 : SCALES_E8M0;
 }
 
 /* Prints and frees. */
@@ -155,6 +160,7 @@ static int open_job(struct job *j, const struct opts *o, enum from from, const c
 			.shard = o->shard,
 			.ranks = o->mp ? o->mp : 1,
 			.experts = form_of(o->experts),
+			.scales = scales_of(o->scale_dtype),
 			.layers = o->layers,
 			.shard_size = o->shard_size,
 			.lossy = o->lossy,
@@ -458,6 +464,7 @@ static void version(FILE *out)
 	{ "layers", 0, "LIST", CLI_TEXT, 0, 0, AT(layers), "only these: numbers, ranges, embed, head, mtp, mtp.N" }, \
 	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, AT(shard_size), "hf: fill shards up to this (one per layer)" }, \
 	{ "ranks", 0, "N", CLI_NUMBER, 1, 65536, AT(ranks), "engines: number of ranks, so of folders (1)" }, \
+	{ "scale-dtype", 0, "f32|e8m0", CLI_CHOICE, 0, 0, AT(scale_dtype), "hf: type of the scales of FP8 weights (f32 with --experts fp8, which engines read; e8m0 is the official form)" }, \
 	{ "experts-by", 0, "ep|tp", CLI_CHOICE, 0, 0, AT(experts_by), "engines: experts whole to a rank, or all of them cut (ep)" }, \
 	{ "attention", 0, "tp|replicate", CLI_CHOICE, 0, 0, AT(attention), "engines: all but experts cut as official does, or whole (replicate)" }, \
 	{ "pp", 0, "P", CLI_NUMBER, 1, 65536, AT(pp), "engines: stages, runs of layers (1)" }, \

@@ -10,6 +10,7 @@ const struct op_row ops[OP_COUNT] = {
 	[OP_CAST]       = { "fp4-to-fp8", "FP4 codes as E4M3, one scale for 128 x 128" },
 	[OP_CAST_SCALE] = { "fp4-to-fp8", "the scales of that" },
 	[OP_REMAP]      = { "remap",      "expert ids, made ids of fewer experts" },
+	[OP_WIDEN]      = { "e8m0-to-f32", "E8M0 scales as FP32 numbers" },
 	[OP_TILE]       = { "tile",       "experts one after the other, each laid out for an engine" },
 };
 /* clang-format on */

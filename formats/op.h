@@ -20,6 +20,7 @@ enum op {
 	OP_CAST_SCALE, /* those scales */
 	OP_REMAP,      /* expert ids, made ids of fewer experts (cols of them) */
 	OP_TILE,       /* experts one after the other, each laid out for an engine */
+	OP_WIDEN,      /* E8M0 scales as FP32 numbers, exactly */
 	OP_COUNT
 };
 struct op_row {

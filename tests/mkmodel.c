@@ -521,6 +521,7 @@ int main(int argc, char **argv)
 {
 	struct text empty_object = { .s = (char[]){ "{}\n" }, .n = 3 };
 	struct maker m = { .seed = 1 };
+	struct model_forms forms;
 	struct text raw = { 0 };
 	struct err e = { 0 };
 	const char *config = NULL;
@@ -553,7 +554,9 @@ int main(int argc, char **argv)
 	if (m.c.experts == EXPERT_UNSAID)
 		m.c.experts = EXPERT_FP4;
 	base = m.c.experts == EXPERT_FP8 && !e8m0;
-	if (inventory_make(&m.v, &m.c, base ? DT_F32 : DT_F8_E8M0, &e))
+	forms.dense = base ? CODEC_FP8_F32 : CODEC_FP8;
+	forms.experts = m.c.experts == EXPERT_FP4 ? CODEC_MXFP4 : forms.dense;
+	if (inventory_make(&m.v, &m.c, forms, &e))
 		die(e.text);
 	if (mkdir(m.out, 0777) && access(m.out, W_OK))
 		die("cannot make the folder");

@@ -30,21 +30,26 @@ static int parse_config(struct config *c, const char *s, size_t n, struct err *e
 	return rc ? -1 : 0;
 }
 
+static struct model_forms forms_of(const struct config *c, enum codec dense)
+{
+	return (struct model_forms){ dense, c->experts == EXPERT_FP8 ? dense : CODEC_MXFP4 };
+}
+
 /* Published by the model's authors, except where the text says computed. */
 static void totals(void)
 {
 	static const struct {
 		const char *config;
-		enum dtype scale;
+		enum codec scale;
 		bool extra;
 		uint64_t n, bytes;
 	} row[] = {
-		{ "flash", DT_F8_E8M0, false, 69187, 159609485896 },
-		{ "pro", DT_F8_E8M0, false, 145116, 864704792696 },
-		{ "flash-0731", DT_F8_E8M0, false, 72317, 166878536440 },
-		{ "flash-base", DT_F32, true, 69189, 294673469000 },
-		{ "flash-base", DT_F8_E8M0, false, 69187, 292502338120 },  /* recast; computed */
-		{ "pro-dspark", DT_F8_E8M0, false, 149782, 892595197672 }, /* computed */
+		{ "flash", CODEC_FP8, false, 69187, 159609485896 },
+		{ "pro", CODEC_FP8, false, 145116, 864704792696 },
+		{ "flash-0731", CODEC_FP8, false, 72317, 166878536440 },
+		{ "flash-base", CODEC_FP8_F32, true, 69189, 294673469000 },
+		{ "flash-base", CODEC_FP8, false, 69187, 292502338120 },  /* recast; computed */
+		{ "pro-dspark", CODEC_FP8, false, 149782, 892595197672 }, /* computed */
 	};
 	struct config c;
 	struct inventory v;
@@ -54,7 +59,7 @@ static void totals(void)
 
 	for (i = 0; i < sizeof row / sizeof *row; i++) {
 		CHECK_IN(row[i].config, read_config(&c, row[i].config, &e));
-		CHECK_IN(row[i].config, !inventory_make(&v, &c, row[i].scale, &e));
+		CHECK_IN(row[i].config, !inventory_make(&v, &c, forms_of(&c, row[i].scale), &e));
 		inventory_sum(&v, row[i].extra, &n, &bytes);
 		CHECK_IN(row[i].config, n == row[i].n && bytes == row[i].bytes);
 		inventory_free(&v);
@@ -79,7 +84,7 @@ static void shapes(void)
 	const struct want *w;
 	struct err e = { 0 };
 
-	CHECK(read_config(&c, "pro", &e) && !inventory_make(&v, &c, DT_F8_E8M0, &e));
+	CHECK(read_config(&c, "pro", &e) && !inventory_make(&v, &c, forms_of(&c, CODEC_FP8), &e));
 	CHECK(is(&v, "embed.weight", DT_BF16, 129280, 7168, 0));
 	CHECK(is(&v, "hc_head_fn", DT_F32, 4, 28672, 62) &&
 		is(&v, "hc_head_scale", DT_F32, 1, 0, 62));
@@ -105,7 +110,8 @@ static void shapes(void)
 	CHECK(v.places == 64);
 	inventory_free(&v);
 	config_free(&c);
-	CHECK(read_config(&c, "flash-0731", &e) && !inventory_make(&v, &c, DT_F8_E8M0, &e));
+	CHECK(read_config(&c, "flash-0731", &e) &&
+		!inventory_make(&v, &c, forms_of(&c, CODEC_FP8), &e));
 	CHECK(is(&v, "mtp.0.main_proj.weight", DT_F8_E4M3, 4096, 12288, 45));
 	CHECK(is(&v, "mtp.2.confidence_head.proj.weight", DT_BF16, 1, 4352, 47));
 	CHECK(!inventory_find(&v, "mtp.1.norm.weight") &&
@@ -157,7 +163,8 @@ static void roles_used(void)
 	struct err e = { 0 };
 
 	for (i = 0; i < 2; i++) {
-		CHECK(read_config(&c, config[i], &e) && !inventory_make(&v, &c, DT_F8_E8M0, &e));
+		CHECK(read_config(&c, config[i], &e) &&
+			!inventory_make(&v, &c, forms_of(&c, CODEC_FP8), &e));
 		for (k = 0; k < v.n; k++) {
 			seen[v.wants[k].role] = true;
 			CHECK(k == 0 || strcmp(v.wants[k - 1].name, v.wants[k].name) < 0);

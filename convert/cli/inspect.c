@@ -83,7 +83,7 @@ static void put_model(struct text *out, const struct ckpt *c, const struct audit
 		(unsigned long long)m->G, (unsigned long long)m->E, (unsigned long long)m->I,
 		a->want ? expert_form_name(a->experts) : "form unknown", (unsigned long long)m->K,
 		(unsigned long long)m->S, (unsigned long long)m->V);
-	if (a->want && a->scale_dtype == DT_F32)
+	if (a->want && a->forms.dense == CODEC_FP8_F32)
 		text_str(out, "block scales are FP32, as in the -Base checkpoints\n");
 }
 
@@ -204,7 +204,7 @@ static void put_json_model(struct jwrite *o, const struct config *m, const struc
 	jwrite_u64(o, "hidden_size", m->D);
 	jwrite_u64(o, "layers", m->L);
 	jwrite_str(o, "model_type", "deepseek_v4");
-	jwrite_str(o, "scale_dtype", dtypes[a->want ? a->scale_dtype : DT_F8_E8M0].name);
+	jwrite_str(o, "scale_dtype", dtypes[a->want ? codecs[a->forms.dense].scale : DT_F8_E8M0].name);
 	jwrite_u64(o, "stages", m->stages);
 	jwrite_close(o, '}');
 }

@@ -15,7 +15,7 @@ static const char *const split_name[] = { [SPLIT_NONE] = "-",
 static const char *storage_of(const struct role *r)
 {
 	return r->store == STORE_PLAIN  ? dtypes[r->dtype].name
-		: r->store == STORE_FP8 ? "FP8"
+		: r->store == STORE_DENSE ? "FP8"
 					: "expert";
 }
 

@@ -53,7 +53,7 @@ static void widen(struct stream_need *n, const struct plan *p, const struct step
 	src = &p->ckpt->tensors[s->src[0]];
 	n->stage = larger(n->stage, row_bytes(src));
 	n->row = larger(n->row, row_bytes(&s->out));
-	if (s->op == OP_COLS || s->op == OP_REMAP)
+	if (s->op == OP_COLS || s->op == OP_REMAP || s->op == OP_WIDEN)
 		return;
 	scale = &p->ckpt->tensors[s->src[s->n_src - 1]];
 	n->scales = larger(n->scales, row_bytes(scale) * (s->op == OP_DEQUANT ? 1 : BAND));
@@ -254,13 +254,40 @@ static int load_band(struct stream *s, const struct step *st, unsigned k, uint64
 	return 0;
 }
 
+/* E8M0 bytes as the FP32 numbers that they mean. */
+static void put_floats(uint8_t *dst, const uint8_t *scales, size_t n)
+{
+	float v;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		v = num_e8m0(scales[i]);
+		memcpy(dst + 4 * i, &v, sizeof v);
+	}
+}
+
+static int widen_scales(struct stream *s, const struct step *st, uint64_t row, size_t n,
+	uint8_t *dst, struct err *e)
+{
+	size_t width = (size_t)st->out.dim[1];
+
+	if (read_src(s, st, 0, row * width, s->stage, n * width, e) ||
+		check_scales(s, st, 0, s->stage, n * width, row * width, e))
+		return -1;
+	put_floats(dst, s->stage, n * width);
+	return 0;
+}
+
 static int cast_scale(struct stream *s, const struct step *st, uint64_t row, size_t n, uint8_t *dst,
 	struct err *e)
 {
 	(void)n; /* one at a time */
 	if (load_band(s, st, 0, row, (size_t)st->out.dim[1] * BAND, e))
 		return -1;
-	memcpy(dst, s->band_t, (size_t)st->out.dim[1]);
+	if (st->out.dtype == DT_F32)
+		put_floats(dst, s->band_t, (size_t)st->out.dim[1]);
+	else
+		memcpy(dst, s->band_t, (size_t)st->out.dim[1]);
 	return 0;
 }
 
@@ -333,6 +360,7 @@ static int (*const by_rows[OP_COUNT])(struct stream *, const struct step *, uint
 	[OP_CAST] = cast,
 	[OP_CAST_SCALE] = cast_scale,
 	[OP_REMAP] = remap,
+	[OP_WIDEN] = widen_scales,
 	[OP_TILE] = tiling_make };
 
 /* Of the result, what such an operation makes at a time: a row, a slab. */
@@ -351,7 +379,7 @@ static uint64_t rows_at_once(const struct stream *s, const struct step *st, uint
 		return 1;
 	n = s->need.stage / row_bytes(&s->p->ckpt->tensors[st->src[0]]);
 	band = BAND - (st->row + row) % BAND;
-	return st->op == OP_COLS || st->op == OP_REMAP || n < band ? n : band;
+	return st->op == OP_COLS || st->op == OP_REMAP || st->op == OP_WIDEN || n < band ? n : band;
 }
 
 /* n bytes from byte off of the tensor that st makes, by whole rows and what is left of them. */

@@ -493,13 +493,18 @@ static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry
 	const struct plan *p = u->p;
 	char ranks[24], size[24], share[160];
 	const struct share *h = &p->opts.share;
-	struct man_option options[] = { { "experts", expert_form_name(p->experts) },
+	struct man_option options[6] = { { "experts", expert_form_name(p->experts) },
 		{ "layers", p->opts.layers }, { "lossy", p->opts.lossy ? "yes" : "no" },
 		{ "ranks", ranks },
 		{ h->ranks ? "share" : "shard_size", h->ranks ? share : size } };
+	unsigned n_options = 5;
 	struct text t = { 0 };
 	int rc;
 
+	if (p->f32_scales) { /* names stay in order */
+		options[n_options] = options[n_options - 1];
+		options[n_options++ - 1] = (struct man_option){ "scale_dtype", "f32" };
+	}
 	snprintf(ranks, sizeof ranks, "%llu",
 		(unsigned long long)(h->ranks ? h->ranks : p->opts.ranks));
 	snprintf(size, sizeof size, "%llu", (unsigned long long)p->opts.shard_size);
@@ -522,7 +527,7 @@ static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry
 	m->plan = p->hash;
 	m->tool = u->tool;
 	m->options = options;
-	m->n_options = sizeof options / sizeof *options;
+	m->n_options = n_options;
 	m->files = files;
 	m->shards = shards;
 	m->source_tensors = p->ckpt->n;

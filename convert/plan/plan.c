@@ -13,6 +13,7 @@ const struct op_row fates[FATE_COUNT] = {
 	[FATE_REPLICATE]  = { "replicated",  "whole, to every rank" },
 	[FATE_SPLIT]      = { "split",       "by rows or columns, a part to each rank (slice: what is kept)" },
 	[FATE_CAST]       = { "cast",        "FP4 to FP8 with one scale for 128 x 128" },
+	[FATE_WIDEN]      = { "widened",     "E8M0 scales as FP32 numbers, exactly" },
 	[FATE_DEQUANT]    = { "dequantized", "to BF16: the official model computes wo_a in BF16" },
 	[FATE_MERGE]      = { "merged",      "a scale multiplied into its weight" },
 	[FATE_SKIP]       = { "dropped",     "a copy of embed or head under mtp. that the official converter skips" },

@@ -85,6 +85,7 @@ enum fate {
 	FATE_REPLICATE,
 	FATE_SPLIT,
 	FATE_CAST,
+	FATE_WIDEN,
 	FATE_DEQUANT,
 	FATE_MERGE,
 	FATE_SKIP,
@@ -104,10 +105,18 @@ struct share {
 	const struct placement *placement; /* which experts go where; NULL: the same number each */
 };
 
+/* Number format of the scales of 128 x 128 blocks in a folder of target hf. */
+enum scale_form {
+	SCALES_UNSAID, /* F32 where experts are cast to FP8, which is what engines read there; else as they are */
+	SCALES_E8M0, /* as the official converter writes them */
+	SCALES_F32
+};
+
 struct plan_opts {
 	const char *target;       /* a row of targets */
 	uint64_t ranks;           /* official: files */
 	enum expert_form experts; /* EXPERT_UNSAID: as they are */
+	enum scale_form scales;   /* hf only */
 	const char *layers;       /* NULL: all */
 	const char *shard;        /* restore: only this one; NULL: all */
 	uint64_t keep;            /* slice: this many experts; 0: all */
@@ -123,6 +132,7 @@ struct plan {
 	const struct ckpt *ckpt; /* borrows */
 	struct plan_opts opts;
 	enum expert_form experts; /* of the output */
+	bool f32_scales;          /* scales of 128 x 128 blocks become F32 where they are E8M0 */
 	struct plan_file *files;  /* owns */
 	size_t n_files, files_cap;
 	struct plan_small *smalls; /* owns; sorted by name */

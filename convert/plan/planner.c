@@ -94,13 +94,19 @@ static int cast_step(struct layout *l, size_t i, struct step *s)
 			text_quote(t->name).s, (unsigned long long)o, (unsigned long long)k);
 	s->rows = w->scale ? o / 128 : o;
 	s->op = w->scale ? OP_CAST_SCALE : OP_CAST;
-	s->out.dtype = w->scale ? DT_F8_E8M0 : DT_F8_E4M3;
+	s->out.dtype = !w->scale ? DT_F8_E4M3 : l->p->f32_scales ? DT_F32 : DT_F8_E8M0;
 	s->out.dim = layout_dim(l, s->rows, w->scale ? k / 128 : k);
 	if (!w->scale) {
 		s->n_src = 2;
 		s->src[1] = (uint32_t)partner;
 	}
 	return s->out.dim ? 0 : -1;
+}
+
+bool layout_widens(const struct layout *l, size_t i)
+{
+	return l->p->f32_scales && l->a->want[i]->scale &&
+		l->p->ckpt->tensors[i].dtype == DT_F8_E8M0 && !layout_casts(l, i);
 }
 
 int layout_whole(struct layout *l, size_t i, struct step *s)
@@ -116,6 +122,10 @@ int layout_whole(struct layout *l, size_t i, struct step *s)
 	s->rows = t->rank ? t->dim[0] : 1;
 	s->record = 1;
 	s->check_scale = w->scale && t->dtype == DT_F8_E8M0;
+	if (layout_widens(l, i)) {
+		s->op = OP_WIDEN;
+		s->out.dtype = DT_F32;
+	}
 	return layout_casts(l, i) ? cast_step(l, i, s) : 0;
 }
 
@@ -354,6 +364,29 @@ static int find_smalls(struct plan *p, const struct target *t, struct err *e)
 		qsort(p->smalls, p->n_smalls, sizeof *p->smalls, by_name);
 	return 0;
 }
+/* Decides what the scales of the output are, and whether that can be had. */
+static int settle_scales(struct plan *p, const struct audit *a, struct err *e)
+{
+	bool hf = !strcmp(p->opts.target, "hf");
+
+	p->f32_scales = hf &&
+		(p->opts.scales == SCALES_F32 ||
+			(p->opts.scales == SCALES_UNSAID && p->opts.experts == EXPERT_FP8));
+	if (p->opts.scales != SCALES_UNSAID && !hf && strcmp(p->opts.target, source_target.name))
+		return err_rule(e, RULE_PLAN_SCALE_DTYPE, ERR_NOPOS,
+			"--scale-dtype belongs to target hf; target %s has scales of one type",
+			p->opts.target);
+	if (hf && p->opts.scales == SCALES_F32 && p->experts == EXPERT_FP4)
+		return err_rule(e, RULE_PLAN_SCALE_DTYPE, ERR_NOPOS,
+			"--scale-dtype f32 belongs to FP8 experts (--experts fp8): beside FP4 experts "
+			"engines take dense scales as E8M0");
+	if (hf && p->opts.scales == SCALES_E8M0 &&
+		(a->forms.dense == CODEC_FP8_F32 || a->forms.experts == CODEC_FP8_F32))
+		return err_rule(e, RULE_PLAN_SCALE_DTYPE, ERR_NOPOS,
+			"the scales are F32 here, and --scale-dtype e8m0 is not made of those");
+	return 0;
+}
+
 static int make(struct plan *p, const struct audit *a, struct err *e)
 {
 	const struct target *t = target_find(p->opts.target);
@@ -367,6 +400,8 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 		return err_rule(e, RULE_PLAN_EXPERTS, ERR_NOPOS,
 			"the experts are FP8 here; to make FP4 of them loses bits and is not a matter of "
 			"resharding");
+	if (settle_scales(p, a, e))
+		return -1;
 	on = calloc(a->inv.places + 1, sizeof *on);
 	p->fate = calloc(p->ckpt->n + 1, sizeof *p->fate);
 	if (!on || !p->fate)

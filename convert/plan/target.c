@@ -254,9 +254,10 @@ static int list_parcels(struct layout *l, struct parcel **v, size_t *n)
 		const struct want *w = l->a->want[i];
 
 		layout_fate(l, i,
-			!l->selected[w->place]       ? FATE_UNSELECTED
-				: layout_casts(l, i) ? FATE_CAST
-						     : FATE_COPY);
+			!l->selected[w->place]        ? FATE_UNSELECTED
+				: layout_casts(l, i)  ? FATE_CAST
+				: layout_widens(l, i) ? FATE_WIDEN
+						      : FATE_COPY);
 		if (!l->selected[w->place] || w->scale)
 			continue; /* a scale comes with its weight */
 		partner = roles[w->role].store == STORE_PLAIN ? -1 : audit_partner(l->a, i);

@@ -54,6 +54,8 @@ int layout_small(struct layout *l, const struct plan_small *s);
 const uint64_t *layout_dim(struct layout *l, uint64_t rows, uint64_t cols);
 /* True if tensor i is a routed expert's and has to become FP8. */
 bool layout_casts(const struct layout *l, size_t i);
+/* True if tensor i is a scale that stays and has to become F32. */
+bool layout_widens(const struct layout *l, size_t i);
 /* The step that makes all of tensor i, cast if it has to be; whole, for one file. */
 int layout_whole(struct layout *l, size_t i, struct step *s);
 

@@ -311,7 +311,7 @@ static int settle(struct account *a, struct account_tensor *t, struct err *e)
 	if (t->begin != at)
 		return jfield_wrong(e, "tensor %s does not begin where the one before it ends",
 			text_quote(t->name).s);
-	if (t->op == OP_CAST && t->dtype == DT_F8_E8M0) /* one word for both */
+	if (t->op == OP_CAST && t->dtype != DT_F8_E4M3) /* one word for both */
 		t->op = OP_CAST_SCALE;
 	if ((t->op == OP_TILE) != (t->layout != NULL) || (t->op == OP_TILE && !t->parts))
 		return jfield_wrong(e, "tensor %s: a layout belongs to the transform tile",

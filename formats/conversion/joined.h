@@ -36,6 +36,7 @@ struct piece {
 	const struct rowmap *map;
 	uint32_t parts, part;
 	uint32_t cast; /* number of a cast in joined, from 1; 0: it is none */
+	bool widened;  /* E8M0 scales of the source, which lie there as FP32 numbers */
 	bool has_xxh;  /* digest of the piece, row by row */
 	struct xxh_digest xxh;
 };
@@ -46,6 +47,7 @@ struct joined_cast {
 	uint32_t rows, k;
 	uint64_t at,
 		t_at; /* of the FP8 codes, and of their scales, in the file; UINT64_MAX: not known */
+	uint64_t t_bytes;             /* of the scales: one each as E8M0, four as FP32 numbers */
 	uint64_t kept_at, kept_bytes; /* of what it dropped, in the file beside */
 };
 /* quant/uncast.h has both: the way back, and the room it needs. formats cannot know that. */

@@ -132,6 +132,24 @@ static int read_kept(const struct reader *r, const struct joined_cast *c, uint8_
 	return 0;
 }
 
+/* FP32 numbers at src made the E8M0 bytes that they were, to dst, which may be src. */
+static int narrow(uint8_t *dst, const uint8_t *src, size_t n, struct err *e)
+{
+	enum { INF = 255 };
+	const uint32_t least = 0x00400000; /* 2^-127, which FP32 writes without exponent */
+	uint32_t bits;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		memcpy(&bits, src + 4 * i, sizeof bits);
+		if (bits != least && (!bits || bits >> 23 >= INF || bits & 0x7fffff))
+			return err_rule(e, RULE_SET_DIGEST, ERR_NOPOS,
+				"scale %zu is no power of two: it was damaged since", i);
+		dst[i] = (uint8_t)(bits >> 23);
+	}
+	return 0;
+}
+
 /* Takes a cast back: the codes, or the scales, to dst. */
 static int uncast(struct reader *r, const struct piece *p, uint8_t *dst, struct err *e)
 {
@@ -140,11 +158,12 @@ static int uncast(struct reader *r, const struct piece *p, uint8_t *dst, struct 
 	const struct joined_file *f = &j->files[c->file];
 	size_t n = (size_t)c->rows * c->k, n_t = (size_t)(c->rows / 128) * (c->k / 128);
 	uint8_t *work = r->cast, *fp8 = work + j->uncast->work(c->rows, c->k), *t = fp8 + n,
-		*kept = t + n_t, *other = kept + c->kept_bytes;
+		*kept = t + c->t_bytes, *other = kept + c->kept_bytes;
 	bool codes = p->tensor == c->weight;
 
 	if (file_read(j->c->io, f->fd, fp8, n, c->at, e) ||
-		file_read(j->c->io, f->fd, t, n_t, c->t_at, e))
+		file_read(j->c->io, f->fd, t, (size_t)c->t_bytes, c->t_at, e) ||
+		(c->t_bytes != n_t && narrow(t, t, n_t, e)))
 		return err_at(e, "%s", f->name);
 	if (read_kept(r, c, kept, e))
 		return -1;
@@ -245,6 +264,23 @@ static int read_cols(const struct reader *r, const struct piece *first, const st
 	return 0;
 }
 
+/* Bytes off..off+n of E8M0 scales that lie there as FP32 numbers. */
+static int read_widened(const struct reader *r, const struct piece *p, uint64_t off, uint8_t *dst,
+	size_t n, struct err *e)
+{
+	uint8_t some[4096];
+	size_t take;
+
+	for (; n; off += take, dst += take, n -= take) {
+		take = n < sizeof some / 4 ? n : sizeof some / 4;
+		if (read_file(r, p, 4 * off, some, 4 * take, e))
+			return -1;
+		if (narrow(dst, some, take, e))
+			return err_at(e, "%s", r->j->files[p->file].name);
+	}
+	return 0;
+}
+
 static int read_tensor(void *reader, uint32_t i, uint64_t off, uint8_t *dst, size_t n,
 	struct err *e)
 {
@@ -266,6 +302,8 @@ static int read_tensor(void *reader, uint32_t i, uint64_t off, uint8_t *dst, siz
 		memcpy(dst, whole + off, n);
 		return 0;
 	}
+	if (p->widened)
+		return read_widened(r, p, off, dst, n, e);
 	return p->cols == row_bytes ? read_rows(r, p, end, off, dst, n, e)
 				    : read_cols(r, p, end, row_bytes, off, dst, n, e);
 }

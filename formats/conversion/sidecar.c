@@ -404,6 +404,7 @@ static int settle_cast(struct joined *o, uint32_t file, const struct entry *t, u
 		return err_nomem(e);
 	if (n == 1) {
 		c->t_at = data_at + t->begin;
+		c->t_bytes = t->end - t->begin;
 		o->n_pieces = t->first; /* no part of the source as it is */
 		return 0;
 	}
@@ -424,7 +425,8 @@ static int settle_cast(struct joined *o, uint32_t file, const struct entry *t, u
 	}
 	o->plain = w->end - w->begin > o->plain ? w->end - w->begin : o->plain;
 	room = o->uncast->work(c->rows, c->k) + (uint64_t)c->rows * c->k +
-		(uint64_t)(c->rows / 128) * (c->k / 128) + c->kept_bytes + (w->end - w->begin);
+		(uint64_t)(c->rows / 128) * (c->k / 128) * sizeof(float) + c->kept_bytes +
+		(w->end - w->begin);
 	o->cast_room = room > o->cast_room ? room : o->cast_room;
 	return 0;
 }
@@ -433,16 +435,20 @@ static int settle_plain(struct joined *o, const struct entry *t, uint64_t data_a
 {
 	struct piece *p = &o->pieces[t->first];
 
-	if (strcmp(t->transform, ops[OP_COPY].name) && strcmp(t->transform, ops[OP_ROWS].name) &&
-		strcmp(t->transform, ops[OP_COLS].name))
+	p->widened = !strcmp(t->transform, ops[OP_WIDEN].name);
+	if (!p->widened && strcmp(t->transform, ops[OP_COPY].name) &&
+		strcmp(t->transform, ops[OP_ROWS].name) && strcmp(t->transform, ops[OP_COLS].name))
 		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS,
 			"a tensor whose values were changed (%s): there is no way back",
 			text_quote(t->transform).s);
 	if (o->n_pieces != t->first + 1)
 		return wrong(e, "a plain tensor without just one source");
 	p->at = data_at + t->begin;
-	if (!bound(o, t, p) || p->rows * p->cols != t->end - t->begin)
+	if (!bound(o, t, p) ||
+		p->rows * p->cols * (p->widened ? sizeof(float) : 1) != t->end - t->begin)
 		return wrong(e, "a part of another size than its source has");
+	if (p->widened && (o->c->tensors[p->tensor].dtype != DT_F8_E8M0 || t->row[1] || t->col[1]))
+		return wrong(e, "a widened scale that is no whole E8M0 scale in its source");
 	return 0;
 }
 
@@ -522,11 +528,18 @@ static int get_dropped(struct jread *j, uint64_t *bytes)
 /* Every cast that began in this file is whole. */
 static int check_casts(const struct joined *o, size_t first, struct err *e)
 {
+	uint64_t n;
 	size_t i;
 
 	for (i = first; i < o->n_casts; i++)
 		if (o->casts[i].at == UINT64_MAX || o->casts[i].t_at == UINT64_MAX)
 			return wrong(e, "a cast without its scales");
+	for (i = first; i < o->n_casts; i++) {
+		n = (uint64_t)(o->casts[i].rows / 128) * (o->casts[i].k / 128);
+		if (o->casts[i].t_bytes != n && o->casts[i].t_bytes != n * sizeof(float))
+			return wrong(e,
+				"a cast whose scales have another size than its codes ask for");
+	}
 	return 0;
 }
 

@@ -110,15 +110,24 @@ static int settle_form(struct auditor *u, enum expert_form assume)
 	return rc ? err_nomem(u->e) : 0;
 }
 
-/* E8M0 bytes in the checkpoints that are used for inference, FP32 powers of two in -Base. */
-static enum dtype seen_scale(const struct ckpt *c)
+/* Scales are E8M0 bytes in the checkpoints that are used for inference, FP32 powers of two in -Base; the first
+ * scale of that name tells. */
+static enum codec seen_fp8(const struct ckpt *c, const char *inside, const char *end)
 {
 	size_t i;
 
 	for (i = 0; i < c->n; i++)
-		if (ends_with(c->tensors[i].name, ".attn.wq_a.scale"))
-			return c->tensors[i].dtype == DT_F32 ? DT_F32 : DT_F8_E8M0;
-	return DT_F8_E8M0;
+		if (strstr(c->tensors[i].name, inside) && ends_with(c->tensors[i].name, end))
+			return c->tensors[i].dtype == DT_F32 ? CODEC_FP8_F32 : CODEC_FP8;
+	return CODEC_FP8;
+}
+
+static struct model_forms seen_forms(const struct audit *a)
+{
+	return (struct model_forms){ .dense = seen_fp8(a->ckpt, "", ".attn.wq_a.scale"),
+		.experts = a->experts == EXPERT_FP4
+			? CODEC_MXFP4
+			: seen_fp8(a->ckpt, ".ffn.experts.", ".w1.scale") };
 }
 
 static int check_unexpected(struct auditor *u, const struct tensor *t)
@@ -208,7 +217,6 @@ int audit_make(struct audit *a, const struct ckpt *c, enum expert_form assume, s
 	struct err *e)
 {
 	struct auditor u = { .a = a, .f = f, .all_read = true, .e = e };
-	struct config form = c->config; /* borrows what it owns */
 	size_t i;
 
 	memset(a, 0, sizeof *a);
@@ -219,9 +227,8 @@ int audit_make(struct audit *a, const struct ckpt *c, enum expert_form assume, s
 		u.all_read = u.all_read && c->shards[i].fd >= 0;
 	if (settle_form(&u, assume))
 		return -1;
-	a->scale_dtype = seen_scale(c);
-	form.experts = a->experts;
-	if (inventory_make(&a->inv, &form, a->scale_dtype, e))
+	a->forms = seen_forms(a);
+	if (inventory_make(&a->inv, &c->config, a->forms, e))
 		return e->kind == ERR_SYSTEM ? -1 : finding_take(f, "config.json", e);
 	a->want = calloc(c->n + 1, sizeof(*a->want));
 	if (!a->want) {

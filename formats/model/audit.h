@@ -18,7 +18,7 @@ struct audit {
 	const struct ckpt *ckpt; /* borrows */
 	struct inventory inv;
 	enum expert_form experts; /* as the tensors are */
-	enum dtype scale_dtype;   /* of 128 x 128 blocks */
+	struct model_forms forms; /* as the tensors are */
 	const struct want **want; /* owns; [ckpt->n]; what tensor i is, NULL if unexpected */
 };
 

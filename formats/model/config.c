@@ -2,6 +2,7 @@
 #include "formats/model/config.h"
 
 #include "core/file.h"
+#include "formats/codec.h"
 #include "formats/json/jmember.h"
 #include "core/mem.h"
 
@@ -147,7 +148,7 @@ static int get_stages(struct config *c, const json_t *o, struct err *e)
 	return 0;
 }
 
-/* Blocks of 128 x 128 in E4M3 are what every shape below is computed with. */
+/* The blocks of FP8 weights are what every shape is computed with. */
 static int get_quant(const json_t *o, struct err *e)
 {
 	const json_t *q = json_object_get(o, "quantization_config");
@@ -159,10 +160,12 @@ static int get_quant(const json_t *o, struct err *e)
 	if (!json_is_string(m) || strcmp(json_string_value(m), "fp8"))
 		return bad(e, RULE_CONFIG_QUANT, "quantization_config",
 			"does not say quant_method fp8");
-	if (json_array_size(b) != 2 || json_integer_value(json_array_get(b, 0)) != 128 ||
-		json_integer_value(json_array_get(b, 1)) != 128)
-		return bad(e, RULE_CONFIG_QUANT, "quantization_config",
-			"does not say weight_block_size [128, 128]");
+	if (json_array_size(b) != 2 ||
+		json_integer_value(json_array_get(b, 0)) != codecs[CODEC_FP8].rows ||
+		json_integer_value(json_array_get(b, 1)) != codecs[CODEC_FP8].cols)
+		return err_rule(e, RULE_CONFIG_QUANT, ERR_NOPOS,
+			"config.json: \"quantization_config\" does not say weight_block_size [%u, %u]",
+			codecs[CODEC_FP8].rows, codecs[CODEC_FP8].cols);
 	return 0;
 }
 
@@ -187,15 +190,17 @@ static int get_experts(struct config *c, const json_t *o, struct err *e)
 /* What the shapes divide by. */
 static int check_divides(const struct config *c, struct err *e)
 {
+	const struct codec_form *fp4 = &codecs[CODEC_MXFP4];
+
 	if (c->H * c->hd % c->G)
 		return err_rule(e, RULE_CONFIG_FIELD_RANGE, ERR_NOPOS,
 			"config.json: %llu heads of %llu do not divide into %llu o_groups",
 			(unsigned long long)c->H, (unsigned long long)c->hd,
 			(unsigned long long)c->G);
-	if (c->D % 32 || c->I % 32)
+	if (c->D % fp4->cols || c->I % fp4->cols)
 		return err_rule(e, RULE_CONFIG_FIELD_RANGE, ERR_NOPOS,
-			"config.json: hidden_size %llu and moe_intermediate_size %llu must be multiples of 32",
-			(unsigned long long)c->D, (unsigned long long)c->I);
+			"config.json: hidden_size %llu and moe_intermediate_size %llu must be multiples of %u",
+			(unsigned long long)c->D, (unsigned long long)c->I, fp4->cols);
 	if ((c->L + c->stages) * c->E > TENSORS_MAX / 6)
 		return bad(e, RULE_CONFIG_FIELD_RANGE, "n_routed_experts",
 			"times the layers is absurd");

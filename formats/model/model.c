@@ -28,18 +28,18 @@ const struct role roles[] = {
 	{ "attn.attn_sink",      IN_BLOCK, STORE_PLAIN, DT_F32, "H", SPLIT_ROWS, "H", "attention sink, by head" },
 	{ "attn.q_norm.weight",  IN_BLOCK, STORE_PLAIN, DT_BF16, "QL", SPLIT_NONE, NULL, "query norm" },
 	{ "attn.kv_norm.weight", IN_BLOCK, STORE_PLAIN, DT_BF16, "hd", SPLIT_NONE, NULL, "key-value norm" },
-	{ "attn.wq_a.weight",    IN_BLOCK, STORE_FP8, DT_F8_E4M3, "QL,D", SPLIT_NONE, NULL, "query, down" },
-	{ "attn.wq_b.weight",    IN_BLOCK, STORE_FP8, DT_F8_E4M3, "H*hd,QL", SPLIT_ROWS, "H", "query, up" },
-	{ "attn.wkv.weight",     IN_BLOCK, STORE_FP8, DT_F8_E4M3, "hd,D", SPLIT_NONE, NULL, "key-value" },
-	{ "attn.wo_a.weight",    IN_BLOCK, STORE_FP8, DT_F8_E4M3, "G*R,H*hd/G", SPLIT_ROWS, "G", "output, down, by group" },
-	{ "attn.wo_b.weight",    IN_BLOCK, STORE_FP8, DT_F8_E4M3, "D,G*R", SPLIT_COLS, "G", "output, up" },
+	{ "attn.wq_a.weight",    IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "QL,D", SPLIT_NONE, NULL, "query, down" },
+	{ "attn.wq_b.weight",    IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "H*hd,QL", SPLIT_ROWS, "H", "query, up" },
+	{ "attn.wkv.weight",     IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "hd,D", SPLIT_NONE, NULL, "key-value" },
+	{ "attn.wo_a.weight",    IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "G*R,H*hd/G", SPLIT_ROWS, "G", "output, down, by group" },
+	{ "attn.wo_b.weight",    IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "D,G*R", SPLIT_COLS, "G", "output, up" },
 
 	{ "attn.compressor.ape",          IN_COMPRESS, STORE_PLAIN, DT_F32, "ratio,lap*hd", SPLIT_NONE, NULL, "compressor, position bias" },
 	{ "attn.compressor.wkv.weight",   IN_COMPRESS, STORE_PLAIN, DT_BF16, "lap*hd,D", SPLIT_NONE, NULL, "compressor, key-value" },
 	{ "attn.compressor.wgate.weight", IN_COMPRESS, STORE_PLAIN, DT_BF16, "lap*hd,D", SPLIT_NONE, NULL, "compressor, gate" },
 	{ "attn.compressor.norm.weight",  IN_COMPRESS, STORE_PLAIN, DT_BF16, "hd", SPLIT_NONE, NULL, "compressor, norm" },
 
-	{ "attn.indexer.wq_b.weight",             IN_INDEX, STORE_FP8, DT_F8_E4M3, "IH*IHD,QL", SPLIT_ROWS, "IH", "indexer, query" },
+	{ "attn.indexer.wq_b.weight",             IN_INDEX, STORE_DENSE, DT_F8_E4M3, "IH*IHD,QL", SPLIT_ROWS, "IH", "indexer, query" },
 	{ "attn.indexer.weights_proj.weight",     IN_INDEX, STORE_PLAIN, DT_BF16, "IH,D", SPLIT_ROWS, "IH", "indexer, head weights" },
 	{ "attn.indexer.compressor.ape",          IN_INDEX, STORE_PLAIN, DT_F32, "ratio,lap*IHD", SPLIT_NONE, NULL, "indexer, position bias" },
 	{ "attn.indexer.compressor.wkv.weight",   IN_INDEX, STORE_PLAIN, DT_BF16, "lap*IHD,D", SPLIT_NONE, NULL, "indexer, key" },
@@ -49,21 +49,21 @@ const struct role roles[] = {
 	{ "ffn.gate.weight",  IN_BLOCK, STORE_PLAIN, DT_BF16, "E,D", SPLIT_NONE, NULL, "router" },
 	{ "ffn.gate.bias",    IN_SCORE, STORE_PLAIN, DT_F32, "E", SPLIT_NONE, NULL, "router, selection bias" },
 	{ "ffn.gate.tid2eid", IN_HASH, STORE_PLAIN, DT_I64, "V,K", SPLIT_NONE, NULL, "router, token id to expert ids" },
-	{ "ffn.shared_experts.w1.weight", IN_BLOCK, STORE_FP8, DT_F8_E4M3, "S*I,D", SPLIT_NONE, NULL, "shared expert, gate" },
-	{ "ffn.shared_experts.w2.weight", IN_BLOCK, STORE_FP8, DT_F8_E4M3, "D,S*I", SPLIT_NONE, NULL, "shared expert, down" },
-	{ "ffn.shared_experts.w3.weight", IN_BLOCK, STORE_FP8, DT_F8_E4M3, "S*I,D", SPLIT_NONE, NULL, "shared expert, up" },
+	{ "ffn.shared_experts.w1.weight", IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "S*I,D", SPLIT_NONE, NULL, "shared expert, gate" },
+	{ "ffn.shared_experts.w2.weight", IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "D,S*I", SPLIT_NONE, NULL, "shared expert, down" },
+	{ "ffn.shared_experts.w3.weight", IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "S*I,D", SPLIT_NONE, NULL, "shared expert, up" },
 	{ "ffn.experts.#.w1.weight", IN_BLOCK, STORE_EXPERT, DT_I8, "I,D", SPLIT_EXPERTS, "E", "routed expert, gate" },
 	{ "ffn.experts.#.w2.weight", IN_BLOCK, STORE_EXPERT, DT_I8, "D,I", SPLIT_EXPERTS, "E", "routed expert, down" },
 	{ "ffn.experts.#.w3.weight", IN_BLOCK, STORE_EXPERT, DT_I8, "I,D", SPLIT_EXPERTS, "E", "routed expert, up" },
 
-	{ "e_proj.weight",  IN_MTP, STORE_FP8, DT_F8_E4M3, "D,D", SPLIT_NONE, NULL, "MTP, embedding projection" },
-	{ "h_proj.weight",  IN_MTP, STORE_FP8, DT_F8_E4M3, "D,D", SPLIT_NONE, NULL, "MTP, hidden projection" },
+	{ "e_proj.weight",  IN_MTP, STORE_DENSE, DT_F8_E4M3, "D,D", SPLIT_NONE, NULL, "MTP, embedding projection" },
+	{ "h_proj.weight",  IN_MTP, STORE_DENSE, DT_F8_E4M3, "D,D", SPLIT_NONE, NULL, "MTP, hidden projection" },
 	{ "enorm.weight",   IN_MTP, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "MTP, embedding norm" },
 	{ "hnorm.weight",   IN_MTP, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "MTP, hidden norm" },
 	{ "emb.tok_emb.weight", IN_MTP_EXTRA, STORE_PLAIN, DT_BF16, "V,D", SPLIT_NONE, NULL, "MTP, copy of the embedding" },
 	{ "head.weight",        IN_MTP_EXTRA, STORE_PLAIN, DT_BF16, "V,D", SPLIT_NONE, NULL, "MTP, copy of the head" },
 
-	{ "main_proj.weight", IN_SPARK_FIRST, STORE_FP8, DT_F8_E4M3, "D,NT*D", SPLIT_NONE, NULL, "DSpark, target projection" },
+	{ "main_proj.weight", IN_SPARK_FIRST, STORE_DENSE, DT_F8_E4M3, "D,NT*D", SPLIT_NONE, NULL, "DSpark, target projection" },
 	{ "main_norm.weight", IN_SPARK_FIRST, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "DSpark, target norm" },
 	{ "markov_head.markov_w1.weight", IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "V,MR", SPLIT_NONE, NULL, "DSpark, Markov head" },
 	{ "markov_head.markov_w2.weight", IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "V,MR", SPLIT_NONE, NULL, "DSpark, Markov head" },
@@ -149,7 +149,7 @@ struct maker {
 	struct inventory *v;
 	size_t cap;
 	const struct config *c;
-	enum dtype scale_dtype;
+	struct model_forms forms;
 	struct err *e;
 };
 
@@ -192,23 +192,28 @@ static int add(struct maker *m, const struct block *b, const struct role *r, int
 	return 0;
 }
 
+enum codec model_codec(const struct role *r, struct model_forms forms)
+{
+	return r->store == STORE_DENSE     ? forms.dense
+		: r->store == STORE_EXPERT ? forms.experts
+					   : CODEC_NONE;
+}
+
 /* Turns the logical shape in w into what lies on disk, for the weight and for its scale. */
 static bool lay_out(const struct maker *m, const struct role *r, struct want *w, struct want *scale)
 {
-	bool fp4 = r->store == STORE_EXPERT && m->c->experts == EXPERT_FP4;
+	enum codec c = model_codec(r, m->forms);
 
 	*scale = *w;
-	w->dtype = (uint8_t)(r->store == STORE_PLAIN ? r->dtype : fp4 ? DT_I8 : DT_F8_E4M3);
-	if (r->store != STORE_PLAIN) {
+	w->dtype = (uint8_t)(c == CODEC_NONE ? r->dtype : codecs[c].code);
+	if (c != CODEC_NONE) {
 		scale->scale = true;
-		scale->dtype = (uint8_t)(fp4 ? DT_F8_E8M0 : m->scale_dtype);
-		scale->dim[0] = fp4 ? w->dim[0] : mem_ceil_div(w->dim[0], 128);
-		scale->dim[1] = fp4 ? w->dim[1] / 32 : mem_ceil_div(w->dim[1], 128);
+		scale->dtype = codecs[c].scale;
+		codec_scale_dim(c, w->dim[0], w->dim[1], scale->dim);
+		w->dim[1] = codec_dim1(c, w->dim[1]);
 		if (!st_bytes(scale->dtype, scale->dim, 2, &scale->bytes))
 			return false;
 	}
-	if (fp4)
-		w->dim[1] /= 2;
 	return st_bytes(w->dtype, w->dim, w->rank, &w->bytes);
 }
 
@@ -267,10 +272,10 @@ static int cmp_want(const void *a, const void *b)
 	return strcmp(((const struct want *)a)->name, ((const struct want *)b)->name);
 }
 
-int inventory_make(struct inventory *v, const struct config *c, enum dtype scale_dtype,
+int inventory_make(struct inventory *v, const struct config *c, struct model_forms forms,
 	struct err *e)
 {
-	struct maker m = { .v = v, .c = c, .scale_dtype = scale_dtype, .e = e };
+	struct maker m = { .v = v, .c = c, .forms = forms, .e = e };
 	struct block b = { .is = IN_GLOBAL, .layer = -1, .stage = -1, .place = (uint32_t)c->L + 1 };
 	uint64_t i;
 

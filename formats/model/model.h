@@ -14,8 +14,9 @@
 #define FORMATS_MODEL_MODEL_H
 #include "core/err.h"
 #include "core/mem.h"
-#include "formats/model/config.h"
+#include "formats/codec.h"
 #include "formats/dtype.h"
+#include "formats/model/config.h"
 
 #include <stdbool.h>
 
@@ -23,11 +24,18 @@
 extern "C" {
 #endif
 
-/* How a role lies on disk. */
+/* How a role lies on disk: in a type of its own, or quantized in one of the two number formats of a checkpoint. */
 enum store {
 	STORE_PLAIN, /* in role.dtype */
-	STORE_FP8,   /* E4M3, with a scale for each 128 x 128 */
-	STORE_EXPERT /* as config.experts says: FP4 in I8 with a scale for 32 columns, or as FP8 */
+	STORE_DENSE, /* in model_forms.dense */
+	STORE_EXPERT /* in model_forms.experts */
+};
+
+/* The number formats that a checkpoint has: rows of formats/codec.h, which know types and blocks. */
+struct model_forms {
+	enum codec
+		dense; /* CODEC_FP8, or CODEC_FP8_F32 as in -Base, where scales are powers of two in FP32 */
+	enum codec experts; /* routed experts: CODEC_MXFP4, CODEC_FP8 or CODEC_FP8_F32 */
 };
 
 /* How the official converter gives it to N ranks. */
@@ -92,9 +100,12 @@ struct inventory {
 	struct arena arena;
 };
 
-/* What config describes. scale_dtype is DT_F8_E8M0, or DT_F32 as in -Base, where scales are powers
- * of two in FP32. config.experts must not be EXPERT_UNSAID. Optional tensors are in, marked. */
-int inventory_make(struct inventory *v, const struct config *c, enum dtype scale_dtype,
+/* The codec of what has that role; CODEC_NONE where it is not quantized. */
+enum codec model_codec(const struct role *r, struct model_forms forms);
+
+/* Makes the list of what config describes, in these number formats, of which none may be CODEC_NONE. Optional
+ * tensors are in, marked. Returns -1 where a shape has no size, or without memory; then *v is zeroed. */
+int inventory_make(struct inventory *v, const struct config *c, struct model_forms forms,
 	struct err *e);
 void inventory_free(struct inventory *v);
 const struct want *inventory_find(const struct inventory *v, const char *name);

@@ -188,13 +188,31 @@ static int open_cast_scale(struct derive *d, const char *target, struct err *e)
 	(void)target;
 	if (d->t->n != 1 || !casts(d, NULL, s))
 		return wrong(d, e, "its sources are no FP4 weight and its scale");
+	if (d->t->dtype == codecs[CODEC_FP8_F32].scale)
+		d->to = CODEC_FP8_F32;
 	codec_scale_dim(d->to, s->dim[0], s->dim[1] * codecs[d->from].cols, dim);
 	if (!has_shape(d, codecs[d->to].scale, dim[0], dim[1]))
 		return wrong(d, e, "type or shape are not those of the cast");
 	d->n_rows = dim[0];
-	d->row_bytes = dim[1];
+	d->row_bytes = dim[1] * dtypes[d->t->dtype].bits / 8;
 	d->unit_rows = 1;
 	d->stage = (size_t)(codecs[d->to].rows * d->src_bytes);
+	return 0;
+}
+
+/* E8M0 scales, as the FP32 numbers that they mean. */
+static int open_widen(struct derive *d, const char *target, struct err *e)
+{
+	const struct tensor *s = d->src[0];
+
+	(void)target;
+	if (d->t->n != 1 || s->rank != 2 || s->dtype != DT_F8_E8M0 || d->t->row[1] || d->t->col[1])
+		return wrong(d, e, "its source is no E8M0 scale");
+	if (!has_shape(d, DT_F32, s->dim[0], s->dim[1]))
+		return wrong(d, e, "type or shape are not those of its source in FP32");
+	d->n_rows = d->rows;
+	d->row_bytes = sizeof(float) * d->cols;
+	by_mebibyte(d);
 	return 0;
 }
 
@@ -336,6 +354,7 @@ static int (*const openers[OP_COUNT])(struct derive *d, const char *target, stru
 	[OP_DEQUANT] = open_dequant,
 	[OP_CAST] = open_cast,
 	[OP_CAST_SCALE] = open_cast_scale,
+	[OP_WIDEN] = open_widen,
 	[OP_REMAP] = open_remap,
 	[OP_TILE] = open_tile,
 };

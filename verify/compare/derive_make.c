@@ -79,6 +79,29 @@ static uint8_t new_scale(const struct derive *d, const uint8_t *s, uint64_t grou
 	return (uint8_t)(top < SHIFT ? 0 : top - SHIFT);
 }
 
+/* Scale i of the result: its byte, or the number that this means. */
+static void put_scale(const struct derive *d, uint8_t *out, uint64_t i, unsigned byte)
+{
+	const float v = num_e8m0(byte);
+
+	if (d->t->dtype == DT_F32)
+		memcpy(out + 4 * i, &v, sizeof v);
+	else
+		out[i] = (uint8_t)byte;
+}
+
+static int make_widen(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e)
+{
+	uint64_t i;
+
+	if (ckpt_read(d->c, d->src[0], row * d->cols, m->stage, (size_t)(n * d->cols), e))
+		return -1;
+	for (i = 0; i < n * d->cols; i++)
+		put_scale(d, out, i, m->stage[i]);
+	return 0;
+}
+
 static int make_scale(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
 	uint8_t *out, struct err *e)
 {
@@ -87,8 +110,8 @@ static int make_scale(struct derive_maker *m, const struct derive *d, uint64_t r
 	(void)n; /* one at a time */
 	if (ckpt_read(d->c, d->src[0], row * rows * groups, m->stage, (size_t)(rows * groups), e))
 		return -1;
-	for (b = 0; b < d->row_bytes; b++)
-		out[b] = new_scale(d, m->stage, groups, b);
+	for (b = 0; b < d->t->dim[1]; b++)
+		put_scale(d, out, b, new_scale(d, m->stage, groups, b));
 	return 0;
 }
 
@@ -366,6 +389,7 @@ static const struct makers {
 	[OP_DEQUANT] = { make_dequant, plain_dequant },
 	[OP_CAST] = { make_cast, plain_cast },
 	[OP_CAST_SCALE] = { make_scale, make_scale },
+	[OP_WIDEN] = { make_widen, make_widen },
 	[OP_REMAP] = { make_remap, make_remap },
 	[OP_TILE] = { make_tile, plain_tile },
 };

@@ -5,17 +5,25 @@
 
 #include <string.h>
 
+static const char takes_e8m0[] =
+	"dense scales are F32 beside FP4 experts; it expects E8M0 there, as the official files have it";
+
+/* vllm: 0.32.0 was run on the CPU, the same code of 0.33.0 was read: parameters for the scales of FP8 experts are F32,
+ * and E8M0 bytes are copied into them as numbers (116.0 for 2^-11). sglang: FP8 folders that it publishes have F32
+ * scales; E8M0 was not tried. */
 /* clang-format off */
 static const struct consumer consumers[] = {
-	{ "vllm",         EXPERT_FP4,    NULL,
-		"scales are FP32; it expects E8M0 or converts values: see that it does not copy bytes as numbers", false, false, 0, 254 },
-	{ "sglang",       EXPERT_FP4,    "experts are FP8: set SGLANG_DSV4_FP4_EXPERTS=0 in its environment",
-		"scales are FP32; it expects E8M0", false, false, 0, 254 },
+	{ "vllm",         EXPERT_FP4,    NULL, takes_e8m0,
+		"the scales of FP8 experts are E8M0, and it copies their bytes as numbers (seen in vLLM 0.32 and 0.33): convert with --scale-dtype f32, which --target hf --experts fp8 does by itself",
+		true, false, false, 0, 254 },
+	{ "sglang",       EXPERT_FP4,    "experts are FP8: set SGLANG_DSV4_FP4_EXPERTS=0 in its environment", takes_e8m0,
+		"the scales of FP8 experts are E8M0; the FP8 folders that are published for it have F32 (--scale-dtype f32)",
+		false, false, false, 0, 254 },
 	{ "llama.cpp",    EXPERT_UNSAID, "experts are FP8: its converter dequantizes them, MXFP4 needs the FP4 checkpoint",
-		"scales are FP32; its converter expects E8M0", false, false, 0, 254 },
+		"scales are FP32; its converter expects E8M0", NULL, false, false, false, 0, 254 },
 	{ "official",     EXPERT_FP4,    "experts are FP8: say --expert-dtype fp8 and take expert_dtype out of inference/config.json",
-		NULL, false, false, 0, 254 },
-	{ "official-fp8", EXPERT_FP4,    "experts are FP8: there is nothing to cast", NULL, true, false, 0, 254 },
+		NULL, NULL, false, false, false, 0, 254 },
+	{ "official-fp8", EXPERT_FP4,    "experts are FP8: there is nothing to cast", NULL, NULL, false, true, false, 0, 254 },
 };
 /* clang-format on */
 enum { CONSUMERS = sizeof consumers / sizeof *consumers };
@@ -57,6 +65,9 @@ void consumer_judge(const struct consumer *c, const struct audit *a, bool unsaid
 			c->name, form);
 	if (c->fp8 && a->experts == EXPERT_FP8)
 		report_add(r, RULE_ENGINE_SETTING, NULL, "%s: %s", c->name, c->fp8);
-	if (c->f32_scales && a->scale_dtype == DT_F32)
-		report_add(r, RULE_ENGINE_SETTING, NULL, "%s: %s", c->name, c->f32_scales);
+	if (c->f32_dense && a->experts == EXPERT_FP4 && a->forms.dense == CODEC_FP8_F32)
+		report_add(r, RULE_ENGINE_SETTING, NULL, "%s: %s", c->name, c->f32_dense);
+	if (c->e8m0_fp8 && a->forms.experts == CODEC_FP8)
+		report_add(r, c->e8m0_breaks ? RULE_ENGINE_SCALES : RULE_ENGINE_SETTING, &at, "%s: %s", c->name,
+			c->e8m0_fp8);
 }

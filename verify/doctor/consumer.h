@@ -18,8 +18,10 @@ struct consumer {
 	const char *name;
 	enum expert_form unsaid; /* what it takes the experts for where config.json does not say */
 	const char *fp8;         /* what it must be told where experts are FP8, or NULL */
-	const char *f32_scales;  /* the same where scales are FP32, as in -Base */
-	bool casts;              /* it will cast FP4 experts to FP8 */
+	const char *f32_dense; /* the same where dense scales are F32 beside FP4 experts, or NULL */
+	const char *e8m0_fp8; /* what it does to E8M0 scales of FP8 experts, or NULL: nothing bad */
+	bool e8m0_breaks;     /* and that makes the checkpoint wrong for it */
+	bool casts;           /* it will cast FP4 experts to FP8 */
 	bool fp4_only;
 	uint8_t e_min, e_max; /* scale bytes that it reads as they are meant */
 };
