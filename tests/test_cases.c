@@ -12,7 +12,7 @@
 
 /* --- where cases begin: each is made once --- */
 
-enum base { GOLD, GOLD_PRO, BASE, CAST, RANKS, SETS, SHAPED, BASES };
+enum base { GOLD, GOLD_PRO, BASE, CAST, CAST_E8M0, RANKS, SETS, SHAPED, BASES };
 
 static struct path bases[BASES];
 
@@ -56,6 +56,9 @@ static void make(void)
 	j = model_job("hf", 1);
 	j.plan.experts = EXPERT_FP8;
 	CHECK(convert(&j, FLASH, bases[CAST].s));
+	bases[CAST_E8M0] = dirs_path("cast-e8m0");
+	j.plan.scales = SCALES_E8M0;
+	CHECK(convert(&j, FLASH, bases[CAST_E8M0].s));
 	bases[RANKS] = dirs_path("ranks");
 	j = model_job("official", 2);
 	CHECK(convert(&j, FLASH, bases[RANKS].s));
@@ -455,6 +458,45 @@ static void far_apart(struct ck *c)
 	t->p[3] = (uint8_t)(t->p[0] - 40);
 }
 
+/* Dense scales as FP32 numbers beside FP4 experts. */
+static void dense_in_f32(struct ck *c)
+{
+	struct ck_tensor *t;
+	uint8_t was[4096];
+	size_t i, k, n;
+	float v;
+
+	for (i = 0; (t = ck_next(c, &i, NULL, ".scale"));) {
+		n = t->n;
+		if (strstr(t->name, ".ffn.experts.") || n > sizeof was)
+			continue;
+		memcpy(was, t->p, n);
+		ck_retype(t, "F32", t->dim[0], t->dim[1], 4 * n);
+		for (k = 0; k < n; k++) {
+			v = num_e8m0(was[k]);
+			memcpy(t->p + 4 * k, &v, sizeof v);
+		}
+	}
+}
+
+/* FP8 experts with F32 scales, dense weights with E8M0: what some converters make. */
+static void dense_in_e8m0(struct ck *c)
+{
+	struct ck_tensor *t;
+	size_t i, k, n;
+	uint32_t bits;
+
+	for (i = 0; (t = ck_next(c, &i, NULL, ".scale"));) {
+		if (strstr(t->name, ".ffn.experts."))
+			continue;
+		for (k = 0, n = t->n / 4; k < n; k++) {
+			memcpy(&bits, t->p + 4 * k, sizeof bits);
+			t->p[k] = (uint8_t)(bits >> 23);
+		}
+		ck_retype(t, "F8_E8M0", t->dim[0], t->dim[1], n);
+	}
+}
+
 static void uneven(struct ck *c)
 {
 	size_t i;
@@ -708,7 +750,9 @@ static const struct row {
 	{ 0,  GOLD,   NULL,                pointer, DOCTOR, NULL,     "file.pointer" },
 	{ 0,  GOLD,   NULL,                   page, DOCTOR, NULL,     "file.page" },
 	{ 0,  RANKS,  uneven,                 NULL, DOCTOR, NULL,     "rank.uneven" },
-	{ 0,  BASE,   NULL,                   NULL, DOCTOR, "vllm",   "engine.setting" },
+	{ 0,  CAST_E8M0, NULL,                NULL, DOCTOR, "vllm",   "engine.scales" },
+	{ 0,  CAST_E8M0, NULL,                NULL, DOCTOR, "sglang", "engine.setting" },
+	{ 0,  GOLD,   dense_in_f32,           NULL, DOCTOR, "vllm",   "engine.setting" },
 };
 /* clang-format on */
 enum { ROWS = sizeof rows / sizeof *rows };
@@ -811,6 +855,7 @@ static void healthy(void)
 	static const char *const who[] = { NULL, "vllm", "sglang", "llama.cpp", "official",
 		"official-fp8", "marlin-mxfp4", "megamoe" };
 	struct path spark;
+	struct ck *c;
 	char line[700];
 	size_t i;
 	int b;
@@ -824,6 +869,12 @@ static void healthy(void)
 		CHECK(sound(FLASH, who[i], false));
 		CHECK(sound(PRO, who[i], false));
 	}
+	/* FP8 experts: with F32 scales they are right for vLLM, dense scales of either type */
+	CHECK(sound(bases[CAST].s, "vllm", false) && sound(bases[BASE].s, "vllm", false));
+	c = ck_load(bases[BASE].s);
+	dense_in_e8m0(c);
+	CHECK(sound(ck_write(c, "mixed").s, "vllm", false));
+	ck_free(c);
 	spark = dirs_path("spark");
 	snprintf(line, sizeof line, "%.500s --config tests/configs/small-spark.json", spark.s);
 	CHECK(!model_tool("mkmodel", line));

@@ -125,6 +125,7 @@ static void others(void)
 	struct report r;
 
 	j.plan.experts = EXPERT_FP8;
+	j.plan.scales = SCALES_E8M0; /* scales of the same type and another shape */
 	CHECK(convert(&j, FLASH, fp8.s));
 	CHECK(diff(&r, FLASH, fp8.s) == 1);
 	CHECK(verify_find(&r, "diff.dtype", NULL) && verify_find(&r, "diff.shape", NULL));

@@ -51,12 +51,14 @@ static void hf_back(void)
 		const char *from;
 		enum expert_form experts;
 		uint64_t shard;
+		enum scale_form scales;
 	} row[] = {
-		{ FLASH, EXPERT_FP4, 0 },
-		{ FLASH, EXPERT_FP8, 0 },
-		{ FLASH, EXPERT_FP8, 1 << 20 },
-		{ PRO, EXPERT_FP8, 0 },
-		{ PRO, EXPERT_FP4, 700000 },
+		{ FLASH, EXPERT_FP4, 0, SCALES_UNSAID },
+		{ FLASH, EXPERT_FP8, 0, SCALES_UNSAID },
+		{ FLASH, EXPERT_FP8, 1 << 20, SCALES_UNSAID },
+		{ FLASH, EXPERT_FP8, 0, SCALES_E8M0 },
+		{ PRO, EXPERT_FP8, 0, SCALES_UNSAID },
+		{ PRO, EXPERT_FP4, 700000, SCALES_UNSAID },
 	};
 	struct path set = dirs_path("set"), back = dirs_path("back"), a = dirs_path("a");
 	struct job_opts o, b = set_back(), t = set_opts("marlin-mxfp4", 2, false);
@@ -68,6 +70,7 @@ static void hf_back(void)
 		dirs_remove(a.s);
 		o = hf_opts(row[i].experts);
 		o.plan.shard_size = row[i].shard;
+		o.plan.scales = row[i].scales;
 		CHECK(set_makes(row[i].from, set.s, &o));
 		CHECK(set_makes(row[i].from, set.s, &o)); /* finds all in place */
 		CHECK(set_makes(set.s, back.s, &b) && set_holds(back.s, row[i].from));
@@ -288,6 +291,52 @@ static void damaged(void)
 
 #define HF_FILE "model-00003-of-00007.safetensors"
 
+/* A scale that is an FP32 number goes back to its byte where it is a power of two, and nowhere else. */
+static void scale_damaged(void)
+{
+	static const char *const name[] = { "layers.1.attn.wq_a.scale",
+		"layers.1.ffn.experts.0.w1.scale" };
+	static const uint32_t odd[] = { 0x40400000, 0, 0xbf800000, 0x7f800000 };
+	struct path set = dirs_path("set"), back = dirs_path("back"), p;
+	struct job_opts o = hf_opts(EXPERT_FP8), b = set_back();
+	uint64_t len = 0, at;
+	struct err e;
+	uint8_t *was;
+	json_t *h;
+	size_t n, i, k;
+
+	dirs_remove(set.s);
+	CHECK(set_makes(FLASH, set.s, &o));
+	p = model_file(set.s, HF_FILE);
+	was = file_get_all(p.s, &n);
+	memcpy(&len, was, 8);
+	h = json_loadb((char *)was + 8, (size_t)len, 0, NULL);
+	for (i = 0; i < 2; i++) {
+		at = 8 + len +
+			(uint64_t)
+				json_integer_value(json_array_get(json_object_get(json_object_get(h,
+											  name[i]),
+									  "data_offsets"),
+					0));
+		for (k = 0; k < 4; k++) {
+			uint8_t old[4];
+
+			memcpy(old, was + at, 4);
+			memcpy(was + at, &odd[k], 4);
+			model_put(set.s, HF_FILE, was, n);
+			memcpy(was + at, old, 4);
+			dirs_remove(back.s);
+			CHECK_IN(name[i],
+				set_execute(set.s, back.s, &b, &e) && e.rule &&
+					!strcmp(e.rule, "set.digest"));
+		}
+	}
+	json_decref(h);
+	free(was);
+	dirs_remove(set.s);
+	dirs_remove(back.s);
+}
+
 /* Without it, too long, another: there is no way back, and no shard. */
 static void hf_refused(void)
 {
@@ -483,6 +532,7 @@ static const struct test tests[] = {
 	{ "restore: edited", edited },
 	{ "restore: damaged", damaged },
 	{ "restore: hf refused", hf_refused },
+	{ "restore: hf scale damaged", scale_damaged },
 	{ "restore: forged sidecars", forged },
 	{ "restore: forged manifests", forged_manifests },
 	{ 0 },

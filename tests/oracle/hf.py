@@ -1,8 +1,9 @@
-"""hf.py CKPT OUT [--experts fp8]: the Hugging Face folder again, one shard for each layer.
+"""hf.py CKPT OUT [--experts fp8 [--scale-dtype f32|e8m0]]: the Hugging Face folder again, one shard for each layer.
 
 What it is: the shards and the index of the published form, by the placement rule of section B.1 of
-spec/deepseek-v4.md; with --experts fp8 the routed experts are cast by D.3, each under its name. The safetensors package
-reads and writes, so its layout of a file is the truth here.
+spec/deepseek-v4.md; with --experts fp8 the routed experts are cast by D.3, each under its name, and all scales are
+written as F32 numbers, as section 2.1 of spec/quant-formats.md has it, unless --scale-dtype e8m0 keeps the bytes. The
+safetensors package reads and writes, so its layout of a file is the truth here.
 What it is not: a copy of the source's own placement (which may differ from the rule), nor a writer of config.json,
 tokenizer or other companions of the weights.
 """
@@ -11,7 +12,10 @@ import argparse
 import json
 import os
 
-from tensors import cast_fp4_to_fp8, read_checkpoint, write_file
+import ml_dtypes
+import numpy as np
+
+from tensors import cast_fp4_to_fp8, make, read_checkpoint, write_file
 
 
 def shard_of(name, n_layers):
@@ -34,12 +38,21 @@ def cast_experts(tensors):
             tensors[name], tensors[scale_name] = cast_fp4_to_fp8(tensors[name], tensors[scale_name])
 
 
-def convert(checkpoint, out, experts):
+def widen_scales(tensors):
+    for name, tensor in tensors.items():
+        if tensor.dtype == "F8_E8M0":
+            values = tensor.data[..., 0].view(ml_dtypes.float8_e8m0fnu).astype(np.float32)
+            tensors[name] = make("F32", values)
+
+
+def convert(checkpoint, out, experts, scale_dtype):
     with open(os.path.join(checkpoint, "config.json")) as file:
         n_layers = json.load(file)["num_hidden_layers"]
     tensors = read_checkpoint(checkpoint)
     if experts == "fp8":
         cast_experts(tensors)
+        if scale_dtype == "f32":
+            widen_scales(tensors)
 
     shards = {}
     for name, tensor in tensors.items():
@@ -66,8 +79,9 @@ def main():
     parser.add_argument("checkpoint")
     parser.add_argument("out")
     parser.add_argument("--experts", choices=("fp8",))
+    parser.add_argument("--scale-dtype", choices=("f32", "e8m0"), default="f32")
     arguments = parser.parse_args()
-    convert(arguments.checkpoint, arguments.out, arguments.experts)
+    convert(arguments.checkpoint, arguments.out, arguments.experts, arguments.scale_dtype)
 
 
 if __name__ == "__main__":

@@ -152,7 +152,10 @@ def check_cast(tensor, payload, tensors, dropped, source):
     weight, scale = (origin["tensor"] for origin in tensor["sources"])
     partner = next(t for t in tensors if t["name"] == tensor["name"].replace(".weight", ".scale"))
     fp8 = np.frombuffer(payload[slice(*tensor["offsets"])], np.uint8).reshape(rows, k // 32, 32)
-    t = np.frombuffer(payload[slice(*partner["offsets"])], np.uint8).reshape(rows // 128, k // 128).astype(int)
+    t = np.frombuffer(payload[slice(*partner["offsets"])], np.uint8)
+    if partner["dtype"] == "F32":  # powers of two: the exponent byte is what E8M0 has
+        t = (t.view(np.uint32) >> 23).astype(np.uint8)
+    t = t.reshape(rows // 128, k // 128).astype(int)
     t = t.repeat(128, 0).repeat(4, 1)
     kept = b"\0" * (rows * k // 32 + rows * k // 8)
     if "dropped" in tensor:

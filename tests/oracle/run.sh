@@ -199,6 +199,7 @@ for name in tiny-flash tiny-pro; do
     both_refuse "$checkpoint" 4
     hf "$checkpoint"
     hf "$checkpoint" --experts fp8
+    hf "$checkpoint" --experts fp8 --scale-dtype e8m0
 done
 
 # Where a cast must round: the tool refuses, and with --lossy rounds as the specification says.

@@ -6,7 +6,7 @@
 #	sh tests/oracle/vectors.sh > tests/vectors/official.txt
 #	sh tests/oracle/vectors.sh layouts > tests/vectors/layouts.txt
 set -eu
-py=build/oracle-venv/bin/python
+py=${PY:-build/oracle-venv/bin/python}
 if [ "${1:-}" = layouts ]; then
 	exec $py tests/oracle/layouts.py
 fi
@@ -26,6 +26,8 @@ for model in tiny-flash tiny-pro; do
 			row $model official $mp $experts
 		done
 	done
+	$py tests/oracle/hf.py tests/golden/$model "$tmp/o" --experts fp8 --scale-dtype e8m0 >&2
+	row $model hf 1 fp8-e8m0
 	$py tests/oracle/hf.py tests/golden/$model "$tmp/o" --experts fp8 >&2
 	row $model hf 1 fp8
 done
