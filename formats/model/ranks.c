@@ -53,7 +53,7 @@ bool ranks_dtype(const struct role *r, bool scale, enum dtype dtype)
 		return dtype == DT_BF16;
 	if (r->store == STORE_EXPERT)
 		return dtype == DT_F4 || dtype == DT_F8_E4M3;
-	return dtype == (r->store == STORE_FP8 ? DT_F8_E4M3 : r->dtype);
+	return dtype == (r->store == STORE_DENSE ? DT_F8_E4M3 : r->dtype);
 }
 
 /* --- holding headers to the source --- */

@@ -68,6 +68,6 @@ void consumer_judge(const struct consumer *c, const struct audit *a, bool unsaid
 	if (c->f32_dense && a->experts == EXPERT_FP4 && a->forms.dense == CODEC_FP8_F32)
 		report_add(r, RULE_ENGINE_SETTING, NULL, "%s: %s", c->name, c->f32_dense);
 	if (c->e8m0_fp8 && a->forms.experts == CODEC_FP8)
-		report_add(r, c->e8m0_breaks ? RULE_ENGINE_SCALES : RULE_ENGINE_SETTING, &at, "%s: %s", c->name,
-			c->e8m0_fp8);
+		report_add(r, c->e8m0_breaks ? RULE_ENGINE_SCALES : RULE_ENGINE_SETTING, &at,
+			"%s: %s", c->name, c->e8m0_fp8);
 }
