@@ -43,7 +43,7 @@ done
 
 bad=
 for t in $(grep -oE 'make [a-z]+' README.md | sort -u | cut -d' ' -f2); do
-	grep -qE "^$t:" Makefile || bad="$bad $t"
+	grep -qE "^([a-z-]+ )*$t( [a-z-]+)*:" Makefile || bad="$bad $t"
 done
 [ -z "$bad" ] && echo "ok   docs_targets" || echo "FAIL docs_targets:$bad"
 

@@ -1,5 +1,6 @@
 # make install into an empty folder: the tools run from there, every verb and option of their help stands in the
-# man page and in the completions, and those are sound to the programs that read them, where such are here.
+# man page and in the completions, and those are sound to the programs that read them, where such are here. make
+# uninstall removes all of it; make dist packs the committed tree.
 # B= names the build folder. Prints "ok   name", "FAIL name" or "SKIP name: reason".
 set -u
 tmp=$(mktemp -d)
@@ -14,7 +15,14 @@ check() { # check NAME FILE: fails if the file has lines
 	fi
 }
 
-MAKEFLAGS='' make -s install CC="$CC" B="$B" DESTDIR="$tmp/dest" PREFIX=/opt/x >"$tmp/log" 2>&1 || echo "FAIL install"
+# -o all: what make test built is installed as it is
+MAKEFLAGS='' make -s -o all install CC="$CC" B="$B" DESTDIR="$tmp/dest" PREFIX=/opt/x >"$tmp/log" 2>&1 || {
+	echo "FAIL install"
+	cat "$tmp/log"
+}
+for f in README.md docs/rules.md docs/schema; do
+	[ -e "$root/share/doc/dsv4-tools/$f" ] || echo "FAIL install_docs: no $f"
+done
 for t in dsv4-convert dsv4-verify; do
 	"$root/bin/$t" version >/dev/null 2>"$tmp/bad" || echo "it does not run" >>"$tmp/bad"
 	check "install_runs_$t" "$tmp/bad"
@@ -71,3 +79,16 @@ for s in zsh fish; do
 		echo "SKIP install_${s}_parses: no $s here"
 	fi
 done
+
+MAKEFLAGS='' make -s uninstall DESTDIR="$tmp/dest" PREFIX=/opt/x >"$tmp/bad" 2>&1
+find "$tmp/dest" ! -type d >>"$tmp/bad"
+check uninstall_leaves_nothing "$tmp/bad"
+
+if git rev-parse HEAD >/dev/null 2>&1; then
+	MAKEFLAGS='' make -s dist DIST="$tmp/dist.tar.gz" >"$tmp/bad" 2>&1
+	tar -tzf "$tmp/dist.tar.gz" >"$tmp/list" 2>>"$tmp/bad"
+	grep -qx 'dsv4-tools-[0-9.]*/Makefile' "$tmp/list" || echo "no Makefile" >>"$tmp/bad"
+	check dist "$tmp/bad"
+else
+	echo "SKIP dist: not a git checkout"
+fi

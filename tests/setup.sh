@@ -1,14 +1,24 @@
-# Installs what build and tests need where it can, else says the line that does.
-# Called by make with CC=; quick and silent where everything is there.
+# Looks for what building and testing need. "sh tests/setup.sh" installs it where it can, else prints the line that
+# does; "sh tests/setup.sh look" installs nothing, and looks only for what building needs.
+# Called by make with CC= and CPPFLAGS=; quick and silent where everything is there.
 set -u
 CC=${CC:-gcc}
-have_header() { printf '#include <%s>\n' "$1" | $compiler -E -x c - >/dev/null 2>&1; }
 
-missing=
+# header, Debian's package, Fedora's package
+headers='stdint.h libc6-dev glibc-devel
+jansson.h libjansson-dev jansson-devel
+xxhash.h libxxhash-dev xxhash-devel
+openssl/evp.h libssl-dev openssl-devel
+zstd.h libzstd-dev libzstd-devel'
+
+missing= elsewhere=
+need() { # need DEBIAN FEDORA
+	missing="$missing $1" elsewhere="$elsewhere $2"
+}
 compiler=$CC
 if ! command -v "${CC%% *}" >/dev/null 2>&1; then
 	case ${CC##*/} in
-	gcc | clang) missing=" ${CC##*/}" ;;
+	gcc | clang) need "${CC##*/}" "${CC##*/}" ;;
 	*)
 		echo "setup: there is no compiler named $CC" >&2
 		exit 1
@@ -17,19 +27,27 @@ if ! command -v "${CC%% *}" >/dev/null 2>&1; then
 	compiler=cc # for the headers
 	command -v cc >/dev/null 2>&1 || compiler=false
 fi
-have_header stdint.h || missing="$missing libc6-dev"
-have_header jansson.h || missing="$missing libjansson-dev"
-have_header xxhash.h || missing="$missing libxxhash-dev"
-have_header openssl/evp.h || missing="$missing libssl-dev"
-have_header zstd.h || missing="$missing libzstd-dev"
-for tool in openssl strace; do # for tests
-	command -v $tool >/dev/null 2>&1 || missing="$missing $tool"
-done
+while read -r header debian fedora; do
+	# shellcheck disable=SC2086 # flags
+	printf '#include <%s>\n' "$header" | $compiler ${CPPFLAGS:-} ${CFLAGS:-} -E -x c - >/dev/null 2>&1 || need "$debian" "$fedora"
+done <<EOF
+$headers
+EOF
+if [ "${1:-}" != look ]; then
+	for tool in openssl strace; do # for tests
+		command -v $tool >/dev/null 2>&1 || need $tool $tool
+	done
+fi
 [ -z "$missing" ] && exit 0
 
 line="apt-get update && apt-get install -y --no-install-recommends$missing"
-if ! command -v apt-get >/dev/null 2>&1; then
-	echo "setup: these packages are missing (Debian's names):$missing" >&2
+command -v apt-get >/dev/null 2>&1 || line=
+if [ "${1:-}" = look ] || [ -z "$line" ]; then
+	{
+		echo "setup: these packages are missing (Debian):$missing"
+		echo "       (Fedora and its kin):$elsewhere"
+		[ -z "$line" ] || echo "       make setup installs them. A header elsewhere: CPPFLAGS=-I... LDFLAGS=-L..."
+	} >&2
 	exit 1
 fi
 if [ "$(id -u)" = 0 ]; then
