@@ -19,10 +19,10 @@ printf x | dd of="$tmp/out/model1-mp2.safetensors" bs=1 seek=300000 conv=notrunc
 "$B/dsv4-verify" check "$tmp/out" -q --report "$tmp/page.html" --json >"$tmp/report.json"
 status=$?
 chrome --dump-dom "file://$tmp/page.html" >"$tmp/dom"
-want=$(grep -c '"severity"' "$tmp/report.json")
+want=$(grep -c '"like"' "$tmp/report.json")
 got=$(grep -o 'class="finding ' "$tmp/dom" | wc -l)
 if [ $status = 1 ] && [ "$want" -gt 1 ] && [ "$want" = "$got" ] && grep -q 'id="verdict">false<' "$tmp/dom" &&
-	! grep -q '<script' "$tmp/dom" && grep -q '<title>check: false</title>' "$tmp/dom" && grep -q '<rect' "$tmp/dom"; then
+	! grep -q '<script' "$tmp/dom" && grep -q '<title>false: check ' "$tmp/dom" && grep -q 'class="bar"' "$tmp/dom"; then
 	echo "ok   page_in_a_browser"
 else
 	echo "FAIL page_in_a_browser: status $status, $want findings, $got on the page"

@@ -65,8 +65,8 @@ void heatmap_put(const struct grid *g, struct text *out)
 
 	if (!g->n)
 		return;
-	text_fmt(out, "<svg class=\"heat\" viewBox=\"0 0 %zu %zu\" role=\"img\" aria-label=\"",
-		LEFT + CELL + GAP + CELL * cells + 1, TALL * (g->n + 1));
+	text_fmt(out, "<svg class=\"heat\" viewBox=\"0 0 %d %zu\" role=\"img\" aria-label=\"",
+		LEFT + CELL + GAP + CELL * DRAWN + 1, TALL * (g->n + 1));
 	escape_put(out, g->title ? g->title : "");
 	text_str(out, "\">\n");
 	text_fmt(out,

@@ -33,10 +33,10 @@ static const char head[] =
 	".true{background:#1a7f37}.false{background:#b3261e}.unknown{background:#8a6100}\n"
 	".finding{padding:.4em .8em;margin:.6em 0;background:var(--soft);border-left:4px solid #6e7781}\n"
 	".finding.error{border-left-color:#b3261e}.finding.unknown-f{border-left-color:#8a6100}\n"
-	".finding p{margin:.15em 0}.remedy{color:var(--dim)}dl{display:grid;grid-template-columns:max-content 1fr;"
+	".finding p,dd{overflow-wrap:anywhere}.finding p{margin:.15em 0}.remedy{color:var(--dim)}dl{display:grid;grid-template-columns:max-content 1fr;"
 	"gap:.15em 1em;margin:.8em 0}dt{color:var(--dim)}dd{margin:0}\n"
 	"tr.bad td:first-child{border-left:4px solid var(--bad);padding-left:.5em}tr.bad{color:var(--bad)}\n"
-	"td.bar{width:22%;min-width:6em}td.bar div{height:.9em;margin-top:.25em;background:var(--bar)}\n"
+	"td.mono:last-child{font-size:11.5px;padding-right:0}td.bar{width:22%;min-width:6em}td.bar div{height:.9em;margin-top:.25em;background:var(--bar)}\n"
 	".heat{width:100%;height:auto}.heat text{font:9px ui-monospace,monospace;fill:var(--fg)}\n"
 	".legend span{display:inline-block;width:1em;height:.8em}\n"
 	".h0{fill:#2da44e;background:#2da44e}.h1{fill:#fff8c5;background:#fff8c5}.h2{fill:#ffe08a;background:#ffe08a}"
@@ -109,21 +109,25 @@ static void put_title(const struct report *r, struct text *out)
 
 /* --- findings --- */
 
+/* "FILE, bytes FROM to TO, tensor NAME: ", or nothing. */
 static void put_place(struct text *out, const struct report_place *at)
 {
+	const char *sep = "";
 	size_t i;
 
 	if (at->file) {
-		text_str(out, " in <code>");
+		text_str(out, "<code>");
 		escape_put(out, at->file);
 		text_str(out, "</code>");
+		sep = ", ";
 	}
-	if (at->to)
-		text_fmt(out, ", bytes %llu to %llu", (unsigned long long)at->from,
+	if (at->to) {
+		text_fmt(out, "%sbytes %llu to %llu", sep, (unsigned long long)at->from,
 			(unsigned long long)at->to);
-	if (!at->n_tensors)
-		return;
-	text_fmt(out, ", tensor%s", at->n_tensors == 1 ? "" : "s");
+		sep = ", ";
+	}
+	if (at->n_tensors)
+		text_fmt(out, "%stensor%s", sep, at->n_tensors == 1 ? "" : "s");
 	for (i = 0; i < at->n_tensors && i < REPORT_TENSORS; i++) {
 		text_str(out, i ? ", <code>" : " <code>");
 		escape_put(out, at->tensors[i]);
@@ -131,6 +135,8 @@ static void put_place(struct text *out, const struct report_place *at)
 	}
 	if (at->n_tensors > REPORT_TENSORS)
 		text_fmt(out, " and %zu more", at->n_tensors - REPORT_TENSORS);
+	if (at->file || at->to || at->n_tensors)
+		text_str(out, ": ");
 }
 
 static void put_group(const struct report *r, struct text *out, const struct report_group *g)
@@ -148,8 +154,8 @@ static void put_group(const struct report *r, struct text *out, const struct rep
 		if (&r->groups[f->group] != g)
 			continue;
 		text_str(out, "<p>");
-		escape_put(out, f->cause);
 		put_place(out, &f->at);
+		escape_put(out, f->cause);
 		text_str(out, "</p>\n");
 		shown++;
 	}
