@@ -30,7 +30,7 @@ struct opts {
 	const char *out, *target, *experts, *scale_dtype, *assume, *layers, *source_sha256;
 	const char *experts_by, *attention, *placement, *shard;
 	uint64_t keep, mp, ranks, pp, shard_size, threads, max_memory, max_header;
-	bool json, quiet, lossy, no_sha256, hf_cache, tensors, overwrite, experimental, no_back;
+	bool json, quiet, lossy, no_sha256, hf_cache, follow_links, tensors, overwrite, experimental, no_back;
 };
 
 static volatile sig_atomic_t stop;
@@ -61,6 +61,11 @@ static enum scale_form scales_of(const char *s)
 	return !s ? SCALES_UNSAID : !strcmp(s, "f32") ? SCALES_F32 : SCALES_E8M0;
 }
 
+static struct ckpt_opts ckpt_opts_of(const struct opts *o)
+{
+	return (struct ckpt_opts){ .header_cap = o->max_header, .follow_links = o->follow_links };
+}
+
 /* Prints and frees. */
 static int print(struct text *t, struct err *e)
 {
@@ -79,32 +84,26 @@ static int print(struct text *t, struct err *e)
 static int run_inspect(void *opts, int n, char **args, struct err *e)
 {
 	const struct opts *o = opts;
-	struct ckpt_opts co = { .header_cap = o->max_header, .hf_cache = o->hf_cache };
-	struct findings f = { 0 };
-	struct ckpt c;
+	struct ckpt_opts co = ckpt_opts_of(o);
+	struct folder f;
 	struct audit a;
 	struct text t = { 0 };
 	int rc = -1;
 
 	(void)n;
-	if (ckpt_open(&c, io_posix(), args[0], &co, &f, e))
-		goto out0;
-	if (audit_make(&a, &c, form_of(o->assume), &f, e))
-		goto out1;
-	if (o->json)
-		inspect_put_json(&t, &c, &a, &f);
-	else
-		inspect_put_text(&t, args[0], &c, &a, &f);
+	if (folder_open(&f, io_posix(), args[0], USE_INSPECT, &co, e))
+		return -1;
+	if (audit_make(&a, &f.ckpt, form_of(o->assume), &f.found, e))
+		goto out;
+	(o->json ? inspect_put_json : inspect_put_text)(&t, &f, &a);
 	rc = print(&t, e);
 	if (!rc) {
-		rc = inspect_verdict(&f, e);
+		rc = inspect_verdict(&f.found, e);
 		e->told = o->json;
 	}
 	audit_free(&a);
-out1:
-	ckpt_close(&c);
-out0:
-	finding_free(&f);
+out:
+	folder_close(&f);
 	return rc;
 }
 
@@ -147,12 +146,19 @@ static struct share share_of(const struct opts *o)
 }
 
 /* Where a job begins: a checkpoint, or a set that is read as one. */
-enum from { FROM_CKPT, FROM_SET, FROM_SET_BACK, FROM_CKPT_SLICE };
+enum from { FROM_CKPT, FROM_CKPT_PLAN, FROM_SET, FROM_SET_BACK, FROM_CKPT_SLICE };
+
+static const enum use from_use[] = { [FROM_CKPT] = USE_RUN,
+	[FROM_CKPT_PLAN] = USE_PLAN,
+	[FROM_SET] = USE_RESHARD,
+	[FROM_SET_BACK] = USE_RESTORE,
+	[FROM_CKPT_SLICE] = USE_SLICE };
 
 static int open_job(struct job *j, const struct opts *o, enum from from, const char *dir,
 	struct err *e)
 {
-	struct job_opts jo = { .ckpt = { .header_cap = o->max_header, .hf_cache = o->hf_cache },
+	struct job_opts jo = { .ckpt = ckpt_opts_of(o),
+		.use = from_use[from],
 		.plan = { .target = from == FROM_SET_BACK ? restore_target.name
 				: from == FROM_CKPT_SLICE ? slice_target.name
 							  : o->target,
@@ -170,7 +176,6 @@ static int open_job(struct job *j, const struct opts *o, enum from from, const c
 		.assume = form_of(o->assume),
 		.placement = o->placement,
 		.source_sha256 = o->source_sha256,
-		.joined = from == FROM_SET || from == FROM_SET_BACK,
 		.features = cpu_features(),
 		.threads = (unsigned)o->threads,
 		.max_memory = o->max_memory };
@@ -178,7 +183,7 @@ static int open_job(struct job *j, const struct opts *o, enum from from, const c
 	if (from == FROM_SET_BACK || from == FROM_CKPT_SLICE ? no_out(o, e)
 							     : check_opts(o, from == FROM_SET, e))
 		return -1;
-	if (from == FROM_SET || (from == FROM_CKPT && engine_find(o->target)))
+	if (from == FROM_SET || (from != FROM_SET_BACK && from != FROM_CKPT_SLICE && engine_find(o->target)))
 		jo.plan.share = share_of(o);
 	return job_open(j, io_posix(), dir, &jo, e);
 }
@@ -206,7 +211,7 @@ static int run_plan_cmd(void *opts, int n, char **args, struct err *e)
 	int rc;
 
 	(void)n;
-	if (open_job(&j, o, FROM_CKPT, args[0], e))
+	if (open_job(&j, o, FROM_CKPT_PLAN, args[0], e))
 		return -1;
 	rc = j.is_set ? set_look(&j.s, o->out, o->overwrite, e)
 		      : outdir_look(&j.p, o->out, o->overwrite, e);
@@ -242,6 +247,16 @@ static void say_begin(const struct job *j, const struct run_opts *ro)
 		fprintf(stderr, " in %zu folders", j->s.n);
 	fprintf(stderr, ", %s to pass through, %u thread%s\n", text_bytes(work_of(j, ro)).s,
 		j->b.threads, j->b.threads == 1 ? "" : "s");
+}
+
+/* What a run does not verify of a hub's cache. */
+static void say_unsaid(const struct job *j)
+{
+	if (j->unsaid)
+		fprintf(stderr,
+			"the names of %zu blobs are no SHA-256: the source is not verified (dsv4-verify check "
+			"does)\n",
+			j->unsaid);
 }
 
 static void say_done(const struct run_result *r, double seconds, const char *out)
@@ -326,6 +341,7 @@ static int execute(const struct job *j, const struct opts *o, struct err *e)
 	catch_signals();
 	if (!o->quiet)
 		say_begin(j, &ro);
+	say_unsaid(j);
 	ro.progress = progress_start(o->quiet ? NULL : stderr, "converting", work_of(j, &ro));
 	rc = (j->is_set ? execute_set : execute_plan)(j, o, &ro, &t, &sum, e);
 	progress_stop(ro.progress);
@@ -376,6 +392,16 @@ static int run_reshard(void *opts, int n, char **args, struct err *e)
 }
 
 /* --- tables for people --- */
+
+static int run_kinds(void *opts, int n, char **args, struct err *e)
+{
+	const struct opts *o = opts;
+	struct text t = { 0 };
+
+	(void)n, (void)args;
+	(o->json ? kind_put_json : kind_put_text)(&t);
+	return print(&t, e);
+}
 
 static int run_rules(void *opts, int n, char **args, struct err *e)
 {
@@ -453,7 +479,8 @@ static void version(FILE *out)
 	{ "max-memory", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, AT(max_memory), "never hold more than this (1G)" }
 #define SOURCE_OPTS \
 	{ "assume-experts", 0, "fp4|fp8", CLI_CHOICE, 0, 0, AT(assume), "what the experts are where config.json does not say it" }, \
-	{ "hf-cache", 0, NULL, CLI_FLAG, 0, 0, AT(hf_cache), "take the links of a Hugging Face hub cache" }, \
+	{ "hf-cache", 0, NULL, CLI_FLAG, 0, 0, AT(hf_cache), "does nothing: links of a hub cache are always taken" }, \
+	{ "follow-links", 0, NULL, CLI_FLAG, 0, 0, AT(follow_links), "follow links that lead to files elsewhere" }, \
 	HEADER_OPT, \
 	JSON_OPT
 #define PLAN_OPTS \
@@ -520,6 +547,7 @@ static const struct cli_cmd cmds[] = {
 		slice_opts, 1, 1, run_slice },
 	{ "targets", "", "list what can be made, and what it is made of", NULL, table_opts, 0, 0, run_targets },
 	{ "layouts", "", "list the layouts of matrices, and who reads them", NULL, table_opts, 0, 0, run_layouts },
+	{ "kinds", "", "list what a folder can be, how it is recognised, and which verbs take it", NULL, table_opts, 0, 0, run_kinds },
 	{ "rules", "", "list the rules that findings and errors name, with exit status", NULL, table_opts, 0, 0, run_rules },
 	{ "roles", "", "list the tensors of the model: storage, shape, split", NULL, table_opts, 0, 0, run_roles },
 	{ 0 },

@@ -12,11 +12,12 @@ page() { # page FILE TITLE COMMAND: the page on stdout
 }
 page docs/rules.md "Rules" rules >"$tmp/rules.md"
 page docs/model.md "Tensors, and how the official ranks share them" roles >"$tmp/model.md"
+page docs/kinds.md "What a folder can be, and which verbs take it" kinds >"$tmp/kinds.md"
 if [ "${1:-}" = write ]; then
-	cp "$tmp/rules.md" "$tmp/model.md" docs/
+	cp "$tmp/rules.md" "$tmp/model.md" "$tmp/kinds.md" docs/
 	exit 0
 fi
-for p in rules model; do
+for p in rules model kinds; do
 	if cmp -s docs/$p.md "$tmp/$p.md"; then
 		echo "ok   docs_$p"
 	else

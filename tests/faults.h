@@ -87,14 +87,13 @@ struct way {
 	enum expert_form experts;
 	const char *layers;
 	bool expected; /* with the digests of the source */
-	bool back;     /* what casts drop is kept */
-	bool hub;      /* the source is links into a hub cache */
+	bool back; /* what casts drop is kept */
 };
 static const struct way ways[] = {
-	{ "official", "official", 2, EXPERT_UNSAID, "embed,1,head", false, false, false },
-	{ "hf", "hf", 1, EXPERT_UNSAID, "embed,0,head", false, false, false },
-	{ "checked", "official", 2, EXPERT_FP8, "0", true, false, false },
-	{ "dropped", "hf", 1, EXPERT_FP8, "0", false, true, false },
+	{ "official", "official", 2, EXPERT_UNSAID, "embed,1,head", false, false },
+	{ "hf", "hf", 1, EXPERT_UNSAID, "embed,0,head", false, false },
+	{ "checked", "official", 2, EXPERT_FP8, "0", true, false },
+	{ "dropped", "hf", 1, EXPERT_FP8, "0", false, true },
 };
 enum { WAYS = sizeof ways / sizeof *ways, PIECE = 256 << 10 };
 
@@ -131,7 +130,7 @@ static int convert_on(const struct io *io, const struct way *w, const char *in, 
 		.layers = w->layers,
 		.back = w->back,
 		.sha256 = true };
-	struct ckpt_opts co = { .hf_cache = w->hub };
+	struct ckpt_opts co = { 0 };
 	struct findings f = { 0 };
 	struct audit a;
 	struct ckpt c;

@@ -24,6 +24,7 @@ formats/st
 formats/model
 formats/layout
 formats/conversion
+formats/folder
 quant
 kernels
 kernels/ref kernels/linear kernels/cuda

@@ -77,7 +77,7 @@ struct model_job {
 	unsigned threads, features;
 	uint64_t memory;
 	enum expert_form assume;
-	bool hf_cache, overwrite;
+	bool follow_links, overwrite;
 	const struct io *io;
 	const volatile sig_atomic_t *stop;
 	struct run_result result; /* without sha256 */
@@ -127,7 +127,7 @@ static inline int model_execute(struct model_job *j, const struct plan *p, const
 static inline int model_convert(struct model_job *j, const char *dir, const char *out,
 	struct err *e)
 {
-	struct ckpt_opts co = { .hf_cache = j->hf_cache };
+	struct ckpt_opts co = { .follow_links = j->follow_links };
 	struct findings f = { 0 };
 	struct ckpt c;
 	struct audit a;

@@ -80,7 +80,7 @@ static inline struct job_opts set_back(void)
 	struct job_opts o = set_opts("restore", 1, false);
 
 	o.plan.share = (struct share){ 0 };
-	o.joined = true;
+	o.use = USE_RESTORE;
 	return o;
 }
 

@@ -504,18 +504,16 @@ static void empty_of_shards(void)
 	CHECK(model_convert(&j, dir.s, NULL, &e) == -1 && !strcmp(e.rule, "ckpt.empty"));
 }
 
-/* The links of a hub cache are taken when asked for, and only those. */
+/* The links of a hub cache are taken, others only when asked for. */
 static void hub_cache(void)
 {
-	static const char blob[] = "0123456789abcdef0123456789abcdef01234567";
 	struct path top = dirs_new("hub"), snap, model = model_copy(MODEL, "bad"),
-		    out = dirs_path("out");
+		    out = dirs_path("out"), away;
 	struct model_job j = model_job("official", 1);
 	struct dirent *d;
 	DIR *h;
-	char name[64], link_to[128];
+	char name[65], link_to[128];
 	struct err e;
-	int i = 0;
 
 	model_put(model.s, "tokenizer.json", "{\"a\": 1}", 8);
 	snap = model_file(top.s, "blobs");
@@ -527,22 +525,32 @@ static void hub_cache(void)
 	while ((d = readdir(h))) {
 		if (d->d_name[0] == '.')
 			continue;
-		snprintf(name, sizeof name, "%.38s%02d", blob, i++);
+		digest_file(model_file(model.s, d->d_name).s, name);
 		CHECK(!link(model_file(model.s, d->d_name).s,
 			model_file(model_file(top.s, "blobs").s, name).s));
 		snprintf(link_to, sizeof link_to, "../../blobs/%s", name);
 		CHECK(!symlink(link_to, model_file(snap.s, d->d_name).s));
 	}
 	closedir(h);
-	CHECK(model_convert(&j, snap.s, NULL, &e) == -1 && !strcmp(e.rule, "file.symlink") &&
-		strstr(e.text, "--hf-cache"));
-	j.hf_cache = true;
 	dirs_remove(out.s);
 	CHECK(!model_convert(&j, snap.s, out.s, &e));
 	CHECK(same_files(model_file(out.s, "tokenizer.json").s,
 		model_file(model.s, "tokenizer.json").s));
+	/* a link to the shard itself, through another link */
+	away = model_file(top.s, "away");
+	CHECK(!symlink(model_file(MODEL, LAYER).s, away.s)); /* leads nowhere: it is relative */
 	unlink(model_file(snap.s, LAYER).s);
-	CHECK(!symlink("../../../etc/passwd", model_file(snap.s, LAYER).s));
+	CHECK(!symlink("../../away", model_file(snap.s, LAYER).s));
+	CHECK(model_convert(&j, snap.s, NULL, &e) == -1 && !strcmp(e.rule, "file.symlink") &&
+		strstr(e.text, "--follow-links"));
+	j.follow_links = true;
+	CHECK(model_convert(&j, snap.s, NULL, &e) == -1 && !strcmp(e.rule, "file.dangling"));
+	unlink(away.s);
+	CHECK(!symlink(model_file(model.s, LAYER).s, away.s));
+	dirs_remove(out.s);
+	CHECK(!model_convert(&j, snap.s, out.s, &e));
+	unlink(away.s);
+	CHECK(!symlink("away", away.s)); /* in a circle */
 	CHECK(model_convert(&j, snap.s, NULL, &e) == -1 && !strcmp(e.rule, "file.symlink"));
 }
 

@@ -832,7 +832,6 @@ static void downloads(void)
 	CHECK(verify_false(d.s, &o, "index.shard-missing", SMALL));
 	/* a hub's cache: links into blobs, named by their SHA-256 */
 	o.source_sha256 = NULL;
-	o.hf_cache = true;
 	cache = dirs_new("cache");
 	snprintf(line, sizeof line,
 		"cd %s && mkdir -p blobs snapshots/x && for f in $OLDPWD/" FLASH "/*; do "

@@ -62,7 +62,7 @@ static void nothing(void)
 static void change(const char *dir, const char *shard, const char *tensor, uint64_t at,
 	const void *p, size_t n)
 {
-	struct ckpt_opts co = { .hf_cache = false };
+	struct ckpt_opts co = { 0 };
 	struct findings f = { 0 };
 	const struct tensor *t;
 	struct err e = { 0 };

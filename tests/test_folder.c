@@ -296,11 +296,12 @@ static void test_changes(void)
 
 static void test_links(void)
 {
-	static const struct way w = { "links", "hf", 1, EXPERT_UNSAID, "embed", .hub = true };
+	static const struct way w = { .name = "links", .target = "hf", .ranks = 1, .layers = "embed" };
 	struct path snaps, blobs, out;
 	char hash[65], link[80];
+	uint8_t sha[32];
 	struct faultio f;
-	struct err e;
+	struct err e = { 0 };
 	uint64_t at, n;
 	size_t i;
 
@@ -311,7 +312,8 @@ static void test_links(void)
 	dirs_new("hub/snapshots");
 	snaps = dirs_new("hub/snapshots/1");
 	for (i = 0; i < source.n; i++) {
-		snprintf(hash, sizeof hash, "%064zu", i);
+		CHECK(!sha256_of(source.file[i].p, source.file[i].n, sha, &e));
+		hex_of(sha, sizeof sha, hash);
 		file_put_all(path_in(blobs.s, hash).s, source.file[i].p, source.file[i].n);
 		snprintf(link, sizeof link, "../../blobs/%s", hash);
 		CHECK(!symlink(link, path_in(snaps.s, source.file[i].name).s));

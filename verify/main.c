@@ -27,7 +27,7 @@
 #define TOOL "dsv4-verify " DSV4_VERSION
 
 struct opts {
-	bool json, last, quick, quiet, hf_cache;
+	bool json, last, quick, quiet, hf_cache, follow_links;
 	const char *tokens, *device, *max_kl, *max_rel, *what, *record, *rank, *source_sha256,
 		*junit, *page;
 	bool full;
@@ -201,7 +201,7 @@ static int fill_check(struct report *r, const struct opts *o, char **args, struc
 		.features = cpu_features(),
 		.max_memory = o->max_memory,
 		.header_cap = o->max_header,
-		.hf_cache = o->hf_cache,
+		.follow_links = o->follow_links,
 		.source_sha256 = o->source_sha256,
 		.started = o->quiet ? NULL : started };
 
@@ -225,7 +225,7 @@ static int fill_compare(struct report *r, const struct opts *o, char **args, str
 		.max_memory = o->max_memory,
 		.header_cap = o->max_header,
 		.sample = o->sample,
-		.hf_cache = o->hf_cache,
+		.follow_links = o->follow_links,
 		.started = o->quiet ? NULL : comparing };
 
 	return compare_run(r, args[0], args[1], &co, e);
@@ -304,7 +304,7 @@ static int run_attest(void *opts, int n, char **args, struct err *e)
 static int fill_diff(struct report *r, const struct opts *o, char **args, struct err *e)
 {
 	struct diff_opts d = {
-		.open = { .io = io_posix(), .header_cap = o->max_header, .hf_cache = o->hf_cache },
+		.open = { .io = io_posix(), .header_cap = o->max_header, .follow_links = o->follow_links },
 		.threads = (unsigned)o->threads,
 		.started = o->quiet ? NULL : comparing
 	};
@@ -322,6 +322,7 @@ static int run_diff(void *opts, int n, char **args, struct err *e)
 static struct compute_opts compute_opts(const struct opts *o)
 {
 	return (struct compute_opts){ .io = io_posix(),
+		.follow_links = o->follow_links,
 		.features = cpu_features(),
 		.threads = (unsigned)o->threads,
 		.tokens = o->tokens,
@@ -384,7 +385,7 @@ static int fill_doctor(struct report *r, const struct opts *o, char **args, stru
 		.engine = o->engine,
 		.fix_config = o->fix_config,
 		.full = o->full,
-		.hf_cache = o->hf_cache,
+		.follow_links = o->follow_links,
 		.threads = (unsigned)o->threads,
 		.features = cpu_features(),
 		.header_cap = o->max_header };
@@ -422,7 +423,9 @@ static const struct cli_opt table_opts[] = { JSON_OPT, { 0 } };
 #define WORK_OPTS THREADS_OPT, \
 	{ "max-memory", 0, "BYTES", CLI_SIZE, 1 << 20, UINT64_MAX, AT(max_memory), "for buffers and digests (default 256M)" }, \
 	HEADER_OPT
-#define HF_OPT { "hf-cache", 0, NULL, CLI_FLAG, 0, 0, AT(hf_cache), "a folder of the hub's cache: links into blobs" }
+#define HF_OPT \
+	{ "hf-cache", 0, NULL, CLI_FLAG, 0, 0, AT(hf_cache), "does nothing: links of a hub cache are always taken" }, \
+	{ "follow-links", 0, NULL, CLI_FLAG, 0, 0, AT(follow_links), "follow links that lead to files elsewhere" }
 
 static const struct cli_opt check_opts[] = {
 	{ "quick", 0, NULL, CLI_FLAG, 0, 0, AT(quick), "sizes, headers, sidecars and some chunks of each file" },
@@ -463,7 +466,7 @@ static const struct cli_opt signature_opts[] = {
 static const struct cli_opt diff_opts[] = { HF_OPT, THREADS_OPT, HEADER_OPT, REPORT_OPTS, { 0 } };
 
 /* Of verbs that run the model. */
-#define COMPUTE_OPTS THREADS_OPT, \
+#define COMPUTE_OPTS HF_OPT, THREADS_OPT, \
 	{ "device", 0, "cpu|cuda", CLI_CHOICE, 0, 0, AT(device), "where it is computed (default cpu)" }, \
 	{ "max-memory", 0, "BYTES", CLI_SIZE, 1 << 20, UINT64_MAX, AT(memory), "never hold more than this (default 8G)" }
 #define TOKENS_OPT { "tokens", 't', "IDS", CLI_TEXT, 0, 0, AT(tokens), "token ids: 1,2,3, or a file of them" }

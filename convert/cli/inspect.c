@@ -159,16 +159,16 @@ static void put_findings(struct text *out, const struct findings *f)
 	}
 }
 
-void inspect_put_text(struct text *out, const char *path, const struct ckpt *c,
-	const struct audit *a, const struct findings *f)
+void inspect_put_text(struct text *out, const struct folder *f, const struct audit *a)
 {
+	const struct ckpt *c = &f->ckpt;
 	struct sums s;
 
 	if (!sum_up(&s, c, a)) {
 		out->failed = true;
 		return;
 	}
-	text_fmt(out, "%s\n", text_quote(path).s);
+	text_fmt(out, "%s: %s\n", text_quote(f->path).s, kind_rows[f->kind].text);
 	put_model(out, c, a);
 	text_fmt(out, "%s tensors in %s shards, %s bytes of payload (%s)\n", text_thousands(c->n).s,
 		text_thousands(c->n_shards).s, text_thousands(c->bytes).s, text_bytes(c->bytes).s);
@@ -176,7 +176,7 @@ void inspect_put_text(struct text *out, const char *path, const struct ckpt *c,
 		put_roles(out, &s);
 	put_types(out, &s);
 	put_shards(out, c, &s);
-	put_findings(out, f);
+	put_findings(out, &f->found);
 	free(s.shard);
 }
 
@@ -230,9 +230,9 @@ static void put_json_findings(struct jwrite *o, const struct findings *f)
 	jwrite_u64(o, "findings_total", f->total);
 }
 
-void inspect_put_json(struct text *out, const struct ckpt *c, const struct audit *a,
-	const struct findings *f)
+void inspect_put_json(struct text *out, const struct folder *f, const struct audit *a)
 {
+	const struct ckpt *c = &f->ckpt;
 	struct jwrite o;
 	struct sums s;
 	struct sum shard;
@@ -253,8 +253,9 @@ void inspect_put_json(struct text *out, const struct ckpt *c, const struct audit
 		if (s.dtype[d].n)
 			put_sum(&o, "name", dtypes[d].name, &s.dtype[d], NULL);
 	jwrite_close(&o, ']');
-	put_json_findings(&o, f);
+	put_json_findings(&o, &f->found);
 	jwrite_str(&o, "format", FORMAT_INSPECT_JSON);
+	jwrite_str(&o, "kind", kind_rows[f->kind].id);
 	if (c->config.usable)
 		put_json_model(&o, &c->config, a);
 	jwrite_open(&o, "roles", '[');

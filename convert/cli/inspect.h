@@ -3,18 +3,17 @@
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_CLI_INSPECT_H
 #define CONVERT_CLI_INSPECT_H
+#include "formats/folder/folder.h"
 #include "formats/model/audit.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Puts the report as text for people or as one JSON document. a may be zeroed: no usable
+/* Puts the report on f->ckpt as text for people or as one JSON document. a may be zeroed: no usable
  * config.json. */
-void inspect_put_text(struct text *out, const char *path, const struct ckpt *c,
-	const struct audit *a, const struct findings *f);
-void inspect_put_json(struct text *out, const struct ckpt *c, const struct audit *a,
-	const struct findings *f);
+void inspect_put_text(struct text *out, const struct folder *f, const struct audit *a);
+void inspect_put_json(struct text *out, const struct folder *f, const struct audit *a);
 /* 0 if there are no findings; else how many, as an error whose kind decides the exit status. */
 int inspect_verdict(const struct findings *f, struct err *e);
 

@@ -68,9 +68,9 @@ int copy_file(const struct ckpt *c, struct outdir *dir, const char *name, uint64
 	uint8_t sha[32], struct err *e)
 {
 	struct copy *k = malloc(sizeof *k);
-	char actual[256];
+	char actual[CKPT_PATH];
 	struct stat st;
-	bool there, equal = false;
+	bool there, equal = false, has;
 	int rc;
 
 	if (!k)
@@ -79,7 +79,7 @@ int copy_file(const struct ckpt *c, struct outdir *dir, const char *name, uint64
 	k->dir = dir;
 	k->name = name;
 	k->old = -1;
-	if (ckpt_file(c, name, actual, &st, &there, e) ||
+	if (ckpt_blob_check(c, name, &has, &st, e) || ckpt_file(c, name, actual, &st, &there, e) ||
 		file_open(c->io, c->dir, actual, &k->in, &st, e)) {
 		free(k);
 		return -1;

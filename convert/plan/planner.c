@@ -350,7 +350,7 @@ static int find_smalls(struct plan *p, const struct target *t, struct err *e)
 {
 	const struct ckpt *c = p->ckpt;
 	const char *const *name;
-	char actual[256];
+	char actual[CKPT_PATH];
 	struct stat st;
 	bool there;
 

@@ -49,26 +49,63 @@ static int plan_job(struct job *j, struct job_opts *o, const struct io *io, stru
 			 : budget_make(&j->b, &j->p, o->threads, o->max_memory, e);
 }
 
+/* Opens dir as j->c: as it is, or as the source that a conversion was made of. */
+static int open_source(struct job *j, const struct io *io, const char *dir, struct job_opts *o,
+	struct findings *f, struct err *e)
+{
+	static const struct joined_uncast undo = { uncast_work, uncast };
+	struct folder at;
+	int rc = 0;
+
+	if (folder_open(&at, io, dir, o->use, &o->ckpt, e))
+		return -1;
+	if (at.has_ckpt) {
+		folder_take(&at, &j->c);
+		*f = at.found;
+		at.found = (struct findings){ 0 };
+	} else {
+		rc = joined_open(&j->joined, &j->c, io, dir, o->ckpt.header_cap, o->features, &undo,
+			f, e);
+		if (!rc && !o->plan.target)
+			o->plan.target = j->joined.target;
+	}
+	folder_close(&at);
+	return rc;
+}
+
+/* What the shards should be: as the user says, or as the hub's cache has named their blobs. */
+static int expect(struct job *j, const struct job_opts *o, struct err *e)
+{
+	bool hub = false;
+	long unsaid;
+	size_t i;
+
+	if (o->source_sha256) {
+		j->has_expected = !expected_read(&j->expected, &j->c, o->source_sha256, e);
+		return j->has_expected ? 0 : -1;
+	}
+	for (i = 0; i < j->c.n_shards; i++)
+		hub = hub || j->c.shards[i].blob;
+	if (!hub)
+		return 0;
+	unsaid = expected_of_blobs(&j->expected, &j->c, e);
+	j->has_expected = !unsaid;
+	j->unsaid = unsaid > 0 ? (size_t)unsaid : 0;
+	return unsaid < 0 ? -1 : 0;
+}
+
 int job_open(struct job *j, const struct io *io, const char *dir, const struct job_opts *opts,
 	struct err *e)
 {
 	struct job_opts o = *opts;
-	static const struct joined_uncast undo = { uncast_work, uncast };
 	struct findings f = { 0 };
 	int rc;
 
 	memset(j, 0, sizeof *j);
-	rc = o.joined ? joined_open(&j->joined, &j->c, io, dir, o.ckpt.header_cap, o.features,
-				&undo, &f, e)
-		      : ckpt_open(&j->c, io, dir, &o.ckpt, &f, e);
-	if (!rc && o.joined && !o.plan.target)
-		o.plan.target = j->joined.target;
+	rc = open_source(j, io, dir, &o, &f, e);
 	rc = rc ? rc : plan_job(j, &o, io, &f, e);
 	finding_free(&f);
-	if (!rc && o.source_sha256) {
-		rc = expected_read(&j->expected, &j->c, o.source_sha256, e);
-		j->has_expected = !rc;
-	}
+	rc = rc ? rc : expect(j, &o, e);
 	if (rc)
 		job_close(j);
 	return rc;

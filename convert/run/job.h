@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_RUN_JOB_H
 #define CONVERT_RUN_JOB_H
+#include "formats/folder/folder.h"
 #include "formats/model/expected.h"
 #include "formats/conversion/joined.h"
 #include "convert/plan/placement.h"
@@ -19,7 +20,7 @@ struct job_opts {
 	enum expert_form assume;
 	const char *placement; /* file, or NULL */
 	const char *source_sha256;
-	bool joined;       /* dir is a converted set, whose source is wanted */
+	enum use use;      /* what dir is wanted for; USE_RESTORE, USE_RESHARD: a conversion, whose source is read */
 	unsigned features; /* bits of enum cpu_feature, for that */
 	unsigned threads;
 	uint64_t max_memory;
@@ -27,7 +28,7 @@ struct job_opts {
 
 struct job {
 	struct ckpt c;
-	struct joined joined; /* opts.joined: what c reads from */
+	struct joined joined; /* of a conversion: what c reads from */
 	bool is_set;
 	struct plan p;    /* else */
 	struct plan back; /* of p, if it is to have one (opts.plan.back): what restore needs */
@@ -35,6 +36,7 @@ struct job {
 	struct placement placement;
 	struct expected expected;
 	bool has_expected;
+	size_t unsaid;   /* of a hub's cache: shards whose blobs are not named by their SHA-256; they are not verified */
 	struct budget b; /* of the part that needs most */
 };
 

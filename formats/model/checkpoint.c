@@ -2,6 +2,7 @@
 #include "formats/model/checkpoint.h"
 
 #include "core/file.h"
+#include "formats/model/blob.h"
 #include "formats/st/shardmap.h"
 
 #include <errno.h>
@@ -30,50 +31,60 @@ static int find(struct opener *o, enum rule_id rule, const char *file, const cha
 
 /* --- links --- */
 
-/* ../../blobs/<40 or 64 hex digits>: what the hub's cache makes of a file. */
-static const char *blob_of(const char *link)
-{
-	static const char dir[] = "../../blobs/";
-	const char *hash = link + sizeof dir - 1;
-	size_t n;
+enum { NAME_ROOM = 256, LINKS_MAX = 8 };
 
-	if (strncmp(link, dir, sizeof dir - 1))
-		return NULL;
-	n = strspn(hash, "0123456789abcdef");
-	return (n == 40 || n == 64) && !hash[n] ? hash : NULL;
+/* Appends where the link at the path actual leads to: text as it is where that is absolute, else behind the folder
+ * of actual. */
+static int follow(char actual[CKPT_PATH], const char *text, struct err *e)
+{
+	char *slash = strrchr(actual, '/');
+	size_t dir = text[0] == '/' || !slash ? 0 : (size_t)(slash + 1 - actual);
+
+	if (dir + strlen(text) >= CKPT_PATH)
+		return err_set(e, ERR_USAGE, "the link %s is too long", text_quote(actual).s);
+	memcpy(actual + dir, text, strlen(text) + 1);
+	return 0;
 }
 
-enum { NAME_ROOM = 256 };
-
-/* What to open for name: name itself, or where its link leads if the caller wants that. *hash is
- * the place in actual of the hash that the link names, or NULL. */
-static int resolve(const struct ckpt *c, const char *name, char *actual, const char **hash,
-	struct err *e)
+static int refuse_link(const char *name, const char *text, struct err *e)
 {
-	char link[128];
+	return err_rule(e, RULE_FILE_SYMLINK, ERR_NOPOS,
+		"%s is a link to %s, which is not ../../blobs/HASH of a hub's cache: --follow-links follows it",
+		text_quote(name).s, text_quote(text).s);
+}
+
+/* What to open for name: name itself, the blob that it is a link to, or with --follow-links where other links
+ * lead. *hash is the place in actual of the hash that names the blob, or NULL. */
+static int resolve(const struct ckpt *c, const char *name, char actual[CKPT_PATH],
+	const char **hash, struct err *e)
+{
+	char text[CKPT_PATH];
 	ssize_t n;
+	int hops;
 
 	*hash = NULL;
 	if (strlen(name) >= NAME_ROOM)
 		return err_set(e, ERR_USAGE, "%s is too long a name", text_quote(name).s);
 	memcpy(actual, name, strlen(name) + 1);
-	n = c->io->readlink(c->io, c->dir, name, link, sizeof link - 1);
-	if (n < 0 && errno == EINVAL)
-		return 0; /* no link */
-	if (n < 0)
-		return err_sys(e, "cannot look at %s", text_quote(name).s);
-	link[n] = 0;
-	if (!c->hf_cache)
-		return err_rule(e, RULE_FILE_SYMLINK, ERR_NOPOS,
-			"%s is a symbolic link (for a folder of the hub's cache say --hf-cache)",
-			text_quote(name).s);
-	if (!blob_of(link))
-		return err_rule(e, RULE_FILE_SYMLINK, ERR_NOPOS,
-			"%s is a link to %s, not to ../../blobs/HASH", text_quote(name).s,
-			text_quote(link).s);
-	memcpy(actual, link, (size_t)n + 1);
-	*hash = blob_of(actual);
-	return 0;
+	for (hops = 0; hops < LINKS_MAX; hops++) {
+		n = c->io->readlink(c->io, c->dir, actual, text, sizeof text - 1);
+		if (n < 0 && (errno == EINVAL || (hops && errno == ENOENT)))
+			return 0; /* no link; what is not there is found out by who opens it */
+		if (n < 0)
+			return err_sys(e, "cannot look at %s", text_quote(name).s);
+		text[n] = 0;
+		if (!hops && blob_of(text)) {
+			memcpy(actual, text, (size_t)n + 1);
+			*hash = blob_of(actual);
+			return 0;
+		}
+		if (!c->follow_links)
+			return refuse_link(name, text, e);
+		if (follow(actual, text, e))
+			return -1;
+	}
+	return err_rule(e, RULE_FILE_SYMLINK, ERR_NOPOS,
+		"%s is a link through more than %d others", text_quote(name).s, LINKS_MAX);
 }
 
 /* 1 or 0; -1 where the system cannot tell. */
@@ -84,8 +95,32 @@ static int is_there(const struct ckpt *c, const char *name, struct stat *st, str
 	return errno == ENOENT ? 0 : err_sys(e, "cannot look at %s", text_quote(name).s);
 }
 
-int ckpt_file(const struct ckpt *c, const char *name, char *actual, struct stat *st, bool *there,
-	struct err *e)
+static int dangling(const char *name, const char *actual, struct err *e)
+{
+	return err_rule(e, RULE_FILE_DANGLING, ERR_NOPOS,
+		"%s is a link to %s, which is not there", text_quote(name).s, text_quote(actual).s);
+}
+
+/* Opens name, through its link if it is one: *fd is -1 where *there is false. *hash as resolve has it. */
+static int open_file(const struct ckpt *c, const char *name, int *fd, struct stat *st, bool *there,
+	char actual[CKPT_PATH], const char **hash, struct err *e)
+{
+	int rc = is_there(c, name, st, e);
+
+	*fd = -1;
+	*there = rc > 0;
+	if (rc <= 0)
+		return rc;
+	if (resolve(c, name, actual, hash, e))
+		return -1;
+	rc = is_there(c, actual, st, e);
+	if (rc <= 0)
+		return rc ? -1 : dangling(name, actual, e);
+	return file_open(c->io, c->dir, actual, fd, st, e);
+}
+
+int ckpt_file(const struct ckpt *c, const char *name, char actual[CKPT_PATH], struct stat *st,
+	bool *there, struct err *e)
 {
 	const char *hash;
 	int rc = is_there(c, name, st, e);
@@ -96,12 +131,37 @@ int ckpt_file(const struct ckpt *c, const char *name, char *actual, struct stat 
 	if (resolve(c, name, actual, &hash, e))
 		return -1;
 	rc = is_there(c, actual, st, e);
-	if (rc < 0)
-		return -1;
-	if (!rc || !S_ISREG(st->st_mode))
-		return err_rule(e, RULE_FILE_NOT_REGULAR, ERR_NOPOS, "%s is not a regular file",
-			text_quote(name).s);
+	if (rc <= 0)
+		return rc ? -1 : dangling(name, actual, e);
+	if (!S_ISREG(st->st_mode))
+		return err_rule(e, RULE_FILE_NOT_REGULAR, ERR_NOPOS,
+			"%s is not a regular file", text_quote(name).s);
 	return 0;
+}
+
+int ckpt_blob_check(const struct ckpt *c, const char *name, bool *has, struct stat *st,
+	struct err *e)
+{
+	char actual[CKPT_PATH], text[CKPT_PATH];
+	const char *hash = NULL;
+	bool there;
+	ssize_t n = c->io->readlink(c->io, c->dir, name, text, sizeof text - 1);
+	int fd, rc;
+
+	*has = false;
+	if (n < 0)
+		return errno == EINVAL || errno == ENOENT
+			? 0
+			: err_sys(e, "cannot look at %s", text_quote(name).s);
+	text[n] = 0;
+	*has = blob_of(text);
+	if (!*has)
+		return 0;
+	if (open_file(c, name, &fd, st, &there, actual, &hash, e))
+		return -1;
+	rc = hash ? blob_check(c->io, fd, (uint64_t)st->st_size, hash, name, e) : 0;
+	(void)c->io->close(c->io, fd); /* read only */
+	return rc;
 }
 
 /* --- reading --- */
@@ -116,20 +176,31 @@ static int take(struct opener *o, const char *file)
 	return finding_take(o->f, file, o->e);
 }
 
+/* A small file of the hub's cache is held to the name of its blob before it is believed. */
+static int hold_to_blob(const struct opener *o, int fd, const struct stat *st, const char *hash,
+	const char *name)
+{
+	if (!hash || (uint64_t)st->st_size > CKPT_INDEX_CAP)
+		return 0;
+	return blob_check(o->c->io, fd, (uint64_t)st->st_size, hash, name, o->e);
+}
+
 static int load_config(struct opener *o)
 {
 	struct ckpt *c = o->c;
-	char actual[NAME_ROOM];
-	const char *hash;
+	char actual[CKPT_PATH];
+	const char *hash = NULL;
 	struct stat st;
-	int there = is_there(c, "config.json", &st, o->e);
+	bool there;
+	int fd, rc = open_file(c, "config.json", &fd, &st, &there, actual, &hash, o->e);
 
-	if (there < 0)
-		return -1;
+	if (rc)
+		return take(o, "config.json");
 	if (!there)
 		return find(o, RULE_CONFIG_MISSING, "config.json", "is not there", NULL);
-	if (resolve(c, "config.json", actual, &hash, o->e) ||
-		config_doc_read(&c->doc, c->io, c->dir, actual, o->e) ||
+	rc = hold_to_blob(o, fd, &st, hash, "config.json");
+	(void)c->io->close(c->io, fd); /* read only */
+	if (rc || config_doc_read(&c->doc, c->io, c->dir, actual, o->e) ||
 		config_read(&c->config, &c->doc, o->e))
 		return take(o, "config.json");
 	return 0;
@@ -138,25 +209,23 @@ static int load_config(struct opener *o)
 static int load_index(struct opener *o)
 {
 	struct ckpt *c = o->c;
-	char actual[NAME_ROOM];
-	const char *hash;
+	char actual[CKPT_PATH];
+	const char *hash = NULL;
 	struct stat st;
-	int fd, rc, there = is_there(c, CKPT_INDEX, &st, o->e);
+	int fd, rc;
 
-	if (there <= 0)
-		return there;
-	c->has_index = true;
-	if (resolve(c, CKPT_INDEX, actual, &hash, o->e) ||
-		file_open(c->io, c->dir, actual, &fd, &st, o->e))
+	rc = open_file(c, CKPT_INDEX, &fd, &st, &c->has_index, actual, &hash, o->e);
+	if (rc)
 		return take(o, CKPT_INDEX);
-	if ((uint64_t)st.st_size > CKPT_INDEX_CAP) {
+	if (!c->has_index)
+		return 0;
+	if ((uint64_t)st.st_size > CKPT_INDEX_CAP)
 		rc = err_rule(o->e, RULE_FILE_TOO_BIG, ERR_NOPOS,
 			"%s has %lld bytes, at most %u are taken", CKPT_INDEX,
 			(long long)st.st_size, CKPT_INDEX_CAP);
-	} else {
-		rc = shardmap_read(&o->map, c->io, fd, (uint64_t)st.st_size, &c->arena, o->e);
-	}
-	(void)c->io->close(c->io, fd);
+	rc = rc ? rc : hold_to_blob(o, fd, &st, hash, CKPT_INDEX);
+	rc = rc ? rc : shardmap_read(&o->map, c->io, fd, (uint64_t)st.st_size, &c->arena, o->e);
+	(void)c->io->close(c->io, fd); /* read only */
 	return rc ? take(o, CKPT_INDEX) : 0;
 }
 
@@ -258,23 +327,20 @@ static int load_shard(struct opener *o, uint32_t at)
 	struct ckpt *c = o->c;
 	struct shard *s = &c->shards[at];
 	struct st_header h = { 0 };
-	char actual[NAME_ROOM];
-	const char *hash;
+	char actual[CKPT_PATH], file[NAME_ROOM + sizeof CKPT_HEADER];
+	const char *hash = NULL;
 	size_t i;
-	char file[NAME_ROOM + sizeof CKPT_HEADER];
-	int there;
+	bool there = true;
+	int rc;
 
 	snprintf(file, sizeof file, "%s%s", s->name, c->headers ? CKPT_HEADER : "");
-	there = is_there(c, file, &s->st, o->e);
-	if (there < 0)
-		return -1;
-	if (!there)
-		return find(o, RULE_INDEX_SHARD_MISSING, s->name, "is in the index but not there",
-			NULL);
-	if (resolve(c, file, actual, &hash, o->e) ||
-		file_open(c->io, c->dir, actual, &s->fd, &s->st, o->e) || read_shard(o, s, &h)) {
+	rc = open_file(c, file, &s->fd, &s->st, &there, actual, &hash, o->e);
+	if (!rc && !there)
+		return find(o, RULE_INDEX_SHARD_MISSING, s->name,
+			"is in the index but not there", NULL);
+	if (rc || read_shard(o, s, &h)) {
 		if (s->fd >= 0)
-			(void)c->io->close(c->io, s->fd);
+			(void)c->io->close(c->io, s->fd); /* read only */
 		s->fd = -1;
 		return take(o, s->name);
 	}
@@ -405,15 +471,28 @@ static int cross_check(struct opener *o)
 int ckpt_open(struct ckpt *c, const struct io *io, const char *path, const struct ckpt_opts *opts,
 	struct findings *f, struct err *e)
 {
+	int dir, rc;
+
+	memset(c, 0, sizeof *c);
+	if (file_open_dir(io, path, &dir, e))
+		return -1;
+	rc = ckpt_open_at(c, io, dir, opts, f, e);
+	(void)io->close(io, dir); /* a folder has nothing to flush */
+	return rc;
+}
+
+int ckpt_open_at(struct ckpt *c, const struct io *io, int dir, const struct ckpt_opts *opts,
+	struct findings *f, struct err *e)
+{
 	struct opener o = { .c = c, .opts = opts, .f = f, .e = e };
 	uint32_t i;
 	int rc = -1;
 
 	memset(c, 0, sizeof *c);
-	if (file_open_dir(io, path, &c->dir, e))
+	if (file_open_below(io, dir, "", &c->dir, e))
 		return -1;
 	c->io = io; /* from here on there is something to close */
-	c->hf_cache = opts->hf_cache;
+	c->follow_links = opts->follow_links;
 	c->headers = opts->headers;
 	if (load_config(&o) || load_index(&o) || list_shards(&o) || sort_shards(&o))
 		goto out;

@@ -40,7 +40,7 @@ struct ckpt_payload {
 struct ckpt_opts {
 	bool headers;        /* the shards are there as headers only (NAME.header) */
 	uint64_t header_cap; /* bytes; 0 = ST_HEADER_CAP */
-	bool hf_cache;       /* take links of the form ../../blobs/HASH, as the hub's cache has */
+	bool follow_links; /* links that lead elsewhere than to ../../blobs/HASH of a hub's cache, too */
 };
 
 struct shard {
@@ -49,7 +49,8 @@ struct shard {
 	struct stat st;   /* as it was when opened */
 	uint64_t data_at; /* byte in the file of the payload */
 	size_t n;         /* tensors in it */
-	const char *blob; /* with hf_cache: the hash that the link names, or NULL */
+	const char *
+		blob; /* the hash that names it in a hub's cache (blob.h); NULL: it is no link to a blob */
 };
 
 struct ckpt {
@@ -63,22 +64,33 @@ struct ckpt {
 	size_t n;
 	uint64_t bytes; /* payload of all tensors */
 	bool has_index;
-	bool hf_cache, headers;             /* as in ckpt_opts */
+	bool follow_links, headers;         /* as in ckpt_opts */
 	const struct ckpt_payload *payload; /* borrows; NULL: in the shards */
 	struct arena arena;
 };
 
-/* -1 only where nothing can be said about the folder: it cannot be opened, memory is out. */
+/* Room for the path of a file of the folder once its link was followed. */
+enum { CKPT_PATH = 1024 };
+
+/* -1 only where nothing can be said about the folder: it cannot be opened, memory is out. Links into the blobs of a
+ * hub's cache are followed; config.json and the index are then held to the names of their blobs. */
 int ckpt_open(struct ckpt *c, const struct io *io, const char *path, const struct ckpt_opts *opts,
+	struct findings *f, struct err *e);
+/* The same of a folder that is open as dir, which is opened once more: *c does not keep dir. */
+int ckpt_open_at(struct ckpt *c, const struct io *io, int dir, const struct ckpt_opts *opts,
 	struct findings *f, struct err *e);
 void ckpt_close(struct ckpt *c);
 const struct tensor *ckpt_find(const struct ckpt *c, const char *name); /* NULL: not there */
 /* Bytes off..off+n of the tensor. */
 int ckpt_read(const struct ckpt *c, const struct tensor *t, uint64_t off, void *dst, size_t n,
 	struct err *e);
-/* Another file of the folder: *there says whether it is, *actual (256 bytes) what to open relative to
- * dir, *st its size. An error where it is no regular file. */
-int ckpt_file(const struct ckpt *c, const char *name, char *actual, struct stat *st, bool *there,
+/* Another file of the folder: *there says whether it is, actual what to open relative to dir, *st its size. An
+ * error where it is no regular file, or a link that is not followed or leads nowhere. */
+int ckpt_file(const struct ckpt *c, const char *name, char actual[CKPT_PATH], struct stat *st,
+	bool *there, struct err *e);
+/* Reads the file and holds it to the name of its blob (source.blob). *has says whether it is a link to a blob; where it
+ * is none, nothing is read and 0 is returned. *st is the blob's. */
+int ckpt_blob_check(const struct ckpt *c, const char *name, bool *has, struct stat *st,
 	struct err *e);
 /* An error if a shard's size, times or identity differ from when it was opened. */
 int ckpt_unchanged(const struct ckpt *c, struct err *e);

@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "core/hash/xxh.h"
+#include "formats/model/blob.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -137,6 +138,25 @@ int expected_read(struct expected *x, const struct ckpt *c, const char *path, st
 		return err_at(e, "--source-sha256");
 	}
 	return 0;
+}
+
+long expected_of_blobs(struct expected *x, const struct ckpt *c, struct err *e)
+{
+	const char *blob;
+	long unsaid = 0;
+	size_t i;
+
+	memset(x, 0, sizeof *x);
+	x->sha256 = calloc(c->n_shards + 1, sizeof *x->sha256);
+	if (!x->sha256)
+		return err_nomem(e);
+	for (i = 0; i < c->n_shards; i++) {
+		blob = c->shards[i].blob;
+		unsaid += !blob || !blob_is_sha256(blob) || !hex_to(blob, x->sha256[i], 32);
+	}
+	if (unsaid)
+		expected_free(x);
+	return unsaid;
 }
 
 void expected_free(struct expected *x)

@@ -13,21 +13,6 @@ enum { NAME_ROOM = 256 };
 
 /* --- opening --- */
 
-/* A set for an engine: headers in source/ and, unlike a folder of target hf, no weights beside it. */
-static bool is_set(const struct io *io, const char *path, struct err *e)
-{
-	struct stat st;
-	int dir;
-	bool set;
-
-	if (file_open_dir(io, path, &dir, e))
-		return false;
-	set = !io->lstat(io, dir, SET_SOURCE, &st) && S_ISDIR(st.st_mode) &&
-		io->lstat(io, dir, "config.json", &st);
-	(void)io->close(io, dir); /* a folder has nothing to flush */
-	return set;
-}
-
 static int audit(struct weights *w, struct findings *f, struct err *e)
 {
 	if (finding_first(f, e))
@@ -40,65 +25,64 @@ static int audit(struct weights *w, struct findings *f, struct err *e)
 	return finding_first(f, e) ? -1 : shape_fits(&w->p, &w->c.config, e);
 }
 
-int weights_open(struct weights *w, const struct io *io, const char *path, struct dev *dev,
-	unsigned features, struct err *e)
+/* Opens at, a checkpoint or a set, as w->c, and audits it. */
+static int open_model(struct weights *w, struct folder *at, unsigned features, struct err *e)
 {
-	struct ckpt_opts co = { 0 };
-	struct findings f = { 0 };
-	struct err look = { 0 };
+	if (at->has_ckpt) {
+		folder_take(at, &w->c);
+	} else {
+		if (joined_open(&w->j, &w->c, w->io, w->path, 0, features, NULL, &at->found, e))
+			return -1;
+		w->is_set = true;
+	}
+	return audit(w, &at->found, e);
+}
+
+/* The rank files of target official, whose tensors are those of source. */
+static int open_ranks(struct weights *w, const struct weights *source, struct err *e)
+{
+	w->p = source->p;
+	if (ranks_open(&w->ranks, &w->c, w->io, w->path, &source->a.inv, e))
+		return -1;
+	w->is_ranks = true;
+	w->c.config = source->c.config; /* borrows what it owns */
+	return 0;
+}
+
+int weights_open_from(struct weights *w, const struct weights_from *from,
+	const struct weights *source, struct dev *dev, unsigned features, struct err *e)
+{
+	struct ckpt_opts co = { .follow_links = from->follow_links };
+	struct folder at;
 	int rc;
 
 	memset(w, 0, sizeof *w);
-	w->path = path;
+	w->path = from->path;
 	w->dev = dev;
-	w->io = io;
-	w->is_set = is_set(io, path, &look);
-	rc = w->is_set ? joined_open(&w->j, &w->c, io, path, 0, features, NULL, &f, e)
-		       : ckpt_open(&w->c, io, path, &co, &f, e);
-	if (rc)
-		w->is_set = false;
-	rc = rc ? rc : audit(w, &f, e);
-	finding_free(&f);
+	w->io = from->io;
+	if (folder_open(&at, from->io, from->path, from->use, &co, e))
+		return -1;
+	rc = source && (at.kind == KIND_RANKS || at.kind == KIND_OFFICIAL)
+		? open_ranks(w, source, e)
+		: open_model(w, &at, features, e);
+	folder_close(&at);
 	if (!rc && w->c.payload) {
 		w->reader = w->c.payload->open(w->c.payload->ctx);
 		rc = w->reader ? 0 : err_nomem(e);
 	}
 	if (rc) {
-		err_at(e, "%s", text_quote(path).s);
+		err_at(e, "%s", text_quote(from->path).s);
 		weights_close(w);
 	}
 	return rc;
 }
 
-static bool has_config(const struct io *io, const char *path)
+int weights_open(struct weights *w, const struct io *io, const char *path, struct dev *dev,
+	unsigned features, struct err *e)
 {
-	struct err e = { 0 };
-	struct stat st;
-	int dir;
-	bool has;
+	struct weights_from from = { .io = io, .path = path, .use = USE_RECORD };
 
-	if (file_open_dir(io, path, &dir, &e))
-		return true; /* let opening tell */
-	has = !io->lstat(io, dir, "config.json", &st) || !io->lstat(io, dir, SET_SOURCE, &st);
-	(void)io->close(io, dir); /* a folder has nothing to flush */
-	return has;
-}
-
-int weights_open_made(struct weights *w, const struct weights *source, const char *path,
-	struct dev *dev, unsigned features, struct err *e)
-{
-	if (has_config(source->io, path) || !rankset_there(source->io, path))
-		return weights_open(w, source->io, path, dev, features, e);
-	memset(w, 0, sizeof *w);
-	*w = (struct weights){ .path = path, .dev = dev, .io = source->io, .p = source->p };
-	if (ranks_open(&w->ranks, &w->c, w->io, path, &source->a.inv, e)) {
-		memset(w, 0, sizeof *w);
-		return err_at(e, "%s", text_quote(path).s);
-	}
-	w->is_ranks = true;
-	w->reader = w->c.payload->open(w->c.payload->ctx);
-	w->c.config = source->c.config; /* borrows what it owns */
-	return 0;
+	return weights_open_from(w, &from, NULL, dev, features, e);
 }
 
 bool weights_fp8(const struct weights *w)

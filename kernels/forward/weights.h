@@ -13,6 +13,7 @@
 #define KERNELS_FORWARD_WEIGHTS_H
 #include "formats/model/audit.h"
 #include "formats/conversion/joined.h"
+#include "formats/folder/folder.h"
 #include "kernels/dev.h"
 #include "formats/model/params.h"
 #include "formats/model/ranks.h"
@@ -37,12 +38,21 @@ struct weights {
 	uint64_t read;       /* bytes read from files */
 };
 
-/* Opens and audits; the first finding is the error. */
+/* Where weights come from, and what for (formats/folder/kind.h). */
+struct weights_from {
+	const struct io *io;
+	const char *path;
+	enum use use;
+	bool follow_links; /* as in ckpt_opts */
+};
+/* Opens and audits; the first finding is the error. source may be NULL: the model that from->path was made of, by
+ * which rank files of target official are read, since they say only half of what they are. *source must outlive
+ * *w. */
+int weights_open_from(struct weights *w, const struct weights_from *from,
+	const struct weights *source, struct dev *dev, unsigned features, struct err *e);
+/* The same of a model by itself, for USE_RECORD. */
 int weights_open(struct weights *w, const struct io *io, const char *path, struct dev *dev,
 	unsigned features, struct err *e);
-/* The same of what was made of source: also a folder of target official, which says of itself only half. */
-int weights_open_made(struct weights *w, const struct weights *source, const char *path,
-	struct dev *dev, unsigned features, struct err *e);
 void weights_close(struct weights *w);
 /* Are the experts FP8? */
 bool weights_fp8(const struct weights *w);

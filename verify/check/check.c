@@ -353,38 +353,66 @@ static int check_set(struct check *c, const struct text *t)
 
 /* --- */
 
-/* What there is at the top: a manifest, a download, or something unfinished. */
-static int look(struct check *c, const char *path)
+/* What a manifest.json at the top says. */
+static int look_manifest(struct check *c)
 {
-	const struct io *io = c->o->io;
 	struct text t = { 0 };
 	struct err e = { 0 };
-	struct stat st;
 	int rc = 0;
 
-	if (io->lstat(io, c->top, MAN_NAME, &st)) {
-		if (errno != ENOENT)
-			return err_sys(c->e, "cannot look at %s", MAN_NAME);
-		if (!io->lstat(io, c->top, UNFINISHED, &st))
-			report_add(c->r, RULE_CHECK_UNFINISHED, NULL,
-				"the folder has a plan and no manifest: a conversion did not end");
-		else if (c->only)
-			return err_rule(c->e, RULE_CHECK_ALONE, ERR_NOPOS,
-				"there is no manifest beside %s that says what it should be",
-				text_quote(c->only).s);
-		else
-			return check_original(c, path);
-		return 0;
-	}
-	if (file_load(io, c->top, MAN_NAME, TOC_CAP, &t, &e)) {
+	if (file_load(c->o->io, c->top, MAN_NAME, TOC_CAP, &t, &e))
 		report_take(c->r, &(struct report_place){ .file = MAN_NAME }, &e);
-	} else if (toc_kind(&t) == TOC_SET && !c->only) {
+	else if (toc_kind(&t) == TOC_SET && !c->only)
 		rc = check_set(c, &t);
-	} else {
+	else
 		rc = check_folder(c, "", &t, NULL);
-	}
 	text_free(&t);
 	return rc;
+}
+
+/* One file: what the manifest beside it says of it. */
+static int look_beside(struct check *c)
+{
+	const struct io *io = c->o->io;
+	struct stat st;
+
+	if (!io->lstat(io, c->top, MAN_NAME, &st))
+		return look_manifest(c);
+	if (errno != ENOENT)
+		return err_sys(c->e, "cannot look at %s", MAN_NAME);
+	if (io->lstat(io, c->top, UNFINISHED, &st))
+		return err_rule(c->e, RULE_CHECK_ALONE, ERR_NOPOS,
+			"there is no manifest beside %s that says what it should be",
+			text_quote(c->only).s);
+	report_add(c->r, RULE_CHECK_UNFINISHED, NULL,
+		"the folder has a plan and no manifest: a conversion did not end");
+	return 0;
+}
+
+static int look(struct check *c, struct folder *f)
+{
+	struct err e = { 0 };
+
+	if (f->kind == KIND_PARTIAL)
+		report_add(c->r, RULE_CHECK_DOWNLOAD, NULL,
+			"%s: a download of it did not end", f->more);
+	if (kind_rows[f->kind].foreign) {
+		(void)kind_refuse(f->kind, f->path, f->more, &e);
+		report_take(c->r, NULL, &e);
+	}
+	switch (f->under) {
+	case KIND_UNFINISHED:
+		report_add(c->r, RULE_CHECK_UNFINISHED, NULL,
+			"a conversion into the folder did not end: manifest.json is not written yet");
+		return 0;
+	case KIND_BARE:
+		report_add(c->r, RULE_CHECK_MISSING,
+			&(struct report_place){ .file = MAN_NAME },
+			"sidecars or headers of a conversion are there, and no manifest.json");
+		return 0;
+	default:
+		return f->has_ckpt ? check_original(c, f) : look_manifest(c);
+	}
 }
 
 static int read_all(struct check *c)
@@ -406,19 +434,14 @@ static int read_all(struct check *c)
 	return rc;
 }
 
-/* A path that is a file: its folder, and its name in it. */
-static int split_path(const struct io *io, const char *path, char dir[4096], const char **only,
-	struct err *e)
+/* The folder of the file at path, and its name in it. */
+static int split_path(const char *path, char dir[4096], const char **only, struct err *e)
 {
 	const char *slash = strrchr(path, '/');
-	struct stat st;
 
-	*only = NULL;
 	if (strlen(path) >= 4096)
 		return err_set(e, ERR_USAGE, "the path is too long");
 	memcpy(dir, path, strlen(path) + 1);
-	if (io->lstat(io, AT_FDCWD, path, &st) || !S_ISREG(st.st_mode))
-		return 0;
 	*only = slash ? slash + 1 : path;
 	if (slash)
 		dir[slash == path ? 1 : slash - path] = 0;
@@ -443,21 +466,37 @@ static void end(struct check *c)
 	ckpt_close(&c->ckpt);
 }
 
+static int run(struct check *c, struct folder *f)
+{
+	int rc = c->only ? look_beside(c) : look(c, f);
+
+	rc = rc ? rc : read_all(c);
+	if (!rc) {
+		roles_put(&c->roles, c->r);
+		report_sort(c->r);
+	}
+	end(c);
+	return rc;
+}
+
 int check_run(struct report *r, const char *path, const struct check_opts *o, struct err *e)
 {
+	struct ckpt_opts co = { .header_cap = o->header_cap, .follow_links = o->follow_links };
 	struct check c = { .o = o, .r = r, .e = e };
+	struct folder f;
 	char dir[4096];
 	int rc;
 
-	if (split_path(o->io, path, dir, &c.only, e) || file_open_dir(o->io, dir, &c.top, e))
+	if (folder_open(&f, o->io, path, USE_CHECK, &co, e))
 		return -1;
-	rc = look(&c, dir);
-	rc = rc ? rc : read_all(&c);
+	rc = f.kind == KIND_FILE ? split_path(path, dir, &c.only, e) : 0;
+	rc = rc          ? rc
+		: c.only ? file_open_dir(o->io, dir, &c.top, e)
+			 : file_open_below(o->io, f.dir, "", &c.top, e);
 	if (!rc) {
-		roles_put(&c.roles, r);
-		report_sort(r);
+		rc = run(&c, &f);
+		(void)o->io->close(o->io, c.top); /* a folder has nothing to flush */
 	}
-	end(&c);
-	(void)o->io->close(o->io, c.top); /* a folder has nothing to flush */
+	folder_close(&f);
 	return rc;
 }

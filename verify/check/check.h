@@ -12,7 +12,7 @@
 #define VERIFY_CHECK_CHECK_H
 #include "core/io.h"
 #include "core/progress.h"
-#include "formats/model/checkpoint.h"
+#include "formats/folder/folder.h"
 #include "formats/conversion/toc.h"
 #include "verify/check/pass.h"
 #include "verify/report/report.h"
@@ -28,7 +28,7 @@ struct check_opts {
 	const char *rank; /* this one only; NULL: all */
 	unsigned threads, features;
 	uint64_t max_memory, header_cap;
-	bool hf_cache;             /* of a download: links into blobs */
+	bool follow_links; /* as in ckpt_opts */
 	const char *source_sha256; /* of a download: list or pointers; NULL: none */
 	struct progress *(*started)(uint64_t bytes); /* called once sizes are known; may be NULL */
 };
@@ -72,8 +72,8 @@ int check_folder(struct check *c, const char *rel, const struct text *t, const c
 int check_sub(struct check *c, const char *rel, const struct toc_folder *f);
 /* Names that others may put beside a manifest: signatures over it. */
 bool check_is_signature(const char *name);
-/* A folder without: a download. */
-int check_original(struct check *c, const char *path);
+/* A download: the checkpoint of f, which is taken over. */
+int check_original(struct check *c, struct folder *f);
 /* "folder/name" */
 struct path_text {
 	char s[400];

@@ -15,7 +15,7 @@
 #define DROPPED ".dropped" /* after a file's name: what its casts did not keep */
 
 /* A folder while it is looked at. */
-struct folder {
+struct made {
 	struct check *c;
 	const char *rel;
 	int dir;
@@ -45,7 +45,7 @@ static int memory_spent(struct check *c, uint64_t bytes)
 }
 
 /* Reports what e says about the place; ERR_SYSTEM goes there too: other files can still be looked at. */
-static void tell(const struct folder *d, const struct report_place *at, struct err *e)
+static void tell(const struct made *d, const struct report_place *at, struct err *e)
 {
 	report_take(d->c->r, at, e);
 }
@@ -70,7 +70,7 @@ static int by_offset(const void *a, const void *b)
 }
 
 /* The header of the file says the same as its sidecar. */
-static void compare_header(const struct folder *d, struct member *m, struct st_header *h)
+static void compare_header(const struct made *d, struct member *m, struct st_header *h)
 {
 	const struct account_tensor *a = m->a.tensors;
 	struct report_place at = m->at;
@@ -100,7 +100,7 @@ static void compare_header(const struct folder *d, struct member *m, struct st_h
 	}
 }
 
-static int look_at_header(const struct folder *d, struct member *m)
+static int look_at_header(const struct made *d, struct member *m)
 {
 	struct check *c = d->c;
 	struct st_header h = { 0 };
@@ -146,7 +146,7 @@ static int digest(const struct check *c, int fd, uint64_t size, uint8_t sha[32],
 }
 
 /* What it says against what the manifest says. */
-static void compare_account(const struct folder *d, const struct member *m)
+static void compare_account(const struct made *d, const struct member *m)
 {
 	const struct account *a = &m->a;
 	struct report *r = d->c->r;
@@ -166,7 +166,7 @@ static void compare_account(const struct folder *d, const struct member *m)
 			"size or SHA-256 of the file are others than in manifest.json");
 }
 
-static void read_account(struct folder *d, struct member *m, int fd, uint64_t size)
+static void read_account(struct made *d, struct member *m, int fd, uint64_t size)
 {
 	uint8_t sha[32];
 	struct err e = { 0 };
@@ -196,7 +196,7 @@ static void read_account(struct folder *d, struct member *m, int fd, uint64_t si
 }
 
 /* True if it is there; what is in its way is reported. */
-static bool open_member(const struct folder *d, const char *name, const struct report_place *at,
+static bool open_member(const struct made *d, const char *name, const struct report_place *at,
 	int *fd, struct stat *st)
 {
 	const struct io *io = d->c->o->io;
@@ -213,7 +213,7 @@ static bool open_member(const struct folder *d, const char *name, const struct r
 	return false;
 }
 
-static int look_at_sidecar(struct folder *d, struct member *m)
+static int look_at_sidecar(struct made *d, struct member *m)
 {
 	struct check *c = d->c;
 	struct stat st;
@@ -261,7 +261,7 @@ static int keep_digests(struct check *c, const struct account *a, struct check_i
 	return 0;
 }
 
-static uint64_t seed_of(const struct folder *d, const char *name)
+static uint64_t seed_of(const struct made *d, const char *name)
 {
 	struct xxh_digest x = xxh_of(name, strlen(name));
 	uint64_t v, w;
@@ -274,7 +274,7 @@ static uint64_t seed_of(const struct folder *d, const char *name)
 
 enum { WHOLE = 1 << 20 }; /* bytes of a file that is read whole even in haste */
 
-static int plan_pass(struct folder *d, const struct member *m)
+static int plan_pass(struct made *d, const struct member *m)
 {
 	struct check *c = d->c;
 	struct check_item it = { .has_sha = m->f->has_sha, .said_by = "manifest.json" };
@@ -301,7 +301,7 @@ static int plan_pass(struct folder *d, const struct member *m)
 }
 
 /* A file that ends too early, or goes on: which tensors that concerns. */
-static void tell_size(const struct folder *d, const struct member *m, uint64_t size)
+static void tell_size(const struct made *d, const struct member *m, uint64_t size)
 {
 	const char *names[REPORT_TENSORS];
 	struct report_place at = m->at;
@@ -325,7 +325,7 @@ static void tell_size(const struct folder *d, const struct member *m, uint64_t s
 }
 
 /* What the casts of a file did not keep: held to its sidecar. */
-static int check_dropped(struct folder *d, const struct member *m)
+static int check_dropped(struct made *d, const struct member *m)
 {
 	struct check_item it = { .has_sha = true, .said_by = "its sidecar" };
 	struct path_text path;
@@ -360,7 +360,7 @@ static int check_dropped(struct folder *d, const struct member *m)
 	return j ? 0 : -1;
 }
 
-static int check_file(struct folder *d, const struct toc_file *f)
+static int check_file(struct made *d, const struct toc_file *f)
 {
 	struct member m = { .f = f, .fd = -1 };
 	struct check *c = d->c;
@@ -397,7 +397,7 @@ static int check_file(struct folder *d, const struct toc_file *f)
 /* --- the folder --- */
 
 /* name without its end is a file of the manifest, and that goes with it. */
-static bool goes_with(const struct folder *d, const char *name, const char *end)
+static bool goes_with(const struct made *d, const char *name, const char *end)
 {
 	size_t n = strlen(name), tail = strlen(end);
 	const struct toc_file *f;
@@ -411,7 +411,7 @@ static bool goes_with(const struct folder *d, const char *name, const char *end)
 	return f && f->side && (strcmp(end, DROPPED) || d->dropped[f - d->toc.files.v]);
 }
 
-static bool is_listed(const struct folder *d, const char *name)
+static bool is_listed(const struct made *d, const char *name)
 {
 	return toc_find(&d->toc.files, name) || goes_with(d, name, MAN_SIDECAR) ||
 		goes_with(d, name, DROPPED) || !strcmp(name, MAN_NAME) ||
@@ -419,7 +419,7 @@ static bool is_listed(const struct folder *d, const char *name)
 		check_is_signature(name);
 }
 
-static int check_names(const struct folder *d)
+static int check_names(const struct made *d)
 {
 	const struct io *io = d->c->o->io;
 	struct report_place at = { .file = NULL };
@@ -450,7 +450,7 @@ static bool is_of_rank(const char *name, const char *rank)
 		!strncmp(name + 5 + n, "-mp", 3);
 }
 
-static int check_files(struct folder *d)
+static int check_files(struct made *d)
 {
 	struct check *c = d->c;
 	bool some = c->only || (c->o->rank && !d->rel[0]);
@@ -484,7 +484,7 @@ static int check_files(struct folder *d)
 
 int check_folder(struct check *c, const char *rel, const struct text *t, const char *plan)
 {
-	struct folder d = { .c = c, .rel = rel, .all = true };
+	struct made d = { .c = c, .rel = rel, .all = true };
 	struct path_text path = check_path(rel, MAN_NAME);
 	struct report_place at = { .file = path.s };
 	struct err e = { 0 };

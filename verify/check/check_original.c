@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/check/check.h"
 
+#include "formats/model/blob.h"
 #include "formats/model/expected.h"
 
 #include <stdlib.h>
@@ -15,10 +16,21 @@ static void expect(struct check *c, const struct expected *x, size_t i, struct c
 		memcpy(it->sha256, x->sha256[i], 32);
 		it->has_sha = true;
 		it->said_by = "--source-sha256";
-	} else if (s->blob && strlen(s->blob) == 64) {
+	} else if (s->blob && blob_is_sha256(s->blob)) {
 		it->has_sha = hex_to(s->blob, it->sha256, 32);
 		it->said_by = "the name of its blob";
 	}
+}
+
+/* The name of the blob of a shard; NULL: it is no shard, or no link to a blob. */
+static const char *shard_blob(const struct ckpt *c, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_shards; i++)
+		if (!strcmp(c->shards[i].name, name))
+			return c->shards[i].blob;
+	return NULL;
 }
 
 static int add_shard(struct check *c, const struct expected *x, size_t i)
@@ -64,25 +76,52 @@ static int add_shards(struct check *c, const struct expected *x)
 	report_count(c->r, "checked", "tensors", c->ckpt.n, 0);
 	if (unsaid)
 		report_add(c->r, RULE_CHECK_NO_DIGEST, NULL,
-			"nobody says what the SHA-256 of %zu shards should be: give --source-sha256, "
-			"or --hf-cache for a folder of the hub's cache",
+			"nobody says what the SHA-256 of %zu shards should be: give --source-sha256",
 			unsaid);
 	return 0;
 }
 
-int check_original(struct check *c, const char *path)
+/* Small files of the hub's cache, and shards whose blobs are named by git's SHA-1: held to those names here. */
+static int check_blobs(struct check *c)
 {
-	struct ckpt_opts co = { .header_cap = c->o->header_cap, .hf_cache = c->o->hf_cache };
-	struct findings f = { 0 };
+	const struct ckpt *k = &c->ckpt;
+	const char *hash;
+	char *names, *p;
+	struct err e;
+	struct stat st;
+	size_t n, i, done = 0;
+	uint64_t bytes = 0;
+	bool has;
+
+	if (k->io->list(k->io, k->dir, &names, &n))
+		return err_sys(c->e, "cannot list the folder");
+	for (i = 0, p = names; i < n; i++, p += strlen(p) + 1) {
+		hash = shard_blob(k, p);
+		if (!strcmp(p, "config.json") || !strcmp(p, CKPT_INDEX) ||
+			(hash && (c->o->quick || blob_is_sha256(hash))))
+			continue; /* was held to it when it was read, or will be */
+		e = (struct err){ 0 };
+		if (ckpt_blob_check(k, p, &has, &st, &e))
+			report_take(c->r, &(struct report_place){ .file = p }, &e);
+		done += has;
+		bytes += has ? (uint64_t)st.st_size : 0;
+	}
+	free(names);
+	if (done)
+		report_count(c->r, "checked", "files by the names of their blobs", done, bytes);
+	return 0;
+}
+
+int check_original(struct check *c, struct folder *f)
+{
 	struct expected x;
 	struct err e = { 0 };
 	bool has = false;
-	int rc = ckpt_open(&c->ckpt, c->o->io, path, &co, &f, c->e);
+	int rc = 0;
 
-	if (!rc)
-		report_findings(c->r, &f);
-	finding_free(&f);
-	if (!rc && c->o->source_sha256) {
+	folder_take(f, &c->ckpt);
+	report_findings(c->r, &f->found);
+	if (c->o->source_sha256) {
 		has = !expected_read(&x, &c->ckpt, c->o->source_sha256, &e);
 		if (!has && (e.kind == ERR_MISMATCH || e.kind == ERR_DATA))
 			report_take(c->r, NULL, &e);
@@ -90,6 +129,7 @@ int check_original(struct check *c, const char *path)
 			rc = err_move(c->e, &e);
 	}
 	rc = rc ? rc : add_shards(c, has ? &x : NULL);
+	rc = rc ? rc : check_blobs(c);
 	if (has)
 		expected_free(&x);
 	return rc;

@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "core/par.h"
+#include "formats/folder/folder.h"
 #include "formats/conversion/joined.h"
 #include "formats/conversion/manifest.h"
 #include "formats/model/model.h"
@@ -209,7 +210,7 @@ static unsigned threads_for(const struct compare *c, const struct walk_file *f)
 static int load_of_source(const struct compare *c, const char *name, struct text *t, bool *there,
 	struct err *e)
 {
-	char actual[256];
+	char actual[CKPT_PATH];
 	struct stat st;
 
 	if (ckpt_file(&c->source, name, actual, &st, there, e))
@@ -366,19 +367,23 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 	struct err *e)
 {
 	struct compare c = { .o = o, .r = r };
-	struct ckpt_opts co = { .header_cap = o->header_cap, .hf_cache = o->hf_cache };
+	struct ckpt_opts co = { .header_cap = o->header_cap, .follow_links = o->follow_links };
 	struct walk w = {
 		.io = o->io, .r = r, .header_cap = o->header_cap, .file = compare_file, .ctx = &c
 	};
-	struct findings f = { 0 };
+	struct folder at, made;
 	int rc;
 
-	if (ckpt_open(&c.source, o->io, source, &co, &f, e)) {
-		finding_free(&f);
+	if (folder_open(&at, o->io, source, USE_COMPARE_SOURCE, &co, e))
+		return -1;
+	folder_take(&at, &c.source);
+	report_findings(r, &at.found);
+	folder_close(&at);
+	if (folder_open(&made, o->io, out, USE_COMPARE, &co, e)) {
+		ckpt_close(&c.source);
 		return -1;
 	}
-	report_findings(r, &f);
-	finding_free(&f);
+	folder_close(&made);
 	if (o->started)
 		c.progress = o->started(c.source.bytes);
 	rc = walk_run(&w, out, e);

@@ -20,7 +20,7 @@ struct compare_opts {
 	unsigned threads;
 	uint64_t max_memory, header_cap;
 	uint64_t sample; /* percent of units that are compared, 1 to 100 */
-	bool hf_cache;   /* of the source */
+	bool follow_links; /* as in ckpt_opts */
 	struct progress *(*started)(uint64_t bytes); /* of the source; may be NULL */
 };
 

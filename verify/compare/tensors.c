@@ -2,6 +2,7 @@
 #include "verify/compare/tensors.h"
 
 #include "core/file.h"
+#include "formats/folder/folder.h"
 #include "verify/compare/walk.h"
 
 #include <fcntl.h>
@@ -78,17 +79,13 @@ static int take_file(void *ctx, const struct walk_file *f, struct err *e)
 
 /* --- a checkpoint --- */
 
-static int take_ckpt(struct tensors *t, const char *path, const struct tensors_opts *o,
-	struct report *r, struct err *e)
+static int take_ckpt(struct tensors *t, struct folder *at, struct report *r, struct err *e)
 {
-	struct ckpt_opts co = { .header_cap = o->header_cap, .hf_cache = o->hf_cache };
-	struct findings f = { 0 };
-	int rc = ckpt_open(&t->ckpt, o->io, path, &co, &f, e);
 	size_t i;
+	int rc = 0;
 
-	if (!rc)
-		report_findings(r, &f);
-	finding_free(&f);
+	folder_take(at, &t->ckpt);
+	report_findings(r, &at->found);
 	for (i = 0; !rc && i < t->ckpt.n_shards; i++)
 		rc = add_file(t, t->ckpt.shards[i].fd, t->ckpt.shards[i].name, e);
 	for (i = 0; !rc && i < t->ckpt.n; i++) {
@@ -119,12 +116,17 @@ int tensors_open(struct tensors *t, const char *path, const struct tensors_opts 
 	struct walk w = {
 		.io = o->io, .r = r, .header_cap = o->header_cap, .file = take_file, .ctx = t
 	};
+	struct ckpt_opts co = { .header_cap = o->header_cap, .follow_links = o->follow_links };
+	struct folder at;
 	size_t i, n = 0;
 	int rc;
 
 	memset(t, 0, sizeof *t);
 	t->io = o->io;
-	rc = walk_has_manifest(o->io, path) ? walk_run(&w, path, e) : take_ckpt(t, path, o, r, e);
+	if (folder_open(&at, o->io, path, USE_DIFF, &co, e))
+		return -1;
+	rc = at.has_ckpt ? take_ckpt(t, &at, r, e) : walk_run(&w, path, e);
+	folder_close(&at);
 	if (rc) {
 		tensors_close(t);
 		return -1;

@@ -42,7 +42,7 @@ struct tensors {
 struct tensors_opts {
 	const struct io *io;
 	uint64_t header_cap;
-	bool hf_cache;
+	bool follow_links; /* as in ckpt_opts */
 };
 
 /* What is wrong with the folder goes to the report. -1 where nothing can be said. */

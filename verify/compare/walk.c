@@ -231,16 +231,3 @@ int walk_run(const struct walk *w, const char *path, struct err *e)
 	(void)w->io->close(w->io, top); /* a folder has nothing to flush */
 	return rc;
 }
-
-bool walk_has_manifest(const struct io *io, const char *path)
-{
-	struct stat st;
-	int top;
-	bool has;
-
-	if (file_open_dir(io, path, &top, NULL))
-		return false;
-	has = !io->lstat(io, top, MAN_NAME, &st);
-	(void)io->close(io, top); /* a folder has nothing to flush */
-	return has;
-}

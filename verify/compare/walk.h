@@ -37,8 +37,6 @@ struct walk {
 
 /* -1 where path is no folder with a manifest (ERR_USAGE), or file said so. */
 int walk_run(const struct walk *w, const char *path, struct err *e);
-/* Whether the folder at path has a manifest of ours. */
-bool walk_has_manifest(const struct io *io, const char *path);
 
 #ifdef __cplusplus
 }

@@ -3,7 +3,7 @@
 
 #include "core/file.h"
 #include "formats/conversion/joined.h"
-#include "formats/conversion/manifest.h"
+#include "formats/folder/folder.h"
 #include "formats/model/params.h"
 #include "formats/st/rankset.h"
 #include "quant/uncast.h"
@@ -254,17 +254,6 @@ static int write_fixed(struct doctor *d)
 
 /* --- */
 
-/* A folder of one rank, as dsv4-convert lays it out for an engine: no checkpoint by itself. */
-static bool is_rank(const struct ckpt *c)
-{
-	size_t i;
-
-	for (i = 0; i < c->n; i++)
-		if (strstr(c->tensors[i].name, ".ffn.experts.w13."))
-			return true;
-	return false;
-}
-
 /* The fields that only the arithmetic needs, as the forward pass reads them. */
 static int params(struct doctor *d)
 {
@@ -301,31 +290,38 @@ static int examine(struct doctor *d)
 	return d->o->fix_config ? write_fixed(d) : 0;
 }
 
-static int run_ckpt(struct doctor *d, const char *path, bool is_set)
+/* Opens what is to be examined: the folder as a checkpoint, or for a set what it was made of. Findings about it go to
+ * the report. *open is false where there is nothing to go on with. */
+static int open_ckpt(struct doctor *d, struct folder *at, bool *open)
 {
 	static const struct joined_uncast undo = { uncast_work, uncast };
-	struct ckpt_opts co = { .header_cap = d->o->header_cap, .hf_cache = d->o->hf_cache };
-	struct findings f = { 0 };
-	int rc = is_set ? joined_open(&d->j, &d->c, d->o->io, path, d->o->header_cap,
-				  d->o->features, &undo, &f, d->e)
-			: ckpt_open(&d->c, d->o->io, path, &co, &f, d->e);
+	int rc = 0;
 
-	if (rc) {
-		finding_free(&f);
-		if (d->e->kind != ERR_DATA && d->e->kind != ERR_MISMATCH)
-			return -1;
-		report_take(d->r, NULL, d->e); /* a set whose manifests lie */
+	*open = true;
+	if (at->has_ckpt)
+		folder_take(at, &d->c);
+	else
+		rc = joined_open(&d->j, &d->c, d->o->io, at->path, d->o->header_cap, d->o->features,
+			&undo, &at->found, d->e);
+	if (!rc) {
+		report_findings(d->r, &at->found);
 		return 0;
 	}
-	if (!is_rank(&d->c))
-		report_findings(d->r, &f);
-	finding_free(&f);
-	rc = is_rank(&d->c)
-		? err_set(d->e, ERR_USAGE,
-			  "%s is the folder of one rank: name the folder above it, which has " SET_SOURCE
-			  "/",
-			  text_quote(path).s)
-		: examine(d);
+	*open = false;
+	if (d->e->kind != ERR_DATA && d->e->kind != ERR_MISMATCH)
+		return -1;
+	report_take(d->r, NULL, d->e); /* a set whose manifests lie */
+	return 0;
+}
+
+static int run_ckpt(struct doctor *d, struct folder *at)
+{
+	bool open;
+	int rc = open_ckpt(d, at, &open);
+
+	if (rc || !open)
+		return rc;
+	rc = examine(d);
 	implied_free(&d->v);
 	if (d->has_audit)
 		audit_free(&d->a);
@@ -335,36 +331,12 @@ static int run_ckpt(struct doctor *d, const char *path, bool is_set)
 	return rc;
 }
 
-/* What kind of folder it is, by the names in it. */
-static int kind_of(const struct doctor_opts *o, const char *path, bool *is_set, bool *is_ranks,
-	struct err *e)
-{
-	char *names = NULL, *p;
-	bool source = false, manifest = false;
-	size_t n, i;
-	int dir, rc;
-
-	*is_set = *is_ranks = false;
-	if (file_open_dir(o->io, path, &dir, e))
-		return -1;
-	rc = o->io->list(o->io, dir, &names, &n) ? err_sys(e, "cannot list %s", text_quote(path).s)
-						 : 0;
-	for (i = 0, p = names; !rc && i < n; i++, p += strlen(p) + 1) {
-		source = source || !strcmp(p, SET_SOURCE);
-		manifest = manifest || !strcmp(p, MAN_NAME);
-		*is_ranks = *is_ranks || rankset_name(p, NULL, NULL);
-	}
-	*is_set = source && manifest;
-	free(names);
-	(void)o->io->close(o->io, dir);
-	return rc;
-}
-
 int doctor_run(struct report *r, const char *path, const struct doctor_opts *o, struct err *e)
 {
+	struct ckpt_opts co = { .header_cap = o->header_cap, .follow_links = o->follow_links };
 	struct doctor d = { .o = o, .r = r, .e = e };
 	struct text names = { 0 };
-	bool is_set, is_ranks;
+	struct folder at;
 	int rc = 0;
 
 	if (o->engine) {
@@ -374,10 +346,12 @@ int doctor_run(struct report *r, const char *path, const struct doctor_opts *o, 
 				text_quote(o->engine).s, names.s ? names.s : "");
 		text_free(&names);
 	}
-	if (rc || kind_of(o, path, &is_set, &is_ranks, e))
+	if (rc || folder_open(&at, o->io, path, USE_DOCTOR, &co, e))
 		return -1;
-	rc = is_ranks ? rankfiles_run(r, path, o, d.has_who ? &d.who : NULL, e)
-		      : run_ckpt(&d, path, is_set);
+	rc = at.kind == KIND_RANKS || at.kind == KIND_OFFICIAL
+		? rankfiles_run(r, path, o, d.has_who ? &d.who : NULL, e)
+		: run_ckpt(&d, &at);
+	folder_close(&at);
 	report_sort(r);
 	return rc;
 }

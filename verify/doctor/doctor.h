@@ -22,7 +22,7 @@ struct doctor_opts {
 	const char *engine;     /* who will load it; NULL: nobody in particular */
 	const char *fix_config; /* where the corrected config.json goes; NULL: nowhere */
 	bool full;              /* all of the payload, not the scales and samples */
-	bool hf_cache;
+	bool follow_links; /* as in ckpt_opts */
 	unsigned threads, features;
 	uint64_t header_cap;
 };

@@ -181,7 +181,7 @@ static void instead(const struct meaning *m)
 	unsigned char b[64];
 	struct err e = { 0 };
 	struct stat st;
-	char actual[256];
+	char actual[CKPT_PATH];
 	size_t i, n, k;
 	bool there;
 	int fd;

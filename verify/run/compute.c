@@ -35,6 +35,16 @@ int compute_device(struct dev *d, const struct compute_opts *o, struct report *r
 	return rc;
 }
 
+static int open_weights(struct weights *w, const struct compute_opts *o, const char *path, enum use use,
+	const struct weights *source, struct dev *d, struct err *e)
+{
+	struct weights_from from = {
+		.io = o->io, .path = path, .use = use, .follow_links = o->follow_links
+	};
+
+	return weights_open_from(w, &from, source, d, o->features, e);
+}
+
 /* A number from 0 on; -1 where there is none. */
 static int number(const char *option, const char *s, double *v, struct err *e)
 {
@@ -63,7 +73,7 @@ int compute_replay(struct report *rep, const char *folder, const char *record,
 
 	if (number("--max-rel", o->max_rel, &ro.max_rel, e) || compute_device(&d, o, rep, e))
 		return -1;
-	if (weights_open(&w, o->io, folder, &d, o->features, e)) {
+	if (open_weights(&w, o, folder, USE_REPLAY, NULL, &d, e)) {
 		d.close(&d);
 		return -1;
 	}
@@ -171,16 +181,19 @@ int compute_logits(struct report *rep, const char *source, const char *made,
 		tokens_read(o->io, o->tokens, FORWARD_TOKENS_MAX, &ids, &lo.n, e))
 		return -1;
 	lo.ids = ids;
-	rc = declared_lossy(o->io, made, &lo.lossy, e) || compute_device(&d, o, rep, e) ? -1 : 0;
+	rc = compute_device(&d, o, rep, e);
 	if (rc) {
 		free(ids);
 		return rc;
 	}
-	rc = weights_open(&a, o->io, source, &d, o->features, e);
+	rc = open_weights(&a, o, source, USE_LOGITS_SOURCE, NULL, &d, e);
 	if (!rc) {
-		rc = weights_open_made(&b, &a, made, &d, o->features, e);
+		rc = open_weights(&b, o, made, USE_LOGITS, &a, &d, e);
 		if (!rc) {
-			rc = compared(rep, &a, &b, &lo, o, e);
+			rc = declared_lossy(o->io, made, &lo.lossy, e) ||
+					compared(rep, &a, &b, &lo, o, e)
+				? -1
+				: 0;
 			weights_close(&b);
 		}
 		weights_close(&a);
@@ -357,7 +370,7 @@ int compute_record(struct report *rep, const char *folder, const char *out,
 		return -1;
 	rc = compute_device(&d, o, rep, e);
 	if (!rc) {
-		rc = weights_open(&w, o->io, folder, &d, o->features, e);
+		rc = open_weights(&w, o, folder, USE_RECORD, NULL, &d, e);
 		rc = rc ? rc : recorded(rep, &w, out, ids, n, o, e);
 		weights_close(&w);
 		d.close(&d);

@@ -13,6 +13,7 @@ struct compute_opts {
 	const struct io *io;
 	const char *device; /* "cpu", "cuda", or NULL: cpu */
 	unsigned features, threads;
+	bool follow_links;   /* as in ckpt_opts */
 	const char *max_rel; /* of replay, as typed; NULL: the usual */
 	const char *tokens;  /* as typed */
 	bool last;           /* logits of the last token only */

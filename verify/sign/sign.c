@@ -135,7 +135,7 @@ int sign_make(const struct sign_opts *o, struct report *r, struct err *e)
 
 	if (signer_open(&s, o, e))
 		return -1;
-	if (signdir_open(&f, o, s.minisign ? SIGN_MINISIGN : SIGN_BUNDLE, e) ||
+	if (signdir_open(&f, o, USE_SIGN, s.minisign ? SIGN_MINISIGN : SIGN_BUNDLE, e) ||
 		is_free(&f.sig, o, e) || signdir_take(&f, o, s.minisign, r, e))
 		goto out;
 	if (r->errors || r->unknown) {
@@ -173,7 +173,7 @@ int sign_attest(const struct sign_opts *o, struct report *r, struct err *e)
 			"a statement is signed with a PEM key on an elliptic curve");
 		goto out;
 	}
-	if (signdir_open(&f, o, "", e) || is_free(&f.sig, o, e) || signdir_take(&f, o, true, r, e))
+	if (signdir_open(&f, o, USE_ATTEST, "", e) || is_free(&f.sig, o, e) || signdir_take(&f, o, true, r, e))
 		goto out;
 	if (r->errors || r->unknown) {
 		rc = 0;

@@ -191,7 +191,7 @@ int sign_check(const struct sign_opts *o, struct report *r, struct err *e)
 
 	if (checker_open(&c, o, e))
 		return -1;
-	if (signdir_open(&f, o, c.minisign ? SIGN_MINISIGN : SIGN_BUNDLE, e))
+	if (signdir_open(&f, o, USE_SIGNATURE, c.minisign ? SIGN_MINISIGN : SIGN_BUNDLE, e))
 		goto out;
 	if (c.minisign ? open_minisign(&s, &f, o, &c, r, &why) : open_bundle(&s, &f, o, &c, &why)) {
 		report_take(r, &(struct report_place){ .file = f.sig.name }, &why);

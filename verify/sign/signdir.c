@@ -19,9 +19,18 @@ void signdir_close(struct signdir *f, const struct io *io)
 	lineage_free(&f->lineage);
 }
 
-int signdir_open(struct signdir *f, const struct sign_opts *o, const char *usual, struct err *e)
+int signdir_open(struct signdir *f, const struct sign_opts *o, enum use use, const char *usual,
+	struct err *e)
 {
-	if (file_open_dir(o->io, o->dir, &f->dir, e))
+	struct ckpt_opts co = { 0 };
+	struct folder at;
+	int rc;
+
+	if (folder_open(&at, o->io, o->dir, use, &co, e))
+		return -1;
+	rc = file_open_below(o->io, at.dir, "", &f->dir, e);
+	folder_close(&at);
+	if (rc)
 		return -1;
 	f->open = true;
 	return sigfile_at(&f->sig, o->io, f->dir, o->file, usual, e);

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_SIGN_SIGNDIR_H
 #define VERIFY_SIGN_SIGNDIR_H
+#include "formats/folder/folder.h"
 #include "verify/sign/lineage.h"
 #include "verify/sign/sigfile.h"
 #include "verify/sign/sign.h"
@@ -22,8 +23,9 @@ struct signdir {
 	struct text manifest; /* manifest.json, once read */
 	struct lineage lineage;
 };
-/* usual: the name of the signature where the user gave none. */
-int signdir_open(struct signdir *f, const struct sign_opts *o, const char *usual, struct err *e);
+/* Opens o->dir for use (USE_SIGN and so on). usual: the name of the signature where the user gave none. */
+int signdir_open(struct signdir *f, const struct sign_opts *o, enum use use, const char *usual,
+	struct err *e);
 void signdir_close(struct signdir *f, const struct io *io);
 
 /* Lists what is there. Entries of the folder itself that are no part of it: signatures, without a word,

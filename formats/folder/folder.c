@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/folder/folder.h"
+
+#include "core/file.h"
+#include "formats/conversion/head.h"
+#include "formats/conversion/manifest.h"
+#include "formats/folder/foreign.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- names --- */
+
+enum sight {
+	SEE_MANIFEST,
+	SEE_MARK,
+	SEE_SIDECAR,
+	SEE_HEADER,
+	SEE_RANKFILE,
+	SEE_RANK,
+	SEE_STAGE,
+	SEE_SOURCE,
+	SEE_SHARD,
+	SEE_SHARDED,
+	SEE_GGUF,
+	SEE_SNAPSHOTS,
+	SEE_MODELS,
+	SEE_CACHE,
+	SEE_PARTIAL,
+	SIGHTS
+};
+
+/* A name is counted in the first row that it matches, and in that alone. */
+static const struct {
+	const char *pattern;
+	enum sight is;
+} patterns[] = {
+	{ MAN_NAME, SEE_MANIFEST },
+	{ ".dsv4-plan", SEE_MARK },
+	{ "*" MAN_SIDECAR, SEE_SIDECAR },
+	{ "*.safetensors" CKPT_HEADER, SEE_HEADER },
+	{ "model[0-9]*-mp[0-9]*.safetensors", SEE_RANKFILE },
+	{ "rank-[0-9]*-of-[0-9]*", SEE_RANK },
+	{ "pp-[0-9]*-of-[0-9]*", SEE_STAGE },
+	{ "source", SEE_SOURCE },
+	{ "shard-[0-9]*-model-[0-9]*.safetensors", SEE_SHARDED },
+	{ "*.distcp", SEE_SHARDED },
+	{ "[!.]*.safetensors", SEE_SHARD },
+	{ "*.gguf", SEE_GGUF },
+	{ "snapshots", SEE_SNAPSHOTS },
+	{ "models--*", SEE_MODELS },
+	{ ".cache", SEE_CACHE },
+	/* what downloaders call a file, or put beside it, until it is whole */
+	{ "*.aria2", SEE_PARTIAL },
+	{ "*.safetensors.incomplete", SEE_PARTIAL },
+	{ "*.safetensors.part", SEE_PARTIAL },
+	{ "*.safetensors.partial", SEE_PARTIAL },
+	{ "*.safetensors.crdownload", SEE_PARTIAL },
+	{ "*.safetensors.download", SEE_PARTIAL },
+};
+
+struct sights {
+	size_t n[SIGHTS];
+	char partial[KIND_MORE]; /* the first such name, for messages */
+};
+
+static void see(struct sights *s, const char *name)
+{
+	size_t i;
+
+	if (name[0] == '.' && strlen(name) > 5 && !strcmp(name + strlen(name) - 5, ".part"))
+		return; /* a file that we were writing */
+	for (i = 0; i < sizeof patterns / sizeof *patterns; i++)
+		if (!fnmatch(patterns[i].pattern, name, 0))
+			break;
+	if (i == sizeof patterns / sizeof *patterns)
+		return;
+	if (patterns[i].is == SEE_PARTIAL && !s->n[SEE_PARTIAL])
+		snprintf(s->partial, sizeof s->partial, "%.150s", text_quote(name).s);
+	s->n[patterns[i].is]++;
+}
+
+/* The first name in the folder at path below dir that matches, in found; false: there is none, or no such folder. */
+static bool first_in(const struct io *io, int dir, const char *path, const char *pattern,
+	char found[KIND_MORE])
+{
+	char *names = NULL, *p;
+	size_t n = 0, i;
+	int fd;
+	bool is = false;
+
+	fd = io->open(io, dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	if (!io->list(io, fd, &names, &n))
+		for (i = 0, p = names; i < n && !is; i++, p += strlen(p) + 1)
+			if (!fnmatch(pattern, p, 0)) {
+				snprintf(found, KIND_MORE, "%.150s", text_quote(p).s);
+				is = true;
+			}
+	free(names);
+	(void)io->close(io, fd); /* a folder has nothing to flush */
+	return is;
+}
+
+static int look_around(struct folder *f, struct sights *s, struct err *e)
+{
+	char *names = NULL, *p;
+	size_t n, i;
+
+	if (f->io->list(f->io, f->dir, &names, &n))
+		return err_sys(e, "cannot list %s", text_quote(f->path).s);
+	for (i = 0, p = names; i < n; i++, p += strlen(p) + 1)
+		see(s, p);
+	free(names);
+	if (s->n[SEE_CACHE] && !s->n[SEE_PARTIAL] &&
+		first_in(f->io, f->dir, ".cache/huggingface/download", "*.incomplete", s->partial))
+		s->n[SEE_PARTIAL]++;
+	return 0;
+}
+
+/* --- manifest.json --- */
+
+static const struct {
+	const char *target;
+	enum kind whole, part; /* part: with --layers */
+} targets[] = {
+	{ "official", KIND_OFFICIAL, KIND_PART },
+	{ "hf", KIND_HF, KIND_PART },
+	{ "slice", KIND_SLICE, KIND_SLICE },
+	{ "restore", KIND_RESTORED, KIND_RESTORED },
+	{ "source", KIND_SOURCE, KIND_SOURCE },
+};
+
+static enum kind kind_of_target(const struct head *h)
+{
+	enum kind k = KIND_RANK;
+	size_t i;
+
+	for (i = 0; i < sizeof targets / sizeof *targets; i++)
+		if (!strcmp(h->target, targets[i].target))
+			k = h->part ? targets[i].part : targets[i].whole;
+	return k == KIND_HF && h->restore[0] ? KIND_HF_SOURCE : k;
+}
+
+/* A manifest.json of another program is none: nothing beside it is of ours. */
+static bool is_ours(const struct sights *s)
+{
+	return s->n[SEE_MARK] || s->n[SEE_SIDECAR] || s->n[SEE_HEADER] || s->n[SEE_RANK] ||
+		s->n[SEE_STAGE];
+}
+
+/* *has: the answer is in f->kind; else manifest.json is of another program. */
+static int by_manifest(struct folder *f, const struct sights *s, bool *has, struct err *e)
+{
+	struct err why = { 0 };
+	struct head h;
+
+	*has = true;
+	f->kind = KIND_BROKEN;
+	if (head_read(&h, f->io, f->dir, &why))
+		return why.kind == ERR_SYSTEM
+			? err_set(e, ERR_SYSTEM, "%s: %s", text_quote(f->path).s, why.text)
+			: 0;
+	*has = h.form == HEAD_FOLDER || h.form == HEAD_SET || is_ours(s);
+	if (h.form == HEAD_SET && h.seal != SEAL_BROKEN)
+		f->kind = KIND_SET;
+	else if (h.form == HEAD_FOLDER && h.seal != SEAL_BROKEN)
+		f->kind = kind_of_target(&h);
+	if (*has && f->kind != KIND_BROKEN)
+		snprintf(f->more, sizeof f->more, "target %s", text_quote(h.target).s);
+	else if (!*has)
+		f->kind = KIND_UNKNOWN;
+	return 0;
+}
+
+/* --- the hub's cache --- */
+
+/* Which snapshot is meant: that of refs/main, or the only one. */
+static void name_snapshot(struct folder *f)
+{
+	struct text t = { 0 };
+	struct stat st;
+	char path[KIND_MORE], name[KIND_MORE];
+	int fd;
+
+	if (f->kind == KIND_CACHE && !file_open_below(f->io, f->dir, "refs", &fd, NULL)) {
+		if (!file_load(f->io, fd, "main", 128, &t, NULL)) {
+			t.n = strcspn(t.s, "\r\n");
+			t.s[t.n] = 0;
+			snprintf(path, sizeof path, "snapshots/%.100s", t.s);
+			if (t.n && !strchr(t.s, '/') && !f->io->lstat(f->io, f->dir, path, &st))
+				snprintf(f->more, sizeof f->more, "refs/main is %.140s",
+					text_quote(path).s);
+		}
+		text_free(&t);
+		(void)f->io->close(f->io, fd); /* a folder has nothing to flush */
+	}
+	if (!f->more[0] && first_in(f->io, f->dir, "snapshots", "*", name))
+		snprintf(f->more, sizeof f->more, "one is snapshots/%.120s", name);
+}
+
+/* The folder snapshots itself: nothing but folders of revisions, and blobs beside it. */
+static bool is_snapshots(const struct folder *f)
+{
+	struct stat st;
+
+	return !f->io->lstat(f->io, f->dir, "../blobs", &st) && S_ISDIR(st.st_mode) &&
+		first_in(f->io, f->dir, ".", "[!.]*", (char[KIND_MORE]){ 0 });
+}
+
+/* --- */
+
+static bool is_link_to_blob(const struct folder *f, const char *name)
+{
+	char link[128];
+	ssize_t n = f->io->readlink(f->io, f->dir, name, link, sizeof link - 1);
+
+	return n > 0 && !strncmp(link, "../../blobs/", 12);
+}
+
+static void by_names(struct folder *f, const struct sights *s)
+{
+	size_t weights = s->n[SEE_SHARD] + s->n[SEE_RANKFILE] + s->n[SEE_SHARDED];
+
+	if (s->n[SEE_MARK] || ((s->n[SEE_RANK] || s->n[SEE_STAGE]) && s->n[SEE_SOURCE]))
+		f->kind = KIND_UNFINISHED;
+	else if (s->n[SEE_RANK] || s->n[SEE_STAGE])
+		f->kind = s->n[SEE_STAGE] ? KIND_UNFINISHED : KIND_STAGE;
+	else if (s->n[SEE_SIDECAR] || s->n[SEE_HEADER])
+		f->kind = KIND_BARE;
+	else if (s->n[SEE_SHARDED])
+		f->kind = KIND_SHARDED;
+	else if (s->n[SEE_RANKFILE] && !s->n[SEE_SHARD])
+		f->kind = KIND_RANKS;
+	else if (weights || s->n[SEE_PARTIAL])
+		f->kind = KIND_DOWNLOAD;
+	else if (s->n[SEE_GGUF])
+		f->kind = KIND_GGUF;
+	else if (s->n[SEE_SNAPSHOTS] || s->n[SEE_MODELS] || is_snapshots(f))
+		f->kind = KIND_CACHE;
+	if (f->kind == KIND_CACHE)
+		name_snapshot(f);
+	if ((f->kind == KIND_DOWNLOAD || f->kind == KIND_UNKNOWN) &&
+		(is_link_to_blob(f, "config.json") || is_link_to_blob(f, CKPT_INDEX)))
+		f->kind = KIND_SNAPSHOT;
+}
+
+static int look(struct folder *f, struct err *e)
+{
+	struct sights s = { .partial = "" };
+	bool has = false;
+
+	if (look_around(f, &s, e) || (s.n[SEE_MANIFEST] && by_manifest(f, &s, &has, e)))
+		return -1;
+	if (!has)
+		by_names(f, &s);
+	f->under = f->kind;
+	if (s.n[SEE_PARTIAL]) {
+		f->kind = KIND_PARTIAL;
+		memcpy(f->more, s.partial, sizeof f->more);
+	}
+	return 0;
+}
+
+/* A snapshot lacks blobs, and one of the cache's is still on its way. */
+static bool hub_is_loading(const struct folder *f, char more[KIND_MORE])
+{
+	const struct ckpt *c = &f->ckpt;
+	size_t i;
+
+	for (i = 0; i < c->n_shards && c->shards[i].fd >= 0; i++)
+		;
+	return f->under == KIND_SNAPSHOT && (i < c->n_shards || !c->n_shards) &&
+		first_in(f->io, f->dir, "../../blobs", "*.incomplete", more);
+}
+
+/* What config.json is not, for the model that it is not of, is of no interest. */
+static void drop_config(struct findings *f)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < f->n; i++)
+		if (!f->v[i].rule || strncmp(f->v[i].rule, "config.", 7))
+			f->v[n++] = f->v[i];
+	f->total -= f->n - n;
+	f->n = n;
+}
+
+static int read_checkpoint(struct folder *f, const struct ckpt_opts *o, struct err *e)
+{
+	enum kind k;
+
+	if (ckpt_open_at(&f->ckpt, f->io, f->dir, o, &f->found, e))
+		return err_at(e, "%s", text_quote(f->path).s);
+	f->has_ckpt = true;
+	if (f->kind != KIND_DOWNLOAD && f->kind != KIND_SNAPSHOT)
+		return 0;
+	if (hub_is_loading(f, f->more)) {
+		f->kind = KIND_PARTIAL;
+		return 0;
+	}
+	k = foreign_kind(&f->ckpt, f->more);
+	if (k == KIND_DOWNLOAD)
+		return 0;
+	f->kind = f->under = k;
+	drop_config(&f->found);
+	return 0;
+}
+
+static bool reads(const struct folder *f, enum use use)
+{
+	bool made = f->under >= KIND_HF && f->under < KIND_RANKS;
+
+	return kind_rows[f->under].checkpoint &&
+		(use_rows[use].reads == READS_ALL ||
+			(use_rows[use].reads == READS_DOWNLOADS && !made));
+}
+
+/* The path is a regular file. */
+static int look_at_file(struct folder *f, struct err *e)
+{
+	char magic[4];
+	int fd = f->io->open(f->io, AT_FDCWD, f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+
+	if (fd < 0)
+		return err_sys(e, "cannot open %s", text_quote(f->path).s);
+	f->kind = f->under = KIND_FILE;
+	if (f->io->pread(f->io, fd, magic, sizeof magic, 0) == 4 && !memcmp(magic, "GGUF", 4))
+		f->kind = f->under = KIND_GGUF;
+	(void)f->io->close(f->io, fd); /* read only */
+	return 0;
+}
+
+static int open_and_look(struct folder *f, enum use use, const struct ckpt_opts *o, struct err *e)
+{
+	struct stat st;
+
+	if (!f->io->lstat(f->io, AT_FDCWD, f->path, &st) && S_ISREG(st.st_mode))
+		return look_at_file(f, e);
+	if (file_open_dir(f->io, f->path, &f->dir, e) || look(f, e))
+		return -1;
+	if (f->kind == KIND_PARTIAL && !kind_takes(KIND_PARTIAL, use))
+		return 0; /* refused whatever its headers say */
+	return reads(f, use) ? read_checkpoint(f, o, e) : 0;
+}
+
+int folder_open(struct folder *f, const struct io *io, const char *path, enum use use,
+	const struct ckpt_opts *o, struct err *e)
+{
+	int rc;
+
+	memset(f, 0, sizeof *f);
+	f->io = io;
+	f->path = path;
+	f->dir = -1;
+	rc = open_and_look(f, use, o, e);
+	if (!rc && (!kind_takes(f->kind, use) || !kind_takes(f->under, use)))
+		rc = kind_refuse(kind_takes(f->kind, use) ? f->under : f->kind, path, f->more, e);
+	if (rc)
+		folder_close(f);
+	return rc;
+}
+
+void folder_close(struct folder *f)
+{
+	if (f->has_ckpt)
+		ckpt_close(&f->ckpt);
+	finding_free(&f->found);
+	if (f->dir >= 0)
+		(void)f->io->close(f->io, f->dir); /* a folder has nothing to flush */
+	memset(f, 0, sizeof *f);
+	f->dir = -1;
+}
+
+void folder_take(struct folder *f, struct ckpt *c)
+{
+	*c = f->ckpt;
+	memset(&f->ckpt, 0, sizeof f->ckpt);
+	f->has_ckpt = false;
+}

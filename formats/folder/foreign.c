@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/folder/foreign.h"
+
+#include "core/text.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && !strcmp(s + n - m, end);
+}
+
+static const char *string_of(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+
+	return s ? s : "";
+}
+
+/* --- tensors --- */
+
+enum place { AT_START, AT_END, INSIDE };
+
+/* In the order of precedence: a name that an earlier row has decides. */
+static const struct mark {
+	const char *text;
+	enum place place;
+	bool over; /* it decides also where config.json names a quantization */
+	enum kind kind;
+	const char *more;
+} marks[] = {
+	{ ".engram.", INSIDE, true, KIND_V41, "" },
+	{ "vision.", AT_START, true, KIND_VISION, "" },
+	{ "aligner.", AT_START, true, KIND_VISION, "" },
+	{ ".gate.bias_vl", AT_END, true, KIND_VISION, "" },
+	{ ".weight_scale_2", AT_END, true, KIND_NVFP4, "of ModelOpt" },
+	{ ".weight_global_scale", AT_END, true, KIND_NVFP4, "of compressed-tensors" },
+	{ ".weight_packed", AT_END, false, KIND_COMPRESSED, "" },
+	{ ".qweight", AT_END, false, KIND_QUANTIZED, "GPTQ or AWQ" },
+	{ ".scales", AT_END, false, KIND_MLX, "" },
+};
+enum { MARKS = sizeof marks / sizeof *marks };
+
+static bool has_mark(const char *name, const struct mark *m)
+{
+	return m->place == AT_START  ? !strncmp(name, m->text, strlen(m->text))
+		: m->place == AT_END ? ends_with(name, m->text)
+				     : strstr(name, m->text) != NULL;
+}
+
+/* The first row of which a tensor has the mark; MARKS: none. */
+static unsigned first_mark(const struct ckpt *c)
+{
+	unsigned first = MARKS, m;
+	size_t i;
+
+	for (i = 0; i < c->n; i++)
+		for (m = 0; m < first; m++)
+			if (has_mark(c->tensors[i].name, &marks[m]))
+				first = m;
+	return first;
+}
+
+/* Every name begins with "model.", and behind it are the names of the model: wrapped modules save so. */
+static bool prefixed(const struct ckpt *c)
+{
+	static const char prefix[] = "model.";
+	bool ours = false;
+	size_t i;
+
+	for (i = 0; i < c->n; i++) {
+		if (strncmp(c->tensors[i].name, prefix, sizeof prefix - 1))
+			return false;
+		ours = ours || ends_with(c->tensors[i].name, ".attn.wq_a.weight");
+	}
+	return ours;
+}
+
+/* Every w1 and w3 of a routed expert holds a number for each column, 16 or 32 bits wide. (Half the columns would be
+ * packed FP4 under a wrong type: that is a finding.) */
+static bool unquantized(const struct ckpt *c)
+{
+	const struct tensor *norm = ckpt_find(c, "norm.weight"), *t;
+	uint64_t width = norm && norm->rank == 1 ? norm->dim[0] : 0;
+	size_t i, n = 0;
+
+	for (i = 0; i < c->n; i++) {
+		t = &c->tensors[i];
+		if (!strstr(t->name, ".ffn.experts.") ||
+			(!ends_with(t->name, ".w1.weight") && !ends_with(t->name, ".w3.weight")))
+			continue;
+		if ((t->dtype != DT_BF16 && t->dtype != DT_F16 && t->dtype != DT_F32) ||
+			t->rank != 2 || (width && t->dim[1] != width))
+			return false;
+		n++;
+	}
+	return n && width;
+}
+
+/* A quantized expert with its scale is there as the model has it. */
+static bool as_published(const struct ckpt *c)
+{
+	return ckpt_find(c, "layers.0.ffn.experts.0.w1.weight") &&
+		ckpt_find(c, "layers.0.ffn.experts.0.w1.scale");
+}
+
+/* --- config.json --- */
+
+/* "W4A16, pack-quantized" of the first group of compressed-tensors. */
+static void name_scheme(const json_t *q, char more[KIND_MORE])
+{
+	const json_t *group =
+		json_object_iter_value(json_object_iter(json_object_get(q, "config_groups")));
+	const json_t *w = json_object_get(group, "weights"),
+		     *a = json_object_get(group, "input_activations");
+	long long bits = json_integer_value(json_object_get(w, "num_bits"));
+	long long in = json_is_object(a) ? json_integer_value(json_object_get(a, "num_bits")) : 16;
+	const char *format = string_of(q, "format");
+
+	if (bits > 0 && in > 0)
+		snprintf(more, KIND_MORE, "W%lldA%lld%s%s", bits, in, *format ? ", " : "",
+			text_quote(format).s);
+	else
+		snprintf(more, KIND_MORE, "%s", text_quote(format).s);
+}
+
+/* What quantization_config calls itself, where that alone says that these are no V4 tensors. modelopt is not here: it
+ * says so of tensors as they are published, too. */
+static enum kind by_method(const json_t *o, char more[KIND_MORE])
+{
+	const json_t *q = json_object_get(o, "quantization_config"),
+		     *mlx = json_object_get(o, "quantization");
+	const char *method = string_of(q, "quant_method");
+
+	if (!strcmp(method, "quark"))
+		return KIND_QUARK;
+	if (!strcmp(method, "compressed-tensors")) {
+		name_scheme(q, more);
+		return KIND_COMPRESSED;
+	}
+	if (json_object_get(mlx, "bits") && json_object_get(mlx, "group_size")) {
+		snprintf(more, KIND_MORE, "%lld bits",
+			(long long)json_integer_value(json_object_get(mlx, "bits")));
+		return KIND_MLX;
+	}
+	return KIND_DOWNLOAD;
+}
+
+static enum kind by_type(const json_t *o, char more[KIND_MORE])
+{
+	const char *type = string_of(o, "model_type");
+	bool said = json_is_string(json_object_get(o, "model_type"));
+
+	if (!said || !strcmp(type, "deepseek_v4"))
+		return KIND_DOWNLOAD;
+	snprintf(more, KIND_MORE, "model_type %s", text_quote(type).s);
+	return !strncmp(type, "deepseek_v41", 12) || !strncmp(type, "deepseek_v4_1", 13)
+		? KIND_V41
+		: KIND_OTHER;
+}
+
+static enum kind judge(const struct ckpt *c, const json_t *o, char more[KIND_MORE])
+{
+	const char *method = string_of(json_object_get(o, "quantization_config"), "quant_method");
+	enum kind k = by_type(o, more);
+	unsigned m;
+
+	if (k != KIND_DOWNLOAD)
+		return k;
+	m = first_mark(c);
+	k = by_method(o, more);
+	if (m < MARKS && (k == KIND_DOWNLOAD || marks[m].over)) {
+		snprintf(more, KIND_MORE, "%s", marks[m].more);
+		return marks[m].kind;
+	}
+	if (k != KIND_DOWNLOAD)
+		return k;
+	if (prefixed(c))
+		return KIND_PREFIXED;
+	if (unquantized(c))
+		return KIND_BF16;
+	if (*method && strcmp(method, "fp8") && c->n && !as_published(c)) {
+		snprintf(more, KIND_MORE, "%s", text_quote(method).s);
+		return KIND_QUANTIZED;
+	}
+	return KIND_DOWNLOAD;
+}
+
+enum kind foreign_kind(const struct ckpt *c, char more[KIND_MORE])
+{
+	*more = 0;
+	return judge(c, c->doc.o, more);
+}

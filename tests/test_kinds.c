@@ -1,0 +1,651 @@
+/* test_kinds.c -- every verb of both tools on every kind of folder: the exact exit status and rule of each.
+ *
+ * A kind has a way to be made from a golden model, and a row of outcomes, a letter for each use of kind.h. A kind, a
+ * use or a verb without its row is a failure. What is expected is written out here and not taken from the table that
+ * the program asks: the two must say the same.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "formats/folder/folder.h"
+#include "tests/ck.h"
+
+static struct path made[KINDS], hf, rec, key;
+
+/* --- making them --- */
+
+static void run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void run(const char *fmt, ...)
+{
+	char line[4096];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof line, fmt, ap);
+	va_end(ap);
+	CHECK_IN(line, !system(line));
+}
+
+static const char *build(void)
+{
+	return getenv("B") ? getenv("B") : "build/gcc-opt";
+}
+
+static void convert_to(const char *verb, const char *from, const char *out, const char *options)
+{
+	run("%s/dsv4-convert %s %s -o %s %s -q >%s 2>&1", build(), verb, from, out, options,
+		dirs_path("log").s);
+}
+
+static struct path copy_of(enum kind k, const char *name)
+{
+	struct path p = dirs_path(name);
+
+	run("cp -r %s %s", made[k].s, p.s);
+	return p;
+}
+
+/* A hub's cache of the golden model: big files by their SHA-256, small ones by git's SHA-1, as the hub has them. */
+static void make_cache(void)
+{
+	made[KIND_CACHE] = dirs_new("models--x--y");
+	run("cd %s && mkdir -p blobs refs snapshots/abc && printf abc >refs/main && for f in $OLDPWD/" FLASH
+	    "/*; do case $f in *.safetensors) h=$(sha256sum $f | cut -c1-64) ;; "
+	    "*) h=$( (printf 'blob %%s\\0' $(stat -Lc %%s $f); cat $f) | sha1sum | cut -c1-40) ;; esac; "
+	    "cp $f blobs/$h; ln -s ../../blobs/$h snapshots/abc/${f##*/}; done",
+		made[KIND_CACHE].s);
+	made[KIND_SNAPSHOT] = model_file(made[KIND_CACHE].s, "snapshots/abc");
+}
+
+static void make_conversions(void)
+{
+	made[KIND_HF] = dirs_path("hf");
+	convert_to("run", FLASH, made[KIND_HF].s, "-t hf --no-restore");
+	made[KIND_HF_SOURCE] = dirs_path("hf-source");
+	convert_to("run", FLASH, made[KIND_HF_SOURCE].s, "-t hf");
+	made[KIND_SLICE] = dirs_path("slice");
+	convert_to("slice", FLASH, made[KIND_SLICE].s, "--layers 0-1");
+	made[KIND_RESTORED] = dirs_path("restored");
+	convert_to("restore", made[KIND_HF_SOURCE].s, made[KIND_RESTORED].s, "");
+	made[KIND_OFFICIAL] = dirs_path("official");
+	convert_to("run", FLASH, made[KIND_OFFICIAL].s, "-t official --mp 2");
+	made[KIND_PART] = dirs_path("part");
+	convert_to("run", FLASH, made[KIND_PART].s, "-t hf --layers 0-1 --no-restore");
+	made[KIND_SET] = dirs_path("set");
+	convert_to("run", FLASH, made[KIND_SET].s,
+		"-t kmajor-sf128 --experimental --ranks 2 --pp 2");
+	made[KIND_STAGE] = model_file(made[KIND_SET].s, "pp-0-of-2");
+	made[KIND_RANK] = model_file(made[KIND_STAGE].s, "rank-0-of-2");
+	made[KIND_SOURCE] = model_file(made[KIND_SET].s, "source");
+	made[KIND_UNFINISHED] = copy_of(KIND_HF, "unfinished");
+	run("cd %s && mv manifest.json .dsv4-plan", made[KIND_UNFINISHED].s);
+	made[KIND_BROKEN] = copy_of(KIND_HF, "broken");
+	run("cd %s && sed -i 's/\"tool\": \"dsv4/\"tool\": \"dsv5/' manifest.json",
+		made[KIND_BROKEN].s);
+	made[KIND_BARE] = copy_of(KIND_HF, "bare");
+	run("rm %s/manifest.json", made[KIND_BARE].s);
+	made[KIND_RANKS] = copy_of(KIND_OFFICIAL, "ranks");
+	run("cd %s && rm *manifest.json", made[KIND_RANKS].s);
+}
+
+/* Renames the tensors that end so: every name gets that end in its place. */
+static void rename_all(struct ck *c, const char *from, const char *to)
+{
+	struct ck_tensor *t;
+	size_t i;
+
+	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", from));)
+		snprintf(t->name + strlen(t->name) - strlen(from), 32, "%s", to);
+}
+
+static void prefixed(struct ck *c)
+{
+	struct ck_tensor *t;
+	char was[120];
+	size_t i;
+
+	for (i = 0; (t = ck_next(c, &i, NULL, NULL));) {
+		snprintf(was, sizeof was, "%s", t->name);
+		snprintf(t->name, sizeof t->name, "model.%.110s", was);
+	}
+}
+
+static void mlx(struct ck *c)
+{
+	rename_all(c, ".scale", ".scales");
+	ck_config(c, "quantization", "{\"group_size\": 32, \"bits\": 4, \"mode\": \"mxfp4\"}");
+	ck_config(c, "quantization_config", NULL);
+}
+
+static void nvfp4(struct ck *c)
+{
+	rename_all(c, ".scale", ".weight_scale_2");
+}
+
+static void quark(struct ck *c)
+{
+	rename_all(c, ".scale", ".weight_scale");
+	ck_config(c, "quantization_config", "{\"quant_method\": \"quark\"}");
+}
+
+static void compressed(struct ck *c)
+{
+	rename_all(c, ".weight", ".weight_packed");
+	ck_config(c, "quantization_config",
+		"{\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\", "
+		"\"config_groups\": {\"group_0\": {\"weights\": {\"num_bits\": 4, \"type\": \"int\"}, "
+		"\"input_activations\": null}}}");
+}
+
+static void quantized(struct ck *c)
+{
+	rename_all(c, ".weight", ".qweight");
+	ck_config(c, "quantization_config", "{\"quant_method\": \"gptq\"}");
+}
+
+static void bf16(struct ck *c)
+{
+	struct ck_tensor *t;
+	size_t i;
+
+	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".scale"));)
+		t->gone = true;
+	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".weight"));)
+		ck_retype(t, "BF16", t->dim[0], t->dim[1] * 2, t->n * 4);
+}
+
+static void vision(struct ck *c)
+{
+	rename_all(c, ".0.w1.scale", ".gate.bias_vl");
+}
+
+static void v41(struct ck *c)
+{
+	ck_config(c, "model_type", "\"deepseek_v41\"");
+}
+
+static void other(struct ck *c)
+{
+	ck_config(c, "model_type", "\"qwen3_moe\"");
+}
+
+static const struct {
+	enum kind kind;
+	void (*change)(struct ck *c);
+} changes[] = {
+	{ KIND_PREFIXED, prefixed },
+	{ KIND_MLX, mlx },
+	{ KIND_NVFP4, nvfp4 },
+	{ KIND_QUARK, quark },
+	{ KIND_COMPRESSED, compressed },
+	{ KIND_QUANTIZED, quantized },
+	{ KIND_BF16, bf16 },
+	{ KIND_VISION, vision },
+	{ KIND_V41, v41 },
+	{ KIND_OTHER, other },
+};
+
+static void make_foreign(void)
+{
+	struct ck *c;
+	size_t i;
+
+	for (i = 0; i < sizeof changes / sizeof *changes; i++) {
+		c = ck_load(FLASH);
+		changes[i].change(c);
+		made[changes[i].kind] = ck_write(c, kind_rows[changes[i].kind].id);
+		ck_free(c);
+	}
+	made[KIND_SHARDED] = dirs_new("sharded");
+	run("cp " FLASH "/config.json %s; for r in 1 2; do cp " FLASH
+	    "/model-00002-of-00007.safetensors "
+	    "%s/shard-0000$r-model-00001-of-00001.safetensors; done",
+		made[KIND_SHARDED].s, made[KIND_SHARDED].s);
+	made[KIND_GGUF] = dirs_new("gguf");
+	model_put(made[KIND_GGUF].s, "x.gguf", "GGUF\3\0\0", 8);
+}
+
+static void make(void)
+{
+	if (hf.s[0])
+		return;
+	made[KIND_UNKNOWN] = dirs_new("empty");
+	snprintf(made[KIND_DOWNLOAD].s, sizeof made->s, "%s", FLASH);
+	made[KIND_FILE] = model_file(FLASH, "model-00001-of-00007.safetensors");
+	make_cache();
+	made[KIND_PARTIAL] = model_copy(FLASH, "partial");
+	model_put(made[KIND_PARTIAL].s, "model-00001-of-00007.safetensors.aria2", "", 0);
+	make_conversions();
+	make_foreign();
+	hf = made[KIND_HF_SOURCE];
+	rec = dirs_path("rec");
+	run("%s/dsv4-verify record " FLASH " -t 1,2 -o %s -q >%s 2>&1", build(), rec.s,
+		dirs_path("log").s);
+	key = dirs_path("key.pem");
+	run("umask 077; openssl ecparam -name prime256v1 -genkey -noout -out %s", key.s);
+	run("openssl pkey -in %s -pubout -out %s.pub 2>/dev/null", key.s, key.s);
+}
+
+/* --- running --- */
+
+/* @F the folder, @G the golden model, @H a conversion of it, @O a place to write to, @R a record, @K a key. */
+static const struct {
+	const char *tool, *call;
+} calls[USES] = {
+	[USE_RUN] = { "dsv4-convert", "run @F -o @O -t official -q" },
+	[USE_PLAN] = { "dsv4-convert", "plan @F -o @O -t official" },
+	[USE_INSPECT] = { "dsv4-convert", "inspect @F" },
+	[USE_SLICE] = { "dsv4-convert", "slice @F -o @O --layers 0 -q" },
+	[USE_RESTORE] = { "dsv4-convert", "restore @F -o @O -q" },
+	[USE_RESHARD] = { "dsv4-convert", "reshard @F -o @O -t kmajor-sf128 --experimental -q" },
+	[USE_CHECK] = { "dsv4-verify", "check @F" },
+	[USE_COMPARE_SOURCE] = { "dsv4-verify", "compare @F @H" },
+	[USE_COMPARE] = { "dsv4-verify", "compare @G @F" },
+	[USE_DIFF] = { "dsv4-verify", "diff @G @F" },
+	[USE_DOCTOR] = { "dsv4-verify", "doctor @F" },
+	[USE_LOGITS_SOURCE] = { "dsv4-verify", "logits @F @H -t 1,2" },
+	[USE_LOGITS] = { "dsv4-verify", "logits @G @F -t 1,2" },
+	[USE_RECORD] = { "dsv4-verify", "record @F -t 1,2 -o @O" },
+	[USE_REPLAY] = { "dsv4-verify", "replay @F @R" },
+	[USE_SIGN] = { "dsv4-verify", "sign @F --key @K -o @O" },
+	[USE_SIGNATURE] = { "dsv4-verify", "signature @F --key @K.pub" },
+	[USE_ATTEST] = { "dsv4-verify", "attest @F -o @O" },
+};
+
+/* What a letter below means. x: refused with the rule of the kind, and its exit status; p: looked at all the same, and
+ * that rule is among the findings. */
+static const struct {
+	char is;
+	int status;
+	const char *rule; /* NULL: none is asked for */
+} outcomes[] = {
+	{ '.', 0, NULL }, { 'e', 1, "ckpt.empty" }, { 'E', 1, "config.missing" },
+	{ 'a', 2, "check.alone" }, { 'd', 1, "check.download" }, { 'm', 1, "check.missing" },
+	{ 'u', 1, "check.unfinished" }, { 'B', 1, "set.manifest" },
+	{ 'b', 1, "set.form" },     /* nothing was kept for the way back */
+	{ 'k', 1, "compare.file" }, /* config.json, and the index of other shards */
+	{ 'l', 1, "compare.lost" }, /* another model */
+	{ 'f', 1, "diff.only" }, { 'L', 2, "logits.models" }, { 'r', 1, "record.form" },
+	{ 'n', 1, "file.symlink" }, /* only regular files are signed */
+	{ 's', 1, "sig.unfinished" }, { 'g', 1, "sig.missing" },
+	{ 'c', 1, "sig.uncovered" }, /* no manifest.json of a conversion */
+};
+
+/* clang-format off */
+/* A letter for each use, in the order of enum use:
+ *	run plan inspect slice  restore reshard  check  compare:SOURCE compare:OUT  diff doctor
+ *	logits:SOURCE logits:CONVERTED record replay  sign signature attest */
+static const char *const expected[KINDS] = {
+	[KIND_UNKNOWN]    = "EEeE" "xx" "e" "ex" "ee" "EEEE" "cgc",
+	[KIND_FILE]       = "xxxx" "xx" "a" "xx" "xx" "xxxx" "xxx",
+	[KIND_DOWNLOAD]   = "...." "xx" "." ".x" ".." "...." ".gc",
+	[KIND_SNAPSHOT]   = "...." "xx" "." ".x" ".." "...." "ngn",
+	[KIND_CACHE]      = "xxxx" "xx" "x" "xx" "xx" "xxxx" "xxx",
+	[KIND_PARTIAL]    = "xxxx" "xx" "d" "xx" "xx" "xxxx" "xgx",
+	[KIND_HF]         = "...." "bb" "." "k." ".." "...." ".g.",
+	[KIND_HF_SOURCE]  = "...." ".." "." "k." ".." "...." ".g.",
+	[KIND_SLICE]      = "...." "bb" "." "l." "f." "LL.r" ".g.",
+	[KIND_RESTORED]   = "...." "bb" "." ".." ".." "...." ".g.",
+	[KIND_OFFICIAL]   = "xxxx" "bb" "." "x." "f." "x.xx" ".g.",
+	[KIND_PART]       = "xxxx" "bb" "." "x." "fx" "xxxx" ".g.",
+	[KIND_SET]        = "xxxx" ".." "." "x." "f." "...." ".g.",
+	[KIND_RANK]       = "xxxx" "xx" "." "xx" "fx" "xxxx" ".g.",
+	[KIND_STAGE]      = "xxxx" "xx" "x" "xx" "xx" "xxxx" ".gc",
+	[KIND_SOURCE]     = "xxxx" "xx" "." "xx" "xx" "xxxx" ".g.",
+	[KIND_UNFINISHED] = "xxxx" "xx" "u" "xx" "xx" "xxxx" "sgs",
+	[KIND_BROKEN]     = "xxxx" "xx" "B" "xx" "xx" "xxxx" "xgx",
+	[KIND_BARE]       = "xxxx" "xx" "m" "xx" "xx" "xxxx" "xgx",
+	[KIND_RANKS]      = "xxxx" "xx" "x" "xx" "x." "x.xx" ".gc",
+	[KIND_PREFIXED]   = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gc",
+	[KIND_SHARDED]    = "xxxx" "xx" "x" "xx" "xx" "xxxx" ".gc",
+	[KIND_GGUF]       = "xxxx" "xx" "x" "xx" "xx" "xxxx" ".gc",
+	[KIND_MLX]        = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gc",
+	[KIND_NVFP4]      = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gc",
+	[KIND_QUARK]      = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gc",
+	[KIND_COMPRESSED] = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gc",
+	[KIND_QUANTIZED]  = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gc",
+	[KIND_BF16]       = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gc",
+	[KIND_VISION]     = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gc",
+	[KIND_V41]        = "xxxx" "xx" "p" "xx" ".x" "xxxx" ".gc",
+	[KIND_OTHER]      = "xxxx" "xx" "p" "xx" ".x" "xxxx" ".gc",
+};
+
+/* The rule that a kind is refused with, and its exit status; NULL: every verb takes it. */
+static const struct {
+	const char *rule;
+	int status;
+} refusals[KINDS] = {
+	[KIND_UNKNOWN]    = { "kind.unknown", 2 },
+	[KIND_FILE]       = { "kind.file", 2 },
+	[KIND_DOWNLOAD]   = { "kind.download", 2 },
+	[KIND_SNAPSHOT]   = { "kind.download", 2 },
+	[KIND_CACHE]      = { "kind.cache", 2 },
+	[KIND_PARTIAL]    = { "kind.partial", 2 },
+	[KIND_OFFICIAL]   = { "kind.official", 2 },
+	[KIND_PART]       = { "kind.part", 2 },
+	[KIND_SET]        = { "kind.set", 2 },
+	[KIND_RANK]       = { "kind.rank", 2 },
+	[KIND_STAGE]      = { "kind.rank", 2 },
+	[KIND_SOURCE]     = { "kind.source", 2 },
+	[KIND_UNFINISHED] = { "kind.unfinished", 2 },
+	[KIND_BROKEN]     = { "set.manifest", 1 },
+	[KIND_BARE]       = { "kind.bare", 2 },
+	[KIND_RANKS]      = { "kind.ranks", 2 },
+	[KIND_PREFIXED]   = { "kind.prefixed", 2 },
+	[KIND_SHARDED]    = { "kind.sharded", 2 },
+	[KIND_GGUF]       = { "kind.gguf", 2 },
+	[KIND_MLX]        = { "kind.mlx", 2 },
+	[KIND_NVFP4]      = { "kind.nvfp4", 2 },
+	[KIND_QUARK]      = { "kind.quark", 2 },
+	[KIND_COMPRESSED] = { "kind.compressed", 2 },
+	[KIND_QUANTIZED]  = { "kind.quantized", 2 },
+	[KIND_BF16]       = { "kind.bf16", 2 },
+	[KIND_VISION]     = { "kind.vision", 2 },
+	[KIND_V41]        = { "config.model-type", 2 },
+	[KIND_OTHER]      = { "config.model-type", 2 },
+};
+/* clang-format on */
+
+static const char *word(char is, enum kind k, const char *to)
+{
+	return is == 'F'    ? made[k].s
+		: is == 'G' ? FLASH
+		: is == 'H' ? hf.s
+		: is == 'O' ? to
+		: is == 'R' ? rec.s
+			    : key.s;
+}
+
+/* Runs use u on kind k; what it printed in *out. */
+static int call(enum kind k, enum use u, struct text *out)
+{
+	struct path log = dirs_path("log"), to = dirs_path("out");
+	char line[8192];
+	const char *c;
+	size_t n;
+	uint8_t *p;
+	int rc;
+
+	dirs_remove(to.s);
+	n = (size_t)snprintf(line, sizeof line, "%s/%s ", build(), calls[u].tool);
+	for (c = calls[u].call; *c && n < sizeof line - 600; c++)
+		n += (size_t)(*c == '@' ? snprintf(line + n, 600, "%s", word(*++c, k, to.s))
+					: snprintf(line + n, 2, "%c", *c));
+	snprintf(line + n, sizeof line - n, " >%s 2>&1", log.s);
+	rc = system(line);
+	p = file_get_all(log.s, &n);
+	text_put(out, p, n);
+	text_put(out, "", 1);
+	free(p);
+	dirs_remove(to.s);
+	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128;
+}
+
+/* Whether the rule is named in what was printed: the whole of its id. */
+static bool names(const char *out, const char *rule)
+{
+	const char *at;
+
+	for (at = strstr(out, rule); at; at = strstr(at + 1, rule))
+		if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789-.", at[strlen(rule)]))
+			return true;
+	return false;
+}
+
+static void one(enum kind k, enum use u, char want)
+{
+	struct text out = { 0 };
+	int rc = call(k, u, &out), status = -1;
+	const char *rule = NULL;
+	size_t i;
+
+	for (i = 0; i < sizeof outcomes / sizeof *outcomes; i++)
+		if (outcomes[i].is == want) {
+			status = outcomes[i].status;
+			rule = outcomes[i].rule;
+		}
+	if (want == 'x' || want == 'p') {
+		status = refusals[k].status;
+		rule = refusals[k].rule;
+	}
+	if (rc != status || (rule && !names(out.s, rule))) {
+		check_failed++;
+		fprintf(stderr, "%s, %s %s: expected %d %s, got %d:\n%.700s\n", kind_rows[k].id,
+			use_rows[u].verb, use_rows[u].arg, status, rule ? rule : "", rc, out.s);
+	}
+	/* the table that the program asks says the same */
+	CHECK_IN(kind_rows[k].id, (want == 'x') == !kind_takes(k, u));
+	text_free(&out);
+}
+
+static void every_verb_on_every_kind(void)
+{
+	unsigned k, u;
+
+	make();
+	for (k = 0; k < KINDS; k++) {
+		CHECK_IN(kind_rows[k].id, made[k].s[0]);
+		CHECK_IN(kind_rows[k].id, expected[k] && strlen(expected[k]) == USES);
+		CHECK_IN(kind_rows[k].id, (kind_rows[k].rule == RULE_COUNT) == !refusals[k].rule);
+		for (u = 0; expected[k] && made[k].s[0] && u < strlen(expected[k]); u++)
+			one((enum kind)k, (enum use)u, expected[k][u]);
+	}
+}
+
+/* Verbs that open no folder. */
+static const char *const none[] = { "help", "version", "kinds", "layouts", "roles", "rules",
+	"targets" };
+
+static bool has_row(const char *verb)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof none / sizeof *none; i++)
+		if (!strcmp(none[i], verb))
+			return true;
+	for (i = 0; i < USES; i++)
+		if (!strcmp(use_rows[i].verb, verb))
+			return true;
+	return false;
+}
+
+/* A verb that is added has its row in kind.c, and a call here. */
+static void every_verb_has_a_row(void)
+{
+	static const char *const tools[] = { "dsv4-convert", "dsv4-verify" };
+	char line[400], verb[40];
+	size_t i, n = 0;
+	FILE *f;
+
+	for (i = 0; i < 2; i++) {
+		snprintf(line, sizeof line, "%.200s/%s help", build(), tools[i]);
+		f = popen(line, "r");
+		while (f && fgets(line, sizeof line, f))
+			if (sscanf(line, "  %39[a-z-] ", verb) == 1 && !strncmp(line, "  ", 2)) {
+				CHECK_IN(verb, has_row(verb));
+				n++;
+			}
+		CHECK(f && !pclose(f));
+	}
+	CHECK(n > 20);
+	for (i = 0; i < USES; i++)
+		CHECK_IN(use_rows[i].verb ? use_rows[i].verb : "?",
+			use_rows[i].verb && calls[i].call);
+}
+
+/* --- the hub's cache --- */
+
+/* Runs a tool; its exit status is that, and the rule (NULL: none) is among what it prints. */
+static void says(const char *call, int status, const char *rule)
+{
+	struct path log = dirs_path("log");
+	char line[4096];
+	size_t n;
+	char *p;
+	int rc;
+
+	snprintf(line, sizeof line, "%s/%s >%s 2>&1", build(), call, log.s);
+	rc = system(line);
+	p = (char *)file_get_all(log.s, &n);
+	p[n] = 0;
+	if (!WIFEXITED(rc) || WEXITSTATUS(rc) != status || (rule && !names(p, rule))) {
+		check_failed++;
+		fprintf(stderr, "%s: expected %d %s, got %d:\n%.700s\n", call, status,
+			rule ? rule : "", WEXITSTATUS(rc), p);
+	}
+	free(p);
+}
+
+static void says_of(const char *before, const char *dir, const char *after, int status,
+	const char *rule)
+{
+	char call[2048];
+
+	snprintf(call, sizeof call, "%s %s %s", before, dir, after);
+	says(call, status, rule);
+}
+
+#define SHARD "model-00002-of-00007.safetensors"
+
+/* A snapshot of its own, in which shell commands then change things; it is the working folder of theirs. */
+static struct path snapshot(const char *change)
+{
+	struct path top = dirs_path("changed"), snap;
+
+	make();
+	dirs_remove(top.s);
+	run("cp -a %s %s && cd %s/snapshots/abc && %s", made[KIND_CACHE].s, top.s, top.s, change);
+	snap = model_file(top.s, "snapshots/abc");
+	return snap;
+}
+
+/* Every file is held to the name of its blob, by SHA-256 or by git's SHA-1. */
+static void blobs_are_digests(void)
+{
+	struct path out = dirs_path("out"), s = snapshot("true");
+	json_t *m;
+
+	says_of("dsv4-verify check", s.s, "", 0, NULL);
+	dirs_remove(out.s);
+	says_of("dsv4-convert run -q -t official -o", out.s, s.s, 0, NULL);
+	m = load(out.s,
+		"manifest.json"); /* the run has verified the shards without being asked to */
+	CHECK(m &&
+		!strcmp("verified",
+			json_string_value(json_object_get(json_object_get(m, "source"),
+				"sha256"))));
+	json_decref(m);
+	dirs_remove(out.s);
+
+	s = snapshot("printf X | dd of=" SHARD " bs=1 seek=9000 conv=notrunc 2>/dev/null");
+	says_of("dsv4-verify check", s.s, "", 1, "source.sha256");
+	says_of("dsv4-convert run -q -t official -o", out.s, s.s, 1, "source.sha256");
+	dirs_remove(out.s);
+
+	s = snapshot("printf ' ' >>config.json");
+	says_of("dsv4-verify check", s.s, "", 1, "source.blob");
+	says_of("dsv4-convert inspect", s.s, "", 1, "source.blob");
+	says_of("dsv4-convert run -q -t official -o", out.s, s.s, 1, "source.blob");
+
+	/* a small file that only a run copies */
+	s = snapshot(
+		"printf '{}' >../../blobs/0123456789012345678901234567890123456789 && "
+		"ln -s ../../blobs/0123456789012345678901234567890123456789 generation_config.json");
+	says_of("dsv4-verify check", s.s, "", 1, "source.blob");
+	says_of("dsv4-convert run -q -t hf -o", out.s, s.s, 1, "source.blob");
+	dirs_remove(out.s);
+
+	/* a shard named as git names it: check holds it to that, a run says that it does not */
+	s = snapshot("b=$(readlink " SHARD ") && h=$( (printf 'blob %s\\0' $(stat -Lc %s " SHARD
+		     "); cat " SHARD ") | sha1sum | cut -c1-40) && mv $b ../../blobs/$h && "
+		     "ln -sf ../../blobs/$h " SHARD);
+	says_of("dsv4-verify check", s.s, "", 0, NULL);
+	says_of("dsv4-convert run -q -t official -o", out.s, s.s, 0, "not verified");
+	dirs_remove(out.s);
+	run("cd %s && printf X | dd of=" SHARD " bs=1 seek=9000 conv=notrunc 2>/dev/null", s.s);
+	says_of("dsv4-verify check", s.s, "", 1, "source.blob");
+}
+
+/* What is not there is a finding; what is on its way is said. */
+static void blobs_that_are_not_there(void)
+{
+	struct path s = snapshot("rm $(readlink " SHARD ")");
+
+	says_of("dsv4-convert inspect", s.s, "", 1, "file.dangling");
+	says_of("dsv4-verify doctor", s.s, "", 1, "file.dangling");
+	says_of("dsv4-verify check", s.s, "", 1, "file.dangling");
+	run("touch %s/../../blobs/0123.incomplete", s.s);
+	says_of("dsv4-convert inspect", s.s, "", 2, "kind.partial");
+	says_of("dsv4-verify doctor", s.s, "", 2, "kind.partial");
+	says_of("dsv4-verify check", s.s, "", 1, "check.download");
+	/* the snapshot is whole: something else of the cache is on its way */
+	s = snapshot("touch ../../blobs/0123.incomplete");
+	says_of("dsv4-convert inspect", s.s, "", 0, NULL);
+}
+
+/* Links to files elsewhere are followed where that is asked for, in every verb that reads a checkpoint. */
+static void links_elsewhere(void)
+{
+	struct path s = snapshot("mkdir ../away && cp -L " SHARD
+				 " ../away/x && ln -sf ../away/x " SHARD),
+		    out = dirs_path("out");
+	char call[2048];
+
+	says_of("dsv4-convert inspect", s.s, "", 1, "file.symlink");
+	says_of("dsv4-convert inspect", s.s, "", 1, "--follow-links");
+	says_of("dsv4-convert inspect --follow-links", s.s, "", 0, NULL);
+	says_of("dsv4-verify doctor --follow-links", s.s, "", 0, NULL);
+	says_of("dsv4-verify check --follow-links", s.s, "", 0, NULL);
+	says_of("dsv4-verify diff --follow-links " FLASH, s.s, "", 0, NULL);
+	says_of("dsv4-verify logits --follow-links -t 1,2", s.s, FLASH, 0, NULL);
+	says_of("dsv4-convert run --follow-links -q -t official -o", out.s, s.s, 0, NULL);
+	says_of("dsv4-verify compare --follow-links", s.s, out.s, 0, NULL);
+	dirs_remove(out.s);
+	/* the old option says nothing new */
+	snprintf(call, sizeof call, "dsv4-convert inspect --hf-cache %s", made[KIND_SNAPSHOT].s);
+	says(call, 0, NULL);
+}
+
+/* --- downloads that did not end --- */
+
+static void downloads(void)
+{
+	static const char *const beside[] = { "model-00001-of-00007.safetensors.aria2",
+		"model-00008-of-00007.safetensors.part", "x.safetensors.incomplete",
+		"x.safetensors.crdownload" };
+	struct path p;
+	size_t i;
+
+	make();
+	for (i = 0; i < sizeof beside / sizeof *beside; i++) {
+		p = model_copy(FLASH, "loading");
+		model_put(p.s, beside[i], "", 0);
+		says_of("dsv4-convert inspect", p.s, "", 2, beside[i]);
+		says_of("dsv4-verify check", p.s, "", 1, "check.download");
+	}
+	p = model_copy(FLASH, "loading");
+	run("mkdir -p %s/.cache/huggingface/download && cd %s/.cache/huggingface/download && touch "
+	    "config.json.metadata",
+		p.s, p.s);
+	says_of("dsv4-convert inspect", p.s, "", 0,
+		NULL); /* the hub's notes on what it has loaded */
+	run("touch %s/.cache/huggingface/download/abc.incomplete", p.s);
+	says_of("dsv4-convert inspect", p.s, "", 2, "kind.partial");
+	says_of("dsv4-verify doctor", p.s, "", 2, "kind.partial");
+}
+
+/* A manifest.json of another program makes no conversion of a download. */
+static void manifests_of_others(void)
+{
+	struct path p = model_copy(FLASH, "manifest");
+
+	model_put(p.s, "manifest.json", "{\"files\": []}", 13);
+	says_of("dsv4-convert inspect", p.s, "", 0, NULL);
+	says_of("dsv4-verify check", p.s, "", 0, NULL);
+}
+
+static const struct test tests[] = { { "every_verb_on_every_kind", every_verb_on_every_kind },
+	{ "every_verb_has_a_row", every_verb_has_a_row },
+	{ "blobs_are_digests", blobs_are_digests },
+	{ "blobs_that_are_not_there", blobs_that_are_not_there },
+	{ "links_elsewhere", links_elsewhere }, { "downloads", downloads },
+	{ "manifests_of_others", manifests_of_others }, { 0 } };
+TEST_MAIN(tests)
