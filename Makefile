@@ -69,6 +69,8 @@ FOLDERS := core formats quant kernels convert verify
 LIB_C  := $(filter-out $(OTHER) kernels/cuda/cuda_none.c %/main.c,$(sort $(wildcard $(FOLDERS:%=%/*.c) $(FOLDERS:%=%/*/*.c))))
 # The plain kernels once more, for processors with FMA: fmaf is an instruction there and not a call.
 FMA_C  := $(if $(X86),$(sort $(wildcard kernels/ref/ref_*.c)))
+# And those that sum products with another order of sums (kernels/ref/wide_dot.c).
+WIDE_C := $(patsubst %,kernels/ref/ref_%.c,hc norm linear compress attn)
 TOOLS  := dsv4-convert dsv4-verify
 TESTS  := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 # The .cu files compiled by the C++ compiler for the CPU (tests/fiber); where there is none, this test is
@@ -125,7 +127,7 @@ $(NVDIR)/kernels.o: $(NVDIR)/kernels.cu $(NVDIR)/flags $(wildcard kernels/cuda/*
 # One library for each folder, linked once and in this order: a symbol of a higher folder is not found from
 # a lower one.
 LIBA   := $(foreach f,convert verify kernels quant formats core,$(B)/lib$(f).a)
-EXTRA_kernels := $(LIB_CU) $(FMA_C:%.c=$(B)/%.fma.o)
+EXTRA_kernels := $(LIB_CU) $(FMA_C:%.c=$(B)/%.fma.o) $(WIDE_C:%.c=$(B)/%.wide.o)
 define library
 $(B)/lib$(1).a: $(EXTRA_$(1)) $(patsubst %,$(B)/%.o,$(filter $(1)/%,$(LIB_C))) $(B)/linked
 	@rm -f $$@
@@ -150,6 +152,10 @@ $(B)/%.fma.o: %.c $(B)/checked
 	@mkdir -p $(@D)
 	@echo "  CC $< (FMA)"
 	$(Q)$(CC) $(CF) -O3 -mavx2 -mfma -DREF_FMA -MMD -MP -c -o $@ $<
+$(B)/%.wide.o: %.c $(B)/checked
+	@mkdir -p $(@D)
+	@echo "  CC $< (WIDE)"
+	$(Q)$(CC) $(CF) -O3 -DREF_WIDE -MMD -MP -c -o $@ $<
 CXF     = -std=c++17 -Itests/fiber -Wno-unknown-pragmas $(filter-out -std=c11 -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wconversion \
 	-Wsign-conversion,$(CF))
 $(B)/%.cu.o: %.cu $(B)/checked

@@ -183,6 +183,14 @@ int dev_open_ref(struct dev *d, struct err *e);
  * many threads. */
 int dev_open_cpu(struct dev *d, unsigned features, unsigned threads, struct err *e);
 
+/* Other legal orders of the same sums, for measuring what rounding alone makes of a model. */
+enum dev_order {
+	DEV_ORDER_WIDE, /* dot products of everything but codes in double, rounded once */
+	DEV_ORDER_WIDE_NORMS /* those of norms and hyper-connections only: a second, independent sample */
+};
+/* Turns a device of dev_open_cpu, just opened, into one that sums in that order. */
+void dev_cpu_order(struct dev *d, enum dev_order order);
+
 #ifdef __cplusplus
 }
 #endif

@@ -248,3 +248,48 @@ int dev_open_cpu(struct dev *d, unsigned features, unsigned threads, struct err 
 	d->hc_pre = hc_pre;
 	return 0;
 }
+
+/* --- another order of sums --- */
+
+struct linear_args {
+	float *y;
+	const float *x;
+	const struct weight *w;
+	uint32_t ldy, ldx;
+	bool round;
+};
+
+static int linear_some(const struct share *s, uint32_t first, uint32_t n, struct err *e)
+{
+	const struct linear_args *a = s->args;
+
+	return s->one->linear(s->one, a->y + (uint64_t)first * a->ldy, a->ldy,
+		a->x + (uint64_t)first * a->ldx, a->ldx, n, a->w, a->round, e);
+}
+
+/* By tokens, some at a time: each call decodes the weights. */
+static int linear_by_tokens(struct dev *dev, float *y, uint32_t ldy, const float *x, uint32_t ldx,
+	uint32_t n, const struct weight *w, bool round, struct err *e)
+{
+	struct linear_args a = { y, x, w, ldy, ldx, round };
+	struct cpu *c = dev->ctx;
+	struct share s = { .one = &c->one, .call = linear_some, .args = &a, .n = n };
+
+	s.step = (n + c->threads - 1) / c->threads;
+	s.step = s.step ? s.step : 1;
+	return par_run(threads_for(c, (uint64_t)n * w->rows * w->cols), some_tokens, &s, e);
+}
+
+void dev_cpu_order(struct dev *d, enum dev_order order)
+{
+	struct cpu *c = d->ctx;
+
+	wide_rows(&c->one, order);
+	d->rmsnorm = c->one.rmsnorm;
+	d->head_norm = c->one.head_norm;
+	d->hc_post = c->one.hc_post;
+	d->hc_head = c->one.hc_head;
+	d->compress = c->one.compress;
+	if (order == DEV_ORDER_WIDE)
+		d->linear = linear_by_tokens;
+}

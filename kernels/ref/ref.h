@@ -15,6 +15,14 @@
 #define ref_moe fma_moe
 #define ref_dot fma_dot
 #endif
+#ifdef REF_WIDE /* and once more with dot products in double (wide_dot.c) */
+#define ref_hc wide_hc
+#define ref_norm wide_norm
+#define ref_linear wide_linear
+#define ref_compress wide_compress
+#define ref_attn wide_attn
+#define ref_dot wide_dot
+#endif
 #include "kernels/dev.h"
 
 #ifdef __cplusplus
@@ -31,6 +39,9 @@ void ref_moe(struct dev *d);
 
 /* Replaces the rows by those compiled for FMA and AVX2, where that was done and features has both. */
 void fma_rows(struct dev *d, unsigned features);
+
+/* Replaces the rows by those of another order of sums (dev_cpu_order of dev.h). */
+void wide_rows(struct dev *d, enum dev_order order);
 
 /* dot(a, b) of dev.h. */
 float ref_dot(const float *a, const float *b, uint64_t n);

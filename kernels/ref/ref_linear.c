@@ -6,20 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-float ref_dot(const float *a, const float *b, uint64_t n)
-{
-	float lane[32] = { 0 };
-	uint64_t k;
-	uint32_t i;
-
-	for (k = 0; k + 32 <= n; k += 32)
-		for (i = 0; i < 32; i++)
-			lane[i] = fmaf(a[k + i], b[k + i], lane[i]);
-	for (i = 0; k + i < n; i++)
-		lane[i] = fmaf(a[k + i], b[k + i], lane[i]);
-	return fm_tree32(lane);
-}
-
 static int act_quant(struct dev *dev, uint8_t *q, float *s, const float *x, uint32_t n,
 	uint32_t dim, struct err *e)
 {

@@ -4,6 +4,7 @@
 #include "core/file.h"
 #include "formats/conversion/manifest.h"
 #include "kernels/cuda/cuda.h"
+#include "verify/run/contents.h"
 #include "verify/run/logits.h"
 #include "kernels/forward/need.h"
 #include "verify/run/tokens.h"
@@ -63,8 +64,8 @@ static int number(const char *option, const char *s, double *v, struct err *e)
 int compute_replay(struct report *rep, const char *folder, const char *record,
 	const struct compute_opts *o, struct err *e)
 {
-	struct replay_opts ro = { 0 };
-	struct need x = { .limit = o->max_memory, .models = 1 };
+	struct replay_opts ro = { .features = o->features, .threads = o->threads };
+	struct need x = { .limit = o->max_memory };
 	struct replay_result res;
 	struct weights w;
 	struct record r;
@@ -80,8 +81,10 @@ int compute_replay(struct report *rep, const char *folder, const char *record,
 	rc = record_open(&r, o->io, record, (uint32_t)w.c.config.L, FORWARD_TOKENS_MAX, e);
 	if (!rc) {
 		x.n = r.n;
+		x.models = r.ours ? 1 : 2; /* and one that measures the noise */
 		rc = need_find(&x, &w, o->threads, e);
 		ro.block = x.block;
+		ro.at_once = x.spare;
 		rc = rc ? rc : replay_run(&w, &r, &ro, rep, &res, e);
 		record_close(&r);
 	}
@@ -205,71 +208,23 @@ int compute_logits(struct report *rep, const char *source, const char *made,
 
 /* --- record --- */
 
-enum { LOGITS_ONLY, WITH_LAYERS, WITH_ALL };
-
 struct recording {
 	struct record_out out;
 	struct forward f;
-	int what;
+	enum contents_level what;
 	uint64_t at_once; /* bytes of logits */
 };
 
-static int plan(struct recording *k, const char *name, enum dtype t, uint64_t a, uint64_t b,
-	uint64_t c, struct err *e)
+static int plan(void *ctx, const struct content *x, struct err *e)
 {
-	uint64_t dim[3] = { a, b, c };
+	struct recording *k = ctx;
 
-	return record_plan(&k->out, name, t, dim, (uint8_t)(c ? 3 : b ? 2 : 1), e);
-}
-
-static int plan_layer(struct recording *k, uint32_t layer, struct err *e)
-{
-	static const char *const sub[] = { "attn.in", "attn.out", "ffn.in", "ffn.out" };
-	const struct config *c = k->f.c;
-	uint64_t n = k->f.n;
-	char name[64];
-	unsigned i;
-
-	snprintf(name, sizeof name, "layers.%u.out", layer);
-	if (plan(k, name, DT_BF16, n, DEV_HC, c->D, e))
-		return -1;
-	for (i = 0; k->what == WITH_ALL && i < 4; i++) {
-		snprintf(name, sizeof name, "layers.%u.%s", layer, sub[i]);
-		if (plan(k, name, DT_BF16, n, c->D, 0, e))
-			return -1;
-	}
-	if (k->what != WITH_ALL)
-		return 0;
-	snprintf(name, sizeof name, "layers.%u.gate.experts", layer);
-	if (plan(k, name, DT_I64, n, c->K, 0, e))
-		return -1;
-	snprintf(name, sizeof name, "layers.%u.gate.weights", layer);
-	if (plan(k, name, DT_F32, n, c->K, 0, e))
-		return -1;
-	snprintf(name, sizeof name, "layers.%u.indexer.picked", layer);
-	return c->ratio[layer] == 4 ? plan(k, name, DT_I64, n, k->f.p->topk, 0, e) : 0;
+	return x->level > k->what ? 0 : record_plan(&k->out, x->name, x->dtype, x->dim, x->rank, e);
 }
 
 static bool has_mtp(const struct recording *k)
 {
-	return k->what == WITH_ALL && !k->f.c->spark && k->f.c->stages;
-}
-
-static int plan_all(struct recording *k, struct err *e)
-{
-	const struct config *c = k->f.c;
-	uint32_t l;
-
-	if (plan(k, "ids", DT_I64, k->f.n, 0, 0, e) ||
-		plan(k, "logits", DT_F32, k->f.n, c->V, 0, e) ||
-		(k->what != LOGITS_ONLY &&
-			plan(k, "layers.0.in", DT_BF16, k->f.n, DEV_HC, c->D, e)) ||
-		(has_mtp(k) && plan(k, "mtp.0.logits_last", DT_F32, c->V, 0, 0, e)))
-		return -1;
-	for (l = 0; k->what != LOGITS_ONLY && l < c->L; l++)
-		if (plan_layer(k, l, e))
-			return -1;
-	return 0;
+	return k->what == CONTENTS_ALL && !k->f.c->spark && k->f.c->stages;
 }
 
 static int see(void *ctx, const char *name, const void *v, bool whole, uint32_t n, uint32_t cols,
@@ -313,9 +268,10 @@ static int put_logits(struct recording *k, const char *name, int stage, uint32_t
 
 static int record_all(struct recording *k, const char *path, struct err *e)
 {
+	const struct contents c = { .c = k->f.c, .tokens = k->f.n, .topk = k->f.p->topk };
 	uint32_t l;
 
-	if (plan_all(k, e) || record_start(&k->out, path, e) ||
+	if (contents_each(&c, plan, k, e) || record_start(&k->out, path, e) ||
 		record_put(&k->out, "ids", k->f.ids, true, k->f.n, 0, e))
 		return -1;
 	k->f.tap = (struct forward_tap){ .ctx = k, .see = see };
@@ -337,9 +293,9 @@ static int record_all(struct recording *k, const char *path, struct err *e)
 static int recorded(struct report *rep, struct weights *w, const char *out, const uint32_t *ids,
 	uint32_t n, const struct compute_opts *o, struct err *e)
 {
-	struct recording k = { .what = !o->what || !strcmp(o->what, "all") ? WITH_ALL
-			: !strcmp(o->what, "layers")                       ? WITH_LAYERS
-									   : LOGITS_ONLY };
+	struct recording k = { .what = !o->what || !strcmp(o->what, "all") ? CONTENTS_ALL
+			: !strcmp(o->what, "layers")                       ? CONTENTS_LAYERS
+									   : CONTENTS_LOGITS };
 	struct need x = { .limit = o->max_memory, .models = 1, .n = n };
 	int rc;
 

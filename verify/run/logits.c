@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/run/logits.h"
 
+#include "verify/run/heads.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,6 +116,8 @@ static int layer_row(struct pair *p, uint32_t layer, struct err *e)
 		snprintf(text, sizeof text, "%.2f %% equal, relative L2 %.2g",
 			100 * measure_equal(&m), measure_rel(&m));
 		report_row(p->rep, "layers", name, n, 0, m.equal == m.n ? "equal" : text);
+		report_figure(p->rep, "equal", measure_equal(&m));
+		report_figure(p->rep, "relative_l2", measure_rel(&m));
 	}
 	free(was);
 	free(is);
@@ -140,49 +144,30 @@ static int layers(struct pair *p, uint32_t from, uint32_t to, struct err *e)
 
 static int heads(struct pair *p, struct err *e)
 {
-	uint32_t vocab = (uint32_t)p->a.c->V, t = p->o->last ? p->a.n - 1 : 0, take, most;
-	float *was, *is;
-	int rc;
+	uint32_t first = p->o->last ? p->a.n - 1 : 0;
+	struct heads h = { .is = &p->b,
+		.was = &p->a,
+		.first = first,
+		.count = p->a.n - first,
+		.at_once = p->o->keep };
 
-	most = (uint32_t)(p->o->keep / 8 / vocab);
-	most = most ? most : 1;
-	most = most < p->a.n - t ? most : p->a.n - t;
-	was = malloc(4 * (size_t)most * vocab);
-	is = malloc(4 * (size_t)most * vocab);
-	rc = was && is ? 0 : err_nomem(e);
-	for (; !rc && t < p->a.n; t += take) {
-		take = p->a.n - t < most ? p->a.n - t : most;
-		rc = forward_logits(&p->a, -1, t, take, was, e) ||
-				forward_logits(&p->b, -1, t, take, is, e)
-			? -1
-			: 0;
-		if (rc)
-			break;
-		measure_add(&p->res->m, is, was, (uint64_t)take * vocab);
-		opinion_add(&p->res->o, is, was, take, vocab);
-	}
-	free(was);
-	free(is);
-	return rc;
+	return heads_compare(&h, &p->res->m, &p->res->o, e);
 }
 
 static void figures(struct pair *p, const char *name)
 {
 	const struct measure *m = &p->res->m;
 	const struct opinion *o = &p->res->o;
-	double n = (double)o->rows, kl = o->kl / n;
+	double kl = o->kl / (double)o->rows;
 	bool near = p->o->lossy && p->o->max_kl >= 0 && kl <= p->o->max_kl;
-	char text[224];
 
-	snprintf(text, sizeof text,
-		"%s, max abs %.3g, relative L2 %.3g, KL mean %.3g max %.3g, top-1 %.1f %%, top-10 "
-		"%.1f %%",
-		m->equal == m->n ? "bit-equal" : "not bit-equal", m->max, measure_rel(m), kl,
-		o->kl_max, 100 * (double)o->top1 / n, 100 * o->topk / n);
-	report_row(p->rep, "logits", name, o->rows, 0, text);
+	heads_row(p->rep, name, m, o);
 	if (!p->quiet && m->equal != m->n)
 		report_add(p->rep, near ? RULE_LOGITS_ROUNDED : RULE_LOGITS_DIFFERS, NULL,
-			"the logits: %s", text);
+			"the logits: %llu of %llu values differ, relative L2 %.3g, KL mean %.3g max "
+			"%.3g, top-1 %.1f %%",
+			(unsigned long long)(m->n - m->equal), (unsigned long long)m->n,
+			measure_rel(m), kl, o->kl_max, 100 * (double)o->top1 / (double)o->rows);
 }
 
 static int run(struct pair *p, struct weights *a, struct weights *b, const char *name,

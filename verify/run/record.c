@@ -168,73 +168,108 @@ const struct tensor *record_find(const struct record *r, const char *name)
 	return NULL;
 }
 
-/* n values of one of two types, as they are; room for wide bytes each. 1, 0 or -1. */
-static int fetch(const struct record *r, const char *name, uint64_t n, enum dtype a, enum dtype b,
-	void **v, const struct tensor **is, struct err *e)
+/* The tensor of all values in one of two types: 1, 0 where the record has none, or -1. */
+static int typed(const struct record *r, const char *name, uint64_t all, enum dtype a, enum dtype b,
+	const struct tensor **is, struct err *e)
 {
 	const struct tensor *t = record_find(r, name);
-	uint64_t bytes;
 
-	*v = NULL;
 	*is = t;
 	if (!t)
 		return 0;
-	bytes = t->end - t->begin;
-	if ((t->dtype != a && t->dtype != b) || bytes * 8 != n * dtypes[t->dtype].bits)
+	if ((t->dtype != a && t->dtype != b) ||
+		(t->end - t->begin) * 8 != all * dtypes[t->dtype].bits)
 		return err_rule(e, RULE_RECORD_FORM, ERR_NOPOS,
 			"tensor %s of the record is not what this model and these tokens have: %llu "
 			"values in %s or %s",
-			text_quote(name).s, (unsigned long long)n, dtypes[a].name, dtypes[b].name);
-	*v = malloc((size_t)(n * 8 + 8));
+			text_quote(name).s, (unsigned long long)all, dtypes[a].name,
+			dtypes[b].name);
+	return 1;
+}
+
+/* Values first .. first + n as they lie in the file. */
+static int read_values(const struct record *r, const struct tensor *t, uint64_t first, uint64_t n,
+	void *v, struct err *e)
+{
+	uint64_t width = dtypes[t->dtype].bits / 8;
+
+	return file_read(r->io, r->fd, v, (size_t)(n * width),
+		r->h.data_at + t->begin + first * width, e);
+}
+
+static void widen(float *v, uint64_t n)
+{
+	uint16_t h;
+
+	while (n--) { /* in place, from behind */
+		memcpy(&h, (const uint8_t *)v + 2 * n, 2);
+		v[n] = num_bf16(h);
+	}
+}
+
+int record_some(const struct record *r, const char *name, uint64_t all, uint64_t first, uint64_t n,
+	float *v, struct err *e)
+{
+	const struct tensor *t;
+	int rc = typed(r, name, all, DT_BF16, DT_F32, &t, e);
+
+	if (rc != 1 || first > all || n > all - first)
+		return rc < 0
+			? -1
+			: err_rule(e, RULE_RECORD_FORM, ERR_NOPOS, "the record has no %s", name);
+	if (read_values(r, t, first, n, v, e))
+		return -1;
+	if (t->dtype == DT_BF16)
+		widen(v, n);
+	return 0;
+}
+
+int record_floats(const struct record *r, const char *name, uint64_t n, float **v, struct err *e)
+{
+	const struct tensor *t;
+	int rc = typed(r, name, n, DT_BF16, DT_F32, &t, e);
+
+	*v = NULL;
+	if (rc != 1)
+		return rc;
+	*v = malloc((size_t)(4 * n + 4));
 	if (!*v)
 		return err_nomem(e);
-	if (!file_read(r->io, r->fd, *v, (size_t)bytes, r->h.data_at + t->begin, e))
+	if (!record_some(r, name, n, 0, n, *v, e))
 		return 1;
 	free(*v);
 	*v = NULL;
 	return -1;
 }
 
-int record_floats(const struct record *r, const char *name, uint64_t n, float **v, struct err *e)
-{
-	const struct tensor *t;
-	uint16_t h;
-	void *p;
-	int rc = fetch(r, name, n, DT_BF16, DT_F32, &p, &t, e);
-
-	*v = p;
-	if (rc != 1 || t->dtype == DT_F32)
-		return rc;
-	while (n--) { /* in place, from behind */
-		memcpy(&h, (const uint8_t *)p + 2 * n, 2);
-		(*v)[n] = num_bf16(h);
-	}
-	return 1;
-}
-
 int record_ints(const struct record *r, const char *name, uint64_t n, int32_t **v, struct err *e)
 {
 	const struct tensor *t;
-	uint64_t i;
 	int64_t wide;
-	void *p;
-	int rc = fetch(r, name, n, DT_I64, DT_I32, &p, &t, e);
+	uint64_t i;
+	int rc = typed(r, name, n, DT_I64, DT_I32, &t, e);
 
-	*v = p;
-	if (rc != 1 || t->dtype == DT_I32)
+	*v = NULL;
+	if (rc != 1)
 		return rc;
-	for (i = 0; i < n; i++) { /* in place, from the front */
-		memcpy(&wide, (const uint8_t *)p + 8 * i, 8);
-		if (wide < INT32_MIN || wide > INT32_MAX) {
-			free(p);
-			*v = NULL;
-			return err_rule(e, RULE_RECORD_FORM, ERR_NOPOS,
+	*v = malloc((size_t)(8 * n + 8));
+	if (!*v)
+		return err_nomem(e);
+	rc = read_values(r, t, 0, n, *v, e);
+	for (i = 0; !rc && t->dtype == DT_I64 && i < n; i++) { /* in place, from the front */
+		memcpy(&wide, (const uint8_t *)*v + 8 * i, 8);
+		if (wide < INT32_MIN || wide > INT32_MAX)
+			rc = err_rule(e, RULE_RECORD_FORM, ERR_NOPOS,
 				"tensor %s of the record: %lld is out of range", text_quote(name).s,
 				(long long)wide);
-		}
-		(*v)[i] = (int32_t)wide;
+		else
+			(*v)[i] = (int32_t)wide;
 	}
-	return 1;
+	if (!rc)
+		return 1;
+	free(*v);
+	*v = NULL;
+	return -1;
 }
 
 /* --- writing --- */

@@ -37,6 +37,9 @@ void record_close(struct record *r);
 const struct tensor *record_find(const struct record *r, const char *name);
 /* A tensor of n values (BF16 or F32) as float; 1 if it is there, 0 if not, -1. */
 int record_floats(const struct record *r, const char *name, uint64_t n, float **v, struct err *e);
+/* Values first .. first + n of such a tensor, which has all of them, to v. It must be there. */
+int record_some(const struct record *r, const char *name, uint64_t all, uint64_t first, uint64_t n,
+	float *v, struct err *e);
 /* The same of I64 or I32; values beyond int32 are an error. */
 int record_ints(const struct record *r, const char *name, uint64_t n, int32_t **v, struct err *e);
 
