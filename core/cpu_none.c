@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "core/cpu.h"
 
-unsigned cpu_features(void)
+unsigned cpu_found(void)
 {
 	return 0;
 }

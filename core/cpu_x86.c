@@ -2,16 +2,11 @@
 #include "core/cpu.h"
 
 #include <cpuid.h>
-#include <stdlib.h>
-#include <string.h>
 
-unsigned cpu_features(void)
+unsigned cpu_found(void)
 {
-	const char *mask = getenv("DSV4_CPU");
 	unsigned a, b, c, d, got = 0;
 
-	if (mask && !strcmp(mask, "plain"))
-		return 0;
 	__builtin_cpu_init();
 	if (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & 1u << 29) &&
 		__builtin_cpu_supports("sse4.1") && __builtin_cpu_supports("ssse3"))
@@ -23,7 +18,5 @@ unsigned cpu_features(void)
 	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
 		__builtin_cpu_supports("avx512vl"))
 		got |= CPU_AVX512;
-	if (mask && !strcmp(mask, "avx2"))
-		got &= ~(unsigned)CPU_AVX512;
 	return got;
 }

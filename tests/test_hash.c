@@ -137,6 +137,122 @@ static void sha256_masks(void)
 		CHECK(!k.way[n] || k.way[n]->need == CPU_SHA);
 }
 
+/* --- a way that is wrong is never taken --- */
+
+static void (*right_blocks)(uint32_t (*)[8], const uint8_t *const *, size_t, unsigned);
+static unsigned wrong_stream, wrong_of; /* which one is wrong, of how many */
+
+static void wrong_blocks(uint32_t (*state)[8], const uint8_t *const *p, size_t nblocks, unsigned n)
+{
+	right_blocks(state, p, nblocks, n);
+	if (n == wrong_of)
+		state[wrong_stream][7] ^= 1;
+}
+
+/* Right but for two streams that are exchanged. */
+static void mixed_blocks(uint32_t (*state)[8], const uint8_t *const *p, size_t nblocks, unsigned n)
+{
+	const uint8_t *q[SHA256_LANES];
+
+	memcpy(q, p, n * sizeof *p);
+	if (n > 2) {
+		q[0] = p[2];
+		q[2] = p[0];
+	}
+	right_blocks(state, q, nblocks, n);
+}
+
+/* It writes nothing, and so is the fastest of all. */
+static void idle_blocks(uint32_t (*state)[8], const uint8_t *const *p, size_t nblocks, unsigned n)
+{
+	(void)state, (void)p, (void)nblocks, (void)n;
+}
+
+static void sha256_wrong_way(void)
+{
+	struct sha256_way ways[3] = { { "idle", 0, SHA256_LANES, idle_blocks } }, *w = ways;
+	struct sha256_kit k;
+	unsigned n, i;
+
+	CHECK(!sha256_way_right(&ways[0]));
+	sha256_kit_choose(&k, ways, 0);
+	for (n = 0; n <= SHA256_LANES; n++)
+		CHECK(!k.way[n]);
+	for (n = 0; sha256_ways[n].name; n++) {
+		if (sha256_ways[n].need & ~cpu_features())
+			continue;
+		ways[1] = sha256_ways[n];
+		sha256_kit_choose(&k, ways, cpu_features());
+		for (i = 1; i <= SHA256_LANES; i++)
+			CHECK(k.way[i] == &ways[1]);
+		right_blocks = w[1].blocks;
+		w[1].blocks = wrong_blocks;
+		for (wrong_of = 1; wrong_of <= w[1].lanes; wrong_of++)
+			for (wrong_stream = 0; wrong_stream < wrong_of; wrong_stream++)
+				CHECK_IN(w[1].name, !sha256_way_right(&w[1]));
+		w[1].blocks = mixed_blocks;
+		CHECK_IN(w[1].name, !sha256_way_right(&w[1]));
+		w[1].blocks = right_blocks;
+		CHECK_IN(w[1].name, sha256_way_right(&w[1]));
+	}
+}
+
+/* Pieces of several lengths, of streams that are and are not at the end of a block. */
+static void sha256_pieces_equal(void)
+{
+	static uint8_t data[SHA256_LANES][3000];
+	struct sha256 s[SHA256_LANES];
+	struct sha256_piece pieces[SHA256_LANES];
+	size_t at[SHA256_LANES] = { 0 };
+	uint8_t got[32], want[32];
+	struct sha256_kit k;
+	struct err e = { 0 };
+	unsigned i, round;
+
+	sha256_kit_best(&k, cpu_features());
+	for (i = 0; i < SHA256_LANES; i++) {
+		rnd_bytes(data[i], sizeof data[i]);
+		CHECK(!sha256_init(&s[i], &k, &e));
+	}
+	for (round = 0; round < 10; round++) {
+		for (i = 0; i < SHA256_LANES; i++) {
+			pieces[i] = (struct sha256_piece){ &s[i], data[i] + at[i],
+				rnd(3) ? 128 : rnd(300) };
+			at[i] += pieces[i].n;
+		}
+		CHECK(!sha256_pieces(pieces, SHA256_LANES, &e));
+	}
+	for (i = 0; i < SHA256_LANES; i++)
+		CHECK(!sha256_final(&s[i], got, &e) && !sha256_of(data[i], at[i], want, &e) &&
+			!memcmp(got, want, 32));
+	CHECK(!sha256_pieces(pieces, 0, &e));
+}
+
+/* What DSV4_CPU may be; a word that is not known leaves out everything, and is refused by the tools. */
+static void cpu_masks(void)
+{
+	static const char *const refused[] = { "plian", "PLAIN", "avx512", "plain,avx2", " plain" };
+	struct err e = { 0 };
+	size_t i;
+
+	unsetenv("DSV4_CPU");
+	CHECK(!cpu_check(&e) && cpu_features() == cpu_found());
+	setenv("DSV4_CPU", "", 1);
+	CHECK(!cpu_check(&e) && cpu_features() == cpu_found());
+	setenv("DSV4_CPU", "plain", 1);
+	CHECK(!cpu_check(&e) && !cpu_features());
+	setenv("DSV4_CPU", "avx2", 1);
+	CHECK(!cpu_check(&e) && cpu_features() == (cpu_found() & ~(unsigned)CPU_AVX512));
+	for (i = 0; i < sizeof refused / sizeof *refused; i++) {
+		memset(&e, 0, sizeof e);
+		setenv("DSV4_CPU", refused[i], 1);
+		CHECK_IN(refused[i], cpu_check(&e) && e.kind == ERR_USAGE && !cpu_features());
+		CHECK_IN(refused[i], strstr(e.text, "plain or avx2"));
+	}
+	unsetenv("DSV4_CPU");
+	CHECK(cpu_count() >= 1);
+}
+
 /* From the Python package xxhash 3 over bytes i % 251. */
 static void xxh_known(void)
 {
@@ -174,5 +290,6 @@ static void xxh_known(void)
 
 static const struct test tests[] = { { "sha256_known", sha256_known },
 	{ "sha256_ways_equal", sha256_ways_equal }, { "sha256_masks", sha256_masks },
-	{ "xxh_known", xxh_known }, { 0 } };
+	{ "sha256_wrong_way", sha256_wrong_way }, { "sha256_pieces_equal", sha256_pieces_equal },
+	{ "cpu_masks", cpu_masks }, { "xxh_known", xxh_known }, { 0 } };
 TEST_MAIN(tests)

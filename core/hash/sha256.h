@@ -3,8 +3,8 @@
  * One SHA-256 is a chain: each step waits for the one before, so a core idles. Several streams in
  * lockstep fill the gaps, with SHA instructions (up to 4 streams) or one stream in each 32-bit lane
  * of a vector (8 or 16). Which is fastest for how many streams differs between processors, so a kit
- * measures it once, in a millisecond. OpenSSL (EVP) is the meaning and the fallback; every way is
- * tested equal to it.
+ * measures it once, in half a millisecond, among the ways that give known answers on this processor.
+ * OpenSSL (EVP) is the meaning and the fallback; every way is tested equal to it.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef CORE_HASH_SHA256_H
@@ -38,8 +38,12 @@ struct sha256_kit {
 void sha256_kit_evp(struct sha256_kit *k);
 /* One way for everything. */
 void sha256_kit_only(struct sha256_kit *k, const struct sha256_way *w);
-/* The fastest for each number of streams on a processor with these features. */
+/* The fastest for each number of streams on a processor with these features, among those that are right. */
 void sha256_kit_best(struct sha256_kit *k, unsigned features);
+/* The same of another table, for tests. */
+void sha256_kit_choose(struct sha256_kit *k, const struct sha256_way *ways, unsigned features);
+/* Whether a way gives the known answers, for each number of streams that it takes, whichever of them differs. */
+bool sha256_way_right(const struct sha256_way *w);
 
 struct sha256 {
 	const struct sha256_kit *kit; /* borrows */
@@ -48,12 +52,21 @@ struct sha256 {
 	uint64_t bytes;
 	uint8_t tail[64]; /* bytes % 64 of them wait for the rest of their block */
 };
-/* Zeroed = none. A failed init leaves none. */
+/* Zeroed = none. A failed init leaves none. kit may be NULL: the stream goes through EVP. */
 int sha256_init(struct sha256 *s, const struct sha256_kit *kit, struct err *e);
 /* n bytes of data[i] into s[i], for i < lanes <= SHA256_LANES. Fast where all streams are at a
  * multiple of 64 bytes, right in any case. All streams have the same kit. */
 int sha256_update(struct sha256 *const *s, const void *const *data, size_t n, unsigned lanes,
 	struct err *e);
+/* A piece of one stream. */
+struct sha256_piece {
+	struct sha256 *s;
+	const void *p;
+	size_t n;
+};
+/* Digests n <= SHA256_LANES pieces of as many streams; those of one length go in lockstep. All streams have the same
+ * kit. */
+int sha256_pieces(const struct sha256_piece *pieces, unsigned n, struct err *e);
 /* Ends the stream and frees what it owns. */
 int sha256_final(struct sha256 *s, uint8_t out[32], struct err *e);
 void sha256_free(struct sha256 *s);

@@ -2,7 +2,7 @@
 #include "verify/check/check.h"
 
 #include "core/file.h"
-#include "core/hash/sha256.h"
+#include "core/hash/hash_file.h"
 #include "formats/conversion/account.h"
 #include "formats/conversion/manifest.h"
 #include "formats/st/safetensors.h"
@@ -119,32 +119,6 @@ static int look_at_header(const struct made *d, struct member *m)
 
 /* --- sidecars --- */
 
-enum { PIECE = 64 << 10 };
-
-/* SHA-256 of the size bytes of fd. */
-static int digest(const struct check *c, int fd, uint64_t size, uint8_t sha[32], struct err *e)
-{
-	struct sha256_kit kit;
-	struct sha256 s = { 0 }, *one = &s;
-	uint8_t *buf = malloc(PIECE);
-	const void *p = buf;
-	uint64_t at = 0;
-	size_t n;
-	int rc;
-
-	sha256_kit_evp(&kit);
-	rc = buf ? sha256_init(&s, &kit, e) : err_nomem(e);
-	for (; !rc && at < size; at += n) {
-		n = size - at < PIECE ? (size_t)(size - at) : PIECE;
-		rc = file_read(c->o->io, fd, buf, n, at, e) || sha256_update(&one, &p, n, 1, e) ? -1
-												: 0;
-	}
-	rc = rc ? rc : sha256_final(&s, sha, e);
-	sha256_free(&s);
-	free(buf);
-	return rc;
-}
-
 /* What it says against what the manifest says. */
 static void compare_account(const struct made *d, const struct member *m)
 {
@@ -177,7 +151,7 @@ static void read_account(struct made *d, struct member *m, int fd, uint64_t size
 			(unsigned long long)m->f->side_bytes);
 		return;
 	}
-	if (digest(d->c, fd, size, sha, &e)) {
+	if (hash_file(d->c->o->io, fd, size, NULL, sha, &e)) {
 		tell(d, &m->side_at, &e);
 		return;
 	}

@@ -195,28 +195,16 @@ static void next_piece(struct lane *l, const struct shared *s)
 		add_spans(l);
 }
 
-/* SHA-256 of all pieces, those of one length in lockstep. */
 static int add_sha(struct lane *lanes, unsigned n, struct err *e)
 {
-	struct sha256 *sha[SHA256_LANES];
-	const void *p[SHA256_LANES];
-	bool done[SHA256_LANES] = { false };
-	unsigned i, k, m;
+	struct sha256_piece pieces[SHA256_LANES];
+	unsigned i, m = 0;
 
-	for (i = 0; i < n; i++) {
-		if (done[i] || !lanes[i].j || !lanes[i].sha.kit)
-			continue;
-		for (m = 0, k = i; k < n; k++) {
-			if (done[k] || !lanes[k].j || !lanes[k].sha.kit || lanes[k].n != lanes[i].n)
-				continue;
-			done[k] = true;
-			sha[m] = &lanes[k].sha;
-			p[m++] = lanes[k].buf;
-		}
-		if (sha256_update(sha, p, lanes[i].n, m, e))
-			return -1;
-	}
-	return 0;
+	for (i = 0; i < n; i++)
+		if (lanes[i].j && lanes[i].sha.kit)
+			pieces[m++] =
+				(struct sha256_piece){ &lanes[i].sha, lanes[i].buf, lanes[i].n };
+	return sha256_pieces(pieces, m, e);
 }
 
 static int advance(struct lane *l, const struct shared *s, struct err *e)

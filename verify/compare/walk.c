@@ -2,7 +2,7 @@
 #include "verify/compare/walk.h"
 
 #include "core/file.h"
-#include "core/hash/sha256.h"
+#include "core/hash/hash_file.h"
 #include "formats/conversion/manifest.h"
 
 #include <errno.h>
@@ -10,34 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE = 64 << 10 };
-
 /* Reports what e says of the file. */
 static void tell(const struct walk *w, const char *path, struct err *e)
 {
 	report_take(w->r, &(struct report_place){ .file = path }, e);
-}
-
-static int digest_of(const struct io *io, int fd, uint64_t size, uint8_t sha[32], struct err *e)
-{
-	struct sha256_kit kit;
-	struct sha256 s = { 0 }, *one = &s;
-	uint8_t buf[PIECE / 4];
-	const void *p = buf;
-	uint64_t at;
-	size_t n;
-
-	sha256_kit_evp(&kit);
-	if (sha256_init(&s, &kit, e))
-		return -1;
-	for (at = 0; at < size; at += n) {
-		n = size - at < sizeof buf ? (size_t)(size - at) : sizeof buf;
-		if (file_read(io, fd, buf, n, at, e) || sha256_update(&one, &p, n, 1, e)) {
-			sha256_free(&s);
-			return -1;
-		}
-	}
-	return sha256_final(&s, sha, e);
 }
 
 static int by_offset(const void *a, const void *b)
@@ -86,7 +62,7 @@ static int read_account(const struct walk *w, const struct walk_file *f, struct 
 
 	if (file_open(w->io, f->dir, f->f->side, &fd, &st, e))
 		return -1;
-	rc = digest_of(w->io, fd, (uint64_t)st.st_size, sha, e);
+	rc = hash_file(w->io, fd, (uint64_t)st.st_size, NULL, sha, e);
 	if (!rc && memcmp(sha, f->f->side_sha256, 32))
 		rc = err_rule(e, RULE_SET_MANIFEST, ERR_NOPOS,
 			"the SHA-256 of its sidecar is another than manifest.json says");

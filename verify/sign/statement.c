@@ -325,12 +325,10 @@ static int settle(struct reading *o)
 int statement_read(struct statement *s, const void *p, size_t n, const char *own, struct err *e)
 {
 	struct reading o = { .s = s, .own = own, .e = e };
-	struct sha256_kit kit;
 	int rc;
 
 	memset(s, 0, sizeof *s);
-	sha256_kit_evp(&kit);
-	if (sha256_init(&o.root, &kit, e))
+	if (sha256_init(&o.root, NULL, e))
 		return -1;
 	jread_open_mem(&o.j, p, n, DEPTH, e);
 	rc = find_type(&o);
@@ -351,13 +349,11 @@ int statement_read(struct statement *s, const void *p, size_t n, const char *own
 
 static int root_of(const struct tree *files, uint8_t root[32], struct err *e)
 {
-	struct sha256_kit kit;
 	struct sha256 s = { 0 }, *one = &s;
 	const void *p;
 	size_t i;
 
-	sha256_kit_evp(&kit);
-	if (sha256_init(&s, &kit, e))
+	if (sha256_init(&s, NULL, e))
 		return -1;
 	for (i = 0; i < files->n; i++) {
 		p = files->v[i].sha256;

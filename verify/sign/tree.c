@@ -3,7 +3,7 @@
 
 #include "core/file.h"
 #include "core/par.h"
-#include "core/hash/sha256.h"
+#include "core/hash/hash_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { PIECE = 1 << 20 };
 
 void tree_free(struct tree *t)
 {
@@ -289,24 +287,11 @@ struct hashing {
 };
 
 static int hash_open(struct hashing *h, struct tree_file *f, int fd, const struct stat *st,
-	uint8_t *buf, struct err *e)
+	struct err *e)
 {
-	struct sha256 s = { 0 }, *one = &s;
-	const void *p = buf;
 	struct stat now;
-	uint64_t at = 0, n;
 
-	if (sha256_init(&s, &h->kit, e))
-		return -1;
-	for (; at < (uint64_t)st->st_size; at += n) {
-		n = (uint64_t)st->st_size - at < PIECE ? (uint64_t)st->st_size - at : PIECE;
-		if (file_read(h->io, fd, buf, (size_t)n, at, e) ||
-			sha256_update(&one, &p, (size_t)n, 1, e)) {
-			sha256_free(&s);
-			return -1;
-		}
-	}
-	if (sha256_final(&s, f->sha256, e))
+	if (hash_file(h->io, fd, (uint64_t)st->st_size, &h->kit, f->sha256, e))
 		return -1;
 	if (h->io->fstat(h->io, fd, &now))
 		return err_sys(e, "cannot stat it");
@@ -318,14 +303,14 @@ static int hash_open(struct hashing *h, struct tree_file *f, int fd, const struc
 	return 0;
 }
 
-static void hash_one(struct hashing *h, struct tree_file *f, uint8_t *buf)
+static void hash_one(struct hashing *h, struct tree_file *f)
 {
 	struct err e = { 0 };
 	struct stat st;
 	int fd;
 
 	if (!tree_open(h->io, h->dir, f->name, &fd, &st, &e)) {
-		if (hash_open(h, f, fd, &st, buf, &e))
+		if (hash_open(h, f, fd, &st, &e))
 			err_at(&e, "%s", text_quote(f->name).s);
 		(void)h->io->close(h->io, fd);
 	}
@@ -339,12 +324,9 @@ static void hash_one(struct hashing *h, struct tree_file *f, uint8_t *buf)
 static int hash_some(struct par *p, unsigned me, struct err *e)
 {
 	struct hashing *h = par_ctx(p);
-	uint8_t *buf = malloc(PIECE);
 	size_t i;
 
-	(void)me;
-	if (!buf)
-		return err_nomem(e);
+	(void)me, (void)e;
 	for (;;) {
 		pthread_mutex_lock(&h->lock);
 		while (h->next < h->t->n && !h->t->v[h->next].want)
@@ -353,9 +335,8 @@ static int hash_some(struct par *p, unsigned me, struct err *e)
 		pthread_mutex_unlock(&h->lock);
 		if (i >= h->t->n || par_stopping(p))
 			break;
-		hash_one(h, &h->t->v[i], buf);
+		hash_one(h, &h->t->v[i]);
 	}
-	free(buf);
 	return 0;
 }
 
