@@ -194,6 +194,15 @@ emulated: $(EMULATED)
 
 helpers: $(HELPERS:%=$(B)/%)
 
+# Whole calls on damaged input: make fuzz-commands SECONDS=120 SEED=1 (tests/fuzz/README.md).
+$(B)/commands: $(B)/tests/fuzz/commands.c.o $(LIBA)
+	@echo "  LD $@"
+	$(Q)$(CC) $(LF) -o $@ $^ $(LIBS)
+SECONDS ?= 120
+SEED    ?= 1
+fuzz-commands: all $(B)/commands
+	@B=$(B) $(B)/commands $(SECONDS) $(SEED)
+
 test check: setup all helpers $(TESTS:%=$(B)/%) $(B)/runner
 	@B=$(B) CC="$(CC)" JUNIT="$(JUNIT)" T="$(T)" J="$(J)" $(SAME) sh tests/run.sh $(TESTS)
 # For a make that a test calls, so that it builds nothing anew.
@@ -267,5 +276,5 @@ clean:
 	rm -rf build
 help:
 	@sed -n '/^#/!q; s/^# *//p' Makefile
-.PHONY: all help setup helpers emulated test check test-ptx test-gpu demo bench oracle oracle-engines install uninstall dist format clean force
+.PHONY: fuzz-commands all help setup helpers emulated test check test-ptx test-gpu demo bench oracle oracle-engines install uninstall dist format clean force
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
