@@ -730,7 +730,7 @@ static const struct row {
 	{ 51, GOLD,   draft_among_layers,     NULL, DOCTOR, NULL,     "index.draft-mixed" },
 	{ 53, GOLD,   renamed_config,         NULL, DOCTOR, NULL,     "config.dialect" },
 	{ 54, GOLD,   ratios_cut,             NULL, DOCTOR, NULL,     "config.stages" },
-	{ 55, GOLD,   wo_a_in_bf16,           NULL, DOCTOR, NULL,     "model.dtype" },
+	{ 55, GOLD,   wo_a_in_bf16,           NULL, DOCTOR, NULL,     "model.dequantized" },
 
 	{ 0,  GOLD,   tied,                   NULL, DOCTOR, NULL,     "config.tied" },
 	{ 0,  GOLD,   heads_wrong,            NULL, DOCTOR, NULL,     "config.field-tensors" },

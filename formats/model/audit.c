@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/audit.h"
 
+#include "formats/model/misfit.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,32 +10,8 @@
 struct auditor {
 	struct audit *a;
 	struct findings *f;
-	bool all_read; /* every shard could be read: what is absent is missing */
-	size_t optional, optional_there;
 	struct err *e;
 };
-
-static int find(struct auditor *u, enum rule_id rule, const struct tensor *t, const char *fmt_name,
-	const char *what)
-{
-	const char *file = t ? u->a->ckpt->shards[t->shard].name : "config.json";
-
-	if (finding_add(u->f, rule, file, "%s: tensor %s%s", file, text_quote(fmt_name).s, what))
-		return err_nomem(u->e);
-	return 0;
-}
-
-/* "[2048,4096] F8_E4M3" */
-static void describe(char *s, size_t room, enum dtype d, const uint64_t *dim, unsigned rank)
-{
-	size_t n = 0;
-	unsigned i;
-
-	for (i = 0; i < rank; i++)
-		n += (size_t)snprintf(s + n, room - n, "%c%llu", i ? ',' : '[',
-			(unsigned long long)dim[i]);
-	snprintf(s + n, room - n, "%s %s", rank ? "]" : "[]", dtypes[d].name);
-}
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -65,25 +43,27 @@ long audit_partner(const struct audit *a, size_t i)
 	return t ? (long)(t - a->ckpt->tensors) : -1;
 }
 
-/* What the first expert that is there looks like. */
+/* What the first expert that is there looks like, by its type and, where that is I8, by its columns: an I8 of as many
+ * columns as FP8 would have is no packed FP4. EXPERT_UNSAID: there is none, or its form is one that a cause names. */
 static enum expert_form seen_form(const struct ckpt *c)
 {
+	const struct config *m = &c->config;
 	char name[64];
-	const struct tensor *t;
+	const struct tensor *t = NULL;
 	uint64_t i;
 
-	for (i = 0; i < c->config.L + c->config.stages; i++) {
-		if (i < c->config.L)
-			snprintf(name, sizeof name, "layers.%u.ffn.experts.0.w1.weight",
-				(unsigned)i);
-		else
-			snprintf(name, sizeof name, "mtp.%u.ffn.experts.0.w1.weight",
-				(unsigned)(i - c->config.L));
+	for (i = 0; !t && i < m->L + m->stages; i++) {
+		snprintf(name, sizeof name, "%s.%u.ffn.experts.0.w1.weight",
+			i < m->L ? "layers" : "mtp", (unsigned)(i < m->L ? i : i - m->L));
 		t = ckpt_find(c, name);
-		if (t)
-			return t->dtype == DT_F8_E4M3 ? EXPERT_FP8 : EXPERT_FP4;
 	}
-	return EXPERT_UNSAID;
+	if (!t || t->rank != 2)
+		return EXPERT_UNSAID;
+	if (t->dtype == DT_F8_E4M3)
+		return 2 * t->dim[1] == m->D ? EXPERT_UNSAID : EXPERT_FP8;
+	if (t->dtype == DT_I8 || t->dtype == DT_U8)
+		return t->dim[1] == m->D ? EXPERT_UNSAID : EXPERT_FP4;
+	return t->dtype == DT_F4 ? EXPERT_FP4 : EXPERT_UNSAID;
 }
 
 static int settle_form(struct auditor *u, enum expert_form assume)
@@ -97,7 +77,7 @@ static int settle_form(struct auditor *u, enum expert_form assume)
 		said = assume;
 	u->a->experts = seen == EXPERT_UNSAID ? (said == EXPERT_UNSAID ? EXPERT_FP4 : said) : seen;
 	if (seen == EXPERT_UNSAID)
-		return 0; /* no expert at all: their absence will be reported */
+		return 0;
 	if (said == EXPERT_UNSAID)
 		rc = finding_add(u->f, RULE_CONFIG_EXPERT_DTYPE_MISSING, "config.json",
 			"config.json: \"expert_dtype\" is missing; the tensors are %s (add it, or say "
@@ -130,101 +110,19 @@ static struct model_forms seen_forms(const struct audit *a)
 			: seen_fp8(a->ckpt, ".ffn.experts.", ".w1.scale") };
 }
 
-static int check_unexpected(struct auditor *u, const struct tensor *t)
-{
-	char partner[ST_NAME_MAX + 8];
-
-	if (ends_with(t->name, ".scale") && partner_name(t->name, partner, sizeof partner) &&
-		!ckpt_find(u->a->ckpt, partner))
-		return find(u, RULE_MODEL_SCALE_ORPHAN, t, t->name,
-			" is a scale without its weight");
-	return find(u, RULE_MODEL_UNEXPECTED, t, t->name,
-		" is not part of the model that config.json describes");
-}
-
-static int check_missing(struct auditor *u, const struct want *w)
-{
-	if (!u->all_read)
-		return 0;
-	if (w->scale)
-		return find(u, RULE_MODEL_SCALE_MISSING, NULL, w->name,
-			" is missing: a weight without its scale");
-	return find(u, RULE_MODEL_MISSING, NULL, w->name, " is missing");
-}
-
-static int check_form(struct auditor *u, const struct tensor *t, const struct want *w)
-{
-	char is[128], said[128], what[320];
-	unsigned i;
-	bool same = t->rank == w->rank;
-
-	for (i = 0; same && i < t->rank; i++)
-		same = t->dim[i] == w->dim[i];
-	if (same && t->dtype == w->dtype)
-		return 0;
-	describe(is, sizeof is, t->dtype, t->dim, t->rank);
-	describe(said, sizeof said, w->dtype, w->dim, w->rank);
-	snprintf(what, sizeof what, " is %s, expected %s", is, said);
-	if (w->scale)
-		return find(u, RULE_MODEL_SCALE_FORM, t, t->name, what);
-	return find(u, same ? RULE_MODEL_DTYPE : RULE_MODEL_SHAPE, t, t->name, what);
-}
-
-/* Walks what is expected and what is there, both sorted by name, side by side. */
-static int compare(struct auditor *u)
-{
-	const struct ckpt *c = u->a->ckpt;
-	const struct inventory *v = &u->a->inv;
-	size_t i = 0, k = 0;
-	int d, rc = 0;
-
-	while (!rc && (i < v->n || k < c->n)) {
-		d = i == v->n ? 1 : k == c->n ? -1 : strcmp(v->wants[i].name, c->tensors[k].name);
-		if (d <= 0) {
-			u->optional += v->wants[i].optional;
-			u->optional_there += v->wants[i].optional && !d;
-		}
-		if (d == 0) {
-			u->a->want[k] = &v->wants[i];
-			rc = check_form(u, &c->tensors[k], &v->wants[i]);
-		} else if (d > 0) {
-			rc = check_unexpected(u, &c->tensors[k]);
-		} else if (!v->wants[i].optional) {
-			rc = check_missing(u, &v->wants[i]);
-		}
-		i += d <= 0;
-		k += d >= 0;
-	}
-	return rc;
-}
-
-/* Of the optional tensors all are there or none. */
-static int check_optional(struct auditor *u)
-{
-	const struct inventory *v = &u->a->inv;
-	size_t i;
-
-	if (!u->optional_there || u->optional_there == u->optional)
-		return 0;
-	for (i = 0; i < v->n; i++)
-		if (v->wants[i].optional && !ckpt_find(u->a->ckpt, v->wants[i].name) &&
-			check_missing(u, &v->wants[i]))
-			return -1;
-	return 0;
-}
-
 int audit_make(struct audit *a, const struct ckpt *c, enum expert_form assume, struct findings *f,
 	struct err *e)
 {
-	struct auditor u = { .a = a, .f = f, .all_read = true, .e = e };
-	size_t i;
+	struct auditor u = { .a = a, .f = f, .e = e };
+	bool all_read = true;
+	size_t i, k;
 
 	memset(a, 0, sizeof *a);
 	a->ckpt = c;
 	if (!c->config.usable)
 		return 0;
 	for (i = 0; i < c->n_shards; i++)
-		u.all_read = u.all_read && c->shards[i].fd >= 0;
+		all_read = all_read && c->shards[i].fd >= 0;
 	if (settle_form(&u, assume))
 		return -1;
 	a->forms = seen_forms(a);
@@ -235,7 +133,13 @@ int audit_make(struct audit *a, const struct ckpt *c, enum expert_form assume, s
 		audit_free(a);
 		return err_nomem(e);
 	}
-	if (compare(&u) || check_optional(&u)) {
+	for (i = 0, k = 0; i < c->n; i++) { /* both are sorted by name */
+		while (k < a->inv.n && strcmp(a->inv.wants[k].name, c->tensors[i].name) < 0)
+			k++;
+		if (k < a->inv.n && !strcmp(a->inv.wants[k].name, c->tensors[i].name))
+			a->want[i] = &a->inv.wants[k];
+	}
+	if (misfits_report(a, all_read, &a->wrong, f, e)) {
 		audit_free(a);
 		return -1;
 	}

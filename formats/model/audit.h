@@ -20,6 +20,7 @@ struct audit {
 	enum expert_form experts; /* as the tensors are */
 	struct model_forms forms; /* as the tensors are */
 	const struct want **want; /* owns; [ckpt->n]; what tensor i is, NULL if unexpected */
+	size_t wrong;             /* tensors that are missing, unexpected or of another form */
 };
 
 /* assume says what the experts are where config.json does not (EXPERT_UNSAID: nobody says, which is

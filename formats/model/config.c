@@ -251,8 +251,7 @@ int config_doc_parse(struct config_doc *d, const char *s, size_t n, struct err *
 		return 0;
 	json_decref(d->o);
 	d->o = NULL;
-	return err_rule(e, RULE_CONFIG_SYNTAX, ERR_NOPOS,
-		"config.json holds no JSON object");
+	return err_rule(e, RULE_CONFIG_SYNTAX, ERR_NOPOS, "config.json holds no JSON object");
 }
 
 int config_doc_read(struct config_doc *d, const struct io *io, int dir, const char *name,

@@ -61,8 +61,8 @@ struct reader {
 
 static int say(struct reader *r, const char *in, const char *key, const char *what)
 {
-	return finding_add(r->f, RULE_CONFIG_FORWARD, "config.json",
-		"config.json: %s\"%s\" %s", in, key, what);
+	return finding_add(r->f, RULE_CONFIG_FORWARD, "config.json", "config.json: %s\"%s\" %s", in,
+		key, what);
 }
 
 static void store(char *at, const struct number *n, double v)
@@ -261,8 +261,7 @@ int params_read(struct params *p, const struct config_doc *d, struct findings *f
 	rc = rc ? rc : read_words(&r);
 	if (!rc &&
 		other) /* one cause, one finding: the fields that it moved are not missed besides */
-		rc = finding_add(f, RULE_CONFIG_DIALECT, "config.json", "config.json: %s",
-			other);
+		rc = finding_add(f, RULE_CONFIG_DIALECT, "config.json", "config.json: %s", other);
 	else if (!rc)
 		rc = read_rope(&r, d);
 	return rc ? err_nomem(e) : 0;

@@ -61,8 +61,7 @@ bool ranks_dtype(const struct role *r, bool scale, enum dtype dtype)
 static int fault(struct err *e, enum rule_id rule, const struct rank_file *f, const char *name,
 	const char *what)
 {
-	return err_rule(e, rule, ERR_NOPOS, "%s: tensor %s %s", f->name,
-		text_quote(name).s, what);
+	return err_rule(e, rule, ERR_NOPOS, "%s: tensor %s %s", f->name, text_quote(name).s, what);
 }
 
 static const struct role *role_of(const struct want *w)
@@ -130,7 +129,8 @@ static int joined_shape(const struct ranks *r, const struct rank_file *f, const 
 	}
 	weight = weight_of(r, f, w, &ww);
 	if (!weight || !ww)
-		return fault(e, RULE_MODEL_SCALE_ORPHAN, f, w->name, "is a scale without its weight");
+		return fault(e, RULE_MODEL_SCALE_ORPHAN, f, w->name,
+			"is a scale without its weight");
 	dim[0] = weight->dtype == DT_F4 ? ww->dim[0] : mem_ceil_div(ww->dim[0], 128);
 	dim[1] = weight->dtype == DT_F4 ? columns(ww) / 32 : mem_ceil_div(columns(ww), 128);
 	return 0;

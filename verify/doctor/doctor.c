@@ -89,7 +89,8 @@ static int audit(struct doctor *d)
 	exchange(&d->c.config, &d->spare);
 	if (audit_make(&other, &d->c, EXPERT_UNSAID, &as_they, d->e))
 		goto out;
-	better = !usable || as_they.total < as_is.total;
+	better = !usable || other.wrong < d->a.wrong ||
+		(other.wrong == d->a.wrong && as_they.total < as_is.total);
 	if (usable)
 		put_findings(d, &as_is, better);
 	if (better) {
@@ -125,17 +126,18 @@ static bool class_of(const struct doctor *d, size_t i, struct scan_item *t)
 	bool scale = ends_with(x->name, ".scale");
 	char name[ST_NAME_MAX + 8];
 
+	snprintf(name, sizeof name, "%.*s.weight", (int)(strlen(x->name) - (scale ? 6 : 0)),
+		x->name);
+	w = ckpt_find(&d->c, name);
 	switch (x->dtype) {
 	case DT_F8_E8M0:
 		t->holds = SCAN_E8M0;
-		snprintf(name, sizeof name, "%.*s.weight", (int)(strlen(x->name) - (scale ? 6 : 0)),
-			x->name);
-		w = ckpt_find(&d->c, name);
 		t->width = w && (w->dtype == DT_I8 || w->dtype == DT_F4) && x->rank == 2 ? x->dim[1]
 											 : 0;
 		return true;
 	case DT_F32:
-		t->holds = scale ? SCAN_F32_SCALE : SCAN_F32;
+		/* a gain such as attn_hc.scale, as some tools name it, is a number like any other */
+		t->holds = scale && w ? SCAN_F32_SCALE : SCAN_F32;
 		return true;
 	case DT_F8_E4M3:
 		t->holds = SCAN_FP8;

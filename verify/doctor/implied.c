@@ -112,9 +112,25 @@ static void count_blocks(struct implied *v)
 	}
 }
 
+/* The layers behind the first hash ones route by score, which takes a bias: where it is missing too, so is a table. */
+static bool all_routed(const struct implied *v, uint64_t hash)
+{
+	const char *tail;
+	uint64_t n, scored = 0, layers = 0;
+	size_t i;
+
+	for (i = 0; i < v->c->n; i++)
+		if (block_of(v->c->tensors[i].name, "layers.", &n, &tail)) {
+			layers += !strcmp(tail, "ffn.gate.weight");
+			scored += n >= hash && !strcmp(tail, "ffn.gate.bias");
+		}
+	return scored + hash >= layers;
+}
+
 static int fix_hash(struct implied *v, const json_t *o, struct report *r, struct err *e)
 {
 	bool has[BLOCKS_MAX] = { false };
+	const json_t *said;
 	const char *tail;
 	uint64_t n, layers = 0, hash = 0;
 	size_t i;
@@ -131,7 +147,9 @@ static int fix_hash(struct implied *v, const json_t *o, struct report *r, struct
 	for (n = 0; n < hash; n++)
 		if (!has[n])
 			return 0; /* not the first ones: some are missing */
-	if (!layers || !v->whole)
+	said = json_object_get(o, "num_hidden_layers");
+	if (!layers || !v->whole || !json_is_integer(said) ||
+		json_integer_value(said) != (json_int_t)layers || !all_routed(v, hash))
 		return 0;
 	return fix_number(v, o, "num_hash_layers", hash, "layers with tid2eid", r, e);
 }
@@ -186,6 +204,9 @@ static int fix_ratios(struct implied *v, const json_t *o, struct report *r, stru
 		return 0;
 	layers = (uint64_t)json_integer_value(l);
 	stages = stages_of(v, o, layers);
+	if (!json_object_get(o, "dspark_block_size") != !find(v->c, "mtp.0.main_norm.weight") &&
+		v->stages)
+		return 0; /* another kind of draft than config.json says, which the audit says */
 	if (layers + stages > BLOCKS_MAX || !ratios_of(v, layers, ratio))
 		return 0;
 	same = json_array_size(a) == layers + stages;

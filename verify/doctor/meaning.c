@@ -14,149 +14,14 @@ static bool ends_with(const char *s, const char *end)
 	return n >= m && !strcmp(s + n - m, end);
 }
 
-/* Tensors that a check is about, for one finding. */
-struct list {
-	size_t n;
-	const char *names[REPORT_TENSORS], *file;
-};
-
-static void list_add(struct list *l, const struct meaning *m, const struct tensor *t)
-{
-	if (!l->n)
-		l->file = m->c->shards[t->shard].name;
-	if (l->n < REPORT_TENSORS)
-		l->names[l->n] = t->name;
-	l->n++;
-}
-
-static struct report_place list_at(const struct list *l)
-{
-	return (struct report_place){ .file = l->file, .tensors = l->names, .n_tensors = l->n };
-}
-
-/* --- names --- */
-
-static const struct {
-	const char *mark;
-	bool at_start;
-	const char *whose, *here;
-} dialects[] = {
-	{ ".weight_scale_inv", false, "transformers and vLLM", "X.scale" },
-	{ ".weight_scale", false, "compressed-tensors", "X.scale" },
-	{ ".weight_packed", false, "compressed-tensors", "X.weight" },
-	{ ".input_scale", false, "ModelOpt", "nothing: activations are scaled as they come" },
-	{ ".weight_global_scale", false, "NVFP4 of compressed-tensors", "nothing" },
-	{ ".weight_scale_2", false, "NVFP4 of ModelOpt", "nothing" },
-	{ "model.layers.", true, "transformers", "layers." },
-	{ "model.embed_tokens.", true, "transformers", "embed." },
-	{ "lm_head.", true, "transformers", "head." },
-};
-
-static void dialect(const struct meaning *m)
-{
-	struct report_place at;
-	struct list l;
-	size_t d, i;
-
-	for (d = 0; d < sizeof dialects / sizeof *dialects; d++) {
-		l = (struct list){ 0 };
-		for (i = 0; i < m->c->n; i++) {
-			const struct tensor *t = &m->c->tensors[i];
-
-			if (dialects[d].at_start ? !strncmp(t->name, dialects[d].mark,
-							   strlen(dialects[d].mark))
-						 : ends_with(t->name, dialects[d].mark))
-				list_add(&l, m, t);
-		}
-		at = list_at(&l);
-		if (l.n)
-			report_add(m->r, RULE_MODEL_DIALECT, &at,
-				"%zu tensors are named as %s have them: %s stands for %s", l.n,
-				dialects[d].whose, dialects[d].mark, dialects[d].here);
-	}
-}
-
-/* --- experts --- */
-
-static bool is_expert_weight(const struct tensor *t)
-{
-	return strstr(t->name, ".ffn.experts.") && ends_with(t->name, ".weight") && t->rank == 2;
-}
-
-/* Columns of an expert matrix, from its neighbours: w1 and w3 have hidden_size, w2 the rows of w1. */
-static uint64_t columns_of(const struct ckpt *c, const struct tensor *t)
-{
-	const struct tensor *n = ckpt_find(c, "norm.weight"), *w1;
-	char name[ST_NAME_MAX + 1];
-	size_t len = strlen(t->name);
-
-	if (!ends_with(t->name, ".w2.weight"))
-		return n && n->rank == 1 ? n->dim[0] : 0;
-	if (len > ST_NAME_MAX)
-		return 0;
-	memcpy(name, t->name, len + 1);
-	name[len - strlen("2.weight")] = '1';
-	w1 = ckpt_find(c, name);
-	return w1 && w1->rank == 2 ? w1->dim[0] : 0;
-}
-
-/* Half the columns and not I8: somebody took the bytes, two codes each, for elements. */
-static void packed(const struct meaning *m)
-{
-	struct list l = { 0 };
-	const struct tensor *t;
-	const char *type = "";
-	struct report_place at;
-	size_t i;
-
-	for (i = 0; i < m->c->n; i++) {
-		t = &m->c->tensors[i];
-		if (!is_expert_weight(t) || t->dtype == DT_I8 || !t->dim[1] ||
-			t->dim[1] * 2 != columns_of(m->c, t))
-			continue;
-		if (!l.n)
-			type = dtypes[t->dtype].name;
-		list_add(&l, m, t);
-	}
-	at = list_at(&l);
-	if (l.n)
-		report_add(m->r, RULE_MODEL_PACKED, &at,
-			"%zu expert matrices are %s with half the columns: packed FP4 taken for %s",
-			l.n, type, type);
-}
-
-/* All blocks have their experts in one form. */
-static void mixed(const struct meaning *m)
-{
-	const struct tensor *first = NULL, *t;
-	struct list l = { 0 };
-	struct report_place at;
-	size_t i;
-
-	for (i = 0; i < m->c->n; i++) {
-		t = &m->c->tensors[i];
-		if (!is_expert_weight(t))
-			continue;
-		first = first ? first : t;
-		if (t->dtype != first->dtype)
-			list_add(&l, m, t);
-	}
-	at = list_at(&l);
-	if (l.n)
-		report_add(m->r, RULE_MODEL_MIXED, &at,
-			"expert matrices are of two forms: %s is %s, %s and %zu more are not",
-			text_quote(first->name).s, dtypes[first->dtype].name,
-			text_quote(l.names[0]).s, l.n - 1);
-}
-
 /* --- files --- */
 
 /* Engines load a draft by itself, and read every shard that has a tensor of it. */
 static void draft(const struct meaning *m)
 {
 	bool layer[SHARDS_MAX] = { false };
-	struct list l = { 0 };
-	size_t i;
+	const char *file = NULL;
+	size_t i, n = 0;
 
 	if (m->c->n_shards < 2 || m->c->n_shards > SHARDS_MAX)
 		return;
@@ -164,12 +29,13 @@ static void draft(const struct meaning *m)
 		if (!strncmp(m->c->tensors[i].name, "layers.", 7))
 			layer[m->c->tensors[i].shard] = true;
 	for (i = 0; i < m->c->n; i++)
-		if (!strncmp(m->c->tensors[i].name, "mtp.", 4) && layer[m->c->tensors[i].shard])
-			list_add(&l, m, &m->c->tensors[i]);
-	if (l.n)
-		report_add(m->r, RULE_INDEX_DRAFT_MIXED, &(struct report_place){ .file = l.file },
+		if (!strncmp(m->c->tensors[i].name, "mtp.", 4) && layer[m->c->tensors[i].shard] &&
+			!n++)
+			file = m->c->shards[m->c->tensors[i].shard].name;
+	if (n)
+		report_add(m->r, RULE_INDEX_DRAFT_MIXED, &(struct report_place){ .file = file },
 			"%zu tensors under mtp. lie in shards with layers: loading the draft reads those again",
-			l.n);
+			n);
 }
 
 enum { POINTER_MAX = 1024 };
@@ -336,8 +202,8 @@ static void renamed(const struct meaning *m)
 
 void meaning_judge(const struct meaning *m)
 {
-	static void (*const checks[])(const struct meaning *) = { instead, dialect, packed, mixed,
-		draft, renamed, quant_fields, excluded, tied };
+	static void (*const checks[])(const struct meaning *) = { instead, draft, renamed,
+		quant_fields, excluded, tied };
 	size_t i;
 
 	for (i = 0; i < sizeof checks / sizeof *checks; i++)

@@ -1,8 +1,8 @@
 /* meaning.h -- what names, types and config.json say together: a table of checks on headers alone.
  *
- * The audit (formats/model/audit.h) lists every tensor that is not as it must be. These checks say what it comes to:
- * names of another dialect, packed FP4 under another type, a stage in another form than the layers, a list of
- * exceptions that names what is quantized all the same.
+ * The audit (formats/model/audit.h) says what of the tensors does not fit config.json. These checks are about the
+ * rest: what stands in place of a shard, stages among layers, a list of exceptions that names what is quantized all
+ * the same.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_DOCTOR_MEANING_H

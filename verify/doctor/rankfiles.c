@@ -24,8 +24,8 @@ static bool ends_with(const char *s, const char *end)
 	return n >= m && !strcmp(s + n - m, end);
 }
 
-static void say(const struct exam *k, enum rule_id rule,
-	const struct rank_file *f, const struct tensor *t, const char *what)
+static void say(const struct exam *k, enum rule_id rule, const struct rank_file *f,
+	const struct tensor *t, const char *what)
 {
 	const char *name = t ? t->name : NULL;
 	struct report_place at = {

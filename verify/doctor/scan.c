@@ -245,6 +245,7 @@ static void look_ids(const struct scan *s, const struct scan_item *t, const uint
 	for (i = 0; i + 8 <= n; i += 8) {
 		memcpy(&id, p + i, 8);
 		spot(&m->odd, id >= t->limit, off + i);
+		m->top = id > m->top ? id : m->top;
 		for (k = i - i % row; k < i; k += 8) {
 			memcpy(&other, p + k, 8);
 			spot(&m->twice, id == other, off + i);

@@ -48,6 +48,7 @@ struct scan_mark {
 	struct scan_spot range;  /* E8M0 bytes outside e_min..e_max */
 	struct scan_spot odd;    /* FP32 scales that are no power of two; ids that there are not */
 	struct scan_spot twice;  /* ids twice in a row */
+	uint64_t top;            /* the largest id */
 	struct scan_spot spread; /* 128 x 128 blocks whose scales are more than 2^14 apart */
 	bool scaled;             /* low, high and median are set: exponent bytes */
 	uint8_t low, high, median;

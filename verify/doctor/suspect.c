@@ -95,9 +95,24 @@ static bool plain_zeros(const struct judge *j, size_t i, struct hit *h)
 	return is_plain(&j->s->v[i]) && some_zeros(&j->s->v[i], h);
 }
 
+/* Many ids that are too large, none of them by much: the table is that of a model with more experts. Damage makes
+ * few, or any number. */
+enum { PRUNED_AMONG = 16, PRUNED_SHARE = 20, PRUNED_TIMES = 16 };
+static bool pruned(const struct scan_item *t)
+{
+	return t->holds == SCAN_IDS && t->m.odd.n >= PRUNED_AMONG &&
+		t->m.odd.n * PRUNED_SHARE >= t->bytes / 8 && t->m.top < PRUNED_TIMES * t->limit;
+}
+
 static bool expert_id(const struct judge *j, size_t i, struct hit *h)
 {
-	return j->s->v[i].holds == SCAN_IDS && of_spot(&j->s->v[i].m.odd, 8, h);
+	return j->s->v[i].holds == SCAN_IDS && !pruned(&j->s->v[i]) &&
+		of_spot(&j->s->v[i].m.odd, 8, h);
+}
+
+static bool expert_pruned(const struct judge *j, size_t i, struct hit *h)
+{
+	return pruned(&j->s->v[i]) && of_spot(&j->s->v[i].m.odd, 8, h);
 }
 
 static bool expert_twice(const struct judge *j, size_t i, struct hit *h)
@@ -168,6 +183,7 @@ static const struct check {
 	{ RULE_DATA_NOT_FINITE,       not_finite,   "values are NaN or infinite" },
 	{ RULE_DATA_ZEROS,            quant_zeros,  "bytes in a row are zero (a file cut off, or never written)" },
 	{ RULE_DATA_EXPERT_ID,        expert_id,    "ids of experts that there are not" },
+	{ RULE_DATA_EXPERT_PRUNED,    expert_pruned, "ids are of experts that were taken out of the model; its hash tables were not made anew" },
 	{ RULE_SUSPECT_ZEROS,         plain_zeros,  "bytes in a row are zero" },
 	{ RULE_SUSPECT_SCALE_ZERO,    scale_zero,   "scale bytes are 0, which is 2^-127, and 0 to some readers" },
 	{ RULE_SUSPECT_EXPERT_TWICE,  expert_twice, "tokens go to an expert twice" },
