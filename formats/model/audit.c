@@ -114,6 +114,7 @@ int audit_make(struct audit *a, const struct ckpt *c, enum expert_form assume, s
 	struct err *e)
 {
 	struct auditor u = { .a = a, .f = f, .e = e };
+	struct misfits m;
 	bool all_read = true;
 	size_t i, k;
 
@@ -139,10 +140,18 @@ int audit_make(struct audit *a, const struct ckpt *c, enum expert_form assume, s
 		if (k < a->inv.n && !strcmp(a->inv.wants[k].name, c->tensors[i].name))
 			a->want[i] = &a->inv.wants[k];
 	}
-	if (misfits_report(a, all_read, &a->wrong, f, e)) {
+	m = (struct misfits){ .c = c,
+		.inv = &a->inv,
+		.want = a->want,
+		.forms = a->forms,
+		.all_read = all_read,
+		.f = f,
+		.e = e };
+	if (misfits_report(&m)) {
 		audit_free(a);
 		return -1;
 	}
+	a->wrong = m.total;
 	return 0;
 }
 

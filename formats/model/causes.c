@@ -1,7 +1,8 @@
 /* causes.c -- one fault, one finding: a table of what makes many tensors unfit at once.
  *
- * The order of the table matters: what says that this is another model comes before what says that something of the
- * model is missing, and that before what says how a tensor is written.
+ * The order of the table matters: what says that this is another draft, or has other names, comes before what says
+ * that something is missing, and that before what says how a tensor is written. (Other models than V4 do not come so
+ * far: formats/folder names them.)
  *
  * SPDX-License-Identifier: MIT */
 #include "formats/model/misfit.h"
@@ -24,35 +25,7 @@ static bool ends(const char *s, const char *with)
 
 static const struct tensor *tensor(const struct misfits *m, size_t i)
 {
-	return &m->a->ckpt->tensors[i];
-}
-
-/* --- a relative of the model --- */
-
-static bool of_images(const char *name)
-{
-	return begins(name, "vision.") || begins(name, "aligner.") || begins(name, "image_") ||
-		ends(name, ".ffn.gate.bias_vl");
-}
-
-static int vision(struct misfits *m)
-{
-	struct batch b = { 0 };
-	size_t i;
-
-	for (i = 0; i < m->a->ckpt->n; i++)
-		if (m->unexpected[i] && of_images(tensor(m, i)->name))
-			misfits_claim(m, &b, i);
-	if (!b.n)
-		return 0;
-	/* its hash layers route image tokens by score, which takes the bias that they lack elsewhere */
-	for (i = 0; i < m->a->ckpt->n; i++)
-		if (m->unexpected[i] && ends(tensor(m, i)->name, ".ffn.gate.bias"))
-			misfits_claim(m, &b, i);
-	return finding_add(m->f, RULE_MODEL_VARIANT, b.file,
-		"%zu tensors, first %s, are those of DeepSeek-V4-Flash-Vision-Exp (image tower, aligner, "
-		"biases for image tokens): these tools know the text model only",
-		b.n, text_quote(b.first).s);
+	return &m->c->tensors[i];
 }
 
 /* --- another draft --- */
@@ -83,19 +56,19 @@ static bool of_draft(const char *name, bool spark)
 
 static int drafter(struct misfits *m)
 {
-	bool spark = m->a->ckpt->config.spark, found = false;
+	bool spark = m->c->config.spark, found = false;
 	struct batch b = { 0 };
 	size_t i;
 
-	for (i = 0; i < m->a->ckpt->n && !found; i++)
+	for (i = 0; i < m->c->n && !found; i++)
 		found = m->unexpected[i] && of_draft(tensor(m, i)->name, !spark);
 	if (!found)
 		return 0;
-	for (i = 0; i < m->a->ckpt->n; i++)
+	for (i = 0; i < m->c->n; i++)
 		if ((m->unexpected[i] || m->other[i]) && in_stage(tensor(m, i)->name))
 			misfits_claim(m, &b, i);
-	for (i = 0; i < m->a->inv.n; i++)
-		if (m->missing[i] && m->a->inv.wants[i].stage >= 0)
+	for (i = 0; i < m->inv->n; i++)
+		if (m->missing[i] && m->inv->wants[i].stage >= 0)
 			misfits_absent(m, i);
 	return finding_add(m->f, RULE_CONFIG_DRAFTER, "config.json",
 		"config.json describes %s under mtp., the tensors there (%zu that do not fit, first %s) are %s",
@@ -108,22 +81,20 @@ static int drafter(struct misfits *m)
 static const struct dialect {
 	const char *mark;
 	enum { AT_START, AT_END, INSIDE } where;
-	bool exact;       /* only where the name is right without the mark */
 	const char *here; /* what the mark stands for; NULL: for nothing that the model has */
 	const char *whose;
 } dialects[] = {
-	{ "model.", AT_START, true, "", "modules that were saved inside another one" },
-	{ ".weight_scale_inv", AT_END, false, ".scale", "transformers and vLLM" },
-	{ ".weight_scale", AT_END, false, ".scale", "compressed-tensors" },
-	{ ".weight_packed", AT_END, false, ".weight", "compressed-tensors" },
-	{ ".input_scale", AT_END, false, NULL, "ModelOpt" },
-	{ ".weight_global_scale", AT_END, false, NULL, "NVFP4 of compressed-tensors" },
-	{ ".weight_scale_2", AT_END, false, NULL, "NVFP4 of ModelOpt" },
-	{ "model.layers.", AT_START, false, "layers.", "transformers" },
-	{ "model.embed_tokens.", AT_START, false, "embed.", "transformers" },
-	{ ".attn_hc.", INSIDE, false, ".hc_attn_", "transformers" },
-	{ ".ffn_hc.", INSIDE, false, ".hc_ffn_", "transformers" },
-	{ "lm_head.", AT_START, false, "head.", "transformers" },
+	{ ".weight_scale_inv", AT_END, ".scale", "transformers and vLLM" },
+	{ ".weight_scale", AT_END, ".scale", "compressed-tensors" },
+	{ ".weight_packed", AT_END, ".weight", "compressed-tensors" },
+	{ ".input_scale", AT_END, NULL, "ModelOpt" },
+	{ ".weight_global_scale", AT_END, NULL, "NVFP4 of compressed-tensors" },
+	{ ".weight_scale_2", AT_END, NULL, "NVFP4 of ModelOpt" },
+	{ "model.layers.", AT_START, "layers.", "transformers" },
+	{ "model.embed_tokens.", AT_START, "embed.", "transformers" },
+	{ ".attn_hc.", INSIDE, ".hc_attn_", "transformers" },
+	{ ".ffn_hc.", INSIDE, ".hc_ffn_", "transformers" },
+	{ "lm_head.", AT_START, "head.", "transformers" },
 };
 
 /* Where the mark stands in name; NULL: it is not there. */
@@ -155,12 +126,12 @@ static int one_dialect(struct misfits *m, const struct dialect *d, size_t *all)
 	size_t i;
 	long w;
 
-	for (i = 0; i < m->a->ckpt->n; i++) {
+	for (i = 0; i < m->c->n; i++) {
 		if (!m->unexpected[i] || !mark_in(tensor(m, i)->name, d))
 			continue;
 		w = translate(name, sizeof name, tensor(m, i)->name, d) ? misfits_want(m, name)
 									: -1;
-		if (w < 0 ? d->exact : !m->missing[w])
+		if (w >= 0 && !m->missing[w])
 			continue; /* the right name is there besides: then this one is too many */
 		if (w >= 0)
 			misfits_absent(m, (size_t)w);
@@ -172,9 +143,7 @@ static int one_dialect(struct misfits *m, const struct dialect *d, size_t *all)
 	return finding_add(m->f, RULE_MODEL_DIALECT, b.file,
 		"%zu tensors, first %s, are named as %s have them: %s stands for %s", b.n,
 		text_quote(b.first).s, d->whose, d->mark,
-		!d->here                  ? "nothing that the model has"
-			: d->here[0] == 0 ? "nothing"
-					  : d->here);
+		d->here ? d->here : "nothing that the model has");
 }
 
 /* Where most tensors have other names, that the right ones are not there is no news. */
@@ -185,7 +154,7 @@ static int dialect(struct misfits *m)
 	for (i = 0; i < sizeof dialects / sizeof *dialects; i++)
 		if (one_dialect(m, &dialects[i], &all))
 			return -1;
-	for (i = 0; all > m->a->ckpt->n / 2 && i < m->a->inv.n; i++)
+	for (i = 0; all > m->c->n / 2 && i < m->inv->n; i++)
 		misfits_absent(m, i);
 	return 0;
 }
@@ -232,14 +201,14 @@ static int put_stages(struct misfits *m, const struct block *v, uint64_t stages)
 
 static int blocks(struct misfits *m)
 {
-	uint64_t L = m->a->ckpt->config.L, stages = m->a->ckpt->config.stages, i, from;
+	uint64_t L = m->c->config.L, stages = m->c->config.stages, i, from;
 	struct block *v = calloc((size_t)(L + stages) + 1, sizeof *v), *b;
 	const struct want *w;
 	size_t k;
 	int rc = v ? 0 : -1;
 
-	for (k = 0; v && k < m->a->inv.n; k++) {
-		w = &m->a->inv.wants[k];
+	for (k = 0; v && k < m->inv->n; k++) {
+		w = &m->inv->wants[k];
 		if (w->optional || (w->layer < 0 && w->stage < 0))
 			continue;
 		b = &v[w->layer >= 0 ? (uint64_t)w->layer : L + (uint64_t)w->stage];
@@ -252,8 +221,8 @@ static int blocks(struct misfits *m)
 		rc = i > from ? put_layers(m, v, from, i) : 0;
 	}
 	rc = rc ? rc : put_stages(m, v + L, stages);
-	for (k = 0; !rc && k < m->a->inv.n; k++) {
-		w = &m->a->inv.wants[k];
+	for (k = 0; !rc && k < m->inv->n; k++) {
+		w = &m->inv->wants[k];
 		if (w->layer < 0 && w->stage < 0)
 			continue;
 		b = &v[w->layer >= 0 ? (uint64_t)w->layer : L + (uint64_t)w->stage];
@@ -269,8 +238,8 @@ static int blocks(struct misfits *m)
 /* Tensor i if it is an unfit weight of a quantized role, with the shape of its matrix; else NULL. */
 static const struct tensor *weight(const struct misfits *m, size_t i, uint64_t dim[2])
 {
-	const struct want *w = m->other[i] ? m->a->want[i] : NULL;
-	enum codec c = w ? model_codec(&roles[w->role], m->a->forms) : CODEC_NONE;
+	const struct want *w = m->other[i] ? m->want[i] : NULL;
+	enum codec c = w ? model_codec(&roles[w->role], m->forms) : CODEC_NONE;
 
 	if (c == CODEC_NONE || w->scale || tensor(m, i)->rank != 2)
 		return NULL;
@@ -281,7 +250,7 @@ static const struct tensor *weight(const struct misfits *m, size_t i, uint64_t d
 
 static bool is_expert(const struct misfits *m, size_t i)
 {
-	return roles[m->a->want[i]->role].store == STORE_EXPERT;
+	return roles[m->want[i]->role].store == STORE_EXPERT;
 }
 
 /* Claims weight i and whatever is wrong with its scale; returns whether the scale is missing. */
@@ -289,18 +258,20 @@ static bool claim_pair(struct misfits *m, struct batch *b, size_t i)
 {
 	char name[ST_NAME_MAX + 8];
 	const char *full = tensor(m, i)->name;
-	long scale = audit_partner(m->a, i), w;
+	const struct tensor *scale;
 	struct batch none = { 0 };
 	bool gone;
+	long w;
 
 	snprintf(name, sizeof name, "%.*s.scale", (int)(strlen(full) - strlen(".weight")), full);
 	w = misfits_want(m, name);
 	gone = w >= 0 && m->missing[w];
+	scale = ckpt_find(m->c, name);
 	misfits_claim(m, b, i);
 	if (gone)
 		misfits_absent(m, (size_t)w);
-	if (scale >= 0 && m->other[scale])
-		misfits_claim(m, &none, (size_t)scale);
+	if (scale && m->other[scale - m->c->tensors])
+		misfits_claim(m, &none, (size_t)(scale - m->c->tensors));
 	return gone;
 }
 
@@ -318,7 +289,7 @@ static int packed(struct misfits *m)
 	uint64_t dim[2];
 	size_t i;
 
-	for (i = 0; i < m->a->ckpt->n; i++) {
+	for (i = 0; i < m->c->n; i++) {
 		t = weight(m, i, dim);
 		if (!t || !is_expert(m, i) || is_packed_type(t->dtype) || t->dim[0] != dim[0] ||
 			t->dim[1] * 2 != dim[1])
@@ -352,9 +323,9 @@ static int spelling(struct misfits *m)
 	char is[128] = "", said[128] = "";
 	size_t i;
 
-	for (i = 0; i < m->a->ckpt->n; i++) {
+	for (i = 0; i < m->c->n; i++) {
 		const struct tensor *t = tensor(m, i);
-		const struct want *w = m->a->want[i];
+		const struct want *w = m->want[i];
 
 		if (!m->other[i] || !spelled(t, w))
 			continue;
@@ -388,7 +359,7 @@ static int mixed(struct misfits *m)
 	uint64_t dim[2];
 	size_t i, k;
 
-	for (i = 0; i < m->a->ckpt->n; i++) {
+	for (i = 0; i < m->c->n; i++) {
 		const struct tensor *t = weight(m, i, dim);
 
 		for (k = 0; t && is_expert(m, i) && m->other[i] && k < 2; k++)
@@ -401,7 +372,7 @@ static int mixed(struct misfits *m)
 		return 0;
 	return finding_add(m->f, RULE_MODEL_MIXED, b.file,
 		"expert matrices are of two forms: %zu, first %s, are %s, the others are %s", b.n,
-		text_quote(b.first).s, codecs[of].name, codecs[m->a->forms.experts].name);
+		text_quote(b.first).s, codecs[of].name, codecs[m->forms.experts].name);
 }
 
 static bool is_float(enum dtype d)
@@ -419,14 +390,13 @@ static int dequantized(struct misfits *m)
 	size_t i, bare = 0;
 	uint64_t dim[2];
 
-	for (i = 0; i < m->a->ckpt->n; i++) {
+	for (i = 0; i < m->c->n; i++) {
 		t = weight(m, i, dim);
 		if (!t || !is_float(t->dtype) || t->dim[0] != dim[0] || t->dim[1] != dim[1])
 			continue;
 		if (!b.n) {
 			type = dtypes[t->dtype].name;
-			misfits_describe(said, sizeof said, m->a->want[i]->dtype,
-				m->a->want[i]->dim, 2);
+			misfits_describe(said, sizeof said, m->want[i]->dtype, m->want[i]->dim, 2);
 		}
 		bare += claim_pair(m, &b, i);
 	}
@@ -447,7 +417,7 @@ static int int8(struct misfits *m)
 	uint64_t dim[2];
 	size_t i;
 
-	for (i = 0; i < m->a->ckpt->n; i++) {
+	for (i = 0; i < m->c->n; i++) {
 		t = weight(m, i, dim);
 		if (!t || (t->dtype != DT_I8 && t->dtype != DT_U8) || t->dim[0] != dim[0] ||
 			t->dim[1] != dim[1])
@@ -465,7 +435,7 @@ static int int8(struct misfits *m)
 
 int causes_find(struct misfits *m)
 {
-	static int (*const causes[])(struct misfits *) = { vision, drafter, dialect, blocks, packed,
+	static int (*const causes[])(struct misfits *) = { drafter, dialect, blocks, packed,
 		spelling, mixed, dequantized, int8 };
 	size_t i;
 

@@ -83,8 +83,8 @@ static int resolve(const struct ckpt *c, const char *name, char actual[CKPT_PATH
 		if (follow(actual, text, e))
 			return -1;
 	}
-	return err_rule(e, RULE_FILE_SYMLINK, ERR_NOPOS,
-		"%s is a link through more than %d others", text_quote(name).s, LINKS_MAX);
+	return err_rule(e, RULE_FILE_SYMLINK, ERR_NOPOS, "%s is a link through more than %d others",
+		text_quote(name).s, LINKS_MAX);
 }
 
 /* 1 or 0; -1 where the system cannot tell. */
@@ -97,8 +97,8 @@ static int is_there(const struct ckpt *c, const char *name, struct stat *st, str
 
 static int dangling(const char *name, const char *actual, struct err *e)
 {
-	return err_rule(e, RULE_FILE_DANGLING, ERR_NOPOS,
-		"%s is a link to %s, which is not there", text_quote(name).s, text_quote(actual).s);
+	return err_rule(e, RULE_FILE_DANGLING, ERR_NOPOS, "%s is a link to %s, which is not there",
+		text_quote(name).s, text_quote(actual).s);
 }
 
 /* Opens name, through its link if it is one: *fd is -1 where *there is false. *hash as resolve has it. */
@@ -134,8 +134,8 @@ int ckpt_file(const struct ckpt *c, const char *name, char actual[CKPT_PATH], st
 	if (rc <= 0)
 		return rc ? -1 : dangling(name, actual, e);
 	if (!S_ISREG(st->st_mode))
-		return err_rule(e, RULE_FILE_NOT_REGULAR, ERR_NOPOS,
-			"%s is not a regular file", text_quote(name).s);
+		return err_rule(e, RULE_FILE_NOT_REGULAR, ERR_NOPOS, "%s is not a regular file",
+			text_quote(name).s);
 	return 0;
 }
 
@@ -336,8 +336,8 @@ static int load_shard(struct opener *o, uint32_t at)
 	snprintf(file, sizeof file, "%s%s", s->name, c->headers ? CKPT_HEADER : "");
 	rc = open_file(c, file, &s->fd, &s->st, &there, actual, &hash, o->e);
 	if (!rc && !there)
-		return find(o, RULE_INDEX_SHARD_MISSING, s->name,
-			"is in the index but not there", NULL);
+		return find(o, RULE_INDEX_SHARD_MISSING, s->name, "is in the index but not there",
+			NULL);
 	if (rc || read_shard(o, s, &h)) {
 		if (s->fd >= 0)
 			(void)c->io->close(c->io, s->fd); /* read only */

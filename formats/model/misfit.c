@@ -9,11 +9,11 @@
 
 void misfits_claim(struct misfits *m, struct batch *b, size_t i)
 {
-	const struct tensor *t = &m->a->ckpt->tensors[i];
+	const struct tensor *t = &m->c->tensors[i];
 
 	if (!b->n++) {
 		b->first = t->name;
-		b->file = m->a->ckpt->shards[t->shard].name;
+		b->file = m->c->shards[t->shard].name;
 	}
 	m->unexpected[i] = m->other[i] = false;
 }
@@ -25,9 +25,9 @@ void misfits_absent(struct misfits *m, size_t want)
 
 long misfits_want(const struct misfits *m, const char *name)
 {
-	const struct want *w = inventory_find(&m->a->inv, name);
+	const struct want *w = inventory_find(m->inv, name);
 
-	return w ? (long)(w - m->a->inv.wants) : -1;
+	return w ? (long)(w - m->inv->wants) : -1;
 }
 
 static bool fits(const struct tensor *t, const struct want *w)
@@ -39,19 +39,19 @@ static bool fits(const struct tensor *t, const struct want *w)
 /* Of the optional tensors all are there or none: then those that lack are missing. */
 static void mark_optional(struct misfits *m, size_t optional, size_t there)
 {
-	const struct inventory *v = &m->a->inv;
+	const struct inventory *v = m->inv;
 	size_t i;
 
 	for (i = 0; there && there < optional && i < v->n; i++)
 		m->missing[i] = m->missing[i] ||
-			(v->wants[i].optional && !ckpt_find(m->a->ckpt, v->wants[i].name));
+			(v->wants[i].optional && !ckpt_find(m->c, v->wants[i].name));
 }
 
 /* Walks what is expected and what is there, both sorted by name, side by side. */
 static void mark(struct misfits *m, bool all_read)
 {
-	const struct ckpt *c = m->a->ckpt;
-	const struct inventory *v = &m->a->inv;
+	const struct ckpt *c = m->c;
+	const struct inventory *v = m->inv;
 	size_t i = 0, k = 0, optional = 0, there = 0;
 	int d;
 
@@ -136,21 +136,21 @@ static void gather(struct misfits *m, struct groups *g)
 	struct batch *b;
 	size_t i;
 
-	for (i = 0; i < m->a->inv.n; i++) {
-		w = &m->a->inv.wants[i];
+	for (i = 0; i < m->inv->n; i++) {
+		w = &m->inv->wants[i];
 		if (!m->missing[i])
 			continue;
 		b = &g->missing[w->role][w->scale];
 		b->first = b->n++ ? b->first : w->name;
 	}
-	for (i = 0; i < m->a->ckpt->n; i++) {
-		w = m->a->want[i];
+	for (i = 0; i < m->c->n; i++) {
+		w = m->want[i];
 		if (m->other[i]) {
 			b = &g->form[w->role][w->scale];
 			g->form_at[w->role][w->scale] = b->n ? g->form_at[w->role][w->scale] : i;
 			misfits_claim(m, b, i);
 		} else if (m->unexpected[i]) {
-			misfits_claim(m, odd_of(g, m->a->ckpt->tensors[i].name), i);
+			misfits_claim(m, odd_of(g, m->c->tensors[i].name), i);
 		}
 	}
 }
@@ -177,8 +177,8 @@ static int put_missing(struct misfits *m, const struct batch *b, unsigned role, 
 static int put_form(struct misfits *m, const struct groups *g, unsigned role, bool scale)
 {
 	const struct batch *b = &g->form[role][scale];
-	const struct tensor *t = &m->a->ckpt->tensors[g->form_at[role][scale]];
-	const struct want *w = m->a->want[g->form_at[role][scale]];
+	const struct tensor *t = &m->c->tensors[g->form_at[role][scale]];
+	const struct want *w = m->want[g->form_at[role][scale]];
 	bool same = t->rank == w->rank && !memcmp(t->dim, w->dim, t->rank * sizeof *t->dim);
 	char is[128], said[128], rest[260];
 
@@ -200,7 +200,7 @@ static int put_odd(struct misfits *m, const struct batch *b, const char *name)
 	char weight[ST_NAME_MAX + 8], rest[260];
 
 	snprintf(weight, sizeof weight, "%.*s.weight", (int)(n - (orphan ? 6 : 0)), b->first);
-	orphan = orphan && !ckpt_find(m->a->ckpt, weight);
+	orphan = orphan && !ckpt_find(m->c, weight);
 	more(rest, sizeof rest, b->n, name);
 	if (orphan)
 		return finding_add(m->f, RULE_MODEL_SCALE_ORPHAN, b->file,
@@ -267,27 +267,22 @@ static int put_rest(struct misfits *m, struct groups *g)
 
 /* --- */
 
-int misfits_report(const struct audit *a, bool all_read, size_t *wrong, struct findings *f,
-	struct err *e)
+int misfits_report(struct misfits *m)
 {
-	struct misfits m = { .a = a,
-		.f = f,
-		.missing = calloc(a->inv.n + 1, sizeof(bool)),
-		.unexpected = calloc(a->ckpt->n + 1, sizeof(bool)),
-		.other = calloc(a->ckpt->n + 1, sizeof(bool)),
-		.e = e };
 	struct groups *g = calloc(1, sizeof *g);
 	int rc = -1;
 
-	*wrong = 0;
-	if (m.missing && m.unexpected && m.other && g) {
-		mark(&m, all_read);
-		*wrong = m.total;
-		rc = m.total ? causes_find(&m) || put_rest(&m, g) : 0;
+	m->missing = calloc(m->inv->n + 1, sizeof *m->missing);
+	m->unexpected = calloc(m->c->n + 1, sizeof *m->unexpected);
+	m->other = calloc(m->c->n + 1, sizeof *m->other);
+	if (m->missing && m->unexpected && m->other && g) {
+		mark(m, m->all_read);
+		rc = m->total ? causes_find(m) || put_rest(m, g) : 0;
 	}
 	free(g);
-	free(m.other);
-	free(m.unexpected);
-	free(m.missing);
-	return rc ? err_nomem(e) : 0;
+	free(m->other);
+	free(m->unexpected);
+	free(m->missing);
+	m->missing = m->unexpected = m->other = NULL;
+	return rc ? err_nomem(m->e) : 0;
 }

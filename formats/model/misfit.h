@@ -7,18 +7,24 @@
  * SPDX-License-Identifier: MIT */
 #ifndef FORMATS_MODEL_MISFIT_H
 #define FORMATS_MODEL_MISFIT_H
-#include "formats/model/audit.h"
+#include "formats/finding.h"
+#include "formats/model/checkpoint.h"
+#include "formats/model/model.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 struct misfits {
-	const struct audit *a; /* borrows; its inventory and want[] are made */
+	const struct ckpt *c;           /* borrows, as the next two */
+	const struct inventory *inv;    /* what config.json describes */
+	const struct want *const *want; /* [c->n]; what tensor i is, NULL if unexpected */
+	struct model_forms forms;       /* of inv */
+	bool all_read;                  /* every shard could be read: what is absent is missing */
 	struct findings *f;
-	bool *missing; /* owns; [a->inv.n] that want is not there, and nothing has explained it */
-	bool *unexpected; /* owns; [ckpt->n] the model has no such tensor */
-	bool *other;      /* owns; [ckpt->n] the tensor has another type or shape than its want */
+	bool *missing;    /* owns; [inv->n] that want is not there, and nothing has explained it */
+	bool *unexpected; /* owns; [c->n] the model has no such tensor */
+	bool *other;      /* owns; [c->n] the tensor has another type or shape than its want */
 	size_t total;     /* tensors and wants that did not fit, explained or not */
 	struct err *e;
 };
@@ -32,16 +38,14 @@ struct batch {
 void misfits_claim(struct misfits *m, struct batch *b, size_t i);
 /* Takes a missing want out of the misfits; it is the consequence of something that b is about. */
 void misfits_absent(struct misfits *m, size_t want);
-/* The want of that name, an index into a->inv.wants; -1: none. */
+/* The want of that name, an index into inv->wants; -1: none. */
 long misfits_want(const struct misfits *m, const char *name);
 /* "[2048,4096] F8_E4M3", cut where room ends. */
 void misfits_describe(char *s, size_t room, enum dtype d, const uint64_t *dim, unsigned rank);
 
-/* Puts all misfits of a into *m->f: causes first, then what is left, by role. all_read false: shards could not be
- * read, so that what is absent may be in them and is not reported. *wrong counts what did not fit. Returns -1 only
- * without memory. */
-int misfits_report(const struct audit *a, bool all_read, size_t *wrong, struct findings *f,
-	struct err *e);
+/* Puts all misfits into *m->f: causes first, then what is left, by role. The caller has set what m borrows, forms,
+ * all_read, f and e; the rest is zeroed before and after, but for total. Returns -1 only without memory. */
+int misfits_report(struct misfits *m);
 
 /* causes.c: claims what has a common cause. Returns -1 only without memory. */
 int causes_find(struct misfits *m);
