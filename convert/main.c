@@ -10,19 +10,15 @@
 #include "convert/cli/tables.h"
 #include "core/cli/cli.h"
 #include "core/cpu.h"
-#include "core/hash/sha256.h"
 #include "core/version.h"
-#include "core/hash/xxh.h"
+#include "formats/version_text.h"
 #include "formats/error_json.h"
 #include "formats/layout/engine.h"
 #include "formats/rulebook.h"
 #include "quant/fp4to8.h"
 
-#include <jansson.h>
-#include <openssl/crypto.h>
 #include <string.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #define TOOL "dsv4-convert " DSV4_VERSION
 
@@ -44,9 +40,7 @@ static void on_signal(int n)
 static void defaults(void *p)
 {
 	struct opts *o = p;
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	o->threads = cpus > 0 ? (uint64_t)(cpus < 64 ? cpus : 64) : 1;
 	o->max_memory = BUDGET_DEFAULT;
 	o->max_header = ST_HEADER_CAP;
 }
@@ -66,19 +60,6 @@ static struct ckpt_opts ckpt_opts_of(const struct opts *o)
 	return (struct ckpt_opts){ .header_cap = o->max_header, .follow_links = o->follow_links };
 }
 
-/* Prints and frees. */
-static int print(struct text *t, struct err *e)
-{
-	int rc = 0;
-
-	if (t->failed)
-		rc = err_nomem(e);
-	else if (t->n)
-		fwrite(t->s, 1, t->n, stdout); /* cli_main looks at stdout */
-	text_free(t);
-	return rc;
-}
-
 /* --- inspect --- */
 
 static int run_inspect(void *opts, int n, char **args, struct err *e)
@@ -96,7 +77,7 @@ static int run_inspect(void *opts, int n, char **args, struct err *e)
 	if (audit_make(&a, &f.ckpt, form_of(o->assume), &f.found, e))
 		goto out;
 	(o->json ? inspect_put_json : inspect_put_text)(&t, &f, &a);
-	rc = print(&t, e);
+	rc = cli_print(&t, e);
 	if (!rc) {
 		rc = inspect_verdict(&f.found, e);
 		e->told = o->json;
@@ -123,14 +104,18 @@ static int check_opts(const struct opts *o, bool joined, struct err *e)
 	if (!o->target && !joined)
 		return err_set(e, ERR_USAGE,
 			"--target says what to make: official, hf or an engine (dsv4-convert targets)");
+	if (o->target && !target_find(o->target))
+		return 0; /* the planner says so, and which there are */
 	if (o->mp && (!o->target || strcmp(o->target, "official")))
-		return err_set(e, ERR_USAGE, "--mp belongs to --target official");
+		return err_set(e, ERR_USAGE, "--mp belongs to --target official%s",
+			engine ? "; engines have --ranks" : "");
 	if (o->shard_size && (!o->target || strcmp(o->target, "hf")))
-		return err_set(e, ERR_USAGE, "--shard-size belongs to --target hf");
+		return err_set(e, ERR_USAGE, "--shard-size belongs to --target hf%s",
+			engine ? "; the other targets have one file for each rank" : "");
 	if (!engine && (o->ranks || o->pp || o->experts_by || o->attention || o->placement))
 		return err_set(e, ERR_USAGE,
 			"--ranks, --pp, --experts-by, --attention and --placement belong to the targets of "
-			"engines (dsv4-convert targets)");
+			"engines (dsv4-convert targets); official has --mp, hf --shard-size");
 	if (o->placement && o->experts_by && !strcmp(o->experts_by, "tp"))
 		return err_set(e, ERR_USAGE, "--placement belongs to --experts-by ep");
 	return 0;
@@ -218,7 +203,7 @@ static int run_plan_cmd(void *opts, int n, char **args, struct err *e)
 	if (!rc)
 		put_plan(&t, o, &j);
 	job_close(&j);
-	return rc ? rc : print(&t, e);
+	return rc ? rc : cli_print(&t, e);
 }
 
 /* Bytes that will pass through a run. */
@@ -349,7 +334,7 @@ static int execute(const struct job *j, const struct opts *o, struct err *e)
 		text_free(&t);
 		return rc;
 	}
-	rc = print(&t, e);
+	rc = cli_print(&t, e);
 	if (!o->quiet)
 		say_done(&sum, progress_now() - began, o->out);
 	return rc;
@@ -400,7 +385,7 @@ static int run_kinds(void *opts, int n, char **args, struct err *e)
 
 	(void)n, (void)args;
 	(o->json ? kind_put_json : kind_put_text)(&t);
-	return print(&t, e);
+	return cli_print(&t, e);
 }
 
 static int run_rules(void *opts, int n, char **args, struct err *e)
@@ -410,7 +395,7 @@ static int run_rules(void *opts, int n, char **args, struct err *e)
 
 	(void)n, (void)args;
 	(o->json ? rule_put_json : rule_put_text)(&t);
-	return print(&t, e);
+	return cli_print(&t, e);
 }
 
 static int run_roles(void *opts, int n, char **args, struct err *e)
@@ -420,7 +405,7 @@ static int run_roles(void *opts, int n, char **args, struct err *e)
 
 	(void)n, (void)args;
 	(o->json ? tables_roles_json : tables_roles_text)(&t);
-	return print(&t, e);
+	return cli_print(&t, e);
 }
 
 static int run_targets(void *opts, int n, char **args, struct err *e)
@@ -430,7 +415,7 @@ static int run_targets(void *opts, int n, char **args, struct err *e)
 
 	(void)n, (void)args;
 	(o->json ? tables_targets_json : tables_targets_text)(&t);
-	return print(&t, e);
+	return cli_print(&t, e);
 }
 
 static int run_layouts(void *opts, int n, char **args, struct err *e)
@@ -440,31 +425,15 @@ static int run_layouts(void *opts, int n, char **args, struct err *e)
 
 	(void)n, (void)args;
 	(o->json ? tables_layouts_json : tables_layouts_text)(&t);
-	return print(&t, e);
+	return cli_print(&t, e);
 }
 
-static void version(FILE *out)
+static void version(struct text *out, bool json)
 {
-	static const char *const name[] = { "SHA-NI", "AVX2", "AVX-512" };
-	unsigned f = cpu_features(), i;
-	struct sha256_kit kit;
+	const struct version_way ways[] = { { "FP4 to FP8", fp4to8_best(cpu_features())->name },
+		{ NULL, NULL } };
 
-	fprintf(out, "%s\n", TOOL);
-	fprintf(out, "compiler: %s\n", __VERSION__);
-	fprintf(out, "libraries: %s, jansson %s, xxHash %u\n", OpenSSL_version(OPENSSL_VERSION),
-		jansson_version_str(), XXH_versionNumber());
-	fprintf(out, "processor:");
-	for (i = 0; i < 3; i++)
-		if (f & 1u << i)
-			fprintf(out, " %s", name[i]);
-	fprintf(out, "%s\n", f ? "" : " no fast paths");
-	sha256_kit_best(&kit, f);
-	fprintf(out, "SHA-256:");
-	for (i = 1; i <= SHA256_LANES; i++)
-		if (i == 1 || kit.way[i] != kit.way[i - 1])
-			fprintf(out, "%s %u+ streams %s", i > 1 ? "," : "", i,
-				kit.way[i] ? kit.way[i]->name : "openssl");
-	fprintf(out, "\nFP4 to FP8: %s\n", fp4to8_best(f)->name);
+	version_put(out, "dsv4-convert", ways, json);
 }
 
 /* clang-format off */
@@ -475,7 +444,7 @@ static void version(FILE *out)
 #define RUN_OPTS \
 	{ "no-sha256", 0, NULL, CLI_FLAG, 0, 0, AT(no_sha256), "digest outputs with XXH3 alone" }, \
 	{ "overwrite", 0, NULL, CLI_FLAG, 0, 0, AT(overwrite), "take an OUT that another conversion has filled" }, \
-	{ "threads", 'j', "N", CLI_NUMBER, 1, 1024, AT(threads), "threads (all processors)" }, \
+	{ "threads", 'j', "N", CLI_THREADS, 0, 1024, AT(threads), "threads (0: as many as processors that it may use, the default)" }, \
 	{ "max-memory", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, AT(max_memory), "never hold more than this (1G)" }
 #define SOURCE_OPTS \
 	{ "assume-experts", 0, "fp4|fp8", CLI_CHOICE, 0, 0, AT(assume), "what the experts are where config.json does not say it" }, \
@@ -554,6 +523,28 @@ static const struct cli_cmd cmds[] = {
 };
 /* clang-format on */
 
+static const char examples[] =
+	"What a download holds, and whether it is whole:\n\n  dsv4-convert inspect DeepSeek-V4-Flash\n\n"
+	"The official form for 4 ranks, with digests for sha256sum -c on stdout:\n\n"
+	"  dsv4-convert run DeepSeek-V4-Flash -o mp4 --target official --mp 4 >mp4.sha256\n\n"
+	"An engine's layout for 8 ranks, and the download back:\n\n"
+	"  dsv4-convert run DeepSeek-V4-Flash -o set --target marlin-mxfp4 --ranks 8\n"
+	"  dsv4-convert restore set -o back\n";
+static const char files[] =
+	"OUT/manifest.json says what OUT is; it is written last, and without it OUT is unfinished. Beside each file of "
+	"weights NAME.manifest.json describes its tensors. Files that begin with a dot are not finished.\n";
+static const char see_also[] = "dsv4-verify(1), sha256sum(1)\n";
+
+/* Words for completion. */
+static const char *word(const char *option, unsigned i)
+{
+	static const char *const plain[] = { "official", "hf" };
+
+	if (strcmp(option, "target") != 0)
+		return NULL;
+	return i < 2 ? plain[i] : i - 2 < n_engines ? engines[i - 2].name : NULL;
+}
+
 /* With --json every call prints one document, also one that failed. */
 static void failed(const struct cli_failure *f)
 {
@@ -563,7 +554,7 @@ static void failed(const struct cli_failure *f)
 	if (!cli_word(f->argc, f->argv, "json", true))
 		return;
 	error_json_put(&t, "dsv4-convert", f->verb, f->e);
-	(void)print(&t, &ignored); /* there is an error to report already */
+	(void)cli_print(&t, &ignored); /* there is an error to report already */
 }
 
 int main(int argc, char **argv)
@@ -577,6 +568,10 @@ int main(int argc, char **argv)
 		.exit_text =
 			"exit status: 0 done and true; 1 looked and found it false; 2 wrong call, or "
 			"could not tell\n",
+		.examples = examples,
+		.files = files,
+		.see_also = see_also,
+		.word = word,
 		.failed = failed };
 
 	return cli_main(&tool, argc, argv);

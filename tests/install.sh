@@ -33,7 +33,7 @@ for t in dsv4-convert dsv4-verify; do
 		tr -d '\\' <"$f" >"$tmp/plain" # of roff
 		for verb in $("$B/$t" help | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p'); do
 			grep -qw -- "$verb" "$tmp/plain" || echo "$f: no $verb" >>"$tmp/bad"
-			for o in $("$B/$t" help "$verb" 2>/dev/null | sed -n 's/^  [ -][ a-z][, ] --\([a-z0-9-]*\).*/\1/p'); do
+			for o in $("$B/$t" help "$verb" 2>/dev/null | sed -n 's/^  [ -][ a-z][, ] \(-@, \)\{0,1\}--\([a-z0-9-]*\).*/\2/p'); do
 				grep -qE -- "(--|-l )$o([^a-z0-9-]|\$)" "$tmp/plain" || echo "$f: no $o" >>"$tmp/bad"
 			done
 		done
@@ -41,6 +41,9 @@ for t in dsv4-convert dsv4-verify; do
 	check "install_complete_$t" "$tmp/bad"
 
 	if command -v groff >/dev/null; then
+		for section in NAME SYNOPSIS COMMANDS OPTIONS EXAMPLES ENVIRONMENT FILES "EXIT STATUS" "SEE ALSO"; do
+			grep -qx ".SH $section" "$root/share/man/man1/$t.1" || echo "FAIL install_man_$t: no $section"
+		done
 		groff -man -Tutf8 -ww -z "$root/share/man/man1/$t.1" 2>"$tmp/bad"
 		check "install_man_$t" "$tmp/bad"
 	else
@@ -63,8 +66,18 @@ try plan dsv4-convert ''
 try plan dsv4-convert help p
 try --target dsv4-convert run --ta
 try fp8 dsv4-convert run --experts fp
+try fp8 dsv4-convert run --experts = fp
+try fp4 dsv4-convert run --experts =
+try marlin-mxfp4 dsv4-convert run --target mar
+try official dsv4-convert plan -t off
+cd "$2" && touch 'a name' a$'\t'b
+COMP_WORDS=(dsv4-convert inspect a) COMP_CWORD=2 COMPREPLY=()
+_dsv4_convert
+[ "${#COMPREPLY[@]} ${COMPREPLY[0]}|${COMPREPLY[1]}" = "2 a name|a"$'\t'b ] ||
+	[ "${#COMPREPLY[@]} ${COMPREPLY[1]}|${COMPREPLY[0]}" = "2 a name|a"$'\t'b ] || echo "names with blanks: ${COMPREPLY[*]}"
 EOF
-	bash "$tmp/try.bash" "$root/share/bash-completion/completions/dsv4-convert" >"$tmp/bad" 2>&1
+	mkdir "$tmp/names"
+	bash "$tmp/try.bash" "$root/share/bash-completion/completions/dsv4-convert" "$tmp/names" >"$tmp/bad" 2>&1
 	check install_bash_completes "$tmp/bad"
 else
 	echo "SKIP install_bash_completes: no bash here"

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT */
 #include "tests/model.h"
 
+#include <sched.h>
 #include <sys/wait.h>
 
 #define PRO "tests/golden/tiny-pro"
@@ -51,7 +52,37 @@ static const struct {
 	{ "help plan", 0, "usage: dsv4-convert plan DIR -o OUT --target T", "" },
 	{ "run -h", 0, "--source-sha256", "" },
 	{ "version", 0, "dsv4-convert 0.", "" },
-	{ "nosuch", 2, "", "no command nosuch" },
+	{ "nosuch", 2, "", "no command nosuch. There are: inspect plan run" },
+	{ "inspct", 2, "", "no command inspct. Did you mean inspect? There are" },
+	{ "help inspct", 2, "", "Did you mean inspect?" },
+	{ "-V", 0, "dsv4-convert 0.", "" },
+	{ "--version", 0, "processors that it may use", "" },
+	{ "run -V", 0, "dsv4-convert 0.", "" },
+	{ "version --json", 0, "\"format\": \"dsv4-version-1\"", "" },
+	{ "version --nosuch", 2, "", "version takes no --nosuch; there is: --json" },
+	{ "inspect --jsn x", 2, "", "no option --jsn. Did you mean --json? There are: " },
+	{ "inspect --overwrite x", 2, "", "no option --overwrite here; it belongs to: plan run" },
+	{ "inspect -q x", 2, "", "no option -q here; it belongs to: run" },
+	{ "inspect -x x", 2, "", "no option -x. There are" },
+	{ "inspect --json=yes x", 2, "", "--json takes no value" },
+	{ "inspect a b", 2, "", "b is one argument too many: it takes DIR" },
+	{ "plan x --mp", 2, "", "--mp needs a value: N" },
+	{ "plan " PRO " -o /tmp/x --target hf --experts fp6", 2, "", "\"fp6\" is none of fp4|fp8. Did you mean fp" },
+	{ "plan " PRO " -o /tmp/x --target offical", 2, "", "no target offical. Did you mean official? There are: official hf" },
+	{ "plan " PRO " -o /tmp/x --target marlin-mxfp --ranks 2", 2, "", "Did you mean marlin-mxfp4?" },
+	{ "plan " PRO " -o /tmp/x --target marlin-mxfp4 --mp 2", 2, "", "--mp belongs to --target official; engines have --ranks" },
+	{ "plan " PRO " -o /tmp/x --target official --ranks 2", 2, "", "official has --mp" },
+	{ "run " PRO " -qj4 -o " PRO "/x --target official", 2, "", "out.nested" },
+	{ "run " PRO " -qj 4 -o " PRO "/x --target official", 2, "", "out.nested" },
+	{ "run " PRO " -q@4 -o" PRO "/x --target official", 2, "", "out.nested" },
+	{ "run " PRO " -j0 -o " PRO "/x --target official", 2, "", "out.nested" },
+	{ "run " PRO " -@ 0 -o " PRO "/x --target official", 2, "", "out.nested" },
+	{ "run " PRO " -jx -o " PRO "/x --target official", 2, "", "\"x\" is not a number from 0 to 1024" },
+	{ "run " PRO " -qh", 0, "-j, -@, --threads N", "" },
+	{ "plan " PRO " -o /tmp/x --target official --max-memory 64MiB", 0, "unexplained", "" },
+	{ "plan " PRO " -o /tmp/x --target official --max-memory 1g", 0, "unexplained", "" },
+	{ "plan " PRO " -o /tmp/x --target official --max-memory 64mx", 2, "", "\"64mx\" is not a size" },
+	{ "inspect -- -x", 2, "", "-x" },
 	{ "inspect", 2, "", "usage: dsv4-convert inspect DIR" },
 	{ "inspect " PRO, 0, "295 tensors in 6 shards, 5,155,970 bytes", "" },
 	{ "inspect " PRO " --json", 0, "\"tensors\": 295", "" },
@@ -92,6 +123,52 @@ static void all_calls(void)
 		CHECK_IN(calls[i].args, !calls[i].err || holds(err_file.s, calls[i].err));
 	}
 	CHECK(!is_file(PRO "/x"));
+}
+
+/* How many processors there are depends on what the process may use. */
+static void affinity(void)
+{
+	cpu_set_t was, one;
+	size_t i;
+
+	CHECK(!sched_getaffinity(0, sizeof was, &was));
+	for (i = 0; !CPU_ISSET(i, &was);)
+		i++;
+	CPU_ZERO(&one);
+	CPU_SET(i, &one);
+	CHECK(!sched_setaffinity(0, sizeof one, &one));
+	CHECK(sh("version --json") == 0 && holds(out_file.s, "\"processors\": 1,"));
+	dirs_remove(dirs_path("o").s);
+	CHECK(!sched_setaffinity(0, sizeof was, &was));
+}
+
+/* A word in DSV4_CPU that is not known stops every call. */
+static void cpu_word(void)
+{
+	setenv("DSV4_CPU", "plian", 1);
+	CHECK(sh("rules") == 2 && holds(out_file.s, "") && holds(err_file.s, "DSV4_CPU=plian"));
+	CHECK(sh("inspect --json " PRO) == 2 && holds(out_file.s, "DSV4_CPU=plian"));
+	setenv("DSV4_CPU", "plain", 1);
+	CHECK(sh("version") == 0 && holds(out_file.s, "processor: no fast paths"));
+	unsetenv("DSV4_CPU");
+}
+
+/* What stands on stdout comes before what stderr says, where both are one file. */
+static void in_order(void)
+{
+	const char *b = getenv("B");
+	char line[900], *s;
+	size_t n;
+
+	snprintf(line, sizeof line, "%s/dsv4-convert inspect tests >%s 2>&1",
+		b ? b : "build/gcc-opt", dirs_path("both").s);
+	CHECK(WEXITSTATUS(system(line)) == 1);
+	s = (char *)file_get_all(dirs_path("both").s, &n);
+	CHECK(s && n > 9 && !strncmp(s, "tests", 5));
+	if (s)
+		s[n] = 0;
+	CHECK(s && strstr(s, "dsv4-convert inspect: tests: 2 findings\n"));
+	free(s);
 }
 
 static void json_parses(void)
@@ -216,5 +293,6 @@ static void read_only_input(void)
 
 static const struct test tests[] = { { "all_calls", all_calls }, { "json_parses", json_parses },
 	{ "manifests_sorted", manifests_sorted }, { "digests_check", digests_check },
-	{ "full_stdout", full_stdout }, { "read_only_input", read_only_input }, { 0 } };
+	{ "full_stdout", full_stdout }, { "affinity", affinity }, { "cpu_word", cpu_word },
+	{ "in_order", in_order }, { "read_only_input", read_only_input }, { 0 } };
 TEST_MAIN(tests)

@@ -2,8 +2,11 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "core/cli/cli.h"
+#include "core/cli/value.h"
+#include "core/cpu.h"
 #include "core/err.h"
 #include "core/mem.h"
+#include "core/near.h"
 #include "core/par.h"
 #include "core/text.h"
 #include "core/hash/xxh.h"
@@ -207,7 +210,7 @@ static void hex_both_ways(void)
 struct opts {
 	bool flag;
 	const char *text, *word;
-	uint64_t number, size;
+	uint64_t number, size, threads;
 };
 
 static int ran;
@@ -228,9 +231,9 @@ static void no_defaults(void *o)
 	(void)o;
 }
 
-static void no_version(FILE *out)
+static void no_version(struct text *out, bool json)
 {
-	(void)out;
+	(void)out, (void)json;
 }
 
 static const struct cli_opt table[] = { { "flag", 'f', NULL, CLI_FLAG, 0, 0,
@@ -238,10 +241,17 @@ static const struct cli_opt table[] = { { "flag", 'f', NULL, CLI_FLAG, 0, 0,
 	{ "text", 0, "T", CLI_TEXT, 0, 0, offsetof(struct opts, text), "any" },
 	{ "word", 'w', "one|two", CLI_CHOICE, 0, 0, offsetof(struct opts, word), "one of" },
 	{ "number", 'n', "N", CLI_NUMBER, 1, 99, offsetof(struct opts, number), "1..99" },
-	{ "size", 0, "S", CLI_SIZE, 1, UINT64_MAX, offsetof(struct opts, size), "bytes" }, { 0 } };
+	{ "size", 0, "S", CLI_SIZE, 1, UINT64_MAX, offsetof(struct opts, size), "bytes" },
+	{ "threads", 'j', "N", CLI_THREADS, 0, 500, offsetof(struct opts, threads), "threads" },
+	{ 0 } };
 static const struct cli_cmd cmds[] = { { "do", "A", "does", NULL, table, 1, 2, run_cmd }, { 0 } };
-static const struct cli_tool tool = { "t", "test", cmds, sizeof(struct opts), no_defaults,
-	no_version, "", NULL };
+static const struct cli_tool tool = { .name = "t",
+	.help = "test",
+	.cmds = cmds,
+	.opts_size = sizeof(struct opts),
+	.defaults = no_defaults,
+	.version = no_version,
+	.exit_text = "" };
 
 /* Runs with stdout and stderr thrown away. */
 static int call(const char *line)
@@ -287,9 +297,68 @@ static void cli_parses(void)
 	CHECK(call("do a -n8") == 0 && got.number == 8 && call("do a -n=9") == 0 &&
 		got.number == 9);
 	CHECK(call("do a -n8x") == 2 && call("do a -fx") == 2);
+	CHECK(call("do a -fn8") == 1 && got.flag && got.number == 8);
+	CHECK(call("do a -fn 8") == 1 && got.flag && got.number == 8);
+	CHECK(call("do a -fx") == 2 && call("do a -fn") == 2 && call("do a -ffn8x") == 2);
+	CHECK(call("do a -@3") == 0 && got.threads == 3 && call("do a -j 4") == 0 &&
+		got.threads == 4);
+	CHECK(call("do a -j0") == 0 && got.threads == cpu_count() && call("do a") == 0 &&
+		got.threads == cpu_count());
+	CHECK(call("do a -j501") == 2 && call("do a -@ -1") == 2);
 	CHECK(call("do -- -a") == 0 && got_args == 1);
 	CHECK(call("help") == 0 && call("--help") == 0 && call("do -h") == 0 &&
-		call("version") == 0 && ran == 0);
+		call("version") == 0 && call("do -V") == 0 && call("-V") == 0 && ran == 0);
+	CHECK(call("do -fh") == 0 && call("do -fV") == 0 && ran == 0);
+}
+
+static void cli_sizes(void)
+{
+	static const struct {
+		const char *s;
+		uint64_t v;
+	} good[] = { { "1", 1 }, { "7b", 7 }, { "2k", 2048 }, { "2K", 2048 }, { "2KB", 2000 },
+		{ "2kb", 2000 }, { "2KiB", 2048 }, { "64M", 64 << 20 }, { "64MB", 64000000 },
+		{ "64MiB", 64 << 20 }, { "1g", 1 << 30 }, { "3GB", 3000000000 },
+		{ "1T", (uint64_t)1 << 40 }, { "1PB", 1000000000000000 },
+		{ "16383P", (uint64_t)16383 << 50 } };
+	static const char *const bad[] = { "", "M", "1.5G", "-1", " 1", "1 M", "1MM", "1iB", "1Mi",
+		"1E", "1MBs", "16384P", "18446744073709551616", "0x10" };
+	uint64_t v = 0;
+	struct err e;
+	size_t i;
+
+	for (i = 0; i < sizeof good / sizeof *good; i++)
+		CHECK_IN(good[i].s,
+			!cli_size(good[i].s, 1, UINT64_MAX, &v, NULL) && v == good[i].v);
+	for (i = 0; i < sizeof bad / sizeof *bad; i++) {
+		memset(&e, 0, sizeof e);
+		CHECK_IN(bad[i], cli_size(bad[i], 0, UINT64_MAX, &v, &e) && e.kind == ERR_USAGE);
+	}
+	CHECK(cli_size("1K", 1, 1023, &v, NULL) && cli_size("1K", 1025, 9999, &v, NULL));
+}
+
+/* --- the word that was meant --- */
+
+static void near_words(void)
+{
+	static const char *const words[] = { "check", "compare", "sign", "signature", "replay",
+		"record", "fp4", "fp8" };
+	static const struct {
+		const char *typed, *meant;
+	} rows[] = { { "chek", "check" }, { "cehck", "check" }, { "checks", "check" },
+		{ "chexk", "check" }, { "sig", "sign" }, { "signatur", "signature" },
+		{ "reply", "replay" }, { "fp16", NULL }, { "bf16", NULL }, { "x", NULL },
+		{ "", NULL }, { "nosuch", NULL }, { "restore", NULL }, { "compare", "compare" } };
+	size_t i, k;
+
+	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct near n = { .typed = rows[i].typed };
+
+		for (k = 0; k < sizeof words / sizeof *words; k++)
+			near_try(&n, words[k]);
+		CHECK_IN(rows[i].typed,
+			rows[i].meant ? n.word && !strcmp(n.word, rows[i].meant) : !n.word);
+	}
 }
 
 /* --- threads --- */
@@ -329,5 +398,6 @@ static const struct test tests[] = { { "err_first_wins", err_first_wins },
 	{ "arena_keeps", arena_keeps }, { "text_quotes", text_quotes },
 	{ "text_numbers", text_numbers }, { "text_grows", text_grows },
 	{ "hex_both_ways", hex_both_ways }, { "cli_parses", cli_parses },
-	{ "par_stops", par_stops }, { 0 } };
+	{ "cli_sizes", cli_sizes }, { "near_words", near_words }, { "par_stops", par_stops },
+	{ 0 } };
 TEST_MAIN(tests)

@@ -195,6 +195,8 @@ static const struct {
 	const char *tool, *args, *format; /* OUT: a folder that does not exist; SET: a set; HF: a conversion */
 	int status;
 } calls[] = {
+	{ "dsv4-convert", "version --json", FORMAT_VERSION_JSON, 0 },
+	{ "dsv4-verify", "version --json", FORMAT_VERSION_JSON, 0 },
 	{ "dsv4-convert", "rules --json", FORMAT_RULES_JSON, 0 },
 	{ "dsv4-verify", "rules --json", FORMAT_RULES_JSON, 0 },
 	{ "dsv4-convert", "roles --json", FORMAT_ROLES_JSON, 0 },
@@ -218,6 +220,9 @@ static const struct {
 	{ "dsv4-convert", "restore -q --json tests -o OUT", FORMAT_ERROR_JSON, 2 },
 	{ "dsv4-verify", "check -q --json SET", FORMAT_REPORT_JSON, 0 },
 	{ "dsv4-verify", "check -q --json HF --quick", FORMAT_REPORT_JSON, 0 },
+	{ "dsv4-verify", "check -q --json " FLASH, FORMAT_REPORT_JSON, 0 },
+	{ "dsv4-verify", "check -q --json --strict " FLASH, FORMAT_REPORT_JSON, 1 }, /* nobody says its digests */
+	{ "dsv4-verify", "check -q --json --strict SET", FORMAT_REPORT_JSON, 0 },
 	{ "dsv4-verify", "check -q --json /nonexistent", FORMAT_REPORT_JSON, 2 },
 	{ "dsv4-verify", "check -q --json", FORMAT_REPORT_JSON, 2 },
 	{ "dsv4-verify", "check -q --json --nosuch SET", FORMAT_REPORT_JSON, 2 },

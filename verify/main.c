@@ -5,28 +5,28 @@
 #include "core/cpu.h"
 #include "core/file.h"
 #include "core/version.h"
+#include "formats/version_text.h"
 #include "formats/rulebook.h"
 #include "formats/st/safetensors.h"
 #include "verify/check/check.h"
 #include "verify/compare/compare.h"
 #include "verify/run/compute.h"
 #include "verify/compare/diff.h"
+#include "verify/doctor/consumer.h"
 #include "verify/doctor/doctor.h"
 #include "verify/report/junit.h"
 #include "verify/report/page.h"
 #include "verify/sign/sign.h"
 
 #include <fcntl.h>
-#include <jansson.h>
-#include <openssl/crypto.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #define TOOL "dsv4-verify " DSV4_VERSION
 
 struct opts {
+	bool strict;
 	bool json, last, quick, quiet, hf_cache, follow_links;
 	const char *tokens, *device, *max_kl, *max_rel, *what, *record, *rank, *source_sha256,
 		*junit, *page;
@@ -50,27 +50,12 @@ static struct {
 static void defaults(void *p)
 {
 	struct opts *o = p;
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
 
-	o->threads = n < 1 ? 1 : n > 256 ? 256 : (uint64_t)n;
 	o->max_memory = 256u << 20;
 	o->memory = (uint64_t)8 << 30;
 	o->max_header = ST_HEADER_CAP;
 	o->sample = 100;
 	o->sig.key_fd = o->sig.password_fd = NO_FD;
-}
-
-/* Prints and frees. */
-static int print(struct text *t, struct err *e)
-{
-	int rc = 0;
-
-	if (t->failed)
-		rc = err_nomem(e);
-	else if (t->n)
-		fwrite(t->s, 1, t->n, stdout); /* cli_main looks at stdout */
-	text_free(t);
-	return rc;
 }
 
 static int run_rules(void *opts, int n, char **args, struct err *e)
@@ -80,7 +65,7 @@ static int run_rules(void *opts, int n, char **args, struct err *e)
 
 	(void)n, (void)args;
 	(o->json ? rule_put_json : rule_put_text)(&t);
-	return print(&t, e);
+	return cli_print(&t, e);
 }
 
 /* --- reports: what every verb that has findings ends with --- */
@@ -122,7 +107,7 @@ static int put_report(const struct report *r, const struct opts *o, struct err *
 		report_put_json(r, &t);
 	else
 		report_put_text(r, o->quiet, &t);
-	rc = print(&t, e);
+	rc = cli_print(&t, e);
 	if (!rc && o->junit) {
 		junit_put(r, &t);
 		rc = put_file(o->junit, &t, e);
@@ -151,6 +136,8 @@ static int run_report(const char *verb, fill_fn *fill, const struct opts *o, int
 		report_take(&r, NULL, &copy);
 	}
 	report_call(&r, call.n, call.v, began, progress_now() - start);
+	if (o->strict)
+		report_strict(&r);
 	report_sort(&r);
 	rc = stopped.kind != ERR_NONE && !o->json && !o->junit && !o->page ? 0
 									   : put_report(&r, o, e);
@@ -398,12 +385,9 @@ static int run_doctor(void *opts, int n, char **args, struct err *e)
 	return run_report("doctor", fill_doctor, opts, n, args, e);
 }
 
-static void version(FILE *out)
+static void version(struct text *out, bool json)
 {
-	fprintf(out, "%s\n", TOOL);
-	fprintf(out, "compiler: %s\n", __VERSION__);
-	fprintf(out, "libraries: %s, jansson %s, xxHash %u\n", OpenSSL_version(OPENSSL_VERSION),
-		jansson_version_str(), XXH_versionNumber());
+	version_put(out, "dsv4-verify", NULL, json);
 }
 
 /* clang-format off */
@@ -418,7 +402,7 @@ static const struct cli_opt table_opts[] = { JSON_OPT, { 0 } };
 	{ "report", 0, "FILE.html", CLI_TEXT, 0, 0, AT(page), "also write one HTML page" }, \
 	{ "quiet", 'q', NULL, CLI_FLAG, 0, 0, AT(quiet), "no progress, and of the report the verdict alone" }
 /* Of verbs that read much. */
-#define THREADS_OPT { "threads", 'j', "N", CLI_NUMBER, 1, 256, AT(threads), "default: one for each processor" }
+#define THREADS_OPT { "threads", 'j', "N", CLI_THREADS, 0, 256, AT(threads), "threads (0: as many as processors that it may use, the default)" }
 #define HEADER_OPT { "max-header", 0, "BYTES", CLI_SIZE, 2, UINT32_MAX, AT(max_header), "take headers up to this (default 100000000)" }
 #define WORK_OPTS THREADS_OPT, \
 	{ "max-memory", 0, "BYTES", CLI_SIZE, 1 << 20, UINT64_MAX, AT(max_memory), "for buffers and digests (default 256M)" }, \
@@ -430,6 +414,7 @@ static const struct cli_opt table_opts[] = { JSON_OPT, { 0 } };
 static const struct cli_opt check_opts[] = {
 	{ "quick", 0, NULL, CLI_FLAG, 0, 0, AT(quick), "sizes, headers, sidecars and some chunks of each file" },
 	{ "rank", 0, "R", CLI_TEXT, 0, 0, AT(rank), "only what is of this rank" },
+	{ "strict", 0, NULL, CLI_FLAG, 0, 0, AT(strict), "warnings make it false too" },
 	{ "source-sha256", 0, "LIST", CLI_TEXT, 0, 0, AT(source_sha256), "of a download: a list of SHA-256, or a folder of Git-LFS pointers" },
 	HF_OPT, WORK_OPTS, REPORT_OPTS, { 0 }
 };
@@ -522,6 +507,23 @@ static const struct cli_cmd cmds[] = {
 };
 /* clang-format on */
 
+/* Words for completion. */
+static const char *word(const char *option, unsigned i)
+{
+	return !strcmp(option, "for") ? consumer_name(i) : NULL;
+}
+
+static const char examples[] =
+	"Is a conversion, or a download, whole and as it was made?\n\n  dsv4-verify check OUT\n\n"
+	"Was it made of this download? Every tensor is made once more:\n\n  dsv4-verify compare DeepSeek-V4-Flash OUT\n\n"
+	"In CI, warnings failing too, with a report for people and one for the machine:\n\n"
+	"  dsv4-verify check OUT -q --strict --junit check.xml --report check.html\n\n"
+	"Will vllm read this folder as it is meant?\n\n  dsv4-verify doctor OUT --for vllm\n";
+static const char files[] =
+	"OUT/manifest.json and NAME.manifest.json are what dsv4-convert wrote. DIR/model.sig, or DIR/manifest.json.minisig, is "
+	"the signature of a folder.\n";
+static const char see_also[] = "dsv4-convert(1), minisign(1), openssl(1)\n";
+
 int main(int argc, char **argv)
 {
 	static const struct cli_tool tool = { .name = "dsv4-verify",
@@ -533,6 +535,10 @@ int main(int argc, char **argv)
 		.exit_text =
 			"exit status: 0 looked and true; 1 looked and found it false; 2 wrong call, or "
 			"could not tell\n",
+		.examples = examples,
+		.files = files,
+		.see_also = see_also,
+		.word = word,
 		.failed = failed };
 
 	for (call.n = 0; call.n < argc && call.n < (int)(sizeof call.v / sizeof *call.v); call.n++)

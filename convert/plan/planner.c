@@ -3,7 +3,8 @@
 
 #include "convert/plan/plan_hash.h"
 #include "convert/plan/target.h"
-#include "core/cli/cli.h"
+#include "core/cli/value.h"
+#include "core/near.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -303,8 +304,7 @@ static int check_there(const struct plan *p, struct err *e)
 			for (k = 0; k < step_sources(&p->files[f].steps[i]); k++) {
 				t = step_source(&p->files[f].steps[i], k);
 				if (!from->has(from->ctx, t))
-					return err_rule(e, RULE_SET_INCOMPLETE,
-						ERR_NOPOS,
+					return err_rule(e, RULE_SET_INCOMPLETE, ERR_NOPOS,
 						"tensor %s is not whole in the folders that are "
 						"there; missing: %s",
 						text_quote(p->ckpt->tensors[t].name).s,
@@ -387,6 +387,26 @@ static int settle_scales(struct plan *p, const struct audit *a, struct err *e)
 	return 0;
 }
 
+/* Says which there are, and which was probably meant. Returns -1. */
+static int no_target(const char *name, struct err *e)
+{
+	struct near near = { .typed = name };
+	struct text all = { 0 };
+	unsigned i;
+
+	near_try(&near, "official");
+	near_try(&near, "hf");
+	for (i = 0; i < n_engines; i++) {
+		near_try(&near, engines[i].name);
+		text_fmt(&all, " %s", engines[i].name);
+	}
+	err_set(e, ERR_USAGE, "no target %s.%s%s%s There are: official hf%s", text_quote(name).s,
+		near.word ? " Did you mean " : "", near.word ? near.word : "", near.word ? "?" : "",
+		all.failed ? "" : all.s);
+	text_free(&all);
+	return -1;
+}
+
 static int make(struct plan *p, const struct audit *a, struct err *e)
 {
 	const struct target *t = target_find(p->opts.target);
@@ -395,7 +415,7 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 	int rc;
 
 	if (!t)
-		return err_set(e, ERR_USAGE, "no target %s", text_quote(p->opts.target).s);
+		return no_target(p->opts.target, e);
 	if (p->experts == EXPERT_FP4 && a->experts == EXPERT_FP8)
 		return err_rule(e, RULE_PLAN_EXPERTS, ERR_NOPOS,
 			"the experts are FP8 here; to make FP4 of them loses bits and is not a matter of "

@@ -7,10 +7,11 @@
 #ifndef CORE_CLI_COMMAND_H
 #define CORE_CLI_COMMAND_H
 #include "core/err.h"
+#include "core/text.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,8 +21,9 @@ enum cli_kind {
 	CLI_FLAG,   /* bool */
 	CLI_TEXT,   /* const char *, borrows argv */
 	CLI_NUMBER, /* uint64_t in min..max */
-	CLI_SIZE,   /* uint64_t in min..max; 128M = 128 * 2^20, also K and G */
-	CLI_CHOICE  /* const char *, one of the words in arg ("a|b") */
+	CLI_SIZE,   /* uint64_t in min..max; value.h says how it is written */
+	CLI_CHOICE, /* const char *, one of the words in arg ("a|b") */
+	CLI_THREADS /* uint64_t up to max; 0, and not said: all processors that the process may use. Also -@ */
 };
 
 struct cli_opt {
@@ -58,8 +60,15 @@ struct cli_tool {
 	const struct cli_cmd *cmds;
 	size_t opts_size;             /* of the option struct that all commands share */
 	void (*defaults)(void *opts); /* fills it before parsing */
-	void (*version)(FILE *out);   /* prints what was built */
-	const char *exit_text;        /* meaning of the exit statuses */
+	/* Says what was built, as text or as one JSON document. */
+	void (*version)(struct text *out, bool json);
+	const char *exit_text; /* meaning of the exit statuses */
+	/* Further sections of the man page, each a text with empty lines between its paragraphs; a line that begins
+	 * with two blanks stays a line. */
+	const char *examples, *files, *see_also;
+	/* The i-th word that an option whose kind is CLI_TEXT knows, for completion; NULL at the end, and for options
+	 * that take any text. May be NULL. */
+	const char *(*word)(const char *option, unsigned i);
 	/* Called for an error that no document on stdout says yet (err.told): may print one. NULL: nothing. */
 	void (*failed)(const struct cli_failure *f);
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/doctor/consumer.h"
 
+#include "core/near.h"
 #include "formats/layout/engine.h"
 
 #include <string.h>
@@ -28,9 +29,17 @@ static const struct consumer consumers[] = {
 /* clang-format on */
 enum { CONSUMERS = sizeof consumers / sizeof *consumers };
 
+const char *consumer_name(unsigned i)
+{
+	if (i < CONSUMERS)
+		return consumers[i].name;
+	return i - CONSUMERS < n_engines ? engines[i - CONSUMERS].name : NULL;
+}
+
 bool consumer_find(const char *name, struct consumer *c, struct text *names)
 {
 	const struct engine *g = engine_find(name);
+	struct near near = { .typed = name };
 	unsigned i;
 
 	for (i = 0; i < CONSUMERS; i++)
@@ -44,10 +53,12 @@ bool consumer_find(const char *name, struct consumer *c, struct text *names)
 		};
 		return true;
 	}
-	for (i = 0; i < CONSUMERS; i++)
-		text_fmt(names, "%s%s", i ? ", " : "", consumers[i].name);
-	for (i = 0; i < n_engines; i++)
-		text_fmt(names, ", %s", engines[i].name);
+	for (i = 0; consumer_name(i); i++) {
+		near_try(&near, consumer_name(i));
+		text_fmt(names, "%s%s", i ? ", " : "", consumer_name(i));
+	}
+	if (near.word)
+		text_fmt(names, "; did you mean %s?", near.word);
 	return false;
 }
 

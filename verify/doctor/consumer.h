@@ -28,6 +28,8 @@ struct consumer {
 
 /* A row, also of formats/layout/engine.h. False: there is none; names then lists what there is. */
 bool consumer_find(const char *name, struct consumer *c, struct text *names);
+/* The i-th name of all that there are, NULL behind the last. */
+const char *consumer_name(unsigned i);
 /* What c will make of the checkpoint that a audited. unsaid: config.json does not say what the experts are. */
 void consumer_judge(const struct consumer *c, const struct audit *a, bool unsaid, struct report *r);
 

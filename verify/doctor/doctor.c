@@ -344,7 +344,7 @@ int doctor_run(struct report *r, const char *path, const struct doctor_opts *o, 
 	if (o->engine) {
 		d.has_who = consumer_find(o->engine, &d.who, &names);
 		if (!d.has_who)
-			rc = err_set(e, ERR_USAGE, "nobody here is called %s; known are: %s",
+			rc = err_set(e, ERR_USAGE, "no engine %s is known; there are: %s",
 				text_quote(o->engine).s, names.s ? names.s : "");
 		text_free(&names);
 	}

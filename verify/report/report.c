@@ -344,6 +344,20 @@ static void sort_groups(struct report *r)
 	free(now);
 }
 
+void report_strict(struct report *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if (r->findings[i].kind == ERR_NONE)
+			r->findings[i].kind = ERR_MISMATCH;
+	for (i = 0; i < r->n_groups; i++)
+		if (r->groups[i].kind == ERR_NONE)
+			r->groups[i].kind = ERR_MISMATCH;
+	r->errors += r->warnings;
+	r->warnings = 0;
+}
+
 void report_sort(struct report *r)
 {
 	size_t i;

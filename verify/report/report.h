@@ -128,6 +128,9 @@ void report_figure(struct report *r, const char *name, double value);
 void report_count(struct report *r, const char *section, const char *name, uint64_t count,
 	uint64_t bytes);
 
+/* Makes every warning an error: it is false then. */
+void report_strict(struct report *r);
+
 /* Findings by file, byte and rule, whatever threads found first. */
 void report_sort(struct report *r);
 const char *report_severity(enum err_kind kind);    /* "error", "warning", "unknown" */
