@@ -58,7 +58,6 @@ check include_direction "$bad"
 back='convert/make/tiling convert/make/stream
 convert/run/lane convert/run/run
 verify/sign/signdir verify/sign/sign
-formats/conversion/sidecar formats/conversion/joined
 verify/doctor/rankfiles verify/doctor/doctor
 quant/uncast_row quant/uncast'
 

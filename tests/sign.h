@@ -146,6 +146,18 @@ static inline void tiny_file(struct text *manifest, const char *dir, const char 
 		strlen(text), name, hex, last ? "" : ",");
 }
 
+/* Gives the text of a manifest its digest of itself anew. */
+static inline void tiny_seal(struct text *m)
+{
+	char *at = m->n ? strstr(m->s, ",\n \"xxh3_128\"") : NULL, hex[33];
+	struct xxh_digest d;
+
+	m->n = at ? (size_t)(at - m->s) : m->n - 3; /* without the brace at the end */
+	d = xxh_of(m->s, m->n);
+	hex_of(d.b, 16, hex);
+	text_fmt(m, ",\n \"xxh3_128\": \"%s\"\n}\n", hex);
+}
+
 /* A new folder of three files and their manifest, as dsv4-convert would write it. */
 static inline struct path tiny_new(const char *name)
 {
@@ -159,10 +171,11 @@ static inline struct path tiny_new(const char *name)
 	tiny_file(&m, dir.s, "model-2.safetensors", "weights, more or les2\n", true);
 	text_str(&m,
 		" ],\n \"format\": \"dsv4-manifest-1\",\n \"options\": {\"ranks\": \"1\"},\n"
-		" \"plan\": \"00ff\",\n \"source\": {\n  \"bytes\": 7,\n  \"sha256\": \"verified\",\n"
+		" \"plan\": \"00ff000000000000000000000000000000000000000000000000000000000000\",\n \"source\": {\n  \"bytes\": 7,\n  \"sha256\": \"verified\",\n"
 		"  \"shards\": [\n   {\"bytes\": 3, \"name\": \"s.safetensors\", \"sha256\": "
 		"\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"}\n  ],\n"
 		"  \"tensors\": 1\n },\n \"target\": \"hf\",\n \"tool\": \"test 0\"\n}\n");
+	tiny_seal(&m);
 	snprintf(path, sizeof path, "%s/manifest.json", dir.s);
 	file_put_all(path, m.s, m.n);
 	text_free(&m);

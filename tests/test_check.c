@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "core/file.h"
-#include "formats/conversion/account.h"
+#include "formats/conversion/chain.h"
 #include "tests/faultio.h"
 #include "tests/verify.h"
 
@@ -103,8 +103,8 @@ static void flip_manifest(const char *dir, bool is_set)
 	struct text t = { 0 };
 	size_t n, bit, step = step_of(is_set ? 1 : 3), missed = 0;
 	uint8_t *p = file_get_all(model_file(dir, MAN_NAME).s, &n);
-	struct toc_set s;
-	struct toc c;
+	struct set_manifest s;
+	struct manifest c;
 	struct err e;
 
 	CHECK(p);
@@ -113,16 +113,16 @@ static void flip_manifest(const char *dir, bool is_set)
 	for (bit = 0; bit < 8 * n; bit += step) {
 		p[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		memset(&e, 0, sizeof e);
-		if (is_set ? !toc_set_read(&s, &t, &e) : !toc_read(&c, &t, &e)) {
+		if (is_set ? !set_manifest_read(&s, &t, &e) : !manifest_read(&c, &t, &e)) {
 			missed++;
 			fprintf(stderr, "bit %zu of %s is not seen\n", bit, dir);
-			is_set ? toc_set_free(&s) : toc_free(&c);
+			is_set ? set_manifest_free(&s) : manifest_free(&c);
 		}
 		p[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
 	CHECK_IN(dir, !missed);
-	CHECK(is_set ? !toc_set_read(&s, &t, &e) : !toc_read(&c, &t, &e));
-	is_set ? toc_set_free(&s) : toc_free(&c);
+	CHECK(is_set ? !set_manifest_read(&s, &t, &e) : !manifest_read(&c, &t, &e));
+	is_set ? set_manifest_free(&s) : manifest_free(&c);
 	free(p);
 }
 
@@ -203,7 +203,7 @@ static void payload_bits(void)
 	struct pass_span spans[8];
 	struct xxh_digest chunk;
 	struct pass_job j;
-	struct account a;
+	struct sidecar a;
 	struct stat st;
 	struct err e = { 0 };
 	uint64_t bit;
@@ -212,7 +212,7 @@ static void payload_bits(void)
 	make();
 	dir = open(hf.s, O_RDONLY | O_DIRECTORY);
 	CHECK(!file_open(io_posix(), dir, SMALL MAN_SIDECAR, &fd, &st, &e));
-	CHECK(!account_read(&a, io_posix(), fd, (uint64_t)st.st_size, &e) && a.n <= 8);
+	CHECK(!sidecar_read(&a, io_posix(), fd, (uint64_t)st.st_size, &e) && a.n <= 8);
 	close(fd);
 	close(dir);
 	m.io.pread = mem_pread;
@@ -230,7 +230,7 @@ static void payload_bits(void)
 		};
 		if (pass_run(&j, 1, &po, &e) || j.n_bad != 1 || j.looked[0] != 2)
 			wrong++;
-		(void)account_in(&a, bit / 8, bit / 8 + 1, &tensor);
+		(void)sidecar_in(&a, bit / 8, bit / 8 + 1, &tensor);
 		for (k = 0; k < a.n; k++)
 			wrong += j.bad_span[k] != (k == tensor);
 		pass_free(&j, 1);
@@ -239,7 +239,7 @@ static void payload_bits(void)
 	CHECK(!wrong);
 	printf("     %zu bits of payload\n", tries);
 	free(m.p);
-	account_free(&a);
+	sidecar_free(&a);
 }
 
 /* --- chunks --- */
@@ -270,7 +270,7 @@ static void chunks(void)
 	struct report r;
 	struct flip_io io;
 	size_t n, i, first;
-	struct account a;
+	struct sidecar a;
 	struct err e = { 0 };
 	struct stat st;
 	uint64_t bit;
@@ -280,7 +280,7 @@ static void chunks(void)
 	CHECK(verify_true(out.s, &o));
 	fd = open(model_file(out.s, BIG MAN_SIDECAR).s, O_RDONLY);
 	fstat(fd, &st);
-	CHECK(!account_read(&a, io_posix(), fd, (uint64_t)st.st_size, &e));
+	CHECK(!sidecar_read(&a, io_posix(), fd, (uint64_t)st.st_size, &e));
 	close(fd);
 	for (i = 0; i < (SLOW ? 2 : 12); i++) {
 		bit = rnd64() % (8 * a.bytes);
@@ -291,13 +291,13 @@ static void chunks(void)
 		CHECK(f && f->at.from == bit / 8 / MAN_CHUNK * MAN_CHUNK &&
 			f->at.to - f->at.from <= MAN_CHUNK);
 		CHECK(r.errors == 2 && verify_find(&r, "check.sha256", BIG));
-		if (f && account_in(&a, bit / 8, bit / 8 + 1, &first))
+		if (f && sidecar_in(&a, bit / 8, bit / 8 + 1, &first))
 			CHECK(f->at.n_tensors == 1 &&
 				!strcmp(f->at.tensors[0], a.tensors[first].name));
 		report_free(&r);
 	}
 	o.io = io_posix();
-	account_free(&a);
+	sidecar_free(&a);
 	/* two chunks exchanged */
 	p = file_get_all(file.s, &n);
 	model_put(out.s, "x", p, n);
@@ -549,12 +549,15 @@ static char *exchanged(const char *s, const char *from, const char *to)
 	return out;
 }
 
-/* Puts a manifest for what is in dir, without a digest of itself. */
-static void put_manifest(const char *dir, const char *side, const char *from, const char *to)
+/* Puts a manifest for what is in dir, with some text exchanged, and seals it if it has not something like a seal. */
+static void put_manifest(const char *dir, const char *side, const char *from, const char *to,
+	bool seal)
 {
 	char sha[65], side_sha[65], *s;
+	struct xxh_digest d;
 	struct text t = { 0 };
 	struct stat st;
+	size_t at;
 
 	digest_file(model_file(dir, "a.safetensors").s, sha);
 	digest_file(model_file(dir, "a.safetensors" MAN_SIDECAR).s, side_sha);
@@ -568,8 +571,17 @@ static void put_manifest(const char *dir, const char *side, const char *from, co
 		"\"tensors\": 1}, \"target\": \"hf\", \"tool\": \"t\"}\n",
 		(long long)st.st_size, sha, strlen(side), side_sha, 0);
 	s = exchanged(t.s, from, to);
-	model_put(dir, MAN_NAME, s, strlen(s));
+	text_free(&t);
+	text_put(&t, s, strlen(s));
 	free(s);
+	at = t.n > 2 && !strcmp(t.s + t.n - 2, "}\n") ? t.n - 2 : 0;
+	if (seal && at && seal_of(t.s, t.n) == SEAL_NONE) {
+		t.n = at;
+		d = xxh_of(t.s, t.n);
+		hex_of(d.b, 16, sha);
+		text_fmt(&t, ",\n \"xxh3_128\": \"%s\"\n}\n", sha);
+	}
+	model_put(dir, MAN_NAME, t.s, t.n);
 	text_free(&t);
 }
 
@@ -681,14 +693,16 @@ static void documents(void)
 	char *s;
 
 	model_put(d.s, S, side.s, side.n);
-	put_manifest(d.s, side.s, NULL, NULL);
-	CHECK(!verify_check(&r, d.s, &o) && verify_find(&r, "check.unsealed", MAN_NAME));
+	put_manifest(d.s, side.s, NULL, NULL, false);
+	CHECK(verify_check(&r, d.s, &o) == 1 && verify_find(&r, "check.unsealed", MAN_NAME));
 	CHECK(r.n == 1);
 	report_free(&r);
+	put_manifest(d.s, side.s, NULL, NULL, true);
+	CHECK(verify_true(d.s, &o));
 	for (i = 0; i < sizeof lies / sizeof *lies; i++) {
 		s = exchanged(side.s, lies[i].from, lies[i].to);
 		model_put(d.s, S, s, strlen(s));
-		put_manifest(d.s, s, lies[i].top_from, lies[i].top_to);
+		put_manifest(d.s, s, lies[i].top_from, lies[i].top_to, true);
 		CHECK_IN(lies[i].from ? lies[i].to : lies[i].top_to,
 			verify_false(d.s, &o, lies[i].rule, lies[i].file));
 		free(s);
@@ -697,7 +711,7 @@ static void documents(void)
 	s = strstr(side.s, "\"copy\", \"xxh3_128\": \"") + strlen("\"copy\", \"xxh3_128\": \"");
 	*s = *s == '0' ? '1' : '0';
 	model_put(d.s, S, side.s, side.n);
-	put_manifest(d.s, side.s, NULL, NULL);
+	put_manifest(d.s, side.s, NULL, NULL, true);
 	CHECK(verify_false(d.s, &o, "check.tensor", A));
 	text_free(&side);
 }
@@ -734,7 +748,7 @@ static void hostile_one(const char *what, const char *from, const char *unit, si
 		text_str(&big_text, unit);
 	s = exchanged(side.s, in_side ? from : NULL, big_text.s);
 	model_put(d.s, S, s, strlen(s));
-	put_manifest(d.s, s, in_side ? NULL : from, big_text.s);
+	put_manifest(d.s, s, in_side ? NULL : from, big_text.s, true);
 	free(s);
 	text_free(&big_text);
 	io = flip_make(NULL, 0, d.s);

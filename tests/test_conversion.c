@@ -23,7 +23,7 @@ static void make(void)
 
 /* --- what a manifest.json is --- */
 
-static int head_of(const char *dir, struct head *h, struct err *e)
+static int read_head(const char *dir, struct head *h, struct err *e)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY), rc;
 
@@ -56,28 +56,28 @@ static void heads(void)
 	size_t i;
 
 	make();
-	CHECK(!head_of(hf.s, &h, &e) && h.form == HEAD_FOLDER && h.seal == SEAL_WHOLE);
+	CHECK(!read_head(hf.s, &h, &e) && h.form == HEAD_FOLDER && h.seal == SEAL_WHOLE);
 	CHECK(!strcmp(h.target, "hf") && strlen(h.plan) == 64 && !h.part);
-	CHECK(!head_of(set.s, &h, &e) && h.form == HEAD_SET && h.seal == SEAL_WHOLE);
+	CHECK(!read_head(set.s, &h, &e) && h.form == HEAD_SET && h.seal == SEAL_WHOLE);
 	CHECK(!strcmp(h.target, "frag-k32") && strlen(h.plan) == 64);
-	CHECK(!head_of(model_file(set.s, "source").s, &h, &e) && h.form == HEAD_FOLDER);
+	CHECK(!read_head(model_file(set.s, "source").s, &h, &e) && h.form == HEAD_FOLDER);
 	CHECK(!strcmp(h.target, "source"));
-	CHECK(!head_of(FLASH, &h, &e) && h.form == HEAD_ABSENT && h.seal == SEAL_NONE);
+	CHECK(!read_head(FLASH, &h, &e) && h.form == HEAD_ABSENT && h.seal == SEAL_NONE);
 	for (i = 0; i < sizeof row / sizeof *row; i++) {
 		model_put(d.s, MAN_NAME, row[i].text, strlen(row[i].text));
-		CHECK_IN(row[i].text, !head_of(d.s, &h, &e) && h.form == row[i].form);
+		CHECK_IN(row[i].text, !read_head(d.s, &h, &e) && h.form == row[i].form);
 		CHECK_IN(row[i].text, h.seal == SEAL_NONE && !strcmp(h.target, row[i].target));
 		CHECK_IN(row[i].text, !h.restore[0] && !h.part);
 	}
 	/* too large, a link, a folder: that cannot be told */
 	CHECK(!truncate(model_file(d.s, MAN_NAME).s, (off_t)MANIFEST_CAP + 1));
-	CHECK(head_of(d.s, &h, &e) == -1 && !strcmp(e.rule, "file.too-big"));
+	CHECK(read_head(d.s, &h, &e) == -1 && !strcmp(e.rule, "file.too-big"));
 	unlink(model_file(d.s, MAN_NAME).s);
 	CHECK(!symlink("/dev/null", model_file(d.s, MAN_NAME).s));
-	CHECK(head_of(d.s, &h, &e) == -1 && !strcmp(e.rule, "file.symlink"));
+	CHECK(read_head(d.s, &h, &e) == -1 && !strcmp(e.rule, "file.symlink"));
 	unlink(model_file(d.s, MAN_NAME).s);
 	CHECK(!mkdir(model_file(d.s, MAN_NAME).s, 0777));
-	CHECK(head_of(d.s, &h, &e) == -1 && !strcmp(e.rule, "file.not-regular"));
+	CHECK(read_head(d.s, &h, &e) == -1 && !strcmp(e.rule, "file.not-regular"));
 }
 
 /* A bit of a manifest breaks its seal, or with the name of the member the seal itself. */

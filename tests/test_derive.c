@@ -102,10 +102,10 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 	uint64_t unit, n;
 	size_t i;
 
-	for (i = 0; f->a && i < f->a->n; i++) {
-		CHECK_IN(f->a->tensors[i].name,
-			!derive_open(&d, &u->source, f->a, &f->a->tensors[i], f->toc->target,
-				!strcmp(f->toc->target, "slice"), e));
+	for (i = 0; f->s && i < f->s->n; i++) {
+		CHECK_IN(f->s->tensors[i].name,
+			!derive_open(&d, &u->source, f->s, &f->s->tensors[i], f->d->m->target,
+				!strcmp(f->d->m->target, "slice"), e));
 		for (unit = 0; unit < d.units; unit++) {
 			n = derive_unit_bytes(&d, unit);
 			got = malloc(n);
@@ -114,8 +114,8 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 			memset(want, 0xaa, n);
 			CHECK(!derive_unit(&u->quick, &d, unit, got, e) &&
 				!derive_unit_plain(&u->plain, &d, unit, want, e));
-			CHECK_IN(f->a->tensors[i].name,
-				same_bytes(f->a->tensors[i].name, got, want, n));
+			CHECK_IN(f->s->tensors[i].name,
+				same_bytes(f->s->tensors[i].name, got, want, n));
 			u->seen[d.t->op]++;
 			free(got);
 			free(want);
@@ -168,6 +168,12 @@ static void quick_is_plain(void)
 	o.plan.share = (struct share){ 0 };
 	o.plan.layers = "0,2-3";
 	o.plan.keep = 4;
+	dirs_remove(d.s);
+	CHECK(set_makes(FLASH, d.s, &o));
+	compare_units(&u, FLASH, d.s);
+	o = set_opts("hf", 1, false);
+	o.plan.share = (struct share){ 0 };
+	o.plan.experts = EXPERT_FP8;
 	dirs_remove(d.s);
 	CHECK(set_makes(FLASH, d.s, &o));
 	compare_units(&u, FLASH, d.s);

@@ -2,7 +2,8 @@
 #include "convert/out/claim.h"
 
 #include "core/file.h"
-#include "formats/conversion/joined.h"
+#include "formats/conversion/chain.h"
+#include "formats/conversion/head.h"
 #include "formats/conversion/manifest.h"
 
 #include <stdio.h>
@@ -81,20 +82,20 @@ static int is_mark(const struct claim *c, struct err *e)
 	return why.kind == ERR_SYSTEM ? err_move(e, &why) : rc;
 }
 
-static bool is_hash(struct jread *j, void *hash)
-{
-	return !jread_string(j, 64) && j->str.n == strlen(hash) &&
-		!memcmp(j->str.s, hash, j->str.n);
-}
-
-/* A manifest or sidecar that says it is of this plan. What else is in it is not believed, so it need
- * not be whole behind that word. */
+/* Whether a manifest or sidecar says that it is of this plan: 1, 0, or -1 if that could not be found out. To be of
+ * the plan is to be replaced by it: nothing else of the document is believed, and it may be damaged. */
 static int is_of_plan(const struct claim *c, const char *name, struct err *e)
 {
-	char hash[sizeof c->p->hash];
+	struct err why = { 0 };
+	char plan[65];
 
-	memcpy(hash, c->p->hash, sizeof hash);
-	return man_member(c->io, c->dir, name, "plan", is_hash, hash, e);
+	if (head_plan(c->io, c->dir, name, plan, &why)) {
+		if (why.kind != ERR_SYSTEM)
+			return 0;
+		err_set(e, ERR_SYSTEM, "%s: %s", text_quote(name).s, why.text);
+		return -1;
+	}
+	return !strcmp(plan, c->p->hash);
 }
 
 /* --- looking --- */

@@ -478,15 +478,6 @@ static void list_shards(const struct publisher *u, struct man_entry *v, bool ver
 			.sha256 = verified ? u->shard_sha256[i] : NULL };
 }
 
-/* Nothing of what an earlier run has verified was made anew: it still is. */
-static int was_verified(const struct publisher *u, const struct man_entry *shards, struct err *e)
-{
-	if (u->dir->claim.taken)
-		return 0;
-	return man_read_verified(u->dir->io, u->dir->fd, shards, u->p->ckpt->n_shards,
-		u->shard_sha256, e);
-}
-
 static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry *files,
 	struct man_entry *shards, struct err *e)
 {
@@ -517,10 +508,7 @@ static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry
 	qsort(files, (size_t)m->n_files, sizeof *files, by_name);
 	m->n_shards = p->ckpt->n_shards;
 	list_shards(u, shards, false);
-	rc = u->expected ? 1 : was_verified(u, shards, e);
-	if (rc < 0)
-		return -1;
-	m->verified = rc;
+	m->verified = u->expected != NULL; /* what an earlier manifest says of it is not believed */
 	list_shards(u, shards, m->verified);
 	m->restore = u->restore;
 	m->target = p->opts.target;

@@ -56,7 +56,7 @@ static enum head_form form_of(const char *format)
 						: HEAD_FOREIGN;
 }
 
-static void read_members(struct head *h, const struct text *t)
+void head_of(struct head *h, const struct text *t)
 {
 	char format[32] = "", layers[8] = "";
 	struct err e = { 0 };
@@ -64,6 +64,7 @@ static void read_members(struct head *h, const struct text *t)
 	struct jread j;
 	int rc;
 
+	memset(h, 0, sizeof *h);
 	jread_open_mem(&j, t->s, t->n, DEPTH, &e);
 	rc = jread_object(&j);
 	while (!rc && jread_key(&j) == 1)
@@ -77,6 +78,7 @@ static void read_members(struct head *h, const struct text *t)
 			: jread_skip(&j);
 	jread_close(&j);
 	h->form = form_of(format);
+	h->seal = h->form == HEAD_FOREIGN ? SEAL_NONE : seal_of(t->s, t->n);
 }
 
 int head_read(struct head *h, const struct io *io, int dir, struct err *e)
@@ -92,11 +94,36 @@ int head_read(struct head *h, const struct io *io, int dir, struct err *e)
 		return err_sys(e, "cannot look at " MAN_NAME);
 	}
 	rc = file_load(io, dir, MAN_NAME, MANIFEST_CAP, &t, e);
-	h->form = HEAD_FOREIGN;
 	if (!rc)
-		read_members(h, &t);
-	if (!rc && h->form != HEAD_FOREIGN)
-		h->seal = seal_of(t.s, t.n);
+		head_of(h, &t);
 	text_free(&t);
 	return rc;
+}
+
+int head_plan(const struct io *io, int dir, const char *name, char plan[65], struct err *e)
+{
+	struct err json = { 0 }; /* what is no JSON says nothing */
+	struct jread j;
+	struct stat st;
+	int fd, more = 0;
+
+	plan[0] = 0;
+	if (io->lstat(io, dir, name, &st))
+		return errno == ENOENT ? 0 : err_sys(e, "cannot look at %s", text_quote(name).s);
+	if (file_open(io, dir, name, &fd, &st, e))
+		return -1;
+	if (jread_open_file(&j, io, fd, 0,
+		    (uint64_t)st.st_size < MANIFEST_CAP ? (uint64_t)st.st_size : MANIFEST_CAP,
+		    DEPTH, &json))
+		goto out;
+	if (!jread_object(&j))
+		while ((more = jread_key(&j)) == 1 && !is(&j, "plan"))
+			if (jread_skip(&j))
+				break;
+	if (more == 1 && !j.failed && get_string(&j, plan, 65))
+		plan[0] = 0;
+out:
+	jread_close(&j);
+	(void)io->close(io, fd); /* read only */
+	return json.kind == ERR_SYSTEM ? err_set(e, ERR_SYSTEM, "%s", json.text) : 0;
 }

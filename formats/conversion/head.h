@@ -9,6 +9,7 @@
 #define FORMATS_CONVERSION_HEAD_H
 #include "core/err.h"
 #include "core/io.h"
+#include "core/text.h"
 #include "formats/conversion/seal.h"
 
 #ifdef __cplusplus
@@ -36,6 +37,12 @@ struct head {
  * is not a regular file has its name, it is larger than MANIFEST_CAP, or it cannot be read. At most that
  * much memory is used, and freed again. */
 int head_read(struct head *h, const struct io *io, int dir, struct err *e);
+/* Reads the hash of the plan, in hex, that a manifest or a sidecar says it is of, up to that member, and at most
+ * MANIFEST_CAP bytes; "" where there is no such file or member, or no JSON up to it. Returns -1 where that
+ * cannot be found out. */
+int head_plan(const struct io *io, int dir, const char *name, char plan[65], struct err *e);
+/* The same as head_read of a document in memory, which is there. */
+void head_of(struct head *h, const struct text *t);
 
 #ifdef __cplusplus
 }

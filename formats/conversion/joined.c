@@ -3,10 +3,11 @@
 
 #include "core/file.h"
 #include "core/hash/sha256.h"
-#include "formats/conversion/sidecar.h"
+#include "formats/conversion/chain.h"
+#include "formats/conversion/head.h"
 #include "formats/conversion/manifest.h"
+#include "formats/format_id.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,115 +16,84 @@
 
 struct opener {
 	struct joined *j;
+	struct ckpt *c;
 	const struct io *io;
-	int top;
-	struct err *e;
+	const char *out; /* path of the conversion */
+	uint64_t header_cap;
+	struct findings *f;
+	bool has_source; /* the folder with the headers was found and opened */
 };
 
-static int wrong(const struct opener *o, enum rule_id rule, const char *file, const char *what)
-{
-	return err_rule(o->e, rule, ERR_NOPOS, "%s: %s", text_quote(file).s, what);
-}
-
-/* Loads name in dir, of which the digest is known. */
-static int load_known(const struct opener *o, int dir, const char *folder, const char *name,
-	const uint8_t sha[32], struct text *t)
-{
-	uint8_t is[32];
-	char path[400];
-
-	snprintf(path, sizeof path, "%s%s%s", folder, *folder ? "/" : "", name);
-	if (file_load(o->io, dir, name, UINT32_MAX, t, o->e) || sha256_of(t->s, t->n, is, o->e))
-		return err_at(o->e, "%s", folder);
-	if (memcmp(is, sha, 32) != 0)
-		return wrong(o, RULE_SET_MANIFEST, path,
-			"its SHA-256 is another than the manifest above says: it was edited, or is of "
-			"another conversion");
-	return 0;
-}
-
-/* What the casts in the file dropped. */
-static int open_kept(const struct opener *o, int dir, const struct set_file *f,
-	struct joined_file *jf)
+/* Opens what the casts in a file dropped. */
+static int open_kept(const struct chain_folder *d, const char *file, struct joined_file *jf,
+	struct err *e)
 {
 	char name[300];
-	struct stat st;
+	uint64_t size;
 
 	if (!jf->kept_bytes)
 		return 0;
-	snprintf(name, sizeof name, "%s%s", f->name, MAN_DROPPED);
-	if (file_open(o->io, dir, name, &jf->kept, &st, o->e))
-		return -1;
-	if ((uint64_t)st.st_size != jf->kept_bytes)
-		return wrong(o, RULE_SET_SIZE, name, "its size is another than the sidecar says");
-	return 0;
+	snprintf(name, sizeof name, "%s" MAN_DROPPED, file);
+	if (!chain_open(d, name, jf->kept_bytes, &jf->kept, &size, e))
+		return 0;
+	jf->kept = -1;
+	return err_at(e, "%s", name);
 }
 
-/* One file of weights of a folder, with the pieces its sidecar tells of. */
-static int join_file(const struct opener *o, int dir, const char *folder, const struct set_file *f)
+/* Opens one file of weights of a folder, and adds the pieces that its sidecar tells of. */
+static int join_file(struct joined *j, const struct chain_folder *d, const struct manifest_file *f,
+	struct err *e)
 {
-	struct joined *j = o->j;
 	struct joined_file *jf;
-	struct text t = { 0 };
-	struct stat st;
+	struct sidecar s;
 	char path[400];
+	uint64_t size;
 	int rc;
 
 	if (mem_grow(&j->files, &j->files_cap, j->n_files + 1, sizeof *j->files))
-		return err_nomem(o->e);
+		return err_nomem(e);
 	jf = &j->files[j->n_files];
-	snprintf(path, sizeof path, "%s%s%s", folder, *folder ? "/" : "", f->name);
+	snprintf(path, sizeof path, "%s%s%s", d->name, *d->name ? "/" : "", f->name);
 	*jf = (struct joined_file){ .fd = -1, .kept = -1, .bytes = f->bytes, .name = strdup(path) };
 	j->n_files++;
 	if (!jf->name)
-		return err_nomem(o->e);
-	if (file_open(o->io, dir, f->name, &jf->fd, &st, o->e))
-		return err_at(o->e, "%s", folder);
-	if ((uint64_t)st.st_size != f->bytes)
-		return wrong(o, RULE_SET_SIZE, path, "its size is another than its manifest says");
-	rc = load_known(o, dir, folder, f->sidecar, f->sidecar_sha256, &t);
-	rc = rc ? rc : sidecar_read(j, (uint32_t)j->n_files - 1, &t, o->e);
-	text_free(&t);
-	rc = rc ? rc : open_kept(o, dir, f, jf);
-	return rc ? err_at(o->e, "%s", path) : 0;
-}
-
-/* The files that a folder's manifest lists. */
-static int join_files(const struct opener *o, int dir, const char *folder, const struct text *t)
-{
-	struct set_files files = { 0 };
-	size_t i;
-	int rc = set_files_read(&files, t, o->e);
-
-	for (i = 0; !rc && i < files.n; i++)
-		if (files.v[i].sidecar[0])
-			rc = join_file(o, dir, folder, &files.v[i]);
-	set_files_free(&files);
-	return rc;
-}
-
-static int join_folder(const struct opener *o, const struct set_folder *d)
-{
-	struct text t = { 0 };
-	struct stat st;
-	size_t n;
-	int dir, rc;
-
-	if (!strcmp(d->name, SET_SOURCE))
-		return 0;
-	if (o->io->lstat(o->io, o->top, d->name, &st) && errno == ENOENT) {
-		n = strlen(o->j->missing);
-		snprintf(o->j->missing + n, sizeof o->j->missing - n, "%s%s", n ? ", " : "",
-			d->name);
-		return 0; /* told to who asks for what it had */
+		return err_nomem(e);
+	if (chain_open(d, f->name, f->bytes, &jf->fd, &size, e)) {
+		jf->fd = -1;
+		return err_at(e, "%s", path);
 	}
-	if (file_open_below(o->io, o->top, d->name, &dir, o->e))
-		return -1;
-	rc = load_known(o, dir, d->name, MAN_NAME, d->sha256, &t);
-	rc = rc ? rc : join_files(o, dir, d->name, &t);
-	text_free(&t);
-	(void)o->io->close(o->io, dir); /* a folder has nothing to flush */
-	return rc;
+	if (chain_sidecar(&s, d, f, e))
+		return err_at(e, "%s" MAN_SIDECAR, path);
+	rc = joined_pieces(j, (uint32_t)j->n_files - 1, &s, e);
+	sidecar_free(&s);
+	rc = rc ? rc : open_kept(d, f->name, jf, e);
+	return rc ? err_at(e, "%s", path) : 0;
+}
+
+static int join_files(void *ctx, const struct chain_folder *d, struct err *e)
+{
+	struct opener *o = ctx;
+	size_t i;
+
+	for (i = 0; i < d->m->files.n; i++)
+		if (d->m->files.v[i].side && join_file(o->j, d, &d->m->files.v[i], e))
+			return -1;
+	return 0;
+}
+
+/* A folder that is missing is remembered, and told to who asks for what it had. */
+static int missing_or_stop(void *ctx, const char *path, struct err *why)
+{
+	char *s = ((struct opener *)ctx)->j->missing;
+	size_t n = strlen(s);
+
+	if (why->rule == rules[RULE_CHECK_MISSING].id && !strstr(path, MAN_NAME)) {
+		snprintf(s + n, sizeof((struct joined *)0)->missing - n, "%s%s", n ? ", " : "",
+			path);
+		return 0;
+	}
+	err_at(why, "%s", path);
+	return -1;
 }
 
 /* --- putting the pieces in order --- */
@@ -192,96 +162,122 @@ static int order(struct joined *j, struct err *e)
 
 /* --- opening --- */
 
-/* The source folder's own manifest is held to its digest too, and its files to that. */
-static int check_source(const struct opener *o, const struct set_folder *d)
+static bool is_source(void *ctx, const char *name)
 {
-	struct set_files files = { 0 };
-	struct text t = { 0 }, small = { 0 };
-	size_t i;
-	int dir, rc;
-
-	if (file_open_below(o->io, o->top, d->name, &dir, o->e))
-		return -1;
-	rc = load_known(o, dir, d->name, MAN_NAME, d->sha256, &t);
-	rc = rc ? rc : set_files_read(&files, &t, o->e);
-	for (i = 0; !rc && i < files.n; i++) {
-		small.n = 0;
-		rc = load_known(o, dir, d->name, files.v[i].name, files.v[i].sha256, &small);
-	}
-	set_files_free(&files);
-	text_free(&small);
-	text_free(&t);
-	(void)o->io->close(o->io, dir); /* a folder has nothing to flush */
-	return rc;
+	(void)ctx;
+	return !strcmp(name, SET_SOURCE);
 }
 
-static int join(const struct opener *o, const struct set_folders *d, const struct text *manifest)
+static bool is_no_source(void *ctx, const char *name)
 {
-	struct joined *j = o->j;
+	return !is_source(ctx, name);
+}
+
+static int note_target(void *ctx, const struct set_manifest *s, struct err *e)
+{
+	struct joined *j = ((struct opener *)ctx)->j;
+
+	(void)e;
+	snprintf(j->target, sizeof j->target, "%s", s->target);
+	return 0;
+}
+
+/* Each file of the folder source is the one that its manifest names. */
+static int check_source(const struct chain_folder *d, struct err *e)
+{
+	const struct manifest_file *f;
+	struct text t = { 0 };
+	uint8_t sha[32];
 	size_t i;
 	int rc = 0;
 
-	j->has_xxh = calloc(j->c->n + 1, sizeof *j->has_xxh);
-	j->xxh = calloc(j->c->n + 1, sizeof *j->xxh);
-	j->cast_of = calloc(j->c->n + 1, sizeof *j->cast_of);
-	if (!j->has_xxh || !j->xxh || !j->cast_of)
-		return err_nomem(o->e);
-	if (d->flat) {
-		rc = join_files(o, o->top, "", manifest);
-		return rc ? rc : order(j, o->e);
+	for (i = 0; !rc && i < d->m->files.n; i++) {
+		f = &d->m->files.v[i];
+		t.n = 0;
+		if (file_load(d->io, d->dir, f->name, f->bytes, &t, e) ||
+			sha256_of(t.s, t.n, sha, e))
+			rc = err_at(e, "%s", d->name);
+		else if (!f->has_sha256 || memcmp(sha, f->sha256, 32))
+			rc = err_rule(e, RULE_SET_MANIFEST, ERR_NOPOS,
+				"%s/%s: its SHA-256 is another than the manifest beside it says: it "
+				"was edited, or is of another conversion",
+				d->name, text_quote(f->name).s);
 	}
-	for (i = 0; !rc && i < d->n; i++)
-		rc = join_folder(o, &d->v[i]);
-	return rc ? rc : order(j, o->e);
+	text_free(&t);
+	return rc;
 }
 
-static int open_all(const struct opener *o, struct ckpt *c, const char *out, uint64_t header_cap,
-	struct findings *f)
+/* Opens the headers of the source as the checkpoint that is joined. */
+static int open_source(void *ctx, const struct chain_folder *d, struct err *e)
 {
-	struct ckpt_opts co = { .headers = true, .header_cap = header_cap };
-	struct set_folders d = { 0 };
-	struct text t = { 0 };
+	struct opener *o = ctx;
+	struct ckpt_opts co = { .headers = true, .header_cap = o->header_cap };
 	char path[4096];
-	size_t i;
-	int rc;
+	size_t n;
 
-	if (file_load(o->io, o->top, MAN_NAME, UINT32_MAX, &t, o->e))
-		return err_at(o->e, "%s is no finished conversion for an engine",
-			text_quote(out).s);
-	rc = set_folders_read(&d, &t, o->e);
-	for (i = 0; !rc && i < d.n && strcmp(d.v[i].name, SET_SOURCE) != 0; i++)
-		;
-	if (!rc && i == d.n)
-		rc = wrong(o, RULE_SET_FORM, MAN_NAME,
-			"it names no folder source: what the way back needs was not kept (target "
-			"official, or --no-restore)");
-	rc = rc ? rc : check_source(o, &d.v[i]);
-	snprintf(o->j->target, sizeof o->j->target, "%s", d.target);
-	if (!rc && snprintf(path, sizeof path, "%s/%s", out, SET_SOURCE) >= (int)sizeof path)
-		rc = err_set(o->e, ERR_USAGE, "the path is too long");
-	rc = rc ? rc : ckpt_open(c, o->io, path, &co, f, o->e);
-	rc = rc ? rc : join(o, &d, &t);
-	text_free(&t);
-	set_folders_free(&d);
-	return rc;
+	if (snprintf(path, sizeof path, "%s/%s", o->out, d->name) >= (int)sizeof path)
+		return err_set(e, ERR_USAGE, "the path is too long");
+	if (check_source(d, e) || ckpt_open(o->c, o->io, path, &co, o->f, e))
+		return -1;
+	o->has_source = true;
+	n = o->c->n + 1;
+	o->j->has_xxh = calloc(n, sizeof *o->j->has_xxh);
+	o->j->xxh = calloc(n, sizeof *o->j->xxh);
+	o->j->cast_of = calloc(n, sizeof *o->j->cast_of);
+	return o->j->has_xxh && o->j->xxh && o->j->cast_of ? 0 : err_nomem(e);
+}
+
+/* Twice over the folders: first to the one with the headers, which says what there can be in the others. */
+static int open_all(struct opener *o, int top, struct err *e)
+{
+	struct chain_walk w = { .io = o->io,
+		.ctx = o,
+		.wants = is_source,
+		.tell = missing_or_stop,
+		.set = note_target,
+		.folder = open_source };
+	struct head h;
+
+	if (head_read(&h, o->io, top, e))
+		return -1;
+	if (h.form == HEAD_ABSENT || h.form == HEAD_FOREIGN)
+		return err_rule(e, RULE_SET_FORM, ERR_NOPOS,
+			"%s has no " MAN_NAME " of a conversion (" FORMAT_SET ", " FORMAT_MANIFEST
+			"), or it is not finished",
+			text_quote(o->out).s);
+	snprintf(o->j->target, sizeof o->j->target, "%s", h.target);
+	if (chain_walk(&w, top, e))
+		return -1;
+	if (!o->has_source && o->j->missing[0])
+		return err_rule(e, RULE_CHECK_MISSING, ERR_NOPOS,
+			"the folder " SET_SOURCE " with what the way back needs is not there");
+	if (!o->has_source)
+		return err_rule(e, RULE_SET_FORM, ERR_NOPOS,
+			MAN_NAME ": it names no folder " SET_SOURCE ": what the way back needs was "
+				 "not kept (target official, or --no-restore)");
+	w.wants = is_no_source;
+	w.folder = join_files;
+	return chain_walk(&w, top, e) || order(o->j, e) ? -1 : 0;
 }
 
 int joined_open(struct joined *j, struct ckpt *c, const struct io *io, const char *out,
 	uint64_t header_cap, unsigned features, const struct joined_uncast *uncast,
 	struct findings *f, struct err *e)
 {
-	struct opener o = { .j = j, .io = io, .e = e };
-	int rc;
+	struct opener o = {
+		.j = j, .c = c, .io = io, .out = out, .header_cap = header_cap, .f = f
+	};
+	int rc, top;
 
 	memset(j, 0, sizeof *j);
 	memset(c, 0, sizeof *c);
 	j->c = c;
 	j->features = features;
 	j->uncast = uncast;
-	if (file_open_dir(io, out, &o.top, e))
+	if (file_open_dir(io, out, &top, e))
 		return -1;
-	rc = open_all(&o, c, out, header_cap, f);
-	(void)io->close(io, o.top); /* a folder has nothing to flush */
+	rc = open_all(&o, top, e);
+	(void)io->close(io, top); /* a folder has nothing to flush */
 	j->payload = joined_payload(j);
 	c->payload = &j->payload;
 	if (rc)

@@ -16,6 +16,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef FORMATS_CONVERSION_JOINED_H
 #define FORMATS_CONVERSION_JOINED_H
+#include "formats/conversion/chain.h"
 #include "formats/model/checkpoint.h"
 #include "formats/layout/rowmap.h"
 #include "formats/layout/tile.h"
@@ -23,8 +24,6 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define SET_SOURCE "source" /* the folder of a set that has the headers */
 
 struct piece {
 	uint32_t tensor; /* of the source */
@@ -97,7 +96,12 @@ int joined_open(struct joined *j, struct ckpt *c, const struct io *io, const cha
 	struct findings *f, struct err *e);
 void joined_close(struct joined *j);
 
-/* Between joined.c and joined_read.c: how j is read, once its pieces are in order. */
+/* --- between joined.c, joined_pieces.c and joined_read.c --- */
+
+/* Adds the pieces that the tensors of a file are, by its sidecar, and what it says of digests; *file is the
+ * index of the file in j->files, whose kept_bytes is set. Rules: set.form, set.layout, set.codec. */
+int joined_pieces(struct joined *j, uint32_t file, const struct sidecar *s, struct err *e);
+/* How j is read, once its pieces are in order. */
 struct ckpt_payload joined_payload(struct joined *j);
 
 #ifdef __cplusplus

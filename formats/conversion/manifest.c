@@ -2,12 +2,9 @@
 #include "formats/format_id.h"
 #include "formats/conversion/manifest.h"
 
-#include "core/file.h"
 #include "formats/conversion/seal.h"
-#include "formats/json/jread.h"
 #include "formats/json/jwrite.h"
 
-#include <errno.h>
 #include <string.h>
 
 static void put_digest(struct jwrite *o, const char *key, const uint8_t *p, size_t n)
@@ -230,109 +227,4 @@ void man_put_top(struct text *out, const struct man_top *m)
 	jwrite_str(&o, "tool", m->tool);
 	seal_put(&o);
 	jwrite_close(&o, '}');
-}
-
-/* --- reading --- */
-
-static bool is(const struct jread *j, const char *word)
-{
-	return j->str.n == strlen(word) && !memcmp(j->str.s, word, j->str.n);
-}
-
-/* {"bytes": N, "name": "...", "sha256": "..."}: true if it is want. */
-static bool read_shard(struct jread *j, const struct man_entry *want, uint8_t sha256[32])
-{
-	bool named = false, digested = false;
-	uint64_t bytes = 0;
-
-	if (jread_object(j))
-		return false;
-	while (jread_key(j) == 1) {
-		if (is(j, "bytes"))
-			(void)jread_u64(j, UINT64_MAX, &bytes);
-		else if (is(j, "name"))
-			named = !jread_string(j, 255) && is(j, want->name);
-		else if (is(j, "sha256"))
-			digested = jread_peek(j) == '"' && !jread_string(j, 64) && j->str.n == 64 &&
-				hex_to(j->str.s, sha256, 32);
-		else
-			(void)jread_skip(j);
-	}
-	return !j->failed && named && digested && bytes == want->bytes;
-}
-
-/* Steps through the members up to the one that is asked for. */
-static int find_member(struct jread *j, const char *key, bool (*take)(struct jread *j, void *ctx),
-	void *ctx)
-{
-	if (jread_object(j))
-		return 0;
-	while (jread_key(j) == 1) {
-		if (is(j, key))
-			return take(j, ctx);
-		if (jread_skip(j))
-			return 0;
-	}
-	return 0;
-}
-
-int man_member(const struct io *io, int dir, const char *name, const char *key,
-	bool (*take)(struct jread *j, void *ctx), void *ctx, struct err *e)
-{
-	struct jread j;
-	struct stat st;
-	struct err why = { 0 };
-	int fd, rc = 0;
-
-	if (io->lstat(io, dir, name, &st))
-		return errno == ENOENT ? 0 : err_sys(e, "cannot look at %s", text_quote(name).s);
-	if (!file_open(io, dir, name, &fd, &st, &why)) {
-		if (!jread_open_file(&j, io, fd, 0, (uint64_t)st.st_size, 8, &why)) {
-			rc = find_member(&j, key, take, ctx);
-			jread_close(&j);
-		}
-		(void)io->close(io, fd); /* read only */
-	}
-	if (why.kind == ERR_SYSTEM) { /* not an answer: that could not be found out */
-		err_set(e, ERR_SYSTEM, "%s: %s", text_quote(name).s, why.text);
-		return -1;
-	}
-	return rc;
-}
-
-struct verified {
-	const struct man_entry *shards;
-	uint64_t n;
-	uint8_t (*sha256)[32];
-};
-
-/* The member "source": verified, and exactly these shards. */
-static bool take_source(struct jread *j, void *ctx)
-{
-	struct verified *v = ctx;
-	bool verified = false;
-	uint64_t i = 0;
-
-	if (jread_object(j))
-		return false;
-	while (jread_key(j) == 1) {
-		if (is(j, "sha256")) {
-			verified = !jread_string(j, 32) && is(j, "verified");
-		} else if (is(j, "shards") && !jread_array(j)) {
-			for (i = 0; jread_item(j) == 1; i++)
-				if (i >= v->n || !read_shard(j, &v->shards[i], v->sha256[i]))
-					return false;
-		} else {
-			(void)jread_skip(j);
-		}
-	}
-	return !j->failed && verified && i == v->n;
-}
-
-int man_read_verified(const struct io *io, int dir, const struct man_entry *shards, uint64_t n,
-	uint8_t (*sha256)[32], struct err *e)
-{
-	struct verified v = { shards, n, sha256 };
-
-	return man_member(io, dir, MAN_NAME, "source", take_source, &v, e);
 }

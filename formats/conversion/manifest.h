@@ -11,11 +11,9 @@
 #ifndef FORMATS_CONVERSION_MANIFEST_H
 #define FORMATS_CONVERSION_MANIFEST_H
 #include "core/err.h"
-#include "core/io.h"
 #include "core/text.h"
 #include "core/hash/xxh.h"
 #include "formats/dtype.h"
-#include "formats/json/jread.h"
 
 #include <stdbool.h>
 
@@ -25,8 +23,10 @@ extern "C" {
 
 #define MAN_NAME "manifest.json"
 #define MAN_SIDECAR ".manifest.json" /* after the file's name */
-#define MAN_DROPPED ".dropped"       /* the same; what its casts to FP8 dropped */
-#define MAN_CHUNK (16u << 20)        /* bytes */
+#define MAN_MARK \
+	".dsv4-plan" /* in a folder that a run is filling: the hash of its plan, and a newline */
+#define MAN_DROPPED ".dropped" /* the same; what its casts to FP8 dropped */
+#define MAN_CHUNK (16u << 20)  /* bytes */
 /* Bytes of a manifest. One with 65,536 files and as many shards, the most that are taken, has 40 MB. */
 #define MANIFEST_CAP (64u << 20)
 
@@ -118,17 +118,6 @@ struct man_top {
 };
 /* out is empty before. */
 void man_put_top(struct text *out, const struct man_top *m);
-
-/* Hands the value of a top-level member of a manifest or sidecar to take, and returns what that says
- * (0 or 1); 0 where there is no such file or member, or no JSON; -1 if that could not be found out.
- * What comes after the member is not read. */
-int man_member(const struct io *io, int dir, const char *name, const char *key,
-	bool (*take)(struct jread *j, void *ctx), void *ctx, struct err *e);
-/* 1 if the manifest in folder dir says that its source was verified, and lists just these shards in
- * this order; their digests are then in sha256. 0 if not, -1 if that could not be found out. The rest
- * of the document is not looked at. */
-int man_read_verified(const struct io *io, int dir, const struct man_entry *shards, uint64_t n,
-	uint8_t (*sha256)[32], struct err *e);
 
 #ifdef __cplusplus
 }

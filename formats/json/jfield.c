@@ -28,6 +28,103 @@ static long find(const struct jread *j, const struct jfield *f)
 	return -1;
 }
 
+static int get_number(struct jread *j, const struct jfield *f, unsigned char *to)
+{
+	uint64_t max = f->type == JFIELD_U32 ? UINT32_MAX
+		: f->type == JFIELD_U8       ? UINT8_MAX
+					     : JFIELD_NUMBER_MAX;
+	uint64_t v = 0;
+	uint32_t v32;
+	uint8_t v8;
+
+	if (jread_u64(j, max, &v))
+		return -1;
+	v32 = (uint32_t)v;
+	v8 = (uint8_t)v;
+	if (f->type == JFIELD_U64)
+		memcpy(to, &v, sizeof v);
+	else if (f->type == JFIELD_U32)
+		memcpy(to, &v32, sizeof v32);
+	else
+		memcpy(to, &v8, sizeof v8);
+	return 0;
+}
+
+static int get_range(struct jread *j, unsigned char *to, struct err *e)
+{
+	uint64_t v[2] = { 0, 0 };
+
+	if (jread_array(j) || jread_item(j) != 1 || jread_u64(j, JFIELD_NUMBER_MAX, &v[0]) ||
+		jread_item(j) != 1 || jread_u64(j, JFIELD_NUMBER_MAX, &v[1]) || jread_item(j) != 0)
+		return j->failed ? -1 : jfield_wrong(e, "a range that is no pair of numbers");
+	if (v[0] > v[1])
+		return jfield_wrong(e, "a range that ends before it begins");
+	memcpy(to, v, sizeof v);
+	return 0;
+}
+
+static int get_name(struct jread *j, char *s, size_t room, struct err *e)
+{
+	if (jfield_string(j, s, room, e))
+		return -1;
+	return jfield_plain_name(s)
+		? 0
+		: jfield_wrong(e, "%s is no name of a file of the folder", text_quote(s).s);
+}
+
+static int get_hex_text(struct jread *j, char *s, size_t room, struct err *e)
+{
+	uint8_t d[32];
+
+	if (jfield_hex(j, d, (room - 1) / 2, e))
+		return -1;
+	hex_of(d, (room - 1) / 2, s);
+	return 0;
+}
+
+static int get_value(struct jread *j, const struct jfield *f, void *ctx, struct err *e)
+{
+	unsigned char *to = (unsigned char *)ctx + f->at;
+
+	switch (f->type) {
+	case JFIELD_SKIP:
+		return jread_skip(j);
+	case JFIELD_CALL:
+		return f->get(j, ctx, e);
+	case JFIELD_OBJECT:
+		return jfield_object(j, f->fields, ctx, e);
+	case JFIELD_ARRAY:
+		return jfield_array(j, f->get, ctx, e);
+	case JFIELD_U64:
+	case JFIELD_U32:
+	case JFIELD_U8:
+		return get_number(j, f, to);
+	case JFIELD_RANGE:
+		return get_range(j, to, e);
+	case JFIELD_STRING:
+		return jfield_string(j, (char *)to, f->room, e);
+	case JFIELD_NAME:
+		return get_name(j, (char *)to, f->room, e);
+	case JFIELD_HEX_TEXT:
+		return get_hex_text(j, (char *)to, f->room, e);
+	case JFIELD_HEX:
+	case JFIELD_HEX_NULL:
+		return jfield_hex(j, to, f->room, e);
+	}
+	return -1;
+}
+
+static int get_member(struct jread *j, const struct jfield *f, void *ctx, struct err *e)
+{
+	if (f->type == JFIELD_HEX_NULL && jread_peek(j) == 'n')
+		return jread_skip(j);
+	if (get_value(j, f, ctx, e))
+		return -1;
+	if (f->has)
+		*((bool *)ctx + f->has) = true;
+	return 0;
+}
+
 int jfield_object(struct jread *j, const struct jfield *f, void *ctx, struct err *e)
 {
 	uint32_t seen = 0, bit;
@@ -45,7 +142,7 @@ int jfield_object(struct jread *j, const struct jfield *f, void *ctx, struct err
 		if (seen & bit)
 			return jfield_wrong(e, "the member \"%s\" is there twice", f[i].name);
 		seen |= bit;
-		if (f[i].get(j, ctx, e))
+		if (get_member(j, &f[i], ctx, e))
 			return -1;
 	}
 	for (i = 0; !more && f[i].name; i++)
@@ -89,15 +186,6 @@ bool jfield_plain_name(const char *s)
 	return true;
 }
 
-int jfield_name(struct jread *j, char *s, size_t room, struct err *e)
-{
-	if (jfield_string(j, s, room, e))
-		return -1;
-	if (!jfield_plain_name(s))
-		return jfield_wrong(e, "%s is no name of a file of the folder", text_quote(s).s);
-	return 0;
-}
-
 int jfield_hex(struct jread *j, uint8_t *p, size_t n, struct err *e)
 {
 	size_t i;
@@ -110,24 +198,4 @@ int jfield_hex(struct jread *j, uint8_t *p, size_t n, struct err *e)
 	if (j->str.n != 2 * n || !hex_to(j->str.s, p, n))
 		return jfield_wrong(e, "a digest that is not %zu hex digits", 2 * n);
 	return 0;
-}
-
-int jfield_hex_or_null(struct jread *j, uint8_t *p, size_t n, bool *there, struct err *e)
-{
-	*there = jread_peek(j) != 'n';
-	return *there ? jfield_hex(j, p, n, e) : jread_skip(j);
-}
-
-int jfield_range(struct jread *j, uint64_t v[2], struct err *e)
-{
-	if (jread_array(j) || jread_item(j) != 1 || jread_u64(j, JFIELD_NUMBER_MAX, &v[0]) ||
-		jread_item(j) != 1 || jread_u64(j, JFIELD_NUMBER_MAX, &v[1]) || jread_item(j) != 0)
-		return j->failed ? -1 : jfield_wrong(e, "a range that is no pair of numbers");
-	return v[0] <= v[1] ? 0 : jfield_wrong(e, "a range that ends before it begins");
-}
-
-int jfield_skip(struct jread *j, void *ctx, struct err *e)
-{
-	(void)ctx, (void)e;
-	return jread_skip(j);
 }

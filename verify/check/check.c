@@ -4,7 +4,6 @@
 #include "core/file.h"
 #include "core/hash/sha256.h"
 #include "formats/format_id.h"
-#include "formats/conversion/account.h"
 #include "formats/conversion/manifest.h"
 
 #include <errno.h>
@@ -12,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define UNFINISHED ".dsv4-plan" /* in a folder that is being filled */
 
 struct path_text check_path(const char *folder, const char *name)
 {
@@ -51,7 +48,7 @@ struct pass_job *check_add(struct check *c, const struct check_item *it, uint64_
 /* --- what the pass found --- */
 
 /* The sidecar of a file that is damaged, once more: for the names. Zeroed where it cannot be read. */
-static void read_names(const struct check *c, const struct check_item *it, struct account *a)
+static void read_names(const struct check *c, const struct check_item *it, struct sidecar *a)
 {
 	const struct io *io = c->o->io;
 	struct err e = { 0 };
@@ -64,7 +61,7 @@ static void read_names(const struct check *c, const struct check_item *it, struc
 		return;
 	snprintf(side, sizeof side, "%s" MAN_SIDECAR, it->name);
 	if (!file_open(io, dir, side, &fd, &st, &e)) {
-		(void)account_read(a, io, fd, (uint64_t)st.st_size, &e);
+		(void)sidecar_read(a, io, fd, (uint64_t)st.st_size, &e);
 		(void)io->close(io, fd); /* read only */
 	}
 	(void)io->close(io, dir); /* a folder has nothing to flush */
@@ -77,11 +74,11 @@ struct names {
 };
 
 /* The tensors in bytes from..to; of a file that was read whole only those with a wrong digest. */
-static struct names names_in(const struct account *a, const struct pass_job *j, uint64_t from,
+static struct names names_in(const struct sidecar *a, const struct pass_job *j, uint64_t from,
 	uint64_t to)
 {
 	struct names x = { .n = 0 };
-	size_t first, n = account_in(a, from, to, &first), i;
+	size_t first, n = sidecar_in(a, from, to, &first), i;
 
 	for (i = first; i < first + n; i++) {
 		if (a->tensors[i].begin == a->tensors[i].end ||
@@ -106,7 +103,7 @@ static long chunk_like(const struct pass_job *j, size_t n, size_t i)
 	return -1;
 }
 
-static void tell_chunk(struct check *c, const struct pass_job *j, const struct account *a, size_t i,
+static void tell_chunk(struct check *c, const struct pass_job *j, const struct sidecar *a, size_t i,
 	size_t n)
 {
 	struct path_text path = check_path(j->folder, j->name);
@@ -127,7 +124,7 @@ static void tell_chunk(struct check *c, const struct pass_job *j, const struct a
 }
 
 /* Tensors whose digest is wrong in chunks that are right: the sidecar is not true in itself. */
-static void tell_tensors(struct check *c, const struct pass_job *j, const struct account *a)
+static void tell_tensors(struct check *c, const struct pass_job *j, const struct sidecar *a)
 {
 	struct path_text path = check_path(j->folder, j->name);
 	struct report_place at = { .file = path.s };
@@ -180,7 +177,7 @@ static void tell_job(struct check *c, size_t i)
 	const struct check_item *it = &c->items[i];
 	struct path_text path = check_path(it->folder, it->name);
 	size_t n = j->chunks ? (size_t)mem_ceil_div(j->bytes, MAN_CHUNK) : 0, k, bad = 0;
-	struct account a = { 0 };
+	struct sidecar a = { 0 };
 	char hex[65];
 
 	if (j->err.kind != ERR_NONE) {
@@ -196,7 +193,7 @@ static void tell_job(struct check *c, size_t i)
 			tell_chunk(c, j, &a, k, n);
 	if (bad && !j->n_bad)
 		tell_tensors(c, j, &a);
-	account_free(&a);
+	sidecar_free(&a);
 	if (j->sha && !j->sampled && it->has_sha && memcmp(j->sha256, it->sha256, 32))
 		tell_sha(c, i);
 	for (k = 0, bad = 0; k < n; k++)
@@ -221,41 +218,6 @@ static bool folder_of_rank(const char *name, const char *rank)
 		!strncmp(last + 5 + n, "-of-", 4);
 }
 
-int check_sub(struct check *c, const char *rel, const struct toc_folder *f)
-{
-	struct path_text name = check_path(rel, f->name), path = check_path(name.s, MAN_NAME);
-	struct report_place at = { .file = path.s };
-	struct text t = { 0 };
-	struct err e = { 0 };
-	struct stat st;
-	uint8_t sha[32];
-	int dir = -1, rc = 0;
-
-	if (file_open_below(c->o->io, c->top, name.s, &dir, &e)) {
-		at.file = name.s;
-		if (c->o->io->lstat(c->o->io, c->top, name.s, &st) && errno == ENOENT)
-			report_add(c->r, RULE_CHECK_MISSING, &at,
-				"manifest.json names the folder, and it is not there");
-		else
-			report_take(c->r, &at, &e);
-		return 0;
-	}
-	if (c->o->io->lstat(c->o->io, dir, MAN_NAME, &st) && errno == ENOENT)
-		report_add(c->r, RULE_CHECK_MISSING, &at, "the folder has none");
-	else if (file_load(c->o->io, dir, MAN_NAME, TOC_CAP, &t, &e) ||
-		sha256_of(t.s, t.n, sha, &e))
-		report_take(c->r, &at, &e);
-	else if (t.n != f->bytes || memcmp(sha, f->sha256, 32))
-		report_add(c->r, RULE_SET_MANIFEST, &at,
-			"it is not the one that the manifest above names: it was edited or damaged, or "
-			"is of another run");
-	else
-		rc = check_folder(c, name.s, &t, f->plan);
-	(void)c->o->io->close(c->o->io, dir); /* a folder has nothing to flush */
-	text_free(&t);
-	return rc;
-}
-
 bool check_is_signature(const char *name)
 {
 	static const char *const known[] = { MAN_NAME ".minisig", "model.sig", "attestation.json" };
@@ -267,35 +229,8 @@ bool check_is_signature(const char *name)
 	return false;
 }
 
-/* The plan of a set is a digest of those of its folders. */
-static int check_set_plan(struct check *c, const struct toc_set *s)
-{
-	struct text t = { 0 };
-	uint8_t d[32];
-	char hex[65];
-	size_t i;
-	int rc;
-
-	text_fmt(&t, FORMAT_SET_HASH "\n");
-	for (i = 0; i < s->n; i++)
-		text_fmt(&t, "%s %s\n", s->v[i].name, s->v[i].plan);
-	rc = t.failed ? err_nomem(c->e) : sha256_of(t.s, t.n, d, c->e);
-	text_free(&t);
-	if (rc)
-		return -1;
-	hex_of(d, sizeof d, hex);
-	if (strcmp(hex, s->plan))
-		report_add(c->r, RULE_CHECK_PLAN, &(struct report_place){ .file = MAN_NAME },
-			"its plan is not made of the plans of its folders");
-	if (s->n != s->ranks * s->stages + 1)
-		report_add(c->r, RULE_SET_FORM, &(struct report_place){ .file = MAN_NAME },
-			"%zu folders for %llu ranks in %llu stages", s->n,
-			(unsigned long long)s->ranks, (unsigned long long)s->stages);
-	return 0;
-}
-
 /* Whether name at the top is the first component of a folder of the set. */
-static bool is_of_set(const struct toc_set *s, const char *name)
+static bool is_of_set(const struct set_manifest *s, const char *name)
 {
 	size_t i, n = strlen(name);
 
@@ -305,7 +240,7 @@ static bool is_of_set(const struct toc_set *s, const char *name)
 	return !strcmp(name, MAN_NAME) || check_is_signature(name);
 }
 
-static int check_set_names(struct check *c, const struct toc_set *s)
+static int check_set_names(struct check *c, const struct set_manifest *s)
 {
 	const struct io *io = c->o->io;
 	char *names, *p;
@@ -321,53 +256,61 @@ static int check_set_names(struct check *c, const struct toc_set *s)
 	return 0;
 }
 
-static int check_set(struct check *c, const struct text *t)
-{
-	struct report_place at = { .file = MAN_NAME };
-	struct toc_set s;
-	struct err e = { 0 };
-	size_t i, n = 0;
-	int rc;
+/* --- what the walk over the folders asks and tells --- */
 
-	if (toc_set_read(&s, t, &e)) {
-		report_take(c->r, &at, &e);
-		return 0;
-	}
-	if (!s.sealed)
-		report_add(c->r, RULE_CHECK_UNSEALED, &at,
-			"it has no digest of itself: damage to it would not be seen");
-	rc = check_set_plan(c, &s);
-	for (i = 0; !rc && i < s.n; i++)
-		if (!c->o->rank || folder_of_rank(s.v[i].name, c->o->rank)) {
-			rc = check_sub(c, "", &s.v[i]);
-			n++;
-		}
-	if (!rc && !n)
-		rc = err_rule(c->e, RULE_CHECK_RANK, ERR_NOPOS, "--rank %s: there is no such rank",
-			text_quote(c->o->rank).s);
-	if (!rc && !c->o->rank)
-		rc = check_set_names(c, &s);
-	toc_set_free(&s);
-	return rc;
+static int take_set(void *ctx, const struct set_manifest *s, struct err *e)
+{
+	struct check *c = ctx;
+
+	(void)e; /* the same as c->e */
+	c->is_set = true;
+	return c->o->rank || c->only ? 0 : check_set_names(c, s);
 }
 
-/* --- */
+static int take_folder(void *ctx, const struct chain_folder *f, struct err *e)
+{
+	(void)e;
+	return check_folder(ctx, f);
+}
 
-/* What a manifest.json at the top says. */
+/* Of a set with --rank the folders of that rank; of one folder the rank is looked for in the names of files. */
+static bool wants_folder(void *ctx, const char *name)
+{
+	struct check *c = ctx;
+	bool wanted = !c->is_set || !c->o->rank || folder_of_rank(name, c->o->rank);
+
+	if (c->only || c->o->rank)
+		wanted = wanted && (c->is_set ? !c->only : !name[0]);
+	c->folders += wanted;
+	return wanted;
+}
+
+static int tell_walk(void *ctx, const char *path, struct err *why)
+{
+	struct check *c = ctx;
+
+	report_take(c->r, &(struct report_place){ .file = path }, why);
+	return 0;
+}
+
 static int look_manifest(struct check *c)
 {
-	struct text t = { 0 };
-	struct err e = { 0 };
-	int rc = 0;
+	struct chain_walk w = { .io = c->o->io,
+		.ctx = c,
+		.tell = tell_walk,
+		.wants = wants_folder,
+		.set = take_set,
+		.folder = take_folder };
 
-	if (file_load(c->o->io, c->top, MAN_NAME, TOC_CAP, &t, &e))
-		report_take(c->r, &(struct report_place){ .file = MAN_NAME }, &e);
-	else if (toc_kind(&t) == TOC_SET && !c->only)
-		rc = check_set(c, &t);
-	else
-		rc = check_folder(c, "", &t, NULL);
-	text_free(&t);
-	return rc;
+	if (chain_walk(&w, c->top, c->e))
+		return -1;
+	if (c->is_set && c->only)
+		report_add(c->r, RULE_CHECK_EXTRA, &(struct report_place){ .file = c->only },
+			"manifest.json does not name it");
+	else if (c->is_set && !c->folders)
+		return err_rule(c->e, RULE_CHECK_RANK, ERR_NOPOS,
+			"--rank %s: there is no such rank", text_quote(c->o->rank).s);
+	return 0;
 }
 
 /* One file: what the manifest beside it says of it. */
@@ -380,7 +323,7 @@ static int look_beside(struct check *c)
 		return look_manifest(c);
 	if (errno != ENOENT)
 		return err_sys(c->e, "cannot look at %s", MAN_NAME);
-	if (io->lstat(io, c->top, UNFINISHED, &st))
+	if (io->lstat(io, c->top, MAN_MARK, &st))
 		return err_rule(c->e, RULE_CHECK_ALONE, ERR_NOPOS,
 			"there is no manifest beside %s that says what it should be",
 			text_quote(c->only).s);
@@ -394,8 +337,8 @@ static int look(struct check *c, struct folder *f)
 	struct err e = { 0 };
 
 	if (f->kind == KIND_PARTIAL)
-		report_add(c->r, RULE_CHECK_DOWNLOAD, NULL,
-			"%s: a download of it did not end", f->more);
+		report_add(c->r, RULE_CHECK_DOWNLOAD, NULL, "%s: a download of it did not end",
+			f->more);
 	if (kind_rows[f->kind].foreign) {
 		(void)kind_refuse(f->kind, f->path, f->more, &e);
 		report_take(c->r, NULL, &e);
@@ -406,8 +349,7 @@ static int look(struct check *c, struct folder *f)
 			"a conversion into the folder did not end: manifest.json is not written yet");
 		return 0;
 	case KIND_BARE:
-		report_add(c->r, RULE_CHECK_MISSING,
-			&(struct report_place){ .file = MAN_NAME },
+		report_add(c->r, RULE_CHECK_MISSING, &(struct report_place){ .file = MAN_NAME },
 			"sidecars or headers of a conversion are there, and no manifest.json");
 		return 0;
 	default:

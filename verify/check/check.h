@@ -12,8 +12,8 @@
 #define VERIFY_CHECK_CHECK_H
 #include "core/io.h"
 #include "core/progress.h"
+#include "formats/conversion/chain.h"
 #include "formats/folder/folder.h"
-#include "formats/conversion/toc.h"
 #include "verify/check/pass.h"
 #include "verify/report/report.h"
 #include "verify/report/role_sum.h"
@@ -28,7 +28,7 @@ struct check_opts {
 	const char *rank; /* this one only; NULL: all */
 	unsigned threads, features;
 	uint64_t max_memory, header_cap;
-	bool follow_links; /* as in ckpt_opts */
+	bool follow_links;         /* as in ckpt_opts */
 	const char *source_sha256; /* of a download: list or pointers; NULL: none */
 	struct progress *(*started)(uint64_t bytes); /* called once sizes are known; may be NULL */
 };
@@ -54,6 +54,8 @@ struct check {
 	struct report *r;
 	int top;                  /* owns */
 	const char *only;         /* this file only; NULL: all */
+	bool is_set;              /* the document at the top is that of a set */
+	size_t folders;           /* that were wanted */
 	struct check_item *items; /* owns */
 	struct pass_job *jobs;    /* owns; beside items */
 	size_t n, items_cap, jobs_cap;
@@ -65,11 +67,8 @@ struct check {
 
 /* Adds a file to the pass; the item's memory is taken over. NULL without memory. */
 struct pass_job *check_add(struct check *c, const struct check_item *it, uint64_t bytes);
-/* A folder with a manifest, whose text is t: rel is its name below the top. plan: what is above says of its
- * plan; "": nothing; NULL: nothing is above. */
-int check_folder(struct check *c, const char *rel, const struct text *t, const char *plan);
-/* A folder below that one, or the top (rel ""), of which the digest of the manifest is known. */
-int check_sub(struct check *c, const char *rel, const struct toc_folder *f);
+/* Looks at a folder whose manifest was found to be the one that is meant. */
+int check_folder(struct check *c, const struct chain_folder *f);
 /* Names that others may put beside a manifest: signatures over it. */
 bool check_is_signature(const char *name);
 /* A download: the checkpoint of f, which is taken over. */

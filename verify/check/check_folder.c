@@ -1,36 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/check/check.h"
 
-#include "core/file.h"
-#include "core/hash/hash_file.h"
-#include "formats/conversion/account.h"
 #include "formats/conversion/manifest.h"
 #include "formats/st/safetensors.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DROPPED ".dropped" /* after a file's name: what its casts did not keep */
-
 /* A folder while it is looked at. */
 struct made {
 	struct check *c;
-	const char *rel;
-	int dir;
-	struct toc toc;
-	uint64_t blocks, inexact; /* of the sidecars */
+	const struct chain_folder *d;
+	uint64_t blocks, inexact; /* of the sidecars that were read */
 	bool all;                 /* every sidecar was read */
 	bool *dropped; /* owns; [files] it has a NAME.dropped, or that could not be told */
 };
 
 /* A file of it, with what its sidecar says. */
 struct member {
-	const struct toc_file *f;
+	const struct manifest_file *f;
 	int fd;
-	struct account a; /* n_chunks 0: none */
-	bool has_account;
+	struct sidecar s;
+	bool has_sidecar; /* s was read */
 	struct report_place at, side_at;
 	struct path_text path, side_path;
 };
@@ -50,174 +42,53 @@ static void tell(const struct made *d, const struct report_place *at, struct err
 	report_take(d->c->r, at, e);
 }
 
-/* --- headers --- */
-
-static bool same_shape(const struct tensor *t, const struct account_tensor *a)
-{
-	return t->dtype == a->dtype && t->rank == a->rank && t->begin == a->begin &&
-		t->end == a->end && (!t->rank || !memcmp(t->dim, a->dim, t->rank * sizeof *t->dim));
-}
-
-static int by_offset(const void *a, const void *b)
-{
-	const struct tensor *x = a, *y = b;
-
-	if (x->begin != y->begin)
-		return x->begin < y->begin ? -1 : 1;
-	if (x->end != y->end)
-		return x->end < y->end ? -1 : 1;
-	return strcmp(x->name, y->name);
-}
-
-/* The header of the file says the same as its sidecar. */
-static void compare_header(const struct made *d, struct member *m, struct st_header *h)
-{
-	const struct account_tensor *a = m->a.tensors;
-	struct report_place at = m->at;
-	size_t i;
-
-	at.to = m->a.header_bytes;
-	if (h->n != m->a.n || h->data_at != m->a.header_bytes) {
-		report_add(d->c->r, RULE_CHECK_HEADER, &at,
-			"its header has %zu tensors and ends at byte %llu, its sidecar says %zu and "
-			"%llu",
-			h->n, (unsigned long long)h->data_at, m->a.n,
-			(unsigned long long)m->a.header_bytes);
-		return;
-	}
-	if (h->n)
-		qsort(h->tensors, h->n, sizeof *h->tensors, by_offset);
-	for (i = 0; i < h->n; i++) {
-		if (!strcmp(h->tensors[i].name, a[i].name) && same_shape(&h->tensors[i], &a[i]))
-			continue;
-		at.tensors = &a[i].name;
-		at.n_tensors = 1;
-		report_add(d->c->r, RULE_CHECK_HEADER, &at,
-			"its header has tensor %s with another name, type, shape or place than its "
-			"sidecar",
-			text_quote(h->tensors[i].name).s);
-		return;
-	}
-}
-
-static int look_at_header(const struct made *d, struct member *m)
+static void look_at_header(const struct made *d, struct member *m)
 {
 	struct check *c = d->c;
 	struct st_header h = { 0 };
 	struct arena arena = { 0 };
+	struct report_place at = m->at;
+	const char *tensor;
 	struct err e = { 0 };
 
-	if (st_read(&h, c->o->io, m->fd, m->f->bytes,
-		    c->o->header_cap ? c->o->header_cap : ST_HEADER_CAP, &arena, &e))
-		tell(d, &m->at, &e);
-	else if (m->has_account)
-		compare_header(d, m, &h);
+	if (chain_header(&h, &arena, c->o->io, m->fd, &m->s, c->o->header_cap, &tensor, &e)) {
+		at.to = m->s.header_bytes;
+		at.tensors = &tensor;
+		at.n_tensors = tensor ? 1 : 0;
+		tell(d, &at, &e);
+	}
 	st_free(&h);
 	arena_free(&arena);
-	return 0;
-}
-
-/* --- sidecars --- */
-
-/* What it says against what the manifest says. */
-static void compare_account(const struct made *d, const struct member *m)
-{
-	const struct account *a = &m->a;
-	struct report *r = d->c->r;
-
-	if (strcmp(a->plan, d->toc.plan) || strcmp(a->target, d->toc.target) ||
-		strcmp(a->tool, d->toc.tool))
-		report_add(r, RULE_CHECK_PLAN, &m->side_at,
-			"it is of another run than manifest.json: plan %.12s of %s for %s, not %.12s "
-			"of %s for %s",
-			a->plan, text_quote(a->tool).s, text_quote(a->target).s, d->toc.plan,
-			text_quote(d->toc.tool).s, text_quote(d->toc.target).s);
-	if (strcmp(a->name, m->f->name))
-		report_add(r, RULE_SET_FORM, &m->side_at, "it is about %s", text_quote(a->name).s);
-	if (a->bytes != m->f->bytes || a->has_sha != m->f->has_sha ||
-		memcmp(a->sha256, m->f->sha256, 32))
-		report_add(r, RULE_CHECK_PLAN, &m->side_at,
-			"size or SHA-256 of the file are others than in manifest.json");
-}
-
-static void read_account(struct made *d, struct member *m, int fd, uint64_t size)
-{
-	uint8_t sha[32];
-	struct err e = { 0 };
-
-	if (size != m->f->side_bytes) {
-		report_add(d->c->r, RULE_SET_SIZE, &m->side_at,
-			"it has %llu bytes, manifest.json says %llu", (unsigned long long)size,
-			(unsigned long long)m->f->side_bytes);
-		return;
-	}
-	if (hash_file(d->c->o->io, fd, size, NULL, sha, &e)) {
-		tell(d, &m->side_at, &e);
-		return;
-	}
-	if (memcmp(sha, m->f->side_sha256, 32)) {
-		report_add(d->c->r, RULE_SET_MANIFEST, &m->side_at,
-			"its SHA-256 is another than manifest.json says: it was edited or damaged, or "
-			"is of another run");
-		return;
-	}
-	if (account_read(&m->a, d->c->o->io, fd, size, &e)) {
-		tell(d, &m->side_at, &e);
-		return;
-	}
-	m->has_account = true;
-	compare_account(d, m);
-}
-
-/* True if it is there; what is in its way is reported. */
-static bool open_member(const struct made *d, const char *name, const struct report_place *at,
-	int *fd, struct stat *st)
-{
-	const struct io *io = d->c->o->io;
-	struct err e = { 0 };
-
-	if (io->lstat(io, d->dir, name, st) && errno == ENOENT) {
-		report_add(d->c->r, RULE_CHECK_MISSING, at,
-			"manifest.json names it, and it is not there");
-		return false;
-	}
-	if (!file_open(io, d->dir, name, fd, st, &e))
-		return true;
-	tell(d, at, &e);
-	return false;
 }
 
 static int look_at_sidecar(struct made *d, struct member *m)
 {
 	struct check *c = d->c;
-	struct stat st;
+	struct err e = { 0 };
 	size_t i;
-	int fd;
 
-	if (open_member(d, m->f->side, &m->side_at, &fd, &st)) {
-		read_account(d, m, fd, (uint64_t)st.st_size);
-		(void)c->o->io->close(c->o->io, fd); /* read only */
-		report_count(c->r, "checked", "sidecars", 1, (uint64_t)st.st_size);
-	}
-	if (!m->has_account) {
+	if (chain_sidecar(&m->s, d->d, m->f, &e)) {
+		tell(d, &m->side_at, &e);
 		d->all = false;
 		return 0;
 	}
-	for (i = 0; i < m->a.n; i++) {
-		d->blocks += m->a.tensors[i].blocks;
-		d->inexact += m->a.tensors[i].inexact;
-		if (roles_add(&c->roles, m->a.tensors[i].name,
-			    m->a.tensors[i].end - m->a.tensors[i].begin, c->e))
+	m->has_sidecar = true;
+	report_count(c->r, "checked", "sidecars", 1, m->f->side_bytes);
+	for (i = 0; i < m->s.n; i++) {
+		d->blocks += m->s.tensors[i].blocks;
+		d->inexact += m->s.tensors[i].inexact;
+		if (roles_add(&c->roles, m->s.tensors[i].name,
+			    m->s.tensors[i].end - m->s.tensors[i].begin, c->e))
 			return -1;
 	}
-	report_count(c->r, "checked", "tensors", m->a.n, 0);
+	report_count(c->r, "checked", "tensors", m->s.n, 0);
 	return 0;
 }
 
 /* --- files --- */
 
 /* What the pass holds the bytes against. */
-static int keep_digests(struct check *c, const struct account *a, struct check_item *it)
+static int keep_digests(struct check *c, const struct sidecar *a, struct check_item *it)
 {
 	size_t i;
 
@@ -241,7 +112,7 @@ static uint64_t seed_of(const struct made *d, const char *name)
 	uint64_t v, w;
 
 	memcpy(&v, x.b, sizeof v);
-	x = xxh_of(d->toc.plan, strlen(d->toc.plan));
+	x = xxh_of(d->d->m->plan, strlen(d->d->m->plan));
 	memcpy(&w, x.b, sizeof w);
 	return v ^ w;
 }
@@ -251,13 +122,13 @@ enum { WHOLE = 1 << 20 }; /* bytes of a file that is read whole even in haste */
 static int plan_pass(struct made *d, const struct member *m)
 {
 	struct check *c = d->c;
-	struct check_item it = { .has_sha = m->f->has_sha, .said_by = "manifest.json" };
+	struct check_item it = { .has_sha = m->f->has_sha256, .said_by = "manifest.json" };
 	struct pass_job *j;
 
 	memcpy(it.sha256, m->f->sha256, 32);
-	it.folder = strdup(d->rel);
+	it.folder = strdup(d->d->name);
 	it.name = strdup(m->f->name);
-	if (!it.folder || !it.name || (m->has_account && keep_digests(c, &m->a, &it))) {
+	if (!it.folder || !it.name || (m->has_sidecar && keep_digests(c, &m->s, &it))) {
 		free(it.folder);
 		free(it.name);
 		free(it.chunks);
@@ -267,9 +138,9 @@ static int plan_pass(struct made *d, const struct member *m)
 	j = check_add(c, &it, m->f->bytes);
 	if (!j)
 		return -1;
-	j->n_spans = m->has_account ? m->a.n : 0;
+	j->n_spans = m->has_sidecar ? m->s.n : 0;
 	j->sha = true;
-	j->sampled = c->o->quick && m->has_account && m->f->bytes > WHOLE;
+	j->sampled = c->o->quick && m->has_sidecar && m->f->bytes > WHOLE;
 	j->seed = seed_of(d, m->f->name);
 	return 0;
 }
@@ -284,10 +155,10 @@ static void tell_size(const struct made *d, const struct member *m, uint64_t siz
 	if (size < m->f->bytes) {
 		at.from = size;
 		at.to = m->f->bytes;
-		if (m->has_account)
-			n = account_in(&m->a, at.from, at.to, &first);
+		if (m->has_sidecar)
+			n = sidecar_in(&m->s, at.from, at.to, &first);
 		for (i = 0; i < n && i < REPORT_TENSORS; i++)
-			names[i] = m->a.tensors[first + i].name;
+			names[i] = m->s.tensors[first + i].name;
 		at.tensors = names;
 		at.n_tensors = n;
 	} else {
@@ -305,66 +176,67 @@ static int check_dropped(struct made *d, const struct member *m)
 	struct path_text path;
 	struct report_place at = { .file = path.s };
 	struct pass_job *j;
-	struct stat st;
+	struct err e = { 0 };
+	uint64_t size;
 	char name[300];
 	int fd;
 
-	snprintf(name, sizeof name, "%s" DROPPED, m->f->name);
-	path = check_path(d->rel, name);
-	if (!open_member(d, name, &at, &fd, &st))
-		return 0;
-	(void)d->c->o->io->close(d->c->o->io, fd); /* read only */
-	report_count(d->c->r, "checked", "files", 1, (uint64_t)st.st_size);
-	if ((uint64_t)st.st_size != m->a.dropped_bytes) {
-		report_add(d->c->r, RULE_SET_SIZE, &at, "it has %llu bytes, its sidecar says %llu",
-			(unsigned long long)st.st_size, (unsigned long long)m->a.dropped_bytes);
+	snprintf(name, sizeof name, "%s" MAN_DROPPED, m->f->name);
+	path = check_path(d->d->name, name);
+	if (chain_open(d->d, name, m->s.dropped_bytes, &fd, &size, &e)) {
+		tell(d, &at, &e);
 		return 0;
 	}
-	memcpy(it.sha256, m->a.dropped_sha256, 32);
-	it.folder = strdup(d->rel);
+	(void)d->c->o->io->close(d->c->o->io, fd); /* read only */
+	report_count(d->c->r, "checked", "files", 1, size);
+	memcpy(it.sha256, m->s.dropped_sha256, 32);
+	it.folder = strdup(d->d->name);
 	it.name = strdup(name);
 	if (!it.folder || !it.name) {
 		free(it.folder);
 		free(it.name);
 		return err_nomem(d->c->e);
 	}
-	j = check_add(d->c, &it, m->a.dropped_bytes);
+	j = check_add(d->c, &it, m->s.dropped_bytes);
 	if (j)
 		j->sha = true;
 	return j ? 0 : -1;
 }
 
-static int check_file(struct made *d, const struct toc_file *f)
+static int check_file(struct made *d, const struct manifest_file *f)
 {
 	struct member m = { .f = f, .fd = -1 };
 	struct check *c = d->c;
-	struct stat st;
+	struct err e = { 0 };
+	uint64_t size;
 	int rc = 0;
 
-	m.path = check_path(d->rel, f->name);
+	m.path = check_path(d->d->name, f->name);
 	m.at.file = m.path.s;
 	if (f->side) {
-		m.side_path = check_path(d->rel, f->side);
+		m.side_path = check_path(d->d->name, f->side);
 		m.side_at.file = m.side_path.s;
 		rc = look_at_sidecar(d, &m);
-		d->dropped[f - d->toc.files.v] = !m.has_account || m.a.dropped_bytes;
-		if (!rc && m.a.dropped_bytes)
+		d->dropped[f - d->d->m->files.v] = !m.has_sidecar || m.s.dropped_bytes;
+		if (!rc && m.s.dropped_bytes)
 			rc = check_dropped(d, &m);
 	}
-	if (!rc && open_member(d, f->name, &m.at, &m.fd, &st)) {
-		report_count(c->r, "checked", "files", 1, (uint64_t)st.st_size);
-		if ((uint64_t)st.st_size != f->bytes)
-			tell_size(d, &m, (uint64_t)st.st_size);
-		else if (!f->side)
-			rc = plan_pass(d, &m);
+	if (!rc && chain_open(d->d, f->name, f->bytes, &m.fd, &size, &e)) {
+		if (e.rule == rules[RULE_SET_SIZE].id)
+			tell_size(d, &m, size);
 		else
-			rc = look_at_header(d, &m) || plan_pass(d, &m) ? -1 : 0;
+			tell(d, &m.at, &e);
+	} else if (!rc) {
+		report_count(c->r, "checked", "files", 1, size);
+		if (m.has_sidecar)
+			look_at_header(d, &m);
+		rc = plan_pass(d, &m);
 		(void)c->o->io->close(c->o->io, m.fd); /* read only */
 	}
-	if (!f->has_sha)
+	if (!f->has_sha256)
 		report_add(c->r, RULE_CHECK_NO_DIGEST, &m.at,
 			"it was made without SHA-256: only XXH3 speaks for it");
-	account_free(&m.a);
+	sidecar_free(&m.s);
 	return rc;
 }
 
@@ -374,22 +246,22 @@ static int check_file(struct made *d, const struct toc_file *f)
 static bool goes_with(const struct made *d, const char *name, const char *end)
 {
 	size_t n = strlen(name), tail = strlen(end);
-	const struct toc_file *f;
+	const struct manifest_file *f;
 	char file[256];
 
 	if (n <= tail || n >= sizeof file || strcmp(name + n - tail, end))
 		return false;
 	memcpy(file, name, n - tail);
 	file[n - tail] = 0;
-	f = toc_find(&d->toc.files, file);
-	return f && f->side && (strcmp(end, DROPPED) || d->dropped[f - d->toc.files.v]);
+	f = manifest_find(&d->d->m->files, file);
+	return f && f->side && (strcmp(end, MAN_DROPPED) || d->dropped[f - d->d->m->files.v]);
 }
 
 static bool is_listed(const struct made *d, const char *name)
 {
-	return toc_find(&d->toc.files, name) || goes_with(d, name, MAN_SIDECAR) ||
-		goes_with(d, name, DROPPED) || !strcmp(name, MAN_NAME) ||
-		(d->toc.restore.name[0] && !strcmp(name, d->toc.restore.name)) ||
+	return manifest_find(&d->d->m->files, name) || goes_with(d, name, MAN_SIDECAR) ||
+		goes_with(d, name, MAN_DROPPED) || !strcmp(name, MAN_NAME) ||
+		(d->d->m->restore.name[0] && !strcmp(name, d->d->m->restore.name)) ||
 		check_is_signature(name);
 }
 
@@ -401,12 +273,12 @@ static int check_names(const struct made *d)
 	char *names, *p;
 	size_t n, i;
 
-	if (io->list(io, d->dir, &names, &n))
-		return err_sys(d->c->e, "cannot list folder %s", text_quote(d->rel).s);
+	if (io->list(io, d->d->dir, &names, &n))
+		return err_sys(d->c->e, "cannot list folder %s", text_quote(d->d->name).s);
 	for (i = 0, p = names; i < n; i++, p += strlen(p) + 1) {
 		if (is_listed(d, p))
 			continue;
-		path = check_path(d->rel, p);
+		path = check_path(d->d->name, p);
 		at.file = path.s;
 		report_add(d->c->r, RULE_CHECK_EXTRA, &at,
 			"it is in the folder, and manifest.json does not name it");
@@ -427,11 +299,11 @@ static bool is_of_rank(const char *name, const char *rank)
 static int check_files(struct made *d)
 {
 	struct check *c = d->c;
-	bool some = c->only || (c->o->rank && !d->rel[0]);
+	bool some = c->only || (c->o->rank && !d->d->name[0]);
 	size_t i, n = 0;
 
-	for (i = 0; i < d->toc.files.n; i++) {
-		const struct toc_file *f = &d->toc.files.v[i];
+	for (i = 0; i < d->d->m->files.n; i++) {
+		const struct manifest_file *f = &d->d->m->files.v[i];
 
 		if (c->only ? strcmp(f->name, c->only) != 0
 			    : some && !is_of_rank(f->name, c->o->rank))
@@ -446,49 +318,19 @@ static int check_files(struct made *d)
 	else if (some && !n)
 		return err_rule(c->e, RULE_CHECK_RANK, ERR_NOPOS,
 			"--rank %s: there is no such rank", text_quote(c->o->rank).s);
-	if (!some && d->all && (d->blocks != d->toc.blocks || d->inexact != d->toc.inexact))
+	if (!some && d->all && (d->blocks != d->d->m->blocks || d->inexact != d->d->m->inexact))
 		report_add(c->r, RULE_SET_FORM, &(struct report_place){ .file = MAN_NAME },
 			"cast_blocks is not the sum of those of the sidecars");
-	if (some)
-		return 0;
-	if (d->toc.restore.name[0] && check_sub(c, d->rel, &d->toc.restore))
-		return -1;
-	return check_names(d);
+	return some ? 0 : check_names(d);
 }
 
-int check_folder(struct check *c, const char *rel, const struct text *t, const char *plan)
+int check_folder(struct check *c, const struct chain_folder *f)
 {
-	struct made d = { .c = c, .rel = rel, .all = true };
-	struct path_text path = check_path(rel, MAN_NAME);
-	struct report_place at = { .file = path.s };
-	struct err e = { 0 };
+	struct made d = { .c = c, .d = f, .all = true };
 	int rc;
 
-	if (toc_read(&d.toc, t, &e)) {
-		tell(&d, &at, &e);
-		return 0;
-	}
-	if (!plan && !d.toc.sealed)
-		report_add(c->r, RULE_CHECK_UNSEALED, &at,
-			"it has no digest of itself: damage to it would not be seen");
-	if (plan && *plan && strcmp(plan, d.toc.plan))
-		report_add(c->r, RULE_CHECK_PLAN, &at,
-			"its plan is %.12s, the manifest above says %.12s", d.toc.plan, plan);
-	if (plan && d.toc.restore.name[0]) {
-		report_add(c->r, RULE_SET_FORM, &at, "a folder below another has one too");
-		d.toc.restore.name[0] = 0;
-	}
-	d.dropped = calloc(d.toc.files.n + 1, sizeof *d.dropped);
-	rc = d.dropped ? file_open_below(c->o->io, c->top, rel, &d.dir, &e) : err_nomem(&e);
-	if (rc) {
-		at.file = rel;
-		tell(&d, &at, &e);
-		rc = 0;
-	} else {
-		rc = check_files(&d);
-		(void)c->o->io->close(c->o->io, d.dir); /* a folder has nothing to flush */
-	}
+	d.dropped = calloc(f->m->files.n + 1, sizeof *d.dropped);
+	rc = d.dropped ? check_files(&d) : err_nomem(c->e);
 	free(d.dropped);
-	toc_free(&d.toc);
 	return rc;
 }

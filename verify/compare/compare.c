@@ -64,7 +64,7 @@ static bool sampled(const struct compare *c, const char *name, uint64_t unit)
 static void tell_difference(const struct file_work *w, const struct derive *d, uint64_t unit,
 	const struct worker *k, uint64_t n)
 {
-	const struct account_tensor *t = d->t;
+	const struct sidecar_tensor *t = d->t;
 	struct derive_place where;
 	struct report_place at = { .file = w->f->path, .tensors = &t->name, .n_tensors = 1 };
 	uint64_t i, others = 0, first;
@@ -74,7 +74,7 @@ static void tell_difference(const struct file_work *w, const struct derive *d, u
 	for (i = first; i < n; i++)
 		others += k->want[i] != k->got[i];
 	where = derive_where(d, unit, first);
-	at.from = w->f->a->header_bytes + t->begin + unit * d->unit_rows * d->row_bytes + first;
+	at.from = w->f->s->header_bytes + t->begin + unit * d->unit_rows * d->row_bytes + first;
 	at.to = at.from + 1;
 	report_add(w->c->r, RULE_COMPARE_BYTES, &at,
 		"tensor %s (%s), %s: byte 0x%02x expected, 0x%02x found; %llu bytes differ in this part",
@@ -87,7 +87,7 @@ static int compare_unit(struct file_work *w, const struct derive *d, uint64_t un
 {
 	const struct compare *c = w->c;
 	uint64_t n = derive_unit_bytes(d, unit);
-	uint64_t at = w->f->a->header_bytes + d->t->begin + unit * d->unit_rows * d->row_bytes;
+	uint64_t at = w->f->s->header_bytes + d->t->begin + unit * d->unit_rows * d->row_bytes;
 
 	if (mem_grow(&k->want, &k->want_cap, (size_t)n, 1) ||
 		mem_grow(&k->got, &k->got_cap, (size_t)n, 1))
@@ -115,12 +115,12 @@ static int compare_unit(struct file_work *w, const struct derive *d, uint64_t un
 static int cover(struct file_work *w, const struct derive *d, struct err *e)
 {
 	struct coverage_part p = { .row = d->row, .rows = d->rows, .col = d->col, .cols = d->cols };
-	const struct account_tensor *t = d->t;
+	const struct sidecar_tensor *t = d->t;
 	const struct tensor *s;
 	uint32_t k;
 
 	for (k = 0; k < t->n; k++) {
-		s = ckpt_find(&w->c->source, w->f->a->sources[t->first + k].tensor);
+		s = ckpt_find(&w->c->source, w->f->s->sources[t->first + k].tensor);
 		p.tensor = (uint32_t)(s - w->c->source.tensors);
 		if (k && t->op != OP_TILE) { /* the scale, all of it */
 			p.row = p.col = 0;
@@ -135,7 +135,7 @@ static int cover(struct file_work *w, const struct derive *d, struct err *e)
 	return 0;
 }
 
-static int compare_tensor(struct file_work *w, const struct account_tensor *t, struct worker *k,
+static int compare_tensor(struct file_work *w, const struct sidecar_tensor *t, struct worker *k,
 	struct err *e)
 {
 	struct report_place at = { .file = w->f->path, .tensors = &t->name, .n_tensors = 1 };
@@ -145,8 +145,8 @@ static int compare_tensor(struct file_work *w, const struct account_tensor *t, s
 	bool same = true;
 	int rc;
 
-	rc = derive_open(&d, &w->c->source, w->f->a, t, w->f->toc->target,
-		!strcmp(w->f->toc->target, "slice"), &why);
+	rc = derive_open(&d, &w->c->source, w->f->s, t, w->f->d->m->target,
+		!strcmp(w->f->d->m->target, "slice"), &why);
 	pthread_mutex_lock(&w->lock);
 	if (rc)
 		report_take(w->c->r, &at, &why);
@@ -178,9 +178,9 @@ static int work(struct par *p, unsigned me, struct err *e)
 		pthread_mutex_lock(&w->lock);
 		i = w->next++;
 		pthread_mutex_unlock(&w->lock);
-		if (i >= w->f->a->n)
+		if (i >= w->f->s->n)
 			break;
-		rc = compare_tensor(w, &w->f->a->tensors[i], &k, e);
+		rc = compare_tensor(w, &w->f->s->tensors[i], &k, e);
 	}
 	derive_free(&k.m);
 	free(k.want);
@@ -192,17 +192,17 @@ static int work(struct par *p, unsigned me, struct err *e)
 static unsigned threads_for(const struct compare *c, const struct walk_file *f)
 {
 	uint64_t need = 1, one, threads;
-	const struct account_tensor *t;
+	const struct sidecar_tensor *t;
 	size_t i;
 
-	for (i = 0; i < f->a->n; i++) {
-		t = &f->a->tensors[i];
+	for (i = 0; i < f->s->n; i++) {
+		t = &f->s->tensors[i];
 		one = t->op == OP_TILE ? 3 * (t->end - t->begin) * t->parts / t->n : 4u << 20;
 		need = one > need ? one : need;
 	}
 	threads = c->o->max_memory / need;
 	threads = threads < c->o->threads ? threads : c->o->threads;
-	threads = threads < f->a->n ? threads : f->a->n;
+	threads = threads < f->s->n ? threads : f->s->n;
 	return threads ? (unsigned)threads : 1;
 }
 
@@ -216,7 +216,7 @@ static int load_of_source(const struct compare *c, const char *name, struct text
 
 	if (ckpt_file(&c->source, name, actual, &st, there, e))
 		return -1;
-	return *there ? file_load(c->o->io, c->source.dir, actual, TOC_CAP, t, e) : 0;
+	return *there ? file_load(c->o->io, c->source.dir, actual, MANIFEST_CAP, t, e) : 0;
 }
 
 /* NAME.safetensors.header: the first bytes of the shard. */
@@ -272,10 +272,10 @@ static int compare_made(struct compare *c, const struct walk_file *f)
 	struct err e = { 0 };
 	uint8_t sha[32];
 
-	if (file_load(c->o->io, f->dir, f->f->name, TOC_CAP, &got, &e) ||
+	if (file_load(c->o->io, f->d->dir, f->f->name, MANIFEST_CAP, &got, &e) ||
 		sha256_of(got.s, got.n, sha, &e))
 		report_take(c->r, &at, &e);
-	else if (f->f->has_sha && memcmp(sha, f->f->sha256, sizeof sha) != 0)
+	else if (f->f->has_sha256 && memcmp(sha, f->f->sha256, sizeof sha) != 0)
 		report_add(c->r, RULE_COMPARE_FILE, &at, "its SHA-256 is not that of the manifest");
 	else
 		report_count(c->r, "compared", "files made by the tool, by their digests", 1,
@@ -292,9 +292,9 @@ static int compare_small(struct compare *c, const struct walk_file *f)
 	bool there = false, same;
 	int rc;
 
-	if (!strcmp(f->f->name, CKPT_INDEX) && strcmp(f->folder, SET_SOURCE))
+	if (!strcmp(f->f->name, CKPT_INDEX) && strcmp(f->d->name, SET_SOURCE))
 		return compare_made(c, f);
-	rc = file_load(c->o->io, f->dir, f->f->name, TOC_CAP, &got, &e);
+	rc = file_load(c->o->io, f->d->dir, f->f->name, MANIFEST_CAP, &got, &e);
 	rc = rc ? rc
 		: ends_with(f->f->name, CKPT_HEADER)
 		? load_header(c, f->f->name, &want, &there, &e)
@@ -322,13 +322,13 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 	struct file_work w = { .c = c, .f = f, .lock = PTHREAD_MUTEX_INITIALIZER };
 	int rc;
 
-	c->part = c->part || f->toc->partial || !strcmp(f->toc->target, "slice");
-	c->skips = c->skips || !strcmp(f->toc->target, "official");
-	if (!f->a)
+	c->part = c->part || f->d->m->layers[0] || !strcmp(f->d->m->target, "slice");
+	c->skips = c->skips || !strcmp(f->d->m->target, "official");
+	if (!f->s)
 		return compare_small(c, f);
 	rc = par_run(threads_for(c, f), work, &w, e);
 	pthread_mutex_destroy(&w.lock);
-	report_count(c->r, "compared", "tensors", f->a->n, 0);
+	report_count(c->r, "compared", "tensors", f->s->n, 0);
 	report_count(c->r, "compared", "parts", w.units, w.bytes);
 	report_count(c->r, "compared", "files", 1, f->f->bytes);
 	return rc;

@@ -16,14 +16,14 @@ static int wrong(const struct derive *d, struct err *e, const char *what)
 		text_quote(d->t->name).s, ops[d->t->op].name, what);
 }
 
-static const struct account_source *source(const struct derive *d, uint64_t k)
+static const struct sidecar_source *source(const struct derive *d, uint64_t k)
 {
 	return &d->a->sources[d->t->first + k];
 }
 
 static const struct tensor *find_source(const struct derive *d, uint64_t k, struct err *e)
 {
-	const struct account_source *s = source(d, k);
+	const struct sidecar_source *s = source(d, k);
 	const struct tensor *t = ckpt_find(d->c, s->tensor);
 
 	if (t && !strcmp(d->c->shards[t->shard].name, d->a->shards[s->shard]))
@@ -68,7 +68,7 @@ static bool same_name(const char *a, const char *b, bool renamed)
 /* Shape and type of the result: those of the source but for what a row of the table changes. */
 static bool has_shape(const struct derive *d, unsigned dtype, uint64_t rows, uint64_t last)
 {
-	const struct account_tensor *t = d->t;
+	const struct sidecar_tensor *t = d->t;
 	const struct tensor *s = d->src[0];
 	unsigned i;
 
@@ -310,7 +310,7 @@ static int check_fit(const struct derive *d, const char *target, struct err *e)
 
 static int open_tile(struct derive *d, const char *target, struct err *e)
 {
-	const struct account_tensor *t = d->t;
+	const struct sidecar_tensor *t = d->t;
 	uint32_t k;
 
 	d->tile = tile_find(t->layout);
@@ -359,8 +359,8 @@ static int (*const openers[OP_COUNT])(struct derive *d, const char *target, stru
 	[OP_TILE] = open_tile,
 };
 
-int derive_open(struct derive *d, const struct ckpt *c, const struct account *a,
-	const struct account_tensor *t, const char *target, bool renamed, struct err *e)
+int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
+	const struct sidecar_tensor *t, const char *target, bool renamed, struct err *e)
 {
 	uint32_t k;
 

@@ -16,7 +16,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_COMPARE_DERIVE_H
 #define VERIFY_COMPARE_DERIVE_H
-#include "formats/conversion/account.h"
+#include "formats/conversion/sidecar_read.h"
 #include "formats/model/checkpoint.h"
 #include "formats/layout/rowmap.h"
 #include "formats/layout/tile.h"
@@ -30,8 +30,8 @@ extern "C" {
 /* What is to be made, after it was looked at whether that can be. Read-only then. */
 struct derive {
 	const struct ckpt *c;
-	const struct account *a;
-	const struct account_tensor *t;
+	const struct sidecar *a;
+	const struct sidecar_tensor *t;
 	const struct tensor *src[2]; /* weight, scale; of a tile the first source */
 	const struct tile *tile;
 	const struct rowmap *map;
@@ -50,8 +50,8 @@ struct derive {
  * sources is what t says. *d keeps c, a and t. Returns -1 where they do not (compare.shape, compare.source)
  * or where the layout is not known (set.layout). renamed: layers may have other numbers in the source.
  * target: of the manifest. */
-int derive_open(struct derive *d, const struct ckpt *c, const struct account *a,
-	const struct account_tensor *t, const char *target, bool renamed, struct err *e);
+int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
+	const struct sidecar_tensor *t, const char *target, bool renamed, struct err *e);
 /* Bytes of that unit; unit 0 is as large as any. */
 uint64_t derive_unit_bytes(const struct derive *d, uint64_t unit);
 

@@ -315,7 +315,7 @@ static int plain_dequant(struct derive_maker *m, const struct derive *d, uint64_
 
 /* --- layouts --- */
 
-static const struct account_source *source(const struct derive *d, uint64_t k)
+static const struct sidecar_source *source(const struct derive *d, uint64_t k)
 {
 	return &d->a->sources[d->t->first + k];
 }

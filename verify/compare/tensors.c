@@ -45,14 +45,14 @@ static int add(struct tensors *t, const char *prefix, const struct tensors_entry
 static int take_file(void *ctx, const struct walk_file *f, struct err *e)
 {
 	struct tensors *t = ctx;
-	bool official = !strcmp(f->toc->target, "official");
-	const char *prefix = f->folder[0] ? f->folder : official ? f->f->name : "";
+	bool official = !strcmp(f->d->m->target, "official");
+	const char *prefix = f->d->name[0] ? f->d->name : official ? f->f->name : "";
 	int fd;
 	size_t i;
 
-	if (!f->a)
+	if (!f->s)
 		return 0;
-	fd = t->io->open(t->io, f->dir, f->f->name,
+	fd = t->io->open(t->io, f->d->dir, f->f->name,
 		O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
 	if (fd < 0)
 		return err_sys(e, "cannot open %s", text_quote(f->path).s);
@@ -60,10 +60,10 @@ static int take_file(void *ctx, const struct walk_file *f, struct err *e)
 		(void)t->io->close(t->io, fd); /* read only */
 		return -1;
 	}
-	for (i = 0; i < f->a->n; i++) {
-		const struct account_tensor *a = &f->a->tensors[i];
+	for (i = 0; i < f->s->n; i++) {
+		const struct sidecar_tensor *a = &f->s->tensors[i];
 		struct tensors_entry v = { .dim = a->dim,
-			.at = f->a->header_bytes + a->begin,
+			.at = f->s->header_bytes + a->begin,
 			.bytes = a->end - a->begin,
 			.file = (uint32_t)t->n_files - 1,
 			.dtype = a->dtype,

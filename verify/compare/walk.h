@@ -7,9 +7,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_COMPARE_WALK_H
 #define VERIFY_COMPARE_WALK_H
-#include "formats/conversion/account.h"
-#include "formats/st/safetensors.h"
-#include "formats/conversion/toc.h"
+#include "formats/conversion/chain.h"
 #include "verify/report/report.h"
 
 #ifdef __cplusplus
@@ -17,13 +15,12 @@ extern "C" {
 #endif
 
 struct walk_file {
-	const char *folder; /* below the top; "": the top itself */
-	int dir, fd;
-	const struct toc *toc;
-	const struct toc_file *f;
-	const struct account *a;   /* NULL: a file without a sidecar */
-	const struct st_header *h; /* tensors in the order of the payload, the same as those of a */
-	char path[400];            /* folder/name, for findings */
+	const struct chain_folder *d; /* its folder, with the manifest that lists it */
+	const struct manifest_file *f;
+	int fd;                    /* borrowed, as all here */
+	const struct sidecar *s;   /* NULL: it has none, it is a small file */
+	const struct st_header *h; /* NULL as s; tensors in the order of those of s */
+	char path[400];            /* from the top, for findings */
 };
 
 struct walk {

@@ -2,7 +2,8 @@
 #include "verify/run/compute.h"
 
 #include "core/file.h"
-#include "formats/conversion/manifest.h"
+#include "formats/conversion/chain.h"
+#include "formats/conversion/head.h"
 #include "kernels/cuda/cuda.h"
 #include "verify/run/contents.h"
 #include "verify/run/logits.h"
@@ -95,35 +96,31 @@ int compute_replay(struct report *rep, const char *folder, const char *record,
 
 /* --- logits --- */
 
-/* The member cast_blocks: does it count blocks that lost something? */
-static bool loses(struct jread *j, void *ctx)
+static int note_lossy(void *ctx, const struct chain_folder *f, struct err *e)
 {
-	uint64_t v = 0;
+	bool *lossy = ctx;
 
-	(void)ctx;
-	if (jread_peek(j) != '{' || jread_object(j))
-		return false;
-	while (jread_key(j) == 1) {
-		if (j->str.n != 7 || memcmp(j->str.s, "inexact", 7) != 0) {
-			if (jread_skip(j))
-				return false;
-		} else if (jread_u64(j, UINT64_MAX, &v)) {
-			return false;
-		}
-	}
-	return v > 0;
+	(void)e;
+	*lossy = *lossy || f->m->inexact > 0;
+	return 0;
 }
 
+/* Whether a manifest of the conversion at path says that casts in it have lost something. What has no manifest of
+ * ours says nothing. */
 static int declared_lossy(const struct io *io, const char *path, bool *lossy, struct err *e)
 {
+	struct chain_walk w = { .io = io, .ctx = lossy, .folder = note_lossy };
+	struct head h;
 	int dir, rc;
 
+	*lossy = false;
 	if (file_open_dir(io, path, &dir, e))
 		return -1;
-	rc = man_member(io, dir, MAN_NAME, "cast_blocks", loses, NULL, e);
+	rc = head_read(&h, io, dir, e);
+	if (!rc && (h.form == HEAD_FOLDER || h.form == HEAD_SET))
+		rc = chain_walk(&w, dir, e);
 	(void)io->close(io, dir); /* a folder has nothing to flush */
-	*lossy = rc > 0;
-	return rc < 0 ? -1 : 0;
+	return rc;
 }
 
 /* Two models can be held against each other if they are the same but for how they are stored. */

@@ -2,17 +2,12 @@
 #include "verify/sign/lineage.h"
 
 #include "core/hash/sha256.h"
-#include "core/hash/xxh.h"
+#include "formats/conversion/chain.h"
+#include "formats/conversion/head.h"
 #include "formats/format_id.h"
-#include "formats/json/jread.h"
-#include "formats/conversion/manifest.h"
-#include "formats/st/safetensors.h"
-#include "formats/conversion/sidecar.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { DEPTH = 8 };
 
 void lineage_free(struct lineage *l)
 {
@@ -21,140 +16,18 @@ void lineage_free(struct lineage *l)
 	memset(l, 0, sizeof *l);
 }
 
-static bool is(const struct jread *j, const char *word)
-{
-	return j->str.n == strlen(word) && !memcmp(j->str.s, word, j->str.n);
-}
+/* What a walk over the folders gathers. */
+struct gather {
+	struct lineage *l;
+	struct tree *files;
+	struct report *r;
+};
 
-static int get_string(struct jread *j, char *s, size_t room)
-{
-	if (jread_string(j, room - 1))
-		return -1;
-	memcpy(s, j->str.s, j->str.n);
-	s[j->str.n] = 0;
-	return 0;
-}
-
-static int wrong(struct err *e, const char *what)
-{
-	return err_rule(e, RULE_SET_FORM, ERR_NOPOS, "%s", what);
-}
-
-/* --- the source --- */
-
-static int get_shard(struct jread *j, struct lineage *l, struct err *e)
-{
-	struct tree_file f = { .sized = true, .want = true };
-	char name[256] = "";
-	int more, rc;
-
-	if (jread_object(j))
-		return -1;
-	while ((more = jread_key(j)) == 1) {
-		if (is(j, "name")) {
-			rc = get_string(j, name, sizeof name);
-		} else if (is(j, "bytes")) {
-			rc = jread_u64(j, ST_OFFSET_MAX, &f.bytes);
-		} else if (is(j, "sha256") && jread_peek(j) == '"') {
-			rc = jread_string(j, 64);
-			f.hashed = !rc && j->str.n == 64 && hex_to(j->str.s, f.sha256, 32);
-			if (!rc && !f.hashed)
-				rc = wrong(e, "a digest of another length");
-		} else {
-			rc = jread_skip(j);
-		}
-		if (rc)
-			return -1;
-	}
-	if (!more && (!tree_plain(name, strlen(name)) || strchr(name, '/')))
-		return wrong(e, "a shard whose name leads elsewhere");
-	return more ? -1 : tree_add(&l->shards, name, strlen(name), &f, e);
-}
-
-static int get_shards(struct jread *j, struct lineage *l, struct err *e)
-{
-	int more;
-
-	if (jread_array(j))
-		return -1;
-	while ((more = jread_item(j)) == 1)
-		if (get_shard(j, l, e))
-			return -1;
-	return more;
-}
-
-static int get_source(struct jread *j, struct lineage *l, struct err *e)
-{
-	char state[32] = "";
-	int more;
-
-	if (jread_object(j))
-		return -1;
-	while ((more = jread_key(j)) == 1)
-		if (is(j, "shards")                ? get_shards(j, l, e)
-				: is(j, "sha256")  ? get_string(j, state, sizeof state)
-				: is(j, "bytes")   ? jread_u64(j, ST_OFFSET_MAX, &l->bytes)
-				: is(j, "tensors") ? jread_u64(j, ST_OFFSET_MAX, &l->tensors)
-						   : jread_skip(j))
-			return -1;
-	l->verified = !strcmp(state, "verified");
-	return more;
-}
-
-/* The options are kept as they stand, whatever they are. */
-static int get_options(struct jread *j, struct lineage *l, const struct text *t)
-{
-	uint64_t from;
-
-	if (jread_peek(j) < 0)
-		return -1;
-	from = jread_pos(j);
-	if (jread_skip(j))
-		return -1;
-	l->options.n = 0;
-	text_put(&l->options, t->s + from, (size_t)(jread_pos(j) - from));
-	return 0;
-}
-
-/* The members of a manifest that say where it came from; of a set's source folder only "source". */
-static int read_facts(struct lineage *l, const struct text *t, bool source_only, struct err *e)
-{
-	struct jread j;
-	int more = -1;
-
-	jread_open_mem(&j, t->s, t->n, DEPTH, e);
-	if (!jread_object(&j))
-		while ((more = jread_key(&j)) == 1)
-			if (is(&j, "source")          ? get_source(&j, l, e)
-					: source_only ? jread_skip(&j)
-					: is(&j, "format")
-					? get_string(&j, l->format, sizeof l->format)
-					: is(&j, "target")
-					? get_string(&j, l->target, sizeof l->target)
-					: is(&j, "plan") ? get_string(&j, l->plan, sizeof l->plan)
-					: is(&j, "tool") ? get_string(&j, l->tool, sizeof l->tool)
-					: is(&j, "options") ? get_options(&j, l, t)
-							    : jread_skip(&j)) {
-				more = -1;
-				break;
-			}
-	jread_close(&j);
-	return more;
-}
-
-/* --- the files --- */
-
-static bool some(const uint8_t sha256[32])
-{
-	static const uint8_t none[32];
-
-	return memcmp(sha256, none, 32) != 0;
-}
-
+/* Adds a file that a manifest names. sha256 NULL: no digest of it is recorded. */
 static int add(struct tree *files, const char *folder, const char *name, const uint8_t *sha256,
-	const uint64_t *bytes, struct err *e)
+	uint64_t bytes, struct err *e)
 {
-	struct tree_file f = { .hashed = some(sha256), .sized = bytes != NULL };
+	struct tree_file f = { .hashed = sha256 != NULL, .sized = true, .bytes = bytes };
 	char path[TREE_PATH + 1];
 	int n = snprintf(path, sizeof path, "%s%s%s", folder, *folder ? "/" : "", name);
 
@@ -162,124 +35,131 @@ static int add(struct tree *files, const char *folder, const char *name, const u
 		return err_rule(e, RULE_SIG_NAME, ERR_NOPOS,
 			"the manifest has a file %s, whose name leads elsewhere",
 			text_quote(path).s);
-	memcpy(f.sha256, sha256, 32);
-	f.bytes = bytes ? *bytes : 0;
+	if (sha256)
+		memcpy(f.sha256, sha256, 32);
 	return tree_add(files, path, (size_t)n, &f, e);
 }
 
-static int add_files(struct tree *files, const char *folder, const struct text *t, struct err *e)
+/* The manifest of a folder below is a file too. */
+static int add_below(const struct gather *g, const struct manifest_folder *f, struct err *e)
 {
-	struct set_files v = { 0 };
-	size_t i;
-	int rc = set_files_read(&v, t, e);
-
-	for (i = 0; i < v.n && !rc; i++)
-		if (add(files, folder, v.v[i].name, v.v[i].sha256, &v.v[i].bytes, e) ||
-			(v.v[i].sidecar[0] &&
-				add(files, folder, v.v[i].sidecar, v.v[i].sidecar_sha256, NULL, e)))
-			rc = -1;
-	set_files_free(&v);
-	return rc;
+	return add(g->files, f->name, MAN_NAME, f->sha256, f->bytes, e);
 }
 
-/* The manifest of one folder of a set, if it is the one that the set's says. */
-static int add_folder(struct lineage *l, struct tree *files, const struct io *io, int dir,
-	const struct set_folder *f, struct report *r, struct err *e)
+static void take_facts(struct lineage *l, const char *target, const char *plan, const char *tool,
+	const char *options)
 {
-	char path[160];
-	struct text t = { 0 };
-	struct report_place at = { .file = path };
-	uint8_t sha256[32];
-	int rc = -1;
+	snprintf(l->target, sizeof l->target, "%s", target);
+	snprintf(l->plan, sizeof l->plan, "%s", plan);
+	snprintf(l->tool, sizeof l->tool, "%s", tool);
+	l->options.n = 0;
+	text_str(&l->options, options);
+}
 
-	snprintf(path, sizeof path, "%s/" MAN_NAME, f->name);
-	if (add(files, f->name, MAN_NAME, f->sha256, NULL, e))
-		return -1;
-	if (tree_load(io, dir, path, LINEAGE_CAP, &t, e)) {
-		report_take(r, &at, e);
-		rc = 0;
-	} else if (sha256_of(t.s, t.n, sha256, e)) {
-		goto out;
-	} else if (memcmp(sha256, f->sha256, 32) != 0) {
-		report_add(r, RULE_SIG_CHANGED, &at,
-			"%s has another SHA-256 than the manifest of the set says", path);
-		rc = 0;
-	} else {
-		rc = add_files(files, f->name, &t, e) ||
-				(!l->shards.n && !strcmp(f->name, "source") &&
-					read_facts(l, &t, true, e))
-			? err_at(e, "%s", path)
-			: 0;
+static int take_set(void *ctx, const struct set_manifest *s, struct err *e)
+{
+	const struct gather *g = ctx;
+	size_t i;
+
+	take_facts(g->l, s->target, s->plan, s->tool, s->options);
+	for (i = 0; i < s->n; i++)
+		if (add_below(g, &s->v[i], e))
+			return -1;
+	return 0;
+}
+
+/* What the folder was made of. */
+static int take_source(struct lineage *l, const struct manifest *m, struct err *e)
+{
+	const struct manifest_file *s;
+	struct tree_file f;
+	size_t i;
+
+	l->verified = m->verified;
+	l->bytes = m->source_bytes;
+	l->tensors = m->source_tensors;
+	for (i = 0; i < m->shards.n; i++) {
+		s = &m->shards.v[i];
+		f = (struct tree_file){
+			.sized = true, .want = true, .bytes = s->bytes, .hashed = s->has_sha256
+		};
+		memcpy(f.sha256, s->sha256, 32);
+		if (tree_add(&l->shards, s->name, strlen(s->name), &f, e))
+			return -1;
 	}
-out:
-	text_free(&t);
-	return rc;
+	return 0;
 }
 
-/* The folders of a set; of a single folder what it keeps for the way back. */
-static int add_folders(struct lineage *l, struct tree *files, const struct io *io, int dir,
-	const struct text *top, struct report *r, struct err *e)
+static int take_folder(void *ctx, const struct chain_folder *d, struct err *e)
 {
-	struct set_folders d = { 0 };
+	const struct gather *g = ctx;
+	const struct manifest_file *f;
 	size_t i;
-	int rc = set_folders_read(&d, top, e);
 
-	for (i = 0; i < d.n && !rc; i++)
-		rc = add_folder(l, files, io, dir, &d.v[i], r, e);
-	set_folders_free(&d);
-	return rc;
+	for (i = 0; i < d->m->files.n; i++) {
+		f = &d->m->files.v[i];
+		if (add(g->files, d->name, f->name, f->has_sha256 ? f->sha256 : NULL, f->bytes,
+			    e) ||
+			(f->side &&
+				add(g->files, d->name, f->side, f->side_sha256, f->side_bytes, e)))
+			return -1;
+	}
+	if (!*d->name) {
+		take_facts(g->l, d->m->target, d->m->plan, d->m->tool, d->m->options);
+		if (d->m->restore.name[0] && add_below(g, &d->m->restore, e))
+			return -1;
+	}
+	if (!*d->name || (!strcmp(d->name, SET_SOURCE) && !g->l->shards.n))
+		return take_source(g->l, d->m, e);
+	return 0;
+}
+
+/* A manifest below that is not as it should be is a finding; the one at the top ends the walk. A folder that is
+ * missing is told when the files are held against what there should be. */
+static int tell(void *ctx, const char *path, struct err *why)
+{
+	const struct gather *g = ctx;
+	struct report_place at = { .file = path };
+
+	if (!strcmp(path, MAN_NAME))
+		return -1;
+	if (why->rule == rules[RULE_CHECK_MISSING].id)
+		return 0;
+	if (why->rule == rules[RULE_SET_MANIFEST].id)
+		report_add(g->r, RULE_SIG_CHANGED, &at,
+			"%s has another SHA-256 than the manifest above says", path);
+	else
+		report_take(g->r, &at, why);
+	return 0;
 }
 
 int lineage_read(struct lineage *l, struct tree *files, const struct io *io, int dir,
 	const struct text *top, struct report *r, struct err *e)
 {
-	struct err why = { 0 };
+	struct gather g = { l, files, r };
+	struct chain_walk w = {
+		.io = io, .ctx = &g, .tell = tell, .set = take_set, .folder = take_folder
+	};
+	struct head h;
 	uint8_t sha256[32];
-	bool set;
-	int rc;
 
-	if (read_facts(l, top, false, &why) &&
-		(why.kind == ERR_SYSTEM || !strncmp(l->format, "dsv4-", 5)))
-		return err_move(e, &why), err_at(e, "%s", MAN_NAME);
-	if (why.kind != ERR_NONE)
-		return 0; /* no JSON, or another's: it says nothing to us */
-	set = !strcmp(l->format, FORMAT_SET);
-	l->known = set || !strcmp(l->format, FORMAT_MANIFEST);
+	head_of(&h, top);
+	l->known = h.form == HEAD_FOLDER || h.form == HEAD_SET;
 	if (!l->known)
-		return 0;
-	rc = sha256_of(top->s, top->n, sha256, e) || add(files, "", MAN_NAME, sha256, NULL, e) ||
-		(!set && add_files(files, "", top, e)) || add_folders(l, files, io, dir, top, r, e);
-	if (rc)
+		return 0; /* it is another's, and says nothing to us */
+	snprintf(l->format, sizeof l->format, "%s",
+		h.form == HEAD_SET ? FORMAT_SET : FORMAT_MANIFEST);
+	if (sha256_of(top->s, top->n, sha256, e) || add(files, "", MAN_NAME, sha256, top->n, e) ||
+		chain_walk_text(&w, dir, top, e))
 		return err_at(e, "%s", MAN_NAME);
+	if (l->options.failed)
+		return err_nomem(e);
 	tree_sort(files, "the manifests", r, e);
 	tree_sort(&l->shards, "the shards of the source", r, e);
 	return e->kind == ERR_NONE ? 0 : -1;
 }
 
 /* --- what casts dropped --- */
-
-struct dropped {
-	uint64_t bytes;
-	uint8_t sha256[32];
-	bool there;
-};
-
-static bool take_dropped(struct jread *j, void *ctx)
-{
-	struct dropped *d = ctx;
-	int more;
-
-	if (jread_object(j))
-		return false;
-	while ((more = jread_key(j)) == 1)
-		if (is(j, "sha256") ? jread_string(j, 64) || j->str.n != 64 ||
-					!hex_to(j->str.s, d->sha256, 32)
-				: is(j, "bytes") ? jread_u64(j, ST_OFFSET_MAX, &d->bytes)
-						 : jread_skip(j))
-			return false;
-	d->there = !more;
-	return d->there;
-}
 
 /* Length of the name without what a sidecar has behind it; 0: it is none. */
 static size_t stem(const char *name)
@@ -289,30 +169,29 @@ static size_t stem(const char *name)
 	return n > end && !strcmp(name + n - end, MAN_SIDECAR) ? n - end : 0;
 }
 
-/* One sidecar, which is as its manifest says. */
+/* Reads one sidecar, which is as its manifest says, for what it says of NAME.dropped. */
 static int add_dropped(struct tree *files, const char *sidecar, const struct io *io, int dir,
 	struct err *e)
 {
 	char name[TREE_PATH + 16];
 	struct tree_file f = { .sized = true, .hashed = true };
-	struct dropped d = { 0 };
-	int at, rc = -1;
-	const char *slash = strrchr(sidecar, '/'), *base = slash ? slash + 1 : sidecar;
+	struct sidecar s;
+	struct stat st;
+	int fd, rc;
 
-	if (tree_open_dir(io, dir, sidecar, &at, e))
+	if (tree_open(io, dir, sidecar, &fd, &st, e))
 		return -1;
-	if (man_member(io, at, base, "dropped", take_dropped, &d, e) < 0)
-		goto out;
-	rc = 0;
-	if (d.there) {
+	rc = sidecar_read(&s, io, fd, (uint64_t)st.st_size, e);
+	(void)io->close(io, fd); /* read only */
+	if (rc)
+		return err_at(e, "%s", text_quote(sidecar).s);
+	if (s.dropped_bytes) {
 		snprintf(name, sizeof name, "%.*s" MAN_DROPPED, (int)stem(sidecar), sidecar);
-		memcpy(f.sha256, d.sha256, 32);
-		f.bytes = d.bytes;
+		memcpy(f.sha256, s.dropped_sha256, 32);
+		f.bytes = s.dropped_bytes;
 		rc = tree_add(files, name, strlen(name), &f, e);
 	}
-out:
-	if (at != dir)
-		(void)io->close(io, at);
+	sidecar_free(&s);
 	return rc;
 }
 

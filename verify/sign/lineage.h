@@ -13,8 +13,6 @@
 extern "C" {
 #endif
 
-#define LINEAGE_CAP (16u << 20) /* bytes of a manifest */
-
 /* Zeroed = nothing is known. */
 struct lineage {
 	bool known; /* the manifest is one of ours */

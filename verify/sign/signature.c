@@ -2,6 +2,7 @@
 #include "verify/sign/sign.h"
 
 #include "core/file.h"
+#include "formats/conversion/manifest.h"
 #include "verify/sign/bundle.h"
 #include "verify/sign/minisign.h"
 #include "verify/sign/signdir.h"
@@ -68,7 +69,7 @@ static int open_minisign(struct signed_files *s, struct signdir *f, const struct
 
 	if (sigfile_load(&f->sig, o->io, MINISIGN_CAP, &t, e))
 		goto out;
-	if (tree_load(o->io, f->dir, "manifest.json", LINEAGE_CAP, &f->manifest, e))
+	if (tree_load(o->io, f->dir, "manifest.json", MANIFEST_CAP, &f->manifest, e))
 		goto out;
 	if (minisign_verify(&c->ed, &t, f->manifest.s, f->manifest.n, s->comment, e)) {
 		err_at(e, "%s", text_quote(f->sig.name).s);

@@ -29,6 +29,7 @@ int signdir_open(struct signdir *f, const struct sign_opts *o, enum use use, con
 	if (folder_open(&at, o->io, o->dir, use, &co, e))
 		return -1;
 	rc = file_open_below(o->io, at.dir, "", &f->dir, e);
+	f->kind = at.kind;
 	folder_close(&at);
 	if (rc)
 		return -1;
@@ -58,7 +59,7 @@ int signdir_manifest(struct signdir *f, const struct sign_opts *o, const uint8_t
 {
 	uint8_t sha256[32];
 
-	if (tree_load(o->io, f->dir, MAN_NAME, LINEAGE_CAP, &f->manifest, e) ||
+	if (tree_load(o->io, f->dir, MAN_NAME, MANIFEST_CAP, &f->manifest, e) ||
 		sha256_of(f->manifest.s, f->manifest.n, sha256, e))
 		return -1;
 	if (want && memcmp(sha256, want, 32) != 0)
@@ -97,6 +98,28 @@ static void hold_to_manifests(struct signdir *f, bool all, struct report *r)
 				"%s is there and in no manifest", text_quote(f->there.v[i].name).s);
 }
 
+/* A mark of a run in any folder, or what a conversion leaves without the document above it. */
+static void find_unfinished(const struct signdir *f, struct report *r)
+{
+	const char *name, *slash;
+	size_t i;
+
+	if (f->kind == KIND_UNFINISHED || f->kind == KIND_BARE) {
+		report_add(r, RULE_SIG_UNFINISHED, NULL,
+			"there are files of a conversion, and no " MAN_NAME " above them");
+		return;
+	}
+	for (i = 0; i < f->there.n; i++) {
+		name = f->there.v[i].name;
+		slash = strrchr(name, '/');
+		if (strcmp(slash ? slash + 1 : name, MAN_MARK))
+			continue;
+		report_add(r, RULE_SIG_UNFINISHED, &(struct report_place){ .file = name },
+			"a conversion into this folder is not finished");
+		return;
+	}
+}
+
 int signdir_take(struct signdir *f, const struct sign_opts *o, bool all, struct report *r,
 	struct err *e)
 {
@@ -105,9 +128,7 @@ int signdir_take(struct signdir *f, const struct sign_opts *o, bool all, struct 
 
 	if (signdir_scan(f, o, all ? NULL : statement_ignored, r, e))
 		return -1;
-	if (tree_find(&f->there, ".dsv4-plan"))
-		report_add(r, RULE_SIG_UNFINISHED, NULL,
-			"a conversion into this folder is not finished");
+	find_unfinished(f, r);
 	if (!f->there.n)
 		report_add(r, RULE_SIG_UNCOVERED, NULL, "there are no files");
 	if (r->errors || r->unknown)

@@ -17,6 +17,7 @@ extern "C" {
 struct signdir {
 	int dir; /* owns, if open */
 	bool open;
+	enum kind kind; /* what the folder is */
 	struct sigfile sig;
 	struct tree there;    /* what is in it */
 	struct tree should;   /* what its manifests say */

@@ -1,0 +1,242 @@
+/* joined_pieces.c -- from what a sidecar says of the tensors of a file to the pieces of the source tensors
+ * that they are made of.
+ *
+ * The sidecar was held to its digest and read strictly before (chain.h). No number of it is used all the same
+ * before it was bounded by what the headers of the source say.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "formats/conversion/joined.h"
+#include "formats/op.h"
+
+#include <string.h>
+
+static int wrong(struct err *e, const char *what)
+{
+	return err_rule(e, RULE_SET_FORM, ERR_NOPOS, "%s", what);
+}
+
+/* The tensor of a sidecar while its pieces are made. */
+struct entry {
+	const struct sidecar_tensor *t;
+	uint32_t file;    /* index into joined.files */
+	uint64_t data_at; /* byte of the file where its payload begins */
+	size_t first;     /* its pieces are pieces[first .. n_pieces] of joined */
+};
+
+/* Each source becomes a piece; what part of it, the functions below say. */
+static int add_sources(struct joined *o, const struct sidecar *a, const struct entry *n,
+	struct err *e)
+{
+	const struct sidecar_source *s;
+	const struct tensor *t;
+	uint32_t k;
+
+	if (mem_grow(&o->pieces, &o->pieces_cap, o->n_pieces + n->t->n, sizeof *o->pieces))
+		return err_nomem(e);
+	for (k = 0; k < n->t->n; k++) {
+		struct piece p = { .file = n->file };
+
+		s = &a->sources[n->t->first + k];
+		t = ckpt_find(o->c, s->tensor);
+		if (!t)
+			return wrong(e, "a source tensor that the source has not");
+		p.tensor = (uint32_t)(t - o->c->tensors);
+		if (s->part) {
+			p.has_xxh = true;
+			p.xxh = s->xxh;
+		} else if (s->has_xxh) {
+			o->has_xxh[p.tensor] = true;
+			o->xxh[p.tensor] = s->xxh;
+		}
+		o->pieces[o->n_pieces++] = p;
+	}
+	return 0;
+}
+
+/* Which rows and columns of its source piece p is; false where the source has no such. */
+static bool bound(const struct joined *o, const struct sidecar_tensor *t, struct piece *p)
+{
+	const struct tensor *s = &o->c->tensors[p->tensor];
+	uint64_t rows = s->rank ? s->dim[0] : 1, cols = rows ? (s->end - s->begin) / rows : 0;
+
+	p->row = t->row[1] ? t->row[0] : 0;
+	p->col = t->col[1] ? t->col[0] : 0;
+	if (t->row[1] > rows || t->col[1] > cols || (t->row[1] && t->row[0] >= t->row[1]) ||
+		(t->col[1] && t->col[0] >= t->col[1]))
+		return false;
+	p->rows = (t->row[1] ? t->row[1] : rows) - p->row;
+	p->cols = (t->col[1] ? t->col[1] : cols) - p->col;
+	return true;
+}
+
+static int settle_tile(struct joined *o, const struct entry *w, struct err *e)
+{
+	const struct sidecar_tensor *t = w->t;
+	const struct tile *tile = tile_find(t->layout);
+	const struct rowmap *map = rowmap_find(t->map);
+	size_t n = t->n, k;
+	const struct tensor *s;
+	struct tile_dim d;
+	struct piece *p;
+	uint64_t each;
+
+	if (!tile || !map || t->version != tile->version)
+		return err_rule(e, RULE_SET_LAYOUT, ERR_NOPOS,
+			"layout %s version %llu with rows %s is none of this program's",
+			text_quote(t->layout).s, (unsigned long long)t->version,
+			text_quote(t->map).s);
+	if (!n || t->parts != map->parts || n % t->parts || (t->end - t->begin) % (n / t->parts))
+		return wrong(e, "a tensor that is no whole number of experts");
+	each = (t->end - t->begin) / (n / t->parts);
+	for (k = 0; k < n; k++) {
+		p = &o->pieces[w->first + k];
+		p->tile = tile;
+		p->map = map;
+		p->parts = t->parts;
+		p->part = (uint32_t)(k % t->parts);
+		p->at = w->data_at + t->begin + k / t->parts * each;
+		if (!bound(o, t, p) || p->rows * p->parts > UINT32_MAX || p->rows % map->unit)
+			return wrong(e, "a part that its source has not");
+		d = tile_dim(tile, (uint32_t)(p->rows * p->parts), p->cols);
+		if (!tile_fits(tile, d) || tile_bytes(tile, d) != each)
+			return wrong(e, "a matrix of another size than its layout has");
+		s = &o->c->tensors[p->tensor];
+		o->packed = each > o->packed ? each : o->packed;
+		o->plain = s->end - s->begin > o->plain ? s->end - s->begin : o->plain;
+		o->rows = d.rows > o->rows ? d.rows : o->rows;
+	}
+	return 0;
+}
+
+/* The cast of a scale tensor of the source; made if it has none yet. NULL without memory. */
+static struct joined_cast *cast_of(struct joined *o, uint32_t scale)
+{
+	if (o->cast_of[scale])
+		return &o->casts[o->cast_of[scale] - 1];
+	if (mem_grow(&o->casts, &o->casts_cap, o->n_casts + 1, sizeof *o->casts))
+		return NULL;
+	o->casts[o->n_casts] = (struct joined_cast){
+		.scale = scale, .weight = UINT32_MAX, .at = UINT64_MAX, .t_at = UINT64_MAX
+	};
+	o->cast_of[scale] = (uint32_t)++o->n_casts;
+	return &o->casts[o->n_casts - 1];
+}
+
+/* The sizes of an FP4 matrix and its scales, as the source headers have them. */
+static bool is_fp4(const struct tensor *w, const struct tensor *s, struct joined_cast *c)
+{
+	uint64_t rows = w->rank == 2 ? w->dim[0] : 0, k = w->rank == 2 ? 2 * w->dim[1] : 0;
+
+	if (!rows || !k || rows % 128 || k % 128 || rows > UINT32_MAX || k > UINT32_MAX ||
+		w->end - w->begin != rows * (k / 2) || s->rank != 2 || s->dim[0] != rows ||
+		s->dim[1] != k / 32 || s->end - s->begin != rows * (k / 32))
+		return false;
+	c->rows = (uint32_t)rows;
+	c->k = (uint32_t)k;
+	return true;
+}
+
+/* The codes of a cast have two sources, its scales one, and both name the source's scales last. */
+static int settle_cast(struct joined *o, const struct entry *n, struct err *e)
+{
+	const struct sidecar_tensor *t = n->t;
+	uint64_t kept = o->files[n->file].kept_bytes, room;
+	struct piece *p = &o->pieces[n->first];
+	const struct tensor *w;
+	struct joined_cast *c;
+	uint32_t k;
+
+	if (t->inexact)
+		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS,
+			"a cast to FP8 that was not exact (--lossy): there is no way back");
+	if (t->n < 1 || t->n > 2)
+		return wrong(e, "a cast of neither codes nor scales");
+	c = cast_of(o, p[t->n - 1].tensor);
+	if (!c)
+		return err_nomem(e);
+	if (t->n == 1) {
+		c->t_at = n->data_at + t->begin;
+		c->t_bytes = t->end - t->begin;
+		o->n_pieces = n->first; /* no part of the source as it is */
+		return 0;
+	}
+	w = &o->c->tensors[p->tensor];
+	if (!is_fp4(w, &o->c->tensors[c->scale], c) ||
+		(uint64_t)c->rows * c->k != t->end - t->begin || t->dropped[1] > kept)
+		return wrong(e, "a cast of another size than its source has");
+	c->file = n->file;
+	c->weight = p->tensor;
+	c->at = n->data_at + t->begin;
+	c->kept_at = t->dropped[0];
+	c->kept_bytes = t->dropped[1] - t->dropped[0];
+	for (k = 0; k < t->n; k++) {
+		if (!bound(o, t, &p[k]))
+			return wrong(e, "a part that its source has not");
+		p[k].cast = o->cast_of[c->scale];
+	}
+	o->plain = w->end - w->begin > o->plain ? w->end - w->begin : o->plain;
+	room = o->uncast->work(c->rows, c->k) + (uint64_t)c->rows * c->k +
+		(uint64_t)(c->rows / 128) * (c->k / 128) * sizeof(float) + c->kept_bytes +
+		(w->end - w->begin);
+	o->cast_room = room > o->cast_room ? room : o->cast_room;
+	return 0;
+}
+
+static int settle_plain(struct joined *o, const struct entry *n, struct err *e)
+{
+	const struct sidecar_tensor *t = n->t;
+	struct piece *p = &o->pieces[n->first];
+
+	p->widened = t->op == OP_WIDEN;
+	if (!p->widened && t->op != OP_COPY && t->op != OP_ROWS && t->op != OP_COLS)
+		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS,
+			"a tensor whose values were changed (%s): there is no way back",
+			ops[t->op].name);
+	if (t->n != 1)
+		return wrong(e, "a plain tensor without just one source");
+	p->at = n->data_at + t->begin;
+	if (!bound(o, t, p) ||
+		p->rows * p->cols * (p->widened ? sizeof(float) : 1) != t->end - t->begin)
+		return wrong(e, "a part of another size than its source has");
+	if (p->widened && (o->c->tensors[p->tensor].dtype != DT_F8_E8M0 || t->row[1] || t->col[1]))
+		return wrong(e, "a widened scale that is no whole E8M0 scale in its source");
+	return 0;
+}
+
+/* Every cast that began in this file is whole. */
+static int check_casts(const struct joined *o, size_t first, struct err *e)
+{
+	uint64_t blocks;
+	size_t i;
+
+	for (i = first; i < o->n_casts; i++)
+		if (o->casts[i].at == UINT64_MAX || o->casts[i].t_at == UINT64_MAX)
+			return wrong(e, "a cast without its scales");
+	for (i = first; i < o->n_casts; i++) {
+		blocks = (uint64_t)(o->casts[i].rows / 128) * (o->casts[i].k / 128);
+		if (o->casts[i].t_bytes != blocks && o->casts[i].t_bytes != blocks * sizeof(float))
+			return wrong(e,
+				"a cast whose scales have another size than its codes ask for");
+	}
+	return 0;
+}
+
+int joined_pieces(struct joined *j, uint32_t file, const struct sidecar *a, struct err *e)
+{
+	struct entry n = { .file = file, .data_at = a->header_bytes };
+	size_t casts = j->n_casts, i;
+
+	j->files[file].kept_bytes = a->dropped_bytes;
+	for (i = 0; i < a->n; i++) {
+		n.t = &a->tensors[i];
+		n.first = j->n_pieces;
+		if (add_sources(j, a, &n, e))
+			return -1;
+		if ((n.t->op == OP_CAST || n.t->op == OP_CAST_SCALE) && j->uncast
+				? settle_cast(j, &n, e)
+				: n.t->layout ? settle_tile(j, &n, e)
+					      : settle_plain(j, &n, e))
+			return err_at(e, "tensor %s", text_quote(n.t->name).s);
+	}
+	return check_casts(j, casts, e);
+}

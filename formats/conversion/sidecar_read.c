@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/conversion/sidecar_read.h"
+
+#include "formats/conversion/manifest.h"
+#include "formats/format_id.h"
+#include "formats/json/jfield.h"
+#include "formats/st/safetensors.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEPTH = 8 };
+
+/* What is read of the tensor and the source at hand, before it goes to its struct. */
+struct reading {
+	struct sidecar a;
+	struct sidecar_tensor t;
+	struct sidecar_source s;
+	uint64_t chunk_bytes, exact;
+	uint64_t dropped; /* end of the last frame */
+	bool has_dropped, has_layout, has_tensor_dropped;
+	char format[32], shard[256], dtype[32], transform[32], name[ST_NAME_MAX + 1];
+	char layout[64], map[64];
+	uint32_t *slots; /* owns; [n_slots] a hash table: index into a.shards, plus one; 0: free */
+	size_t n_slots;
+};
+#define READING(ctx) ((struct reading *)(ctx))
+#define AT(field) offsetof(struct reading, field)
+#define ROOM(field) sizeof(((struct reading *)0)->field)
+
+/* To be called before anything is added. */
+static int bounded(const struct sidecar *a, struct err *e)
+{
+	if (a->n < SIDECAR_TENSORS && a->n_sources < SIDECAR_SOURCES &&
+		a->n_chunks < SIDECAR_TENSORS && a->arena.total < SIDECAR_NAMES)
+		return 0;
+	return jfield_wrong(e, "it is larger than any that this tool wrote");
+}
+
+/* Keeps the name s, which must not be empty. */
+static int keep(struct sidecar *a, const char *s, const char **out, struct err *e)
+{
+	if (!s[0])
+		return jfield_wrong(e, "a name that is empty");
+	*out = arena_strndup(&a->arena, s, strlen(s));
+	return *out ? 0 : err_nomem(e);
+}
+
+/* --- shards, found by a hash of their names: a sidecar may name 65,536 of them in any order --- */
+
+static size_t slot_of(const struct reading *r, const char *name)
+{
+	struct xxh_digest d = xxh_of(name, strlen(name));
+	uint64_t h;
+	size_t i;
+
+	memcpy(&h, d.b, sizeof h);
+	for (i = (size_t)h & (r->n_slots - 1);
+		r->slots[i] && strcmp(r->a.shards[r->slots[i] - 1], name) != 0;
+		i = (i + 1) & (r->n_slots - 1))
+		;
+	return i;
+}
+
+/* Keeps at least half of the slots free. */
+static int grow_slots(struct reading *r, struct err *e)
+{
+	size_t i;
+
+	if (2 * (r->a.n_shards + 1) <= r->n_slots)
+		return 0;
+	free(r->slots);
+	r->n_slots = r->n_slots ? 2 * r->n_slots : 64;
+	r->slots = calloc(r->n_slots, sizeof *r->slots);
+	if (!r->slots)
+		return err_nomem(e);
+	for (i = 0; i < r->a.n_shards; i++)
+		r->slots[slot_of(r, r->a.shards[i])] = (uint32_t)i + 1;
+	return 0;
+}
+
+static int shard_of(struct reading *r, uint32_t *shard, struct err *e)
+{
+	struct sidecar *a = &r->a;
+	size_t at;
+
+	if (grow_slots(r, e))
+		return -1;
+	at = slot_of(r, r->shard);
+	if (!r->slots[at]) {
+		if (a->n_shards == SIDECAR_SHARDS)
+			return jfield_wrong(e, "more than %d shards", SIDECAR_SHARDS);
+		if (mem_grow(&a->shards, &a->shards_cap, a->n_shards + 1, sizeof *a->shards))
+			return err_nomem(e);
+		if (keep(a, r->shard, &a->shards[a->n_shards], e))
+			return -1;
+		r->slots[at] = (uint32_t)++a->n_shards;
+	}
+	*shard = r->slots[at] - 1;
+	return 0;
+}
+
+/* --- sources --- */
+
+/* clang-format off */
+static const struct jfield source_fields[] = {
+	{ "shard", JFIELD_NAME, .at = AT(shard), .room = ROOM(shard) },
+	{ "tensor", JFIELD_STRING, .at = AT(name), .room = ROOM(name) },
+	{ "xxh3_128", JFIELD_HEX, .at = AT(s.xxh), .room = 16, .has = AT(s.has_xxh), .optional = true },
+	{ "xxh3_128_of_part", JFIELD_HEX, .at = AT(s.xxh), .room = 16, .has = AT(s.part), .optional = true },
+	{ NULL } };
+/* clang-format on */
+
+static int get_source(struct jread *j, void *ctx, struct err *e)
+{
+	struct reading *r = ctx;
+	struct sidecar *a = &r->a;
+
+	r->s = (struct sidecar_source){ .tensor = NULL };
+	if (bounded(a, e) || jfield_object(j, source_fields, r, e))
+		return -1;
+	if (r->s.has_xxh && r->s.part)
+		return jfield_wrong(e, "a source with two digests");
+	r->s.has_xxh = r->s.has_xxh || r->s.part;
+	if (keep(a, r->name, &r->s.tensor, e) || shard_of(r, &r->s.shard, e))
+		return -1;
+	if (mem_grow(&a->sources, &a->sources_cap, a->n_sources + 1, sizeof *a->sources))
+		return err_nomem(e);
+	a->sources[a->n_sources++] = r->s;
+	return 0;
+}
+
+/* --- tensors --- */
+
+static int get_tensor_name(struct jread *j, void *ctx, struct err *e)
+{
+	struct reading *r = ctx;
+
+	return jfield_string(j, r->name, sizeof r->name, e) || keep(&r->a, r->name, &r->t.name, e)
+		? -1
+		: 0;
+}
+
+static int get_shape(struct jread *j, void *ctx, struct err *e)
+{
+	struct sidecar_tensor *t = &READING(ctx)->t;
+	uint64_t dim[ST_RANK_MAX], *p;
+	int more;
+
+	if (jread_array(j))
+		return -1;
+	while ((more = jread_item(j)) == 1) {
+		if (t->rank == ST_RANK_MAX)
+			return jfield_wrong(e, "more than %d dimensions", ST_RANK_MAX);
+		if (jread_u64(j, ST_DIM_MAX, &dim[t->rank]))
+			return -1;
+		t->rank++;
+	}
+	if (more || !t->rank)
+		return more;
+	p = arena_alloc(&READING(ctx)->a.arena, t->rank * sizeof *p);
+	if (!p)
+		return err_nomem(e);
+	memcpy(p, dim, t->rank * sizeof *p);
+	t->dim = p;
+	return 0;
+}
+
+/* clang-format off */
+static const struct jfield block_fields[] = {
+	{ "exact", JFIELD_U64, .at = AT(exact) },
+	{ "inexact", JFIELD_U64, .at = AT(t.inexact) },
+	{ "inexact_at", JFIELD_SKIP, .optional = true },
+	{ "total", JFIELD_U64, .at = AT(t.blocks) },
+	{ NULL } };
+static const struct jfield e8m0_fields[] = {
+	{ "above_247", JFIELD_U32, .at = AT(t.e8m0[1]) },
+	{ "above_249", JFIELD_U32, .at = AT(t.e8m0[2]) },
+	{ "zero", JFIELD_U32, .at = AT(t.e8m0[0]) },
+	{ NULL } };
+static const struct jfield layout_fields[] = {
+	{ "name", JFIELD_STRING, .at = AT(layout), .room = ROOM(layout) },
+	{ "parts", JFIELD_U8, .at = AT(t.parts) },
+	{ "rows", JFIELD_STRING, .at = AT(map), .room = ROOM(map) },
+	{ "version", JFIELD_U32, .at = AT(t.version) },
+	{ NULL } };
+static const struct jfield tensor_fields[] = {
+	{ "blocks", JFIELD_OBJECT, .fields = block_fields, .optional = true },
+	{ "columns", JFIELD_RANGE, .at = AT(t.col), .optional = true },
+	{ "dropped", JFIELD_RANGE, .at = AT(t.dropped), .has = AT(has_tensor_dropped), .optional = true },
+	{ "dtype", JFIELD_STRING, .at = AT(dtype), .room = ROOM(dtype) },
+	{ "e8m0", JFIELD_OBJECT, .fields = e8m0_fields, .has = AT(t.scaled), .optional = true },
+	{ "layout", JFIELD_OBJECT, .fields = layout_fields, .has = AT(has_layout), .optional = true },
+	{ "name", JFIELD_CALL, .get = get_tensor_name },
+	{ "offsets", JFIELD_RANGE, .at = AT(t.begin) },
+	{ "rows", JFIELD_RANGE, .at = AT(t.row), .optional = true },
+	{ "shape", JFIELD_CALL, .get = get_shape },
+	{ "sources", JFIELD_ARRAY, .get = get_source },
+	{ "transform", JFIELD_STRING, .at = AT(transform), .room = ROOM(transform) },
+	{ "xxh3_128", JFIELD_HEX, .at = AT(t.xxh), .room = 16 },
+	{ NULL } };
+/* clang-format on */
+/* "offsets" fills both. */
+_Static_assert(offsetof(struct sidecar_tensor, end) ==
+		offsetof(struct sidecar_tensor, begin) + sizeof(uint64_t),
+	"begin and end lie side by side");
+
+static int settle_words(struct reading *r, struct err *e)
+{
+	int dtype = dtype_find(r->dtype, strlen(r->dtype)), op;
+
+	if (dtype < 0)
+		return jfield_wrong(e, "a type %s, which there is not", text_quote(r->dtype).s);
+	for (op = 0; op < OP_COUNT && strcmp(ops[op].name, r->transform) != 0; op++)
+		;
+	if (op == OP_COUNT)
+		return jfield_wrong(e, "a transform %s, which there is not",
+			text_quote(r->transform).s);
+	if (op == OP_CAST && dtype != DT_F8_E4M3) /* one word for codes and scales */
+		op = OP_CAST_SCALE;
+	r->t.dtype = (uint8_t)dtype;
+	r->t.op = (uint8_t)op;
+	if (!r->has_layout)
+		return 0;
+	if (r->t.parts > 2)
+		return jfield_wrong(e, "a layout of %u parts", r->t.parts);
+	return keep(&r->a, r->layout, &r->t.layout, e) || keep(&r->a, r->map, &r->t.map, e) ? -1
+											    : 0;
+}
+
+/* The frame of a tensor in NAME.dropped begins where the one before it ends. */
+static int settle_frame(struct reading *r, struct err *e)
+{
+	if (!r->has_tensor_dropped)
+		return 0;
+	if (r->t.dropped[0] != r->dropped || r->t.dropped[0] == r->t.dropped[1])
+		return jfield_wrong(e,
+			"what was dropped of a tensor does not follow what comes before");
+	r->dropped = r->t.dropped[1];
+	return 0;
+}
+
+/* What one tensor says has to fit together. */
+static int settle(const struct sidecar *a, const struct reading *r, struct err *e)
+{
+	const struct sidecar_tensor *t = &r->t;
+	const char *name = t->name;
+	uint64_t bytes, at = a->n ? a->tensors[a->n - 1].end : 0;
+
+	if (!st_bytes((enum dtype)t->dtype, t->dim, t->rank, &bytes) || bytes != t->end - t->begin)
+		return jfield_wrong(e, "tensor %s has another size than its shape",
+			text_quote(name).s);
+	if (t->begin != at)
+		return jfield_wrong(e, "tensor %s does not begin where the one before it ends",
+			text_quote(name).s);
+	if ((t->op == OP_TILE) != (t->layout != NULL) || (t->op == OP_TILE && !t->parts))
+		return jfield_wrong(e, "tensor %s: a layout belongs to the transform tile",
+			text_quote(name).s);
+	if (t->inexact > t->blocks || r->exact != t->blocks - t->inexact)
+		return jfield_wrong(e, "tensor %s: blocks do not add up", text_quote(name).s);
+	return t->n ? 0 : jfield_wrong(e, "tensor %s comes from nothing", text_quote(name).s);
+}
+
+static int get_tensor(struct jread *j, void *ctx, struct err *e)
+{
+	struct reading *r = ctx;
+	struct sidecar *a = &r->a;
+
+	memset(&r->t, 0, sizeof r->t);
+	r->has_layout = r->has_tensor_dropped = false;
+	r->exact = 0;
+	r->t.first = (uint32_t)a->n_sources;
+	if (bounded(a, e) || jfield_object(j, tensor_fields, r, e))
+		return -1;
+	r->t.n = (uint32_t)a->n_sources - r->t.first;
+	if (settle_words(r, e) || settle_frame(r, e) || settle(a, r, e))
+		return -1;
+	if (mem_grow(&a->tensors, &a->cap, a->n + 1, sizeof *a->tensors))
+		return err_nomem(e);
+	a->tensors[a->n++] = r->t;
+	return 0;
+}
+
+/* --- the file --- */
+
+static int get_chunk(struct jread *j, void *ctx, struct err *e)
+{
+	struct sidecar *a = &READING(ctx)->a;
+
+	if (bounded(a, e))
+		return -1;
+	if (mem_grow(&a->chunks, &a->chunks_cap, a->n_chunks + 1, sizeof *a->chunks))
+		return err_nomem(e);
+	return jfield_hex(j, a->chunks[a->n_chunks++].b, 16, e);
+}
+
+/* clang-format off */
+static const struct jfield dropped_fields[] = {
+	{ "bytes", JFIELD_U64, .at = AT(a.dropped_bytes) },
+	{ "sha256", JFIELD_HEX, .at = AT(a.dropped_sha256), .room = 32 },
+	{ NULL } };
+static const struct jfield file_fields[] = {
+	{ "bytes", JFIELD_U64, .at = AT(a.bytes) },
+	{ "header_bytes", JFIELD_U64, .at = AT(a.header_bytes) },
+	{ "name", JFIELD_NAME, .at = AT(a.name), .room = ROOM(a.name) },
+	{ "sha256", JFIELD_HEX_NULL, .at = AT(a.sha256), .room = 32, .has = AT(a.has_sha256) },
+	{ NULL } };
+static const struct jfield fields[] = {
+	{ "chunk_bytes", JFIELD_U64, .at = AT(chunk_bytes) },
+	{ "chunks_xxh3_128", JFIELD_ARRAY, .get = get_chunk },
+	{ "dropped", JFIELD_OBJECT, .fields = dropped_fields, .has = AT(has_dropped), .optional = true },
+	{ "file", JFIELD_OBJECT, .fields = file_fields },
+	{ "format", JFIELD_STRING, .at = AT(format), .room = ROOM(format) },
+	{ "plan", JFIELD_HEX_TEXT, .at = AT(a.plan), .room = ROOM(a.plan) },
+	{ "target", JFIELD_STRING, .at = AT(a.target), .room = ROOM(a.target) },
+	{ "tensors", JFIELD_ARRAY, .get = get_tensor },
+	{ "tool", JFIELD_STRING, .at = AT(a.tool), .room = ROOM(a.tool) },
+	{ NULL } };
+/* clang-format on */
+
+static int settle_file(const struct reading *r, struct err *e)
+{
+	const struct sidecar *a = &r->a;
+	uint64_t payload = a->n ? a->tensors[a->n - 1].end : 0;
+
+	if (strcmp(r->format, FORMAT_SIDECAR))
+		return jfield_wrong(e, "its format is %s, not " FORMAT_SIDECAR,
+			text_quote(r->format).s);
+	if (r->chunk_bytes != MAN_CHUNK)
+		return jfield_wrong(e, "chunks of another size than %u", MAN_CHUNK);
+	if (r->dropped != a->dropped_bytes || r->has_dropped != (a->dropped_bytes > 0))
+		return jfield_wrong(e,
+			"the tensors dropped another number of bytes than there are");
+	if (a->n_chunks != mem_ceil_div(a->bytes, MAN_CHUNK))
+		return jfield_wrong(e, "%zu chunks for %llu bytes", a->n_chunks,
+			(unsigned long long)a->bytes);
+	if (a->header_bytes > a->bytes || a->bytes - a->header_bytes != payload)
+		return jfield_wrong(e, "header and tensors do not make up the file");
+	return 0;
+}
+
+int sidecar_read(struct sidecar *s, const struct io *io, int fd, uint64_t size, struct err *e)
+{
+	struct reading *r = calloc(1, sizeof *r);
+	struct jread j;
+	int rc = -1;
+
+	memset(s, 0, sizeof *s);
+	if (!r)
+		return err_nomem(e);
+	if (jread_open_file(&j, io, fd, 0, size, DEPTH, e))
+		goto out;
+	rc = jfield_object(&j, fields, r, e) || jread_end(&j, true) ? -1 : settle_file(r, e);
+	jread_close(&j);
+	*s = r->a;
+	if (rc)
+		sidecar_free(s);
+out:
+	free(r->slots);
+	free(r);
+	return rc;
+}
+
+void sidecar_free(struct sidecar *s)
+{
+	free(s->chunks);
+	free(s->tensors);
+	free(s->sources);
+	free(s->shards);
+	arena_free(&s->arena);
+	memset(s, 0, sizeof *s);
+}
+
+size_t sidecar_in(const struct sidecar *s, uint64_t from, uint64_t to, size_t *first)
+{
+	size_t lo = 0, hi = s->n, mid, n;
+
+	*first = 0;
+	if (to <= s->header_bytes)
+		return 0;
+	from = from > s->header_bytes ? from - s->header_bytes : 0;
+	to -= s->header_bytes;
+	while (lo < hi) { /* the first that ends behind from */
+		mid = lo + (hi - lo) / 2;
+		if (s->tensors[mid].end > from)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	*first = lo;
+	for (n = 0; lo + n < s->n && s->tensors[lo + n].begin < to; n++)
+		;
+	return n;
+}
