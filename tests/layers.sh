@@ -61,6 +61,19 @@ verify/sign/signdir verify/sign/sign
 verify/doctor/rankfiles verify/doctor/doctor
 quant/uncast_row quant/uncast'
 
+# Each folder says what it is in a README of at most 15 lines that names each of its rooms.
+bad=
+for room in $rooms; do
+	page=${room%%/*}/README.md
+	[ -f "$page" ] && grep -q "\`$room\`" "$page" || [ "$room" = convert ] || [ "$room" = verify ] || bad="$bad$page does not name $room
+"
+done
+for page in core formats quant kernels convert verify; do
+	[ "$(wc -l <$page/README.md)" -le 15 ] || bad="$bad$page/README.md is longer than 15 lines
+"
+done
+check rooms_described "$bad"
+
 # Files form no cycles, a .c and its .h taken as one: tsort names the files of a cycle.
 check no_cycles "$(for f in $sources; do
 	grep -oE '^#include "[a-z0-9_/]+\.' "$f" | sed 's/.*include "//; s/\.$//' | sed "s|^|${f%.*} |"
