@@ -6,9 +6,12 @@
 # that both sides write the same amount; "bound" is a loop that does the least a conversion must:
 # pread, XXH3-128, SHA-256 (the same code), pwrite, of as many bytes in as many files.
 # RUNS=5 pairs after one that warms up; a line shows medians, the wall ratio A/B and its range, and the
-# peak memory of A. Needs about 3 GiB there.
+# peak memory of A. Needs about 3 GiB there. QUICK=1 goes through all of it once with a small model, to see that
+# nothing is broken: its figures mean nothing.
 set -eu
+quick=${QUICK:-0}
 runs=${RUNS:-5}
+[ "$quick" = 0 ] || runs=1
 if [ -n "${BENCH_DIR:-}" ]; then
 	top=$BENCH_DIR
 elif [ -d /dev/shm ] && [ "$(df -Pk /dev/shm | awk 'NR == 2 { print $4 }')" -gt 4000000 ]; then
@@ -26,8 +29,10 @@ $tool version | sed -n '4,6p'
 
 echo
 echo "== kernels, one core"
-"$B/bench" kernels
-"$B/bench" linears
+if [ "$quick" = 0 ]; then
+	"$B/bench" kernels
+	"$B/bench" linears
+fi
 twin() { # twin NAME FILE: what numpy does
 	if [ -x build/oracle-venv/bin/python ]; then
 		echo "  $1: $(build/oracle-venv/bin/python "tests/oracle/$2") GB/s in"
@@ -44,7 +49,7 @@ model() { # model NAME EXPERTS
 		--set "compress_ratios=[0]" --set num_nextn_predict_layers=0 --set num_hash_layers=0 \
 		--set vocab_size=1024 --set n_routed_experts=$2
 }
-model fp4 40
+model fp4 $([ "$quick" = 0 ] && echo 40 || echo 8)
 cat "$d"/fp4/*.safetensors >/dev/null
 
 table() { # table TITLE OPTIONS: ratios for 1 and 2 threads
@@ -82,13 +87,17 @@ table() { # table TITLE OPTIONS: ratios for 1 and 2 threads
 	done
 }
 table "official, experts fp4, 8 ranks, XXH3 and SHA-256" "--target official --mp 8"
-table "official, experts fp4, 8 ranks, --no-sha256" "--target official --mp 8 --no-sha256"
-table "official, experts fp8, 4 ranks, XXH3 and SHA-256" "--target official --mp 4 --experts fp8"
-table "official, experts fp4, 1 rank, XXH3 and SHA-256" "--target official --mp 1"
-table "hf, experts fp8, what restore needs kept" "--target hf --experts fp8 --shard-size 256M"
+if [ "$quick" = 0 ]; then
+	table "official, experts fp4, 8 ranks, --no-sha256" "--target official --mp 8 --no-sha256"
+	table "official, experts fp8, 4 ranks, XXH3 and SHA-256" "--target official --mp 4 --experts fp8"
+	table "official, experts fp4, 1 rank, XXH3 and SHA-256" "--target official --mp 1"
+	table "hf, experts fp8, what restore needs kept" "--target hf --experts fp8 --shard-size 256M"
+fi
 table "marlin-mxfp4, 4 ranks" "--target marlin-mxfp4 --ranks 4"
-table "trtllm-mxfp4, 4 ranks" "--target trtllm-mxfp4 --ranks 4"
-table "frag-k32, 4 ranks" "--target frag-k32 --ranks 4"
+if [ "$quick" = 0 ]; then
+	table "trtllm-mxfp4, 4 ranks" "--target trtllm-mxfp4 --ranks 4"
+	table "frag-k32, 4 ranks" "--target frag-k32 --ranks 4"
+fi
 
 # dsv4-verify check beside the least that it must do: reading and SHA-256, the same code.
 checks() { # checks TITLE OPTIONS
@@ -103,30 +112,39 @@ checks() { # checks TITLE OPTIONS
 		"$B/bench" pair "$runs" true "$B/dsv4-verify check $d/out -q -j $j >/dev/null" \
 			"$B/bench sums $j $(echo $files)" "$bytes"
 	done
-	/usr/bin/env time -f "check --quick: %e s, peak %M KiB" "$B/dsv4-verify" check "$d/out" -q --quick >/dev/null || true
+	printf '%-33s' "check --quick / nothing"
+	"$B/bench" pair "$runs" true "$B/dsv4-verify check $d/out -q --quick >/dev/null" true "$bytes"
 }
 checks "official, 8 ranks" "--target official --mp 8"
-checks "official, 1 rank" "--target official --mp 1"
-checks "frag-k32, 4 ranks" "--target frag-k32 --ranks 4"
+[ "$quick" != 0 ] || checks "official, 1 rank" "--target official --mp 1"
+[ "$quick" != 0 ] || checks "frag-k32, 4 ranks" "--target frag-k32 --ranks 4"
 
 # The forward pass: two layers of V4-Flash in their real shape (attention of ratio 4 and 128, 256 experts), read from
 # memory. 43 layers are such layers but for the first two; the head is not among them.
 echo
 echo "== the forward pass: V4-Flash, 16 tokens"
-if [ "$(df -Pk "$d" | awk 'NR == 2 { print $4 }')" -gt 9000000 ]; then
+room=$(df -Pk "$d" | awk 'NR == 2 { print $4 }')
+if [ "$quick" = 0 ] && [ "$room" -gt 9000000 ]; then
 	rm -rf "$d/out" "$d/keep" "$d/copy"
 	"$B/mkmodel" "$d/two" --config tests/configs/flash.json --set num_hidden_layers=2 --set "compress_ratios=[4,128]" \
 		--set num_nextn_predict_layers=0 --set num_hash_layers=1 --set vocab_size=8192
 	tokens=1,22,333,4444,5,66,777,7888,9,111,2222,333,44,555,6666,7
+elif [ "$quick" != 0 ]; then
+	cp -r tests/golden/tiny-flash "$d/two"
+	tokens=1,22,33
+fi
+if [ -d "$d/two" ]; then
 	for j in 1 2; do
 		began=$(date +%s.%N)
-		"$B/dsv4-verify" record "$d/two" -o "$d/rec" --tokens $tokens --what logits -j $j -q >"$d/log"
-		echo "$began $(date +%s.%N)" | awk -v j=$j '{ s = $2 - $1
-			printf "  %d thread%s: %.2f s for 2 layers; all 43: about %.0f s (extrapolated, not run)\n", j,
-				j > 1 ? "s" : "", s, s * 43 / 2 }'
+		"$B/dsv4-verify" record "$d/two" -o "$d/rec" --tokens $tokens --what logits -j $j >"$d/log"
+		echo "$began $(date +%s.%N)" | awk -v j=$j '{
+			s = $2 - $1
+			printf("  %d thread%s: %.2f s for 2 layers; all 43: about %.0f s (extrapolated, not run)\n",
+				j, (j > 1 ? "s" : ""), s, s * 43 / 2)
+		}'
 		rm "$d/rec"
 	done
-	grep 'held at most' "$d/log"
+	grep 'held at most' "$d/log" || echo "  it does not say what it held"
 	rm -rf "$d/two"
 else
 	echo "  not run: it needs 9 GB in $d"
