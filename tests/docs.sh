@@ -59,3 +59,49 @@ done
 bad=$(grep -rnIE '/(home|root|work|Users)/[A-Za-z]' README.md NEWS.md docs core formats quant convert tests \
 	--include=*.md --include=*.c --include=*.h --include=*.sh --include=*.py | grep -v 'tests/docs.sh')
 [ -z "$bad" ] && echo "ok   docs_no_paths" || echo "FAIL docs_no_paths: $bad"
+
+# Names of files in comments and documents are there: whole paths, or the end of one. Foreign files are listed.
+foreign='ggml.h jansson.h t.c'
+find .ci core formats quant kernels convert verify tests docs Makefile ./*.md -type f | sed 's,^\./,,' >"$tmp/files"
+comments() { # comments FILE: its comments, a line of the file each, with its number
+	case $1 in
+	*.md) awk '{ print NR ":" $0 }' "$1" ;;
+	*.sh) awk '/^[ \t]*#/ { print NR ":" $0 }' "$1" ;;
+	*) awk '{
+			line = $0; text = ""
+			while (line != "") {
+				if (inside) {
+					n = index(line, "*/")
+					text = text " " (n ? substr(line, 1, n - 1) : line)
+					line = n ? substr(line, n + 2) : ""
+					inside = !n
+				} else if ((n = index(line, "/*"))) {
+					line = substr(line, n + 2)
+					inside = 1
+				} else {
+					line = ""
+				}
+			}
+			if (text != "") print NR ":" text
+		}' "$1" ;;
+	esac
+}
+for f in $(grep -E '\.(c|h|cu|cuh|cc|sh|md)$' "$tmp/files"); do
+	comments "$f" | grep -oE '^[0-9]+:|(^|[^A-Za-z0-9_./<-])(\./)?[a-z0-9_][a-z0-9_/.-]*\.(c|h|cu|cuh|sh|md)($|[^A-Za-z0-9_./-]|\.?$|\.[^a-z])' |
+		awk -v f="$f" '/^[0-9]+:$/ { at = $0; next }
+			{ gsub(/^[^A-Za-z0-9_.\/]|[^a-z]+$/, ""); sub(/^\.\//, ""); print $0 "\t" f ":" at }'
+done | sort -u >"$tmp/named"
+bad=$(cut -f1 "$tmp/named" | grep -vF .. | sort -u | awk -v foreign="$foreign" 'NR == FNR {
+		n = split($0, part, "/")
+		end = part[n]; known[end] = 1
+		for (i = n - 1; i > 0; i--) { end = part[i] "/" end; known[end] = 1 }
+		next
+	}
+	!($0 in known) && index(" " foreign " ", " " $0 " ") == 0' "$tmp/files" - |
+	while read -r name; do grep -F "$name	" "$tmp/named" | awk -F'\t' -v n="$name" '$1 == n { print "     " $2 " " n }'; done)
+if [ -z "$bad" ]; then
+	echo "ok   docs_files_there"
+else
+	echo "FAIL docs_files_there: names of files that do not exist"
+	printf '%s\n' "$bad"
+fi

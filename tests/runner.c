@@ -1,6 +1,6 @@
 /* runner.c -- runs tests in parallel and adds up what they print.
  *
- *     runner [-j N] [-t SECONDS] [-x FILE] [-r FILE] [-f TEXT] PROGRAM|SCRIPT.sh...
+ *     runner [-j N] [-t SECONDS] [-x FILE] [-r FILE] [-f TEXT] PROGRAM|SCRIPT...
  *
  * The unit is one process: a script, or one test of a program that answers --list with a line "test NAME" for
  * each of its tests (tests/check.h). A unit prints a line "ok   name", "FAIL name" or "SKIP name: reason" for

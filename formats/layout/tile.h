@@ -1,7 +1,7 @@
 /* tile.h -- the table of layouts: how a kernel wants a matrix in memory, and how to get there and back.
  *
  * A layout moves bits and changes none, so it can always be undone; values that change (an exponent
- * plus six, a scale as BF16) are quant/scale.h's matter, the order of rows of w1 and w3 is rowmap.h's.
+ * plus six, a scale as BF16) are quant/recode.h's matter, the order of rows of w1 and w3 is rowmap.h's.
  * A row of the table names an address function (tile_at.h), which is the meaning, and what follows
  * from it for working in pieces:
  *

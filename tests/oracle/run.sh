@@ -2,8 +2,8 @@
 #
 # What it is: the runner. It makes a virtualenv with pinned packages under build/ (the only thing fetched), runs the
 # tool and the twin on the same checkpoints and compares every weight file byte for byte. The twins are derived from
-# sections A, B, C, D, G and H of spec/deepseek-v4.md (layouts.py: from spec/layouts.md) and from nothing else, so an
-# agreement is one of two readers.
+# a description of the official checkpoint and converter alone (layouts.py: of the engines' layouts), which lies outside
+# this project, and not from our code, so an agreement is one of two readers.
 # What it is not: part of `make test`, which needs neither Python nor a network; nor a test of the command line, of
 # manifests or of a forward pass.
 #

@@ -36,7 +36,7 @@ struct check_opts {
 /* path: folder or file. -1 only where nothing can be said. */
 int check_run(struct report *r, const char *path, const struct check_opts *o, struct err *e);
 
-/* --- what check.c, check_folder.c and original.c share --- */
+/* --- what check.c, check_folder.c and check_original.c share --- */
 
 /* What a file of the pass is, for the findings afterwards. */
 struct check_item {
