@@ -183,7 +183,7 @@ $(B)/flags $(B)/linked $(NVDIR)/flags: force
 
 # AVX-512 over SIMDe, for processors without it. Before the library, so that the one in there is not taken.
 EMULATED := $(addprefix $(B)/emulated/,test_linear test_forward)
-$(B)/emulated/linear_avx512.o: kernels/linear/linear_avx512.c tests/emulate/immintrin.h $(B)/flags
+$(B)/emulated/linear_avx512.o: kernels/linear/linear_avx512.c kernels/linear/linear_simd.inc tests/emulate/immintrin.h $(B)/flags
 	@mkdir -p $(@D)
 	@echo "  CC $< (emulated)"
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -Itests/emulate -I. -O1 -g -fPIE -ffp-contract=off -mavx2 -mfma -mf16c -w -Wno-psabi -c -o $@ $<
