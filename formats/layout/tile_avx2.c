@@ -7,11 +7,16 @@
 #include <immintrin.h>
 
 #define TARGET __attribute__((target("avx2")))
-#define AVX2 static inline TARGET __attribute__((always_inline))
+#define FAST static inline TARGET __attribute__((always_inline))
+#define VEC __m256i
+#define LOAD(p) load(p)
+#define STORE(p, v) store(p, v)
+#define PAIR(x) TILE_PAIR(tile_##x##_avx2, x)
+enum { ROWS = 8, BLOCKS = 2 };
 
 /* --- 16 or 8 bytes of two places, as the two halves --- */
 
-AVX2 __m256i load2(const uint8_t *a, const uint8_t *b, unsigned bytes)
+FAST __m256i load2(const uint8_t *a, const uint8_t *b, unsigned bytes)
 {
 	__m128i x, y;
 
@@ -25,7 +30,7 @@ AVX2 __m256i load2(const uint8_t *a, const uint8_t *b, unsigned bytes)
 	return _mm256_inserti128_si256(_mm256_castsi128_si256(x), y, 1);
 }
 
-AVX2 void store2(uint8_t *a, uint8_t *b, __m256i v, unsigned bytes)
+FAST void store2(uint8_t *a, uint8_t *b, __m256i v, unsigned bytes)
 {
 	__m128i x = _mm256_castsi256_si128(v), y = _mm256_extracti128_si256(v, 1);
 
@@ -38,24 +43,24 @@ AVX2 void store2(uint8_t *a, uint8_t *b, __m256i v, unsigned bytes)
 	}
 }
 
-AVX2 __m256i load(const uint8_t *p)
+FAST __m256i load(const uint8_t *p)
 {
 	return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
 
-AVX2 void store(uint8_t *p, __m256i v)
+FAST void store(uint8_t *p, __m256i v)
 {
 	_mm256_storeu_si256((__m256i *)(void *)p, v);
 }
 
 /* 32-bit words 0 and 2 of each half of a and then of b; words 1 and 3. */
-AVX2 __m256i even(__m256i a, __m256i b)
+FAST __m256i even(__m256i a, __m256i b)
 {
 	return _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b),
 		0x88));
 }
 
-AVX2 __m256i odd(__m256i a, __m256i b)
+FAST __m256i odd(__m256i a, __m256i b)
 {
 	return _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b),
 		0xdd));
@@ -63,13 +68,13 @@ AVX2 __m256i odd(__m256i a, __m256i b)
 
 /* --- four rows of four words to 64 bytes: x has rows 0 and 2, y rows 1 and 3 --- */
 
-AVX2 void four_to(uint8_t *flat, __m256i x, __m256i y)
+FAST void four_to(uint8_t *flat, __m256i x, __m256i y)
 {
 	store(flat, _mm256_permute4x64_epi64(_mm256_unpacklo_epi32(x, y), 0xd8));
 	store(flat + 32, _mm256_permute4x64_epi64(_mm256_unpackhi_epi32(x, y), 0xd8));
 }
 
-AVX2 void four_from(const uint8_t *flat, __m256i *x, __m256i *y)
+FAST void four_from(const uint8_t *flat, __m256i *x, __m256i *y)
 {
 	__m256i lo = _mm256_permute4x64_epi64(load(flat), 0xd8);
 	__m256i hi = _mm256_permute4x64_epi64(load(flat + 32), 0xd8);
@@ -81,7 +86,7 @@ AVX2 void four_from(const uint8_t *flat, __m256i *x, __m256i *y)
 /* --- frag-k32 --- */
 
 /* 16 bytes of rows n, n+8, n+16, n+24 make a line. */
-AVX2 void frag_line(uint8_t *const *row, uint64_t at, uint8_t *flat, bool back)
+FAST void frag_line(uint8_t *const *row, uint64_t at, uint8_t *flat, bool back)
 {
 	__m256i x, y;
 
@@ -96,7 +101,7 @@ AVX2 void frag_line(uint8_t *const *row, uint64_t at, uint8_t *flat, bool back)
 	}
 }
 
-AVX2 void frag_block(const struct tile_block *b, bool back)
+FAST void frag_block(const struct tile_block *b, bool back)
 {
 	uint32_t groups = *(const uint32_t *)b->ctx, n, i;
 	uint64_t far = (uint64_t)groups * 512, at;
@@ -130,12 +135,12 @@ static void frag(const struct tile_call *c, bool back)
 
 	tile_blocks(c, back ? 4 : 2, back ? frag_back : frag_to, &groups);
 }
-TILE_PAIR(tile_frag_avx2, frag)
+PAIR(frag)
 
 /* --- marlin4-a16: 8 rows, 8 apart, 8 bytes each make 64 bytes --- */
 
 /* High nibbles of a and low ones of b change places. */
-AVX2 void trade(__m256i *a, __m256i *b)
+FAST void trade(__m256i *a, __m256i *b)
 {
 	__m256i x = _mm256_xor_si256(_mm256_srli_epi16(*a, 4), *b);
 
@@ -145,7 +150,7 @@ AVX2 void trade(__m256i *a, __m256i *b)
 }
 
 /* 16 bytes each of rows h = 0 and h = 1, in both halves, to what two slabs take of them. */
-AVX2 void marlin_words(__m256i h0, __m256i h1, __m256i *slab0, __m256i *slab1)
+FAST void marlin_words(__m256i h0, __m256i h1, __m256i *slab0, __m256i *slab1)
 {
 	const __m256i pairs = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4,
 		12, 5, 13, 6, 14, 7, 15));
@@ -158,7 +163,7 @@ AVX2 void marlin_words(__m256i h0, __m256i h1, __m256i *slab0, __m256i *slab1)
 	*slab1 = _mm256_unpackhi_epi16(a, b);
 }
 
-AVX2 void marlin_unwords(__m256i slab0, __m256i slab1, __m256i *h0, __m256i *h1)
+FAST void marlin_unwords(__m256i slab0, __m256i slab1, __m256i *h0, __m256i *h1)
 {
 	const __m256i fours = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2,
 		6, 10, 14, 3, 7, 11, 15));
@@ -174,7 +179,7 @@ AVX2 void marlin_unwords(__m256i slab0, __m256i slab1, __m256i *h0, __m256i *h1)
 }
 
 /* Rows row[0], row[8] .. row[56] of two slabs (bytes 16) or one (8). */
-AVX2 void marlin_to(uint8_t *const *row, uint64_t at, uint8_t *flat, uint64_t stride,
+FAST void marlin_to(uint8_t *const *row, uint64_t at, uint8_t *flat, uint64_t stride,
 	unsigned bytes)
 {
 	__m256i x0, x1, y0, y1;
@@ -188,7 +193,7 @@ AVX2 void marlin_to(uint8_t *const *row, uint64_t at, uint8_t *flat, uint64_t st
 		four_to(flat + stride, x1, y1);
 }
 
-AVX2 void marlin_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, uint64_t stride,
+FAST void marlin_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, uint64_t stride,
 	unsigned bytes)
 {
 	__m256i x0, x1 = _mm256_setzero_si256(), y0, y1 = x1, h0, h1;
@@ -204,48 +209,10 @@ AVX2 void marlin_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, uin
 	store2(row[24] + at, row[56] + at, h1, bytes);
 }
 
-AVX2 void marlin_line(const struct tile_block *b, uint32_t g, uint32_t i, unsigned bytes, bool back)
-{
-	uint8_t *flat = b->flat + i * b->stride + 64 * g;
-
-	if (back)
-		marlin_back(b->row + g, b->at + 8 * i, flat, b->stride, bytes);
-	else
-		marlin_to(b->row + g, b->at + 8 * i, flat, b->stride, bytes);
-}
-
-AVX2 void marlin_block(const struct tile_block *b, bool back)
-{
-	uint32_t g, i;
-
-	for (g = 0; g < 8; g++) {
-		for (i = 0; i + 2 <= b->m; i += 2)
-			marlin_line(b, g, i, 16, back);
-		if (i < b->m)
-			marlin_line(b, g, i, 8, back);
-	}
-}
-
-TARGET static void marlin_block_to(const struct tile_block *b)
-{
-	marlin_block(b, false);
-}
-
-TARGET static void marlin_block_back(const struct tile_block *b)
-{
-	marlin_block(b, true);
-}
-
-static void marlin4(const struct tile_call *c, bool back)
-{
-	tile_blocks(c, 8, back ? marlin_block_back : marlin_block_to, NULL);
-}
-TILE_PAIR(tile_marlin4_avx2, marlin4)
-
 /* --- scales, four of a row in a word --- */
 
 /* Four words of four rows, in both halves, transposed. */
-AVX2 void square(__m256i v[4])
+FAST void square(__m256i v[4])
 {
 	__m256i a = _mm256_unpacklo_epi32(v[0], v[1]), b = _mm256_unpackhi_epi32(v[0], v[1]);
 	__m256i c = _mm256_unpacklo_epi32(v[2], v[3]), d = _mm256_unpackhi_epi32(v[2], v[3]);
@@ -257,92 +224,19 @@ AVX2 void square(__m256i v[4])
 }
 
 /* 16 bytes at a quarter of the words; 2 rows. */
-AVX2 __m256i words_load(uint8_t *const *r, size_t next, uint64_t at)
+FAST __m256i words_load(uint8_t *const *r, size_t next, uint64_t at)
 {
 	return load2(r[0] + at, r[next] + at, 16);
 }
 
-AVX2 void words_store(uint8_t *const *r, size_t next, uint64_t at, __m256i v)
+FAST void words_store(uint8_t *const *r, size_t next, uint64_t at, __m256i v)
 {
 	store2(r[0] + at, r[next] + at, v, 16);
 }
 
-/* 8 rows, 4 slabs; written out, since what is in a loop stays in memory. */
-AVX2 void words_pack8(uint8_t *const *r, size_t next, size_t apart, uint64_t at, uint8_t *flat,
-	uint64_t stride)
-{
-	__m256i v[4];
-
-	v[0] = words_load(r, next, at);
-	v[1] = words_load(r + apart, next, at);
-	v[2] = words_load(r + 2 * apart, next, at);
-	v[3] = words_load(r + 3 * apart, next, at);
-	square(v);
-	store(flat, v[0]);
-	store(flat + stride, v[1]);
-	store(flat + 2 * stride, v[2]);
-	store(flat + 3 * stride, v[3]);
-}
-
-AVX2 void words_unpack8(uint8_t *const *r, size_t next, size_t apart, uint64_t at,
-	const uint8_t *flat, uint64_t stride)
-{
-	__m256i v[4];
-
-	v[0] = load(flat);
-	v[1] = load(flat + stride);
-	v[2] = load(flat + 2 * stride);
-	v[3] = load(flat + 3 * stride);
-	square(v);
-	words_store(r, next, at, v[0]);
-	words_store(r + apart, next, at, v[1]);
-	words_store(r + 2 * apart, next, at, v[2]);
-	words_store(r + 3 * apart, next, at, v[3]);
-}
-
-AVX2 void words_block(const struct tile_block *b, bool back)
-{
-	const struct tile_words w = *(const struct tile_words *)b->ctx;
-	uint8_t *const *row;
-	uint8_t *flat;
-	uint32_t k, i, m = b->m - b->m % 4;
-	uint64_t at, stride = b->stride;
-
-	for (k = 0; k < w.rows; k += 8) {
-		row = b->row + k / 4 * w.next;
-		flat = b->flat + 4 * k;
-		for (at = b->at, i = 0; i < m; i += 4, at += 16, flat += 4 * stride) {
-			if (back)
-				words_unpack8(row, w.next, w.apart, at, flat, stride);
-			else
-				words_pack8(row, w.next, w.apart, at, flat, stride);
-		}
-	}
-	if (m < b->m)
-		tile_words_rest(b, m, back);
-}
-
-TARGET static void words_to(const struct tile_block *b)
-{
-	words_block(b, false);
-}
-
-TARGET static void words_back(const struct tile_block *b)
-{
-	words_block(b, true);
-}
-
-static void words(const struct tile_call *c, bool back)
-{
-	struct tile_words w = tile_words(c);
-
-	tile_blocks(c, 64, back ? words_back : words_to, &w);
-}
-TILE_PAIR(tile_words_avx2, words)
-
 /* --- ggml: of 16 bytes, nibbles of the first 8 become low ones, of the last 8 high ones --- */
 
-AVX2 __m256i ggml_codes(__m256i v)
+FAST __m256i ggml_codes(__m256i v)
 {
 	const __m256i low = _mm256_set1_epi8(15);
 	__m256i a = _mm256_unpacklo_epi8(v, _mm256_srli_epi16(v, 4));
@@ -351,7 +245,7 @@ AVX2 __m256i ggml_codes(__m256i v)
 	return _mm256_or_si256(_mm256_and_si256(a, low), _mm256_andnot_si256(low, b));
 }
 
-AVX2 __m256i ggml_uncodes(__m256i v)
+FAST __m256i ggml_uncodes(__m256i v)
 {
 	const __m256i low = _mm256_set1_epi8(15), pair = _mm256_set1_epi16(0x1001);
 	__m256i a = _mm256_and_si256(v, low);
@@ -362,7 +256,7 @@ AVX2 __m256i ggml_uncodes(__m256i v)
 }
 
 /* Scale, 16 codes, scale, 14 codes. */
-AVX2 __m256i ggml_join(__m256i codes, __m256i raw)
+FAST __m256i ggml_join(__m256i codes, __m256i raw)
 {
 	const __m256i here = _mm256_setr_epi8(-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
 		-1, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13);
@@ -377,7 +271,7 @@ AVX2 __m256i ggml_join(__m256i codes, __m256i raw)
 }
 
 /* Two blocks: 32 bytes, and again the last 16, of which 2 are new. */
-AVX2 void ggml_two(uint8_t *to, const uint8_t *from, bool back)
+FAST void ggml_some(uint8_t *to, const uint8_t *from, bool back)
 {
 	__m256i raw = load(from), v = load2(from + 1, from + 18, 16);
 
@@ -386,7 +280,7 @@ AVX2 void ggml_two(uint8_t *to, const uint8_t *from, bool back)
 	_mm_storeu_si128((__m128i *)(void *)(to + 18), _mm256_extracti128_si256(v, 1));
 }
 
-AVX2 void ggml_one(uint8_t *to, const uint8_t *from, bool back)
+FAST void ggml_one(uint8_t *to, const uint8_t *from, bool back)
 {
 	__m256i v = load2(from + 1, from + 1, 16);
 
@@ -395,18 +289,4 @@ AVX2 void ggml_one(uint8_t *to, const uint8_t *from, bool back)
 	store2(to + 1, to + 1, v, 16);
 }
 
-/* A band is one row. */
-TARGET static void ggml(const struct tile_call *c, bool back)
-{
-	uint8_t *line = c->row[0] + c->first % (c->d.cols / 34) * 17;
-	uint8_t *to = back ? line : c->flat, *from = back ? c->flat : line;
-	uint64_t i, many = c->n - c->n % 2;
-
-	for (i = 0; back && i < many; i += 2)
-		ggml_two(to + i * 17, from + i * 17, true);
-	for (; i < many; i += 2)
-		ggml_two(to + i * 17, from + i * 17, false);
-	if (i < c->n)
-		ggml_one(to + i * 17, from + i * 17, back);
-}
-TILE_PAIR(tile_ggml_avx2, ggml)
+#include "formats/layout/tile_simd.inc"

@@ -7,18 +7,23 @@
 #include <immintrin.h>
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl")))
-#define AVX512 static inline TARGET __attribute__((always_inline))
+#define FAST static inline TARGET __attribute__((always_inline))
+#define VEC __m512i
+#define LOAD(p) _mm512_loadu_si512(p)
+#define STORE(p, v) _mm512_storeu_si512(p, v)
+#define PAIR(x) TILE_PAIR(tile_##x##_avx512, x)
+enum { ROWS = 16, BLOCKS = 4 };
 
 /* --- 16 or 8 bytes of four places, as the four quarters --- */
 
-AVX512 __m128i load1(const uint8_t *p, unsigned bytes)
+FAST __m128i load1(const uint8_t *p, unsigned bytes)
 {
 	const __m128i *v = (const __m128i *)(const void *)p;
 
 	return bytes == 16 ? _mm_loadu_si128(v) : _mm_loadl_epi64(v);
 }
 
-AVX512 __m512i load4(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d,
+FAST __m512i load4(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d,
 	unsigned bytes)
 {
 	__m512i v = _mm512_castsi128_si512(load1(a, bytes));
@@ -28,7 +33,7 @@ AVX512 __m512i load4(const uint8_t *a, const uint8_t *b, const uint8_t *c, const
 	return _mm512_inserti32x4(v, load1(d, bytes), 3);
 }
 
-AVX512 void store1(uint8_t *p, __m128i v, unsigned bytes)
+FAST void store1(uint8_t *p, __m128i v, unsigned bytes)
 {
 	if (bytes == 16)
 		_mm_storeu_si128((__m128i *)(void *)p, v);
@@ -36,7 +41,7 @@ AVX512 void store1(uint8_t *p, __m128i v, unsigned bytes)
 		_mm_storel_epi64((__m128i *)(void *)p, v);
 }
 
-AVX512 void store4(uint8_t *a, uint8_t *b, uint8_t *c, uint8_t *d, __m512i v, unsigned bytes)
+FAST void store4(uint8_t *a, uint8_t *b, uint8_t *c, uint8_t *d, __m512i v, unsigned bytes)
 {
 	store1(a, _mm512_castsi512_si128(v), bytes);
 	store1(b, _mm512_extracti32x4_epi32(v, 1), bytes);
@@ -45,7 +50,7 @@ AVX512 void store4(uint8_t *a, uint8_t *b, uint8_t *c, uint8_t *d, __m512i v, un
 }
 
 /* Words of 32 bits, four by four transposed: word j of quarter i and word i of quarter j. */
-AVX512 __m512i turn(__m512i v)
+FAST __m512i turn(__m512i v)
 {
 	const __m512i order =
 		_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
@@ -54,7 +59,7 @@ AVX512 __m512i turn(__m512i v)
 }
 
 /* The same of four registers, in each quarter: word j of register i and word i of register j. */
-AVX512 void square(__m512i v[4])
+FAST void square(__m512i v[4])
 {
 	__m512i a = _mm512_unpacklo_epi32(v[0], v[1]), b = _mm512_unpackhi_epi32(v[0], v[1]);
 	__m512i c = _mm512_unpacklo_epi32(v[2], v[3]), d = _mm512_unpackhi_epi32(v[2], v[3]);
@@ -67,12 +72,12 @@ AVX512 void square(__m512i v[4])
 
 /* --- frag-k32: 16 bytes of rows n, n+8, n+16, n+24 make a line; q-th lines are `far` apart --- */
 
-AVX512 __m512i frag_line(uint8_t *const *row, uint64_t at)
+FAST __m512i frag_line(uint8_t *const *row, uint64_t at)
 {
 	return turn(load4(row[0] + at, row[8] + at, row[16] + at, row[24] + at, 16));
 }
 
-AVX512 void frag_tile_to(uint8_t *const *row, uint64_t at, uint8_t *flat, uint64_t far)
+FAST void frag_tile_to(uint8_t *const *row, uint64_t at, uint8_t *flat, uint64_t far)
 {
 	_mm512_storeu_si512(flat, frag_line(row, at));
 	_mm512_storeu_si512(flat + far, frag_line(row, at + 16));
@@ -80,13 +85,13 @@ AVX512 void frag_tile_to(uint8_t *const *row, uint64_t at, uint8_t *flat, uint64
 	_mm512_storeu_si512(flat + 3 * far, frag_line(row, at + 48));
 }
 
-AVX512 __m512i frag_word(const uint8_t *flat, uint64_t far)
+FAST __m512i frag_word(const uint8_t *flat, uint64_t far)
 {
 	return load4(flat, flat + far, flat + 2 * far, flat + 3 * far, 16);
 }
 
 /* Word t of the four rows from each of the four lines; then whole lines of the rows. */
-AVX512 void frag_tile_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, uint64_t far)
+FAST void frag_tile_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, uint64_t far)
 {
 	__m512i v[4];
 
@@ -132,25 +137,25 @@ static void frag(const struct tile_call *c, bool back)
 
 	tile_blocks(c, back ? 4 : 2, back ? frag_back : frag_to, &groups);
 }
-TILE_PAIR(tile_frag_avx512, frag)
+PAIR(frag)
 
 /* --- marlin4-a16: 8 rows, 8 apart, 8 bytes each make a line --- */
 
 /* Words 0 and 2 of each quarter of a and then of b; words 1 and 3. */
-AVX512 __m512i even(__m512i a, __m512i b)
+FAST __m512i even(__m512i a, __m512i b)
 {
 	return _mm512_castps_si512(_mm512_shuffle_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b),
 		0x88));
 }
 
-AVX512 __m512i odd(__m512i a, __m512i b)
+FAST __m512i odd(__m512i a, __m512i b)
 {
 	return _mm512_castps_si512(_mm512_shuffle_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b),
 		0xdd));
 }
 
 /* High nibbles of a and low ones of b change places. */
-AVX512 void trade(__m512i *a, __m512i *b)
+FAST void trade(__m512i *a, __m512i *b)
 {
 	const __m512i low = _mm512_set1_epi8(15);
 	__m512i x = _mm512_ternarylogic_epi32(low, *a, _mm512_slli_epi16(*b, 4), 0xca);
@@ -160,7 +165,7 @@ AVX512 void trade(__m512i *a, __m512i *b)
 }
 
 /* Rows row[0], row[8] .. row[56] of two slabs (bytes 16) or one (8). */
-AVX512 void marlin_to(uint8_t *const *row, uint64_t at, uint8_t *flat, uint64_t stride,
+FAST void marlin_to(uint8_t *const *row, uint64_t at, uint8_t *flat, uint64_t stride,
 	unsigned bytes)
 {
 	const __m512i pairs = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12,
@@ -177,7 +182,7 @@ AVX512 void marlin_to(uint8_t *const *row, uint64_t at, uint8_t *flat, uint64_t 
 		_mm512_storeu_si512(flat + stride, turn(_mm512_unpackhi_epi16(a, b)));
 }
 
-AVX512 void marlin_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, uint64_t stride,
+FAST void marlin_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, uint64_t stride,
 	unsigned bytes)
 {
 	const __m512i fours = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6,
@@ -195,134 +200,22 @@ AVX512 void marlin_back(uint8_t *const *row, uint64_t at, const uint8_t *flat, u
 		bytes);
 }
 
-AVX512 void marlin_line(const struct tile_block *b, uint32_t g, uint32_t i, unsigned bytes,
-	bool back)
-{
-	uint8_t *flat = b->flat + i * b->stride + 64 * g;
-
-	if (back)
-		marlin_back(b->row + g, b->at + 8 * i, flat, b->stride, bytes);
-	else
-		marlin_to(b->row + g, b->at + 8 * i, flat, b->stride, bytes);
-}
-
-AVX512 void marlin_block(const struct tile_block *b, bool back)
-{
-	uint32_t g, i;
-
-	for (g = 0; g < 8; g++) {
-		for (i = 0; i + 2 <= b->m; i += 2)
-			marlin_line(b, g, i, 16, back);
-		if (i < b->m)
-			marlin_line(b, g, i, 8, back);
-	}
-}
-
-TARGET static void marlin_block_to(const struct tile_block *b)
-{
-	marlin_block(b, false);
-}
-
-TARGET static void marlin_block_back(const struct tile_block *b)
-{
-	marlin_block(b, true);
-}
-
-static void marlin4(const struct tile_call *c, bool back)
-{
-	tile_blocks(c, 8, back ? marlin_block_back : marlin_block_to, NULL);
-}
-TILE_PAIR(tile_marlin4_avx512, marlin4)
-
 /* --- scales, four of a row in a word --- */
 
 /* 16 bytes at a quarter of the words; 4 rows. */
-AVX512 __m512i words_load(uint8_t *const *r, size_t next, uint64_t at)
+FAST __m512i words_load(uint8_t *const *r, size_t next, uint64_t at)
 {
 	return load4(r[0] + at, r[next] + at, r[2 * next] + at, r[3 * next] + at, 16);
 }
 
-AVX512 void words_store(uint8_t *const *r, size_t next, uint64_t at, __m512i v)
+FAST void words_store(uint8_t *const *r, size_t next, uint64_t at, __m512i v)
 {
 	store4(r[0] + at, r[next] + at, r[2 * next] + at, r[3 * next] + at, v, 16);
 }
 
-/* 16 rows, 4 slabs; written out, since what is in a loop stays in memory. */
-AVX512 void words_pack16(uint8_t *const *r, size_t next, size_t apart, uint64_t at, uint8_t *flat,
-	uint64_t stride)
-{
-	__m512i v[4];
-
-	v[0] = words_load(r, next, at);
-	v[1] = words_load(r + apart, next, at);
-	v[2] = words_load(r + 2 * apart, next, at);
-	v[3] = words_load(r + 3 * apart, next, at);
-	square(v);
-	_mm512_storeu_si512(flat, v[0]);
-	_mm512_storeu_si512(flat + stride, v[1]);
-	_mm512_storeu_si512(flat + 2 * stride, v[2]);
-	_mm512_storeu_si512(flat + 3 * stride, v[3]);
-}
-
-AVX512 void words_unpack16(uint8_t *const *r, size_t next, size_t apart, uint64_t at,
-	const uint8_t *flat, uint64_t stride)
-{
-	__m512i v[4];
-
-	v[0] = _mm512_loadu_si512(flat);
-	v[1] = _mm512_loadu_si512(flat + stride);
-	v[2] = _mm512_loadu_si512(flat + 2 * stride);
-	v[3] = _mm512_loadu_si512(flat + 3 * stride);
-	square(v);
-	words_store(r, next, at, v[0]);
-	words_store(r + apart, next, at, v[1]);
-	words_store(r + 2 * apart, next, at, v[2]);
-	words_store(r + 3 * apart, next, at, v[3]);
-}
-
-AVX512 void words_block(const struct tile_block *b, bool back)
-{
-	const struct tile_words w = *(const struct tile_words *)b->ctx;
-	uint8_t *const *row;
-	uint8_t *flat;
-	uint32_t k, i, m = b->m - b->m % 4;
-	uint64_t at, stride = b->stride;
-
-	for (k = 0; k < w.rows; k += 16) {
-		row = b->row + k / 4 * w.next;
-		flat = b->flat + 4 * k;
-		for (at = b->at, i = 0; i < m; i += 4, at += 16, flat += 4 * stride) {
-			if (back)
-				words_unpack16(row, w.next, w.apart, at, flat, stride);
-			else
-				words_pack16(row, w.next, w.apart, at, flat, stride);
-		}
-	}
-	if (m < b->m)
-		tile_words_rest(b, m, back);
-}
-
-TARGET static void words_to(const struct tile_block *b)
-{
-	words_block(b, false);
-}
-
-TARGET static void words_back(const struct tile_block *b)
-{
-	words_block(b, true);
-}
-
-static void words(const struct tile_call *c, bool back)
-{
-	struct tile_words w = tile_words(c);
-
-	tile_blocks(c, 64, back ? words_back : words_to, &w);
-}
-TILE_PAIR(tile_words_avx512, words)
-
 /* --- ggml: of 16 bytes, nibbles of the first 8 become low ones, of the last 8 high ones --- */
 
-AVX512 __m512i ggml_codes(__m512i v)
+FAST __m512i ggml_codes(__m512i v)
 {
 	__m512i a = _mm512_unpacklo_epi8(v, _mm512_srli_epi16(v, 4));
 	__m512i b = _mm512_unpackhi_epi8(_mm512_slli_epi16(v, 4), v);
@@ -330,7 +223,7 @@ AVX512 __m512i ggml_codes(__m512i v)
 	return _mm512_ternarylogic_epi32(_mm512_set1_epi8(15), a, b, 0xca);
 }
 
-AVX512 __m512i ggml_uncodes(__m512i v)
+FAST __m512i ggml_uncodes(__m512i v)
 {
 	const __m512i low = _mm512_set1_epi8(15), pair = _mm512_set1_epi16(0x1001);
 	__m512i a = _mm512_and_si512(v, low);
@@ -342,7 +235,7 @@ AVX512 __m512i ggml_uncodes(__m512i v)
 
 /* Byte i of quarter q is code byte i - q - 1 of this quarter or, below that, 15 + i - q of the one
  * before; and between them, where i is q, a scale. */
-AVX512 __m512i ggml_join(__m512i codes, __m512i raw)
+FAST __m512i ggml_join(__m512i codes, __m512i raw)
 {
 	const __m512i here = _mm512_set_epi8(11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, -1, -1, -1, -1,
 		12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, -1, -1, -1, 13, 12, 11, 10, 9, 8, 7, 6, 5,
@@ -359,7 +252,7 @@ AVX512 __m512i ggml_join(__m512i codes, __m512i raw)
 }
 
 /* Four blocks: 64 bytes, and again the last 16, of which 4 are new. */
-AVX512 void ggml_four(uint8_t *to, const uint8_t *from, bool back)
+FAST void ggml_some(uint8_t *to, const uint8_t *from, bool back)
 {
 	__m512i raw = _mm512_loadu_si512(from);
 	__m512i v = load4(from + 1, from + 18, from + 35, from + 52, 16);
@@ -369,7 +262,7 @@ AVX512 void ggml_four(uint8_t *to, const uint8_t *from, bool back)
 	store1(to + 52, _mm512_extracti32x4_epi32(v, 3), 16);
 }
 
-AVX512 void ggml_one(uint8_t *to, const uint8_t *from, bool back)
+FAST void ggml_one(uint8_t *to, const uint8_t *from, bool back)
 {
 	__m512i v = _mm512_castsi128_si512(load1(from + 1, 16));
 
@@ -378,18 +271,4 @@ AVX512 void ggml_one(uint8_t *to, const uint8_t *from, bool back)
 	store1(to + 1, _mm512_castsi512_si128(v), 16);
 }
 
-/* A band is one row. */
-TARGET static void ggml(const struct tile_call *c, bool back)
-{
-	uint8_t *line = c->row[0] + c->first % (c->d.cols / 34) * 17;
-	uint8_t *to = back ? line : c->flat, *from = back ? c->flat : line;
-	uint64_t i, many = c->n - c->n % 4;
-
-	for (i = 0; back && i < many; i += 4)
-		ggml_four(to + i * 17, from + i * 17, true);
-	for (; i < many; i += 4)
-		ggml_four(to + i * 17, from + i * 17, false);
-	for (; i < c->n; i++)
-		ggml_one(to + i * 17, from + i * 17, back);
-}
-TILE_PAIR(tile_ggml_avx512, ggml)
+#include "formats/layout/tile_simd.inc"
