@@ -150,24 +150,38 @@ static void moves(void)
 		rows[k] = num_bf16_from(value());
 	put(&row, rows, sizeof rows);
 	put(&x, NULL, sizeof(float) * N * 4 * DIM);
-	ON_BOTH(d->embed(d, F(x), BYTES(row) ? (const uint16_t *)row.at[i] : NULL, N, DIM, &err));
+	ON_BOTH(d->embed(d,
+		&(struct dev_embed){ .x = F(x),
+			.row = BYTES(row) ? (const uint16_t *)row.at[i] : NULL,
+			.n = N,
+			.dim = DIM },
+		&err));
 	CHECK_EQUAL(x);
 
 	put(&at, index, sizeof index);
 	floats(&from, 5 * DIM, false);
 	put(&to, NULL, sizeof(float) * N * DIM);
-	ON_BOTH(d->gather(d, to.at[i], from.at[i], U(at), N, DIM * 4, &err));
+	ON_BOTH(d->gather(d,
+		&(struct dev_gather){ .to = to.at[i],
+			.from = from.at[i],
+			.index = U(at),
+			.n = N,
+			.bytes = DIM * 4 },
+		&err));
 	CHECK_EQUAL(to);
 	floats(&y, 5 * DIM, false);
-	ON_BOTH(d->scatter_add(d, F(y), F(from), U(at), N, DIM, &err));
+	ON_BOTH(d->scatter_add(d,
+		&(struct dev_scatter_add){
+			.y = F(y), .x = F(from), .index = U(at), .n = N, .dim = DIM },
+		&err));
 	CHECK_EQUAL(y);
 
 	floats(&a, 1001, true);
 	floats(&b, 1001, true);
 	put(&z, NULL, 1001 * 4);
-	ON_BOTH(d->add(d, F(z), F(a), F(b), 1001, &err));
+	ON_BOTH(d->add(d, &(struct dev_add){ .y = F(z), .a = F(a), .b = F(b), .n = 1001 }, &err));
 	CHECK_EQUAL(z);
-	ON_BOTH(d->scale(d, F(a), 0.37f, 1001, &err));
+	ON_BOTH(d->scale(d, &(struct dev_scale){ .x = F(a), .c = 0.37f, .n = 1001 }, &err));
 	CHECK_EQUAL(a);
 	ON_BOTH(d->zero(d, z.at[i], 40, &err));
 	CHECK_EQUAL(z);
@@ -215,14 +229,42 @@ static void hyper(void)
 		put(&y, NULL, n * dim * 4);
 		put(&post, NULL, n * 4 * 4);
 		put(&comb, NULL, n * 16 * 4);
-		ON_BOTH(d->hc_pre(d, F(y), F(post), F(comb), F(x), F(fn), F(scale), F(base), n, dim,
-			20, 1e-6f, 1e-6f, &err));
+		ON_BOTH(d->hc_pre(d,
+			&(struct dev_hc_pre){ .y = F(y),
+				.post = F(post),
+				.comb = F(comb),
+				.x = F(x),
+				.fn = F(fn),
+				.scale = F(scale),
+				.base = F(base),
+				.n = n,
+				.dim = dim,
+				.iters = 20,
+				.eps = 1e-6f,
+				.hc_eps = 1e-6f },
+			&err));
 		CHECK_EQUAL(y);
 		CHECK_EQUAL(post);
 		CHECK_EQUAL(comb);
-		ON_BOTH(d->hc_post(d, F(x), F(o), F(post), F(comb), n, dim, &err));
+		ON_BOTH(d->hc_post(d,
+			&(struct dev_hc_post){ .x = F(x),
+				.o = F(o),
+				.post = F(post),
+				.comb = F(comb),
+				.n = n,
+				.dim = dim },
+			&err));
 		CHECK_EQUAL(x);
-		ON_BOTH(d->hc_head(d, F(y), F(x), F(fn), F(scale), F(base), n, dim, 1e-6f, 1e-6f,
+		ON_BOTH(d->hc_head(d,
+			&(struct dev_hc_head){ .y = F(y),
+				.x = F(x),
+				.fn = F(fn),
+				.scale = F(scale),
+				.base = F(base),
+				.n = n,
+				.dim = dim,
+				.eps = 1e-6f,
+				.hc_eps = 1e-6f },
 			&err));
 		CHECK_EQUAL(y);
 		leave();
@@ -241,11 +283,19 @@ static void norms(void)
 		floats(&x, n * dim, true);
 		floats(&w, dim, false);
 		put(&y, NULL, n * dim * 4);
-		ON_BOTH(d->rmsnorm(d, F(y), F(x), F(w), n, dim, 1e-6f, &err));
+		ON_BOTH(d->rmsnorm(d,
+			&(struct dev_rmsnorm){
+				.y = F(y), .x = F(x), .w = F(w), .n = n, .dim = dim, .eps = 1e-6f },
+			&err));
 		CHECK_EQUAL(y);
-		ON_BOTH(d->rmsnorm(d, F(y), F(y), F(w), n, dim, 1e-6f, &err));
+		ON_BOTH(d->rmsnorm(d,
+			&(struct dev_rmsnorm){
+				.y = F(y), .x = F(y), .w = F(w), .n = n, .dim = dim, .eps = 1e-6f },
+			&err));
 		CHECK_EQUAL(y);
-		ON_BOTH(d->head_norm(d, F(x), n, dim, 1e-6f, &err));
+		ON_BOTH(d->head_norm(d,
+			&(struct dev_head_norm){ .x = F(x), .n = n, .dim = dim, .eps = 1e-6f },
+			&err));
 		CHECK_EQUAL(x);
 		leave();
 	}
@@ -259,9 +309,27 @@ static void rotations(void)
 	floats(&x, N * HEADS * DIM, true);
 	floats(&c, N * PAIRS, false);
 	floats(&s, N * PAIRS, false);
-	ON_BOTH(d->rope(d, F(x), F(c), F(s), N, HEADS, DIM, PAIRS, false, &err));
+	ON_BOTH(d->rope(d,
+		&(struct dev_rope){ .x = F(x),
+			.cos = F(c),
+			.sin = F(s),
+			.n = N,
+			.heads = HEADS,
+			.dim = DIM,
+			.pairs = PAIRS,
+			.inverse = false },
+		&err));
 	CHECK_EQUAL(x);
-	ON_BOTH(d->rope(d, F(x), F(c), F(s), N, HEADS, DIM, PAIRS, true, &err));
+	ON_BOTH(d->rope(d,
+		&(struct dev_rope){ .x = F(x),
+			.cos = F(c),
+			.sin = F(s),
+			.n = N,
+			.heads = HEADS,
+			.dim = DIM,
+			.pairs = PAIRS,
+			.inverse = true },
+		&err));
 	CHECK_EQUAL(x);
 	leave();
 }
@@ -271,19 +339,23 @@ static void roundings(void)
 	struct both x, y, z, q, s;
 
 	floats(&x, 3 * 200, true);
-	ON_BOTH(d->fake_fp8(d, F(x), 3, 200, 192, 64, &err));
+	ON_BOTH(d->fake_fp8(d,
+		&(struct dev_fake_fp8){ .x = F(x), .n = 3, .ld = 200, .cols = 192, .block = 64 },
+		&err));
 	CHECK_EQUAL(x);
 	floats(&y, 3 * 96, true);
-	ON_BOTH(d->fake_fp4(d, F(y), 3, 96, &err));
+	ON_BOTH(d->fake_fp4(d, &(struct dev_fake_fp4){ .x = F(y), .n = 3, .dim = 96 }, &err));
 	CHECK_EQUAL(y);
 	floats(&z, 3 * 128, true);
-	ON_BOTH(d->hadamard(d, F(z), 3, 128, &err));
+	ON_BOTH(d->hadamard(d, &(struct dev_hadamard){ .x = F(z), .n = 3, .dim = 128 }, &err));
 	CHECK_EQUAL(z);
 	leave();
 	floats(&x, 3 * 256, true);
 	put(&q, NULL, 3 * 256);
 	put(&s, NULL, 3 * 2 * 4);
-	ON_BOTH(d->act_quant(d, BYTES(q), F(s), F(x), 3, 256, &err));
+	ON_BOTH(d->act_quant(d,
+		&(struct dev_act_quant){ .q = BYTES(q), .s = F(s), .x = F(x), .n = 3, .dim = 256 },
+		&err));
 	CHECK_EQUAL(q);
 	CHECK_EQUAL(s);
 	leave();
@@ -345,7 +417,15 @@ static void plain_linears(void)
 			bytes(&scales, 16, 120, 10, false);
 		}
 		ON_BOTH((w = on(&one, &codes, &scales, i),
-			d->linear(d, F(y), ldy, F(x), ldx, n, &w, cases[k].round, &err)));
+			d->linear(d,
+				&(struct dev_linear){ .y = F(y),
+					.ldy = ldy,
+					.x = F(x),
+					.ldx = ldx,
+					.n = n,
+					.w = &w,
+					.round = cases[k].round },
+				&err)));
 		CHECK_EQUAL(y);
 		leave();
 	}
@@ -382,7 +462,14 @@ static void quantized_linears(void)
 		else
 			bytes(&scales, all / 32, 120, 10, false);
 		ON_BOTH((w = on(&one, &codes, &scales, i),
-			d->linear_q(d, F(y), ld, BYTES(q), F(s), n, &w, &err)));
+			d->linear_q(d,
+				&(struct dev_linear_q){ .y = F(y),
+					.ld = ld,
+					.q = BYTES(q),
+					.s = F(s),
+					.n = n,
+					.w = &w },
+				&err)));
 		CHECK_EQUAL(y);
 		leave();
 	}
@@ -448,7 +535,14 @@ static void in_layout(const struct tile *t, const struct tile *sf)
 	put(&y, NULL, N * w.rows * 4);
 	w.n_pieces = 4;
 	ON_BOTH((v = w, v.pieces = p[i],
-		d->linear_q(d, F(y), v.rows, BYTES(q), F(s), N, &v, &err)));
+		d->linear_q(d,
+			&(struct dev_linear_q){ .y = F(y),
+				.ld = v.rows,
+				.q = BYTES(q),
+				.s = F(s),
+				.n = N,
+				.w = &v },
+			&err)));
 	CHECK_IN(t->name, equal(t->name, &y));
 	leave();
 }
@@ -495,7 +589,17 @@ static void attention(void)
 		put(&at, index, n * cols * sizeof *index);
 		free(index);
 		put(&o, NULL, (size_t)n * h * dim * 4);
-		ON_BOTH(d->attend(d, F(o), F(q), F(kv), I(at), F(sink), n, h, dim, cols, 0.125f,
+		ON_BOTH(d->attend(d,
+			&(struct dev_attend){ .o = F(o),
+				.q = F(q),
+				.kv = F(kv),
+				.index = I(at),
+				.sink = F(sink),
+				.n = n,
+				.heads = h,
+				.dim = dim,
+				.cols = cols,
+				.scale = 0.125f },
 			&err));
 		CHECK_EQUAL(o);
 		leave();
@@ -510,9 +614,29 @@ static void columns_of(void)
 
 	for (k = 0; k < sizeof pos / sizeof *pos; k++) {
 		put(&at, NULL, 5 * 150 * 4);
-		ON_BOTH(d->columns(d, I(at), 150, 5, pos[k], 128, 20, 4, true, 1000, &err));
+		ON_BOTH(d->columns(d,
+			&(struct dev_columns){ .index = I(at),
+				.ld = 150,
+				.n = 5,
+				.pos = pos[k],
+				.window = 128,
+				.m = 20,
+				.ratio = 4,
+				.with_all = true,
+				.base = 1000 },
+			&err));
 		CHECK_EQUAL(at);
-		ON_BOTH(d->columns(d, I(at), 150, 5, pos[k], 128, 20, 4, false, 1000, &err));
+		ON_BOTH(d->columns(d,
+			&(struct dev_columns){ .index = I(at),
+				.ld = 150,
+				.n = 5,
+				.pos = pos[k],
+				.window = 128,
+				.m = 20,
+				.ratio = 4,
+				.with_all = false,
+				.base = 1000 },
+			&err));
 		CHECK_EQUAL(at);
 		leave();
 	}
@@ -535,8 +659,17 @@ static void compressed(void)
 		floats(&sc, (size_t)tokens * lap * DIM, false);
 		floats(&ape, (size_t)r * lap * DIM, false);
 		put(&out, NULL, cases[k].n * DIM * 4);
-		ON_BOTH(d->compress(d, F(out), F(kv), F(sc), F(ape), cases[k].first, cases[k].n, r,
-			DIM, lap, &err));
+		ON_BOTH(d->compress(d,
+			&(struct dev_compress){ .e = F(out),
+				.kv = F(kv),
+				.sc = F(sc),
+				.ape = F(ape),
+				.first = cases[k].first,
+				.n = cases[k].n,
+				.ratio = r,
+				.dim = DIM,
+				.lap = lap },
+			&err));
 		CHECK_EQUAL(out);
 		leave();
 	}
@@ -553,19 +686,54 @@ static void indexer(void)
 	floats(&k, M * DIM, true);
 	floats(&w, N * HEADS, true);
 	put(&score, NULL, N * M * 4);
-	ON_BOTH(d->index_score(d, F(score), F(q), F(k), F(w), N, M, HEADS, DIM, 20, 4, &err));
+	ON_BOTH(d->index_score(d,
+		&(struct dev_index_score){ .score = F(score),
+			.q = F(q),
+			.k = F(k),
+			.w = F(w),
+			.n = N,
+			.m = M,
+			.heads = HEADS,
+			.dim = DIM,
+			.pos = 20,
+			.ratio = 4 },
+		&err));
 	CHECK_EQUAL(score);
 	put(&pick, NULL, N * 12 * 4);
-	ON_BOTH(d->topk(d, I(pick), 12, F(score), N, M, 7, 100, &err));
+	ON_BOTH(d->topk(d,
+		&(struct dev_topk){ .pick = I(pick),
+			.ld = 12,
+			.score = F(score),
+			.n = N,
+			.m = M,
+			.k = 7,
+			.base = 100 },
+		&err));
 	CHECK_EQUAL(pick);
 	/* Many equal ones, and more wanted than there are. */
 	for (j = 0; j < 2 * WIDE; j++)
 		v[j] = rnd(8) ? (float)rnd(20) : -INFINITY;
 	put(&ties, v, sizeof v);
 	put(&many, NULL, 2 * WIDE * 4);
-	ON_BOTH(d->topk(d, I(many), WIDE, F(ties), 2, WIDE, WIDE, 5, &err));
+	ON_BOTH(d->topk(d,
+		&(struct dev_topk){ .pick = I(many),
+			.ld = WIDE,
+			.score = F(ties),
+			.n = 2,
+			.m = WIDE,
+			.k = WIDE,
+			.base = 5 },
+		&err));
 	CHECK_EQUAL(many);
-	ON_BOTH(d->topk(d, I(many), WIDE, F(ties), 2, WIDE, 17, 5, &err));
+	ON_BOTH(d->topk(d,
+		&(struct dev_topk){ .pick = I(many),
+			.ld = WIDE,
+			.score = F(ties),
+			.n = 2,
+			.m = WIDE,
+			.k = 17,
+			.base = 5 },
+		&err));
 	CHECK_EQUAL(many);
 	leave();
 }
@@ -589,25 +757,62 @@ static void experts(void)
 	put(&ids, hash, sizeof hash);
 	put(&id, NULL, sizeof hash);
 	put(&weight, NULL, N * K * 4);
-	ON_BOTH(d->gate(d, I(id), F(weight), F(logits), F(bias), NULL, N, E, K, 1.5f, &err));
+	ON_BOTH(d->gate(d,
+		&(struct dev_gate){ .id = I(id),
+			.weight = F(weight),
+			.logits = F(logits),
+			.bias = F(bias),
+			.n = N,
+			.experts = E,
+			.k = K,
+			.route_scale = 1.5f },
+		&err));
 	CHECK_EQUAL(id);
 	CHECK_EQUAL(weight);
-	ON_BOTH(d->gate(d, I(id), F(weight), F(logits), NULL, I(ids), N, E, K, 1.5f, &err));
+	ON_BOTH(d->gate(d,
+		&(struct dev_gate){ .id = I(id),
+			.weight = F(weight),
+			.logits = F(logits),
+			.hash = I(ids),
+			.n = N,
+			.experts = E,
+			.k = K,
+			.route_scale = 1.5f },
+		&err));
 	CHECK_EQUAL(id);
 	CHECK_EQUAL(weight);
 	leave();
 	put(&logits, same, sizeof same); /* ties */
 	put(&id, NULL, sizeof hash);
 	put(&weight, NULL, N * K * 4);
-	ON_BOTH(d->gate(d, I(id), F(weight), F(logits), NULL, NULL, 1, E, K, 2.5f, &err));
+	ON_BOTH(d->gate(d,
+		&(struct dev_gate){ .id = I(id),
+			.weight = F(weight),
+			.logits = F(logits),
+			.n = 1,
+			.experts = E,
+			.k = K,
+			.route_scale = 2.5f },
+		&err));
 	CHECK_EQUAL(id);
 
 	floats(&g, N * E, true);
 	floats(&u, N * E, true);
 	put(&a, NULL, N * E * 4);
-	ON_BOTH(d->swiglu(d, F(a), F(g), F(u), F(weight), N, E, 10.0f, &err));
+	ON_BOTH(d->swiglu(d,
+		&(struct dev_swiglu){ .a = F(a),
+			.g = F(g),
+			.u = F(u),
+			.weight = F(weight),
+			.n = N,
+			.dim = E,
+			.limit = 10.0f },
+		&err));
 	CHECK_EQUAL(a);
-	ON_BOTH(d->swiglu(d, F(a), F(g), F(u), NULL, N, E, 0.0f, &err));
+	ON_BOTH(d->swiglu(d,
+		&(struct dev_swiglu){
+			.a = F(a), .g = F(g), .u = F(u), .n = N, .dim = E, .limit = 0.0f },
+		&err));
 	CHECK_EQUAL(a);
 	leave();
 }

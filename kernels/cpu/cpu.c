@@ -84,22 +84,28 @@ static int run(struct dev *dev, const struct linear_job *job, struct err *e)
 		some_bands, &b, e);
 }
 
-static int linear_q(struct dev *dev, float *y, uint32_t ld, const uint8_t *q, const float *s,
-	uint32_t n, const struct weight *w, struct err *e)
+static int linear_q(struct dev *dev, const struct dev_linear_q *op, struct err *e)
 {
-	struct linear_job job = {
-		.w = w, .tokens = n, .q = q, .s = s, .round = true, .y = y, .ldy = ld
-	};
+	struct linear_job job = { .w = op->w,
+		.tokens = op->n,
+		.q = op->q,
+		.s = op->s,
+		.round = true,
+		.y = op->y,
+		.ldy = op->ld };
 
 	return run(dev, &job, e);
 }
 
-static int linear(struct dev *dev, float *y, uint32_t ldy, const float *x, uint32_t ldx, uint32_t n,
-	const struct weight *w, bool round, struct err *e)
+static int linear(struct dev *dev, const struct dev_linear *op, struct err *e)
 {
-	struct linear_job job = {
-		.w = w, .tokens = n, .x = x, .ldx = ldx, .round = round, .y = y, .ldy = ldy
-	};
+	struct linear_job job = { .w = op->w,
+		.tokens = op->n,
+		.x = op->x,
+		.ldx = op->ldx,
+		.round = op->round,
+		.y = op->y,
+		.ldy = op->ldy };
 
 	return run(dev, &job, e);
 }
@@ -136,80 +142,56 @@ static int divide(struct dev *dev,
 	return par_run(threads_for(c, work), some_tokens, &s, e);
 }
 
-struct attend_args {
-	float *o;
-	const float *q, *kv, *sink;
-	const int32_t *index;
-	uint32_t heads, dim, cols;
-	float scale;
-};
-
 static int attend_some(const struct share *s, uint32_t first, uint32_t n, struct err *e)
 {
-	const struct attend_args *a = s->args;
-	uint64_t at = (uint64_t)first * a->heads * a->dim;
+	struct dev_attend op = *(const struct dev_attend *)s->args;
+	uint64_t at = (uint64_t)first * op.heads * op.dim;
 
-	return s->one->attend(s->one, a->o + at, a->q + at, a->kv,
-		a->index + (uint64_t)first * a->cols, a->sink, n, a->heads, a->dim, a->cols,
-		a->scale, e);
+	op.o += at;
+	op.q += at;
+	op.index += (uint64_t)first * op.cols;
+	op.n = n;
+	return s->one->attend(s->one, &op, e);
 }
 
-static int attend(struct dev *dev, float *o, const float *q, const float *kv, const int32_t *index,
-	const float *sink, uint32_t n, uint32_t heads, uint32_t dim, uint32_t cols, float scale,
-	struct err *e)
+static int attend(struct dev *dev, const struct dev_attend *op, struct err *e)
 {
-	struct attend_args a = { o, q, kv, sink, index, heads, dim, cols, scale };
-
-	return divide(dev, attend_some, &a, n, (uint64_t)n * heads * dim * cols, e);
+	return divide(dev, attend_some, op, op->n, (uint64_t)op->n * op->heads * op->dim * op->cols,
+		e);
 }
-
-struct score_args {
-	float *score;
-	const float *q, *k, *w;
-	uint32_t m, heads, dim, pos, ratio;
-};
 
 static int score_some(const struct share *s, uint32_t first, uint32_t n, struct err *e)
 {
-	const struct score_args *a = s->args;
+	struct dev_index_score op = *(const struct dev_index_score *)s->args;
 
-	return s->one->index_score(s->one, a->score + (uint64_t)first * a->m,
-		a->q + (uint64_t)first * a->heads * a->dim, a->k, a->w + (uint64_t)first * a->heads,
-		n, a->m, a->heads, a->dim, a->pos + first, a->ratio, e);
+	op.score += (uint64_t)first * op.m;
+	op.q += (uint64_t)first * op.heads * op.dim;
+	op.w += (uint64_t)first * op.heads;
+	op.pos += first;
+	op.n = n;
+	return s->one->index_score(s->one, &op, e);
 }
 
-static int index_score(struct dev *dev, float *score, const float *q, const float *k,
-	const float *w, uint32_t n, uint32_t m, uint32_t heads, uint32_t dim, uint32_t pos,
-	uint32_t ratio, struct err *e)
+static int index_score(struct dev *dev, const struct dev_index_score *op, struct err *e)
 {
-	struct score_args a = { score, q, k, w, m, heads, dim, pos, ratio };
-
-	return divide(dev, score_some, &a, n, (uint64_t)n * m * heads * dim, e);
+	return divide(dev, score_some, op, op->n, (uint64_t)op->n * op->m * op->heads * op->dim, e);
 }
-
-struct pre_args {
-	float *y, *post, *comb;
-	const float *x, *fn, *scale, *base;
-	uint32_t dim, iters;
-	float eps, hc_eps;
-};
 
 static int pre_some(const struct share *s, uint32_t first, uint32_t n, struct err *e)
 {
-	const struct pre_args *a = s->args;
+	struct dev_hc_pre op = *(const struct dev_hc_pre *)s->args;
 
-	return s->one->hc_pre(s->one, a->y + (uint64_t)first * a->dim, a->post + first * DEV_HC,
-		a->comb + first * DEV_HC * DEV_HC, a->x + (uint64_t)first * DEV_HC * a->dim, a->fn,
-		a->scale, a->base, n, a->dim, a->iters, a->eps, a->hc_eps, e);
+	op.y += (uint64_t)first * op.dim;
+	op.post += (uint64_t)first * DEV_HC;
+	op.comb += (uint64_t)first * DEV_HC * DEV_HC;
+	op.x += (uint64_t)first * DEV_HC * op.dim;
+	op.n = n;
+	return s->one->hc_pre(s->one, &op, e);
 }
 
-static int hc_pre(struct dev *dev, float *y, float *post, float *comb, const float *x,
-	const float *fn, const float *scale, const float *base, uint32_t n, uint32_t dim,
-	uint32_t iters, float eps, float hc_eps, struct err *e)
+static int hc_pre(struct dev *dev, const struct dev_hc_pre *op, struct err *e)
 {
-	struct pre_args a = { y, post, comb, x, fn, scale, base, dim, iters, eps, hc_eps };
-
-	return divide(dev, pre_some, &a, n, (uint64_t)n * dim * DEV_HC * DEV_MIX, e);
+	return divide(dev, pre_some, op, op->n, (uint64_t)op->n * op->dim * DEV_HC * DEV_MIX, e);
 }
 
 /* --- */
@@ -251,33 +233,29 @@ int dev_open_cpu(struct dev *d, unsigned features, unsigned threads, struct err 
 
 /* --- another order of sums --- */
 
-struct linear_args {
-	float *y;
-	const float *x;
-	const struct weight *w;
-	uint32_t ldy, ldx;
-	bool round;
-};
-
 static int linear_some(const struct share *s, uint32_t first, uint32_t n, struct err *e)
 {
-	const struct linear_args *a = s->args;
+	struct dev_linear op = *(const struct dev_linear *)s->args;
 
-	return s->one->linear(s->one, a->y + (uint64_t)first * a->ldy, a->ldy,
-		a->x + (uint64_t)first * a->ldx, a->ldx, n, a->w, a->round, e);
+	op.y += (uint64_t)first * op.ldy;
+	op.x += (uint64_t)first * op.ldx;
+	op.n = n;
+	return s->one->linear(s->one, &op, e);
 }
 
 /* By tokens, some at a time: each call decodes the weights. */
-static int linear_by_tokens(struct dev *dev, float *y, uint32_t ldy, const float *x, uint32_t ldx,
-	uint32_t n, const struct weight *w, bool round, struct err *e)
+static int linear_by_tokens(struct dev *dev, const struct dev_linear *op, struct err *e)
 {
-	struct linear_args a = { y, x, w, ldy, ldx, round };
 	struct cpu *c = dev->ctx;
-	struct share s = { .one = &c->one, .call = linear_some, .args = &a, .n = n };
+	struct share s = { .one = &c->one,
+		.call = linear_some,
+		.args = op,
+		.n = op->n,
+		.step = (op->n + c->threads - 1) / c->threads };
 
-	s.step = (n + c->threads - 1) / c->threads;
 	s.step = s.step ? s.step : 1;
-	return par_run(threads_for(c, (uint64_t)n * w->rows * w->cols), some_tokens, &s, e);
+	return par_run(threads_for(c, (uint64_t)op->n * op->w->rows * op->w->cols), some_tokens, &s,
+		e);
 }
 
 void dev_cpu_order(struct dev *d, enum dev_order order)

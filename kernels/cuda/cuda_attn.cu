@@ -96,15 +96,13 @@ extern "C" __global__ void k_attend(struct attend_args p)
 	}
 }
 
-static int attend(struct dev *d, float *o, const float *q, const float *kv, const int32_t *index,
-	const float *sink, uint32_t n, uint32_t heads, uint32_t dim, uint32_t cols, float scale,
-	struct err *e)
+static int attend(struct dev *d, const struct dev_attend *op, struct err *e)
 {
-	struct attend_args a = { o, q, kv, index, sink, (uint64_t)n * heads, heads, dim, cols,
-		scale };
+	struct attend_args a = { op->o, op->q, op->kv, op->index, op->sink,
+		(uint64_t)op->n * op->heads, op->heads, op->dim, op->cols, op->scale };
 
-	if (dim > DIM_MAX)
-		return err_set(e, ERR_UNSUPPORTED, "CUDA: heads of %u", dim);
+	if (op->dim > DIM_MAX)
+		return err_set(e, ERR_UNSUPPORTED, "CUDA: op->heads of %u", op->dim);
 	return cuda_rows(d, k_attend, a.n, a, e);
 }
 
@@ -130,12 +128,12 @@ extern "C" __global__ void k_columns(struct columns_args p)
 	p.index[t * p.ld + c] = v;
 }
 
-static int columns(struct dev *d, int32_t *index, uint32_t ld, uint32_t n, uint32_t pos,
-	uint32_t window, uint32_t m, uint32_t ratio, bool with_all, int32_t base, struct err *e)
+static int columns(struct dev *d, const struct dev_columns *op, struct err *e)
 {
-	struct columns_args a = { index, 0, ld, pos, window, with_all ? m : 0, ratio, base };
+	struct columns_args a = { op->index, 0, op->ld, op->pos, op->window,
+		op->with_all ? op->m : 0, op->ratio, op->base };
 
-	a.n = (uint64_t)n * (window + a.m);
+	a.n = (uint64_t)op->n * (op->window + a.m);
 	return cuda_each(d, k_columns, a.n, a, e);
 }
 

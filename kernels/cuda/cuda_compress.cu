@@ -56,10 +56,10 @@ extern "C" __global__ void k_compress(struct compress_args p)
 	p.e[id] = fm_bf16(acc);
 }
 
-static int compress(struct dev *d, float *out, const float *kv, const float *sc, const float *ape,
-	uint32_t first, uint32_t n, uint32_t ratio, uint32_t dim, uint32_t lap, struct err *e)
+static int compress(struct dev *d, const struct dev_compress *op, struct err *e)
 {
-	struct compress_args a = { out, kv, sc, ape, (uint64_t)n * dim, first, ratio, dim, lap };
+	struct compress_args a = { op->e, op->kv, op->sc, op->ape, (uint64_t)op->n * op->dim,
+		op->first, op->ratio, op->dim, op->lap };
 
 	return cuda_each(d, k_compress, a.n, a, e);
 }
@@ -94,13 +94,12 @@ extern "C" __global__ void k_index_score(struct index_args p)
 		p.score[id] = s;
 }
 
-static int index_score(struct dev *d, float *score, const float *q, const float *k, const float *w,
-	uint32_t n, uint32_t m, uint32_t heads, uint32_t dim, uint32_t pos, uint32_t ratio,
-	struct err *e)
+static int index_score(struct dev *d, const struct dev_index_score *op, struct err *e)
 {
-	struct index_args a = { score, q, k, w, (uint64_t)n * m, m, heads, dim, pos, ratio };
+	struct index_args a = { op->score, op->q, op->k, op->w, (uint64_t)op->n * op->m, op->m,
+		op->heads, op->dim, op->pos, op->ratio };
 
-	return m ? cuda_rows(d, k_index_score, a.n, a, e) : 0;
+	return op->m ? cuda_rows(d, k_index_score, a.n, a, e) : 0;
 }
 
 struct topk_args {
@@ -132,14 +131,13 @@ extern "C" __global__ void k_topk(struct topk_args p)
 		p.pick[t * p.ld + before] = mine > -INFINITY ? (int32_t)j + p.base : -1;
 }
 
-static int topk(struct dev *d, int32_t *pick, uint32_t ld, const float *score, uint32_t n,
-	uint32_t m, uint32_t k, int32_t base, struct err *e)
+static int topk(struct dev *d, const struct dev_topk *op, struct err *e)
 {
-	struct topk_args a = { pick, score, ld, m, k, base };
+	struct topk_args a = { op->pick, op->score, op->ld, op->m, op->k, op->base };
 
-	if (n > 65535)
-		return err_set(e, ERR_UNSUPPORTED, "CUDA: %u tokens at once", n);
-	return cuda_launch(d, k_topk, cuda_blocks(m, CUDA_THREADS), n, CUDA_THREADS, a, e);
+	if (op->n > 65535)
+		return err_set(e, ERR_UNSUPPORTED, "CUDA: %u tokens at once", op->n);
+	return cuda_launch(d, k_topk, cuda_blocks(op->m, CUDA_THREADS), op->n, CUDA_THREADS, a, e);
 }
 
 void cuda_compress(struct dev *d)

@@ -92,21 +92,20 @@ extern "C" __global__ void k_hc_mix(struct hc_args p)
 			pre[3] * x[3 * p.dim + d]);
 }
 
-static int hc_pre(struct dev *d, float *y, float *post, float *comb, const float *x,
-	const float *fn, const float *scale, const float *base, uint32_t n, uint32_t dim,
-	uint32_t iters, float eps, float hc_eps, struct err *e)
+static int hc_pre(struct dev *d, const struct dev_hc_pre *op, struct err *e)
 {
-	struct hc_args a = { y, post, comb, x, fn, scale, base, dim, DEV_MIX, iters, eps, hc_eps };
+	struct hc_args a = { op->y, op->post, op->comb, op->x, op->fn, op->scale, op->base, op->dim,
+		DEV_MIX, op->iters, op->eps, op->hc_eps };
 
-	return cuda_launch(d, k_hc_mix, n, 1, 32 * (DEV_MIX + 1), a, e);
+	return cuda_launch(d, k_hc_mix, op->n, 1, 32 * (DEV_MIX + 1), a, e);
 }
 
-static int hc_head(struct dev *d, float *y, const float *x, const float *fn, const float *scale,
-	const float *base, uint32_t n, uint32_t dim, float eps, float hc_eps, struct err *e)
+static int hc_head(struct dev *d, const struct dev_hc_head *op, struct err *e)
 {
-	struct hc_args a = { y, NULL, NULL, x, fn, scale, base, dim, DEV_HC, 0, eps, hc_eps };
+	struct hc_args a = { op->y, NULL, NULL, op->x, op->fn, op->scale, op->base, op->dim, DEV_HC,
+		0, op->eps, op->hc_eps };
 
-	return cuda_launch(d, k_hc_mix, n, 1, 32 * (DEV_HC + 1), a, e);
+	return cuda_launch(d, k_hc_mix, op->n, 1, 32 * (DEV_HC + 1), a, e);
 }
 
 struct hc_post_args {
@@ -134,10 +133,10 @@ extern "C" __global__ void k_hc_post(struct hc_post_args p)
 			(((c[k] * x0 + c[4 + k] * x1) + c[8 + k] * x2) + c[12 + k] * x3));
 }
 
-static int hc_post(struct dev *d, float *x, const float *o, const float *post, const float *comb,
-	uint32_t n, uint32_t dim, struct err *e)
+static int hc_post(struct dev *d, const struct dev_hc_post *op, struct err *e)
 {
-	struct hc_post_args a = { x, o, post, comb, (uint64_t)n * dim, dim };
+	struct hc_post_args a = { op->x, op->o, op->post, op->comb, (uint64_t)op->n * op->dim,
+		op->dim };
 
 	return cuda_each(d, k_hc_post, a.n, a, e);
 }

@@ -194,7 +194,9 @@ extern "C" __global__ void k_linear(struct linear_args p)
 			continue;
 		v = warp_sum(sum[i]);
 		if (this_lane() == 0)
-			p.y[(uint64_t)(t0 + i) * p.ldy + o] = p.round ? fm_bf16(v) : v != v ? fm_nan() : v;
+			p.y[(uint64_t)(t0 + i) * p.ldy + o] = p.round ? fm_bf16(v)
+				: v != v                              ? fm_nan()
+								      : v;
 	}
 }
 
@@ -298,33 +300,31 @@ static int run(struct dev *d, void (*kernel)(struct linear_args), struct linear_
 	return cuda_launch(d, kernel, cuda_blocks(w->rows, CUDA_WARPS), y, CUDA_THREADS, *a, e);
 }
 
-static int linear_q(struct dev *d, float *y, uint32_t ld, const uint8_t *q, const float *s,
-	uint32_t n, const struct weight *w, struct err *e)
+static int linear_q(struct dev *d, const struct dev_linear_q *op, struct err *e)
 {
 	struct linear_args a;
 
 	memset(&a, 0, sizeof a);
-	a.y = y;
-	a.ldy = ld;
-	a.q = q;
-	a.s = s;
-	a.n = n;
-	return run(d, k_linear_q, &a, w, e);
+	a.y = op->y;
+	a.ldy = op->ld;
+	a.q = op->q;
+	a.s = op->s;
+	a.n = op->n;
+	return run(d, k_linear_q, &a, op->w, e);
 }
 
-static int linear(struct dev *d, float *y, uint32_t ldy, const float *x, uint32_t ldx, uint32_t n,
-	const struct weight *w, bool round, struct err *e)
+static int linear(struct dev *d, const struct dev_linear *op, struct err *e)
 {
 	struct linear_args a;
 
 	memset(&a, 0, sizeof a);
-	a.y = y;
-	a.ldy = ldy;
-	a.x = x;
-	a.ldx = ldx;
-	a.n = n;
-	a.round = round;
-	return run(d, k_linear, &a, w, e);
+	a.y = op->y;
+	a.ldy = op->ldy;
+	a.x = op->x;
+	a.ldx = op->ldx;
+	a.n = op->n;
+	a.round = op->round;
+	return run(d, k_linear, &a, op->w, e);
 }
 
 struct act_args {
@@ -351,10 +351,9 @@ extern "C" __global__ void k_act_quant(struct act_args p)
 		p.s[b] = s;
 }
 
-static int act_quant(struct dev *d, uint8_t *q, float *s, const float *x, uint32_t n, uint32_t dim,
-	struct err *e)
+static int act_quant(struct dev *d, const struct dev_act_quant *op, struct err *e)
 {
-	struct act_args a = { q, s, x, (uint64_t)n * (dim / DEV_ACT) };
+	struct act_args a = { op->q, op->s, op->x, (uint64_t)op->n * (op->dim / DEV_ACT) };
 
 	return cuda_rows(d, k_act_quant, a.n, a, e);
 }

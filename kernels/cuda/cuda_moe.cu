@@ -65,15 +65,14 @@ extern "C" __global__ void k_gate(struct gate_args p)
 		p.weight[t * p.k + i] = g[p.id[t * p.k + i]] / sum * p.route_scale;
 }
 
-static int gate(struct dev *d, int32_t *id, float *weight, const float *logits, const float *bias,
-	const int32_t *hash, uint32_t n, uint32_t experts, uint32_t k, float route_scale,
-	struct err *e)
+static int gate(struct dev *d, const struct dev_gate *op, struct err *e)
 {
-	struct gate_args a = { id, weight, logits, bias, hash, experts, k, route_scale };
+	struct gate_args a = { op->id, op->weight, op->logits, op->bias, op->hash, op->experts,
+		op->k, op->route_scale };
 
-	if (experts > EXPERTS_MAX)
-		return err_set(e, ERR_UNSUPPORTED, "CUDA: %u experts", experts);
-	return cuda_launch(d, k_gate, n, 1, 32, a, e);
+	if (op->experts > EXPERTS_MAX)
+		return err_set(e, ERR_UNSUPPORTED, "CUDA: %u op->experts", op->experts);
+	return cuda_launch(d, k_gate, op->n, 1, 32, a, e);
 }
 
 struct swiglu_args {
@@ -100,10 +99,10 @@ extern "C" __global__ void k_swiglu(struct swiglu_args p)
 	p.a[i] = fm_bf16(p.weight ? p.weight[i / p.dim] * v : v);
 }
 
-static int swiglu(struct dev *d, float *a, const float *g, const float *u, const float *weight,
-	uint32_t n, uint32_t dim, float limit, struct err *e)
+static int swiglu(struct dev *d, const struct dev_swiglu *op, struct err *e)
 {
-	struct swiglu_args p = { a, g, u, weight, (uint64_t)n * dim, dim, limit };
+	struct swiglu_args p = { op->a, op->g, op->u, op->weight, (uint64_t)op->n * op->dim,
+		op->dim, op->limit };
 
 	return cuda_each(d, k_swiglu, p.n, p, e);
 }

@@ -19,10 +19,9 @@ extern "C" __global__ void k_embed(struct embed_args p)
 		p.x[(t * DEV_HC + j) * p.dim + i % p.dim] = num_bf16(p.row[i]);
 }
 
-static int embed(struct dev *d, float *x, const uint16_t *row, uint32_t n, uint32_t dim,
-	struct err *e)
+static int embed(struct dev *d, const struct dev_embed *op, struct err *e)
 {
-	struct embed_args a = { x, row, (uint64_t)n * dim, dim };
+	struct embed_args a = { op->x, op->row, (uint64_t)op->n * op->dim, op->dim };
 
 	return cuda_each(d, k_embed, a.n, a, e);
 }
@@ -41,11 +40,10 @@ extern "C" __global__ void k_gather(struct gather_args p)
 		p.to[i] = p.from[(uint64_t)p.index[i / p.words] * p.words + i % p.words];
 }
 
-static int gather(struct dev *d, void *to, const void *from, const uint32_t *index, uint32_t n,
-	uint32_t bytes, struct err *e)
+static int gather(struct dev *d, const struct dev_gather *op, struct err *e)
 {
-	struct gather_args a = { (uint32_t *)to, (const uint32_t *)from, index,
-		(uint64_t)n * (bytes / 4), bytes / 4 };
+	struct gather_args a = { (uint32_t *)op->to, (const uint32_t *)op->from, op->index,
+		(uint64_t)op->n * (op->bytes / 4), op->bytes / 4 };
 
 	return cuda_each(d, k_gather, a.n, a, e);
 }
@@ -67,10 +65,9 @@ extern "C" __global__ void k_scatter_add(struct scatter_args p)
 	p.y[at] = p.y[at] + p.x[i];
 }
 
-static int scatter_add(struct dev *d, float *y, const float *x, const uint32_t *index, uint32_t n,
-	uint32_t dim, struct err *e)
+static int scatter_add(struct dev *d, const struct dev_scatter_add *op, struct err *e)
 {
-	struct scatter_args a = { y, x, index, (uint64_t)n * dim, dim };
+	struct scatter_args a = { op->y, op->x, op->index, (uint64_t)op->n * op->dim, op->dim };
 
 	return cuda_each(d, k_scatter_add, a.n, a, e);
 }
@@ -88,11 +85,11 @@ extern "C" __global__ void k_add(struct add_args p)
 		p.y[i] = fm_bf16(p.a[i] + p.b[i]);
 }
 
-static int add(struct dev *d, float *y, const float *a, const float *b, uint64_t n, struct err *e)
+static int add(struct dev *d, const struct dev_add *op, struct err *e)
 {
-	struct add_args p = { y, a, b, n };
+	struct add_args p = { op->y, op->a, op->b, op->n };
 
-	return cuda_each(d, k_add, n, p, e);
+	return cuda_each(d, k_add, op->n, p, e);
 }
 
 struct scale_args {
@@ -108,11 +105,11 @@ extern "C" __global__ void k_scale(struct scale_args p)
 		p.x[i] = fm_bf16(p.x[i] * p.c);
 }
 
-static int scale(struct dev *d, float *x, float c, uint64_t n, struct err *e)
+static int scale(struct dev *d, const struct dev_scale *op, struct err *e)
 {
-	struct scale_args a = { x, n, c };
+	struct scale_args a = { op->x, op->n, op->c };
 
-	return cuda_each(d, k_scale, n, a, e);
+	return cuda_each(d, k_scale, op->n, a, e);
 }
 
 void cuda_moves(struct dev *d)

@@ -22,12 +22,11 @@ extern "C" __global__ void k_rmsnorm(struct rmsnorm_args p)
 		p.y[t * p.dim + d] = fm_bf16(p.w[d] * (x[d] * rho));
 }
 
-static int rmsnorm(struct dev *d, float *y, const float *x, const float *w, uint32_t n,
-	uint32_t dim, float eps, struct err *e)
+static int rmsnorm(struct dev *d, const struct dev_rmsnorm *op, struct err *e)
 {
-	struct rmsnorm_args a = { y, x, w, n, dim, eps };
+	struct rmsnorm_args a = { op->y, op->x, op->w, op->n, op->dim, op->eps };
 
-	return cuda_rows(d, k_rmsnorm, n, a, e);
+	return cuda_rows(d, k_rmsnorm, op->n, a, e);
 }
 
 struct head_args {
@@ -50,11 +49,11 @@ extern "C" __global__ void k_head_norm(struct head_args p)
 		x[d] = fm_bf16(x[d] * g);
 }
 
-static int head_norm(struct dev *d, float *x, uint32_t n, uint32_t dim, float eps, struct err *e)
+static int head_norm(struct dev *d, const struct dev_head_norm *op, struct err *e)
 {
-	struct head_args a = { x, n, dim, eps };
+	struct head_args a = { op->x, op->n, op->dim, op->eps };
 
-	return cuda_rows(d, k_head_norm, n, a, e);
+	return cuda_rows(d, k_head_norm, op->n, a, e);
 }
 
 struct rope_args {
@@ -79,13 +78,12 @@ extern "C" __global__ void k_rope(struct rope_args p)
 	v[1] = fm_bf16(a * s + b * c);
 }
 
-static int rope(struct dev *d, float *x, const float *cos, const float *sin, uint32_t n,
-	uint32_t heads, uint32_t dim, uint32_t pairs, bool inverse, struct err *e)
+static int rope(struct dev *d, const struct dev_rope *op, struct err *e)
 {
-	struct rope_args a = { x, cos, sin, (uint64_t)n * heads * pairs, heads, dim, pairs,
-		inverse };
+	struct rope_args a = { op->x, op->cos, op->sin, (uint64_t)op->n * op->heads * op->pairs,
+		op->heads, op->dim, op->pairs, op->inverse };
 
-	return pairs ? cuda_each(d, k_rope, a.n, a, e) : 0;
+	return op->pairs ? cuda_each(d, k_rope, a.n, a, e) : 0;
 }
 
 struct fake_args {
@@ -109,17 +107,18 @@ extern "C" __global__ void k_fake(struct fake_args p)
 		x[k] = p.fp4 ? fm_fake_fp4(x[k], s) : fm_fake_fp8(x[k], s);
 }
 
-static int fake_fp8(struct dev *d, float *x, uint32_t n, uint32_t ld, uint32_t cols, uint32_t block,
-	struct err *e)
+static int fake_fp8(struct dev *d, const struct dev_fake_fp8 *op, struct err *e)
 {
-	struct fake_args a = { x, (uint64_t)n * (cols / block), cols / block, ld, block, 0 };
+	struct fake_args a = { op->x, (uint64_t)op->n * (op->cols / op->block),
+		op->cols / op->block, op->ld, op->block, 0 };
 
 	return cuda_rows(d, k_fake, a.blocks, a, e);
 }
 
-static int fake_fp4(struct dev *d, float *x, uint32_t n, uint32_t dim, struct err *e)
+static int fake_fp4(struct dev *d, const struct dev_fake_fp4 *op, struct err *e)
 {
-	struct fake_args a = { x, (uint64_t)n * (dim / 32), dim / 32, dim, 32, 1 };
+	struct fake_args a = { op->x, (uint64_t)op->n * (op->dim / 32), op->dim / 32, op->dim, 32,
+		1 };
 
 	return cuda_rows(d, k_fake, a.blocks, a, e);
 }
@@ -154,13 +153,13 @@ extern "C" __global__ void k_hadamard(struct hadamard_args p)
 		x[i] = fm_bf16(v[i] * p.scale);
 }
 
-static int hadamard(struct dev *d, float *x, uint32_t n, uint32_t dim, struct err *e)
+static int hadamard(struct dev *d, const struct dev_hadamard *op, struct err *e)
 {
-	struct hadamard_args a = { x, dim, 1.0f / sqrtf((float)dim) };
+	struct hadamard_args a = { op->x, op->dim, 1.0f / sqrtf((float)op->dim) };
 
-	if (dim > HADAMARD_MAX)
-		return err_set(e, ERR_UNSUPPORTED, "CUDA: a Hadamard transform of %u", dim);
-	return cuda_launch(d, k_hadamard, n, 1, 64, a, e);
+	if (op->dim > HADAMARD_MAX)
+		return err_set(e, ERR_UNSUPPORTED, "CUDA: a Hadamard transform of %u", op->dim);
+	return cuda_launch(d, k_hadamard, op->n, 1, 64, a, e);
 }
 
 void cuda_norm(struct dev *d)

@@ -170,7 +170,12 @@ int forward_embed(struct forward *f, struct err *e)
 {
 	struct scratch s = { .dev = f->dev };
 	uint16_t *rows = embedded(f, &s, e);
-	int rc = rows ? f->dev->embed(f->dev, f->x, rows, f->n, (uint32_t)f->c->D, e) : -1;
+	int rc = rows
+		? f->dev->embed(f->dev,
+			  &(struct dev_embed){
+				  .x = f->x, .row = rows, .n = f->n, .dim = (uint32_t)f->c->D },
+			  e)
+		: -1;
 
 	rc = rc ? rc : f->dev->sync(f->dev, e);
 	scratch_drop(&s);
@@ -225,9 +230,29 @@ int forward_pre(struct forward *f, uint32_t layer, enum forward_sub sub, struct 
 	rc = mixing_load(f, &m, prefix, subs[sub], DEV_MIX, 3,
 		sub == SUB_ATTN ? "attn_norm.weight" : "ffn_norm.weight", e);
 	rc = rc ? rc
-		: f->dev->hc_pre(f->dev, f->y, f->post, f->comb, f->x, m.fn, m.scale, m.base, f->n,
-			  dim, f->p->hc_iters, f->p->eps, f->p->hc_eps, e);
-	rc = rc ? rc : f->dev->rmsnorm(f->dev, f->y, f->y, m.norm, f->n, dim, f->p->eps, e);
+		: f->dev->hc_pre(f->dev,
+			  &(struct dev_hc_pre){ .y = f->y,
+				  .post = f->post,
+				  .comb = f->comb,
+				  .x = f->x,
+				  .fn = m.fn,
+				  .scale = m.scale,
+				  .base = m.base,
+				  .n = f->n,
+				  .dim = dim,
+				  .iters = f->p->hc_iters,
+				  .eps = f->p->eps,
+				  .hc_eps = f->p->hc_eps },
+			  e);
+	rc = rc ? rc
+		: f->dev->rmsnorm(f->dev,
+			  &(struct dev_rmsnorm){ .y = f->y,
+				  .x = f->y,
+				  .w = m.norm,
+				  .n = f->n,
+				  .dim = dim,
+				  .eps = f->p->eps },
+			  e);
 	rc = rc ? rc : f->dev->sync(f->dev, e);
 	mixing_drop(f, &m);
 	return rc ? rc
@@ -253,7 +278,14 @@ int forward_post(struct forward *f, uint32_t layer, enum forward_sub sub, struct
 	char prefix[32];
 
 	forward_prefix(f, layer, prefix);
-	if (f->dev->hc_post(f->dev, f->x, f->o, f->post, f->comb, f->n, dim, e) ||
+	if (f->dev->hc_post(f->dev,
+		    &(struct dev_hc_post){ .x = f->x,
+			    .o = f->o,
+			    .post = f->post,
+			    .comb = f->comb,
+			    .n = f->n,
+			    .dim = dim },
+		    e) ||
 		f->dev->sync(f->dev, e))
 		return -1;
 	return forward_tell(f, prefix, sub == SUB_ATTN ? "mid" : "out", f->x, false, f->n,
@@ -291,9 +323,21 @@ static int project(struct forward *f, const char *prefix, const char *name, floa
 	rc = sc ? 0 : -1;
 	for (t = 0; !rc && t < n; t += take) {
 		take = n - t < f->block ? n - t : f->block;
-		rc = f->dev->act_quant(f->dev, q, sc, x + (uint64_t)t * dim, take, dim, e);
+		rc = f->dev->act_quant(f->dev,
+			&(struct dev_act_quant){ .q = q,
+				.s = sc,
+				.x = x + (uint64_t)t * dim,
+				.n = take,
+				.dim = dim },
+			e);
 		rc = rc ? rc
-			: f->dev->linear_q(f->dev, y + (uint64_t)t * dim, dim, q, sc, take, &m.w,
+			: f->dev->linear_q(f->dev,
+				  &(struct dev_linear_q){ .y = y + (uint64_t)t * dim,
+					  .ld = dim,
+					  .q = q,
+					  .s = sc,
+					  .n = take,
+					  .w = &m.w },
 				  e);
 	}
 	rc = rc ? rc : f->dev->sync(f->dev, e);
@@ -321,13 +365,30 @@ int forward_mtp(struct forward *f, uint32_t stage, struct err *e)
 	if (!hn)
 		goto out;
 	/* The embedding is the same in each stream, and so is what becomes of it. */
-	if (f->dev->embed(f->dev, emb, rows, n, dim, e) ||
-		f->dev->rmsnorm(f->dev, en, emb, norm[0], n * DEV_HC, dim, f->p->eps, e) ||
-		f->dev->rmsnorm(f->dev, hn, f->x, norm[1], n * DEV_HC, dim, f->p->eps, e) ||
+	if (f->dev->embed(f->dev, &(struct dev_embed){ .x = emb, .row = rows, .n = n, .dim = dim },
+		    e) ||
+		f->dev->rmsnorm(f->dev,
+			&(struct dev_rmsnorm){ .y = en,
+				.x = emb,
+				.w = norm[0],
+				.n = n * DEV_HC,
+				.dim = dim,
+				.eps = f->p->eps },
+			e) ||
+		f->dev->rmsnorm(f->dev,
+			&(struct dev_rmsnorm){ .y = hn,
+				.x = f->x,
+				.w = norm[1],
+				.n = n * DEV_HC,
+				.dim = dim,
+				.eps = f->p->eps },
+			e) ||
 		project(f, prefix, "e_proj", emb, en, n * DEV_HC, e) ||
 		project(f, prefix, "h_proj", en, hn, n * DEV_HC, e))
 		goto out;
-	rc = f->dev->add(f->dev, f->x, emb, en, (uint64_t)n * DEV_HC * dim, e);
+	rc = f->dev->add(f->dev,
+		&(struct dev_add){ .y = f->x, .a = emb, .b = en, .n = (uint64_t)n * DEV_HC * dim },
+		e);
 	rc = rc ? rc : f->dev->sync(f->dev, e);
 out:
 	weights_free(f->w, norm[0], 4 * (uint64_t)dim);
@@ -346,7 +407,15 @@ static int head_band(struct forward *f, const float *z, float *band, uint32_t co
 
 	if (weights_band(f->w, &m, "head.weight", f->c->D, row, take, e))
 		return -1;
-	rc = f->dev->linear(f->dev, band, take, z, (uint32_t)f->c->D, count, &m.w, false, e);
+	rc = f->dev->linear(f->dev,
+		&(struct dev_linear){ .y = band,
+			.ldy = take,
+			.x = z,
+			.ldx = (uint32_t)f->c->D,
+			.n = count,
+			.w = &m.w,
+			.round = false },
+		e);
 	rc = rc ? rc : f->dev->get(f->dev, host, band, (size_t)(4 * (uint64_t)count * take), e);
 	weights_drop(f->w, &m);
 	for (t = 0; !rc && t < count; t++)
@@ -374,9 +443,26 @@ int forward_logits(struct forward *f, int stage, uint32_t first, uint32_t count,
 	if (!rc && !(host = malloc((size_t)(4 * (uint64_t)count * HEAD_ROWS))))
 		rc = err_nomem(e);
 	rc = rc ? rc
-		: f->dev->hc_head(f->dev, z, x, m.fn, m.scale, m.base, count, dim, f->p->eps,
-			  f->p->hc_eps, e);
-	rc = rc ? rc : f->dev->rmsnorm(f->dev, z, z, m.norm, count, dim, f->p->eps, e);
+		: f->dev->hc_head(f->dev,
+			  &(struct dev_hc_head){ .y = z,
+				  .x = x,
+				  .fn = m.fn,
+				  .scale = m.scale,
+				  .base = m.base,
+				  .n = count,
+				  .dim = dim,
+				  .eps = f->p->eps,
+				  .hc_eps = f->p->hc_eps },
+			  e);
+	rc = rc ? rc
+		: f->dev->rmsnorm(f->dev,
+			  &(struct dev_rmsnorm){ .y = z,
+				  .x = z,
+				  .w = m.norm,
+				  .n = count,
+				  .dim = dim,
+				  .eps = f->p->eps },
+			  e);
 	rc = rc ? rc : forward_tell(f, prefix, "norm", z, false, count, dim, first, e);
 	for (row = 0; !rc && row < vocab; row += take) {
 		take = vocab - row < HEAD_ROWS ? vocab - row : HEAD_ROWS;

@@ -1,10 +1,9 @@
 /* forward_attn.c -- the attention sub-block: queries, window and compressed keys, indexer, output.
  *
- * Keys of all tokens come first (the window's, then the compressed ones behind them in one buffer), then
- * queries block by block.
+ * Keys of all tokens come first (attn_keys.c), then queries block by block.
  *
  * SPDX-License-Identifier: MIT */
-#include "kernels/forward/forward.h"
+#include "kernels/forward/attn.h"
 
 #include "kernels/forward/rope.h"
 
@@ -12,31 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Weights of a compressor. */
-struct squeeze {
-	struct matrix wkv, wgate;
-	float *ape, *norm;
-	uint32_t ratio, lap, dim; /* lap * dim channels a token */
-};
-
-struct attn {
-	struct forward *f;
-	uint32_t layer, ratio, entries, window, cols; /* cols of the index list */
-	char prefix[32];
-	struct matrix wq_a, wq_b, wkv, wo_a, wo_b, iq, iw;
-	float *q_norm, *kv_norm, *sink;
-	struct squeeze main, index;
-	struct scratch s;
-	float *kv;                /* [n + entries][hd] */
-	float *ik;                /* [entries][IHD] */
-	float *cos, *sin;         /* of a block of tokens */
-	float *y, *q, *o, *z, *g; /* of a block */
-	float *iqv, *iwv, *score;
-	uint8_t *qx; /* quantized activations, and their scales */
-	float *sx;
-	int32_t *list, *pick;
-};
 
 /* --- weights --- */
 
@@ -154,99 +128,6 @@ static int room(struct attn *a, struct err *e)
 	return s->n < 14 ? -1 : 0;
 }
 
-/* Rotation of n positions from first on, step apart, to a->cos and a->sin. */
-static int rotation(struct attn *a, uint64_t first, uint64_t step, uint32_t n, struct err *e)
-{
-	uint64_t bytes = 4 * (uint64_t)n * (a->f->p->rope_dim / 2);
-	float *c = malloc((size_t)(2 * bytes)), *s = c + bytes / 4;
-	int rc;
-
-	if (!c)
-		return err_nomem(e);
-	rope_tables(a->f->p, a->ratio > 0, first, step, n, c, s);
-	rc = a->f->dev->put(a->f->dev, a->cos, c, (size_t)bytes, e);
-	rc = rc ? rc : a->f->dev->put(a->f->dev, a->sin, s, (size_t)bytes, e);
-	free(c);
-	return rc;
-}
-
-/* --- keys --- */
-
-static int window_keys(struct attn *a, uint32_t t, uint32_t n, struct err *e)
-{
-	const struct config *c = a->f->c;
-	uint32_t hd = (uint32_t)c->hd, dim = (uint32_t)c->D, rd = a->f->p->rope_dim;
-	struct dev *d = a->f->dev;
-	float *kv = a->kv + (uint64_t)t * hd;
-	const float *x = a->f->y + (uint64_t)t * dim;
-
-	if (d->act_quant(d, a->qx, a->sx, x, n, dim, e) ||
-		d->linear_q(d, kv, hd, a->qx, a->sx, n, &a->wkv.w, e) ||
-		(a->f->tap.steps &&
-			forward_tell(a->f, a->prefix, "attn.wkv", kv, false, n, hd, t, e)) ||
-		d->rmsnorm(d, kv, kv, a->kv_norm, n, hd, a->f->p->eps, e) ||
-		rotation(a, a->f->pos + t, 1, n, e) ||
-		d->rope(d, kv, a->cos, a->sin, n, 1, hd, rd / 2, false, e))
-		return -1;
-	return d->fake_fp8(d, kv, n, hd, hd - rd, 64, e);
-}
-
-/* The entries of a compressor from the sub-block's input, rotated; not yet rounded further. */
-static int squeeze(struct attn *a, struct squeeze *c, const char *name, float *out, struct err *e)
-{
-	uint32_t width = c->lap * c->dim, dim = (uint32_t)a->f->c->D, j, take;
-	uint32_t b = a->f->block, n = a->entries * c->ratio, rd = a->f->p->rope_dim;
-	struct scratch s = { .dev = a->f->dev };
-	struct dev *d = a->f->dev;
-	float *kv = scratch_floats(&s, (uint64_t)n * width, e), *sc;
-	int rc;
-
-	sc = kv ? scratch_floats(&s, (uint64_t)n * width, e) : NULL;
-	rc = sc ? 0 : -1;
-	rc = rc ? rc : d->linear(d, kv, width, a->f->y, dim, n, &c->wkv.w, false, e);
-	rc = rc ? rc : d->linear(d, sc, width, a->f->y, dim, n, &c->wgate.w, false, e);
-	rc = rc ? rc
-		: d->compress(d, out, kv, sc, c->ape, 0, a->entries, c->ratio, c->dim, c->lap, e);
-	rc = rc ? rc : d->sync(d, e);
-	if (!rc && a->f->tap.steps)
-		rc = forward_tell(a->f, a->prefix, name, out, false, a->entries, c->dim, 0, e);
-	rc = rc ? rc : d->rmsnorm(d, out, out, c->norm, a->entries, c->dim, a->f->p->eps, e);
-	for (j = 0; !rc && j < a->entries; j += take) {
-		take = a->entries - j < b ? a->entries - j : b;
-		rc = rotation(a, a->f->pos + (uint64_t)j * c->ratio, c->ratio, take, e);
-		rc = rc ? rc
-			: d->rope(d, out + (uint64_t)j * c->dim, a->cos, a->sin, take, 1, c->dim,
-				  rd / 2, false, e);
-	}
-	rc = rc ? rc : d->sync(d, e);
-	scratch_drop(&s);
-	return rc;
-}
-
-static int keys(struct attn *a, struct err *e)
-{
-	uint32_t hd = (uint32_t)a->f->c->hd, ihd = (uint32_t)a->f->c->IHD, t, take;
-	float *out = a->kv + (uint64_t)a->f->n * hd;
-	struct dev *d = a->f->dev;
-
-	for (t = 0; t < a->f->n; t += take) {
-		take = a->f->n - t < a->f->block ? a->f->n - t : a->f->block;
-		if (window_keys(a, t, take, e))
-			return -1;
-	}
-	if (!a->entries)
-		return 0;
-	if (squeeze(a, &a->main, "attn.compressor", out, e) ||
-		d->fake_fp8(d, out, a->entries, hd, hd - a->f->p->rope_dim, 64, e))
-		return -1;
-	if (a->ratio != 4)
-		return 0;
-	if (squeeze(a, &a->index, "attn.indexer.compressor", a->ik, e) ||
-		d->hadamard(d, a->ik, a->entries, ihd, e))
-		return -1;
-	return d->fake_fp4(d, a->ik, a->entries, ihd, e);
-}
-
 /* --- queries --- */
 
 /* Picks of the indexer for n tokens from t on, into the index list; qx and sx hold the queries' low rank. */
@@ -259,8 +140,23 @@ static int picks(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 	struct dev *d = a->f->dev;
 	float weight = (float)(1.0 / sqrt((double)ihd) / sqrt((double)ih));
 
-	if (d->linear_q(d, a->iqv, ih * ihd, a->qx, a->sx, n, &a->iq.w, e) ||
-		d->linear(d, a->iwv, ih, x, dim, n, &a->iw.w, true, e))
+	if (d->linear_q(d,
+		    &(struct dev_linear_q){ .y = a->iqv,
+			    .ld = ih * ihd,
+			    .q = a->qx,
+			    .s = a->sx,
+			    .n = n,
+			    .w = &a->iq.w },
+		    e) ||
+		d->linear(d,
+			&(struct dev_linear){ .y = a->iwv,
+				.ldy = ih,
+				.x = x,
+				.ldx = dim,
+				.n = n,
+				.w = &a->iw.w,
+				.round = true },
+			e))
 		return -1;
 	if (a->f->tap.steps &&
 		(forward_tell(a->f, a->prefix, "attn.indexer.wq_b", a->iqv, false, n, ih * ihd, t,
@@ -268,14 +164,42 @@ static int picks(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 			forward_tell(a->f, a->prefix, "attn.indexer.weights_proj", a->iwv, false, n,
 				ih, t, e)))
 		return -1;
-	if (d->rope(d, a->iqv, a->cos, a->sin, n, ih, ihd, a->f->p->rope_dim / 2, false, e) ||
-		d->hadamard(d, a->iqv, n * ih, ihd, e) || d->fake_fp4(d, a->iqv, n * ih, ihd, e) ||
-		d->scale(d, a->iwv, weight, (uint64_t)n * ih, e) ||
-		d->index_score(d, a->score, a->iqv, a->ik, a->iwv, n, a->entries, ih, ihd, t,
-			a->ratio, e))
+	if (d->rope(d,
+		    &(struct dev_rope){ .x = a->iqv,
+			    .cos = a->cos,
+			    .sin = a->sin,
+			    .n = n,
+			    .heads = ih,
+			    .dim = ihd,
+			    .pairs = a->f->p->rope_dim / 2,
+			    .inverse = false },
+		    e) ||
+		d->hadamard(d, &(struct dev_hadamard){ .x = a->iqv, .n = n * ih, .dim = ihd }, e) ||
+		d->fake_fp4(d, &(struct dev_fake_fp4){ .x = a->iqv, .n = n * ih, .dim = ihd }, e) ||
+		d->scale(d, &(struct dev_scale){ .x = a->iwv, .c = weight, .n = (uint64_t)n * ih },
+			e) ||
+		d->index_score(d,
+			&(struct dev_index_score){ .score = a->score,
+				.q = a->iqv,
+				.k = a->ik,
+				.w = a->iwv,
+				.n = n,
+				.m = a->entries,
+				.heads = ih,
+				.dim = ihd,
+				.pos = t,
+				.ratio = a->ratio },
+			e))
 		return -1;
-	return d->topk(d, a->list + a->window, a->cols, a->score, n, a->entries, k,
-		(int32_t)a->f->n, e);
+	return d->topk(d,
+		&(struct dev_topk){ .pick = a->list + a->window,
+			.ld = a->cols,
+			.score = a->score,
+			.n = n,
+			.m = a->entries,
+			.k = k,
+			.base = (int32_t)a->f->n },
+		e);
 }
 
 /* Takes the picks that are preferred, if their scores are those of the list's. */
@@ -344,19 +268,66 @@ static int queries(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 	struct dev *d = a->f->dev;
 	bool steps = a->f->tap.steps;
 
-	if (d->act_quant(d, a->qx, a->sx, x, n, dim, e) ||
-		d->linear_q(d, a->y, ql, a->qx, a->sx, n, &a->wq_a.w, e) ||
+	if (d->act_quant(d,
+		    &(struct dev_act_quant){ .q = a->qx, .s = a->sx, .x = x, .n = n, .dim = dim },
+		    e) ||
+		d->linear_q(d,
+			&(struct dev_linear_q){ .y = a->y,
+				.ld = ql,
+				.q = a->qx,
+				.s = a->sx,
+				.n = n,
+				.w = &a->wq_a.w },
+			e) ||
 		(steps && forward_tell(a->f, a->prefix, "attn.wq_a", a->y, false, n, ql, t, e)) ||
-		d->rmsnorm(d, a->y, a->y, a->q_norm, n, ql, a->f->p->eps, e) ||
-		d->act_quant(d, a->qx, a->sx, a->y, n, ql, e) ||
-		d->linear_q(d, a->q, width, a->qx, a->sx, n, &a->wq_b.w, e) ||
+		d->rmsnorm(d,
+			&(struct dev_rmsnorm){ .y = a->y,
+				.x = a->y,
+				.w = a->q_norm,
+				.n = n,
+				.dim = ql,
+				.eps = a->f->p->eps },
+			e) ||
+		d->act_quant(d,
+			&(struct dev_act_quant){
+				.q = a->qx, .s = a->sx, .x = a->y, .n = n, .dim = ql },
+			e) ||
+		d->linear_q(d,
+			&(struct dev_linear_q){ .y = a->q,
+				.ld = width,
+				.q = a->qx,
+				.s = a->sx,
+				.n = n,
+				.w = &a->wq_b.w },
+			e) ||
 		(steps && forward_tell(a->f, a->prefix, "attn.wq_b", a->q, false, n, width, t, e)))
 		return -1;
-	if (d->head_norm(d, a->q, n * h, hd, a->f->p->eps, e) ||
-		rotation(a, a->f->pos + t, 1, n, e) ||
-		d->rope(d, a->q, a->cos, a->sin, n, h, hd, a->f->p->rope_dim / 2, false, e) ||
-		d->columns(d, a->list, a->cols, n, t, a->window, a->entries,
-			a->ratio ? a->ratio : 1, a->ratio == 128, (int32_t)a->f->n, e))
+	if (d->head_norm(d,
+		    &(struct dev_head_norm){
+			    .x = a->q, .n = n * h, .dim = hd, .eps = a->f->p->eps },
+		    e) ||
+		attn_rotation(a, a->f->pos + t, 1, n, e) ||
+		d->rope(d,
+			&(struct dev_rope){ .x = a->q,
+				.cos = a->cos,
+				.sin = a->sin,
+				.n = n,
+				.heads = h,
+				.dim = hd,
+				.pairs = a->f->p->rope_dim / 2,
+				.inverse = false },
+			e) ||
+		d->columns(d,
+			&(struct dev_columns){ .index = a->list,
+				.ld = a->cols,
+				.n = n,
+				.pos = t,
+				.window = a->window,
+				.m = a->entries,
+				.ratio = a->ratio ? a->ratio : 1,
+				.with_all = a->ratio == 128,
+				.base = (int32_t)a->f->n },
+			e))
 		return -1;
 	if (a->ratio != 4 || !a->entries)
 		return 0;
@@ -385,23 +356,61 @@ static int output(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 	struct dev *d = a->f->dev;
 	struct weight w;
 
-	if (d->attend(d, a->o, a->q, a->kv, a->list, a->sink, n, h, hd, a->cols, scale, e) ||
-		d->rope(d, a->o, a->cos, a->sin, n, h, hd, a->f->p->rope_dim / 2, true, e))
+	if (d->attend(d,
+		    &(struct dev_attend){ .o = a->o,
+			    .q = a->q,
+			    .kv = a->kv,
+			    .index = a->list,
+			    .sink = a->sink,
+			    .n = n,
+			    .heads = h,
+			    .dim = hd,
+			    .cols = a->cols,
+			    .scale = scale },
+		    e) ||
+		d->rope(d,
+			&(struct dev_rope){ .x = a->o,
+				.cos = a->cos,
+				.sin = a->sin,
+				.n = n,
+				.heads = h,
+				.dim = hd,
+				.pairs = a->f->p->rope_dim / 2,
+				.inverse = true },
+			e))
 		return -1;
 	if (a->f->tap.steps &&
 		forward_tell(a->f, a->prefix, "attn.heads", a->o, false, n, h * hd, t, e))
 		return -1;
 	for (g = 0; g < groups; g++) {
 		w = rows_of(&a->wo_a.w, g * r, r);
-		if (d->linear(d, a->z + g * r, all, a->o + g * in, h * hd, n, &w, true, e))
+		if (d->linear(d,
+			    &(struct dev_linear){ .y = a->z + g * r,
+				    .ldy = all,
+				    .x = a->o + g * in,
+				    .ldx = h * hd,
+				    .n = n,
+				    .w = &w,
+				    .round = true },
+			    e))
 			return -1;
 	}
 	if (a->f->tap.steps &&
 		forward_tell(a->f, a->prefix, "attn.wo_a", a->z, false, n, all, t, e))
 		return -1;
-	if (d->act_quant(d, a->qx, a->sx, a->z, n, all, e))
+	if (d->act_quant(d,
+		    &(struct dev_act_quant){
+			    .q = a->qx, .s = a->sx, .x = a->z, .n = n, .dim = all },
+		    e))
 		return -1;
-	return d->linear_q(d, o, (uint32_t)c->D, a->qx, a->sx, n, &a->wo_b.w, e);
+	return d->linear_q(d,
+		&(struct dev_linear_q){ .y = o,
+			.ld = (uint32_t)c->D,
+			.q = a->qx,
+			.s = a->sx,
+			.n = n,
+			.w = &a->wo_b.w },
+		e);
 }
 
 int forward_attn(struct forward *f, uint32_t layer, struct err *e)
@@ -417,7 +426,7 @@ int forward_attn(struct forward *f, uint32_t layer, struct err *e)
 	a.cols = a.window + k;
 	for (t = 0; t < f->n * f->p->topk; t++)
 		f->picked[t] = -1;
-	rc = load(&a, e) || room(&a, e) || keys(&a, e) ? -1 : 0;
+	rc = load(&a, e) || room(&a, e) || attn_keys(&a, e) ? -1 : 0;
 	for (t = 0; !rc && t < f->n; t += take) {
 		take = f->n - t < f->block ? f->n - t : f->block;
 		rc = queries(&a, t, take, e) || output(&a, t, take, e) ? -1 : 0;

@@ -109,11 +109,30 @@ static int route(struct moe *m, struct err *e)
 	id = logits ? scratch_get(&s, 4 * (uint64_t)n * k, e) : NULL;
 	weight = id ? scratch_floats(&s, (uint64_t)n * k, e) : NULL;
 	rc = weight ? 0 : -1;
-	rc = rc ? rc : d->linear(d, logits, ex, m->f->y, m->dim, n, &w.w, false, e);
+	rc = rc ? rc
+		: d->linear(d,
+			  &(struct dev_linear){ .y = logits,
+				  .ldy = ex,
+				  .x = m->f->y,
+				  .ldx = m->dim,
+				  .n = n,
+				  .w = &w.w,
+				  .round = false },
+			  e);
 	if (!rc && m->f->tap.steps)
 		rc = forward_tell(m->f, m->prefix, "ffn.gate", logits, false, n, ex, 0, e);
 	rc = rc ? rc
-		: d->gate(d, id, weight, logits, bias, hash, n, ex, k, m->f->p->route_scale, e);
+		: d->gate(d,
+			  &(struct dev_gate){ .id = id,
+				  .weight = weight,
+				  .logits = logits,
+				  .bias = bias,
+				  .hash = hash,
+				  .n = n,
+				  .experts = ex,
+				  .k = k,
+				  .route_scale = m->f->p->route_scale },
+			  e);
 	rc = rc ? rc : d->get(d, m->f->expert, id, 4 * (size_t)n * k, e);
 	rc = rc ? rc : d->get(d, m->f->weight, weight, 4 * (size_t)n * k, e);
 	weights_drop(m->f->w, &w);
@@ -179,13 +198,37 @@ static int compute(struct moe *m, const struct expert *x, const uint8_t *q, cons
 	uint32_t inner = x->w[0].w.rows;
 	struct dev *d = m->f->dev;
 
-	if (d->linear_q(d, m->g, inner, q, s, n, &x->w[0].w, e) ||
+	if (d->linear_q(d,
+		    &(struct dev_linear_q){
+			    .y = m->g, .ld = inner, .q = q, .s = s, .n = n, .w = &x->w[0].w },
+		    e) ||
 		told(m, x, 0, m->g, n, inner, e) ||
-		d->linear_q(d, m->u, inner, q, s, n, &x->w[1].w, e) ||
+		d->linear_q(d,
+			&(struct dev_linear_q){
+				.y = m->u, .ld = inner, .q = q, .s = s, .n = n, .w = &x->w[1].w },
+			e) ||
 		told(m, x, 1, m->u, n, inner, e) ||
-		d->swiglu(d, m->a, m->g, m->u, factor, n, inner, m->f->p->swiglu_limit, e) ||
-		d->act_quant(d, m->qa, m->sa, m->a, n, inner, e) ||
-		d->linear_q(d, m->out, m->dim, m->qa, m->sa, n, &x->w[2].w, e))
+		d->swiglu(d,
+			&(struct dev_swiglu){ .a = m->a,
+				.g = m->g,
+				.u = m->u,
+				.weight = factor,
+				.n = n,
+				.dim = inner,
+				.limit = m->f->p->swiglu_limit },
+			e) ||
+		d->act_quant(d,
+			&(struct dev_act_quant){
+				.q = m->qa, .s = m->sa, .x = m->a, .n = n, .dim = inner },
+			e) ||
+		d->linear_q(d,
+			&(struct dev_linear_q){ .y = m->out,
+				.ld = m->dim,
+				.q = m->qa,
+				.s = m->sa,
+				.n = n,
+				.w = &x->w[2].w },
+			e))
 		return -1;
 	return told(m, x, 2, m->out, n, m->dim, e);
 }
@@ -197,10 +240,28 @@ static int some_tokens(struct moe *m, const struct expert *x, uint32_t first, ui
 
 	if (d->put(d, m->index, m->tokens + first, 4 * (size_t)n, e) ||
 		d->put(d, m->factor, m->factors + first, 4 * (size_t)n, e) ||
-		d->gather(d, m->qe, m->qx, m->index, n, m->dim, e) ||
-		d->gather(d, m->se, m->sx, m->index, n, m->dim / DEV_ACT * 4, e) ||
+		d->gather(d,
+			&(struct dev_gather){ .to = m->qe,
+				.from = m->qx,
+				.index = m->index,
+				.n = n,
+				.bytes = m->dim },
+			e) ||
+		d->gather(d,
+			&(struct dev_gather){ .to = m->se,
+				.from = m->sx,
+				.index = m->index,
+				.n = n,
+				.bytes = m->dim / DEV_ACT * 4 },
+			e) ||
 		compute(m, x, m->qe, m->se, m->factor, n, e) ||
-		d->scatter_add(d, m->acc, m->out, m->index, n, m->dim, e))
+		d->scatter_add(d,
+			&(struct dev_scatter_add){ .y = m->acc,
+				.x = m->out,
+				.index = m->index,
+				.n = n,
+				.dim = m->dim },
+			e))
 		return -1;
 	return d->sync(d, e);
 }
@@ -312,8 +373,12 @@ static int shared(struct moe *m, struct err *e)
 		take = m->f->n - t < m->f->block ? m->f->n - t : m->f->block;
 		at = (uint64_t)t * m->dim;
 		rc = compute(m, &x, m->qx + at, m->sx + at / DEV_ACT, NULL, take, e) ||
-				d->add(d, m->f->o + at, m->acc + at, m->out,
-					(uint64_t)take * m->dim, e) ||
+				d->add(d,
+					&(struct dev_add){ .y = m->f->o + at,
+						.a = m->acc + at,
+						.b = m->out,
+						.n = (uint64_t)take * m->dim },
+					e) ||
 				d->sync(d, e)
 			? -1
 			: 0;
@@ -330,7 +395,11 @@ int forward_moe(struct forward *f, uint32_t layer, struct err *e)
 
 	forward_prefix(f, layer, m.prefix);
 	m.inner = (uint32_t)(f->c->I * (f->c->S > 1 ? f->c->S : 1));
-	rc = room(&m, e) || route(&m, e) || d->act_quant(d, m.qx, m.sx, f->y, f->n, m.dim, e) ||
+	rc = room(&m, e) || route(&m, e) ||
+			d->act_quant(d,
+				&(struct dev_act_quant){
+					.q = m.qx, .s = m.sx, .x = f->y, .n = f->n, .dim = m.dim },
+				e) ||
 			d->zero(d, m.acc, 4 * (size_t)f->n * m.dim, e)
 		? -1
 		: 0;

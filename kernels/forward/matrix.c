@@ -14,8 +14,8 @@
 static int bad(const struct weights *w, const struct tensor *t, enum rule_id rule, uint64_t at,
 	const char *what, struct err *e)
 {
-	return err_rule(e, rule, ERR_NOPOS, "%s: tensor %s, byte %llu: %s",
-		text_quote(w->path).s, text_quote(t->name).s, (unsigned long long)at, what);
+	return err_rule(e, rule, ERR_NOPOS, "%s: tensor %s, byte %llu: %s", text_quote(w->path).s,
+		text_quote(t->name).s, (unsigned long long)at, what);
 }
 
 static int check_scales(const struct weights *w, const struct tensor *t, const uint8_t *p,
@@ -27,8 +27,9 @@ static int check_scales(const struct weights *w, const struct tensor *t, const u
 
 	if (t->dtype != DT_F32) {
 		nan = memchr(p, NUM_E8M0_NAN, (size_t)n);
-		return nan ? bad(w, t, RULE_DATA_SCALE_NAN, (uint64_t)(nan - p), "a scale is NaN", e)
-			   : 0;
+		return nan
+			? bad(w, t, RULE_DATA_SCALE_NAN, (uint64_t)(nan - p), "a scale is NaN", e)
+			: 0;
 	}
 	for (i = 0; i + 4 <= n; i += 4) {
 		memcpy(&bits, p + i, 4);

@@ -13,6 +13,5 @@ int shape_fits(const struct params *p, const struct config *c, struct err *e)
 	else if (c->hd <= p->rope_dim || (c->hd - p->rope_dim) % 64 || c->IHD <= p->rope_dim ||
 		(c->IHD & (c->IHD - 1)) || c->IHD % 32)
 		no = "head sizes and rope do not go together";
-	return no ? err_rule(e, RULE_FORWARD_SHAPE, ERR_NOPOS, "config.json: %s", no)
-		  : 0;
+	return no ? err_rule(e, RULE_FORWARD_SHAPE, ERR_NOPOS, "config.json: %s", no) : 0;
 }

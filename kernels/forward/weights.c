@@ -237,9 +237,8 @@ int weights_floats(struct weights *w, float **v, const char *prefix, const char 
 		return -1;
 	if ((t->dtype != DT_F32 && t->dtype != DT_BF16) ||
 		weights_size(t) != n * (t->dtype == DT_F32 ? 4 : 2))
-		return err_rule(e, RULE_MODEL_SHAPE, ERR_NOPOS,
-			"%s: tensor %s has not %llu values", text_quote(w->path).s,
-			text_quote(t->name).s, (unsigned long long)n);
+		return err_rule(e, RULE_MODEL_SHAPE, ERR_NOPOS, "%s: tensor %s has not %llu values",
+			text_quote(w->path).s, text_quote(t->name).s, (unsigned long long)n);
 	if (weights_take(w, &p, 4 * n, e))
 		return -1;
 	rc = weights_read(w, t, 0, p, weights_size(t), e);

@@ -50,62 +50,60 @@ static void ref_close(struct dev *dev)
 
 /* --- moves --- */
 
-static int embed(struct dev *dev, float *x, const uint16_t *row, uint32_t n, uint32_t dim,
-	struct err *e)
+static int embed(struct dev *dev, const struct dev_embed *op, struct err *e)
 {
 	uint64_t t;
 	uint32_t j, d;
 
 	(void)dev, (void)e;
-	for (t = 0; t < n; t++)
+	for (t = 0; t < op->n; t++)
 		for (j = 0; j < DEV_HC; j++)
-			for (d = 0; d < dim; d++)
-				x[(t * DEV_HC + j) * dim + d] = num_bf16(row[t * dim + d]);
+			for (d = 0; d < op->dim; d++)
+				op->x[(t * DEV_HC + j) * op->dim + d] =
+					num_bf16(op->row[t * op->dim + d]);
 	return 0;
 }
 
-static int gather(struct dev *dev, void *to, const void *from, const uint32_t *index, uint32_t n,
-	uint32_t bytes, struct err *e)
+static int gather(struct dev *dev, const struct dev_gather *op, struct err *e)
 {
 	uint64_t i;
 
 	(void)dev, (void)e;
-	for (i = 0; i < n; i++)
-		memcpy((uint8_t *)to + i * bytes,
-			(const uint8_t *)from + (uint64_t)index[i] * bytes, bytes);
+	for (i = 0; i < op->n; i++)
+		memcpy((uint8_t *)op->to + i * op->bytes,
+			(const uint8_t *)op->from + (uint64_t)op->index[i] * op->bytes, op->bytes);
 	return 0;
 }
 
-static int scatter_add(struct dev *dev, float *y, const float *x, const uint32_t *index, uint32_t n,
-	uint32_t dim, struct err *e)
+static int scatter_add(struct dev *dev, const struct dev_scatter_add *op, struct err *e)
 {
 	uint64_t i;
 	uint32_t d;
 
 	(void)dev, (void)e;
-	for (i = 0; i < n; i++)
-		for (d = 0; d < dim; d++)
-			y[(uint64_t)index[i] * dim + d] += x[i * dim + d];
+	for (i = 0; i < op->n; i++)
+		for (d = 0; d < op->dim; d++)
+			op->y[(uint64_t)op->index[i] * op->dim + d] += op->x[i * op->dim + d];
 	return 0;
 }
 
-static int add(struct dev *dev, float *y, const float *a, const float *b, uint64_t n, struct err *e)
+static int add(struct dev *dev, const struct dev_add *op, struct err *e)
 {
 	uint64_t i;
 
 	(void)dev, (void)e;
-	for (i = 0; i < n; i++)
-		y[i] = fm_bf16(a[i] + b[i]);
+	for (i = 0; i < op->n; i++)
+		op->y[i] = fm_bf16(op->a[i] + op->b[i]);
 	return 0;
 }
 
-static int scale(struct dev *dev, float *x, float c, uint64_t n, struct err *e)
+static int scale(struct dev *dev, const struct dev_scale *op, struct err *e)
 {
 	uint64_t i;
 
 	(void)dev, (void)e;
-	for (i = 0; i < n; i++)
-		x[i] = fm_bf16(x[i] * c);
+	for (i = 0; i < op->n; i++)
+		op->x[i] = fm_bf16(op->x[i] * op->c);
 	return 0;
 }
 

@@ -4,21 +4,20 @@
 
 #include <math.h>
 
-static int columns(struct dev *dev, int32_t *index, uint32_t ld, uint32_t n, uint32_t pos,
-	uint32_t window, uint32_t m, uint32_t ratio, bool with_all, int32_t base, struct err *e)
+static int columns(struct dev *dev, const struct dev_columns *op, struct err *e)
 {
 	uint32_t t, c, p, first;
 	int32_t *v;
 
 	(void)dev, (void)e;
-	for (t = 0; t < n; t++) {
-		v = index + (uint64_t)t * ld;
-		p = pos + t;
+	for (t = 0; t < op->n; t++) {
+		v = op->index + (uint64_t)t * op->ld;
+		p = op->pos + t;
 		first = p > 127 ? p - 127 : 0;
-		for (c = 0; c < window; c++)
+		for (c = 0; c < op->window; c++)
 			v[c] = first + c > p ? -1 : (int32_t)(first + c);
-		for (c = 0; with_all && c < m; c++)
-			v[window + c] = c < (p + 1) / ratio ? base + (int32_t)c : -1;
+		for (c = 0; op->with_all && c < op->m; c++)
+			v[op->window + c] = c < (p + 1) / op->ratio ? op->base + (int32_t)c : -1;
 	}
 	return 0;
 }
@@ -61,9 +60,7 @@ static void chunk(struct head *h, const float *q, const float *kv, const int32_t
 	h->max = max;
 }
 
-static int attend(struct dev *dev, float *o, const float *q, const float *kv, const int32_t *index,
-	const float *sink, uint32_t n, uint32_t heads, uint32_t dim, uint32_t cols, float scale,
-	struct err *e)
+static int attend(struct dev *dev, const struct dev_attend *op, struct err *e)
 {
 	uint32_t t, h, c, d;
 	uint64_t at;
@@ -71,17 +68,19 @@ static int attend(struct dev *dev, float *o, const float *q, const float *kv, co
 	float sum;
 
 	(void)dev, (void)e;
-	for (t = 0; t < n; t++)
-		for (h = 0; h < heads; h++) {
-			at = ((uint64_t)t * heads + h) * dim;
-			x = (struct head){ .max = -INFINITY, .o = o + at };
-			for (d = 0; d < dim; d++)
+	for (t = 0; t < op->n; t++)
+		for (h = 0; h < op->heads; h++) {
+			at = ((uint64_t)t * op->heads + h) * op->dim;
+			x = (struct head){ .max = -INFINITY, .o = op->o + at };
+			for (d = 0; d < op->dim; d++)
 				x.o[d] = 0.0f;
-			for (c = 0; c < cols; c += DEV_CHUNK)
-				chunk(&x, q + at, kv, index + (uint64_t)t * cols + c,
-					cols - c < DEV_CHUNK ? cols - c : DEV_CHUNK, dim, scale);
-			sum = x.sum + fm_exp(sink[h] - x.max);
-			for (d = 0; d < dim; d++)
+			for (c = 0; c < op->cols; c += DEV_CHUNK)
+				chunk(&x, op->q + at, op->kv,
+					op->index + (uint64_t)t * op->cols + c,
+					op->cols - c < DEV_CHUNK ? op->cols - c : DEV_CHUNK,
+					op->dim, op->scale);
+			sum = x.sum + fm_exp(op->sink[h] - x.max);
+			for (d = 0; d < op->dim; d++)
 				x.o[d] = fm_bf16(x.o[d] / sum);
 		}
 	return 0;

@@ -46,18 +46,18 @@ static float pool_channel(const struct pool *p, const float *kv, const float *sc
 	return fm_bf16(acc);
 }
 
-static int compress(struct dev *dev, float *out, const float *kv, const float *sc, const float *ape,
-	uint32_t first, uint32_t n, uint32_t ratio, uint32_t dim, uint32_t lap, struct err *e)
+static int compress(struct dev *dev, const struct dev_compress *op, struct err *e)
 {
-	struct pool p = { ratio, dim, lap };
+	struct pool p = { op->ratio, op->dim, op->lap };
 	uint32_t j, ch;
 
 	(void)dev;
-	if (lap * ratio > CANDIDATES_MAX)
-		return err_set(e, ERR_UNSUPPORTED, "a compressor of ratio %u", ratio);
-	for (j = 0; j < n; j++)
-		for (ch = 0; ch < dim; ch++)
-			out[(uint64_t)j * dim + ch] = pool_channel(&p, kv, sc, ape, first + j, ch);
+	if (op->lap * op->ratio > CANDIDATES_MAX)
+		return err_set(e, ERR_UNSUPPORTED, "a compressor of op->ratio %u", op->ratio);
+	for (j = 0; j < op->n; j++)
+		for (ch = 0; ch < op->dim; ch++)
+			op->e[(uint64_t)j * op->dim + ch] =
+				pool_channel(&p, op->kv, op->sc, op->ape, op->first + j, ch);
 	return 0;
 }
 
@@ -74,19 +74,18 @@ static float index_one(const float *q, const float *k, const float *w, uint32_t 
 	return fm_bf16(fm_tree32(lane));
 }
 
-static int index_score(struct dev *dev, float *score, const float *q, const float *k,
-	const float *w, uint32_t n, uint32_t m, uint32_t heads, uint32_t dim, uint32_t pos,
-	uint32_t ratio, struct err *e)
+static int index_score(struct dev *dev, const struct dev_index_score *op, struct err *e)
 {
 	uint32_t t, j, seen;
 
 	(void)dev, (void)e;
-	for (t = 0; t < n; t++) {
-		seen = (pos + t + 1) / ratio;
-		for (j = 0; j < m; j++)
-			score[(uint64_t)t * m + j] = j < seen
-				? index_one(q + (uint64_t)t * heads * dim, k + (uint64_t)j * dim,
-					  w + (uint64_t)t * heads, heads, dim)
+	for (t = 0; t < op->n; t++) {
+		seen = (op->pos + t + 1) / op->ratio;
+		for (j = 0; j < op->m; j++)
+			op->score[(uint64_t)t * op->m + j] = j < seen
+				? index_one(op->q + (uint64_t)t * op->heads * op->dim,
+					  op->k + (uint64_t)j * op->dim,
+					  op->w + (uint64_t)t * op->heads, op->heads, op->dim)
 				: -INFINITY;
 	}
 	return 0;
@@ -109,20 +108,20 @@ static void insert(int32_t *pick, uint32_t *have, uint32_t k, const float *score
 	pick[at] = (int32_t)j;
 }
 
-static int topk(struct dev *dev, int32_t *pick, uint32_t ld, const float *score, uint32_t n,
-	uint32_t m, uint32_t k, int32_t base, struct err *e)
+static int topk(struct dev *dev, const struct dev_topk *op, struct err *e)
 {
+	const float *score = op->score;
 	uint32_t t, j, have;
 	int32_t *p;
 
 	(void)dev, (void)e;
-	for (t = 0; t < n; t++, score += m) {
-		p = pick + (uint64_t)t * ld;
-		for (j = 0, have = 0; j < m; j++)
+	for (t = 0; t < op->n; t++, score += op->m) {
+		p = op->pick + (uint64_t)t * op->ld;
+		for (j = 0, have = 0; j < op->m; j++)
 			if (score[j] > -INFINITY)
-				insert(p, &have, k, score, j);
-		for (j = 0; j < k; j++)
-			p[j] = j < have ? p[j] + base : -1;
+				insert(p, &have, op->k, score, j);
+		for (j = 0; j < op->k; j++)
+			p[j] = j < have ? p[j] + op->base : -1;
 	}
 	return 0;
 }

@@ -73,48 +73,46 @@ static void sinkhorn(float *c, uint32_t iters, float hc_eps)
 	}
 }
 
-static int hc_pre(struct dev *dev, float *y, float *post, float *comb, const float *x,
-	const float *fn, const float *scale, const float *base, uint32_t n, uint32_t dim,
-	uint32_t iters, float eps, float hc_eps, struct err *e)
+static int hc_pre(struct dev *dev, const struct dev_hc_pre *op, struct err *e)
 {
-	uint64_t len = (uint64_t)DEV_HC * dim;
+	uint64_t len = (uint64_t)DEV_HC * op->dim;
 	float mix[DEV_MIX], pre[DEV_HC], *c;
 	uint32_t t, j;
 
 	(void)dev, (void)e;
-	for (t = 0; t < n; t++) {
-		mixes(mix, x + t * len, fn, DEV_MIX, len, eps);
-		pre_of(pre, mix, scale[0], base, hc_eps);
+	for (t = 0; t < op->n; t++) {
+		mixes(mix, op->x + t * len, op->fn, DEV_MIX, len, op->eps);
+		pre_of(pre, mix, op->scale[0], op->base, op->hc_eps);
 		for (j = 0; j < DEV_HC; j++)
-			post[t * DEV_HC + j] = 2.0f *
-				fm_sigmoid(fmaf(mix[DEV_HC + j], scale[1], base[DEV_HC + j]));
-		c = comb + t * DEV_HC * DEV_HC;
+			op->post[t * DEV_HC + j] = 2.0f *
+				fm_sigmoid(fmaf(mix[DEV_HC + j], op->scale[1],
+					op->base[DEV_HC + j]));
+		c = op->comb + t * DEV_HC * DEV_HC;
 		for (j = 0; j < DEV_HC * DEV_HC; j++)
-			c[j] = fmaf(mix[2 * DEV_HC + j], scale[2], base[2 * DEV_HC + j]);
-		sinkhorn(c, iters, hc_eps);
-		mix_streams(y + (uint64_t)t * dim, x + t * len, pre, dim);
+			c[j] = fmaf(mix[2 * DEV_HC + j], op->scale[2], op->base[2 * DEV_HC + j]);
+		sinkhorn(c, op->iters, op->hc_eps);
+		mix_streams(op->y + (uint64_t)t * op->dim, op->x + t * len, pre, op->dim);
 	}
 	return 0;
 }
 
-static int hc_post(struct dev *dev, float *x, const float *o, const float *post, const float *comb,
-	uint32_t n, uint32_t dim, struct err *e)
+static int hc_post(struct dev *dev, const struct dev_hc_post *op, struct err *e)
 {
 	float *v, old[DEV_HC], in;
 	const float *c, *p;
 	uint32_t t, d, k;
 
 	(void)dev, (void)e;
-	for (t = 0; t < n; t++) {
-		v = x + (uint64_t)t * DEV_HC * dim;
-		c = comb + t * DEV_HC * DEV_HC;
-		p = post + t * DEV_HC;
-		for (d = 0; d < dim; d++) {
+	for (t = 0; t < op->n; t++) {
+		v = op->x + (uint64_t)t * DEV_HC * op->dim;
+		c = op->comb + t * DEV_HC * DEV_HC;
+		p = op->post + t * DEV_HC;
+		for (d = 0; d < op->dim; d++) {
 			for (k = 0; k < DEV_HC; k++)
-				old[k] = v[k * dim + d];
-			in = o[(uint64_t)t * dim + d];
+				old[k] = v[k * op->dim + d];
+			in = op->o[(uint64_t)t * op->dim + d];
 			for (k = 0; k < DEV_HC; k++)
-				v[k * dim + d] = fm_bf16(p[k] * in +
+				v[k * op->dim + d] = fm_bf16(p[k] * in +
 					(((c[k] * old[0] + c[4 + k] * old[1]) + c[8 + k] * old[2]) +
 						c[12 + k] * old[3]));
 		}
@@ -122,18 +120,17 @@ static int hc_post(struct dev *dev, float *x, const float *o, const float *post,
 	return 0;
 }
 
-static int hc_head(struct dev *dev, float *y, const float *x, const float *fn, const float *scale,
-	const float *base, uint32_t n, uint32_t dim, float eps, float hc_eps, struct err *e)
+static int hc_head(struct dev *dev, const struct dev_hc_head *op, struct err *e)
 {
-	uint64_t len = (uint64_t)DEV_HC * dim;
+	uint64_t len = (uint64_t)DEV_HC * op->dim;
 	float mix[DEV_HC], pre[DEV_HC];
 	uint32_t t;
 
 	(void)dev, (void)e;
-	for (t = 0; t < n; t++) {
-		mixes(mix, x + t * len, fn, DEV_HC, len, eps);
-		pre_of(pre, mix, scale[0], base, hc_eps);
-		mix_streams(y + (uint64_t)t * dim, x + t * len, pre, dim);
+	for (t = 0; t < op->n; t++) {
+		mixes(mix, op->x + t * len, op->fn, DEV_HC, len, op->eps);
+		pre_of(pre, mix, op->scale[0], op->base, op->hc_eps);
+		mix_streams(op->y + (uint64_t)t * op->dim, op->x + t * len, pre, op->dim);
 	}
 	return 0;
 }

@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int act_quant(struct dev *dev, uint8_t *q, float *s, const float *x, uint32_t n,
-	uint32_t dim, struct err *e)
+static int act_quant(struct dev *dev, const struct dev_act_quant *op, struct err *e)
 {
-	uint64_t b, blocks = (uint64_t)n * dim / DEV_ACT;
+	uint8_t *q = op->q;
+	const float *x = op->x;
+	uint64_t b, blocks = (uint64_t)op->n * op->dim / DEV_ACT;
 	float amax;
 	uint32_t i;
 
@@ -17,9 +18,9 @@ static int act_quant(struct dev *dev, uint8_t *q, float *s, const float *x, uint
 	for (b = 0; b < blocks; b++, x += DEV_ACT, q += DEV_ACT) {
 		for (i = 0, amax = 0.0f; i < DEV_ACT; i++)
 			amax = fm_max(fm_abs(x[i]), amax);
-		s[b] = fm_scale_fp8(amax);
+		op->s[b] = fm_scale_fp8(amax);
 		for (i = 0; i < DEV_ACT; i++)
-			q[i] = fm_e4m3(x[i], s[b]);
+			q[i] = fm_e4m3(x[i], op->s[b]);
 	}
 	return 0;
 }
@@ -121,21 +122,21 @@ static float product(const uint8_t *q, const float *s, const float *v, const flo
 	return fm_tree32(lane);
 }
 
-static int linear_q(struct dev *dev, float *y, uint32_t ld, const uint8_t *q, const float *s,
-	uint32_t n, const struct weight *w, struct err *e)
+static int linear_q(struct dev *dev, const struct dev_linear_q *op, struct err *e)
 {
-	uint32_t block = w->type == WEIGHT_FP4 ? 32 : 128, o, t;
-	float *v = malloc(2 * (uint64_t)w->cols * sizeof *v);
+	uint32_t block = op->w->type == WEIGHT_FP4 ? 32 : 128, o, t;
+	float *v = malloc(2 * (uint64_t)op->w->cols * sizeof *v);
 
 	(void)dev;
 	if (!v)
 		return err_nomem(e);
-	for (o = 0; o < w->rows; o++) {
-		(w->type == WEIGHT_FP4 ? fp4_row : fp8_row)(w, o, v, v + w->cols);
-		for (t = 0; t < n; t++)
-			y[(uint64_t)t * ld + o] = fm_bf16(product(q + (uint64_t)t * w->cols,
-				s + (uint64_t)t * (w->cols / DEV_ACT), v, v + w->cols, w->cols,
-				block));
+	for (o = 0; o < op->w->rows; o++) {
+		(op->w->type == WEIGHT_FP4 ? fp4_row : fp8_row)(op->w, o, v, v + op->w->cols);
+		for (t = 0; t < op->n; t++)
+			op->y[(uint64_t)t * op->ld + o] =
+				fm_bf16(product(op->q + (uint64_t)t * op->w->cols,
+					op->s + (uint64_t)t * (op->w->cols / DEV_ACT), v,
+					v + op->w->cols, op->w->cols, block));
 	}
 	free(v);
 	return 0;
@@ -158,20 +159,21 @@ static void plain_row(const struct weight *w, uint32_t o, float *v)
 					     : num_bf16(((const uint16_t *)w->codes)[at + k]);
 }
 
-static int linear(struct dev *dev, float *y, uint32_t ldy, const float *x, uint32_t ldx, uint32_t n,
-	const struct weight *w, bool round, struct err *e)
+static int linear(struct dev *dev, const struct dev_linear *op, struct err *e)
 {
-	float *v = malloc(2 * (uint64_t)w->cols * sizeof *v), r;
+	float *v = malloc(2 * (uint64_t)op->w->cols * sizeof *v), r;
 	uint32_t o, t;
 
 	(void)dev;
 	if (!v)
 		return err_nomem(e);
-	for (o = 0; o < w->rows; o++) {
-		plain_row(w, o, v);
-		for (t = 0; t < n; t++) {
-			r = ref_dot(x + (uint64_t)t * ldx, v, w->cols);
-			y[(uint64_t)t * ldy + o] = round ? fm_bf16(r) : r != r ? fm_nan() : r;
+	for (o = 0; o < op->w->rows; o++) {
+		plain_row(op->w, o, v);
+		for (t = 0; t < op->n; t++) {
+			r = ref_dot(op->x + (uint64_t)t * op->ldx, v, op->w->cols);
+			op->y[(uint64_t)t * op->ldy + o] = op->round ? fm_bf16(r)
+				: r != r                             ? fm_nan()
+								     : r;
 		}
 	}
 	free(v);

@@ -24,50 +24,53 @@ static uint32_t best(const float *g, const float *bias, const int32_t *taken, ui
 	return at;
 }
 
-static int gate(struct dev *dev, int32_t *id, float *weight, const float *logits, const float *bias,
-	const int32_t *hash, uint32_t n, uint32_t experts, uint32_t k, float route_scale,
-	struct err *e)
+static int gate(struct dev *dev, const struct dev_gate *op, struct err *e)
 {
-	float *g = malloc(experts * sizeof *g), sum;
+	int32_t *id = op->id;
+	float *weight = op->weight;
+	const float *logits = op->logits;
+	float *g = malloc(op->experts * sizeof *g), sum;
 	uint32_t t, i;
 
 	(void)dev;
 	if (!g)
 		return err_nomem(e);
-	for (t = 0; t < n; t++, id += k, weight += k, logits += experts) {
-		for (i = 0; i < experts; i++)
+	for (t = 0; t < op->n; t++, id += op->k, weight += op->k, logits += op->experts) {
+		for (i = 0; i < op->experts; i++)
 			g[i] = sqrtf(fm_softplus(logits[i]));
 		sum = 0;
-		for (i = 0; i < k; i++) {
-			id[i] = hash ? hash[(uint64_t)t * k + i]
-				     : (int32_t)best(g, bias, id, i, experts);
+		for (i = 0; i < op->k; i++) {
+			id[i] = op->hash ? op->hash[(uint64_t)t * op->k + i]
+					 : (int32_t)best(g, op->bias, id, i, op->experts);
 			weight[i] = g[id[i]];
 			sum += weight[i];
 		}
-		for (i = 0; i < k; i++)
-			weight[i] = weight[i] / sum * route_scale;
+		for (i = 0; i < op->k; i++)
+			weight[i] = weight[i] / sum * op->route_scale;
 	}
 	free(g);
 	return 0;
 }
 
-static int swiglu(struct dev *dev, float *a, const float *g, const float *u, const float *weight,
-	uint32_t n, uint32_t dim, float limit, struct err *e)
+static int swiglu(struct dev *dev, const struct dev_swiglu *op, struct err *e)
 {
+	float *a = op->a;
+	const float *g = op->g;
+	const float *u = op->u;
 	float x, y, v;
 	uint32_t t, d;
 
 	(void)dev, (void)e;
-	for (t = 0; t < n; t++, a += dim, g += dim, u += dim)
-		for (d = 0; d < dim; d++) {
+	for (t = 0; t < op->n; t++, a += op->dim, g += op->dim, u += op->dim)
+		for (d = 0; d < op->dim; d++) {
 			x = g[d];
 			y = u[d];
-			if (limit > 0.0f) {
-				x = x > limit ? limit : x;
-				y = y > limit ? limit : y < -limit ? -limit : y;
+			if (op->limit > 0.0f) {
+				x = x > op->limit ? op->limit : x;
+				y = y > op->limit ? op->limit : y < -op->limit ? -op->limit : y;
 			}
 			v = x / (1.0f + fm_exp(-x)) * y;
-			a[d] = fm_bf16(weight ? weight[t] * v : v);
+			a[d] = fm_bf16(op->weight ? op->weight[t] * v : v);
 		}
 	return 0;
 }

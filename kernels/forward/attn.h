@@ -1,0 +1,45 @@
+/* attn.h -- between the files of the attention sub-block: one of it on its way.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef KERNELS_FORWARD_ATTN_H
+#define KERNELS_FORWARD_ATTN_H
+#include "kernels/forward/forward.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Weights of a compressor. */
+struct squeeze {
+	struct matrix wkv, wgate;
+	float *ape, *norm;
+	uint32_t ratio, lap, dim; /* lap * dim channels a token */
+};
+
+struct attn {
+	struct forward *f;
+	uint32_t layer, ratio, entries, window, cols; /* cols of the index list */
+	char prefix[32];
+	struct matrix wq_a, wq_b, wkv, wo_a, wo_b, iq, iw;
+	float *q_norm, *kv_norm, *sink;
+	struct squeeze main, index;
+	struct scratch s;
+	float *kv;                /* [n + entries][hd] */
+	float *ik;                /* [entries][IHD] */
+	float *cos, *sin;         /* of a block of tokens */
+	float *y, *q, *o, *z, *g; /* of a block */
+	float *iqv, *iwv, *score;
+	uint8_t *qx; /* quantized activations, and their scales */
+	float *sx;
+	int32_t *list, *pick;
+};
+
+/* Puts the rotation of n positions from first on, step apart, into a->cos and a->sin; n is at most a block. */
+int attn_rotation(struct attn *a, uint64_t first, uint64_t step, uint32_t n, struct err *e);
+/* Makes a->kv, and a->ik where there is an indexer, from the sub-block's input. */
+int attn_keys(struct attn *a, struct err *e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
