@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef KERNELS_FORWARD_ATTN_H
 #define KERNELS_FORWARD_ATTN_H
-#include "kernels/forward/forward.h"
+#include "kernels/forward/step.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -29,13 +29,18 @@ struct attn {
 	float *cos, *sin;         /* of a block of tokens */
 	float *y, *q, *o, *z, *g; /* of a block */
 	float *iqv, *iwv, *score;
-	uint8_t *qx; /* quantized activations, and their scales */
-	float *sx;
+	struct act act; /* of a block */
 	int32_t *list, *pick;
 };
 
 /* Puts the rotation of n positions from first on, step apart, into a->cos and a->sin; n is at most a block. */
 int attn_rotation(struct attn *a, uint64_t first, uint64_t step, uint32_t n, struct err *e);
+/* Rotates heads of a block, n tokens [heads][dim] at x, by a->cos and a->sin. */
+int attn_rope(struct attn *a, float *x, uint32_t n, uint32_t heads, uint32_t dim, bool inverse,
+	struct err *e);
+/* Hands the result of a step to the tap, if steps are wanted. */
+int attn_told(struct attn *a, const char *name, const float *v, uint32_t n, uint32_t cols,
+	int64_t token, struct err *e);
 /* Makes a->kv, and a->ik where there is an indexer, from the sub-block's input. */
 int attn_keys(struct attn *a, struct err *e);
 

@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 
-/* Rotation of n positions from first on, step apart, to a->cos and a->sin. */
 int attn_rotation(struct attn *a, uint64_t first, uint64_t step, uint32_t n, struct err *e)
 {
 	uint64_t bytes = 4 * (uint64_t)n * (a->f->p->rope_dim / 2);
@@ -23,122 +22,101 @@ int attn_rotation(struct attn *a, uint64_t first, uint64_t step, uint32_t n, str
 	return rc;
 }
 
-static int window_keys(struct attn *a, uint32_t t, uint32_t n, struct err *e)
+int attn_rope(struct attn *a, float *x, uint32_t n, uint32_t heads, uint32_t dim, bool inverse,
+	struct err *e)
 {
-	const struct config *c = a->f->c;
-	uint32_t hd = (uint32_t)c->hd, dim = (uint32_t)c->D, rd = a->f->p->rope_dim;
-	struct dev *d = a->f->dev;
-	float *kv = a->kv + (uint64_t)t * hd;
-	const float *x = a->f->y + (uint64_t)t * dim;
+	const struct dev_rope op = { .x = x,
+		.cos = a->cos,
+		.sin = a->sin,
+		.n = n,
+		.heads = heads,
+		.dim = dim,
+		.pairs = a->f->p->rope_dim / 2,
+		.inverse = inverse };
 
-	if (d->act_quant(d,
-		    &(struct dev_act_quant){ .q = a->qx, .s = a->sx, .x = x, .n = n, .dim = dim },
-		    e) ||
-		d->linear_q(d,
-			&(struct dev_linear_q){
-				.y = kv, .ld = hd, .q = a->qx, .s = a->sx, .n = n, .w = &a->wkv.w },
-			e) ||
-		(a->f->tap.steps &&
-			forward_tell(a->f, a->prefix, "attn.wkv", kv, false, n, hd, t, e)) ||
-		d->rmsnorm(d,
-			&(struct dev_rmsnorm){ .y = kv,
-				.x = kv,
-				.w = a->kv_norm,
-				.n = n,
-				.dim = hd,
-				.eps = a->f->p->eps },
-			e) ||
-		attn_rotation(a, a->f->pos + t, 1, n, e) ||
-		d->rope(d,
-			&(struct dev_rope){ .x = kv,
-				.cos = a->cos,
-				.sin = a->sin,
-				.n = n,
-				.heads = 1,
-				.dim = hd,
-				.pairs = rd / 2,
-				.inverse = false },
-			e))
-		return -1;
-	return d->fake_fp8(d,
-		&(struct dev_fake_fp8){ .x = kv, .n = n, .ld = hd, .cols = hd - rd, .block = 64 },
-		e);
+	return a->f->dev->rope(a->f->dev, &op, e);
 }
 
-/* The entries of a compressor from the sub-block's input, rotated; not yet rounded further. */
-static int squeeze(struct attn *a, struct squeeze *c, const char *name, float *out, struct err *e)
+int attn_told(struct attn *a, const char *name, const float *v, uint32_t n, uint32_t cols,
+	int64_t token, struct err *e)
 {
-	uint32_t width = c->lap * c->dim, dim = (uint32_t)a->f->c->D, j, take;
-	uint32_t b = a->f->block, n = a->entries * c->ratio, rd = a->f->p->rope_dim;
+	return a->f->tap.steps ? forward_tell(a->f, a->prefix, name, v, false, n, cols, token, e)
+			       : 0;
+}
+
+/* What of an entry is not rotated, as the cache holds it. */
+static int cached(struct attn *a, float *kv, uint32_t n, struct err *e)
+{
+	uint32_t hd = (uint32_t)a->f->c->hd;
+	const struct dev_fake_fp8 op = {
+		.x = kv, .n = n, .ld = hd, .cols = hd - a->f->p->rope_dim, .block = 64
+	};
+
+	return a->f->dev->fake_fp8(a->f->dev, &op, e);
+}
+
+static int window_keys(struct attn *a, uint32_t t, uint32_t n, struct err *e)
+{
+	uint32_t hd = (uint32_t)a->f->c->hd;
+	float *kv = a->kv + (uint64_t)t * hd;
+
+	if (step_linear(a->f, kv, hd, &a->act, a->f->y + (uint64_t)t * a->f->c->D, n, &a->wkv.w,
+		    e) ||
+		attn_told(a, "attn.wkv", kv, n, hd, t, e) ||
+		step_norm(a->f, kv, kv, a->kv_norm, n, hd, e) ||
+		attn_rotation(a, a->f->pos + t, 1, n, e) || attn_rope(a, kv, n, 1, hd, false, e))
+		return -1;
+	return cached(a, kv, n, e);
+}
+
+/* The entries of a compressor before its norm: from the sub-block's input. */
+static int pool(struct attn *a, struct squeeze *c, float *out, struct err *e)
+{
+	uint32_t width = c->lap * c->dim, dim = (uint32_t)a->f->c->D, n = a->entries * c->ratio;
 	struct scratch s = { .dev = a->f->dev };
 	struct dev *d = a->f->dev;
-	float *kv = scratch_floats(&s, (uint64_t)n * width, e), *sc;
+	float *kv = scratch_floats(&s, (uint64_t)n * width, e);
+	float *sc = kv ? scratch_floats(&s, (uint64_t)n * width, e) : NULL;
+	struct dev_linear kvs = {
+		.y = kv, .ldy = width, .x = a->f->y, .ldx = dim, .n = n, .w = &c->wkv.w
+	};
+	struct dev_linear gates = kvs;
+	const struct dev_compress op = { .e = out,
+		.kv = kv,
+		.sc = sc,
+		.ape = c->ape,
+		.n = a->entries,
+		.ratio = c->ratio,
+		.dim = c->dim,
+		.lap = c->lap };
 	int rc;
 
-	sc = kv ? scratch_floats(&s, (uint64_t)n * width, e) : NULL;
-	rc = sc ? 0 : -1;
-	rc = rc ? rc
-		: d->linear(d,
-			  &(struct dev_linear){ .y = kv,
-				  .ldy = width,
-				  .x = a->f->y,
-				  .ldx = dim,
-				  .n = n,
-				  .w = &c->wkv.w,
-				  .round = false },
-			  e);
-	rc = rc ? rc
-		: d->linear(d,
-			  &(struct dev_linear){ .y = sc,
-				  .ldy = width,
-				  .x = a->f->y,
-				  .ldx = dim,
-				  .n = n,
-				  .w = &c->wgate.w,
-				  .round = false },
-			  e);
-	rc = rc ? rc
-		: d->compress(d,
-			  &(struct dev_compress){ .e = out,
-				  .kv = kv,
-				  .sc = sc,
-				  .ape = c->ape,
-				  .first = 0,
-				  .n = a->entries,
-				  .ratio = c->ratio,
-				  .dim = c->dim,
-				  .lap = c->lap },
-			  e);
-	rc = rc ? rc : d->sync(d, e);
-	if (!rc && a->f->tap.steps)
-		rc = forward_tell(a->f, a->prefix, name, out, false, a->entries, c->dim, 0, e);
-	rc = rc ? rc
-		: d->rmsnorm(d,
-			  &(struct dev_rmsnorm){ .y = out,
-				  .x = out,
-				  .w = c->norm,
-				  .n = a->entries,
-				  .dim = c->dim,
-				  .eps = a->f->p->eps },
-			  e);
-	for (j = 0; !rc && j < a->entries; j += take) {
-		take = a->entries - j < b ? a->entries - j : b;
-		rc = attn_rotation(a, a->f->pos + (uint64_t)j * c->ratio, c->ratio, take, e);
-		rc = rc ? rc
-			: d->rope(d,
-				  &(struct dev_rope){ .x = out + (uint64_t)j * c->dim,
-					  .cos = a->cos,
-					  .sin = a->sin,
-					  .n = take,
-					  .heads = 1,
-					  .dim = c->dim,
-					  .pairs = rd / 2,
-					  .inverse = false },
-				  e);
-	}
-	rc = rc ? rc : d->sync(d, e);
+	gates.y = sc;
+	gates.w = &c->wgate.w;
+	rc = !sc || d->linear(d, &kvs, e) || d->linear(d, &gates, e) || d->compress(d, &op, e) ||
+			d->sync(d, e)
+		? -1
+		: 0;
 	scratch_drop(&s);
 	return rc;
+}
+
+/* The entries of a compressor, rotated; not yet rounded further. */
+static int squeeze(struct attn *a, struct squeeze *c, const char *name, float *out, struct err *e)
+{
+	uint32_t j, take;
+	int rc;
+
+	rc = pool(a, c, out, e) || attn_told(a, name, out, a->entries, c->dim, 0, e) ||
+			step_norm(a->f, out, out, c->norm, a->entries, c->dim, e)
+		? -1
+		: 0;
+	for (j = 0; !rc && j < a->entries; j += take) {
+		take = a->entries - j < a->f->block ? a->entries - j : a->f->block;
+		rc = attn_rotation(a, a->f->pos + (uint64_t)j * c->ratio, c->ratio, take, e);
+		rc = rc ? rc : attn_rope(a, out + (uint64_t)j * c->dim, take, 1, c->dim, false, e);
+	}
+	return rc ? rc : a->f->dev->sync(a->f->dev, e);
 }
 
 int attn_keys(struct attn *a, struct err *e)
@@ -154,14 +132,7 @@ int attn_keys(struct attn *a, struct err *e)
 	}
 	if (!a->entries)
 		return 0;
-	if (squeeze(a, &a->main, "attn.compressor", out, e) ||
-		d->fake_fp8(d,
-			&(struct dev_fake_fp8){ .x = out,
-				.n = a->entries,
-				.ld = hd,
-				.cols = hd - a->f->p->rope_dim,
-				.block = 64 },
-			e))
+	if (squeeze(a, &a->main, "attn.compressor", out, e) || cached(a, out, a->entries, e))
 		return -1;
 	if (a->ratio != 4)
 		return 0;

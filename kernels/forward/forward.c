@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernels/forward/forward.h"
 
+#include "kernels/forward/step.h"
+
 #include "kernels/forward/rope.h"
 
 #include <stdio.h>
@@ -8,33 +10,6 @@
 #include <string.h>
 
 enum { BLOCK = 256, HEAD_ROWS = 4096 };
-
-/* --- memory of the device --- */
-
-void *scratch_get(struct scratch *s, uint64_t bytes, struct err *e)
-{
-	void *p;
-
-	if (s->n == sizeof s->p / sizeof *s->p) {
-		err_set(e, ERR_SYSTEM, "too many buffers");
-		return NULL;
-	}
-	if (s->dev->alloc(s->dev, &p, (size_t)bytes, e))
-		return NULL;
-	s->p[s->n++] = p;
-	return p;
-}
-
-float *scratch_floats(struct scratch *s, uint64_t n, struct err *e)
-{
-	return scratch_get(s, 4 * n, e);
-}
-
-void scratch_drop(struct scratch *s)
-{
-	while (s->n)
-		s->dev->release(s->dev, s->p[--s->n]);
-}
 
 /* --- opening --- */
 
@@ -111,39 +86,6 @@ void forward_close(struct forward *f)
 	free(f->weight);
 	free(f->picked);
 	memset(f, 0, sizeof *f);
-}
-
-void forward_prefix(const struct forward *f, uint32_t layer, char prefix[32])
-{
-	if (layer < f->c->L)
-		snprintf(prefix, 32, "layers.%u.", layer);
-	else
-		snprintf(prefix, 32, "mtp.%u.", layer - (uint32_t)f->c->L);
-}
-
-int forward_tell(struct forward *f, const char *prefix, const char *name, const void *v, bool whole,
-	uint32_t n, uint32_t cols, int64_t token, struct err *e)
-{
-	uint64_t bytes = 4 * (uint64_t)n * cols;
-	char full[128];
-	void *copy;
-	int rc;
-
-	if (!f->tap.see)
-		return 0;
-	snprintf(full, sizeof full, "%s%s", prefix, name);
-	if (f->dev->host)
-		return f->dev->sync(f->dev, e) ||
-				f->tap.see(f->tap.ctx, full, v, whole, n, cols, token, e)
-			? -1
-			: 0;
-	copy = malloc((size_t)bytes + 1);
-	if (!copy)
-		return err_nomem(e);
-	rc = f->dev->get(f->dev, copy, v, (size_t)bytes, e);
-	rc = rc ? rc : f->tap.see(f->tap.ctx, full, copy, whole, n, cols, token, e);
-	free(copy);
-	return rc;
 }
 
 /* --- the way in --- */
@@ -244,15 +186,7 @@ int forward_pre(struct forward *f, uint32_t layer, enum forward_sub sub, struct 
 				  .eps = f->p->eps,
 				  .hc_eps = f->p->hc_eps },
 			  e);
-	rc = rc ? rc
-		: f->dev->rmsnorm(f->dev,
-			  &(struct dev_rmsnorm){ .y = f->y,
-				  .x = f->y,
-				  .w = m.norm,
-				  .n = f->n,
-				  .dim = dim,
-				  .eps = f->p->eps },
-			  e);
+	rc = rc ? rc : step_norm(f, f->y, f->y, m.norm, f->n, dim, e);
 	rc = rc ? rc : f->dev->sync(f->dev, e);
 	mixing_drop(f, &m);
 	return rc ? rc
@@ -305,40 +239,26 @@ int forward_layer(struct forward *f, uint32_t layer, struct err *e)
 
 /* --- the way out --- */
 
-/* y [n][width] = linear of a matrix with FP8 weights, in blocks of tokens. */
+/* y [n][D] = linear of a matrix of codes, in blocks of tokens. */
 static int project(struct forward *f, const char *prefix, const char *name, float *y,
 	const float *x, uint32_t n, struct err *e)
 {
 	struct scratch s = { .dev = f->dev };
 	uint32_t dim = (uint32_t)f->c->D, t, take;
 	struct matrix m;
-	uint8_t *q;
-	float *sc;
+	struct act a;
+	uint64_t at;
 	int rc;
 
 	if (weights_matrix(f->w, &m, prefix, name, (struct matrix_form){ dim, dim, true }, e))
 		return -1;
-	q = scratch_get(&s, (uint64_t)f->block * dim, e);
-	sc = q ? scratch_floats(&s, (uint64_t)f->block * (dim / DEV_ACT), e) : NULL;
-	rc = sc ? 0 : -1;
+	a.q = scratch_get(&s, (uint64_t)f->block * dim, e);
+	a.s = a.q ? scratch_floats(&s, (uint64_t)f->block * (dim / DEV_ACT), e) : NULL;
+	rc = a.s ? 0 : -1;
 	for (t = 0; !rc && t < n; t += take) {
 		take = n - t < f->block ? n - t : f->block;
-		rc = f->dev->act_quant(f->dev,
-			&(struct dev_act_quant){ .q = q,
-				.s = sc,
-				.x = x + (uint64_t)t * dim,
-				.n = take,
-				.dim = dim },
-			e);
-		rc = rc ? rc
-			: f->dev->linear_q(f->dev,
-				  &(struct dev_linear_q){ .y = y + (uint64_t)t * dim,
-					  .ld = dim,
-					  .q = q,
-					  .s = sc,
-					  .n = take,
-					  .w = &m.w },
-				  e);
+		at = (uint64_t)t * dim;
+		rc = step_linear(f, y + at, dim, &a, x + at, take, &m.w, e);
 	}
 	rc = rc ? rc : f->dev->sync(f->dev, e);
 	scratch_drop(&s);
@@ -367,22 +287,8 @@ int forward_mtp(struct forward *f, uint32_t stage, struct err *e)
 	/* The embedding is the same in each stream, and so is what becomes of it. */
 	if (f->dev->embed(f->dev, &(struct dev_embed){ .x = emb, .row = rows, .n = n, .dim = dim },
 		    e) ||
-		f->dev->rmsnorm(f->dev,
-			&(struct dev_rmsnorm){ .y = en,
-				.x = emb,
-				.w = norm[0],
-				.n = n * DEV_HC,
-				.dim = dim,
-				.eps = f->p->eps },
-			e) ||
-		f->dev->rmsnorm(f->dev,
-			&(struct dev_rmsnorm){ .y = hn,
-				.x = f->x,
-				.w = norm[1],
-				.n = n * DEV_HC,
-				.dim = dim,
-				.eps = f->p->eps },
-			e) ||
+		step_norm(f, en, emb, norm[0], n * DEV_HC, dim, e) ||
+		step_norm(f, hn, f->x, norm[1], n * DEV_HC, dim, e) ||
 		project(f, prefix, "e_proj", emb, en, n * DEV_HC, e) ||
 		project(f, prefix, "h_proj", en, hn, n * DEV_HC, e))
 		goto out;
@@ -454,15 +360,7 @@ int forward_logits(struct forward *f, int stage, uint32_t first, uint32_t count,
 				  .eps = f->p->eps,
 				  .hc_eps = f->p->hc_eps },
 			  e);
-	rc = rc ? rc
-		: f->dev->rmsnorm(f->dev,
-			  &(struct dev_rmsnorm){ .y = z,
-				  .x = z,
-				  .w = m.norm,
-				  .n = count,
-				  .dim = dim,
-				  .eps = f->p->eps },
-			  e);
+	rc = rc ? rc : step_norm(f, z, z, m.norm, count, dim, e);
 	rc = rc ? rc : forward_tell(f, prefix, "norm", z, false, count, dim, first, e);
 	for (row = 0; !rc && row < vocab; row += take) {
 		take = vocab - row < HEAD_ROWS ? vocab - row : HEAD_ROWS;

@@ -5,8 +5,6 @@
  * SPDX-License-Identifier: MIT */
 #include "kernels/forward/attn.h"
 
-#include "kernels/forward/rope.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,8 +112,8 @@ static int room(struct attn *a, struct err *e)
 	a->q = scratch_floats(s, b * c->H * c->hd, e);
 	a->o = scratch_floats(s, b * c->H * c->hd, e);
 	a->z = scratch_floats(s, b * c->G * c->R, e);
-	a->qx = scratch_get(s, b * widest, e);
-	a->sx = scratch_floats(s, b * (widest / DEV_ACT), e);
+	a->act.q = scratch_get(s, b * widest, e);
+	a->act.s = scratch_floats(s, b * (widest / DEV_ACT), e);
 	a->list = scratch_get(s, 4 * b * a->cols, e);
 	if (s->n < 10)
 		return -1;
@@ -130,76 +128,60 @@ static int room(struct attn *a, struct err *e)
 
 /* --- queries --- */
 
-/* Picks of the indexer for n tokens from t on, into the index list; qx and sx hold the queries' low rank. */
+/* Scores of the entries for n tokens from t on; act holds the queries' low rank. */
+static int scores(struct attn *a, uint32_t t, uint32_t n, struct err *e)
+{
+	uint32_t ih = (uint32_t)a->f->c->IH, ihd = (uint32_t)a->f->c->IHD;
+	float weight = (float)(1.0 / sqrt((double)ihd) / sqrt((double)ih));
+	struct dev *d = a->f->dev;
+	const struct dev_hadamard turn = { .x = a->iqv, .n = n * ih, .dim = ihd };
+	const struct dev_fake_fp4 round = { .x = a->iqv, .n = n * ih, .dim = ihd };
+	const struct dev_scale scale = { .x = a->iwv, .c = weight, .n = (uint64_t)n * ih };
+	const struct dev_index_score score = { .score = a->score,
+		.q = a->iqv,
+		.k = a->ik,
+		.w = a->iwv,
+		.n = n,
+		.m = a->entries,
+		.heads = ih,
+		.dim = ihd,
+		.pos = t,
+		.ratio = a->ratio };
+
+	return attn_rope(a, a->iqv, n, ih, ihd, false, e) || d->hadamard(d, &turn, e) ||
+			d->fake_fp4(d, &round, e) || d->scale(d, &scale, e) ||
+			d->index_score(d, &score, e)
+		? -1
+		: 0;
+}
+
+/* Picks of the indexer for n tokens from t on, into the index list. */
 static int picks(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 {
 	const struct config *c = a->f->c;
-	uint32_t ih = (uint32_t)c->IH, ihd = (uint32_t)c->IHD, dim = (uint32_t)c->D;
-	uint32_t k = a->cols - a->window;
-	const float *x = a->f->y + (uint64_t)t * dim;
+	uint32_t ih = (uint32_t)c->IH, width = ih * (uint32_t)c->IHD, dim = (uint32_t)c->D;
 	struct dev *d = a->f->dev;
-	float weight = (float)(1.0 / sqrt((double)ihd) / sqrt((double)ih));
+	const struct dev_linear weights = { .y = a->iwv,
+		.ldy = ih,
+		.x = a->f->y + (uint64_t)t * dim,
+		.ldx = dim,
+		.n = n,
+		.w = &a->iw.w,
+		.round = true };
+	const struct dev_topk best = { .pick = a->list + a->window,
+		.ld = a->cols,
+		.score = a->score,
+		.n = n,
+		.m = a->entries,
+		.k = a->cols - a->window,
+		.base = (int32_t)a->f->n };
 
-	if (d->linear_q(d,
-		    &(struct dev_linear_q){ .y = a->iqv,
-			    .ld = ih * ihd,
-			    .q = a->qx,
-			    .s = a->sx,
-			    .n = n,
-			    .w = &a->iq.w },
-		    e) ||
-		d->linear(d,
-			&(struct dev_linear){ .y = a->iwv,
-				.ldy = ih,
-				.x = x,
-				.ldx = dim,
-				.n = n,
-				.w = &a->iw.w,
-				.round = true },
-			e))
+	if (step_codes(a->f, a->iqv, width, &a->act, n, &a->iq.w, e) || d->linear(d, &weights, e) ||
+		attn_told(a, "attn.indexer.wq_b", a->iqv, n, width, t, e) ||
+		attn_told(a, "attn.indexer.weights_proj", a->iwv, n, ih, t, e) ||
+		scores(a, t, n, e))
 		return -1;
-	if (a->f->tap.steps &&
-		(forward_tell(a->f, a->prefix, "attn.indexer.wq_b", a->iqv, false, n, ih * ihd, t,
-			 e) ||
-			forward_tell(a->f, a->prefix, "attn.indexer.weights_proj", a->iwv, false, n,
-				ih, t, e)))
-		return -1;
-	if (d->rope(d,
-		    &(struct dev_rope){ .x = a->iqv,
-			    .cos = a->cos,
-			    .sin = a->sin,
-			    .n = n,
-			    .heads = ih,
-			    .dim = ihd,
-			    .pairs = a->f->p->rope_dim / 2,
-			    .inverse = false },
-		    e) ||
-		d->hadamard(d, &(struct dev_hadamard){ .x = a->iqv, .n = n * ih, .dim = ihd }, e) ||
-		d->fake_fp4(d, &(struct dev_fake_fp4){ .x = a->iqv, .n = n * ih, .dim = ihd }, e) ||
-		d->scale(d, &(struct dev_scale){ .x = a->iwv, .c = weight, .n = (uint64_t)n * ih },
-			e) ||
-		d->index_score(d,
-			&(struct dev_index_score){ .score = a->score,
-				.q = a->iqv,
-				.k = a->ik,
-				.w = a->iwv,
-				.n = n,
-				.m = a->entries,
-				.heads = ih,
-				.dim = ihd,
-				.pos = t,
-				.ratio = a->ratio },
-			e))
-		return -1;
-	return d->topk(d,
-		&(struct dev_topk){ .pick = a->list + a->window,
-			.ld = a->cols,
-			.score = a->score,
-			.n = n,
-			.m = a->entries,
-			.k = k,
-			.base = (int32_t)a->f->n },
-		e);
+	return d->topk(d, &best, e);
 }
 
 /* Takes the picks that are preferred, if their scores are those of the list's. */
@@ -262,72 +244,26 @@ static int keep_picks(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 static int queries(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 {
 	const struct config *c = a->f->c;
-	uint32_t ql = (uint32_t)c->QL, dim = (uint32_t)c->D, h = (uint32_t)c->H;
-	uint32_t hd = (uint32_t)c->hd, width = h * hd;
-	const float *x = a->f->y + (uint64_t)t * dim;
+	uint32_t ql = (uint32_t)c->QL, h = (uint32_t)c->H, hd = (uint32_t)c->hd, width = h * hd;
 	struct dev *d = a->f->dev;
-	bool steps = a->f->tap.steps;
+	const struct dev_head_norm norm = { .x = a->q, .n = n * h, .dim = hd, .eps = a->f->p->eps };
+	const struct dev_columns columns = { .index = a->list,
+		.ld = a->cols,
+		.n = n,
+		.pos = t,
+		.window = a->window,
+		.m = a->entries,
+		.ratio = a->ratio ? a->ratio : 1,
+		.with_all = a->ratio == 128,
+		.base = (int32_t)a->f->n };
 
-	if (d->act_quant(d,
-		    &(struct dev_act_quant){ .q = a->qx, .s = a->sx, .x = x, .n = n, .dim = dim },
-		    e) ||
-		d->linear_q(d,
-			&(struct dev_linear_q){ .y = a->y,
-				.ld = ql,
-				.q = a->qx,
-				.s = a->sx,
-				.n = n,
-				.w = &a->wq_a.w },
-			e) ||
-		(steps && forward_tell(a->f, a->prefix, "attn.wq_a", a->y, false, n, ql, t, e)) ||
-		d->rmsnorm(d,
-			&(struct dev_rmsnorm){ .y = a->y,
-				.x = a->y,
-				.w = a->q_norm,
-				.n = n,
-				.dim = ql,
-				.eps = a->f->p->eps },
-			e) ||
-		d->act_quant(d,
-			&(struct dev_act_quant){
-				.q = a->qx, .s = a->sx, .x = a->y, .n = n, .dim = ql },
-			e) ||
-		d->linear_q(d,
-			&(struct dev_linear_q){ .y = a->q,
-				.ld = width,
-				.q = a->qx,
-				.s = a->sx,
-				.n = n,
-				.w = &a->wq_b.w },
-			e) ||
-		(steps && forward_tell(a->f, a->prefix, "attn.wq_b", a->q, false, n, width, t, e)))
-		return -1;
-	if (d->head_norm(d,
-		    &(struct dev_head_norm){
-			    .x = a->q, .n = n * h, .dim = hd, .eps = a->f->p->eps },
-		    e) ||
+	if (step_linear(a->f, a->y, ql, &a->act, a->f->y + (uint64_t)t * c->D, n, &a->wq_a.w, e) ||
+		attn_told(a, "attn.wq_a", a->y, n, ql, t, e) ||
+		step_norm(a->f, a->y, a->y, a->q_norm, n, ql, e) ||
+		step_linear(a->f, a->q, width, &a->act, a->y, n, &a->wq_b.w, e) ||
+		attn_told(a, "attn.wq_b", a->q, n, width, t, e) || d->head_norm(d, &norm, e) ||
 		attn_rotation(a, a->f->pos + t, 1, n, e) ||
-		d->rope(d,
-			&(struct dev_rope){ .x = a->q,
-				.cos = a->cos,
-				.sin = a->sin,
-				.n = n,
-				.heads = h,
-				.dim = hd,
-				.pairs = a->f->p->rope_dim / 2,
-				.inverse = false },
-			e) ||
-		d->columns(d,
-			&(struct dev_columns){ .index = a->list,
-				.ld = a->cols,
-				.n = n,
-				.pos = t,
-				.window = a->window,
-				.m = a->entries,
-				.ratio = a->ratio ? a->ratio : 1,
-				.with_all = a->ratio == 128,
-				.base = (int32_t)a->f->n },
-			e))
+		attn_rope(a, a->q, n, h, hd, false, e) || d->columns(d, &columns, e))
 		return -1;
 	if (a->ratio != 4 || !a->entries)
 		return 0;
@@ -347,70 +283,47 @@ static struct weight rows_of(const struct weight *w, uint32_t row, uint32_t n)
 	return v;
 }
 
-static int output(struct attn *a, uint32_t t, uint32_t n, struct err *e)
+/* z [n][G * R]: wo_a, each group of heads with its own rows. */
+static int groups(struct attn *a, uint32_t n, struct err *e)
 {
 	const struct config *c = a->f->c;
 	uint32_t h = (uint32_t)c->H, hd = (uint32_t)c->hd, r = (uint32_t)c->R, g;
-	uint32_t groups = (uint32_t)c->G, in = h / groups * hd, all = groups * r;
-	float *o = a->f->o + (uint64_t)t * c->D, scale = (float)(1.0 / sqrt((double)hd));
-	struct dev *d = a->f->dev;
+	uint32_t all = (uint32_t)(c->G * c->R), in = h / (uint32_t)c->G * hd;
 	struct weight w;
+	struct dev_linear op = { .ldy = all, .ldx = h * hd, .n = n, .w = &w, .round = true };
 
-	if (d->attend(d,
-		    &(struct dev_attend){ .o = a->o,
-			    .q = a->q,
-			    .kv = a->kv,
-			    .index = a->list,
-			    .sink = a->sink,
-			    .n = n,
-			    .heads = h,
-			    .dim = hd,
-			    .cols = a->cols,
-			    .scale = scale },
-		    e) ||
-		d->rope(d,
-			&(struct dev_rope){ .x = a->o,
-				.cos = a->cos,
-				.sin = a->sin,
-				.n = n,
-				.heads = h,
-				.dim = hd,
-				.pairs = a->f->p->rope_dim / 2,
-				.inverse = true },
-			e))
-		return -1;
-	if (a->f->tap.steps &&
-		forward_tell(a->f, a->prefix, "attn.heads", a->o, false, n, h * hd, t, e))
-		return -1;
-	for (g = 0; g < groups; g++) {
+	for (g = 0; g < c->G; g++) {
 		w = rows_of(&a->wo_a.w, g * r, r);
-		if (d->linear(d,
-			    &(struct dev_linear){ .y = a->z + g * r,
-				    .ldy = all,
-				    .x = a->o + g * in,
-				    .ldx = h * hd,
-				    .n = n,
-				    .w = &w,
-				    .round = true },
-			    e))
+		op.y = a->z + g * r;
+		op.x = a->o + g * in;
+		if (a->f->dev->linear(a->f->dev, &op, e))
 			return -1;
 	}
-	if (a->f->tap.steps &&
-		forward_tell(a->f, a->prefix, "attn.wo_a", a->z, false, n, all, t, e))
+	return 0;
+}
+
+static int output(struct attn *a, uint32_t t, uint32_t n, struct err *e)
+{
+	const struct config *c = a->f->c;
+	uint32_t h = (uint32_t)c->H, hd = (uint32_t)c->hd, all = (uint32_t)(c->G * c->R);
+	struct dev *d = a->f->dev;
+	const struct dev_attend op = { .o = a->o,
+		.q = a->q,
+		.kv = a->kv,
+		.index = a->list,
+		.sink = a->sink,
+		.n = n,
+		.heads = h,
+		.dim = hd,
+		.cols = a->cols,
+		.scale = (float)(1.0 / sqrt((double)hd)) };
+
+	if (d->attend(d, &op, e) || attn_rope(a, a->o, n, h, hd, true, e) ||
+		attn_told(a, "attn.heads", a->o, n, h * hd, t, e) || groups(a, n, e) ||
+		attn_told(a, "attn.wo_a", a->z, n, all, t, e))
 		return -1;
-	if (d->act_quant(d,
-		    &(struct dev_act_quant){
-			    .q = a->qx, .s = a->sx, .x = a->z, .n = n, .dim = all },
-		    e))
-		return -1;
-	return d->linear_q(d,
-		&(struct dev_linear_q){ .y = o,
-			.ld = (uint32_t)c->D,
-			.q = a->qx,
-			.s = a->sx,
-			.n = n,
-			.w = &a->wo_b.w },
-		e);
+	return step_linear(a->f, a->f->o + (uint64_t)t * c->D, (uint32_t)c->D, &a->act, a->z, n,
+		&a->wo_b.w, e);
 }
 
 int forward_attn(struct forward *f, uint32_t layer, struct err *e)

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "core/par.h"
-#include "kernels/forward/forward.h"
+#include "kernels/forward/step.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,8 +14,7 @@ struct moe {
 	char prefix[32];
 	uint32_t layer, dim, inner; /* inner: of the widest expert */
 	struct scratch s;
-	uint8_t *qx, *qe, *qa; /* quantized: all tokens, those of an expert, inside it */
-	float *sx, *se, *sa;
+	struct act all, some, inside; /* quantized: all tokens, those of an expert, inside it */
 	float *g, *u, *a, *out, *acc, *factor;
 	uint32_t *index; /* device */
 	/* ordinary memory */
@@ -29,12 +28,12 @@ static int room(struct moe *m, struct err *e)
 	struct scratch *s = &m->s;
 
 	s->dev = m->f->dev;
-	m->qx = scratch_get(s, n * dim, e);
-	m->sx = scratch_floats(s, n * (dim / DEV_ACT), e);
-	m->qe = scratch_get(s, b * dim, e);
-	m->se = scratch_floats(s, b * (dim / DEV_ACT), e);
-	m->qa = scratch_get(s, b * inner, e);
-	m->sa = scratch_floats(s, b * (inner / DEV_ACT), e);
+	m->all.q = scratch_get(s, n * dim, e);
+	m->all.s = scratch_floats(s, n * (dim / DEV_ACT), e);
+	m->some.q = scratch_get(s, b * dim, e);
+	m->some.s = scratch_floats(s, b * (dim / DEV_ACT), e);
+	m->inside.q = scratch_get(s, b * inner, e);
+	m->inside.s = scratch_floats(s, b * (inner / DEV_ACT), e);
 	m->g = scratch_floats(s, b * inner, e);
 	m->u = scratch_floats(s, b * inner, e);
 	m->a = scratch_floats(s, b * inner, e);
@@ -191,77 +190,57 @@ static int told(struct moe *m, const struct expert *x, unsigned part, const floa
 	return forward_tell(m->f, m->prefix, name, v, false, n, cols, -1, e);
 }
 
-/* out = what the expert makes of n quantized tokens. */
-static int compute(struct moe *m, const struct expert *x, const uint8_t *q, const float *s,
-	const float *factor, uint32_t n, struct err *e)
+/* out = what the expert makes of n tokens; factor, their weights, may be NULL. */
+static int compute(struct moe *m, const struct expert *x, const struct act *in, const float *factor,
+	uint32_t n, struct err *e)
 {
 	uint32_t inner = x->w[0].w.rows;
 	struct dev *d = m->f->dev;
+	const struct dev_swiglu op = { .a = m->a,
+		.g = m->g,
+		.u = m->u,
+		.weight = factor,
+		.n = n,
+		.dim = inner,
+		.limit = m->f->p->swiglu_limit };
 
-	if (d->linear_q(d,
-		    &(struct dev_linear_q){
-			    .y = m->g, .ld = inner, .q = q, .s = s, .n = n, .w = &x->w[0].w },
-		    e) ||
+	if (step_codes(m->f, m->g, inner, in, n, &x->w[0].w, e) ||
 		told(m, x, 0, m->g, n, inner, e) ||
-		d->linear_q(d,
-			&(struct dev_linear_q){
-				.y = m->u, .ld = inner, .q = q, .s = s, .n = n, .w = &x->w[1].w },
-			e) ||
-		told(m, x, 1, m->u, n, inner, e) ||
-		d->swiglu(d,
-			&(struct dev_swiglu){ .a = m->a,
-				.g = m->g,
-				.u = m->u,
-				.weight = factor,
-				.n = n,
-				.dim = inner,
-				.limit = m->f->p->swiglu_limit },
-			e) ||
-		d->act_quant(d,
-			&(struct dev_act_quant){
-				.q = m->qa, .s = m->sa, .x = m->a, .n = n, .dim = inner },
-			e) ||
-		d->linear_q(d,
-			&(struct dev_linear_q){ .y = m->out,
-				.ld = m->dim,
-				.q = m->qa,
-				.s = m->sa,
-				.n = n,
-				.w = &x->w[2].w },
-			e))
+		step_codes(m->f, m->u, inner, in, n, &x->w[1].w, e) ||
+		told(m, x, 1, m->u, n, inner, e) || d->swiglu(d, &op, e) ||
+		step_linear(m->f, m->out, m->dim, &m->inside, m->a, n, &x->w[2].w, e))
 		return -1;
 	return told(m, x, 2, m->out, n, m->dim, e);
+}
+
+/* some = the rows of all that index names. */
+static int gathered(struct moe *m, uint32_t n, struct err *e)
+{
+	const struct dev_gather codes = {
+		.to = m->some.q, .from = m->all.q, .index = m->index, .n = n, .bytes = m->dim
+	};
+	const struct dev_gather scales = { .to = m->some.s,
+		.from = m->all.s,
+		.index = m->index,
+		.n = n,
+		.bytes = m->dim / DEV_ACT * 4 };
+
+	return m->f->dev->gather(m->f->dev, &codes, e) || m->f->dev->gather(m->f->dev, &scales, e)
+		? -1
+		: 0;
 }
 
 static int some_tokens(struct moe *m, const struct expert *x, uint32_t first, uint32_t n,
 	struct err *e)
 {
 	struct dev *d = m->f->dev;
+	const struct dev_scatter_add sum = {
+		.y = m->acc, .x = m->out, .index = m->index, .n = n, .dim = m->dim
+	};
 
 	if (d->put(d, m->index, m->tokens + first, 4 * (size_t)n, e) ||
-		d->put(d, m->factor, m->factors + first, 4 * (size_t)n, e) ||
-		d->gather(d,
-			&(struct dev_gather){ .to = m->qe,
-				.from = m->qx,
-				.index = m->index,
-				.n = n,
-				.bytes = m->dim },
-			e) ||
-		d->gather(d,
-			&(struct dev_gather){ .to = m->se,
-				.from = m->sx,
-				.index = m->index,
-				.n = n,
-				.bytes = m->dim / DEV_ACT * 4 },
-			e) ||
-		compute(m, x, m->qe, m->se, m->factor, n, e) ||
-		d->scatter_add(d,
-			&(struct dev_scatter_add){ .y = m->acc,
-				.x = m->out,
-				.index = m->index,
-				.n = n,
-				.dim = m->dim },
-			e))
+		d->put(d, m->factor, m->factors + first, 4 * (size_t)n, e) || gathered(m, n, e) ||
+		compute(m, x, &m->some, m->factor, n, e) || d->scatter_add(d, &sum, e))
 		return -1;
 	return d->sync(d, e);
 }
@@ -365,23 +344,21 @@ static int shared(struct moe *m, struct err *e)
 {
 	struct expert x = { .at = "ffn.shared_experts.", .inner = m->f->c->I * m->f->c->S };
 	struct dev *d = m->f->dev;
+	struct dev_add sum = { .b = m->out };
 	uint32_t t, take;
+	struct act in;
 	uint64_t at;
 	int rc = load(m, m->f->w, &x, e);
 
 	for (t = 0; !rc && t < m->f->n; t += take) {
 		take = m->f->n - t < m->f->block ? m->f->n - t : m->f->block;
 		at = (uint64_t)t * m->dim;
-		rc = compute(m, &x, m->qx + at, m->sx + at / DEV_ACT, NULL, take, e) ||
-				d->add(d,
-					&(struct dev_add){ .y = m->f->o + at,
-						.a = m->acc + at,
-						.b = m->out,
-						.n = (uint64_t)take * m->dim },
-					e) ||
-				d->sync(d, e)
-			? -1
-			: 0;
+		in = (struct act){ m->all.q + at, m->all.s + at / DEV_ACT };
+		sum.y = m->f->o + at;
+		sum.a = m->acc + at;
+		sum.n = (uint64_t)take * m->dim;
+		rc = compute(m, &x, &in, NULL, take, e) || d->add(d, &sum, e) || d->sync(d, e) ? -1
+											       : 0;
 	}
 	drop(m, &x);
 	return rc;
@@ -395,11 +372,7 @@ int forward_moe(struct forward *f, uint32_t layer, struct err *e)
 
 	forward_prefix(f, layer, m.prefix);
 	m.inner = (uint32_t)(f->c->I * (f->c->S > 1 ? f->c->S : 1));
-	rc = room(&m, e) || route(&m, e) ||
-			d->act_quant(d,
-				&(struct dev_act_quant){
-					.q = m.qx, .s = m.sx, .x = f->y, .n = f->n, .dim = m.dim },
-				e) ||
+	rc = room(&m, e) || route(&m, e) || step_act(f, &m.all, f->y, f->n, m.dim, e) ||
 			d->zero(d, m.acc, 4 * (size_t)f->n * m.dim, e)
 		? -1
 		: 0;
