@@ -325,6 +325,20 @@ static void others(void)
 	verify_exchange(model_file(d.s, "source/model-00002-of-00007.safetensors.header").s, "BF16",
 		"BF61");
 	CHECK(is_not(FLASH, d.s, "compare.file", "not as in the source"));
+	/* files that the source does not have: by their digests */
+	d = copy_of(hf8.s);
+	verify_exchange(model_file(d.s, "model.safetensors.index.json").s, "weight_map",
+		"weight_mbp");
+	CHECK(is_not(FLASH, d.s, "compare.file", "not that of the manifest"));
+	d = copy_of(hf8.s);
+	p = file_get_all(model_file(d.s, "model-00002-of-00007.safetensors.dropped").s, &n);
+	CHECK(p && n);
+	p[n / 2] ^= 1;
+	model_put(d.s, "model-00002-of-00007.safetensors.dropped", p, n);
+	CHECK(is_not(FLASH, d.s, "compare.file", "not that of its sidecar"));
+	model_put(d.s, "model-00002-of-00007.safetensors.dropped", p, n - 1);
+	CHECK(is_not(FLASH, d.s, "set.size", ""));
+	free(p);
 }
 
 static void program(void)

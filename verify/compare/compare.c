@@ -2,7 +2,7 @@
 #include "verify/compare/compare.h"
 
 #include "core/file.h"
-#include "core/hash/sha256.h"
+#include "core/hash/hash_file.h"
 #include "core/par.h"
 #include "formats/folder/folder.h"
 #include "formats/conversion/joined.h"
@@ -316,6 +316,37 @@ static int compare_small(struct compare *c, const struct walk_file *f)
 
 /* --- all files --- */
 
+/* What the casts of a file did not keep cannot be told from the values: NAME.dropped is held to its digest in the
+ * sidecar, and restore holds what it makes with it to the source's. */
+static void compare_dropped(struct compare *c, const struct walk_file *f)
+{
+	struct report_place at = { 0 };
+	struct err e = { 0 };
+	uint64_t size = 0;
+	uint8_t sha[32];
+	char name[300], path[sizeof f->path + sizeof MAN_DROPPED];
+	int fd;
+
+	if (!f->s->dropped_bytes)
+		return;
+	snprintf(name, sizeof name, "%s" MAN_DROPPED, f->f->name);
+	snprintf(path, sizeof path, "%s" MAN_DROPPED, f->path);
+	at.file = path;
+	if (chain_open(f->d, name, f->s->dropped_bytes, &fd, &size, &e)) {
+		report_take(c->r, &at, &e);
+		return;
+	}
+	if (size != f->s->dropped_bytes || hash_file(c->o->io, fd, size, NULL, sha, &e))
+		report_add(c->r, RULE_COMPARE_FILE, &at,
+			"it has not the size that its sidecar says");
+	else if (memcmp(sha, f->s->dropped_sha256, sizeof sha) != 0)
+		report_add(c->r, RULE_COMPARE_FILE, &at, "its SHA-256 is not that of its sidecar");
+	else
+		report_count(c->r, "compared", "files of what casts drop, by their digests", 1,
+			size);
+	(void)c->o->io->close(c->o->io, fd); /* read only */
+}
+
 static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 {
 	struct compare *c = ctx;
@@ -331,6 +362,7 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 	report_count(c->r, "compared", "tensors", f->s->n, 0);
 	report_count(c->r, "compared", "parts", w.units, w.bytes);
 	report_count(c->r, "compared", "files", 1, f->f->bytes);
+	compare_dropped(c, f);
 	return rc;
 }
 
