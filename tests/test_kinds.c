@@ -7,8 +7,9 @@
  * SPDX-License-Identifier: MIT */
 #include "formats/folder/folder.h"
 #include "tests/ck.h"
+#include "tests/faultio.h"
 
-static struct path made[KINDS], hf, rec, key;
+static struct path made[KINDS], hf, rec, key, signed_one;
 
 /* --- making them --- */
 
@@ -108,8 +109,31 @@ static void prefixed(struct ck *c)
 	}
 }
 
+static void transformers(struct ck *c)
+{
+	struct ck_tensor *t;
+	char was[120], *at;
+	size_t i;
+
+	for (i = 0; (t = ck_next(c, &i, "layers.", NULL));) {
+		snprintf(was, sizeof was, "%s", t->name);
+		at = strstr(was, ".attn.");
+		if (at)
+			snprintf(t->name, sizeof t->name, "model.%.*s.self_attn.%.60s",
+				(int)(at - was), was, at + 6);
+		else
+			snprintf(t->name, sizeof t->name, "model.%.110s", was);
+	}
+	snprintf(ck_get(c, "head.weight")->name, 20, "lm_head.weight");
+}
+
 static void mlx(struct ck *c)
 {
+	struct ck_tensor *t;
+	size_t i;
+
+	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".weight"));)
+		ck_retype(t, "U32", t->dim[0], t->dim[1] / 4, t->n);
 	rename_all(c, ".scale", ".scales");
 	ck_config(c, "quantization", "{\"group_size\": 32, \"bits\": 4, \"mode\": \"mxfp4\"}");
 	ck_config(c, "quantization_config", NULL);
@@ -117,7 +141,29 @@ static void mlx(struct ck *c)
 
 static void nvfp4(struct ck *c)
 {
+	struct ck_tensor *t;
+	size_t i;
+
+	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".scale"));)
+		ck_retype(t, "F8_E4M3", t->dim[0], t->dim[1] * 2, t->n * 2);
+	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".weight"));)
+		ck_retype(t, "U8", t->dim[0], t->dim[1], t->n);
+	rename_all(c, ".scale", ".weight_scale");
+	ck_config(c, "quantization_config",
+		"{\"quant_method\": \"fp8\", \"fmt\": \"e4m3\", \"weight_block_size\": [128, 128], "
+		"\"moe_quant_algo\": \"NVFP4\", \"quant_algo\": \"MIXED_PRECISION\"}");
+}
+
+/* The same with scales of scales, and nothing in config.json that says so. */
+static void nvfp4_by_names(struct ck *c)
+{
 	rename_all(c, ".scale", ".weight_scale_2");
+}
+
+/* What config.json alone says of tensors that are as published. */
+static void quark_by_config(struct ck *c)
+{
+	ck_config(c, "quantization_config", "{\"quant_method\": \"quark\"}");
 }
 
 static void quark(struct ck *c)
@@ -172,6 +218,7 @@ static const struct {
 	void (*change)(struct ck *c);
 } changes[] = {
 	{ KIND_PREFIXED, prefixed },
+	{ KIND_TRANSFORMERS, transformers },
 	{ KIND_MLX, mlx },
 	{ KIND_NVFP4, nvfp4 },
 	{ KIND_QUARK, quark },
@@ -222,11 +269,16 @@ static void make(void)
 	key = dirs_path("key.pem");
 	run("umask 077; openssl ecparam -name prime256v1 -genkey -noout -out %s", key.s);
 	run("openssl pkey -in %s -pubout -out %s.pub 2>/dev/null", key.s, key.s);
+	signed_one = dirs_path("signed");
+	convert_to("run", made[KIND_SNAPSHOT].s, signed_one.s, "-t official");
+	run("%s/dsv4-verify sign %s --key %s -q >%s", build(), signed_one.s, key.s,
+		dirs_path("log").s);
 }
 
 /* --- running --- */
 
-/* @F the folder, @G the golden model, @H a conversion of it, @O a place to write to, @R a record, @K a key. */
+/* @F the folder, @G the golden model, @H a conversion of it, @O a place to write to, @R a record, @K a key,
+ * @S a conversion that was signed with it and knows its source. */
 static const struct {
 	const char *tool, *call;
 } calls[USES] = {
@@ -247,6 +299,7 @@ static const struct {
 	[USE_REPLAY] = { "dsv4-verify", "replay @F @R" },
 	[USE_SIGN] = { "dsv4-verify", "sign @F --key @K -o @O" },
 	[USE_SIGNATURE] = { "dsv4-verify", "signature @F --key @K.pub" },
+	[USE_SIGNATURE_SOURCE] = { "dsv4-verify", "signature @S --key @K.pub --source @F" },
 	[USE_ATTEST] = { "dsv4-verify", "attest @F -o @O" },
 };
 
@@ -264,7 +317,7 @@ static const struct {
 	{ 'k', 1, "compare.file" }, /* config.json, and the index of other shards */
 	{ 'l', 1, "compare.lost" }, /* another model */
 	{ 'f', 1, "diff.only" }, { 'L', 2, "logits.models" }, { 'r', 1, "record.form" },
-	{ 'n', 1, "file.symlink" }, /* only regular files are signed */
+	{ 'o', 2, "system" }, /* a shard cannot be opened */
 	{ 's', 1, "sig.unfinished" }, { 'g', 1, "sig.missing" },
 	{ 'c', 1, "sig.uncovered" }, /* no manifest.json of a conversion */
 };
@@ -272,40 +325,41 @@ static const struct {
 /* clang-format off */
 /* A letter for each use, in the order of enum use:
  *	run plan inspect slice  restore reshard  check  compare:SOURCE compare:OUT  diff doctor
- *	logits:SOURCE logits:CONVERTED record replay  sign signature attest */
+ *	logits:SOURCE logits:CONVERTED record replay  sign signature signature:--source attest */
 static const char *const expected[KINDS] = {
-	[KIND_UNKNOWN]    = "EEeE" "xx" "e" "ex" "ee" "EEEE" "cgc",
-	[KIND_FILE]       = "xxxx" "xx" "a" "xx" "xx" "xxxx" "xxx",
-	[KIND_DOWNLOAD]   = "...." "xx" "." ".x" ".." "...." ".gc",
-	[KIND_SNAPSHOT]   = "...." "xx" "." ".x" ".." "...." "ngn",
-	[KIND_CACHE]      = "xxxx" "xx" "x" "xx" "xx" "xxxx" "xxx",
-	[KIND_PARTIAL]    = "xxxx" "xx" "d" "xx" "xx" "xxxx" "xgx",
-	[KIND_HF]         = "...." "bb" "." "k." ".." "...." ".g.",
-	[KIND_HF_SOURCE]  = "...." ".." "." "k." ".." "...." ".g.",
-	[KIND_SLICE]      = "...." "bb" "." "l." "f." "LL.r" ".g.",
-	[KIND_RESTORED]   = "...." "bb" "." ".." ".." "...." ".g.",
-	[KIND_OFFICIAL]   = "xxxx" "bb" "." "x." "f." "x.xx" ".g.",
-	[KIND_PART]       = "xxxx" "bb" "." "x." "fx" "xxxx" ".g.",
-	[KIND_SET]        = "xxxx" ".." "." "x." "f." "...." ".g.",
-	[KIND_RANK]       = "xxxx" "xx" "." "xx" "fx" "xxxx" ".g.",
-	[KIND_STAGE]      = "xxxx" "xx" "x" "xx" "xx" "xxxx" ".gc",
-	[KIND_SOURCE]     = "xxxx" "xx" "." "xx" "xx" "xxxx" ".g.",
-	[KIND_UNFINISHED] = "xxxx" "xx" "u" "xx" "xx" "xxxx" "sgs",
-	[KIND_BROKEN]     = "xxxx" "xx" "B" "xx" "xx" "xxxx" "xgx",
-	[KIND_BARE]       = "xxxx" "xx" "m" "xx" "xx" "xxxx" "xgx",
-	[KIND_RANKS]      = "xxxx" "xx" "x" "xx" "x." "x.xx" ".gc",
-	[KIND_PREFIXED]   = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gc",
-	[KIND_SHARDED]    = "xxxx" "xx" "x" "xx" "xx" "xxxx" ".gc",
-	[KIND_GGUF]       = "xxxx" "xx" "x" "xx" "xx" "xxxx" ".gc",
-	[KIND_MLX]        = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gc",
-	[KIND_NVFP4]      = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gc",
-	[KIND_QUARK]      = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gc",
-	[KIND_COMPRESSED] = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gc",
-	[KIND_QUANTIZED]  = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gc",
-	[KIND_BF16]       = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gc",
-	[KIND_VISION]     = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gc",
-	[KIND_V41]        = "xxxx" "xx" "p" "xx" ".x" "xxxx" ".gc",
-	[KIND_OTHER]      = "xxxx" "xx" "p" "xx" ".x" "xxxx" ".gc",
+	[KIND_UNKNOWN]    = "EEeE" "xx" "e" "ex" "ee" "EEEE" "cgoc",
+	[KIND_FILE]       = "xxxx" "xx" "a" "xx" "xx" "xxxx" "xxxx",
+	[KIND_DOWNLOAD]   = "...." "xx" "." ".x" ".." "...." ".g.c",
+	[KIND_SNAPSHOT]   = "...." "xx" "." ".x" ".." "...." ".g.c",
+	[KIND_CACHE]      = "xxxx" "xx" "x" "xx" "xx" "xxxx" "xxxx",
+	[KIND_PARTIAL]    = "xxxx" "xx" "d" "xx" "xx" "xxxx" "xgxx",
+	[KIND_HF]         = "...." "bb" "." "k." ".." "...." ".g..",
+	[KIND_HF_SOURCE]  = "...." ".." "." "k." ".." "...." ".g..",
+	[KIND_SLICE]      = "...." "bb" "." "l." "f." "LL.r" ".go.",
+	[KIND_RESTORED]   = "...." "bb" "." ".." ".." "...." ".g..",
+	[KIND_OFFICIAL]   = "xxxx" "bb" "." "x." "f." "x.xx" ".gx.",
+	[KIND_PART]       = "xxxx" "bb" "." "x." "fx" "xxxx" ".gx.",
+	[KIND_SET]        = "xxxx" ".." "." "x." "f." "...." ".gx.",
+	[KIND_RANK]       = "xxxx" "xx" "." "xx" "fx" "xxxx" ".gx.",
+	[KIND_STAGE]      = "xxxx" "xx" "x" "xx" "xx" "xxxx" ".gxc",
+	[KIND_SOURCE]     = "xxxx" "xx" "." "xx" "xx" "xxxx" ".gx.",
+	[KIND_UNFINISHED] = "xxxx" "xx" "u" "xx" "xx" "xxxx" "sgxs",
+	[KIND_BROKEN]     = "xxxx" "xx" "B" "xx" "xx" "xxxx" "xgxx",
+	[KIND_BARE]       = "xxxx" "xx" "m" "xx" "xx" "xxxx" "xgxx",
+	[KIND_RANKS]      = "xxxx" "xx" "x" "xx" "x." "x.xx" ".gxc",
+	[KIND_PREFIXED]   = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc",
+	[KIND_TRANSFORMERS] = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc",
+	[KIND_SHARDED]    = "xxxx" "xx" "x" "xx" "xx" "xxxx" ".gxc",
+	[KIND_GGUF]       = "xxxx" "xx" "x" "xx" "xx" "xxxx" ".gxc",
+	[KIND_MLX]        = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc",
+	[KIND_NVFP4]      = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc",
+	[KIND_QUARK]      = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc",
+	[KIND_COMPRESSED] = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc",
+	[KIND_QUANTIZED]  = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc",
+	[KIND_BF16]       = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc",
+	[KIND_VISION]     = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc",
+	[KIND_V41]        = "xxxx" "xx" "p" "xx" ".x" "xxxx" ".gxc",
+	[KIND_OTHER]      = "xxxx" "xx" "p" "xx" ".x" "xxxx" ".gxc",
 };
 
 /* The rule that a kind is refused with, and its exit status; NULL: every verb takes it. */
@@ -330,6 +384,7 @@ static const struct {
 	[KIND_BARE]       = { "kind.bare", 2 },
 	[KIND_RANKS]      = { "kind.ranks", 2 },
 	[KIND_PREFIXED]   = { "kind.prefixed", 2 },
+	[KIND_TRANSFORMERS] = { "kind.transformers", 2 },
 	[KIND_SHARDED]    = { "kind.sharded", 2 },
 	[KIND_GGUF]       = { "kind.gguf", 2 },
 	[KIND_MLX]        = { "kind.mlx", 2 },
@@ -350,6 +405,7 @@ static const char *word(char is, enum kind k, const char *to)
 		: is == 'G' ? FLASH
 		: is == 'H' ? hf.s
 		: is == 'O' ? to
+		: is == 'S' ? signed_one.s
 		: is == 'R' ? rec.s
 			    : key.s;
 }
@@ -466,6 +522,11 @@ static void every_verb_has_a_row(void)
 		CHECK(f && !pclose(f));
 	}
 	CHECK(n > 20);
+	for (i = 0; i < KINDS; i++) /* a kind stands once */
+		for (n = 0; n < i; n++)
+			CHECK_IN(kind_rows[i].id,
+				strcmp(kind_rows[i].id, kind_rows[n].id) &&
+					strcmp(kind_rows[i].text, kind_rows[n].text));
 	for (i = 0; i < USES; i++)
 		CHECK_IN(use_rows[i].verb ? use_rows[i].verb : "?",
 			use_rows[i].verb && calls[i].call);
@@ -604,6 +665,42 @@ static void links_elsewhere(void)
 	says(call, 0, NULL);
 }
 
+/* Other checkpoints of the same kinds. */
+static void other_forms(void)
+{
+	static const struct {
+		void (*change)(struct ck *c);
+		const char *rule;
+	} forms[] = { { nvfp4_by_names, "kind.nvfp4" }, { quark_by_config, "kind.quark" } };
+	struct path p;
+	struct ck *c;
+	size_t i;
+
+	make();
+	for (i = 0; i < sizeof forms / sizeof *forms; i++) {
+		c = ck_load(FLASH);
+		forms[i].change(c);
+		p = ck_write(c, "form");
+		ck_free(c);
+		says_of("dsv4-convert inspect", p.s, "", 2, forms[i].rule);
+		says_of("dsv4-verify doctor", p.s, "", 2, forms[i].rule);
+	}
+	says_of("dsv4-convert inspect", model_file(made[KIND_GGUF].s, "x.gguf").s, "", 2,
+		"kind.gguf");
+}
+
+/* doctor examines the folder that was named, and not what a conversion keeps of its source. */
+static void doctor_looks_at_the_folder(void)
+{
+	struct path p = dirs_path("fp8");
+
+	convert_to("run", FLASH, p.s, "-t hf --experts fp8");
+	says_of("dsv4-verify doctor", p.s, "", 0, NULL);
+	run("cd %s && sed -i 's/\"expert_dtype\": *\"fp8\"/\"expert_dtype\": \"fp4\"/' config.json",
+		p.s);
+	says_of("dsv4-verify doctor", p.s, "", 1, "config.expert-dtype-wrong");
+}
+
 /* --- downloads that did not end --- */
 
 static void downloads(void)
@@ -642,10 +739,48 @@ static void manifests_of_others(void)
 	says_of("dsv4-verify check", p.s, "", 0, NULL);
 }
 
+/* Whatever call of the system fails: the same answer, or none; and nothing stays open. */
+static void failing_calls(void)
+{
+	static const enum kind some[] = { KIND_DOWNLOAD, KIND_SNAPSHOT, KIND_PARTIAL,
+		KIND_HF_SOURCE, KIND_SET, KIND_RANK, KIND_UNFINISHED, KIND_BROKEN, KIND_NVFP4,
+		KIND_CACHE };
+	struct ckpt_opts co = { 0 };
+	struct faultio f;
+	struct folder at;
+	struct err e;
+	uint64_t n, i, tried = 0;
+	size_t k;
+	enum kind is;
+
+	make();
+	for (k = 0; k < sizeof some / sizeof *some; k++) {
+		for (i = 0, n = 0; i <= n; i++) {
+			faultio_make(&f);
+			f.op = IO_ANY;
+			f.at = i;
+			f.error = EIO;
+			e = (struct err){ 0 };
+			is = some[k];
+			/* check takes nearly all, and reads the headers of downloads */
+			if (!folder_open(&at, &f.io, made[some[k]].s, USE_CHECK, &co, &e)) {
+				is = at.kind;
+				folder_close(&at);
+			}
+			CHECK_IN(kind_rows[some[k]].id, is == some[k]);
+			CHECK_IN(kind_rows[some[k]].id, !f.n_open && !f.strange);
+			n = i ? n : f.calls[IO_ANY];
+			tried++;
+		}
+	}
+	printf("     %llu calls\n", (unsigned long long)tried);
+}
+
 static const struct test tests[] = { { "every_verb_on_every_kind", every_verb_on_every_kind },
 	{ "every_verb_has_a_row", every_verb_has_a_row },
 	{ "blobs_are_digests", blobs_are_digests },
 	{ "blobs_that_are_not_there", blobs_that_are_not_there },
-	{ "links_elsewhere", links_elsewhere }, { "downloads", downloads },
-	{ "manifests_of_others", manifests_of_others }, { 0 } };
+	{ "links_elsewhere", links_elsewhere }, { "other_forms", other_forms },
+	{ "doctor_looks_at_the_folder", doctor_looks_at_the_folder }, { "downloads", downloads },
+	{ "manifests_of_others", manifests_of_others }, { "failing_calls", failing_calls }, { 0 } };
 TEST_MAIN(tests)

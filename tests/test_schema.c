@@ -202,6 +202,7 @@ static const struct {
 	{ "dsv4-convert", "roles --json", FORMAT_ROLES_JSON, 0 },
 	{ "dsv4-convert", "targets --json", FORMAT_TARGETS_JSON, 0 },
 	{ "dsv4-convert", "layouts --json", FORMAT_LAYOUTS_JSON, 0 },
+	{ "dsv4-convert", "kinds --json", FORMAT_KINDS_JSON, 0 },
 	{ "dsv4-convert", "inspect --json " FLASH, FORMAT_INSPECT_JSON, 0 },
 	{ "dsv4-convert", "inspect --json tests", FORMAT_INSPECT_JSON, 1 },
 	{ "dsv4-convert", "inspect --json /nonexistent", FORMAT_ERROR_JSON, 2 },

@@ -5,6 +5,7 @@
 #include "formats/conversion/head.h"
 #include "formats/conversion/manifest.h"
 #include "formats/folder/foreign.h"
+#include "formats/model/blob.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Of a hub's cache, from a snapshot. */
+#define BLOBS "../../blobs"
 
 /* --- names --- */
 
@@ -84,43 +88,66 @@ static void see(struct sights *s, const char *name)
 	s->n[patterns[i].is]++;
 }
 
-/* The first name in the folder at path below dir that matches, in found; false: there is none, or no such folder. */
-static bool first_in(const struct io *io, int dir, const char *path, const char *pattern,
-	char found[KIND_MORE])
+/* Opens the folder at path: a path below f, through no link, or BLOBS. Returns 1; 0: there is none that may be opened;
+ * -1: that could not be found out. */
+static int open_at(const struct folder *f, const char *path, int *fd, struct err *e)
+{
+	struct err why = { 0 };
+
+	if (!strcmp(path, BLOBS)) {
+		*fd = f->io->open(f->io, f->dir, path,
+			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+		if (*fd < 0)
+			err_sys(&why, "cannot open folder %s", path);
+	} else {
+		(void)file_open_below(f->io, f->dir, path, fd, &why);
+	}
+	if (why.kind == ERR_NONE)
+		return 1;
+	if (why.kind != ERR_SYSTEM || errno == ENOENT || errno == ENOTDIR || errno == ELOOP ||
+		errno == EACCES)
+		return 0;
+	return err_move(e, &why);
+}
+
+/* Finds the first name in that folder that matches, as path/name. Returns 1; 0: there is none; -1: that could not be
+ * found out. */
+static int first_in(const struct folder *f, const char *path, const char *pattern,
+	char found[KIND_MORE], struct err *e)
 {
 	char *names = NULL, *p;
 	size_t n = 0, i;
-	int fd;
-	bool is = false;
+	int fd, rc = open_at(f, path, &fd, e);
 
-	fd = io->open(io, dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return false;
-	if (!io->list(io, fd, &names, &n))
-		for (i = 0, p = names; i < n && !is; i++, p += strlen(p) + 1)
-			if (!fnmatch(pattern, p, 0)) {
-				snprintf(found, KIND_MORE, "%.150s", text_quote(p).s);
-				is = true;
-			}
+	if (rc <= 0)
+		return rc;
+	rc = f->io->list(f->io, fd, &names, &n) ? err_sys(e, "cannot list %s", path) : 0;
+	for (i = 0, p = names; !rc && i < n; i++, p += strlen(p) + 1)
+		if (!fnmatch(pattern, p, 0)) {
+			snprintf(found, KIND_MORE, "%.60s%s%.150s", path, *path ? "/" : "",
+				text_quote(p).s);
+			rc = 1;
+		}
 	free(names);
-	(void)io->close(io, fd); /* a folder has nothing to flush */
-	return is;
+	(void)f->io->close(f->io, fd); /* a folder has nothing to flush */
+	return rc;
 }
 
 static int look_around(struct folder *f, struct sights *s, struct err *e)
 {
 	char *names = NULL, *p;
 	size_t n, i;
+	int rc = 0;
 
 	if (f->io->list(f->io, f->dir, &names, &n))
 		return err_sys(e, "cannot list %s", text_quote(f->path).s);
 	for (i = 0, p = names; i < n; i++, p += strlen(p) + 1)
 		see(s, p);
 	free(names);
-	if (s->n[SEE_CACHE] && !s->n[SEE_PARTIAL] &&
-		first_in(f->io, f->dir, ".cache/huggingface/download", "*.incomplete", s->partial))
-		s->n[SEE_PARTIAL]++;
-	return 0;
+	if (s->n[SEE_CACHE] && !s->n[SEE_PARTIAL])
+		rc = first_in(f, ".cache/huggingface/download", "*.incomplete", s->partial, e);
+	s->n[SEE_PARTIAL] += rc > 0;
+	return rc < 0 ? -1 : 0;
 }
 
 /* --- manifest.json --- */
@@ -200,8 +227,8 @@ static void name_snapshot(struct folder *f)
 		text_free(&t);
 		(void)f->io->close(f->io, fd); /* a folder has nothing to flush */
 	}
-	if (!f->more[0] && first_in(f->io, f->dir, "snapshots", "*", name))
-		snprintf(f->more, sizeof f->more, "one is snapshots/%.120s", name);
+	if (!f->more[0] && first_in(f, "snapshots", "*", name, NULL) > 0)
+		snprintf(f->more, sizeof f->more, "one is %.240s", name);
 }
 
 /* The folder snapshots itself: nothing but folders of revisions, and blobs beside it. */
@@ -210,21 +237,28 @@ static bool is_snapshots(const struct folder *f)
 	struct stat st;
 
 	return !f->io->lstat(f->io, f->dir, "../blobs", &st) && S_ISDIR(st.st_mode) &&
-		first_in(f->io, f->dir, ".", "[!.]*", (char[KIND_MORE]){ 0 });
+		first_in(f, "", "[!.]*", (char[KIND_MORE]){ 0 }, NULL) > 0;
 }
 
 /* --- */
 
-static bool is_link_to_blob(const struct folder *f, const char *name)
+/* Whether name is a link into the blobs of a hub's cache; -1 where that could not be found out. */
+static int is_link_to_blob(const struct folder *f, const char *name, struct err *e)
 {
 	char link[128];
 	ssize_t n = f->io->readlink(f->io, f->dir, name, link, sizeof link - 1);
 
-	return n > 0 && !strncmp(link, "../../blobs/", 12);
+	if (n < 0)
+		return errno == EINVAL || errno == ENOENT
+			? 0
+			: err_sys(e, "cannot look at %s", text_quote(name).s);
+	link[n] = 0;
+	return blob_of(link, 0) != NULL;
 }
 
-static void by_names(struct folder *f, const struct sights *s)
+static int by_names(struct folder *f, const struct sights *s, struct err *e)
 {
+	int rc = 0;
 	size_t weights = s->n[SEE_SHARD] + s->n[SEE_RANKFILE] + s->n[SEE_SHARDED];
 
 	if (s->n[SEE_MARK] || ((s->n[SEE_RANK] || s->n[SEE_STAGE]) && s->n[SEE_SOURCE]))
@@ -245,9 +279,12 @@ static void by_names(struct folder *f, const struct sights *s)
 		f->kind = KIND_CACHE;
 	if (f->kind == KIND_CACHE)
 		name_snapshot(f);
-	if ((f->kind == KIND_DOWNLOAD || f->kind == KIND_UNKNOWN) &&
-		(is_link_to_blob(f, "config.json") || is_link_to_blob(f, CKPT_INDEX)))
-		f->kind = KIND_SNAPSHOT;
+	if (f->kind == KIND_DOWNLOAD || f->kind == KIND_UNKNOWN) {
+		rc = is_link_to_blob(f, "config.json", e);
+		rc = rc ? rc : is_link_to_blob(f, CKPT_INDEX, e);
+		f->kind = rc > 0 ? KIND_SNAPSHOT : f->kind;
+	}
+	return rc < 0 ? -1 : 0;
 }
 
 static int look(struct folder *f, struct err *e)
@@ -257,8 +294,8 @@ static int look(struct folder *f, struct err *e)
 
 	if (look_around(f, &s, e) || (s.n[SEE_MANIFEST] && by_manifest(f, &s, &has, e)))
 		return -1;
-	if (!has)
-		by_names(f, &s);
+	if (!has && by_names(f, &s, e))
+		return -1;
 	f->under = f->kind;
 	if (s.n[SEE_PARTIAL]) {
 		f->kind = KIND_PARTIAL;
@@ -267,16 +304,17 @@ static int look(struct folder *f, struct err *e)
 	return 0;
 }
 
-/* A snapshot lacks blobs, and one of the cache's is still on its way. */
-static bool hub_is_loading(const struct folder *f, char more[KIND_MORE])
+/* Returns 1 where a snapshot lacks blobs, and one of the cache's is still on its way; 0, or -1. */
+static int hub_is_loading(const struct folder *f, char more[KIND_MORE], struct err *e)
 {
 	const struct ckpt *c = &f->ckpt;
 	size_t i;
 
 	for (i = 0; i < c->n_shards && c->shards[i].fd >= 0; i++)
 		;
-	return f->under == KIND_SNAPSHOT && (i < c->n_shards || !c->n_shards) &&
-		first_in(f->io, f->dir, "../../blobs", "*.incomplete", more);
+	if (f->under != KIND_SNAPSHOT || (i == c->n_shards && c->n_shards))
+		return 0;
+	return first_in(f, BLOBS, "*.incomplete", more, e);
 }
 
 /* What config.json is not, for the model that it is not of, is of no interest. */
@@ -294,16 +332,18 @@ static void drop_config(struct findings *f)
 static int read_checkpoint(struct folder *f, const struct ckpt_opts *o, struct err *e)
 {
 	enum kind k;
+	int rc;
 
 	if (ckpt_open_at(&f->ckpt, f->io, f->dir, o, &f->found, e))
 		return err_at(e, "%s", text_quote(f->path).s);
 	f->has_ckpt = true;
 	if (f->kind != KIND_DOWNLOAD && f->kind != KIND_SNAPSHOT)
 		return 0;
-	if (hub_is_loading(f, f->more)) {
+	rc = hub_is_loading(f, f->more, e);
+	if (rc > 0)
 		f->kind = KIND_PARTIAL;
-		return 0;
-	}
+	if (rc)
+		return rc < 0 ? -1 : 0;
 	k = foreign_kind(&f->ckpt, f->more);
 	if (k == KIND_DOWNLOAD)
 		return 0;

@@ -29,7 +29,7 @@ enum place { AT_START, AT_END, INSIDE };
 static const struct mark {
 	const char *text;
 	enum place place;
-	bool over; /* it decides also where config.json names a quantization */
+	bool over; /* it decides also where config.json names a quantization, and where experts are as published */
 	enum kind kind;
 	const char *more;
 } marks[] = {
@@ -42,6 +42,8 @@ static const struct mark {
 	{ ".weight_packed", AT_END, false, KIND_COMPRESSED, "" },
 	{ ".qweight", AT_END, false, KIND_QUANTIZED, "GPTQ or AWQ" },
 	{ ".scales", AT_END, false, KIND_MLX, "" },
+	{ "model.embed_tokens.", AT_START, false, KIND_TRANSFORMERS, "" },
+	{ ".self_attn.", INSIDE, false, KIND_TRANSFORMERS, "" },
 };
 enum { MARKS = sizeof marks / sizeof *marks };
 
@@ -65,7 +67,8 @@ static unsigned first_mark(const struct ckpt *c)
 	return first;
 }
 
-/* Every name begins with "model.", and behind it are the names of the model: wrapped modules save so. */
+/* Every name begins with "model.", and behind it are the names of the model: wrapped modules save so. (Names that
+ * transformers gives are a mark above.) */
 static bool prefixed(const struct ckpt *c)
 {
 	static const char prefix[] = "model.";
@@ -150,6 +153,15 @@ static enum kind by_method(const json_t *o, char more[KIND_MORE])
 	return KIND_DOWNLOAD;
 }
 
+/* Whether config.json says that experts are NVFP4. ModelOpt's exports have it beside a quant_method fp8. */
+static bool says_nvfp4(const json_t *o)
+{
+	const json_t *q = json_object_get(o, "quantization_config");
+
+	return !strcmp(string_of(q, "moe_quant_algo"), "NVFP4") ||
+		!strcmp(string_of(q, "quant_algo"), "NVFP4");
+}
+
 static enum kind by_type(const json_t *o, char more[KIND_MORE])
 {
 	const char *type = string_of(o, "model_type");
@@ -173,12 +185,14 @@ static enum kind judge(const struct ckpt *c, const json_t *o, char more[KIND_MOR
 		return k;
 	m = first_mark(c);
 	k = by_method(o, more);
-	if (m < MARKS && (k == KIND_DOWNLOAD || marks[m].over)) {
+	if (m < MARKS && (marks[m].over || (k == KIND_DOWNLOAD && !as_published(c)))) {
 		snprintf(more, KIND_MORE, "%s", marks[m].more);
 		return marks[m].kind;
 	}
 	if (k != KIND_DOWNLOAD)
 		return k;
+	if (c->n && says_nvfp4(o) && !as_published(c))
+		return KIND_NVFP4;
 	if (prefixed(c))
 		return KIND_PREFIXED;
 	if (unquantized(c))

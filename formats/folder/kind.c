@@ -25,6 +25,7 @@ const struct use_row use_rows[USES] = {
 	[USE_REPLAY]         = { "replay", "CKPT", READS_ALL },
 	[USE_SIGN]           = { "sign", "DIR", READS_NAMES },
 	[USE_SIGNATURE]      = { "signature", "DIR", READS_NAMES },
+	[USE_SIGNATURE_SOURCE] = { "signature", "--source", READS_DOWNLOADS },
 	[USE_ATTEST]         = { "attest", "DIR", READS_NAMES },
 };
 
@@ -35,7 +36,7 @@ const struct use_row use_rows[USES] = {
 #define COMPUTING (U(LOGITS_SOURCE) | U(LOGITS) | U(RECORD) | U(REPLAY))
 /* What a whole checkpoint is good for. */
 #define MODEL (U(RUN) | U(PLAN) | U(INSPECT) | U(SLICE) | U(CHECK) | U(COMPARE_SOURCE) | U(DIFF) | U(DOCTOR) | \
-	COMPUTING | SIGNING)
+	COMPUTING | SIGNING | U(SIGNATURE_SOURCE))
 /* What a finished conversion is good for: whether it can go back, restore finds out in its manifest. */
 #define MADE (U(CHECK) | U(COMPARE) | U(DIFF) | U(RESTORE) | U(RESHARD) | SIGNING)
 /* What is left for the checkpoint of another model: its files, index, headers and digests. */
@@ -66,6 +67,7 @@ const struct kind_row kind_rows[KINDS] = {
 
 	[KIND_RANKS]      = { "ranks", "rank files of the official converter", "modelR-mpN.safetensors and no manifest.json", RULE_KIND_RANKS, U(DOCTOR) | U(LOGITS) | SIGNING, false, false },
 	[KIND_PREFIXED]   = { "prefixed", "a checkpoint whose tensor names all begin with \"model.\"", "names that are the model's behind \"model.\"", RULE_KIND_PREFIXED, FILES, true, true },
+	[KIND_TRANSFORMERS] = { "transformers", "a checkpoint with the names of transformers", "tensors model.embed_tokens.*, *.self_attn.*", RULE_KIND_TRANSFORMERS, FILES, true, true },
 	[KIND_SHARDED]    = { "sharded", "a distributed checkpoint that was not consolidated: every file has a part of every tensor", "shard-R-model-*.safetensors, DCP_SHARDING_INFO, or *.distcp", RULE_KIND_SHARDED, SIGNING, false, false },
 	[KIND_GGUF]       = { "gguf", "GGUF", "*.gguf and no .safetensors file", RULE_KIND_GGUF, SIGNING, false, false },
 	[KIND_MLX]        = { "mlx", "a checkpoint quantized for MLX", "tensors *.scales of weights in U32; \"quantization\" in config.json", RULE_KIND_MLX, FILES, true, true },
@@ -93,6 +95,16 @@ int kind_refuse(enum kind k, const char *path, const char *more, struct err *e)
 		kind_rows[k].text, *more ? " (" : "", more, *more ? ")" : "", rules[r].remedy);
 }
 
+/* Whether the verb takes a folder for another use as well. */
+static bool two(unsigned u)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < USES; i++)
+		n += !strcmp(use_rows[i].verb, use_rows[u].verb);
+	return n > 1;
+}
+
 /* "run plan inspect"; both arguments of a verb that takes two are named. */
 static void put_verbs(struct text *out, const struct kind_row *k)
 {
@@ -102,11 +114,8 @@ static void put_verbs(struct text *out, const struct kind_row *k)
 	for (u = 0; u < USES; u++) {
 		if (!(k->takes >> u & 1))
 			continue;
-		text_fmt(out, "%s%s%s%s", sep, use_rows[u].verb,
-			u == USE_COMPARE_SOURCE || u == USE_LOGITS_SOURCE ? ":SOURCE" : "",
-			u == USE_COMPARE          ? ":OUT"
-				: u == USE_LOGITS ? ":CONVERTED"
-						  : "");
+		text_fmt(out, "%s%s%s%s", sep, use_rows[u].verb, two(u) ? ":" : "",
+			two(u) ? use_rows[u].arg : "");
 		sep = " ";
 	}
 	if (!*sep)

@@ -44,6 +44,7 @@ enum kind {
 	/* what others make */
 	KIND_RANKS,
 	KIND_PREFIXED,
+	KIND_TRANSFORMERS,
 	KIND_SHARDED,
 	KIND_GGUF,
 	KIND_MLX,
@@ -77,6 +78,7 @@ enum use {
 	USE_REPLAY,
 	USE_SIGN,
 	USE_SIGNATURE,
+	USE_SIGNATURE_SOURCE,
 	USE_ATTEST,
 	USES
 };

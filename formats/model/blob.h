@@ -15,8 +15,9 @@
 extern "C" {
 #endif
 
-/* The HASH in the text of a link of exactly that form; NULL if it has another. */
-const char *blob_of(const char *link);
+/* The HASH in the text of a link of exactly that form, which lies in the snapshot's folder (depth 0) or so many folders
+ * below it, with as many more "../"; NULL if it has another form. */
+const char *blob_of(const char *link, unsigned depth);
 /* Returns whether hash has the 64 digits of a SHA-256. */
 bool blob_is_sha256(const char *hash);
 /* Reads the size bytes of the open file and holds them to hash, which blob_of returned. An error of rule

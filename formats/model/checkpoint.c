@@ -73,9 +73,9 @@ static int resolve(const struct ckpt *c, const char *name, char actual[CKPT_PATH
 		if (n < 0)
 			return err_sys(e, "cannot look at %s", text_quote(name).s);
 		text[n] = 0;
-		if (!hops && blob_of(text)) {
+		if (!hops && blob_of(text, 0)) {
 			memcpy(actual, text, (size_t)n + 1);
-			*hash = blob_of(actual);
+			*hash = blob_of(actual, 0);
 			return 0;
 		}
 		if (!c->follow_links)
@@ -154,7 +154,7 @@ int ckpt_blob_check(const struct ckpt *c, const char *name, bool *has, struct st
 			? 0
 			: err_sys(e, "cannot look at %s", text_quote(name).s);
 	text[n] = 0;
-	*has = blob_of(text);
+	*has = blob_of(text, 0);
 	if (!*has)
 		return 0;
 	if (open_file(c, name, &fd, st, &there, actual, &hash, e))

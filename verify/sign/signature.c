@@ -121,16 +121,18 @@ static int hold_source(const struct signdir *f, const struct sign_opts *o, struc
 	struct err *e)
 {
 	const struct tree *l = &f->lineage.shards;
+	struct ckpt_opts co = { 0 };
 	struct tree is = { 0 };
+	struct folder at;
 	size_t i;
-	int dir, rc = -1;
+	int rc = -1;
 
 	if (!f->lineage.known || !l->n) {
 		report_add(r, RULE_SIG_NO_SOURCE, NULL,
 			"what was signed does not say what the folder was made of");
 		return 0;
 	}
-	if (file_open_dir(o->io, o->source, &dir, e))
+	if (folder_open(&at, o->io, o->source, USE_SIGNATURE_SOURCE, &co, e))
 		return -1;
 	for (i = 0; i < l->n; i++)
 		if (!l->v[i].hashed)
@@ -142,7 +144,7 @@ static int hold_source(const struct signdir *f, const struct sign_opts *o, struc
 		else if (tree_add(&is, l->v[i].name, strlen(l->v[i].name),
 				 &(struct tree_file){ .want = true }, e))
 			goto out;
-	if (tree_hash(&is, o->io, dir, o->threads, o->features, r, e))
+	if (tree_hash(&is, o->io, at.dir, o->threads, o->features, r, e))
 		goto out;
 	for (i = 0; i < is.n; i++)
 		if (is.v[i].hashed &&
@@ -154,7 +156,7 @@ static int hold_source(const struct signdir *f, const struct sign_opts *o, struc
 	rc = 0;
 out:
 	tree_free(&is);
-	(void)o->io->close(o->io, dir);
+	folder_close(&at);
 	return rc;
 }
 

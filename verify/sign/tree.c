@@ -4,6 +4,7 @@
 #include "core/file.h"
 #include "core/par.h"
 #include "core/hash/hash_file.h"
+#include "formats/model/blob.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -161,10 +162,23 @@ static int scan_below(struct scan *s, int dir, const char *name, const char *pat
 	return rc;
 }
 
+/* What to open for name in the folder at, which lies depth folders below the top: name itself, or the blob of the hub's
+ * cache that it is a link to. */
+static const char *through_blob(const struct io *io, int at, const char *name, unsigned depth,
+	char link[TREE_LINK])
+{
+	ssize_t n = io->readlink(io, at, name, link, TREE_LINK - 1);
+
+	if (n < 0)
+		return name;
+	link[n] = 0;
+	return blob_of(link, depth) ? link : name;
+}
+
 static int scan_entry(struct scan *s, int dir, const char *name, const char *prefix, unsigned depth,
 	struct err *e)
 {
-	char path[TREE_PATH + 2];
+	char path[TREE_PATH + 2], link[TREE_LINK];
 	struct report_place at = { .file = path };
 	struct tree_file f = { .sized = true };
 	struct stat st;
@@ -175,7 +189,7 @@ static int scan_entry(struct scan *s, int dir, const char *name, const char *pre
 			text_quote(path).s);
 		return 0;
 	}
-	if (s->io->lstat(s->io, dir, name, &st))
+	if (s->io->lstat(s->io, dir, through_blob(s->io, dir, name, depth, link), &st))
 		return err_sys(e, "cannot look at %s", text_quote(path).s);
 	if (S_ISDIR(st.st_mode))
 		return scan_below(s, dir, name, path, depth + 1, e);
@@ -239,12 +253,17 @@ int tree_open_dir(const struct io *io, int dir, const char *path, int *at, struc
 int tree_open(const struct io *io, int dir, const char *path, int *fd, struct stat *st,
 	struct err *e)
 {
-	const char *slash = strrchr(path, '/');
+	const char *slash = strrchr(path, '/'), *p;
+	char link[TREE_LINK];
+	unsigned depth = 0;
 	int at, rc;
 
 	if (tree_open_dir(io, dir, path, &at, e))
 		return -1;
-	rc = file_open(io, at, slash ? slash + 1 : path, fd, st, e);
+	for (p = path; (p = strchr(p, '/')); p++)
+		depth++;
+	rc = file_open(io, at, through_blob(io, at, slash ? slash + 1 : path, depth, link), fd, st,
+		e);
 	if (at != dir)
 		(void)io->close(io, at);
 	return rc;

@@ -1,7 +1,8 @@
 /* tree.h -- all regular files below a folder, by their paths from it, with SHA-256; and what a signature
  * says they are.
  *
- * Links are never followed, and nothing but regular files and folders may be there. Paths have '/'
+ * Links are not followed, but for those of a snapshot of the hub's cache into its blobs (formats/model/blob.h): such a
+ * file is signed as what it holds. Nothing but regular files and folders may be there. Paths have '/'
  * between their components, are UTF-8 without control bytes, and are compared byte by byte.
  *
  * SPDX-License-Identifier: MIT */
@@ -17,7 +18,7 @@
 extern "C" {
 #endif
 
-enum { TREE_DEPTH = 8, TREE_PATH = 1024, TREE_FILES = 200000 };
+enum { TREE_DEPTH = 8, TREE_PATH = 1024, TREE_FILES = 200000, TREE_LINK = 256 };
 
 struct tree_file {
 	const char *name; /* in the arena */
