@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PATH_ROOM = 4096 };
+
 /* Of a hub's cache, from a snapshot. */
 #define BLOBS "../../blobs"
 
@@ -354,25 +356,46 @@ static int read_checkpoint(struct folder *f, const struct ckpt_opts *o, struct e
 
 static bool reads(const struct folder *f, enum use use)
 {
-	bool made = f->under >= KIND_HF && f->under < KIND_RANKS;
+	const struct kind_row *k = &kind_rows[f->under];
 
-	return kind_rows[f->under].checkpoint &&
+	return k->checkpoint &&
 		(use_rows[use].reads == READS_ALL ||
-			(use_rows[use].reads == READS_DOWNLOADS && !made));
+			(use_rows[use].reads == READS_DOWNLOADS && !k->manifest));
 }
 
-/* The path is a regular file. */
+/* The folder that the file at path lies in, as a path. */
+static int folder_of(const char *path, char dir[PATH_ROOM], struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = slash == path ? 1 : slash ? (size_t)(slash - path) : 1;
+
+	if (n >= PATH_ROOM)
+		return err_set(e, ERR_USAGE, "the path is too long");
+	memcpy(dir, slash ? path : ".", n);
+	dir[n] = 0;
+	return 0;
+}
+
+/* The path is a regular file: what it is, and in what it lies. */
 static int look_at_file(struct folder *f, struct err *e)
 {
-	char magic[4];
+	char magic[4], dir[PATH_ROOM];
 	int fd = f->io->open(f->io, AT_FDCWD, f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
+	bool gguf;
 
 	if (fd < 0)
 		return err_sys(e, "cannot open %s", text_quote(f->path).s);
-	f->kind = f->under = KIND_FILE;
-	if (f->io->pread(f->io, fd, magic, sizeof magic, 0) == 4 && !memcmp(magic, "GGUF", 4))
-		f->kind = f->under = KIND_GGUF;
+	gguf = f->io->pread(f->io, fd, magic, sizeof magic, 0) == 4 && !memcmp(magic, "GGUF", 4);
 	(void)f->io->close(f->io, fd); /* read only */
+	if (gguf) {
+		f->kind = f->under = KIND_GGUF;
+		return 0;
+	}
+	if (folder_of(f->path, dir, e) || file_open_dir(f->io, dir, &f->dir, e) || look(f, e))
+		return -1;
+	f->under = f->kind == KIND_PARTIAL ? f->under : f->kind;
+	f->kind = KIND_FILE;
+	f->more[0] = 0;
 	return 0;
 }
 
@@ -399,8 +422,10 @@ int folder_open(struct folder *f, const struct io *io, const char *path, enum us
 	f->path = path;
 	f->dir = -1;
 	rc = open_and_look(f, use, o, e);
-	if (!rc && (!kind_takes(f->kind, use) || !kind_takes(f->under, use)))
-		rc = kind_refuse(kind_takes(f->kind, use) ? f->under : f->kind, path, f->more, e);
+	if (!rc && !kind_takes(f->kind, use))
+		rc = kind_refuse(f->kind, path, f->more, e);
+	else if (!rc && f->kind == KIND_PARTIAL && !kind_takes(f->under, use))
+		rc = kind_refuse(f->under, path, f->more, e);
 	if (rc)
 		folder_close(f);
 	return rc;

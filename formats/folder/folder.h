@@ -18,10 +18,11 @@ extern "C" {
 
 struct folder {
 	const struct io *io;
-	const char *path;      /* borrows; as the user called it, for messages */
-	int dir;               /* owns; -1: the path is a file */
-	enum kind kind;        /* what it is */
-	enum kind under;       /* of KIND_PARTIAL: what it would be; else the same as kind */
+	const char *path; /* borrows; as the user called it, for messages */
+	int dir;          /* owns; of KIND_FILE the folder that it lies in; -1: none is open */
+	enum kind kind;   /* what it is */
+	enum kind
+		under; /* of KIND_PARTIAL: what it would be; of KIND_FILE: what it lies in; else kind */
 	char more[KIND_MORE];  /* which one of the kind, for messages; "": nothing to add */
 	bool has_ckpt;         /* ckpt was opened */
 	struct ckpt ckpt;      /* owns */

@@ -103,6 +103,7 @@ struct kind_row {
 	const char *seen;  /* how it is recognised */
 	enum rule_id rule; /* of the verbs that do not take it; RULE_COUNT: all do */
 	uint32_t takes;    /* 1 << enum use */
+	bool manifest;     /* it has a manifest.json of ours */
 	bool checkpoint;   /* it can be read as one checkpoint */
 	bool foreign;      /* such a checkpoint, but not of the model that these tools know */
 };

@@ -314,16 +314,11 @@ static int look_manifest(struct check *c)
 }
 
 /* One file: what the manifest beside it says of it. */
-static int look_beside(struct check *c)
+static int look_beside(struct check *c, const struct folder *f)
 {
-	const struct io *io = c->o->io;
-	struct stat st;
-
-	if (!io->lstat(io, c->top, MAN_NAME, &st))
+	if (kind_rows[f->under].manifest)
 		return look_manifest(c);
-	if (errno != ENOENT)
-		return err_sys(c->e, "cannot look at %s", MAN_NAME);
-	if (io->lstat(io, c->top, MAN_MARK, &st))
+	if (f->under != KIND_UNFINISHED)
 		return err_rule(c->e, RULE_CHECK_ALONE, ERR_NOPOS,
 			"there is no manifest beside %s that says what it should be",
 			text_quote(c->only).s);
@@ -376,22 +371,6 @@ static int read_all(struct check *c)
 	return rc;
 }
 
-/* The folder of the file at path, and its name in it. */
-static int split_path(const char *path, char dir[4096], const char **only, struct err *e)
-{
-	const char *slash = strrchr(path, '/');
-
-	if (strlen(path) >= 4096)
-		return err_set(e, ERR_USAGE, "the path is too long");
-	memcpy(dir, path, strlen(path) + 1);
-	*only = slash ? slash + 1 : path;
-	if (slash)
-		dir[slash == path ? 1 : slash - path] = 0;
-	else
-		memcpy(dir, ".", 2);
-	return 0;
-}
-
 static void end(struct check *c)
 {
 	size_t i;
@@ -410,7 +389,7 @@ static void end(struct check *c)
 
 static int run(struct check *c, struct folder *f)
 {
-	int rc = c->only ? look_beside(c) : look(c, f);
+	int rc = c->only ? look_beside(c, f) : look(c, f);
 
 	rc = rc ? rc : read_all(c);
 	if (!rc) {
@@ -425,16 +404,15 @@ int check_run(struct report *r, const char *path, const struct check_opts *o, st
 {
 	struct ckpt_opts co = { .header_cap = o->header_cap, .follow_links = o->follow_links };
 	struct check c = { .o = o, .r = r, .e = e };
+	const char *slash = strrchr(path, '/');
 	struct folder f;
-	char dir[4096];
 	int rc;
 
 	if (folder_open(&f, o->io, path, USE_CHECK, &co, e))
 		return -1;
-	rc = f.kind == KIND_FILE ? split_path(path, dir, &c.only, e) : 0;
-	rc = rc          ? rc
-		: c.only ? file_open_dir(o->io, dir, &c.top, e)
-			 : file_open_below(o->io, f.dir, "", &c.top, e);
+	if (f.kind == KIND_FILE)
+		c.only = slash ? slash + 1 : path;
+	rc = file_open_below(o->io, f.dir, "", &c.top, e);
 	if (!rc) {
 		rc = run(&c, &f);
 		(void)o->io->close(o->io, c.top); /* a folder has nothing to flush */
