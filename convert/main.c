@@ -192,6 +192,7 @@ static int run_plan_cmd(void *opts, int n, char **args, struct err *e)
 {
 	const struct opts *o = opts;
 	struct text t = { 0 };
+	uint64_t there = 0;
 	struct job j;
 	int rc;
 
@@ -199,7 +200,7 @@ static int run_plan_cmd(void *opts, int n, char **args, struct err *e)
 	if (open_job(&j, o, FROM_CKPT_PLAN, args[0], e))
 		return -1;
 	rc = j.is_set ? set_look(&j.s, o->out, o->overwrite, e)
-		      : outdir_look(&j.p, o->out, o->overwrite, e);
+		      : outdir_look(&j.p, o->out, "", o->overwrite, &there, e);
 	if (!rc)
 		put_plan(&t, o, &j);
 	job_close(&j);

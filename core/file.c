@@ -7,6 +7,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
 
 /* The kernel moves at most 0x7ffff000 bytes a call; a round number below that. */
 #define FILE_CALL_MAX ((size_t)1 << 30)
@@ -19,16 +22,22 @@ int file_open_dir(const struct io *io, const char *path, int *dir, struct err *e
 	return 0;
 }
 
-/* The first n bytes of path name a folder in dir. */
-static int open_component(const struct io *io, int dir, const char *path, size_t n, int *fd,
-	struct err *e)
+/* The first n bytes of path name a folder in dir. errno stays that of open where that fails. */
+static int open_component(const struct io *io, int dir, const char *path, size_t n, bool make,
+	int *fd, struct err *e)
 {
+	bool made;
 	char name[256];
 
 	if (n >= sizeof name)
 		return err_set(e, ERR_USAGE, "%s is too long a name", text_quote(path).s);
 	memcpy(name, n ? path : ".", n ? n : 1);
 	name[n ? n : 1] = 0;
+	made = make && !io->mkdir(io, dir, name, 0777);
+	if (make && !made && errno != EEXIST)
+		return err_sys(e, "cannot make folder %s", text_quote(path).s);
+	if (made && file_sync_dir(io, dir))
+		return err_sys(e, "cannot sync the folder of %s", text_quote(path).s);
 	*fd = io->open(io, dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 	if (*fd < 0 && (errno == ELOOP || errno == ENOTDIR))
 		return err_rule(e, RULE_FILE_SYMLINK, ERR_NOPOS,
@@ -36,20 +45,35 @@ static int open_component(const struct io *io, int dir, const char *path, size_t
 	return *fd < 0 ? err_sys(e, "cannot open folder %s", text_quote(path).s) : 0;
 }
 
-int file_open_below(const struct io *io, int dir, const char *path, int *fd, struct err *e)
+/* make: folders that are missing are made, and synced into the one that they lie in. */
+static int go_below(const struct io *io, int dir, const char *path, bool make, int *fd,
+	struct err *e)
 {
 	const char *end;
-	int in = dir, rc;
+	int in = dir, rc, why;
 
 	do {
 		end = strchr(path, '/');
-		rc = open_component(io, in, path, end ? (size_t)(end - path) : strlen(path), fd, e);
+		rc = open_component(io, in, path, end ? (size_t)(end - path) : strlen(path), make,
+			fd, e);
+		why = errno;
 		if (in != dir)
-			(void)io->close(io, in); /* a folder has nothing to flush */
+			(void)io->close(io, in); /* what was made in it is synced */
+		errno = why;
 		in = *fd;
 		path = end ? end + 1 : NULL;
 	} while (!rc && path);
 	return rc;
+}
+
+int file_open_below(const struct io *io, int dir, const char *path, int *fd, struct err *e)
+{
+	return go_below(io, dir, path, false, fd, e);
+}
+
+int file_make_below(const struct io *io, int dir, const char *path, int *fd, struct err *e)
+{
+	return go_below(io, dir, path, true, fd, e);
 }
 
 int file_open(const struct io *io, int dir, const char *name, int *fd, struct stat *st,
@@ -156,7 +180,50 @@ static int set_aside(const struct io *io, int fd, uint64_t size)
 	do
 		rc = io->allocate(io, fd, (off_t)size);
 	while (rc && errno == EINTR);
-	return rc && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL ? -1 : 0;
+	return rc && errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL && errno != EPERM
+		? -1
+		: 0;
+}
+
+int file_sync_dir(const struct io *io, int dir)
+{
+	if (!io->fsync(io, dir) || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP ||
+		errno == EPERM || errno == EBADF)
+		return 0;
+	return -1;
+}
+
+/* --- temporary names --- */
+
+static const char part_end[] = ".part";
+enum { TOKEN = 16 }; /* hexadecimal digits */
+
+/* 64 random bits: another process, here or on another machine, has another name. */
+static uint64_t token(const struct file_out *o)
+{
+	struct timespec t;
+	uint64_t v;
+
+	if (getrandom(&v, sizeof v, GRND_NONBLOCK) == (ssize_t)sizeof v)
+		return v;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return ((uint64_t)t.tv_nsec << 34) ^ ((uint64_t)getpid() << 17) ^ (uint64_t)t.tv_sec ^
+		(uint64_t)(uintptr_t)o;
+}
+
+bool file_is_part(const char *part, char name[256])
+{
+	size_t n = strlen(part), end = sizeof part_end - 1;
+
+	if (n < end + 2 || n > 255 || part[0] != '.' || strcmp(part + n - end, part_end) != 0)
+		return false;
+	n -= end + 1; /* and the dot in front */
+	memcpy(name, part + 1, n);
+	name[n] = 0;
+	if (n > TOKEN + 1 && name[n - TOKEN - 1] == '.' &&
+		strspn(name + n - TOKEN, "0123456789abcdef") == TOKEN)
+		name[n - TOKEN - 1] = 0;
+	return true;
 }
 
 int file_out_begin(struct file_out *o, const struct io *io, int dir, const char *name,
@@ -167,13 +234,13 @@ int file_out_begin(struct file_out *o, const struct io *io, int dir, const char 
 	o->dir = dir;
 	o->size = size;
 	o->fd = -1;
-	if (snprintf(o->name, sizeof o->name, "%s", name) >= (int)sizeof o->name - 8)
+	if (strlen(name) > FILE_NAME_MAX)
 		return err_set(e, ERR_USAGE, "the file name %s is too long", text_quote(name).s);
-	snprintf(o->part, sizeof o->part, ".%s.part", name);
-	if (file_remove(io, dir, o->part, e)) /* what an earlier run may have left */
-		return -1;
+	snprintf(o->name, sizeof o->name, "%s", name);
+	snprintf(o->part, sizeof o->part, ".%s.%016llx%s", name, (unsigned long long)token(o),
+		part_end);
 	o->fd = io->open(io, dir, o->part, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC,
-		0600);
+		0666);
 	if (o->fd < 0)
 		return err_sys(e, "cannot create %s", o->part);
 	o->begun = true;
@@ -187,36 +254,67 @@ int file_out_begin(struct file_out *o, const struct io *io, int dir, const char 
 
 int file_out_close(struct file_out *o, struct err *e)
 {
-	struct stat st;
 	int fd = o->fd;
 
-	if (o->io->fstat(o->io, fd, &st))
-		return err_sys(e, "cannot stat %s", o->part);
-	if ((uint64_t)st.st_size != o->size)
-		return err_set(e, ERR_SYSTEM, "%s has %lld bytes after writing %llu", o->part,
-			(long long)st.st_size, (unsigned long long)o->size);
-	if (o->io->chmod(o->io, fd, 0644))
-		return err_sys(e, "cannot set the mode of %s", o->part);
 	if (o->io->fsync(o->io, fd))
 		return err_sys(e, "cannot sync %s", o->part);
+	if (o->io->fstat(o->io, fd, &o->st))
+		return err_sys(e, "cannot stat %s", o->part);
+	if ((uint64_t)o->st.st_size != o->size)
+		return err_set(e, ERR_SYSTEM, "%s has %lld bytes after writing %llu", o->part,
+			(long long)o->st.st_size, (unsigned long long)o->size);
 	o->fd = -1; /* closed now, whatever close says */
 	if (o->io->close(o->io, fd))
 		return err_sys(e, "cannot close %s", o->part);
 	return 0;
 }
 
-int file_out_publish(struct file_out *o, struct err *e)
+int file_is(const struct io *io, int dir, const char *name, const struct stat *was)
 {
-	if (o->io->rename(o->io, o->dir, o->part, o->name))
+	struct stat st;
+
+	if (io->lstat(io, dir, name, &st))
+		return errno == ENOENT ? 0 : -1;
+	if (!S_ISREG(st.st_mode) || st.st_size != was->st_size)
+		return 0;
+	return (st.st_dev == was->st_dev && st.st_ino == was->st_ino) ||
+		(st.st_mtim.tv_sec == was->st_mtim.tv_sec &&
+			st.st_mtim.tv_nsec == was->st_mtim.tv_nsec);
+}
+
+static int give_name(struct file_out *o, bool replace, struct err *e)
+{
+	const struct io *io = o->io;
+	int is;
+
+	is = file_is(io, o->dir, o->part, &o->st);
+	if (is < 0)
+		return err_sys(e, "cannot look at %s", o->part);
+	if (!is)
+		return err_rule(e, RULE_OUT_RACE, ERR_NOPOS,
+			"%s is not the file that was written here: another process works in the "
+			"same folder",
+			o->part);
+	if ((replace ? io->replace : io->rename)(io, o->dir, o->part, o->name))
 		return err_sys(e, "cannot rename %s to %s", o->part, o->name);
 	o->begun = false;
-	if (o->io->fsync(o->io, o->dir)) {
+	if (file_sync_dir(io, o->dir)) {
 		err_sys(e, "cannot sync the folder of %s", o->name);
-		(void)o->io->unlink(o->io, o->dir,
-			o->name); /* not known to be there after a crash */
+		if (!replace) /* not known to be there after a crash */
+			(void)io->unlink(io, o->dir, o->name);
 		return -1;
 	}
 	return 0;
+}
+
+int file_out_publish(struct file_out *o, struct err *e)
+{
+	return give_name(o, false, e);
+}
+
+int file_out_replace(struct file_out *o, struct err *e)
+{
+	return give_name(o, true, e);
 }
 
 void file_out_abandon(struct file_out *o)
@@ -233,17 +331,30 @@ void file_out_abandon(struct file_out *o)
 	errno = why;
 }
 
-int file_put(const struct io *io, int dir, const char *name, const void *p, size_t n, struct err *e)
+static int put_whole(const struct io *io, int dir, const char *name, const void *p, size_t n,
+	bool replace, struct err *e)
 {
 	struct file_out o;
 
 	if (file_out_begin(&o, io, dir, name, n, e))
 		return -1;
-	if (file_write(io, o.fd, p, n, 0, e) || file_out_close(&o, e) || file_out_publish(&o, e)) {
+	if (file_write(io, o.fd, p, n, 0, e) || file_out_close(&o, e) ||
+		give_name(&o, replace, e)) {
 		file_out_abandon(&o);
 		return err_at(e, "%s", name);
 	}
 	return 0;
+}
+
+int file_put(const struct io *io, int dir, const char *name, const void *p, size_t n, struct err *e)
+{
+	return put_whole(io, dir, name, p, n, false, e);
+}
+
+int file_replace(const struct io *io, int dir, const char *name, const void *p, size_t n,
+	struct err *e)
+{
+	return put_whole(io, dir, name, p, n, true, e);
 }
 
 int file_remove(const struct io *io, int dir, const char *name, struct err *e)

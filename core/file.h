@@ -3,7 +3,7 @@
  * Inputs are read with pread, never mapped: a file that shrinks is an error and not a signal.
  * Paths from files never come here; a name is one component below an open folder.
  *
- *	.NAME.part  --write--> fsync, close  --rename--> NAME, fsync of the folder
+ *	.NAME.TOKEN.part  --write--> fsync, close  --rename--> NAME, fsync of the folder
  *
  * SPDX-License-Identifier: MIT */
 #ifndef CORE_FILE_H
@@ -20,8 +20,10 @@ extern "C" {
 int file_open_dir(const struct io *io, const char *path, int *dir, struct err *e);
 
 /* Opens the folder at path below dir, component by component and through no link. "" is dir itself, once
- * more. */
+ * more. After a failure errno is the one of open: ENOENT where there is no such folder. */
 int file_open_below(const struct io *io, int dir, const char *path, int *fd, struct err *e);
+/* The same, but makes the folders that are missing. */
+int file_make_below(const struct io *io, int dir, const char *path, int *fd, struct err *e);
 
 /* Opens the regular file name for reading, with its size and identity in *st. Neither follows a
  * link nor waits for a FIFO. */
@@ -34,6 +36,9 @@ int file_write(const struct io *io, int fd, const void *buf, size_t n, uint64_t 
 int file_load(const struct io *io, int dir, const char *name, uint64_t cap, struct text *out,
 	struct err *e);
 
+/* The longest name of an output: what stands around it in the temporary name has room up to 255. */
+enum { FILE_NAME_MAX = 232 };
+
 /* One output file on its way. Zeroed = none; file_out_abandon of none does nothing. */
 struct file_out {
 	const struct io *io;
@@ -41,20 +46,37 @@ struct file_out {
 	int fd;     /* owns, -1 once closed */
 	bool begun; /* the temporary file exists */
 	uint64_t size;
+	struct stat st; /* once closed */
 	char name[256], part[264];
 };
-/* Makes .NAME.part, with size bytes set aside where the file system can. */
+/* Makes .NAME.TOKEN.part, TOKEN being random, with size bytes set aside where the file system can. Its mode
+ * is what the umask, or the folder's default ACL, leaves of 0666. */
 int file_out_begin(struct file_out *o, const struct io *io, int dir, const char *name,
 	uint64_t size, struct err *e);
-/* Checks that the size is what was announced, then mode 0644, fsync, close. The first failure is
- * final: what follows is file_out_abandon, never a second fsync. */
+/* Syncs the file, checks that its size is what was announced, closes it. The first failure is final: what
+ * follows is file_out_abandon, never a second fsync. */
 int file_out_close(struct file_out *o, struct err *e);
-/* Gives the closed file its name, which must be free, and syncs the folder. */
+/* Gives the closed file its name, which must be free, and syncs the folder. An error (out.race) if the
+ * temporary file is not the one that was closed. */
 int file_out_publish(struct file_out *o, struct err *e);
+/* The same, but replaces what has the name. */
+int file_out_replace(struct file_out *o, struct err *e);
 /* Removes what there is of it. */
 void file_out_abandon(struct file_out *o);
+/* True if part is a name that file_out_begin makes, of this version or an earlier one (.NAME.part); then the
+ * name that the file was to get is in name. */
+bool file_is_part(const char *part, char name[256]);
+/* Returns 1 if name is the regular file that was, 0 if not, -1 with errno: by device and inode, or, on file systems that number their files
+ * anew, by size and time of the last write. */
+int file_is(const struct io *io, int dir, const char *name, const struct stat *was);
+/* Syncs a folder. Returns -1 with errno, but 0 where the file system, or the way the folder was opened, has
+ * no such thing (vboxsf, SMB, FUSE drivers: EINVAL, ENOSYS, EPERM, EBADF). */
+int file_sync_dir(const struct io *io, int dir);
 /* All three for a small file; a failure leaves nothing behind. */
 int file_put(const struct io *io, int dir, const char *name, const void *p, size_t n,
+	struct err *e);
+/* The same; a file that has the name already is replaced in one step, or stays where that fails. */
+int file_replace(const struct io *io, int dir, const char *name, const void *p, size_t n,
 	struct err *e);
 /* Removes name; not being there is fine. */
 int file_remove(const struct io *io, int dir, const char *name, struct err *e);

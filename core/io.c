@@ -48,6 +48,12 @@ static ssize_t do_read(const struct io *io, int fd, void *buf, size_t n)
 	return read(fd, buf, n);
 }
 
+static ssize_t do_write(const struct io *io, int fd, const void *buf, size_t n)
+{
+	(void)io;
+	return write(fd, buf, n);
+}
+
 static ssize_t do_pread(const struct io *io, int fd, void *buf, size_t n, off_t at)
 {
 	(void)io;
@@ -72,12 +78,6 @@ static int do_fsync(const struct io *io, int fd)
 	return fsync(fd);
 }
 
-static int do_chmod(const struct io *io, int fd, mode_t mode)
-{
-	(void)io;
-	return fchmod(fd, mode);
-}
-
 static int do_rename(const struct io *io, int dir, const char *from, const char *to)
 {
 	struct stat st;
@@ -87,11 +87,21 @@ static int do_rename(const struct io *io, int dir, const char *from, const char 
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return -1;
+	if (!linkat(dir, from, dir, to, 0)) /* takes no name that is there, either */
+		return unlinkat(dir, from, 0);
+	if (errno == EEXIST)
+		return -1;
 	if (!fstatat(dir, to, &st, AT_SYMLINK_NOFOLLOW)) {
 		errno = EEXIST;
 		return -1;
 	}
 	return errno == ENOENT ? renameat(dir, from, dir, to) : -1;
+}
+
+static int do_replace(const struct io *io, int dir, const char *from, const char *to)
+{
+	(void)io;
+	return renameat(dir, from, dir, to);
 }
 
 static int do_unlink(const struct io *io, int dir, const char *path)
@@ -192,6 +202,21 @@ static int do_lock(const struct io *io, int fd)
 	return flock(fd, LOCK_EX | LOCK_NB);
 }
 
+/* A lock of the open file description goes with the descriptor that took it. Where the system knows only
+ * locks of processes, these serve: this program opens a file that it locks once. */
+static int do_lock_file(const struct io *io, int fd)
+{
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int rc = fcntl(fd, F_OFD_SETLK, &l);
+
+	(void)io;
+	if (rc && errno == EINVAL)
+		rc = fcntl(fd, F_SETLK, &l);
+	if (rc && errno == EACCES)
+		errno = EWOULDBLOCK;
+	return rc;
+}
+
 const struct io *io_posix(void)
 {
 	static const struct io posix = { .open = do_open,
@@ -200,17 +225,19 @@ const struct io *io_posix(void)
 		.lstat = do_lstat,
 		.readlink = do_readlink,
 		.read = do_read,
+		.write = do_write,
 		.pread = do_pread,
 		.pwrite = do_pwrite,
 		.allocate = do_allocate,
 		.fsync = do_fsync,
-		.chmod = do_chmod,
 		.rename = do_rename,
+		.replace = do_replace,
 		.unlink = do_unlink,
 		.mkdir = do_mkdir,
 		.list = do_list,
 		.statvfs = do_statvfs,
-		.lock = do_lock };
+		.lock = do_lock,
+		.lock_file = do_lock_file };
 
 	return &posix;
 }

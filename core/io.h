@@ -27,16 +27,19 @@ struct io {
 	ssize_t (*readlink)(const struct io *, int dir, const char *path, char *buf, size_t n);
 	/* Of what has no positions: keys that come through a pipe. */
 	ssize_t (*read)(const struct io *, int fd, void *buf, size_t n);
+	/* To what has no positions: stdout, a FIFO. */
+	ssize_t (*write)(const struct io *, int fd, const void *buf, size_t n);
 	ssize_t (*pread)(const struct io *, int fd, void *buf, size_t n, off_t at);
 	ssize_t (*pwrite)(const struct io *, int fd, const void *buf, size_t n, off_t at);
 	/* As fallocate(fd, 0, 0, n): blocks are there and the size is n. */
 	int (*allocate)(const struct io *, int fd, off_t n);
 	int (*fsync)(const struct io *, int fd);
-	int (*chmod)(const struct io *, int fd, mode_t mode);
 	/* Fails with EEXIST where there is a file named to, also on file systems that lack
-	 * RENAME_NOREPLACE (there another process could slip in between; the lock on the
-	 * output folder keeps our own out). */
+	 * RENAME_NOREPLACE. Where these have no hard links either, another process could slip in
+	 * between; the lock on the output folder keeps our own out. */
 	int (*rename)(const struct io *, int dir, const char *from, const char *to);
+	/* As renameat: what is named to is gone, in one step. */
+	int (*replace)(const struct io *, int dir, const char *from, const char *to);
 	int (*unlink)(const struct io *, int dir, const char *path);
 	int (*mkdir)(const struct io *, int dir, const char *path, mode_t mode);
 	/* Names in the folder except . and .., each NUL-terminated one after the other, in *names
@@ -45,6 +48,9 @@ struct io {
 	int (*statvfs)(const struct io *, int fd, struct statvfs *v);
 	/* As flock(fd, LOCK_EX | LOCK_NB); gone when fd is closed. */
 	int (*lock)(const struct io *, int fd);
+	/* As fcntl with F_OFD_SETLK for the whole file, which reaches other machines where flock does not;
+	 * fd is open for writing. EWOULDBLOCK: somebody else has it. Gone when fd is closed. */
+	int (*lock_file)(const struct io *, int fd);
 };
 
 /* The real system. */

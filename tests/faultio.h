@@ -33,7 +33,6 @@ enum io_op {
 	IO_PWRITE,
 	IO_ALLOCATE,
 	IO_FSYNC,
-	IO_CHMOD,
 	IO_RENAME,
 	IO_UNLINK,
 	IO_MKDIR,
@@ -43,10 +42,10 @@ enum io_op {
 	IO_ANY
 };
 static const char *const io_names[IO_ANY + 1] = { "open", "close", "fstat", "lstat", "readlink",
-	"pread", "pwrite", "allocate", "fsync", "chmod", "rename", "unlink", "mkdir", "list",
-	"statvfs", "lock", "any" };
+	"pread", "pwrite", "allocate", "fsync", "rename", "unlink", "mkdir", "list", "statvfs",
+	"lock", "any" };
 
-enum { FAULTIO_FDS = 256, FAULTIO_FILES = 64 };
+enum { FAULTIO_FDS = 256, FAULTIO_FILES = 512 };
 
 /* A file made through the table, by the name it was made under. */
 struct faultio_file {
@@ -288,20 +287,15 @@ static inline int faultio_fsync(const struct io *io, int fd)
 	return goes ? 0 : -1;
 }
 
-static inline int faultio_chmod(const struct io *io, int fd, mode_t mode)
-{
-	if (!faultio_goes(io, IO_CHMOD, NULL))
-		return -1;
-	faultio_touched(faultio_of(io), fd);
-	return io_posix()->chmod(io_posix(), fd, mode);
-}
-
-static inline int faultio_rename(const struct io *io, int dir, const char *from, const char *to)
+static inline int faultio_name(const struct io *io, int dir, const char *from, const char *to,
+	bool replace)
 {
 	struct faultio *f = faultio_of(io);
 	struct faultio_file *file;
+	const struct io *real = io_posix();
 
-	if (!faultio_goes(io, IO_RENAME, from) || io_posix()->rename(io_posix(), dir, from, to))
+	if (!faultio_goes(io, IO_RENAME, from) ||
+		(replace ? real->replace : real->rename)(real, dir, from, to))
 		return -1;
 	pthread_mutex_lock(&f->lock);
 	file = faultio_file(f, from);
@@ -311,6 +305,16 @@ static inline int faultio_rename(const struct io *io, int dir, const char *from,
 		f->fd[dir].changed = true;
 	pthread_mutex_unlock(&f->lock);
 	return 0;
+}
+
+static inline int faultio_rename(const struct io *io, int dir, const char *from, const char *to)
+{
+	return faultio_name(io, dir, from, to, false);
+}
+
+static inline int faultio_replace(const struct io *io, int dir, const char *from, const char *to)
+{
+	return faultio_name(io, dir, from, to, true);
 }
 
 static inline int faultio_unlink(const struct io *io, int dir, const char *path)
@@ -346,6 +350,7 @@ static inline int faultio_statvfs(const struct io *io, int fd, struct statvfs *v
 	if (f->room) {
 		v->f_frsize = 1;
 		v->f_bavail = f->room;
+		v->f_blocks = f->room;
 	}
 	return 0;
 }
@@ -353,6 +358,11 @@ static inline int faultio_statvfs(const struct io *io, int fd, struct statvfs *v
 static inline int faultio_lock(const struct io *io, int fd)
 {
 	return faultio_goes(io, IO_LOCK, NULL) ? io_posix()->lock(io_posix(), fd) : -1;
+}
+
+static inline int faultio_lock_file(const struct io *io, int fd)
+{
+	return faultio_goes(io, IO_LOCK, NULL) ? io_posix()->lock_file(io_posix(), fd) : -1;
 }
 
 /* A table that does as the real one. */
@@ -367,13 +377,14 @@ static inline void faultio_make(struct faultio *f)
 				       .pwrite = faultio_pwrite,
 				       .allocate = faultio_allocate,
 				       .fsync = faultio_fsync,
-				       .chmod = faultio_chmod,
 				       .rename = faultio_rename,
+				       .replace = faultio_replace,
 				       .unlink = faultio_unlink,
 				       .mkdir = faultio_mkdir,
 				       .list = faultio_list,
 				       .statvfs = faultio_statvfs,
-				       .lock = faultio_lock },
+				       .lock = faultio_lock,
+				       .lock_file = faultio_lock_file },
 		.op = IO_ANY,
 		.lock = PTHREAD_MUTEX_INITIALIZER };
 }

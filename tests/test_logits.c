@@ -433,7 +433,7 @@ static void records(void)
 /* Whatever call fails, there is a whole record or none, and nothing beside it. */
 static void records_whole_or_not(void)
 {
-	static const enum io_op kinds[] = { IO_PWRITE, IO_FSYNC, IO_RENAME, IO_CHMOD, IO_PREAD };
+	static const enum io_op kinds[] = { IO_PWRITE, IO_FSYNC, IO_RENAME, IO_PREAD };
 	struct path dir, rec;
 	struct compute_opts o = opts("1");
 	struct faultio f;

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #include "core/cli/cli.h"
 #include "core/cpu.h"
-#include "core/file.h"
+#include "core/dest.h"
 #include "core/version.h"
 #include "formats/version_text.h"
 #include "formats/rulebook.h"
@@ -70,25 +70,42 @@ static int run_rules(void *opts, int n, char **args, struct err *e)
 
 /* --- reports: what every verb that has findings ends with --- */
 
-/* A file of any path, whole or not at all; t is freed. */
-static int put_file(const char *path, struct text *t, struct err *e)
-{
-	const struct io *io = io_posix();
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-	char dir[4096];
-	int fd, rc = t->failed ? err_nomem(e) : 0;
+/* The files that a call writes beside what it prints. */
+struct extras {
+	struct dest junit, page;
+};
 
-	if (!rc && (!*name || strlen(name) > 200 || (size_t)(name - path) >= sizeof dir))
-		rc = err_set(e, ERR_USAGE, "%s is no name of a file", text_quote(path).s);
-	if (!rc) {
-		snprintf(dir, sizeof dir, "%.*s", slash ? (int)(name - path) : 1,
-			slash ? path : ".");
-		rc = file_open_dir(io, dir, &fd, e);
+static void extras_close(struct extras *x)
+{
+	dest_close(&x->junit);
+	dest_close(&x->page);
+}
+
+/* stdout takes one document. */
+static bool to_stdout(const char *path)
+{
+	return path && dest_is_stdout(path);
+}
+
+/* Tries them before the work. */
+static int extras_open(struct extras *x, const struct opts *o, struct err *e)
+{
+	memset(x, 0, sizeof *x);
+	if (o->json + to_stdout(o->junit) + to_stdout(o->page) + to_stdout(o->fix_config) > 1)
+		return err_set(e, ERR_USAGE,
+			"only one of --json, --junit -, --report - and --fix-config - can have stdout");
+	if ((o->junit && dest_open(&x->junit, io_posix(), o->junit, e)) ||
+		(o->page && dest_open(&x->page, io_posix(), o->page, e))) {
+		extras_close(x);
+		return -1;
 	}
-	if (!rc) {
-		rc = file_put(io, fd, name, t->s, t->n, e);
-		(void)io->close(io, fd); /* a folder has nothing to flush */
-	}
+	return 0;
+}
+
+static int put_extra(struct dest *d, struct text *t, struct err *e)
+{
+	int rc = t->failed ? err_nomem(e) : dest_put(d, t->s, t->n, e);
+
 	text_free(t);
 	return rc;
 }
@@ -98,23 +115,24 @@ static int put_file(const char *path, struct text *t, struct err *e)
 typedef int fill_fn(struct report *r, const struct opts *o, char **args, struct err *e);
 
 /* Prints the report and writes the files that were asked for. */
-static int put_report(const struct report *r, const struct opts *o, struct err *e)
+static int put_report(const struct report *r, const struct opts *o, struct extras *x, struct err *e)
 {
+	bool taken = to_stdout(o->junit) || to_stdout(o->page) || to_stdout(o->fix_config);
 	struct text t = { 0 };
 	int rc;
 
 	if (o->json)
 		report_put_json(r, &t);
-	else
+	else if (!taken)
 		report_put_text(r, o->quiet, &t);
 	rc = cli_print(&t, e);
 	if (!rc && o->junit) {
 		junit_put(r, &t);
-		rc = put_file(o->junit, &t, e);
+		rc = put_extra(&x->junit, &t, e);
 	}
 	if (!rc && o->page) {
 		page_put(r, &t);
-		rc = put_file(o->page, &t, e);
+		rc = put_extra(&x->page, &t, e);
 	}
 	return rc;
 }
@@ -127,9 +145,12 @@ static int run_report(const char *verb, fill_fn *fill, const struct opts *o, int
 	struct err stopped = { 0 }, copy;
 	int64_t began = (int64_t)time(NULL);
 	double start = progress_now();
+	struct extras x;
 	struct report r;
 	int rc;
 
+	if (extras_open(&x, o, e))
+		return -1;
 	report_begin(&r, TOOL, verb, args[0], n > 1 ? args[1] : NULL);
 	if (fill(&r, o, args, &stopped)) {
 		copy = stopped;
@@ -139,8 +160,10 @@ static int run_report(const char *verb, fill_fn *fill, const struct opts *o, int
 	if (o->strict)
 		report_strict(&r);
 	report_sort(&r);
-	rc = stopped.kind != ERR_NONE && !o->json && !o->junit && !o->page ? 0
-									   : put_report(&r, o, e);
+	rc = stopped.kind != ERR_NONE && !o->json && !o->junit && !o->page
+		? 0
+		: put_report(&r, o, &x, e);
+	extras_close(&x);
 	stopped.told = true;
 	if (!rc && stopped.kind != ERR_NONE && (!r.errors || err_exit_code(&stopped) == 1)) {
 		*e = stopped;
@@ -161,8 +184,11 @@ static void failed(const struct cli_failure *f)
 		.junit = cli_word(f->argc, f->argv, "junit", false),
 		.page = cli_word(f->argc, f->argv, "report", false) };
 	struct err e = *f->e, ignored = { 0 };
+	struct extras x;
 	struct report r;
 
+	if (extras_open(&x, &o, &ignored)) /* perhaps the very thing that failed */
+		o.junit = o.page = NULL;
 	if (!o.json && !o.junit && !o.page)
 		return;
 	report_begin(&r, TOOL, f->verb ? f->verb : "help",
@@ -170,7 +196,8 @@ static void failed(const struct cli_failure *f)
 	report_take(&r, NULL, &e);
 	report_call(&r, f->argc, f->argv, (int64_t)time(NULL), 0);
 	o.quiet = true;
-	(void)put_report(&r, &o, &ignored); /* there is an error to report already */
+	(void)put_report(&r, &o, &x, &ignored); /* there is an error to report already */
+	extras_close(&x);
 	report_free(&r);
 }
 

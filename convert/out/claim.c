@@ -2,10 +2,13 @@
 #include "convert/out/claim.h"
 
 #include "core/file.h"
+#include "formats/conversion/bystander.h"
 #include "formats/conversion/chain.h"
 #include "formats/conversion/head.h"
 #include "formats/conversion/manifest.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,19 +53,12 @@ static enum name_is bare_name_is(const struct plan *p, const char *name)
 	return NAME_FOREIGN;
 }
 
-/* .NAME.part is a temporary file if NAME is the plan's. */
 static enum name_is name_is(const struct plan *p, const char *name)
 {
-	static const char part[] = ".part";
-	char bare[300];
-	size_t n = strlen(name);
+	char bare[256];
 
-	if (name[0] != '.' || n <= sizeof part || n >= sizeof bare ||
-		strcmp(name + n - (sizeof part - 1), part) != 0)
+	if (!file_is_part(name, bare))
 		return bare_name_is(p, name);
-	n -= sizeof part; /* and the dot in front */
-	memcpy(bare, name + 1, n);
-	bare[n] = 0;
 	return bare_name_is(p, bare) == NAME_FOREIGN ? NAME_FOREIGN : NAME_PART;
 }
 
@@ -107,25 +103,57 @@ struct found {
 	size_t data, ours; /* data files, and those with a sidecar of this plan */
 };
 
-static int look_at(const struct claim *c, const char *name, struct found *f, struct err *e)
+/* Bytes that a run will not have to find room for: those of a finished file, and what a file takes that is
+ * removed before another one comes in its place. */
+static void credit(struct claim *c, const char *name, const struct stat *st, bool has_side)
+{
+	uint64_t blocks = (uint64_t)st->st_blocks * 512;
+	size_t i;
+
+	for (i = 0; i < c->p->n_files && strcmp(c->p->files[i].name, name) != 0; i++)
+		;
+	if (i < c->p->n_files && has_side && (uint64_t)st->st_size == c->p->files[i].bytes)
+		c->there += c->p->files[i].bytes;
+	else
+		c->there += blocks;
+}
+
+static int look_at_data(struct claim *c, const char *name, const struct stat *st, struct found *f,
+	struct err *e)
 {
 	char side[300];
-	enum name_is is = name_is(c->p, name);
+	struct stat ss;
 	int ours;
 
-	if (is == NAME_FOREIGN && !f->foreign)
+	snprintf(side, sizeof side, "%s%s", name, MAN_SIDECAR);
+	credit(c, name, st, !c->io->lstat(c->io, c->dir, side, &ss) && S_ISREG(ss.st_mode));
+	ours = is_of_plan(c, side, e);
+	f->data++;
+	f->ours += ours > 0;
+	return ours < 0 ? -1 : 0;
+}
+
+static int look_at(struct claim *c, const char *name, struct found *f, struct err *e)
+{
+	enum name_is is = name_is(c->p, name);
+	struct stat st;
+
+	if (c->io->lstat(c->io, c->dir, name, &st))
+		return errno == ENOENT ? 0 : err_sys(e, "cannot look at %s", text_quote(name).s);
+	if (is == NAME_SOURCE && S_ISLNK(st.st_mode))
+		return err_rule(e, RULE_OUT_LINK, ERR_NOPOS, "in the output folder, %s is a link",
+			text_quote(name).s);
+	if (is == NAME_FOREIGN && !f->foreign && bystander_of(name, st.st_mode) == BYSTANDER_MODEL)
 		f->foreign = name;
 	if (is >= NAME_MARK && !f->name)
 		f->name = name;
 	f->mark = f->mark || is == NAME_MARK;
 	f->manifest = f->manifest || is == NAME_MANIFEST;
-	if (is != NAME_DATA)
-		return 0;
-	snprintf(side, sizeof side, "%s%s", name, MAN_SIDECAR);
-	ours = is_of_plan(c, side, e);
-	f->data++;
-	f->ours += ours > 0;
-	return ours < 0 ? -1 : 0;
+	if (is == NAME_PART) {
+		c->parts = true;
+		credit(c, name, &st, false);
+	}
+	return is == NAME_DATA ? look_at_data(c, name, &st, f, e) : 0;
 }
 
 static int judge(struct claim *c, const struct found *f, const char *path, bool overwrite,
@@ -161,7 +189,7 @@ int claim_look(struct claim *c, const struct plan *p, int dir, const char *path,
 	size_t n, i;
 	int rc = 0;
 
-	*c = (struct claim){ .io = p->ckpt->io, .dir = dir, .p = p };
+	*c = (struct claim){ .io = p->ckpt->io, .dir = dir, .p = p, .lock = -1 };
 	if (c->io->list(c->io, dir, &names, &n))
 		return err_sys(e, "cannot list %s", text_quote(path).s);
 	for (i = 0, s = names; !rc && i < n; i++, s += strlen(s) + 1)
@@ -173,20 +201,116 @@ int claim_look(struct claim *c, const struct plan *p, int dir, const char *path,
 
 /* --- taking --- */
 
-int claim_take(struct claim *c, struct err *e)
+/* True where a lock on a file is something that the file system does not have. */
+static bool no_such_lock(int why)
+{
+	return why == EINVAL || why == ENOLCK || why == ENOSYS || why == EOPNOTSUPP || why == EBADF;
+}
+
+/* An error of that rule if the mark is not the file that was locked. */
+static int hold_mark(const struct claim *c, enum rule_id rule, struct err *e)
+{
+	int is = file_is(c->io, c->dir, CLAIM_NAME, &c->mark);
+
+	if (is < 0)
+		return err_sys(e, "cannot look at %s", CLAIM_NAME);
+	return is ? 0
+		  : err_rule(e, rule, ERR_NOPOS, "another process has removed or replaced %s",
+			    CLAIM_NAME);
+}
+
+/* Locks our mark, so that runs on other machines, which flock does not reach, see that we are here. */
+static int lock_mark(struct claim *c, struct err *e)
+{
+	int fd = c->io->open(c->io, c->dir, CLAIM_NAME,
+		    O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0),
+	    rc;
+
+	if (fd < 0)
+		return errno == EACCES ? 0 : err_sys(e, "cannot open %s", CLAIM_NAME);
+	rc = c->io->lock_file(c->io, fd);
+	if (rc && no_such_lock(errno))
+		rc = 0;
+	else if (rc && errno == EWOULDBLOCK)
+		err_rule(e, RULE_OUT_LOCKED, ERR_NOPOS, "another run holds the lock on %s",
+			CLAIM_NAME);
+	else if (rc)
+		err_sys(e, "cannot lock %s", CLAIM_NAME);
+	if (!rc && c->io->fstat(c->io, fd, &c->mark))
+		rc = err_sys(e, "cannot stat %s", CLAIM_NAME);
+	if (!rc)
+		rc = hold_mark(c, RULE_OUT_LOCKED, e);
+	if (rc) {
+		(void)c->io->close(c->io, fd); /* nothing was written */
+		return -1;
+	}
+	c->lock = fd;
+	return 0;
+}
+
+static void unlock_mark(struct claim *c)
+{
+	if (c->lock >= 0)
+		(void)c->io->close(c->io, c->lock); /* nothing was written */
+	c->lock = -1;
+}
+
+/* Temporary files of this plan that a killed run left. */
+static int sweep(struct claim *c, struct err *e)
+{
+	char *names, *s;
+	struct stat st;
+	size_t n;
+	int rc = 0;
+
+	if (c->io->list(c->io, c->dir, &names, &n))
+		return err_sys(e, "cannot list the output folder");
+	for (s = names; !rc && n--; s += strlen(s) + 1) {
+		if (name_is(c->p, s) != NAME_PART)
+			continue;
+		rc = c->io->lstat(c->io, c->dir, s, &st)
+			? err_sys(e, "cannot look at %s", text_quote(s).s)
+			: file_remove(c->io, c->dir, s, e);
+		if (!rc)
+			c->there -= (uint64_t)st.st_blocks * 512;
+	}
+	free(names);
+	return rc;
+}
+
+int claim_begin(struct claim *c, struct err *e)
+{
+	if (c->marked && lock_mark(c, e))
+		return -1;
+	return c->parts ? sweep(c, e) : 0;
+}
+
+static int put_mark(struct claim *c, struct err *e)
 {
 	char line[80];
-	int n;
+	struct err why = { 0 };
+	int n = snprintf(line, sizeof line, "%s\n", c->p->hash);
 
+	if (file_remove(c->io, c->dir, CLAIM_NAME, e) ||
+		file_put(c->io, c->dir, CLAIM_NAME, line, (size_t)n, e))
+		return -1;
+	if (lock_mark(c, &why)) {
+		if (!why.rule) /* else it is another run's */
+			(void)c->io->unlink(c->io, c->dir, CLAIM_NAME);
+		return err_move(e, &why);
+	}
+	c->marked = true;
+	return 0;
+}
+
+int claim_take(struct claim *c, struct err *e)
+{
 	if (c->taken)
 		return 0;
-	if (!c->marked) {
-		n = snprintf(line, sizeof line, "%s\n", c->p->hash);
-		if (file_remove(c->io, c->dir, CLAIM_NAME, e) ||
-			file_put(c->io, c->dir, CLAIM_NAME, line, (size_t)n, e))
-			return -1;
-		c->marked = true;
-	}
+	if (c->above && claim_take(c->above, e))
+		return -1;
+	if (!c->marked && put_mark(c, e))
+		return -1;
 	if (file_remove(c->io, c->dir, MAN_NAME, e)) {
 		(void)c->io->unlink(c->io, c->dir, CLAIM_NAME); /* nothing has changed */
 		c->marked = false;
@@ -198,9 +322,12 @@ int claim_take(struct claim *c, struct err *e)
 
 int claim_release(struct claim *c, struct err *e)
 {
+	if (c->lock >= 0 && hold_mark(c, RULE_OUT_RACE, e))
+		return -1;
 	if (c->marked && file_remove(c->io, c->dir, CLAIM_NAME, e))
 		return -1;
 	c->marked = false;
+	unlock_mark(c);
 	return 0;
 }
 
@@ -208,4 +335,10 @@ void claim_undo(struct claim *c)
 {
 	if (c->fresh && c->marked)
 		(void)c->io->unlink(c->io, c->dir, CLAIM_NAME);
+}
+
+void claim_end(struct claim *c)
+{
+	if (c->io)
+		unlock_mark(c);
 }

@@ -10,7 +10,9 @@
  *	anything else                                                 refused; with overwrite: ours
  *
  * .dsv4-plan is written before the first change to the folder and removed before manifest.json
- * appears. Files whose names the plan does not have are refused in any case: they are never removed.
+ * appears. While a run works it holds a lock on that file (fcntl), beside the one on the folder (flock):
+ * one of the two reaches runs on other machines. Files whose names the plan does not have are refused if
+ * they could be taken for a part of the model (formats/conversion/bystander.h), and never removed.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_OUT_CLAIM_H
@@ -27,21 +29,33 @@ struct claim {
 	const struct io *io;
 	int dir; /* borrows */
 	const struct plan *p;
-	bool fresh;  /* it was new */
+	struct claim *
+		above; /* borrows; of a folder whose manifest names this one's, or NULL: taken first */
+	bool fresh;    /* it was new */
 	bool marked; /* our .dsv4-plan lies there */
 	bool taken;  /* this run has made sure of that */
+	bool parts;  /* temporary files of a killed run lie there */
+	uint64_t
+		there; /* bytes that a run need not find room for: finished files, and what it removes */
+	int lock; /* owns; our .dsv4-plan, locked; -1: not yet, or the file system has no locks */
+	struct stat mark; /* of it */
 };
 
 /* Looks into the folder, which path names in messages. Changes nothing. */
 int claim_look(struct claim *c, const struct plan *p, int dir, const char *path, bool overwrite,
 	struct err *e);
+/* After claim_look, with the folder locked by the caller: locks our mark if there is one, and removes temporary
+ * files of killed runs. Returns -1 with out.locked if another run has the mark. */
+int claim_begin(struct claim *c, struct err *e);
 /* To be called before every change to the folder: marks it, and removes manifest.json, which would
  * be stale. Does nothing the second time. The caller's lock is held. */
 int claim_take(struct claim *c, struct err *e);
-/* The work is done: removes the mark. */
+/* The work is done: removes the mark. An error (out.race) if it is not the one of this run any more. */
 int claim_release(struct claim *c, struct err *e);
 /* The run failed and nothing of it is left: a folder that was new is as it was. */
 void claim_undo(struct claim *c);
+/* Lets go of the lock. A zeroed claim is none. */
+void claim_end(struct claim *c);
 
 #ifdef __cplusplus
 }

@@ -2,12 +2,17 @@
 #include "convert/out/outdir.h"
 
 #include "core/file.h"
+#include "formats/conversion/manifest.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* A folder that is only passed, or asked for its identity and free space, need not be readable: mode 0711 is
+ * common for the folders above those of users. */
+enum { WALK = O_PATH | O_DIRECTORY | O_CLOEXEC };
 
 /* The deepest folder of path that exists: path itself, or the nearest one above. -1 with errno.
  * *missing is the rest of path, which is not there; "" if path itself is. */
@@ -21,7 +26,7 @@ static int open_nearest(const struct io *io, const char *path, const char **miss
 		return -1;
 	}
 	for (;;) {
-		fd = io->open(io, AT_FDCWD, *s ? s : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+		fd = io->open(io, AT_FDCWD, *s ? s : ".", WALK, 0);
 		if (fd >= 0 || errno != ENOENT || !*s || !strcmp(s, "/"))
 			break;
 		slash = strrchr(s, '/');
@@ -42,7 +47,8 @@ static bool same(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* 1 if folder fd is what or lies below it, 0 if not, -1 on failure. Takes fd over. */
+/* Returns 1 if folder fd is what or lies below it, 0 if not, -1 on failure. Takes fd over. A folder above that
+ * may not be passed ends the way up as the root does: nothing above it was reached through a path either. */
 static int lies_in(const struct io *io, int fd, const struct stat *what, struct err *e)
 {
 	struct stat now, up;
@@ -57,9 +63,11 @@ static int lies_in(const struct io *io, int fd, const struct stat *what, struct 
 			rc = 1;
 			break;
 		}
-		parent = io->open(io, fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-		if (parent < 0)
+		parent = io->open(io, fd, "..", WALK, 0);
+		if (parent < 0) {
+			rc = errno == EACCES ? 0 : -1;
 			break;
+		}
 		(void)io->close(io, fd);
 		fd = parent;
 		if (io->fstat(io, fd, &up))
@@ -85,13 +93,35 @@ static bool goes_up(const char *path)
 	return false;
 }
 
+/* The input folder, opened once more: of a checkpoint that is read from a conversion (headers only) the folder
+ * above its source/. */
+static int open_input(const struct ckpt *c)
+{
+	return c->io->open(c->io, c->dir, c->headers ? ".." : ".", WALK, 0);
+}
+
+/* *st of the input folder. */
+static int stat_input(const struct ckpt *c, struct stat *st)
+{
+	int fd = open_input(c), rc;
+
+	if (fd < 0)
+		return -1;
+	rc = c->io->fstat(c->io, fd, st);
+	(void)c->io->close(c->io, fd); /* a folder has nothing to flush */
+	return rc;
+}
+
 int outdir_nested(const struct plan *p, const char *path, struct err *e)
 {
 	const struct io *io = p->ckpt->io;
 	const char *missing;
 	struct stat in, out;
-	int nearest = open_nearest(io, path, &missing), rc;
+	int nearest, rc;
 
+	if (!*path)
+		return err_set(e, ERR_USAGE, "the output folder has no name");
+	nearest = open_nearest(io, path, &missing);
 	if (nearest < 0)
 		return err_sys(e, "cannot open %s", text_quote(path).s);
 	if (goes_up(missing)) { /* where it would lead, nobody can tell yet */
@@ -100,7 +130,7 @@ int outdir_nested(const struct plan *p, const char *path, struct err *e)
 			"%s goes up from a folder that is not there: it may lead into the input",
 			text_quote(path).s);
 	}
-	if (io->fstat(io, p->ckpt->dir, &in) || io->fstat(io, nearest, &out)) {
+	if (stat_input(p->ckpt, &in) || io->fstat(io, nearest, &out)) {
 		err_sys(e, "cannot stat %s", text_quote(path).s);
 		(void)io->close(io, nearest);
 		return -1;
@@ -108,9 +138,7 @@ int outdir_nested(const struct plan *p, const char *path, struct err *e)
 	rc = lies_in(io, nearest, &in, e);
 	/* The other way round only where path itself is there already. */
 	if (!rc && !*missing)
-		rc = lies_in(io,
-			io->open(io, p->ckpt->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0),
-			&out, e);
+		rc = lies_in(io, open_input(p->ckpt), &out, e);
 	if (rc > 0)
 		return err_rule(e, RULE_OUT_NESTED, ERR_NOPOS,
 			"%s is the input folder, lies in it or holds it", text_quote(path).s);
@@ -140,41 +168,68 @@ static int make_path(const struct io *io, const char *path, bool *made, struct e
 	return rc;
 }
 
-/* So that the new folder itself survives a power cut. */
+/* So that the new folder itself survives a power cut. Where the folder above may be passed and not read, it
+ * cannot be synced. */
 static int sync_parent(const struct outdir *o, struct err *e)
 {
-	int up = o->io->open(o->io, o->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), rc = 0;
+	int up = o->io->open(o->io, o->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), rc;
 
-	if (up < 0 || o->io->fsync(o->io, up))
-		rc = err_sys(e, "cannot sync the folder above the output");
-	if (up >= 0)
-		(void)o->io->close(o->io, up);
+	if (up < 0)
+		return errno == EACCES ? 0 : err_sys(e, "cannot open the folder above the output");
+	rc = file_sync_dir(o->io, up) ? err_sys(e, "cannot sync the folder above the output") : 0;
+	(void)o->io->close(o->io, up); /* a folder has nothing to flush */
 	return rc;
+}
+
+/* Some file systems have no flock for folders (NFS: EBADF). There the lock on the mark in the folder serves, and
+ * the names of one's own (core/file.h). */
+static int lock(const struct outdir *o, const char *path, struct err *e)
+{
+	if (!o->io->lock(o->io, o->fd) || errno == EBADF || errno == EINVAL || errno == ENOLCK ||
+		errno == ENOSYS || errno == EOPNOTSUPP)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return err_rule(e, RULE_OUT_LOCKED, ERR_NOPOS, "another run is writing to %s",
+			text_quote(path).s);
+	return err_sys(e, "cannot lock %s", text_quote(path).s);
+}
+
+/* A manifest that a killed run was about to give its name. */
+static int sweep_top(const struct outdir *o, struct err *e)
+{
+	char *names, *s, name[256];
+	size_t n;
+	int rc = 0;
+
+	if (o->io->list(o->io, o->fd, &names, &n))
+		return err_sys(e, "cannot list the output folder");
+	for (s = names; !rc && n--; s += strlen(s) + 1)
+		if (file_is_part(s, name) && !strcmp(name, MAN_NAME))
+			rc = file_remove(o->io, o->fd, s, e);
+	free(names);
+	return rc;
+}
+
+static int open_locked(struct outdir *o, const struct plan *p, const char *path, struct err *e)
+{
+	bool made;
+
+	*o = (struct outdir){ .io = p->ckpt->io, .fd = -1 };
+	if (outdir_nested(p, path, e) || make_path(o->io, path, &made, e) ||
+		file_open_dir(o->io, path, &o->fd, e))
+		return -1;
+	if (!(made && sync_parent(o, e)) && !lock(o, path, e))
+		return 0;
+	outdir_close(o);
+	return -1;
 }
 
 int outdir_open_any(struct outdir *o, const struct plan *p, const char *path, struct err *e)
 {
-	bool made;
-
-	memset(o, 0, sizeof *o);
-	o->io = p->ckpt->io;
-	o->fd = -1;
-	if (!*path)
-		return err_set(e, ERR_USAGE, "the output folder has no name");
-	if (outdir_nested(p, path, e) || make_path(o->io, path, &made, e) ||
-		file_open_dir(o->io, path, &o->fd, e))
+	if (open_locked(o, p, path, e))
 		return -1;
-	if (made && sync_parent(o, e)) {
-		outdir_close(o);
-		return -1;
-	}
-	if (!o->io->lock(o->io, o->fd))
+	if (!sweep_top(o, e))
 		return 0;
-	if (errno == EWOULDBLOCK)
-		err_rule(e, RULE_OUT_LOCKED, ERR_NOPOS, "another run is writing to %s",
-			text_quote(path).s);
-	else
-		err_sys(e, "cannot lock %s", text_quote(path).s);
 	outdir_close(o);
 	return -1;
 }
@@ -182,66 +237,114 @@ int outdir_open_any(struct outdir *o, const struct plan *p, const char *path, st
 int outdir_open(struct outdir *o, const struct plan *p, const char *path, bool overwrite,
 	struct err *e)
 {
-	if (outdir_open_any(o, p, path, e))
+	if (open_locked(o, p, path, e))
 		return -1;
-	if (!claim_look(&o->claim, p, o->fd, path, overwrite, e))
+	if (!claim_look(&o->claim, p, o->fd, path, overwrite, e) && !claim_begin(&o->claim, e))
 		return 0;
 	outdir_close(o);
 	return -1;
 }
 
-int outdir_look(const struct plan *p, const char *path, bool overwrite, struct err *e)
+/* A link where a folder of the output should be leads out of it: the call is refused, nothing is false. */
+static int no_link(struct err *why, struct err *e)
+{
+	if (!why->rule)
+		return err_move(e, why);
+	return err_rule(e, RULE_OUT_LINK, ERR_NOPOS, "in the output folder, %s", why->text);
+}
+
+int outdir_open_below(struct outdir *o, struct outdir *top, const struct plan *p, const char *below,
+	bool overwrite, struct err *e)
+{
+	struct err why = { 0 };
+
+	*o = (struct outdir){ .io = top->io, .fd = -1 };
+	if (file_make_below(o->io, top->fd, below, &o->fd, &why))
+		return no_link(&why, e);
+	if (!lock(o, below, e) && !claim_look(&o->claim, p, o->fd, below, overwrite, e) &&
+		!claim_begin(&o->claim, e)) {
+		o->claim.above = top->claim.p ? &top->claim : NULL;
+		return 0;
+	}
+	outdir_close(o);
+	return -1;
+}
+
+int outdir_look(const struct plan *p, const char *path, const char *below, bool overwrite,
+	uint64_t *there, struct err *e)
 {
 	const struct io *io = p->ckpt->io;
 	const char *missing;
-	struct claim c;
-	int fd, rc = 0;
+	struct err why = { 0 };
+	struct claim c = { 0 };
+	int fd, in, rc = 0;
 
-	if (!*path)
-		return err_set(e, ERR_USAGE, "the output folder has no name");
+	*there = 0;
 	if (outdir_nested(p, path, e))
 		return -1;
 	fd = open_nearest(io, path, &missing);
 	if (fd < 0)
 		return err_sys(e, "cannot open %s", text_quote(path).s);
-	if (!*missing)
-		rc = claim_look(&c, p, fd, path, overwrite, e);
-	(void)io->close(io, fd); /* a folder has nothing to flush */
+	in = fd;
+	if (!*missing && *below && file_open_below(io, fd, below, &in, &why)) {
+		rc = errno == ENOENT ? 0 : no_link(&why, e);
+		missing = below;
+	}
+	if (!rc && !*missing)
+		rc = claim_look(&c, p, in, *below ? below : path, overwrite, e);
+	*there = c.there;
+	if (in >= 0 && in != fd)
+		(void)io->close(io, in); /* a folder has nothing to flush */
+	(void)io->close(io, fd);
 	return rc;
 }
 
 void outdir_close(struct outdir *o)
 {
+	claim_end(&o->claim);
 	if (o->fd >= 0)
 		(void)o->io->close(o->io, o->fd); /* a folder has nothing to flush */
 	o->fd = -1;
 }
 
-int outdir_room(const struct outdir *o, uint64_t bytes, struct err *e)
+/* Free bytes. False where that cannot be told: FUSE drivers say 0 of 0. */
+static bool free_of(const struct io *io, int fd, uint64_t *bytes)
 {
 	struct statvfs v;
+
+	if (io->statvfs(io, fd, &v) || !v.f_blocks)
+		return false;
+	*bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	return true;
+}
+
+int outdir_room(const struct outdir *o, uint64_t bytes, struct err *e)
+{
 	uint64_t room;
 
-	if (o->io->statvfs(o->io, o->fd, &v))
-		return err_sys(e, "cannot tell the free space");
-	room = (uint64_t)v.f_bavail * v.f_frsize;
-	if (room >= bytes)
+	if (!free_of(o->io, o->fd, &room) || room >= bytes)
 		return 0;
 	return err_rule(e, RULE_OUT_NO_SPACE, ERR_NOPOS,
 		"%s are to be written, %s are free: %llu bytes too few", text_bytes(bytes).s,
 		text_bytes(room).s, (unsigned long long)(bytes - room));
 }
 
+uint64_t outdir_missing(const struct outdir *o)
+{
+	const struct claim *c = &o->claim;
+
+	return c->p->bytes > c->there ? c->p->bytes - c->there : 0;
+}
+
 bool outdir_free(const struct io *io, const char *path, uint64_t *bytes)
 {
-	struct statvfs v;
 	const char *missing;
-	int fd = open_nearest(io, path, &missing), rc;
+	int fd = open_nearest(io, path, &missing);
+	bool known;
 
 	if (fd < 0)
 		return false;
-	rc = io->statvfs(io, fd, &v);
-	(void)io->close(io, fd);
-	*bytes = (uint64_t)v.f_bavail * v.f_frsize;
-	return !rc;
+	known = free_of(io, fd, bytes);
+	(void)io->close(io, fd); /* a folder has nothing to flush */
+	return known;
 }

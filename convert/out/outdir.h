@@ -22,12 +22,22 @@ int outdir_open(struct outdir *o, const struct plan *p, const char *path, bool o
 	struct err *e);
 /* The same for a folder of folders: what is in it is the caller's matter. */
 int outdir_open_any(struct outdir *o, const struct plan *p, const char *path, struct err *e);
+/* A folder below one that outdir_open or outdir_open_any has opened; below is a path of one or more components.
+ * Makes what is missing. No component may be a link (out.link). Where top was claimed for a plan, its manifest,
+ * which names the one of this folder, is removed before this folder changes; top must then outlive o. */
+int outdir_open_below(struct outdir *o, struct outdir *top, const struct plan *p, const char *below,
+	bool overwrite, struct err *e);
 /* An error if path is the input, lies in it or holds it. */
 int outdir_nested(const struct plan *p, const char *path, struct err *e);
 void outdir_close(struct outdir *o);
-/* Refuses what outdir_open would, as far as that can be seen without changing or locking anything. */
-int outdir_look(const struct plan *p, const char *path, bool overwrite, struct err *e);
-/* An error if the file system has not room for bytes. */
+/* Refuses what outdir_open (below being "") or outdir_open_below would, as far as that can be seen without
+ * changing or locking anything. *there: bytes of the plan that need no free space, since its files are there or
+ * what a run removes gives that much back. */
+int outdir_look(const struct plan *p, const char *path, const char *below, bool overwrite,
+	uint64_t *there, struct err *e);
+/* Bytes that a run into the folder needs free space for. */
+uint64_t outdir_missing(const struct outdir *o);
+/* An error (out.no-space) if the file system says that it has not room for bytes; none if it says nothing. */
 int outdir_room(const struct outdir *o, uint64_t bytes, struct err *e);
 
 /* Free bytes where path lies or would lie; false if that cannot be told. */

@@ -362,6 +362,8 @@ int publisher_keep(struct publisher *u, size_t i, const struct stream *s,
 	*kept = !rc && k.equal && k.at == (uint64_t)st.st_size;
 	if (!*kept)
 		return rc;
+	if (u->dir->io->lstat(u->dir->io, u->dir->fd, u->p->files[i].name, &u->outputs[i].data.st))
+		return err_sys(e, "cannot stat %s", u->p->files[i].name);
 	pthread_mutex_lock(&u->lock);
 	u->outputs[i].state = OUTPUT_KEPT;
 	pthread_mutex_unlock(&u->lock);
@@ -421,6 +423,24 @@ static int put_last(struct publisher *u, const struct text *t, struct err *e)
 		return file_put(d->io, d->fd, MAN_NAME, t->s, t->n, e);
 	}
 	return claim_release(&u->dir->claim, e);
+}
+
+/* What this run has made or kept has its name still: no other process has removed or replaced it meanwhile. */
+static int hold_names(const struct publisher *u, struct err *e)
+{
+	const struct outdir *d = u->dir;
+	size_t i;
+	int is;
+
+	for (i = 0; i < u->p->n_files; i++) {
+		is = file_is(d->io, d->fd, u->p->files[i].name, &u->outputs[i].data.st);
+		if (is < 0)
+			return err_sys(e, "cannot look at %s", u->p->files[i].name);
+		if (!is)
+			return err_rule(e, RULE_OUT_RACE, ERR_NOPOS,
+				"another process has removed or replaced %s", u->p->files[i].name);
+	}
+	return 0;
 }
 
 /* A small file of the plan; its line of the manifest goes to *m. */
@@ -536,6 +556,7 @@ int publisher_finish(struct publisher *u, struct err *e)
 	size_t i;
 	int rc = files && shards && sha ? 0 : err_nomem(e);
 
+	rc = rc ? rc : hold_names(u, e);
 	for (i = 0; !rc && i < p->n_smalls; i++)
 		rc = put_small(u, &p->smalls[i], &files[p->n_files + i], sha[i], e);
 	if (!rc)

@@ -175,42 +175,30 @@ uint64_t run_work(const struct plan *p, const struct run_opts *o)
 	return n;
 }
 
-/* Bytes that are still to be written: what an earlier run left counts as written. */
-static uint64_t missing(const struct runner *r)
-{
-	uint64_t n = 0;
-	size_t i;
-
-	for (i = 0; i < r->shared.p->n_files; i++)
-		if (!publisher_has(&r->shared.pub, i))
-			n += r->shared.p->files[i].bytes;
-	return n;
-}
-
 /* OUT/source. Its shards, if they were digested, were so by this run. */
 static int run_back(const struct runner *r, struct man_entry *restore, uint8_t sha[32],
 	struct err *e)
 {
+	const struct io *io = r->shared.p->ckpt->io;
+	struct outdir *top = r->shared.pub.dir;
 	struct run_opts o = *r->shared.o;
 	struct run_result res;
 	struct text t = { 0 };
-	char path[4096];
 	int dir, rc;
 
-	if (snprintf(path, sizeof path, "%s/%s", o.out, SET_SOURCE) >= (int)sizeof path)
-		return err_set(e, ERR_USAGE, "the output path is too long");
-	o.out = path;
+	o.top = top;
+	o.below = SET_SOURCE;
 	o.back = NULL;
 	o.source_checked = true;
 	rc = run_plan(r->shared.o->back, &o, &res, e);
 	run_result_free(&res);
-	if (rc || file_open_dir(r->shared.p->ckpt->io, path, &dir, e))
+	if (rc || file_open_below(io, top->fd, SET_SOURCE, &dir, e))
 		return err_at(e, "%s", SET_SOURCE);
-	rc = file_load(r->shared.p->ckpt->io, dir, MAN_NAME, UINT32_MAX, &t, e);
+	rc = file_load(io, dir, MAN_NAME, UINT32_MAX, &t, e);
 	rc = rc ? rc : sha256_of(t.s, t.n, sha, e);
 	*restore = (struct man_entry){ .name = SET_SOURCE, .bytes = t.n, .sha256 = sha };
 	text_free(&t);
-	(void)r->shared.p->ckpt->io->close(r->shared.p->ckpt->io, dir);
+	(void)io->close(io, dir); /* a folder has nothing to flush */
 	return rc;
 }
 
@@ -235,7 +223,7 @@ static int execute(struct runner *r, struct err *e)
 	unsigned threads = r->shared.o->budget.threads;
 	size_t i;
 
-	if (outdir_room(u->dir, missing(r), e) || list_items(r, e))
+	if (outdir_room(u->dir, outdir_missing(u->dir), e) || list_items(r, e))
 		return -1;
 	r->workers = r->n_items < threads ? (unsigned)r->n_items : threads;
 	if (r->workers && par_run(r->workers, work, r, e))
@@ -281,7 +269,8 @@ int run_plan(const struct plan *p, const struct run_opts *o, struct run_result *
 		return err_nomem(e);
 	sha256_kit_best(&r.shared.sha, o->features);
 	stream_tools_make(&r.shared.tools, o->features, p->opts.lossy);
-	if (outdir_open(&dir, p, o->out, o->overwrite, e))
+	if (o->top ? outdir_open_below(&dir, o->top, p, o->below, o->overwrite, e)
+		   : outdir_open(&dir, p, o->out, o->overwrite, e))
 		return -1;
 	pthread_mutex_init(&r.lock, NULL);
 	rc = publisher_make(&r.shared.pub, p, &dir, o->expected, o->tool, e);

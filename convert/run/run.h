@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_RUN_RUN_H
 #define CONVERT_RUN_RUN_H
+#include "convert/out/outdir.h"
 #include "convert/run/budget.h"
 #include "formats/model/expected.h"
 #include "convert/plan/plan.h"
@@ -17,7 +18,9 @@ extern "C" {
 #endif
 
 struct run_opts {
-	const char *out;  /* folder */
+	const char *out;    /* folder */
+	struct outdir *top; /* NULL, or the open folder that below, and not out, is a path from */
+	const char *below;
 	bool overwrite;   /* also a folder that another plan has filled */
 	const char *tool; /* name and version, for manifests */
 	const struct plan *

@@ -4,6 +4,7 @@
 #include "convert/out/outdir.h"
 #include "convert/plan/target.h"
 #include "core/file.h"
+#include "formats/conversion/bystander.h"
 #include "core/hash/sha256.h"
 #include "core/hash/xxh.h"
 #include "formats/format_id.h"
@@ -142,6 +143,7 @@ static int check_names(const struct set *s, const struct io *io, int dir, const 
 	bool *empty, struct err *e)
 {
 	char *names, *p;
+	struct stat st;
 	size_t n, i, k;
 	int rc = 0;
 
@@ -151,7 +153,8 @@ static int check_names(const struct set *s, const struct io *io, int dir, const 
 	for (i = 0, p = names; !rc && i < n; i++, p += strlen(p) + 1) {
 		for (k = 0; k < s->n && !is_first_of(s->parts[k].dir, p); k++)
 			;
-		if (k == s->n && strcmp(p, MAN_NAME) && strcmp(p, "." MAN_NAME ".part"))
+		if (k == s->n && strcmp(p, MAN_NAME) && !io->lstat(io, dir, p, &st) &&
+			bystander_of(p, st.st_mode) == BYSTANDER_MODEL)
 			rc = err_rule(e, RULE_OUT_FOREIGN, ERR_NOPOS,
 				"%s holds %s, which this plan does not write; take an empty folder",
 				text_quote(out).s, text_quote(p).s);
@@ -160,23 +163,14 @@ static int check_names(const struct set *s, const struct io *io, int dir, const 
 	return rc;
 }
 
-static int path_of(char path[4096], const char *out, const char *dir, struct err *e)
-{
-	if (snprintf(path, 4096, "%s/%s", out, dir) >= 4096)
-		return err_set(e, ERR_USAGE, "the output path is too long");
-	return 0;
-}
-
 int set_look(const struct set *s, const char *out, bool overwrite, struct err *e)
 {
 	const struct io *io = s->parts[0].plan.ckpt->io;
-	char path[4096];
+	uint64_t one;
 	size_t k;
 	bool empty;
 	int fd, rc;
 
-	if (!*out)
-		return err_set(e, ERR_USAGE, "the output folder has no name");
 	if (outdir_nested(&s->parts[0].plan, out, e))
 		return -1;
 	if (file_open_dir(io, out, &fd, NULL))
@@ -184,23 +178,20 @@ int set_look(const struct set *s, const char *out, bool overwrite, struct err *e
 	rc = check_names(s, io, fd, out, &empty, e);
 	(void)io->close(io, fd);
 	for (k = 0; !rc && k < s->n; k++)
-		rc = path_of(path, out, s->parts[k].dir, e) ||
-				outdir_look(&s->parts[k].plan, path, overwrite, e)
-			? -1
-			: 0;
+		rc = outdir_look(&s->parts[k].plan, out, s->parts[k].dir, overwrite, &one, e);
 	return rc;
 }
 
 /* --- running --- */
 
 /* The digest of a folder's manifest. */
-static int digest_of(const struct io *io, const char *path, uint64_t *bytes, uint8_t sha[32],
-	struct err *e)
+static int digest_of(const struct io *io, int top, const char *path, uint64_t *bytes,
+	uint8_t sha[32], struct err *e)
 {
 	struct text t = { 0 };
 	int dir, rc;
 
-	if (file_open_dir(io, path, &dir, e))
+	if (file_open_below(io, top, path, &dir, e))
 		return -1;
 	rc = file_load(io, dir, MAN_NAME, UINT32_MAX, &t, e);
 	rc = rc ? rc : sha256_of(t.s, t.n, sha, e);
@@ -210,17 +201,15 @@ static int digest_of(const struct io *io, const char *path, uint64_t *bytes, uin
 	return rc;
 }
 
-static int put_folders(const struct set *s, const char *out, struct jwrite *j, struct err *e)
+static int put_folders(const struct set *s, int top, struct jwrite *j, struct err *e)
 {
 	uint8_t sha[32];
-	char path[4096];
 	uint64_t bytes;
 	size_t k;
 
 	jwrite_open(j, "folders", '[');
 	for (k = 0; k < s->n; k++) {
-		if (path_of(path, out, s->parts[k].dir, e) ||
-			digest_of(s->parts[k].plan.ckpt->io, path, &bytes, sha, e))
+		if (digest_of(s->parts[k].plan.ckpt->io, top, s->parts[k].dir, &bytes, sha, e))
 			return -1;
 		jwrite_open(j, NULL, '{');
 		jwrite_u64(j, "bytes", bytes);
@@ -242,7 +231,7 @@ static int put_manifest(const struct set *s, const struct run_opts *o, int dir, 
 
 	jwrite_begin(&j, &t, 2);
 	jwrite_open(&j, NULL, '{');
-	rc = put_folders(s, o->out, &j, e);
+	rc = put_folders(s, dir, &j, e);
 	jwrite_str(&j, "format", FORMAT_SET);
 	jwrite_open(&j, "options", '{');
 	jwrite_str(&j, "attention", h->attention_tp ? "tp" : "replicate");
@@ -262,17 +251,17 @@ static int put_manifest(const struct set *s, const struct run_opts *o, int dir, 
 	return rc;
 }
 
-static int run_part(const struct set_part *p, const struct set_run *r, struct err *e)
+static int run_part(const struct set_part *p, const struct set_run *r, struct outdir *top,
+	struct err *e)
 {
 	struct run_opts o = *r->o;
 	struct run_result res;
-	char path[4096];
 	int rc;
 
-	if (path_of(path, r->o->out, p->dir, e) ||
-		budget_make(&o.budget, &p->plan, r->threads, r->limit, e))
+	if (budget_make(&o.budget, &p->plan, r->threads, r->limit, e))
 		return -1;
-	o.out = path;
+	o.top = top;
+	o.below = p->dir;
 	o.source_checked = p->plan.n_files > 0; /* by the first part, which has no files */
 	rc = run_plan(&p->plan, &o, &res, e);
 	if (!rc && r->done)
@@ -281,7 +270,7 @@ static int run_part(const struct set_part *p, const struct set_run *r, struct er
 	return rc ? err_at(e, "%s", p->dir) : 0;
 }
 
-static int run_parts(const struct set *s, const struct set_run *r, const struct outdir *top,
+static int run_parts(const struct set *s, const struct set_run *r, struct outdir *top,
 	struct err *e)
 {
 	bool empty;
@@ -294,7 +283,7 @@ static int run_parts(const struct set *s, const struct set_run *r, const struct 
 	if (file_remove(top->io, top->fd, MAN_NAME, e))
 		return -1;
 	for (k = 0; k < s->n; k++)
-		if (run_part(&s->parts[k], r, e))
+		if (run_part(&s->parts[k], r, top, e))
 			return -1;
 	return put_manifest(s, r->o, top->fd, e);
 }

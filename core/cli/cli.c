@@ -7,9 +7,12 @@
 #include "core/cpu.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int cli_print(struct text *t, struct err *e)
 {
@@ -190,12 +193,30 @@ static void tell(const struct cli_tool *t, const struct cli_cmd *c, const struct
 	text_free(&usage);
 }
 
+/* Whoever reads stdout has seen enough (head): no failure of this program. */
+static bool reader_gone(void)
+{
+	struct pollfd p = { .fd = STDOUT_FILENO };
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP));
+}
+
+/* A limit on file sizes and a pipe without a reader are errors of the call that met them, which cleans up; the
+ * signals would end the process with its temporary files in place. */
+static void ignore_signals(void)
+{
+	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+}
+
 int cli_main(const struct cli_tool *t, int argc, char **argv)
 {
 	struct err e = { .kind = ERR_NONE };
-	const struct cli_cmd *c = run_call(t, argc, argv, &e);
+	const struct cli_cmd *c;
 
-	if (fflush(stdout) || ferror(stdout)) {
+	ignore_signals();
+	c = run_call(t, argc, argv, &e);
+	if ((fflush(stdout) || ferror(stdout)) && !reader_gone()) {
 		if (e.kind != ERR_NONE)
 			fprintf(stderr, "%s: cannot write to stdout: %s\n", t->name,
 				strerror(errno));

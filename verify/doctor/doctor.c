@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/doctor/doctor.h"
 
+#include "core/dest.h"
 #include "core/file.h"
 #include "formats/conversion/joined.h"
 #include "formats/folder/folder.h"
@@ -28,6 +29,7 @@ struct doctor {
 	struct joined j;
 	struct audit a;
 	struct implied v;
+	struct dest fix;     /* owns; with o->fix_config */
 	struct config spare; /* owns; the other reading of config.json */
 	struct err *e;
 };
@@ -222,11 +224,9 @@ static int look(struct doctor *d)
 
 static int write_fixed(struct doctor *d)
 {
-	const char *path = d->o->fix_config, *slash = strrchr(path, '/');
 	struct config_doc doc = { 0 };
-	char dir[4096];
 	struct config again;
-	int fd, rc;
+	int rc;
 
 	if (!d->v.fixed.s) {
 		report_row(d->r, "config.json", "not written", 0, 0,
@@ -239,18 +239,10 @@ static int write_fixed(struct doctor *d)
 	if (rc)
 		return err_at(d->e, "the tensors do not say enough to correct config.json");
 	config_free(&again);
-	if (snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path) + 1 : 1,
-		    slash ? path : ".") >= (int)sizeof dir)
-		return err_set(d->e, ERR_USAGE, "%s is too long a path", text_quote(path).s);
-	if (!(slash ? slash[1] : path[0]))
-		return err_set(d->e, ERR_USAGE, "%s is no file", text_quote(path).s);
-	if (file_open_dir(d->o->io, dir, &fd, d->e))
-		return -1;
-	rc = file_put(d->o->io, fd, slash ? slash + 1 : path, d->v.fixed.s, d->v.fixed.n, d->e);
-	if (d->o->io->close(d->o->io, fd) && !rc)
-		rc = err_sys(d->e, "cannot close %s", text_quote(dir).s);
+	rc = dest_put(&d->fix, d->v.fixed.s, d->v.fixed.n, d->e);
 	if (!rc)
-		report_row(d->r, "config.json", "values corrected", d->v.changes, 0, path);
+		report_row(d->r, "config.json", "values corrected", d->v.changes, 0,
+			d->o->fix_config);
 	return rc;
 }
 
@@ -348,12 +340,17 @@ int doctor_run(struct report *r, const char *path, const struct doctor_opts *o, 
 				text_quote(o->engine).s, names.s ? names.s : "");
 		text_free(&names);
 	}
-	if (rc || folder_open(&at, o->io, path, USE_DOCTOR, &co, e))
+	if (rc || (o->fix_config && dest_open(&d.fix, o->io, o->fix_config, e)))
 		return -1;
+	if (folder_open(&at, o->io, path, USE_DOCTOR, &co, e)) {
+		dest_close(&d.fix);
+		return -1;
+	}
 	rc = at.kind == KIND_RANKS || at.kind == KIND_OFFICIAL
 		? rankfiles_run(r, path, o, d.has_who ? &d.who : NULL, e)
 		: run_ckpt(&d, &at);
 	folder_close(&at);
+	dest_close(&d.fix);
 	report_sort(r);
 	return rc;
 }

@@ -278,7 +278,6 @@ int record_begin(struct record_out *o, const struct io *io, uint32_t layers, str
 {
 	memset(o, 0, sizeof *o);
 	o->io = io;
-	o->dir = -1;
 	o->layers = layers;
 	o->out = calloc(layers + 1, sizeof *o->out);
 	return o->out ? 0 : err_nomem(e);
@@ -329,15 +328,15 @@ static int put_header(struct record_out *o, struct text *t, struct err *e)
 int record_start(struct record_out *o, const char *path, struct err *e)
 {
 	struct text t = { 0 };
-	char folder[4096];
-	const char *name;
 	uint64_t at = 0, n;
 	size_t i;
 	int rc;
 
-	if (split(path, folder, sizeof folder, &name, e) ||
-		file_open_dir(o->io, folder, &o->dir, e))
+	if (dest_open(&o->dest, o->io, path, e))
 		return -1;
+	if (o->dest.fd >= 0)
+		return err_set(e, ERR_USAGE, "%s is no regular file, which a record has to be",
+			text_quote(path).s);
 	qsort(o->tensors, o->n, sizeof *o->tensors, st_order);
 	for (i = 0; i < o->n; i++) {
 		n = o->tensors[i].end;
@@ -348,7 +347,8 @@ int record_start(struct record_out *o, const char *path, struct err *e)
 	rc = put_header(o, &t, e);
 	o->header = t.n;
 	text_free(&t);
-	return rc ? rc : file_out_begin(&o->file, o->io, o->dir, name, o->header + at, e);
+	return rc ? rc
+		  : file_out_begin(&o->file, o->io, o->dest.dir, o->dest.name, o->header + at, e);
 }
 
 static struct tensor *planned(struct record_out *o, const char *name)
@@ -406,7 +406,7 @@ int record_finish(struct record_out *o, struct err *e)
 	rc = rc ? rc : file_write(o->io, o->file.fd, t.s, t.n, 0, e);
 	text_free(&t);
 	rc = rc ? rc : file_out_close(&o->file, e);
-	return rc ? rc : file_out_publish(&o->file, e);
+	return rc ? rc : file_out_replace(&o->file, e);
 }
 
 void record_abandon(struct record_out *o)
@@ -414,8 +414,7 @@ void record_abandon(struct record_out *o)
 	if (!o->io)
 		return;
 	file_out_abandon(&o->file);
-	if (o->dir >= 0)
-		(void)o->io->close(o->io, o->dir); /* a folder has nothing to flush */
+	dest_close(&o->dest);
 	free(o->tensors);
 	free(o->out);
 	arena_free(&o->arena);

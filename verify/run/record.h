@@ -7,6 +7,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_RUN_RECORD_H
 #define VERIFY_RUN_RECORD_H
+#include "core/dest.h"
 #include "core/file.h"
 #include "core/hash/xxh.h"
 #include "formats/st/safetensors.h"
@@ -54,12 +55,13 @@ struct record_out {
 	uint64_t header;        /* bytes */
 	struct arena arena;
 	const struct io *io;
-	int dir;
+	struct dest dest; /* owns; the file that it becomes */
 };
 int record_begin(struct record_out *o, const struct io *io, uint32_t layers, struct err *e);
 /* Announces a tensor; then record_start. */
 int record_plan(struct record_out *o, const char *name, enum dtype dtype, const uint64_t *dim,
 	uint8_t rank, struct err *e);
+/* Makes the file, which gets the name path at the end; one of that name is replaced. */
 int record_start(struct record_out *o, const char *path, struct err *e);
 /* Values of a tensor that was announced, in its type: float as BF16 or F32, int32 as I64. Others are dropped. */
 int record_put(struct record_out *o, const char *name, const void *v, bool whole, uint64_t n,

@@ -8,6 +8,7 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int too_long(const char *what, struct err *e)
 {
@@ -25,6 +26,11 @@ static int fill_from_file(struct keyfile *k, const struct io *io, int fd, const 
 		return err_rule(e, RULE_KEY_FORM, ERR_NOPOS,
 			"%s is no regular file; what comes from elsewhere is handed over by descriptor",
 			text_quote(path).s);
+	if (secret && st.st_uid != geteuid() && st.st_uid != 0)
+		return err_rule(e, RULE_KEY_OWNER, ERR_NOPOS,
+			"%s belongs to another user (%u), who can read and replace it: take a copy of your "
+			"own, or hand it over by descriptor",
+			text_quote(path).s, (unsigned)st.st_uid);
 	if (secret && (st.st_mode & 077))
 		return err_rule(e, RULE_KEY_MODE, ERR_NOPOS,
 			"%s is open to others (mode %04o): chmod 600 it, or hand it over by descriptor",

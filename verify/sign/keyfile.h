@@ -28,7 +28,8 @@ struct keyfile {
 	char *p; /* owns; n bytes and a NUL */
 	size_t n;
 };
-/* A secret file that group or others may touch is refused (key.mode). */
+/* A secret file that group or others may touch is refused (key.mode), and so is one that belongs to
+ * another user than the caller or root (key.owner). */
 int keyfile_read(struct keyfile *k, const struct io *io, const struct keyfile_at *at, bool secret,
 	struct err *e);
 /* The first line only, as a password has it. */

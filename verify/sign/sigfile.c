@@ -68,20 +68,28 @@ int sigfile_load(const struct sigfile *s, const struct io *io, uint64_t cap, str
 	return file_load(io, s->dir, s->name, cap, out, e);
 }
 
-int sigfile_put(const struct sigfile *s, const struct io *io, const struct text *t, bool overwrite,
-	struct err *e)
+int sigfile_try(const struct sigfile *s, const struct io *io, bool overwrite, struct err *e)
 {
+	struct file_out out;
 	struct stat st;
-	struct err why = { 0 };
 
 	if (!io->lstat(io, s->dir, s->name, &st)) {
 		if (!overwrite)
 			return err_rule(e, RULE_SIG_EXISTS, ERR_NOPOS,
 				"%s is there already; --overwrite replaces it",
 				text_quote(s->name).s);
-		if (file_remove(io, s->dir, s->name, e))
-			return -1;
+		if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
+			return err_set(e, ERR_USAGE, "%s is no file that could be replaced",
+				text_quote(s->name).s);
 	}
-	(void)file_put(io, s->dir, s->name, t->s, t->n, &why);
-	return err_move(e, &why);
+	if (file_out_begin(&out, io, s->dir, s->name, 0, e))
+		return -1;
+	file_out_abandon(&out);
+	return 0;
+}
+
+int sigfile_put(const struct sigfile *s, const struct io *io, const struct text *t, bool overwrite,
+	struct err *e)
+{
+	return (overwrite ? file_replace : file_put)(io, s->dir, s->name, t->s, t->n, e);
 }

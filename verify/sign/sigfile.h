@@ -27,7 +27,10 @@ void sigfile_close(struct sigfile *s, const struct io *io);
 /* sig.missing if it is not there. */
 int sigfile_load(const struct sigfile *s, const struct io *io, uint64_t cap, struct text *out,
 	struct err *e);
-/* A file of that name is replaced only if so asked. */
+/* To be called before the work: returns -1 if sigfile_put would fail, with sig.exists for a file that is there and
+ * is not to be replaced. */
+int sigfile_try(const struct sigfile *s, const struct io *io, bool overwrite, struct err *e);
+/* Writes the file whole. One of that name is replaced in one step, and only if so asked. */
 int sigfile_put(const struct sigfile *s, const struct io *io, const struct text *t, bool overwrite,
 	struct err *e);
 

@@ -115,17 +115,6 @@ static void show_signer(const struct signer *s, struct report *r)
 		s->minisign ? minisign_id(&s->ed.pub).s : s->ec.hint);
 }
 
-/* Refuses early what would be refused after all was hashed. */
-static int is_free(const struct sigfile *s, const struct sign_opts *o, struct err *e)
-{
-	struct stat st;
-
-	if (!o->overwrite && !o->io->lstat(o->io, s->dir, s->name, &st))
-		return err_rule(e, RULE_SIG_EXISTS, ERR_NOPOS,
-			"%s is there already; --overwrite replaces it", text_quote(s->name).s);
-	return 0;
-}
-
 int sign_make(const struct sign_opts *o, struct report *r, struct err *e)
 {
 	struct signdir f = { 0 };
@@ -136,7 +125,8 @@ int sign_make(const struct sign_opts *o, struct report *r, struct err *e)
 	if (signer_open(&s, o, e))
 		return -1;
 	if (signdir_open(&f, o, USE_SIGN, s.minisign ? SIGN_MINISIGN : SIGN_BUNDLE, e) ||
-		is_free(&f.sig, o, e) || signdir_take(&f, o, s.minisign, r, e))
+		sigfile_try(&f.sig, o->io, o->overwrite, e) ||
+		signdir_take(&f, o, s.minisign, r, e))
 		goto out;
 	if (r->errors || r->unknown) {
 		rc = 0;
@@ -173,7 +163,8 @@ int sign_attest(const struct sign_opts *o, struct report *r, struct err *e)
 			"a statement is signed with a PEM key on an elliptic curve");
 		goto out;
 	}
-	if (signdir_open(&f, o, USE_ATTEST, "", e) || is_free(&f.sig, o, e) || signdir_take(&f, o, true, r, e))
+	if (signdir_open(&f, o, USE_ATTEST, "", e) || sigfile_try(&f.sig, o->io, o->overwrite, e) ||
+		signdir_take(&f, o, true, r, e))
 		goto out;
 	if (r->errors || r->unknown) {
 		rc = 0;

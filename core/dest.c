@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/dest.h"
+
+#include "core/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool dest_is_stdout(const char *path)
+{
+	return !strcmp(path, "-");
+}
+
+/* The folder and name of path, neither of which is a link any more. */
+static int open_name(struct dest *d, const char *path, struct err *e)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	char *folder;
+	int rc;
+
+	if (!*name || !strcmp(name, ".") || !strcmp(name, "..") || strlen(name) > FILE_NAME_MAX)
+		return err_set(e, ERR_USAGE, "%s is no name for a file", text_quote(path).s);
+	snprintf(d->name, sizeof d->name, "%s", name);
+	folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	if (!folder)
+		return err_nomem(e);
+	rc = file_open_dir(d->io, folder, &d->dir, e);
+	free(folder);
+	return rc;
+}
+
+/* A name that was free to take: makes a temporary file, which proves that the folder can be written. */
+static int try_name(const struct dest *d, const char *path, struct err *e)
+{
+	struct file_out out;
+
+	if (file_out_begin(&out, d->io, d->dir, d->name, 0, e))
+		return err_at(e, "%s", text_quote(path).s);
+	file_out_abandon(&out);
+	return 0;
+}
+
+static int open_path(struct dest *d, const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (open_name(d, path, e))
+		return -1;
+	if (d->io->lstat(d->io, d->dir, d->name, &st))
+		return errno == ENOENT ? try_name(d, path, e)
+				       : err_sys(e, "cannot look at %s", text_quote(path).s);
+	if (S_ISREG(st.st_mode))
+		return try_name(d, path, e);
+	if (S_ISDIR(st.st_mode))
+		return err_set(e, ERR_USAGE, "%s is a folder, not a file", text_quote(path).s);
+	d->fd = d->io->open(d->io, d->dir, d->name, O_WRONLY | O_CLOEXEC | O_NOCTTY, 0);
+	return d->fd < 0 ? err_sys(e, "cannot open %s", text_quote(path).s) : 0;
+}
+
+int dest_open(struct dest *d, const struct io *io, const char *path, struct err *e)
+{
+	char *real = NULL;
+	int rc;
+
+	*d = (struct dest){ .io = io, .dir = -1, .fd = -1 };
+	if (dest_is_stdout(path)) {
+		d->fd = STDOUT_FILENO;
+		return 0;
+	}
+	real = realpath(path, NULL); /* NULL: not there yet */
+	rc = open_path(d, real ? real : path, e);
+	free(real);
+	if (rc)
+		dest_close(d);
+	return rc;
+}
+
+static int put_stream(const struct dest *d, const char *p, size_t n, struct err *e)
+{
+	ssize_t put;
+
+	while (n) {
+		put = d->io->write(d->io, d->fd, p, n);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return err_sys(e, "cannot write to %s", *d->name ? d->name : "standard output");
+		p += put;
+		n -= (size_t)put;
+	}
+	return 0;
+}
+
+int dest_put(struct dest *d, const void *p, size_t n, struct err *e)
+{
+	return d->fd >= 0 ? put_stream(d, p, n, e) : file_replace(d->io, d->dir, d->name, p, n, e);
+}
+
+void dest_close(struct dest *d)
+{
+	if (d->io && d->dir >= 0)
+		(void)d->io->close(d->io, d->dir); /* a folder has nothing to flush */
+	if (d->io && d->fd >= 0 && d->fd != STDOUT_FILENO)
+		(void)d->io->close(d->io, d->fd);
+	memset(d, 0, sizeof *d);
+}

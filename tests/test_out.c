@@ -1,0 +1,424 @@
+/* test_out.c -- folders and files that the tools write to: links that lead out of them, what lies beside
+ * conversions, temporary names, destinations of reports, keys, limits of the system.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "core/dest.h"
+#include "core/file.h"
+#include "formats/conversion/bystander.h"
+#include "tests/model.h"
+#include "verify/sign/keyfile.h"
+
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FLASH "tests/golden/tiny-flash"
+
+static struct text said; /* by the last tool, on both streams */
+
+/* Runs "TOOL ARGS" of the build folder with a prefix such as "umask 77;". Returns its exit status. */
+static int run(const char *before, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static int run(const char *before, const char *fmt, ...)
+{
+	struct path log = dirs_path("said");
+	const char *b = getenv("B");
+	char line[4096], args[3000];
+	uint8_t *p;
+	size_t n;
+	va_list ap;
+	int rc;
+
+	va_start(ap, fmt);
+	vsnprintf(args, sizeof args, fmt, ap);
+	va_end(ap);
+	snprintf(line, sizeof line, "{ %s %s/%s; } >%s 2>&1", before, b ? b : "build/gcc-opt", args,
+		log.s);
+	rc = system(line);
+	p = file_get_all(log.s, &n);
+	said.n = 0;
+	text_put(&said, p ? (const void *)p : "", n);
+	free(p);
+	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128 + WTERMSIG(rc);
+}
+
+/* Status and rule are as expected. */
+static bool ends(int rc, int status, const char *rule)
+{
+	if (rc == status && (!rule || strstr(said.s, rule)))
+		return true;
+	fprintf(stderr, "expected %d %s, got %d: %s\n", status, rule ? rule : "", rc, said.s);
+	return false;
+}
+
+/* --- links --- */
+
+/* A link planted where a folder of the output should be. Nothing is written where it leads. */
+static void links(void)
+{
+	static const char *const row[][2] = {
+		{ "rank-0-of-2", "--target marlin-mxfp4 --ranks 2" },
+		{ "source", "--target marlin-mxfp4 --ranks 2" },
+		{ "pp-1-of-2", "--target marlin-mxfp4 --ranks 2 --pp 2" },
+		{ "source", "--target hf" },
+	};
+	struct path out, away, at;
+	size_t i;
+	int over;
+
+	for (i = 0; i < sizeof row / sizeof *row; i++) {
+		for (over = 0; over < 2; over++) {
+			out = dirs_new("linked");
+			away = dirs_new("away");
+			at = model_file(out.s, row[i][0]);
+			CHECK(!symlink(away.s, at.s));
+			CHECK_IN(row[i][1],
+				run("", "dsv4-convert plan " FLASH " -o %s %s %s", out.s, row[i][1],
+					over ? "--overwrite" : "") == 2);
+			CHECK_IN(row[i][1],
+				ends(run("", "dsv4-convert run " FLASH " -o %s -q %s %s", out.s,
+					     row[i][1], over ? "--overwrite" : ""),
+					2, "out.link"));
+			CHECK_IN(row[i][1], model_entries(away.s) == 0);
+			CHECK(!unlink(at.s));
+			CHECK_IN(row[i][1],
+				ends(run("", "dsv4-convert run " FLASH " -o %s -q %s", out.s,
+					     row[i][1]),
+					0, NULL));
+		}
+	}
+}
+
+/* What is restored or laid out anew does not go into the folder that it is made of. */
+static void nested(void)
+{
+	static const char *const to[] = { "back", "source/back", "source", "." };
+	struct path hf = dirs_path("hf");
+	size_t i;
+
+	CHECK(!run("", "dsv4-convert run " FLASH " -o %s --target hf -q", hf.s));
+	for (i = 0; i < sizeof to / sizeof *to; i++) {
+		CHECK_IN(to[i],
+			ends(run("", "dsv4-convert restore %s -o %s/%s -q", hf.s, hf.s, to[i]), 2,
+				"out.nested"));
+		CHECK(!is_file(model_file(hf.s, "back").s));
+	}
+	CHECK(ends(run("", "dsv4-verify check %s -q", hf.s), 0, NULL));
+}
+
+/* --- what lies beside a conversion --- */
+
+static void kinds(void)
+{
+	static const struct {
+		const char *name;
+		mode_t mode;
+		enum bystander is;
+	} row[] = {
+		{ "LICENSE", S_IFREG, BYSTANDER_KNOWN },
+		{ "License.txt", S_IFREG, BYSTANDER_KNOWN },
+		{ "README.md", S_IFREG, BYSTANDER_KNOWN },
+		{ ".DS_Store", S_IFREG, BYSTANDER_KNOWN },
+		{ "._config.json", S_IFREG, BYSTANDER_KNOWN },
+		{ "lost+found", S_IFDIR, BYSTANDER_KNOWN },
+		{ ".cache", S_IFDIR, BYSTANDER_KNOWN },
+		{ "model.sig", S_IFREG, BYSTANDER_KNOWN },
+		{ "attestation.json", S_IFREG, BYSTANDER_KNOWN },
+		{ "manifest.json.minisig", S_IFREG, BYSTANDER_KNOWN },
+		{ "notes.txt", S_IFREG, BYSTANDER_UNKNOWN },
+		{ "zz", S_IFREG, BYSTANDER_UNKNOWN },
+		{ ".model.safetensors.0123456789abcdef.part", S_IFREG, BYSTANDER_UNKNOWN },
+		{ "model.sig", S_IFDIR, BYSTANDER_MODEL },
+		{ "model.sig", S_IFLNK, BYSTANDER_MODEL },
+		{ "attestation.json", S_IFIFO, BYSTANDER_MODEL },
+		{ "README.md", S_IFLNK, BYSTANDER_MODEL },
+		{ "README.safetensors", S_IFREG, BYSTANDER_MODEL },
+		{ "LICENSE.json", S_IFREG, BYSTANDER_MODEL },
+		{ ".cache", S_IFREG, BYSTANDER_MODEL },
+		{ "MODEL.SAFETENSORS", S_IFREG, BYSTANDER_MODEL },
+		{ "generation_config.json", S_IFREG, BYSTANDER_MODEL },
+		{ "modeling.py", S_IFREG, BYSTANDER_MODEL },
+		{ "chat_template.jinja", S_IFREG, BYSTANDER_MODEL },
+		{ "vocab.txt", S_IFREG, BYSTANDER_MODEL },
+		{ "rank-2-of-2", S_IFDIR, BYSTANDER_MODEL },
+		{ "stuff", S_IFDIR, BYSTANDER_MODEL },
+		{ "null", S_IFCHR, BYSTANDER_MODEL },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof row / sizeof *row; i++)
+		CHECK_IN(row[i].name, bystander_of(row[i].name, row[i].mode) == row[i].is);
+	CHECK(bystander_is_signature("model.sig", S_IFREG));
+	CHECK(!bystander_is_signature("model.sig", S_IFDIR));
+	CHECK(!bystander_is_signature("README", S_IFREG));
+	CHECK(bystander_is_litter("lost+found", S_IFDIR) &&
+		!bystander_is_litter("README", S_IFREG));
+}
+
+/* They disturb no verb. */
+static void beside(void)
+{
+	static const char *const target[] = { "official --mp 2", "marlin-mxfp4 --ranks 2" };
+	struct path out;
+	size_t i;
+
+	for (i = 0; i < sizeof target / sizeof *target; i++) {
+		out = dirs_new("beside");
+		model_put(out.s, "LICENSE", "x", 1);
+		model_put(out.s, "README.md", "x", 1);
+		model_put(out.s, ".DS_Store", "x", 1);
+		model_put(out.s, "notes.txt", "x", 1);
+		model_put(out.s, "model.sig", "x", 1);
+		CHECK(!mkdir(model_file(out.s, "lost+found").s, 0700) &&
+			!mkdir(model_file(out.s, ".cache").s, 0777));
+		CHECK_IN(target[i],
+			ends(run("", "dsv4-convert run " FLASH " -o %s -q --target %s", out.s,
+				     target[i]),
+				0, NULL));
+		CHECK_IN(target[i],
+			ends(run("", "dsv4-convert run " FLASH " -o %s -q --target %s", out.s,
+				     target[i]),
+				0, NULL));
+		CHECK(is_file(model_file(out.s, "notes.txt").s));
+	}
+}
+
+/* --- temporary files --- */
+
+static void part_names(void)
+{
+	static const char *const row[][2] = {
+		{ ".a.part", "a" },
+		{ ".a.0123456789abcdef.part", "a" },
+		{ ".a.0123456789ABCDEF.part", "a.0123456789ABCDEF" },
+		{ ".0123456789abcdef.part", "0123456789abcdef" },
+		{ "a.part", NULL },
+		{ ".part", NULL },
+		{ ".a.par", NULL },
+	};
+	char name[256];
+	size_t i;
+
+	for (i = 0; i < sizeof row / sizeof *row; i++)
+		CHECK_IN(row[i][0],
+			file_is_part(row[i][0], name) == (row[i][1] != NULL) &&
+				(!row[i][1] || !strcmp(name, row[i][1])));
+}
+
+/* Somebody puts another file in place of the temporary one: it does not get the name. */
+static void exchanged(void)
+{
+	struct path d = dirs_new("exchanged");
+	struct file_out a, b;
+	struct err e = { 0 };
+	int dir = open(d.s, O_RDONLY | O_DIRECTORY);
+
+	CHECK(!file_out_begin(&a, io_posix(), dir, "x", 0, &e) &&
+		!file_out_begin(&b, io_posix(), dir, "x", 0, &e));
+	CHECK(strcmp(a.part, b.part));
+	CHECK(!file_out_close(&a, &e) && !file_write(io_posix(), b.fd, "zeros", 5, 0, &e));
+	b.size = 5;
+	CHECK(!file_out_close(&b, &e));
+	CHECK(!renameat(dir, b.part, dir, a.part));
+	CHECK(file_out_publish(&a, &e) && e.rule && !strcmp(e.rule, "out.race"));
+	CHECK(!is_file(model_file(d.s, "x").s));
+	file_out_abandon(&a);
+	file_out_abandon(&b);
+	CHECK(model_entries(d.s) == 0);
+	close(dir);
+}
+
+/* What a killed run left does not count as used, and is removed. */
+static void leftovers(void)
+{
+	struct path out = dirs_new("leftovers");
+	char name[300];
+
+	CHECK(!run("", "dsv4-convert run " FLASH " -o %s -q --target official --mp 2", out.s));
+	CHECK(!unlink(model_file(out.s, "manifest.json").s));
+	snprintf(name, sizeof name, ".model0-mp2.safetensors.%s.part", "00000000000000aa");
+	model_put(out.s, name, "x", 1);
+	model_put(out.s, ".model1-mp2.safetensors.part", "x", 1);
+	CHECK(ends(run("", "dsv4-convert run " FLASH " -o %s -q --target official --mp 2", out.s),
+		0, NULL));
+	CHECK(!is_file(model_file(out.s, name).s));
+	CHECK(!is_file(model_file(out.s, ".model1-mp2.safetensors.part").s));
+	CHECK(ends(run("", "dsv4-verify check %s -q", out.s), 0, NULL));
+}
+
+static mode_t mode_of(const char *dir, const char *name)
+{
+	struct stat st;
+
+	return lstat(model_file(dir, name).s, &st) ? 0 : st.st_mode & 07777;
+}
+
+static void modes(void)
+{
+	static const mode_t mask[] = { 022, 077, 002 };
+	struct path out;
+	char before[20];
+	size_t i;
+
+	for (i = 0; i < sizeof mask / sizeof *mask; i++) {
+		out = dirs_path("modes");
+		dirs_remove(out.s);
+		snprintf(before, sizeof before, "umask %03o;", (unsigned)mask[i]);
+		CHECK(!run(before, "dsv4-convert run " FLASH " -o %s -q --target official --mp 2",
+			out.s));
+		CHECK(mode_of(out.s, "model0-mp2.safetensors") == (0666 & ~mask[i]));
+		CHECK(mode_of(out.s, "manifest.json") == (0666 & ~mask[i]));
+		CHECK(mode_of(out.s, ".") == (0777 & ~mask[i]));
+	}
+}
+
+/* --- destinations --- */
+
+static bool holds(const char *path, const char *text)
+{
+	size_t n;
+	uint8_t *p = file_get_all(path, &n);
+	bool is = p && n == strlen(text) && !memcmp(p, text, n);
+
+	free(p);
+	return is;
+}
+
+static bool put(const char *path, const char *text)
+{
+	struct dest d;
+	struct err e = { 0 };
+	bool ok = !dest_open(&d, io_posix(), path, &e);
+
+	ok = ok && !dest_put(&d, text, strlen(text), &e);
+	dest_close(&d);
+	return ok;
+}
+
+static void destinations(void)
+{
+	struct path d = dirs_new("dest"), file = model_file(d.s, "r.xml"),
+		    link = model_file(d.s, "link");
+	struct dest to;
+	struct err e = { 0 };
+	struct stat st;
+
+	CHECK(put(file.s, "one") && holds(file.s, "one"));
+	CHECK(put(file.s, "two") && holds(file.s, "two"));
+	CHECK(!symlink("r.xml", link.s) && put(link.s, "three") && holds(file.s, "three"));
+	CHECK(!lstat(link.s, &st) && S_ISLNK(st.st_mode));
+	CHECK(put("/dev/null", "gone") && !lstat("/dev/null", &st) && S_ISCHR(st.st_mode));
+	CHECK(model_entries(d.s) == 2);
+	/* opened and not written: as it was */
+	CHECK(!dest_open(&to, io_posix(), file.s, &e));
+	dest_close(&to);
+	CHECK(holds(file.s, "three") && model_entries(d.s) == 2);
+	CHECK(dest_open(&to, io_posix(), d.s, &e) && e.kind == ERR_USAGE);
+	memset(&e, 0, sizeof e);
+	CHECK(dest_open(&to, io_posix(), model_file(d.s, "no/r.xml").s, &e));
+	memset(&e, 0, sizeof e);
+	CHECK(dest_open(&to, io_posix(), "", &e));
+}
+
+/* The second call in one workspace replaces what the first has written; what cannot be written fails first. */
+static void reports(void)
+{
+	struct path d = dirs_new("reports"), out = dirs_path("reported"), xml, html, rec, cfg;
+	char both[1100];
+
+	xml = model_file(d.s, "r.xml");
+	html = model_file(d.s, "r.html");
+	rec = model_file(d.s, "r.rec");
+	cfg = model_file(d.s, "c.json");
+	snprintf(both, sizeof both, "--junit %s --report %s", xml.s, html.s);
+	CHECK(!run("", "dsv4-convert run " FLASH " -o %s -q --target official --mp 2", out.s));
+	CHECK(ends(run("", "dsv4-verify check %s -q %s", out.s, both), 0, NULL));
+	CHECK(ends(run("", "dsv4-verify check %s -q %s", out.s, both), 0, NULL));
+	model_put(out.s, "model1-mp2.safetensors", "x", 1);
+	CHECK(ends(run("", "dsv4-verify check %s -q %s", out.s, both), 1, NULL));
+	CHECK(!holds(xml.s, "") && model_entries(d.s) == 2);
+	CHECK(ends(run("", "dsv4-verify check %s -q --junit %s/no/r.xml", out.s, d.s), 2, "no/"));
+	CHECK(ends(run("", "dsv4-verify check %s -q --junit -", out.s), 1, "<testsuite"));
+	CHECK(said.s[0] == '<' && !strstr(said.s, "check: false"));
+	CHECK(ends(run("", "dsv4-verify check %s -q --json --junit -", out.s), 2, "stdout"));
+	CHECK(ends(run("", "dsv4-verify record " FLASH " --tokens 1,2,3 -o %s -q", rec.s), 0,
+		NULL));
+	CHECK(ends(run("", "dsv4-verify record " FLASH " --tokens 1,2,3 -o %s -q", rec.s), 0,
+		NULL));
+	CHECK(ends(run("", "dsv4-verify record " FLASH " --tokens 1,2,3 -o /dev/null -q"), 2,
+		"regular"));
+	CHECK(run("", "dsv4-verify doctor " FLASH " --fix-config %s -q", cfg.s) <= 1);
+	CHECK(run("", "dsv4-verify doctor " FLASH " --fix-config %s -q", cfg.s) <= 1);
+	CHECK(ends(run("", "dsv4-verify doctor " FLASH " --fix-config %s/no/c -q", d.s), 2, "no/"));
+}
+
+/* --- keys --- */
+
+static int foreign_fstat(const struct io *io, int fd, struct stat *st)
+{
+	int rc = io_posix()->fstat(io, fd, st);
+
+	st->st_uid = geteuid() + 12345;
+	return rc;
+}
+
+static void owner(void)
+{
+	struct path key = dirs_path("key");
+	struct keyfile_at at = { .path = key.s, .fd = -1 };
+	struct keyfile k;
+	struct err e = { 0 };
+	struct io io = *io_posix();
+
+	file_put_all(key.s, "secret", 6);
+	CHECK(!chmod(key.s, 0600) && !keyfile_read(&k, &io, &at, true, &e));
+	keyfile_free(&k);
+	io.fstat = foreign_fstat;
+	CHECK(!keyfile_read(&k, &io, &at, false, &e)); /* public */
+	keyfile_free(&k);
+	CHECK(keyfile_read(&k, &io, &at, true, &e) && !strcmp(e.rule, "key.owner"));
+}
+
+/* --- limits --- */
+
+/* A file larger than the limit of the process, and a reader of stdout that has gone: an error, or none, and
+ * no temporary file. */
+static void signals(void)
+{
+	struct path out = dirs_path("limited"), status = dirs_path("status");
+	char after[600];
+	int rc;
+
+	rc = run("ulimit -f 4;", "dsv4-convert run " FLASH " -o %s -q --target official --mp 2",
+		out.s);
+	CHECK(ends(rc, 2, "File too large"));
+	CHECK(!is_file(out.s) || model_entries(out.s) == 0);
+	snprintf(after, sizeof after, "; echo $? >%s", status.s);
+	rc = run("{", "dsv4-convert run " FLASH " -o %s --target official --mp 2%s; } | true",
+		out.s, after);
+	CHECK(rc == 0 && holds(status.s, "0\n"));
+	model_put(out.s, "config.json", "x", 1);
+	CHECK(!run("{", "dsv4-verify check %s%s; } | true", out.s, after) &&
+		holds(status.s, "1\n"));
+	CHECK(!unlink(model_file(out.s, "config.json").s));
+	CHECK(ends(run("", "dsv4-convert run " FLASH " -o %s -q --target official --mp 2", out.s),
+		0, NULL));
+	CHECK(ends(run("", "dsv4-verify check %s -q", out.s), 0, NULL));
+}
+
+static const struct test tests[] = {
+	{ "links", links },
+	{ "nested", nested },
+	{ "kinds", kinds },
+	{ "beside", beside },
+	{ "part_names", part_names },
+	{ "exchanged", exchanged },
+	{ "leftovers", leftovers },
+	{ "modes", modes },
+	{ "destinations", destinations },
+	{ "reports", reports },
+	{ "owner", owner },
+	{ "signals", signals },
+	{ 0 },
+};
+
+TEST_MAIN(tests)
