@@ -15,7 +15,7 @@
 #include "formats/error_json.h"
 #include "formats/layout/engine.h"
 #include "formats/rulebook.h"
-#include "quant/fp4to8.h"
+#include "quant/recode.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -26,7 +26,8 @@ struct opts {
 	const char *out, *target, *experts, *scale_dtype, *assume, *layers, *source_sha256;
 	const char *experts_by, *attention, *placement, *shard;
 	uint64_t keep, mp, ranks, pp, shard_size, threads, max_memory, max_header;
-	bool json, quiet, lossy, no_sha256, hf_cache, follow_links, tensors, overwrite, experimental, no_back;
+	bool json, quiet, lossy, no_sha256, hf_cache, follow_links, tensors, overwrite,
+		experimental, no_back;
 };
 
 static volatile sig_atomic_t stop;
@@ -168,7 +169,8 @@ static int open_job(struct job *j, const struct opts *o, enum from from, const c
 	if (from == FROM_SET_BACK || from == FROM_CKPT_SLICE ? no_out(o, e)
 							     : check_opts(o, from == FROM_SET, e))
 		return -1;
-	if (from == FROM_SET || (from != FROM_SET_BACK && from != FROM_CKPT_SLICE && engine_find(o->target)))
+	if (from == FROM_SET ||
+		(from != FROM_SET_BACK && from != FROM_CKPT_SLICE && engine_find(o->target)))
 		jo.plan.share = share_of(o);
 	return job_open(j, io_posix(), dir, &jo, e);
 }
@@ -431,8 +433,10 @@ static int run_layouts(void *opts, int n, char **args, struct err *e)
 
 static void version(struct text *out, bool json)
 {
-	const struct version_way ways[] = { { "FP4 to FP8", fp4to8_best(cpu_features())->name },
-		{ NULL, NULL } };
+	const struct version_way ways[] = {
+		{ "FP4 to FP8", recode_find(CODEC_MXFP4, CODEC_FP8)->way(cpu_features()) },
+		{ NULL, NULL }
+	};
 
 	version_put(out, "dsv4-convert", ways, json);
 }

@@ -1,13 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 #include "quant/recode.h"
 
+#include "core/mem.h"
 #include "quant/fp4to8.h"
 #include "quant/fp8to16.h"
 #include "quant/num.h"
 
 #include <math.h>
 
-/* --- MXFP4 to FP8 with an E8M0 scale: see fp4to8.h --- */
+/* The scales of one row of the band, in a format that has some; else NULL. */
+static const uint8_t *scales_of(enum codec c, const uint8_t *scales, uint32_t row, size_t cols)
+{
+	uint64_t dim[2];
+
+	if (codecs[c].scale == DT_COUNT)
+		return NULL;
+	codec_scale_dim(c, 1, cols, dim);
+	return scales + row / codecs[c].rows * dim[1] * (dtypes[codecs[c].scale].bits / 8);
+}
+
+const uint8_t *recoder_scales(const struct recoder *r, uint32_t row)
+{
+	return scales_of(r->how->from, r->scales, row, r->cols);
+}
+
+/* New scales in F32 of their exponents, n of them; nothing is to do where they are E8M0. */
+static void widen(struct recoder *r, size_t n)
+{
+	float f;
+	size_t i;
+
+	if (codecs[r->how->to].scale != DT_F32)
+		return;
+	for (i = 0; i < n; i++) {
+		f = num_e8m0(r->exponents[i]);
+		memcpy(r->to_scales + i * sizeof f, &f, sizeof f);
+	}
+}
+
+/* --- MXFP4 to FP8: see fp4to8.h --- */
 
 struct fp4_fp8 {
 	struct fp4to8_table table;
@@ -30,21 +61,30 @@ static void fp4_fp8_begin(struct recoder *r)
 
 static long fp4_fp8_band(struct recoder *r, const uint8_t *scales)
 {
-	return fp4to8_band(scales, r->cols, r->to_scales, r->verdict);
+	long nan = fp4to8_band(scales, r->cols, r->exponents, r->verdict);
+
+	if (nan < 0)
+		widen(r, r->cols / FP4TO8_BLOCK);
+	return nan;
 }
 
 static size_t fp4_fp8_row(struct recoder *r, uint32_t row, const uint8_t *src, uint8_t *dst)
 {
 	const struct fp4_fp8 *x = r->tables;
-	const uint8_t *s = r->scales + row * (r->cols / FP4TO8_GROUP);
+	const uint8_t *s = recoder_scales(r, row);
 	size_t b;
 
-	x->impl->row(&x->table, dst, src, s, r->to_scales, r->cols);
+	x->impl->row(&x->table, dst, src, s, r->exponents, r->cols);
 	for (b = 0; b < r->cols / FP4TO8_BLOCK; b++)
 		if (r->verdict[b] == RECODE_DEPENDS &&
-			fp4to8_row_loses(&x->table, src, s, r->to_scales, b))
+			fp4to8_row_loses(&x->table, src, s, r->exponents, b))
 			r->verdict[b] |= RECODE_LOST;
 	return r->cols; /* E2M1 has no NaN */
+}
+
+static const char *fp4_fp8_way(unsigned features)
+{
+	return fp4to8_best(features)->name;
 }
 
 /* --- FP8 to BF16: see fp8to16.h; a table for each block of the band --- */
@@ -54,11 +94,6 @@ enum { FP8_BLOCK = 128 }; /* columns, as in formats/codec.c; a test holds them e
 static size_t fp8_bf16_room(size_t cols)
 {
 	return cols / FP8_BLOCK * sizeof(struct fp8to16_table);
-}
-
-static void fp8_bf16_begin(struct recoder *r)
-{
-	(void)r;
 }
 
 static long fp8_bf16_band(struct recoder *r, const uint8_t *scales)
@@ -96,16 +131,51 @@ static size_t fp8_bf16_row(struct recoder *r, uint32_t row, const uint8_t *src, 
 	return nan;
 }
 
+/* --- FP8: E8M0 scales as the F32 numbers that they mean; codes stay --- */
+
+static size_t fp8_f32_room(size_t cols)
+{
+	(void)cols;
+	return 0;
+}
+
+static long fp8_f32_band(struct recoder *r, const uint8_t *scales)
+{
+	size_t n = mem_ceil_div(r->cols, FP8_BLOCK);
+	const uint8_t *nan = memchr(scales, NUM_E8M0_NAN, n);
+
+	memcpy(r->exponents, scales, n);
+	memset(r->verdict, RECODE_EXACT, n);
+	widen(r, n);
+	return nan ? (long)(nan - scales) : -1;
+}
+
+static size_t fp8_f32_row(struct recoder *r, uint32_t row, const uint8_t *src, uint8_t *dst)
+{
+	size_t i;
+
+	(void)row;
+	memcpy(dst, src, r->cols);
+	for (i = 0; i < r->cols && !num_e4m3_is_nan(src[i]); i++)
+		;
+	return i;
+}
+
 /* clang-format off */
 const struct recode recodes[] = {
 	/* from, to, band rows, block columns */
-	{ CODEC_MXFP4, CODEC_FP8, FP4TO8_BLOCK, FP4TO8_BLOCK, fp4_fp8_room, fp4_fp8_begin, fp4_fp8_band, fp4_fp8_row,
+	{ CODEC_MXFP4, CODEC_FP8, FP4TO8_BLOCK, FP4TO8_BLOCK, fp4_fp8_room, fp4_fp8_begin, fp4_fp8_band, fp4_fp8_row, fp4_fp8_way,
 		"the scales of a block lie at most 2^14 apart, or no small code is met",
 		"the scale of each 32 columns, and which zeros were minus zero (quant/uncast.h keeps both)", true },
-	{ CODEC_FP8, CODEC_BF16, 128, FP8_BLOCK, fp8_bf16_room, fp8_bf16_begin, fp8_bf16_band, fp8_bf16_row,
+	{ CODEC_MXFP4, CODEC_FP8_F32, FP4TO8_BLOCK, FP4TO8_BLOCK, fp4_fp8_room, fp4_fp8_begin, fp4_fp8_band, fp4_fp8_row, fp4_fp8_way,
+		"the scales of a block lie at most 2^14 apart, or no small code is met",
+		"the scale of each 32 columns, and which zeros were minus zero (quant/uncast.h keeps both)", true },
+	{ CODEC_FP8, CODEC_FP8_F32, 128, FP8_BLOCK, fp8_f32_room, NULL, fp8_f32_band, fp8_f32_row, NULL,
+		"always", NULL, false },
+	{ CODEC_FP8, CODEC_BF16, 128, FP8_BLOCK, fp8_bf16_room, NULL, fp8_bf16_band, fp8_bf16_row, NULL,
 		"no product with the scale leaves the exponents of BF16",
 		"the scales", false },
-	{ CODEC_FP8_F32, CODEC_BF16, 128, FP8_BLOCK, fp8_bf16_room, fp8_bf16_begin, fp8_bf16_band, fp8_bf16_row,
+	{ CODEC_FP8_F32, CODEC_BF16, 128, FP8_BLOCK, fp8_bf16_room, NULL, fp8_bf16_band, fp8_bf16_row, NULL,
 		"the scale is a power of two and no product with it leaves the exponents of BF16",
 		"the scales", false },
 	{ .from = CODEC_NONE },
@@ -138,16 +208,26 @@ static size_t scales_room(const struct recode *how, size_t cols)
 
 size_t recode_room(const struct recode *how, size_t cols)
 {
-	return how->room(cols) + scales_room(how, cols) + cols / how->cols;
+	return how->room(cols) + scales_room(how, cols) + 2 * mem_ceil_div(cols, how->cols);
 }
 
 void recoder_begin(struct recoder *r, const struct recode *how, size_t cols, void *room,
 	unsigned features)
 {
-	*r = (struct recoder){ .how = how, .cols = cols, .features = features, .tables = room };
-	r->to_scales = (uint8_t *)room + how->room(cols);
-	r->verdict = r->to_scales + scales_room(how, cols);
-	how->begin(r);
+	*r = (struct recoder){ .how = how, .features = features, .tables = room };
+	recoder_resize(r, cols);
+	if (how->begin)
+		how->begin(r);
+}
+
+void recoder_resize(struct recoder *r, size_t cols)
+{
+	r->cols = cols;
+	r->to_scales = (uint8_t *)r->tables + r->how->room(cols);
+	r->verdict = r->to_scales + scales_room(r->how, cols);
+	r->exponents = codecs[r->how->to].scale == DT_F8_E8M0
+		? r->to_scales
+		: r->verdict + mem_ceil_div(cols, r->how->cols);
 }
 
 long recoder_band(struct recoder *r, const uint8_t *scales)
@@ -162,17 +242,6 @@ size_t recoder_row(struct recoder *r, uint32_t row, const uint8_t *src, uint8_t 
 }
 
 /* --- the meaning --- */
-
-/* The scales of one row of the band, in a format that has some; else NULL. */
-static const uint8_t *scales_of(enum codec c, const uint8_t *scales, uint32_t row, size_t cols)
-{
-	uint64_t dim[2];
-
-	if (codecs[c].scale == DT_COUNT)
-		return NULL;
-	codec_scale_dim(c, 1, cols, dim);
-	return scales + row / codecs[c].rows * dim[1] * (dtypes[codecs[c].scale].bits / 8);
-}
 
 size_t recoder_changed(const struct recoder *r, uint32_t row, const uint8_t *src,
 	const uint8_t *dst, double *v)

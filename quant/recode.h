@@ -34,9 +34,12 @@ struct recode {
 	uint32_t rows, cols; /* of a band, and columns of a block that verdicts are about */
 	/* Bytes of tables and scales that a recoder of so many columns needs. */
 	size_t (*room)(size_t cols);
+	/* Makes tables that are the same for all bands and do not depend on cols; NULL: none. */
 	void (*begin)(struct recoder *r);
 	long (*band)(struct recoder *r, const uint8_t *scales);
 	size_t (*row)(struct recoder *r, uint32_t row, const uint8_t *src, uint8_t *dst);
+	/* The name of the quick way that features allow; NULL: there is one way. */
+	const char *(*way)(unsigned features);
 	const char *exact; /* a clause: when no value changes */
 	const char *drops; /* a clause: what is not kept though no value changes; NULL: nothing */
 	bool zero;         /* minus zero becomes zero */
@@ -51,8 +54,9 @@ struct recoder {
 	unsigned features;     /* bits of enum cpu_feature that may be used */
 	const uint8_t *scales; /* borrows: of the band, [rows / block rows][cols / block cols] */
 	uint8_t *to_scales;    /* of the band, in bytes of the new format; in room */
-	uint8_t *verdict;      /* [cols / how->cols] enum recode_verdict, of the band; in room */
-	void *tables;          /* of the row; in room */
+	uint8_t *exponents; /* the same as E8M0; to_scales itself where the new format has E8M0 */
+	uint8_t *verdict;   /* [cols / how->cols] enum recode_verdict, of the band; in room */
+	void *tables;       /* of the row; in room */
 };
 
 /* Bytes that recoder_begin wants. */
@@ -62,6 +66,10 @@ size_t recode_room(const struct recode *how, size_t cols);
  * them. cols is a multiple of how->cols. */
 void recoder_begin(struct recoder *r, const struct recode *how, size_t cols, void *room,
 	unsigned features);
+/* Makes r one for matrices of another width, keeping its tables. Its room must be enough for that too. */
+void recoder_resize(struct recoder *r, size_t cols);
+/* The old scales of a row of the band at hand. */
+const uint8_t *recoder_scales(const struct recoder *r, uint32_t row);
 /* Takes the scales of the next band as they lie on disk (kept, not copied, until the next band), sets
  * r->to_scales and r->verdict. Returns -1, or the index of the first scale that is NaN or infinite: then the
  * band must not be used. */

@@ -1,7 +1,12 @@
-/* SPDX-License-Identifier: MIT */
-#include "convert/make/tiling.h"
+/* tiling.c -- OP_TILE: experts laid out for an engine. Gathers the rows of a band from one or two tensors,
+ * packs them slab by slab, goes on to the next expert. A unit is a slab.
+ *
+ * Rows of w1 and w3 are never put together anywhere: the layout takes pointers, in the order of the row map,
+ * into what was read.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "convert/make/maker.h"
 
-#include "core/text.h"
 #include "quant/num.h"
 
 #include <stdio.h>
@@ -9,15 +14,24 @@
 
 #define NONE UINT64_MAX
 
-static uint64_t row_bytes(const struct ckpt *c, const struct step_tile *t)
-{
-	const struct tensor *src = &c->tensors[t->src[0]];
+/* Scratch: this, the pointers, the row map, source rows. */
+struct tiling {
+	struct tile_grid grid;
+	uint32_t rows;          /* that are read together */
+	uint64_t expert, group; /* whose, and which so many rows, are in row; NONE nobody's */
+	const uint8_t **row;    /* [rows] into stage */
+	uint32_t *from;         /* row map: where row r of the matrix comes from */
+	uint8_t *stage;
+};
 
-	return (src->end - src->begin) / src->dim[0];
+static const struct tensor *first_source(const struct plan *p, const struct step_tile *t)
+{
+	return &p->ckpt->tensors[t->src[0]];
 }
 
-/* Rows that are read together: of layouts by rows as many bands as make 128 rows. A row map moves rows
- * within 32, so that what is read of a part goes on where the last time ended. */
+/* Rows that are read together: of layouts by rows as many bands as make 128 rows, which is a read of 256 KiB
+ * or more of what engines get. A row map moves rows within 32, so that what is read of a part goes on where
+ * the last time ended. */
 enum { READ_ROWS = 128 };
 
 static uint32_t group_rows(const struct step_tile *t, const struct tile_grid *g)
@@ -27,61 +41,73 @@ static uint32_t group_rows(const struct step_tile *t, const struct tile_grid *g)
 	return g->rows < READ_ROWS ? READ_ROWS / g->rows * g->rows : g->rows;
 }
 
-struct tiling_need tiling_need(const struct ckpt *c, const struct step_tile *t)
+static size_t need(const struct plan *p, const struct step *s)
 {
+	const struct step_tile *t = s->as.tile;
 	struct tile_grid g = tile_grid(t->fit.tile, t->fit.dim);
 	uint64_t rows = group_rows(t, &g);
 
-	return (struct tiling_need){ .stage = rows * row_bytes(c, t),
-		.rows = rows * sizeof(uint8_t *),
-		.map = t->fit.dim.rows * sizeof(uint32_t),
-		.slab = g.bytes };
+	return sizeof(struct tiling) + (size_t)rows * sizeof(uint8_t *) +
+		t->fit.dim.rows * sizeof(uint32_t) +
+		(size_t)(rows * step_row_bytes(first_source(p, t)));
 }
 
-void tiling_begin(struct tiling *g, const struct step_tile *t)
+static uint64_t unit(const struct plan *p, const struct step *s)
 {
+	(void)p;
+	return tile_grid(s->as.tile->fit.tile, s->as.tile->fit.dim).bytes;
+}
+
+static void begin(struct maker *m)
+{
+	const struct step_tile *t = m->st->as.tile;
+	struct tiling *g = m->scratch;
+
+	m->holds = NULL;
 	g->expert = g->group = NONE;
-	if (!t)
-		return;
 	g->grid = tile_grid(t->fit.tile, t->fit.dim);
 	g->rows = group_rows(t, &g->grid);
+	g->row = (const uint8_t **)(void *)(g + 1);
+	g->from = (uint32_t *)(void *)(g->row + g->rows);
+	g->stage = (uint8_t *)(g->from + t->fit.dim.rows);
 	rowmap_from(t->fit.map, t->fit.dim.rows / t->parts, g->from);
 }
 
-uint64_t tiling_at_once(const struct step_tile *t, uint64_t at)
+/* Slabs of one expert and of one group of rows. */
+static uint64_t at_once(const struct maker *m, uint64_t at)
 {
-	struct tile_grid g = tile_grid(t->fit.tile, t->fit.dim);
+	const struct tiling *g = m->scratch;
 	uint64_t group;
 
-	at %= g.n;
-	if (t->fit.tile->by_cols)
-		return g.n - at;
-	group = group_rows(t, &g) / g.rows * g.across;
+	at %= g->grid.n;
+	if (m->st->as.tile->fit.tile->by_cols)
+		return g->grid.n - at;
+	group = g->rows / g->grid.rows * g->grid.across;
 	group -= at % group;
-	return group < g.n - at ? group : g.n - at;
+	return group < g->grid.n - at ? group : g->grid.n - at;
 }
 
 /* --- scales --- */
 
-static int scale_range(const struct stream *s, const struct step *st, uint32_t k, const uint8_t *p,
-	uint64_t off, struct err *e)
+static int scale_range(const struct maker *m, uint32_t k, const uint8_t *p, uint64_t off,
+	struct err *e)
 {
+	const struct step_tile *t = m->st->as.tile;
 	char what[160];
 
 	if (*p == NUM_E8M0_NAN)
-		return stream_bad_byte(s, st, k, off, RULE_DATA_SCALE_NAN,
-			"scale byte 255 is NaN, expected 0 to 254", e);
+		return source_check_e8m0(&m->source, t->src[k], p, 1, off, e);
 	snprintf(what, sizeof what, "scale byte %u, which %s misreads: it takes %u to %u", *p,
-		st->tile->engine, st->tile->e_min, st->tile->e_max);
-	return stream_bad_byte(s, st, k, off, RULE_DATA_SCALE_RANGE, what, e);
+		t->engine, t->e_min, t->e_max);
+	return source_bad_byte(&m->source, t->src[k], off, RULE_DATA_SCALE_RANGE, what, e);
 }
 
 /* n scales of source k, which begin at byte off of it. */
-static int look_at_scales(struct stream *s, const struct step *st, uint32_t k, const uint8_t *p,
-	size_t n, uint64_t off, struct err *e)
+static int look_at_scales(struct maker *m, uint32_t k, const uint8_t *p, size_t n, uint64_t off,
+	struct err *e)
 {
-	struct step_result *r = &s->res[s->step];
-	uint8_t least = st->tile->e_min, most = st->tile->e_max;
+	struct step_result *r = m->res;
+	uint8_t least = m->st->as.tile->e_min, most = m->st->as.tile->e_max;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
@@ -89,44 +115,42 @@ static int look_at_scales(struct stream *s, const struct step *st, uint32_t k, c
 		r->scales[1] += p[i] > 247;
 		r->scales[2] += p[i] > 249;
 		if (p[i] < least || p[i] > most)
-			return scale_range(s, st, k, p + i, off + i, e);
+			return scale_range(m, k, p + i, off + i, e);
 	}
 	return 0;
 }
 
 /* --- rows --- */
 
-/* Rows i..i+n of a part to at, and pointers to them into the rows of the band that want them. */
-static int read_run(struct stream *s, const struct step *st, uint32_t part, uint64_t i, uint64_t n,
-	uint8_t *at, struct err *e)
+/* Rows i..i+n of a part to at; what is taken of them is recorded, and looked at if they are scales. */
+static int read_run(struct maker *m, uint32_t part, uint64_t i, uint64_t n, uint8_t *at,
+	struct err *e)
 {
-	const struct step_tile *t = st->tile;
-	uint64_t bytes = row_bytes(s->p->ckpt, t), off = (t->row + i) * bytes, r;
-	uint32_t k = (uint32_t)s->tiling.expert * t->parts + part;
+	const struct tiling *g = m->scratch;
+	const struct step_tile *t = m->st->as.tile;
+	const struct step_slice *take = &m->st->take;
+	uint64_t bytes = step_row_bytes(first_source(m->p, t)), off = (take->row + i) * bytes, r;
+	uint32_t k = (uint32_t)g->expert * t->parts + part;
 
-	if (stream_get(s, step_source(st, k), off, at, (size_t)(n * bytes), e))
+	if (source_read(&m->source, t->src[k], off, at, (size_t)(n * bytes), e))
 		return -1;
-	if (i != s->src_at[part])
+	if (i * take->cols != m->record[part].at)
 		return err_set(e, ERR_SYSTEM, "rows of an expert are not taken in order");
-	s->src_at[part] += n;
-	if (t->cols == bytes)
-		xxh_update(s->src[part], at, (size_t)(n * bytes));
-	for (r = 0; t->cols < bytes && r < n; r++)
-		xxh_update(s->src[part], at + r * bytes + t->col, (size_t)t->cols);
+	record_rows(&m->record[part], at + take->col, n, bytes, take->cols);
 	for (r = 0; t->scale && r < n; r++)
-		if (look_at_scales(s, st, k, at + r * bytes + t->col, (size_t)t->cols,
-			    off + r * bytes + t->col, e))
+		if (look_at_scales(m, k, at + r * bytes + take->col, (size_t)take->cols,
+			    off + r * bytes + take->col, e))
 			return -1;
 	return 0;
 }
 
 /* The rows of part that rows first..first+n of the matrix want; *at moves on. */
-static int read_part(struct stream *s, const struct step *st, uint32_t part, uint32_t first,
-	uint32_t n, uint8_t **at, struct err *e)
+static int read_part(struct maker *m, uint32_t part, uint32_t first, uint32_t n, uint8_t **at,
+	struct err *e)
 {
-	struct tiling *g = &s->tiling;
-	const struct step_tile *t = st->tile;
-	uint64_t bytes = row_bytes(s->p->ckpt, t);
+	struct tiling *g = m->scratch;
+	const struct step_tile *t = m->st->as.tile;
+	uint64_t bytes = step_row_bytes(first_source(m->p, t)), col = m->st->take.col;
 	uint32_t each = t->fit.dim.rows / t->parts, lo = UINT32_MAX, hi = 0, count = 0, r, i;
 
 	for (r = first; r < first + n; r++) {
@@ -139,45 +163,46 @@ static int read_part(struct stream *s, const struct step *st, uint32_t part, uin
 	}
 	if (!count)
 		return 0;
-	if (hi - lo + 1 == count && read_run(s, st, part, lo, count, *at, e))
+	if (hi - lo + 1 == count && read_run(m, part, lo, count, *at, e))
 		return -1;
 	for (r = first, i = 0; r < first + n; r++) {
 		if (g->from[r] / each != part)
 			continue;
 		if (hi - lo + 1 == count) {
-			g->row[r - first] = *at + (g->from[r] % each - lo) * bytes + t->col;
+			g->row[r - first] = *at + (g->from[r] % each - lo) * bytes + col;
 			continue;
 		}
 		/* Scattered: one by one. */
-		if (read_run(s, st, part, g->from[r] % each, 1, *at + i * bytes, e))
+		if (read_run(m, part, g->from[r] % each, 1, *at + i * bytes, e))
 			return -1;
-		g->row[r - first] = *at + i++ * bytes + t->col;
+		g->row[r - first] = *at + i++ * bytes + col;
 	}
 	*at += count * bytes;
 	return 0;
 }
 
 /* Reads the group'th so many rows of the matrix. */
-static int load_group(struct stream *s, const struct step *st, uint64_t group, struct err *e)
+static int load_group(struct maker *m, uint64_t group, struct err *e)
 {
-	struct tiling *g = &s->tiling;
-	uint32_t rows = st->tile->fit.dim.rows, first = (uint32_t)group * g->rows, n, part;
-	uint8_t *at = s->stage;
+	struct tiling *g = m->scratch;
+	const struct step_tile *t = m->st->as.tile;
+	uint32_t rows = t->fit.dim.rows, first = (uint32_t)group * g->rows, n, part;
+	uint8_t *at = g->stage;
 
 	n = rows - first < g->rows ? rows - first : g->rows;
-	for (part = 0; part < st->tile->parts; part++)
-		if (read_part(s, st, part, first, n, &at, e))
+	for (part = 0; part < t->parts; part++)
+		if (read_part(m, part, first, n, &at, e))
 			return -1;
 	g->group = group;
 	return 0;
 }
 
 /* Slabs slab..slab+n of an expert, whose rows are read: band by band. */
-static void pack(const struct stream *s, const struct engine_fit *f, uint64_t slab, uint64_t n,
+static void pack(const struct maker *m, const struct engine_fit *f, uint64_t slab, uint64_t n,
 	uint8_t *dst)
 {
-	const struct tiling *g = &s->tiling;
-	tile_pack_fn *fn = tile_packer(f->tile, f->dim, s->tools->features);
+	const struct tiling *g = m->scratch;
+	tile_pack_fn *fn = tile_packer(f->tile, f->dim, m->features);
 	uint64_t take, row;
 
 	for (; n; n -= take, slab += take, dst += take * g->grid.bytes) {
@@ -191,52 +216,44 @@ static void pack(const struct stream *s, const struct engine_fit *f, uint64_t sl
 	}
 }
 
-/* The digests of what was taken of an expert's tensors, row by row. src_at counts rows. */
-static int end_expert(struct stream *s, const struct step *st, struct err *e)
+/* The digests of what was taken of an expert's tensors; a new record for the next one. */
+static int end_expert(struct maker *m, struct err *e)
 {
-	struct tiling *g = &s->tiling;
-	const struct tensor *src;
-	uint64_t whole;
+	const struct tiling *g = m->scratch;
+	const struct step_tile *t = m->st->as.tile;
+	const struct tensor *src = first_source(m->p, t);
+	bool whole = m->st->take.rows * m->st->take.cols == src->end - src->begin;
+	struct xxh_digest *d;
 	uint32_t part, k;
 
-	if (g->expert == NONE)
-		return 0;
-	src = &s->p->ckpt->tensors[st->tile->src[0]];
-	whole = src->end - src->begin;
-	for (part = 0; part < st->tile->parts; part++) {
-		k = (uint32_t)g->expert * st->tile->parts + part;
-		s->res[s->step].many[k] = xxh_final(s->src[part]);
-		if (s->p->ckpt->payload && st->tile->rows * st->tile->cols == whole &&
-			s->p->ckpt->payload->check(s->p->ckpt->payload->ctx, step_source(st, k),
-				&s->res[s->step].many[k], e))
+	for (part = 0; g->expert != NONE && part < t->parts; part++) {
+		k = (uint32_t)g->expert * t->parts + part;
+		d = &m->res->many[k];
+		*d = record_end(&m->record[part]);
+		if (whole && source_check(&m->source, t->src[k], d, e))
 			return -1;
-		s->src_at[part] = 0;
-		xxh_reset(s->src[part]);
+		record_begin(&m->record[part], true);
 	}
 	return 0;
 }
 
-int tiling_make(struct stream *s, const struct step *st, uint64_t at, size_t n, uint8_t *dst,
-	struct err *e)
+static int make(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
 {
-	struct tiling *g = &s->tiling;
-	const struct engine_fit *f = &st->tile->fit;
+	struct tiling *g = m->scratch;
+	const struct engine_fit *f = &m->st->as.tile->fit;
 	uint64_t expert = at / g->grid.n, slab = at % g->grid.n, group;
 
 	group = f->tile->by_cols ? 0 : slab / g->grid.across * g->grid.rows / g->rows;
 	if (g->expert != expert) {
-		if (end_expert(s, st, e))
+		if (end_expert(m, e))
 			return -1;
 		g->expert = expert;
 		g->group = NONE;
 	}
-	if (g->group != group && f->dim.rows > group * g->rows && load_group(s, st, group, e))
+	if (g->group != group && f->dim.rows > group * g->rows && load_group(m, group, e))
 		return -1;
-	pack(s, f, slab, n, dst);
+	pack(m, f, slab, n, dst);
 	return 0;
 }
 
-int tiling_end(struct stream *s, const struct step *st, struct err *e)
-{
-	return end_expert(s, st, e);
-}
+const struct make_op tiling_op = { need, unit, begin, at_once, make, end_expert };

@@ -115,7 +115,7 @@ struct rows {
 	const struct plan *p;
 	const struct plan_file *f;
 	const struct stream *s;
-	size_t lost;             /* blocks of s->lost that belong to rows before this one */
+	size_t lost;             /* blocks of s->maker.lost that belong to rows before this one */
 	const struct step *step; /* of the row that was given last, for its sources */
 	const struct step_result *res;
 };
@@ -132,33 +132,26 @@ static void source_at(const void *ctx, uint64_t k, struct man_source *out)
 {
 	const struct rows *r = ctx;
 	const struct ckpt *c = r->p->ckpt;
-	const struct tensor *t = &c->tensors[step_source(r->step, (uint32_t)k)];
+	const struct step *s = r->step;
+	const struct tensor *t = &c->tensors[step_source(s, (uint32_t)k)];
 
 	out->shard = c->shards[t->shard].name;
 	out->tensor = t->name;
-	out->part = r->step->tile && r->step->tile->rows * r->step->tile->cols < t->end - t->begin;
-	out->xxh = !step_records(r->step, (uint32_t)k) ? NULL
-		: r->step->tile                        ? &r->res->many[k]
-						       : &r->res->src[k];
+	out->part = s->op == OP_TILE && s->take.rows * s->take.cols < t->end - t->begin;
+	out->xxh = !step_records(s, (uint32_t)k) ? NULL
+		: s->op == OP_TILE               ? &r->res->many[k]
+						 : &r->res->src[k];
 }
 
 /* Which part of its sources the step takes, if it is a part. */
 static void describe_slice(const struct ckpt *c, const struct step *s, struct man_tensor *t)
 {
 	const struct tensor *src = &c->tensors[step_source(s, 0)];
-	uint64_t rows = src->rank ? src->dim[0] : 1,
-		 cols = rows ? (src->end - src->begin) / rows : 0;
 
-	if (s->tile && s->tile->rows < rows)
-		t->rows = (struct man_range){ s->tile->row, s->tile->row + s->tile->rows };
-	if (s->tile && s->tile->cols < cols)
-		t->cols = (struct man_range){ s->tile->col, s->tile->col + s->tile->cols };
-	if (s->op == OP_REMAP)
-		return;
-	if ((s->op == OP_ROWS || s->op == OP_DEQUANT) && s->rows < rows)
-		t->rows = (struct man_range){ s->row, s->row + s->rows };
-	if (s->op == OP_COLS && s->cols < cols)
-		t->cols = (struct man_range){ s->col, s->col + s->cols };
+	if (s->take.rows < step_tensor_rows(src))
+		t->rows = (struct man_range){ s->take.row, s->take.row + s->take.rows };
+	if (s->take.cols < step_row_bytes(src))
+		t->cols = (struct man_range){ s->take.col, s->take.col + s->take.cols };
 }
 
 /* Rows are asked for in order. */
@@ -167,6 +160,8 @@ static void row(void *ctx, uint64_t i, struct man_tensor *t)
 	struct rows *r = ctx;
 	const struct step *s = &r->f->steps[i];
 	const struct step_result *res = &r->s->res[i];
+	const struct step_tile *g = step_tile(s);
+	const struct maker *m = &r->s->maker;
 
 	t->name = s->out.name;
 	t->transform = ops[s->op].name;
@@ -182,20 +177,20 @@ static void row(void *ctx, uint64_t i, struct man_tensor *t)
 	t->source = source_at;
 	t->source_ctx = r;
 	describe_slice(r->p->ckpt, s, t);
-	if (s->tile) {
-		t->layout = s->tile->fit.tile->name;
-		t->version = s->tile->fit.tile->version;
-		t->map = s->tile->fit.map->name;
-		t->parts = s->tile->parts;
-		t->scaled = s->tile->scale;
+	if (g) {
+		t->layout = g->fit.tile->name;
+		t->version = g->fit.tile->version;
+		t->map = g->fit.map->name;
+		t->parts = g->parts;
+		t->scaled = g->scale;
 		memcpy(t->scales, res->scales, sizeof t->scales);
 	}
 	t->dropped = res->dropped;
 	t->blocks = res->blocks;
 	t->inexact = res->inexact;
 	t->lost = lost_at;
-	t->lost_ctx = r->s->n_lost ? r->s->lost + r->lost : NULL;
-	for (; r->lost < r->s->n_lost && r->s->lost[r->lost].step == i; r->lost++)
+	t->lost_ctx = m->n_lost ? m->lost + r->lost : NULL;
+	for (; r->lost < m->n_lost && m->lost[r->lost].step == i; r->lost++)
 		t->n_lost++;
 }
 

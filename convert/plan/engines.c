@@ -177,9 +177,9 @@ static int name_of(struct layout *l, const struct block *b, enum engine_part par
 	return s->out.name ? 0 : err_nomem(l->e);
 }
 
-/* Which tensors, in which order, and what of them. */
+/* Which tensors, in which order, and what of them (take). */
 static int sources_of(struct layout *l, const struct experts *x, const struct block *b,
-	enum engine_part part, bool scale, struct step_tile *t)
+	enum engine_part part, bool scale, struct step_tile *t, struct step_slice *take)
 {
 	static const int w[2][2] = { [ENGINE_W13] = { W1, W3 }, [ENGINE_W2] = { W2, W2 } };
 	const struct share *h = &l->p->opts.share;
@@ -197,14 +197,13 @@ static int sources_of(struct layout *l, const struct experts *x, const struct bl
 			v[e * t->parts + p] = entry(x, b->place, w[part][p], scale)[b->ids[e]];
 	t->src = v;
 	src = &l->p->ckpt->tensors[entry(x, b->place, w[part][0], scale)[0]];
-	t->rows = src->dim[0];
-	t->cols = (src->end - src->begin) / src->dim[0];
+	*take = step_all(src);
 	if (part == ENGINE_W13) {
-		t->rows /= cut;
-		t->row = rank * t->rows;
+		take->rows /= cut;
+		take->row = rank * take->rows;
 	} else {
-		t->cols /= cut;
-		t->col = rank * t->cols;
+		take->cols /= cut;
+		take->col = rank * take->cols;
 	}
 	return 0;
 }
@@ -213,7 +212,7 @@ static int lay_matrix(struct layout *l, const struct experts *x, const struct bl
 	enum engine_part part, bool scale)
 {
 	struct step_tile *t = layout_alloc(l, sizeof *t);
-	struct step s = { .op = OP_TILE, .check_scale = scale };
+	struct step s = { .op = OP_TILE, .as.tile = t };
 	uint64_t *dim;
 	char why[256];
 	uint32_t n, k;
@@ -223,13 +222,12 @@ static int lay_matrix(struct layout *l, const struct experts *x, const struct bl
 	rank_size(l, part, &n, &k, l->p->opts.share.ranks);
 	if (!engine_fit(l->engine, part, scale, n, k, &t->fit, why, sizeof why))
 		return err_set(l->e, ERR_USAGE, "%s", why); /* was looked at before */
-	if (sources_of(l, x, b, part, scale, t) || name_of(l, b, part, scale, &s))
+	if (sources_of(l, x, b, part, scale, t, &s.take) || name_of(l, b, part, scale, &s))
 		return -1;
 	t->scale = scale;
 	t->e_min = l->engine->e_min;
 	t->e_max = l->engine->e_max;
 	t->engine = l->engine->name;
-	s.tile = t;
 	dim = layout_alloc(l, (size_t)(t->fit.rank + 1) * sizeof *dim);
 	if (!dim)
 		return -1;
@@ -238,7 +236,6 @@ static int lay_matrix(struct layout *l, const struct experts *x, const struct bl
 	s.out.dim = dim;
 	s.out.rank = (uint8_t)(t->fit.rank + 1);
 	s.out.dtype = t->fit.dtype;
-	s.rows = t->rows;
 	s.record = 1; /* of what it takes of each */
 	return layout_step(l, b->file, &s);
 }
@@ -286,14 +283,16 @@ static int lay_dense(struct layout *l, size_t i, size_t file)
 static void put_layouts(struct text *out, const struct plan_file *f)
 {
 	static const char after[] = ".ffn.experts.";
+	const struct step_tile *t;
 	size_t i;
 
-	for (i = 0; i < f->n; i++)
-		if (f->steps[i].tile)
+	for (i = 0; i < f->n; i++) {
+		t = step_tile(&f->steps[i]);
+		if (t)
 			text_fmt(out, "%s%s %s/%u", out->n ? ", " : "",
 				strstr(f->steps[i].out.name, after) + sizeof after - 1,
-				f->steps[i].tile->fit.tile->name,
-				f->steps[i].tile->fit.tile->version);
+				t->fit.tile->name, t->fit.tile->version);
+	}
 }
 
 static int put_meta(struct layout *l, size_t file, const struct block *b)
@@ -389,7 +388,7 @@ static void settle_experts(struct layout *l)
 	for (f = 0; f < p->n_files; f++)
 		for (i = 0; i < p->files[f].n; i++) {
 			s = &p->files[f].steps[i];
-			for (k = 0; s->tile && k < step_sources(s); k++)
+			for (k = 0; s->op == OP_TILE && k < step_sources(s); k++)
 				layout_fate(l, step_source(s, k), FATE_TILE);
 		}
 }

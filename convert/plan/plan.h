@@ -9,54 +9,12 @@
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_PLAN_PLAN_H
 #define CONVERT_PLAN_PLAN_H
+#include "convert/plan/step.h"
 #include "formats/model/audit.h"
-#include "formats/op.h"
-#include "formats/layout/engine.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* What OP_TILE makes of the matrices of one or two parts (w1 and w3, or w2) of some experts. */
-struct step_tile {
-	struct engine_fit fit;
-	const uint32_t *src; /* [experts][parts] indexes into ckpt->tensors */
-	uint32_t experts, parts;
-	uint64_t row, rows;   /* of each part that are taken */
-	uint64_t col, cols;   /* bytes of each row */
-	uint8_t e_min, e_max; /* of scales: bytes that the engine reads as they are meant */
-	const char *engine;
-	bool scale;
-};
-
-struct step {
-	struct tensor out;  /* name, type, shape, place in the payload; .shard and .pos unused */
-	uint64_t row, rows; /* rows of the source that it takes */
-	uint64_t col, cols; /* OP_COLS: bytes of a row that it takes */
-	uint32_t src[2];    /* indexes into ckpt->tensors: what is read; scale second */
-	uint8_t n_src;
-	uint8_t op;       /* enum op */
-	uint8_t record;   /* bit k: this step digests the whole of src[k]; one step per source does.
-			 * OP_TILE: bit 0 for all its sources */
-	bool check_scale; /* the source holds E8M0 scales: NaN is an error */
-	const struct step_tile *tile; /* OP_TILE; in the arena */
-};
-
-/* All its sources: of OP_TILE those of the tile, else src. */
-static inline uint32_t step_sources(const struct step *s)
-{
-	return s->tile ? s->tile->experts * s->tile->parts : s->n_src;
-}
-
-static inline uint32_t step_source(const struct step *s, uint32_t k)
-{
-	return s->tile ? s->tile->src[k] : s->src[k];
-}
-
-static inline bool step_records(const struct step *s, uint32_t k)
-{
-	return s->tile ? s->record : s->record >> k & 1;
-}
 
 struct plan_file {
 	const char *name;

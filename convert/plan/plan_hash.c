@@ -41,14 +41,17 @@ int plan_hash_begin(struct plan_hash *h, const struct plan *p, struct err *e)
 
 static void put_step(struct text *t, const struct plan *p, const struct step *s)
 {
+	const struct step_tile *g = step_tile(s);
+	uint64_t n[4];
 	uint32_t k;
 
-	text_fmt(t, "\n%s %llu %llu %llu %llu", ops[s->op].name, (unsigned long long)s->row,
-		(unsigned long long)s->rows, (unsigned long long)s->col,
-		(unsigned long long)s->cols);
-	if (s->tile)
-		text_fmt(t, " %s/%u %s %u %u", s->tile->fit.tile->name, s->tile->fit.tile->version,
-			s->tile->fit.map->name, s->tile->e_min, s->tile->e_max);
+	step_numbers(s, n);
+	text_fmt(t, "\n%s", ops[s->op].name);
+	for (k = 0; k < 4; k++)
+		text_fmt(t, " %llu", (unsigned long long)n[k]);
+	if (g)
+		text_fmt(t, " %s/%u %s %u %u", g->fit.tile->name, g->fit.tile->version,
+			g->fit.map->name, g->e_min, g->e_max);
 	for (k = 0; k < step_sources(s); k++)
 		text_fmt(t, " %s", p->ckpt->tensors[step_source(s, k)].name);
 }

@@ -83,24 +83,27 @@ bool layout_casts(const struct layout *l, size_t i)
 /* The cast of expert tensor i, a weight or its scale. */
 static int cast_step(struct layout *l, size_t i, struct step *s)
 {
+	const struct recode *how =
+		recode_find(CODEC_MXFP4, l->p->f32_scales ? CODEC_FP8_F32 : CODEC_FP8);
 	const struct tensor *t = &l->p->ckpt->tensors[i];
-	const struct want *w = l->a->want[i];
-	long partner = audit_partner(l->a, i);
-	uint64_t o = t->dim[0], k = w->scale ? t->dim[1] * 32 : t->dim[1] * 2;
+	bool scale = l->a->want[i]->scale;
+	uint32_t partner = (uint32_t)audit_partner(l->a, i), self = (uint32_t)i;
+	uint64_t o = t->dim[0], dim[2];
+	uint64_t k = scale ? t->dim[1] * codecs[how->from].cols : codec_cols(how->from, t->dim[1]);
 
-	if (o % 128 || k % 128)
+	if (!codec_whole(how->to, o, k))
 		return err_rule(l->e, RULE_PLAN_CAST_SHAPE, ERR_NOPOS,
-			"tensor %s: %llu x %llu is no whole number of 128 x 128 blocks, so --experts fp8 "
+			"tensor %s: %llu x %llu is no whole number of %u x %u blocks, so --experts fp8 "
 			"cannot be made of it",
-			text_quote(t->name).s, (unsigned long long)o, (unsigned long long)k);
-	s->rows = w->scale ? o / 128 : o;
-	s->op = w->scale ? OP_CAST_SCALE : OP_CAST;
-	s->out.dtype = !w->scale ? DT_F8_E4M3 : l->p->f32_scales ? DT_F32 : DT_F8_E8M0;
-	s->out.dim = layout_dim(l, s->rows, w->scale ? k / 128 : k);
-	if (!w->scale) {
-		s->n_src = 2;
-		s->src[1] = (uint32_t)partner;
-	}
+			text_quote(t->name).s, (unsigned long long)o, (unsigned long long)k,
+			codecs[how->to].rows, codecs[how->to].cols);
+	s->op = scale ? OP_CAST_SCALE : OP_CAST;
+	s->as.recode = scale ? (struct step_recode){ partner, self, how }
+			     : (struct step_recode){ self, partner, how };
+	codec_scale_dim(how->to, o, k, dim);
+	s->out.dtype = scale ? codecs[how->to].scale : codecs[how->to].code;
+	s->out.dim =
+		scale ? layout_dim(l, dim[0], dim[1]) : layout_dim(l, o, codec_dim1(how->to, k));
 	return s->out.dim ? 0 : -1;
 }
 
@@ -110,24 +113,33 @@ bool layout_widens(const struct layout *l, size_t i)
 		l->p->ckpt->tensors[i].dtype == DT_F8_E8M0 && !layout_casts(l, i);
 }
 
+/* The scales of a weight whose codes stay, as FP32 numbers. */
+static void widen_step(const struct layout *l, size_t i, struct step *s)
+{
+	const struct recode *how = recode_find(CODEC_FP8, CODEC_FP8_F32);
+
+	s->op = OP_WIDEN;
+	s->out.dtype = codecs[how->to].scale;
+	s->as.recode = (struct step_recode){ (uint32_t)audit_partner(l->a, i), (uint32_t)i, how };
+}
+
 int layout_whole(struct layout *l, size_t i, struct step *s)
 {
 	const struct tensor *t = &l->p->ckpt->tensors[i];
-	const struct want *w = l->a->want[i];
 
 	memset(s, 0, sizeof *s);
 	s->op = OP_COPY;
 	s->out = *t;
-	s->src[0] = (uint32_t)i;
-	s->n_src = 1;
-	s->rows = t->rank ? t->dim[0] : 1;
+	s->take = step_all(t);
 	s->record = 1;
-	s->check_scale = w->scale && t->dtype == DT_F8_E8M0;
-	if (layout_widens(l, i)) {
-		s->op = OP_WIDEN;
-		s->out.dtype = DT_F32;
-	}
-	return layout_casts(l, i) ? cast_step(l, i, s) : 0;
+	if (layout_casts(l, i))
+		return cast_step(l, i, s);
+	if (layout_widens(l, i))
+		widen_step(l, i, s);
+	else
+		s->as.copy = (struct step_copy){ (uint32_t)i,
+			l->a->want[i]->scale && t->dtype == DT_F8_E8M0 };
+	return 0;
 }
 
 /* --- which blocks are wanted --- */

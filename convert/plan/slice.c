@@ -89,7 +89,7 @@ static int cut_router(struct layout *l, const struct want *w, const struct cut *
 		return 0;
 	if (!strcmp(r->name, "ffn.gate.tid2eid")) {
 		s->op = OP_REMAP;
-		s->cols = k->keep;
+		s->as.remap = (struct step_remap){ s->as.copy.src, k->keep };
 		return 0;
 	}
 	if (strcmp(r->name, "ffn.gate.weight") && strcmp(r->name, "ffn.gate.bias"))
@@ -100,7 +100,7 @@ static int cut_router(struct layout *l, const struct want *w, const struct cut *
 	memcpy(dim, s->out.dim, s->out.rank * sizeof *dim);
 	dim[0] = k->keep;
 	s->op = OP_ROWS;
-	s->rows = k->keep;
+	s->take.rows = k->keep;
 	s->out.dim = dim;
 	return 0;
 }

@@ -102,17 +102,17 @@ int layout_shares(struct layout *l, const char *option, uint64_t ranks, bool exp
 int layout_slice(struct layout *l, size_t i, uint64_t rank, uint64_t n, struct step *s)
 {
 	const struct tensor *t = &l->p->ckpt->tensors[i];
-	uint64_t bytes = t->end - t->begin, rows = t->dim[0], cols = t->rank > 1 ? t->dim[1] : 1;
+	uint64_t rows = t->dim[0], cols = t->rank > 1 ? t->dim[1] : 1;
 
 	if (roles[l->a->want[i]->role].split == SPLIT_ROWS) {
 		s->op = OP_ROWS;
-		s->rows = rows / n;
-		s->row = rank * s->rows;
-		s->out.dim = layout_dim(l, s->rows, cols);
+		s->take.rows = rows / n;
+		s->take.row = rank * s->take.rows;
+		s->out.dim = layout_dim(l, s->take.rows, cols);
 	} else {
 		s->op = OP_COLS;
-		s->cols = bytes / rows / n;
-		s->col = rank * s->cols;
+		s->take.cols = step_row_bytes(t) / n;
+		s->take.col = rank * s->take.cols;
 		s->out.dim = layout_dim(l, rows, cols / n);
 	}
 	return s->out.dim ? 0 : -1;
@@ -121,20 +121,21 @@ int layout_slice(struct layout *l, size_t i, uint64_t rank, uint64_t n, struct s
 static int dequantize(struct layout *l, size_t i, uint64_t rank, uint64_t n, struct step *s)
 {
 	const struct tensor *t = &l->p->ckpt->tensors[i];
-	long scale = audit_partner(l->a, i);
+	uint32_t scale = (uint32_t)audit_partner(l->a, i);
+	enum codec from = codec_of_types(t->dtype, l->p->ckpt->tensors[scale].dtype);
+	const struct recode *how = recode_find(from, CODEC_BF16);
 
 	s->op = OP_DEQUANT;
-	s->rows = t->dim[0] / n;
-	s->row = rank * s->rows;
-	s->n_src = 2;
-	s->src[1] = (uint32_t)scale;
-	s->out.dtype = DT_BF16;
-	s->out.dim = layout_dim(l, s->rows, t->dim[1]);
-	if (s->rows % 128 || t->dim[1] % 128)
+	s->take.rows = t->dim[0] / n;
+	s->take.row = rank * s->take.rows;
+	s->as.recode = (struct step_recode){ (uint32_t)i, scale, how };
+	s->out.dtype = codecs[CODEC_BF16].code;
+	s->out.dim = layout_dim(l, s->take.rows, t->dim[1]);
+	if (!how || !codec_whole(from, s->take.rows, t->dim[1]))
 		return err_rule(l->e, RULE_PLAN_BLOCK_CUT, ERR_NOPOS,
-			"tensor %s: %llu x %llu for a rank is no whole number of 128 x 128 blocks",
-			text_quote(t->name).s, (unsigned long long)s->rows,
-			(unsigned long long)t->dim[1]);
+			"tensor %s: %llu x %llu for a rank is no whole number of %u x %u blocks",
+			text_quote(t->name).s, (unsigned long long)s->take.rows,
+			(unsigned long long)t->dim[1], codecs[from].rows, codecs[from].cols);
 	return s->out.dim ? 0 : -1;
 }
 
@@ -148,10 +149,9 @@ static int lay_expert(struct layout *l, size_t i)
 	if (layout_whole(l, i, &s))
 		return -1;
 	layout_fate(l, i, layout_casts(l, i) ? FATE_CAST : FATE_COPY);
-	if (s.op == OP_COPY &&
-		s.out.dtype == DT_I8) { /* the same bytes, declared as what they are */
-		s.out.dtype = DT_F4;
-		s.out.dim = layout_dim(l, s.out.dim[0], s.out.dim[1] * 2);
+	if (s.op == OP_COPY && s.out.dtype == codecs[CODEC_MXFP4].code) {
+		s.out.dtype = DT_F4; /* the same bytes, declared as what they are */
+		s.out.dim = layout_dim(l, s.out.dim[0], codec_cols(CODEC_MXFP4, s.out.dim[1]));
 		if (!s.out.dim)
 			return -1;
 	}
@@ -182,7 +182,7 @@ static int lay_dense(struct layout *l, size_t i)
 		if (bf16 ? dequantize(l, i, rank, n, &s)
 			 : r->split != SPLIT_NONE && layout_slice(l, i, rank, n, &s))
 			return -1;
-		s.record = (uint8_t)(rank ? 0 : s.n_src == 2 ? 3 : 1);
+		s.record = (uint8_t)(rank ? 0 : bf16 ? 3 : 1);
 		if (layout_step(l, rank, &s))
 			return -1;
 	}

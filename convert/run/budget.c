@@ -36,7 +36,7 @@ static uint64_t lane_bytes(const struct plan *p)
 
 	for (i = 0; i < p->n_files; i++) {
 		f = &p->files[i];
-		n = stream_need(p, f).total + f->header_bytes + f->header_bytes / 2 +
+		n = stream_need(p, f) + f->header_bytes + f->header_bytes / 2 +
 			(f->bytes / MAN_CHUNK + 1) * sizeof(struct xxh_digest);
 		most = n > most ? n : most;
 	}

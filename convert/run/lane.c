@@ -34,7 +34,8 @@ static int begin_file(struct lane *l, struct err *e)
 	if (!l->chunks)
 		return err_nomem(e);
 	xxh_reset(l->chunk);
-	if (stream_open(&l->s, r->p, f, &r->tools, e) || sha256_init(&l->sha, &r->sha, e))
+	if (stream_open(&l->s, r->p, f, r->o->features, r->p->opts.lossy, e) ||
+		sha256_init(&l->sha, &r->sha, e))
 		return -1;
 	progress_say(r->o->progress, l->kind == ITEM_MAKE ? "converting" : "checking");
 	if (l->kind == ITEM_MAKE && publisher_begin(u, l->i, e))
@@ -44,7 +45,7 @@ static int begin_file(struct lane *l, struct err *e)
 		if (keep_begin(&u->outputs[l->i].keep, u->dir->io, u->dir->fd,
 			    u->outputs[l->i].keep_name, l->kind == ITEM_COMPARE, e))
 			return -1;
-		l->s.keep = &u->outputs[l->i].keep;
+		l->s.maker.keep = &u->outputs[l->i].keep;
 	}
 	if (l->kind == ITEM_MAKE)
 		return 0;
@@ -141,7 +142,7 @@ static int finish_file(struct lane *l, struct run_result *done, struct err *e)
 	if (keep_end(&u->outputs[l->i].keep, e))
 		return -1;
 	if (l->kind == ITEM_COMPARE) {
-		if (l->s.keep && !l->s.keep->equal)
+		if (l->s.maker.keep && !l->s.maker.keep->equal)
 			return begin_again(l, e);
 		if (publisher_keep(u, l->i, &l->s, l->chunks, &kept, e))
 			return -1;

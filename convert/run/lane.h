@@ -30,7 +30,6 @@ struct shared {
 	const struct plan *p;
 	const struct run_opts *o;
 	struct publisher pub;
-	struct stream_tools tools;
 	struct sha256_kit sha;
 };
 

@@ -268,7 +268,6 @@ int run_plan(const struct plan *p, const struct run_opts *o, struct run_result *
 	if (!res->sha256)
 		return err_nomem(e);
 	sha256_kit_best(&r.shared.sha, o->features);
-	stream_tools_make(&r.shared.tools, o->features, p->opts.lossy);
 	if (o->top ? outdir_open_below(&dir, o->top, p, o->below, o->overwrite, e)
 		   : outdir_open(&dir, p, o->out, o->overwrite, e))
 		return -1;

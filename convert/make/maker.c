@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include "convert/make/maker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct make_op *const make_ops[OP_COUNT] = {
+	[OP_COPY] = &slicing_bytes,
+	[OP_ROWS] = &slicing_bytes,
+	[OP_COLS] = &slicing_columns,
+	[OP_REMAP] = &slicing_ids,
+	[OP_DEQUANT] = &recoding_codes,
+	[OP_CAST] = &recoding_codes,
+	[OP_CAST_SCALE] = &recoding_scales,
+	[OP_WIDEN] = &recoding_scales,
+	[OP_TILE] = &tiling_op,
+};
+
+static size_t scratch_need(const struct plan *p, const struct plan_file *f)
+{
+	size_t most = 0, n, i;
+
+	for (i = 0; i < f->n; i++) {
+		n = make_ops[f->steps[i].op]->need(p, &f->steps[i]);
+		most = n > most ? n : most;
+	}
+	return most;
+}
+
+uint64_t maker_need(const struct plan *p, const struct plan_file *f)
+{
+	return source_need(p->ckpt) + scratch_need(p, f);
+}
+
+int maker_open(struct maker *m, const struct plan *p, const struct plan_file *f, struct err *e)
+{
+	*m = (struct maker){ .p = p };
+	if (source_open(&m->source, p->ckpt, e) || record_open(&m->record[0], e) ||
+		record_open(&m->record[1], e)) {
+		maker_close(m);
+		return -1;
+	}
+	m->scratch = malloc(scratch_need(p, f) + 1);
+	if (m->scratch)
+		return 0;
+	maker_close(m);
+	return err_nomem(e);
+}
+
+void maker_close(struct maker *m)
+{
+	source_close(&m->source);
+	record_close(&m->record[0]);
+	record_close(&m->record[1]);
+	free(m->lost);
+	free(m->scratch);
+	memset(m, 0, sizeof *m);
+}
+
+void maker_begin(struct maker *m, const struct step *s, uint64_t i, struct step_result *res)
+{
+	m->st = s;
+	m->step = i;
+	m->res = res;
+	record_begin(&m->record[0], step_records(s, 0));
+	record_begin(&m->record[1], step_sources(s) > 1 && step_records(s, 1));
+	make_ops[s->op]->begin(m);
+}
+
+int maker_read(struct maker *m, unsigned k, uint64_t off, uint8_t *dst, size_t n, struct err *e)
+{
+	if (source_read(&m->source, step_source(m->st, k), off, dst, n, e))
+		return -1;
+	record_add(&m->record[k], off, dst, n);
+	return 0;
+}
+
+int maker_end_records(struct maker *m, uint8_t *room, size_t n, struct err *e)
+{
+	uint64_t bytes, take;
+	uint32_t k, i;
+
+	for (k = 0; k < step_sources(m->st); k++) {
+		if (!step_records(m->st, k))
+			continue;
+		i = step_source(m->st, k);
+		bytes = m->p->ckpt->tensors[i].end - m->p->ckpt->tensors[i].begin;
+		while (m->record[k].at < bytes) {
+			take = bytes - m->record[k].at;
+			take = take < n ? take : n;
+			if (maker_read(m, k, m->record[k].at, room, (size_t)take, e))
+				return -1;
+		}
+		m->res->src[k] = record_end(&m->record[k]);
+		if (source_check(&m->source, i, &m->res->src[k], e))
+			return -1;
+	}
+	return 0;
+}

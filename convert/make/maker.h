@@ -1,0 +1,98 @@
+/* maker.h -- making the bytes of one output tensor, as its step says: a row of functions for each op.
+ *
+ * Whoever wants the bytes (stream.h) begins a step, asks for units of it in order, and ends it. A unit is
+ * what cannot be made in parts: a byte of a copy, a row of a cast, a slab of a layout. A row's functions
+ * read through source.h, record what they read through record.h, and write where they are told; they know
+ * neither files nor each other, and keep what they need between calls in the maker's scratch.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CONVERT_MAKE_MAKER_H
+#define CONVERT_MAKE_MAKER_H
+#include "convert/make/keep.h"
+#include "convert/make/record.h"
+#include "convert/make/source.h"
+#include "convert/plan/plan.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct step_result {
+	struct xxh_digest out, src[2]; /* src: only where the step records */
+	uint64_t blocks, inexact;      /* blocks cast, and those that lost something */
+	struct xxh_digest *many;       /* OP_TILE that records: of all its sources; in the stream */
+	uint64_t scales[3];            /* OP_TILE: scale bytes 0, above 247, above 249 */
+	struct man_range dropped;      /* OP_CAST: place of its frame, if it has one */
+};
+
+/* A block whose cast lost something. */
+struct lost_block {
+	uint64_t step;
+	uint32_t row, col; /* in blocks */
+};
+enum { LOST_KEPT = 1 << 16 }; /* blocks of one file that are listed; the counts are of all */
+
+struct maker {
+	const struct plan *p;    /* borrows */
+	const struct step *st;   /* borrows; the step at hand */
+	struct step_result *res; /* borrows; its result */
+	uint64_t step;           /* its number, for lost blocks */
+	struct source source;    /* owns */
+	struct record record[2]; /* own; of the two sources, or parts, of the step */
+	unsigned features;       /* bits of enum cpu_feature; results do not depend on them */
+	bool lossy;              /* a value that changes is counted and is no error */
+	struct keep *keep;       /* borrows; NULL: what casts drop is not kept */
+	struct lost_block *lost; /* owns; in order */
+	size_t n_lost, lost_cap;
+	void *scratch;     /* owns; as large as the step of the file that needs most says */
+	const void *holds; /* whose tables are at its beginning, NULL nobody's */
+};
+
+struct make_op {
+	/* Bytes of scratch for a step of p. */
+	size_t (*need)(const struct plan *p, const struct step *s);
+	/* Bytes of a unit of s. */
+	uint64_t (*unit)(const struct plan *p, const struct step *s);
+	/* Begins m->st. */
+	void (*begin)(struct maker *m);
+	/* How many units, beginning with unit at, may be asked for in one call; at least 1. */
+	uint64_t (*at_once)(const struct maker *m, uint64_t at);
+	/* Writes units at..at+n to dst. Units come in order, each once. Sets m->res as it goes. */
+	int (*make)(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e);
+	/* All units were made: finishes m->res but for its digest out. NULL: nothing is to do. */
+	int (*end)(struct maker *m, struct err *e);
+};
+/* A row for each enum op. */
+extern const struct make_op *const make_ops[OP_COUNT];
+
+/* Bytes of memory that a maker of that file needs. */
+uint64_t maker_need(const struct plan *p, const struct plan_file *f);
+/* Makes m ready for the steps of f. On failure it is closed. */
+int maker_open(struct maker *m, const struct plan *p, const struct plan_file *f, struct err *e);
+/* m may be zeroed. */
+void maker_close(struct maker *m);
+/* Begins step i of the file; its result goes to *res. */
+void maker_begin(struct maker *m, const struct step *s, uint64_t i, struct step_result *res);
+
+/* For rows of the table. Reads bytes of source k of the step, and records them if the step does. */
+int maker_read(struct maker *m, unsigned k, uint64_t off, uint8_t *dst, size_t n, struct err *e);
+/* Reads what is not yet recorded of the sources that the step records (room: a buffer of n bytes), and
+ * sets their digests in m->res. */
+int maker_end_records(struct maker *m, uint8_t *room, size_t n, struct err *e);
+/* Source rows that are read together: as many as half a MiB has, which is enough for a disk to be read at
+ * its speed and little enough to stay in a second-level cache; at least one. */
+enum { MAKER_STAGE = 512 << 10 };
+static inline size_t maker_stage(uint64_t row_bytes)
+{
+	return row_bytes > MAKER_STAGE ? (size_t)row_bytes : MAKER_STAGE;
+}
+
+/* The rows of slicing.c, recoding.c and tiling.c. */
+extern const struct make_op slicing_bytes, slicing_columns, slicing_ids;
+extern const struct make_op recoding_codes, recoding_scales;
+extern const struct make_op tiling_op;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

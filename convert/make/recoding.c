@@ -1,0 +1,250 @@
+/* recoding.c -- ops that change a number format: decode and encode by a row of quant/recode.h.
+ *
+ * Scratch, in this order: the state, what the recoder wants, scales of a band, source rows on their way,
+ * and, where what a cast drops is kept, what was dropped so far and the frame that it is packed into.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "convert/make/maker.h"
+
+#include "core/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NONE UINT64_MAX
+
+struct recoding {
+	struct recoder r;
+	uint64_t band;          /* whose scales are at hand, NONE nobody's */
+	size_t stage_bytes;     /* of stage */
+	uint8_t *scales;        /* of the band, old */
+	uint8_t *stage;         /* source rows */
+	struct dropped dropped; /* of the tensor that is cast */
+	uint8_t *frame;
+	size_t frame_bytes;
+};
+
+/* What a step needs, for laying it out: all of it follows from the matrix. */
+struct sizes {
+	size_t cols, recoder, scales, stage, drop, frame;
+};
+
+static size_t aligned(size_t n)
+{
+	return mem_ceil_div(n, 16) * 16;
+}
+
+static struct sizes sizes_of(const struct plan *p, const struct step *s)
+{
+	const struct recode *how = s->as.recode.how;
+	const struct tensor *scales = &p->ckpt->tensors[s->as.recode.scales];
+	bool codes = s->op == OP_CAST || s->op == OP_DEQUANT;
+	uint64_t cols = scales->dim[1] * codecs[how->from].cols;
+	struct sizes z = { .cols = (size_t)cols };
+
+	z.recoder = aligned(recode_room(how, z.cols));
+	z.scales = aligned((size_t)(step_row_bytes(scales) * (how->rows / codecs[how->from].rows)));
+	z.stage = aligned(maker_stage(codes ? codec_row_bytes(how->from, cols) : 1));
+	if (s->op == OP_CAST && p->opts.back) {
+		z.drop = aligned(dropped_room(s->out.dim[0], cols));
+		z.frame = dropped_frame(dropped_room(s->out.dim[0], cols));
+	}
+	return z;
+}
+
+static size_t need(const struct plan *p, const struct step *s)
+{
+	struct sizes z = sizes_of(p, s);
+
+	return aligned(sizeof(struct recoding)) + z.recoder + z.scales + z.stage + z.drop + z.frame;
+}
+
+static uint64_t unit(const struct plan *p, const struct step *s)
+{
+	(void)p;
+	return step_row_bytes(&s->out);
+}
+
+static void begin(struct maker *m)
+{
+	struct sizes z = sizes_of(m->p, m->st);
+	const struct recode *how = m->st->as.recode.how;
+	struct recoding *x = m->scratch;
+	uint8_t *at = (uint8_t *)m->scratch + aligned(sizeof *x);
+
+	if (m->holds == how)
+		recoder_resize(&x->r, z.cols);
+	else
+		recoder_begin(&x->r, how, z.cols, at, m->features);
+	m->holds = how;
+	x->band = NONE;
+	x->scales = at += z.recoder;
+	x->stage = at += z.scales;
+	x->stage_bytes = z.stage;
+	at += z.stage;
+	x->frame = at + z.drop;
+	x->frame_bytes = z.frame;
+	if (m->st->op == OP_CAST && m->p->opts.back)
+		dropped_begin(&x->dropped, at, m->st->out.dim[0], z.cols, m->features);
+}
+
+/* Reads the old scales of a band and has the new ones made. */
+static int load_band(struct maker *m, unsigned k, uint64_t band, struct err *e)
+{
+	struct recoding *x = m->scratch;
+	const struct recode *how = m->st->as.recode.how;
+	const struct tensor *t = &m->p->ckpt->tensors[m->st->as.recode.scales];
+	uint64_t each = dtypes[t->dtype].bits / 8;
+	size_t n = (size_t)(step_row_bytes(t) * (how->rows / codecs[how->from].rows));
+	long bad;
+
+	if (maker_read(m, k, band * n, x->scales, n, e))
+		return -1;
+	bad = recoder_band(&x->r, x->scales);
+	if (bad >= 0)
+		return source_bad_byte(&m->source, m->st->as.recode.scales,
+			band * n + (uint64_t)bad * each, RULE_DATA_SCALE_NAN,
+			t->dtype == DT_F8_E8M0 ? "scale byte 255 is NaN, expected 0 to 254"
+					       : "the scale is no finite number",
+			e);
+	x->band = band;
+	return 0;
+}
+
+/* --- codes: a unit is a row --- */
+
+static uint64_t codes_at_once(const struct maker *m, uint64_t at)
+{
+	const struct recoding *x = m->scratch;
+	const struct recode *how = m->st->as.recode.how;
+	uint64_t n = x->stage_bytes / codec_row_bytes(how->from, x->r.cols);
+	uint64_t band = how->rows - (m->st->take.row + at) % how->rows;
+
+	return n < band ? n : band;
+}
+
+static int keep_lost(struct maker *m, uint64_t row, size_t col, struct err *e)
+{
+	if (m->n_lost == LOST_KEPT)
+		return 0;
+	if (mem_grow(&m->lost, &m->lost_cap, m->n_lost + 1, sizeof *m->lost))
+		return err_nomem(e);
+	m->lost[m->n_lost++] = (struct lost_block){ m->step, (uint32_t)row, (uint32_t)col };
+	return 0;
+}
+
+/* All rows of the band were cast: counts its blocks, and those that lost something. */
+static int judge_band(struct maker *m, struct err *e)
+{
+	const struct recoding *x = m->scratch;
+	const struct tensor *t = &m->p->ckpt->tensors[m->st->as.recode.codes];
+	const struct recode *how = m->st->as.recode.how;
+	size_t b;
+
+	for (b = 0; b < x->r.cols / how->cols; b++) {
+		m->res->blocks++;
+		if (!recode_inexact(x->r.verdict[b]))
+			continue;
+		m->res->inexact++;
+		if (keep_lost(m, x->band, b, e))
+			return -1;
+		if (!m->lossy)
+			return err_rule(e, RULE_DATA_CAST_INEXACT, ERR_NOPOS,
+				"%s: tensor %s, block %llu,%zu of %u x %u: %s (--lossy goes on)",
+				m->p->ckpt->shards[t->shard].name, text_quote(t->name).s,
+				(unsigned long long)x->band, b, how->rows, how->cols,
+				x->r.verdict[b] == RECODE_LOW
+					? "its scales are too small, the new one would be below 2^-127"
+					: "its scales lie more than 2^14 apart and a small value would be "
+					  "rounded in FP8");
+	}
+	return 0;
+}
+
+/* Formats without scales have no blocks to count: the element is named. */
+static int judge_row(struct maker *m, uint64_t row, const uint8_t *src, const uint8_t *dst,
+	struct err *e)
+{
+	const struct recoding *x = m->scratch;
+	size_t b, n = x->r.cols / x->r.how->cols, col;
+	double *v;
+
+	for (b = 0; b < n && !recode_inexact(x->r.verdict[b]); b++)
+		;
+	if (b == n)
+		return 0;
+	v = malloc(2 * x->r.cols * sizeof *v);
+	if (!v)
+		return err_nomem(e);
+	col = recoder_changed(&x->r, (uint32_t)(row % x->r.how->rows), src, dst, v);
+	free(v);
+	return source_bad_byte(&m->source, m->st->as.recode.codes, row * x->r.cols + col,
+		RULE_DATA_DEQUANT_INEXACT,
+		"the product with its scale is not exact in BF16 (--lossy rounds it)", e);
+}
+
+static int recode_row(struct maker *m, uint64_t row, const uint8_t *src, uint8_t *dst,
+	struct err *e)
+{
+	struct recoding *x = m->scratch;
+	const struct recode *how = x->r.how;
+	uint32_t in = (uint32_t)(row % how->rows);
+	size_t nan = recoder_row(&x->r, in, src, dst);
+
+	if (nan < x->r.cols)
+		return source_bad_byte(&m->source, m->st->as.recode.codes, row * x->r.cols + nan,
+			RULE_DATA_FP8_NAN,
+			"the FP8 code is NaN, its product with the scale is no number", e);
+	if (m->st->op == OP_CAST && m->keep)
+		dropped_row(&x->dropped, src, recoder_scales(&x->r, in), x->r.exponents, x->r.cols);
+	return m->st->op == OP_CAST || m->lossy ? 0 : judge_row(m, row, src, dst, e);
+}
+
+static int make_codes(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
+{
+	struct recoding *x = m->scratch;
+	const struct recode *how = x->r.how;
+	uint64_t row = m->st->take.row + at, bytes = codec_row_bytes(how->from, x->r.cols), i;
+
+	if (x->band != row / how->rows && load_band(m, 1, row / how->rows, e))
+		return -1;
+	if (maker_read(m, 0, row * bytes, x->stage, n * (size_t)bytes, e))
+		return -1;
+	for (i = 0; i < n; i++)
+		if (recode_row(m, row + i, x->stage + i * bytes,
+			    dst + i * codec_row_bytes(how->to, x->r.cols), e))
+			return -1;
+	return m->st->op == OP_CAST && (row + n) % how->rows == 0 ? judge_band(m, e) : 0;
+}
+
+/* --- scales: a unit is a row of new scales, one band of old ones --- */
+
+static uint64_t scales_at_once(const struct maker *m, uint64_t at)
+{
+	(void)m, (void)at;
+	return 1;
+}
+
+static int make_scales(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
+{
+	struct recoding *x = m->scratch;
+
+	(void)n; /* one at a time */
+	if (load_band(m, 0, at, e))
+		return -1;
+	memcpy(dst, x->r.to_scales, (size_t)step_row_bytes(&m->st->out));
+	return 0;
+}
+
+static int end(struct maker *m, struct err *e)
+{
+	struct recoding *x = m->scratch;
+
+	if (m->st->op == OP_CAST && m->keep && !m->res->inexact &&
+		keep_tensor(m->keep, &x->dropped, x->frame, x->frame_bytes, &m->res->dropped, e))
+		return -1;
+	return maker_end_records(m, x->stage, x->stage_bytes, e);
+}
+
+const struct make_op recoding_codes = { need, unit, begin, codes_at_once, make_codes, end };
+const struct make_op recoding_scales = { need, unit, begin, scales_at_once, make_scales, end };

@@ -1,0 +1,41 @@
+/* record.h -- recording: the running digest of a source tensor while it is read.
+ *
+ * Reading goes forward, but may read a byte twice (rows of a band that the last piece ended in); a record
+ * takes each byte once and in order. It knows nothing of where bytes come from or go to.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CONVERT_MAKE_RECORD_H
+#define CONVERT_MAKE_RECORD_H
+#include "core/err.h"
+#include "core/hash/xxh.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct record {
+	struct xxh *xxh; /* owns */
+	uint64_t at;     /* bytes taken so far */
+	bool on;         /* false: what is read is not recorded */
+};
+
+/* Returns -1 without memory. record_close takes a zeroed one too. */
+int record_open(struct record *r, struct err *e);
+void record_close(struct record *r);
+/* Begins a new digest. */
+void record_begin(struct record *r, bool on);
+
+/* Bytes off..off+n of the tensor were read to p; what of them follows the bytes taken so far is taken. */
+void record_add(struct record *r, uint64_t off, const uint8_t *p, size_t n);
+/* Rows of cols bytes, stride bytes apart, of which all are taken. */
+void record_rows(struct record *r, const uint8_t *p, uint64_t rows, uint64_t stride, uint64_t cols);
+/* The digest of what was taken. */
+struct xxh_digest record_end(const struct record *r);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

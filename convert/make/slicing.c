@@ -1,0 +1,147 @@
+/* slicing.c -- ops that move elements and change none of them: all of a tensor, some of its rows, some
+ * columns; and ids of experts, made ids of fewer experts.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "convert/make/maker.h"
+
+#include <string.h>
+
+static const struct tensor *source_of(const struct plan *p, const struct step *s)
+{
+	return &p->ckpt->tensors[step_source(s, 0)];
+}
+
+/* Source rows on their way: all of the scratch. */
+static size_t stage_need(const struct plan *p, const struct step *s)
+{
+	return maker_stage(step_row_bytes(source_of(p, s)));
+}
+
+static void begin(struct maker *m)
+{
+	m->holds = NULL;
+}
+
+/* As many rows of the source as the stage has room for. */
+static uint64_t rows_at_once(const struct maker *m, uint64_t at)
+{
+	uint64_t bytes = step_row_bytes(source_of(m->p, m->st));
+
+	(void)at;
+	return maker_stage(bytes) / bytes;
+}
+
+/* The source may have more rows than were taken: the rest is read for its digest alone. */
+static int end(struct maker *m, struct err *e)
+{
+	return maker_end_records(m, m->scratch, stage_need(m->p, m->st), e);
+}
+
+/* --- OP_COPY, OP_ROWS: bytes that lie together; a unit is a byte --- */
+
+static uint64_t byte_unit(const struct plan *p, const struct step *s)
+{
+	(void)p, (void)s;
+	return 1;
+}
+
+static uint64_t bytes_at_once(const struct maker *m, uint64_t at)
+{
+	(void)m, (void)at;
+	return UINT64_MAX;
+}
+
+static int make_bytes(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
+{
+	const struct step *s = m->st;
+	uint64_t off = at + s->take.row * s->take.cols;
+
+	/* A copy is its source: its digest serves for both, see end_bytes. */
+	if (s->op == OP_COPY ? source_read(&m->source, s->as.copy.src, off, dst, n, e)
+			     : maker_read(m, 0, off, dst, n, e))
+		return -1;
+	return s->as.copy.e8m0 ? source_check_e8m0(&m->source, s->as.copy.src, dst, n, off, e) : 0;
+}
+
+static int end_bytes(struct maker *m, struct err *e)
+{
+	if (m->st->op != OP_COPY)
+		return end(m, e);
+	m->res->src[0] = m->res->out;
+	return source_check(&m->source, m->st->as.copy.src, &m->res->out, e);
+}
+
+const struct make_op slicing_bytes = { stage_need, byte_unit, begin, bytes_at_once, make_bytes,
+	end_bytes };
+
+/* --- OP_COLS: a unit is a row --- */
+
+static uint64_t row_unit(const struct plan *p, const struct step *s)
+{
+	(void)p;
+	return step_row_bytes(&s->out);
+}
+
+static int make_columns(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
+{
+	const struct step_slice *t = &m->st->take;
+	uint64_t full = step_row_bytes(source_of(m->p, m->st));
+	const uint8_t *stage = m->scratch;
+	size_t i;
+
+	if (maker_read(m, 0, at * full, m->scratch, n * (size_t)full, e))
+		return -1;
+	if (m->st->as.copy.e8m0 &&
+		source_check_e8m0(&m->source, m->st->as.copy.src, stage, n * (size_t)full,
+			at * full, e))
+		return -1;
+	for (i = 0; i < n; i++)
+		memcpy(dst + i * t->cols, stage + i * full + t->col, (size_t)t->cols);
+	return 0;
+}
+
+const struct make_op slicing_columns = { stage_need, row_unit, begin, rows_at_once, make_columns,
+	end };
+
+/* --- OP_REMAP: a unit is the ids of a token --- */
+
+enum { WIDTH_MAX = 64 }; /* experts of a token; released models have 6 and 8 */
+
+/* Who is gone becomes the id modulo their number, or the next one that the row has not. */
+static void remap_row(uint64_t *id, size_t width, uint64_t experts)
+{
+	size_t k, j;
+
+	for (k = 0; k < width; k++) {
+		id[k] %= experts;
+		for (j = 0; j < k; j++)
+			if (id[j] == id[k]) { /* taken: the next one, looked at from the start */
+				id[k] = (id[k] + 1) % experts;
+				j = (size_t)-1;
+			}
+	}
+}
+
+static int make_ids(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
+{
+	size_t width = (size_t)m->st->out.dim[1], bytes = width * sizeof(uint64_t), i, k;
+	uint64_t id[WIDTH_MAX];
+
+	if (width > WIDTH_MAX)
+		return err_set(e, ERR_UNSUPPORTED, "more than %d experts for a token", WIDTH_MAX);
+	if (maker_read(m, 0, at * bytes, m->scratch, n * bytes, e))
+		return -1;
+	for (i = 0; i < n; i++) {
+		memcpy(id, (uint8_t *)m->scratch + i * bytes, bytes);
+		for (k = 0; k < width; k++)
+			if (id[k] >= m->p->ckpt->config.E)
+				return source_bad_byte(&m->source, m->st->as.remap.src,
+					(at + i) * bytes + k * sizeof *id, RULE_DATA_EXPERT_ID,
+					"an expert id that is no expert's", e);
+		remap_row(id, width, m->st->as.remap.experts);
+		memcpy(dst + i * bytes, id, bytes);
+	}
+	return 0;
+}
+
+const struct make_op slicing_ids = { stage_need, row_unit, begin, rows_at_once, make_ids, end };

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include "convert/plan/step.h"
+
+/* clang-format off */
+/* Of ops without a layout: how many sources. Their places in as are as step_source says. */
+static const uint8_t sources[OP_COUNT] = {
+	[OP_COPY] = 1, [OP_ROWS] = 1, [OP_COLS] = 1, [OP_REMAP] = 1,
+	[OP_DEQUANT] = 2, [OP_CAST] = 2, [OP_CAST_SCALE] = 1, [OP_WIDEN] = 1,
+};
+/* clang-format on */
+
+uint32_t step_sources(const struct step *s)
+{
+	return s->op == OP_TILE ? s->as.tile->experts * s->as.tile->parts : sources[s->op];
+}
+
+uint32_t step_source(const struct step *s, uint32_t k)
+{
+	switch (s->op) {
+	case OP_TILE:
+		return s->as.tile->src[k];
+	case OP_REMAP:
+		return s->as.remap.src;
+	case OP_DEQUANT:
+	case OP_CAST:
+		return k ? s->as.recode.scales : s->as.recode.codes;
+	case OP_CAST_SCALE:
+	case OP_WIDEN:
+		return s->as.recode.scales;
+	default:
+		return s->as.copy.src;
+	}
+}
+
+uint64_t step_tensor_rows(const struct tensor *t)
+{
+	return t->rank ? t->dim[0] : 1;
+}
+
+uint64_t step_row_bytes(const struct tensor *t)
+{
+	uint64_t rows = step_tensor_rows(t);
+
+	return rows ? (t->end - t->begin) / rows : 0;
+}
+
+struct step_slice step_all(const struct tensor *t)
+{
+	return (struct step_slice){ 0, step_tensor_rows(t), 0, step_row_bytes(t) };
+}
+
+/* Hashes that folders carry were made with these numbers: a part that an op cannot take, and what is the
+ * same for all ranks of an engine, are zeros. */
+void step_numbers(const struct step *s, uint64_t n[4])
+{
+	bool rows = s->op == OP_ROWS || s->op == OP_DEQUANT, cols = s->op == OP_COLS;
+
+	n[0] = rows ? s->take.row : 0;
+	n[1] = s->op == OP_CAST_SCALE ? s->out.dim[0] : s->take.rows;
+	n[2] = cols ? s->take.col : 0;
+	n[3] = cols ? s->take.cols : s->op == OP_REMAP ? s->as.remap.experts : 0;
+}

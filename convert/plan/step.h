@@ -1,0 +1,101 @@
+/* step.h -- how one output tensor is made: slice, then decode and encode, then layout, of which most steps
+ * have only some.
+ *
+ *	slice     which rows of its sources, and which bytes of each row: every step has one (take)
+ *	recode    another number format: decode and encode in one (as.recode)
+ *	layout    matrices of experts stacked and laid out for an engine (as.tile)
+ *
+ * A step is a tagged union: op says which member of as there is. What an op is called is in formats/op.h, how
+ * it is made in convert/make, how it is checked in verify/compare.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CONVERT_PLAN_STEP_H
+#define CONVERT_PLAN_STEP_H
+#include "formats/layout/engine.h"
+#include "formats/model/checkpoint.h"
+#include "formats/op.h"
+#include "quant/recode.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Of each source the same: rows row..row+rows, and of each of those the bytes col..col+cols. Where a
+ * source is the scales of another, it is the other that is meant. */
+struct step_slice {
+	uint64_t row, rows;
+	uint64_t col, cols;
+};
+
+/* OP_COPY, OP_ROWS, OP_COLS: the bytes of the slice. */
+struct step_copy {
+	uint32_t src; /* index into ckpt->tensors, as all sources are */
+	bool e8m0;    /* it holds E8M0 scales: a NaN among them is an error */
+};
+
+/* OP_REMAP: ids of experts, of which so many are left. */
+struct step_remap {
+	uint32_t src;
+	uint64_t experts;
+};
+
+/* OP_DEQUANT, OP_CAST: codes and scales make new codes. OP_CAST_SCALE, OP_WIDEN: scales make new scales, and codes
+ * is not used. */
+struct step_recode {
+	uint32_t codes, scales;
+	const struct recode *how;
+};
+
+/* OP_TILE: the matrices of one or two parts (w1 and w3, or w2) of some experts. */
+struct step_tile {
+	struct engine_fit fit;
+	const uint32_t *src; /* in the plan's arena; [experts][parts] */
+	uint32_t experts, parts;
+	uint8_t e_min, e_max; /* scale bytes that the engine reads as they are meant */
+	const char *engine;
+	bool scale; /* the matrices are scales */
+};
+
+struct step {
+	struct tensor out; /* name, type, shape, place in the payload; .shard and .pos unused */
+	struct step_slice take;
+	uint8_t op;     /* enum op: the tag of as */
+	uint8_t record; /* bit k: this step digests source k, so that each source is digested once in a
+			 * conversion. Of OP_TILE bit 0 is for all sources, and the digest is of what is
+			 * taken */
+	union {
+		struct step_copy copy;
+		struct step_remap remap;
+		struct step_recode recode;
+		const struct step_tile *tile; /* in the plan's arena */
+	} as;
+};
+
+/* How many sources a step has, and which tensor source k of them is. */
+uint32_t step_sources(const struct step *s);
+uint32_t step_source(const struct step *s, uint32_t k);
+
+static inline bool step_records(const struct step *s, uint32_t k)
+{
+	return s->op == OP_TILE ? s->record & 1 : s->record >> k & 1;
+}
+
+/* The matrix layout of a step, NULL where it has none. */
+static inline const struct step_tile *step_tile(const struct step *s)
+{
+	return s->op == OP_TILE ? s->as.tile : NULL;
+}
+
+/* Rows of a tensor (1 of a scalar) and bytes of a row. */
+uint64_t step_tensor_rows(const struct tensor *t);
+uint64_t step_row_bytes(const struct tensor *t);
+/* The slice that is all of t. */
+struct step_slice step_all(const struct tensor *t);
+/* The four numbers by which a plan's hash tells steps of one op apart: first row, rows, first byte of a row,
+ * and bytes of a row or experts that are left. */
+void step_numbers(const struct step *s, uint64_t n[4]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
