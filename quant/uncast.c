@@ -2,7 +2,6 @@
 #include "quant/uncast.h"
 
 #include "core/cpu.h"
-#include "quant/uncast_row.h"
 
 #include <string.h>
 #include <zstd.h>

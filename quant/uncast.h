@@ -15,6 +15,7 @@
 #ifndef QUANT_UNCAST_H
 #define QUANT_UNCAST_H
 #include "core/err.h"
+#include "quant/uncast_row.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,20 +24,6 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* What a matrix drops, while it is cast row by row. */
-struct dropped {
-	void (*row)(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
-		size_t k);
-	uint8_t *p;    /* borrows; dropped_room(rows, k) bytes */
-	size_t groups; /* residues so far */
-	size_t end;    /* of the bits that are stored, whole bytes */
-	uint64_t word; /* bits that are not stored yet, the first lowest */
-	unsigned in_word;
-	bool any; /* not all of it is zero */
-	uint8_t zeros
-		[256]; /* of the two codes in a byte: bits of the zeros, 16 times their number */
-};
 
 /* Bytes for what a matrix of rows x k codes may drop. k is a multiple of 128. */
 size_t dropped_room(uint64_t rows, uint64_t k);

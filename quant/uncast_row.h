@@ -1,17 +1,33 @@
-/* uncast_row.h -- between uncast.c and uncast_x86.c: a row of what a cast drops, around the one step that
- * they do differently, the gathering of zeros.
+/* uncast_row.h -- what one row of a cast drops, gathered: the state of a matrix that is being cast, and the
+ * steps that are the same in every way of taking a row, around the one that differs, the gathering of zeros.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef QUANT_UNCAST_ROW_H
 #define QUANT_UNCAST_ROW_H
 #include "quant/fp4to8.h"
-#include "quant/uncast.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* What a matrix drops, while it is cast row by row. */
+struct dropped {
+	void (*row)(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
+		size_t k);
+	uint8_t *p;    /* borrows; dropped_room(rows, k) bytes */
+	size_t groups; /* residues so far */
+	size_t end;    /* of the bits that are stored, whole bytes */
+	uint64_t word; /* bits that are not stored yet, the first lowest */
+	unsigned in_word;
+	bool any; /* not all of it is zero */
+	uint8_t zeros
+		[256]; /* of the two codes in a byte: bits of the zeros, 16 times their number */
+};
 
 /* Of sixteen codes in a word: one bit of each nibble. */
 #define NIBBLES(bit) (0x1111111111111111u * (bit))

@@ -2,7 +2,7 @@
  * eight at once by a product, then each byte's bits are moved to their place and all are combined.
  *
  * SPDX-License-Identifier: MIT */
-#include "quant/uncast_row.h"
+#include "quant/uncast.h"
 
 #include <immintrin.h>
 

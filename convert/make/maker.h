@@ -84,7 +84,7 @@ int maker_end_records(struct maker *m, uint8_t *room, size_t n, struct err *e);
 enum { MAKER_STAGE = 512 << 10 };
 static inline size_t maker_stage(uint64_t row_bytes)
 {
-	return row_bytes > MAKER_STAGE ? (size_t)row_bytes : MAKER_STAGE;
+	return row_bytes > MAKER_STAGE ? (size_t)row_bytes : (size_t)MAKER_STAGE;
 }
 
 /* The rows of slicing.c, recoding.c and tiling.c. */
