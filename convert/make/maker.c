@@ -35,8 +35,8 @@ uint64_t maker_need(const struct plan *p, const struct plan_file *f)
 int maker_open(struct maker *m, const struct plan *p, const struct plan_file *f, struct err *e)
 {
 	*m = (struct maker){ .p = p };
-	if (source_open(&m->source, p->ckpt, e) || record_open(&m->record[0], e) ||
-		record_open(&m->record[1], e)) {
+	if (source_open(&m->source, p->ckpt, e) || recorder_open(&m->recorder[0], e) ||
+		recorder_open(&m->recorder[1], e)) {
 		maker_close(m);
 		return -1;
 	}
@@ -50,8 +50,8 @@ int maker_open(struct maker *m, const struct plan *p, const struct plan_file *f,
 void maker_close(struct maker *m)
 {
 	source_close(&m->source);
-	record_close(&m->record[0]);
-	record_close(&m->record[1]);
+	recorder_close(&m->recorder[0]);
+	recorder_close(&m->recorder[1]);
 	free(m->lost);
 	free(m->scratch);
 	memset(m, 0, sizeof *m);
@@ -62,8 +62,8 @@ void maker_begin(struct maker *m, const struct step *s, uint64_t i, struct step_
 	m->st = s;
 	m->step = i;
 	m->res = res;
-	record_begin(&m->record[0], step_records(s, 0));
-	record_begin(&m->record[1], step_sources(s) > 1 && step_records(s, 1));
+	recorder_begin(&m->recorder[0], step_records(s, 0));
+	recorder_begin(&m->recorder[1], step_sources(s) > 1 && step_records(s, 1));
 	make_ops[s->op]->begin(m);
 }
 
@@ -71,7 +71,7 @@ int maker_read(struct maker *m, unsigned k, uint64_t off, uint8_t *dst, size_t n
 {
 	if (source_read(&m->source, step_source(m->st, k), off, dst, n, e))
 		return -1;
-	record_add(&m->record[k], off, dst, n);
+	recorder_add(&m->recorder[k], off, dst, n);
 	return 0;
 }
 
@@ -85,13 +85,13 @@ int maker_end_records(struct maker *m, uint8_t *room, size_t n, struct err *e)
 			continue;
 		i = step_source(m->st, k);
 		bytes = m->p->ckpt->tensors[i].end - m->p->ckpt->tensors[i].begin;
-		while (m->record[k].at < bytes) {
-			take = bytes - m->record[k].at;
+		while (m->recorder[k].at < bytes) {
+			take = bytes - m->recorder[k].at;
 			take = take < n ? take : n;
-			if (maker_read(m, k, m->record[k].at, room, (size_t)take, e))
+			if (maker_read(m, k, m->recorder[k].at, room, (size_t)take, e))
 				return -1;
 		}
-		m->res->src[k] = record_end(&m->record[k]);
+		m->res->src[k] = recorder_end(&m->recorder[k]);
 		if (source_check(&m->source, i, &m->res->src[k], e))
 			return -1;
 	}

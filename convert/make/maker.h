@@ -2,14 +2,14 @@
  *
  * Whoever wants the bytes (stream.h) begins a step, asks for units of it in order, and ends it. A unit is
  * what cannot be made in parts: a byte of a copy, a row of a cast, a slab of a layout. A row's functions
- * read through source.h, record what they read through record.h, and write where they are told; they know
+ * read through source.h, record what they read through recorder.h, and write where they are told; they know
  * neither files nor each other, and keep what they need between calls in the maker's scratch.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_MAKE_MAKER_H
 #define CONVERT_MAKE_MAKER_H
 #include "convert/make/keep.h"
-#include "convert/make/record.h"
+#include "convert/make/recorder.h"
 #include "convert/make/source.h"
 #include "convert/plan/plan.h"
 
@@ -33,16 +33,16 @@ struct lost_block {
 enum { LOST_KEPT = 1 << 16 }; /* blocks of one file that are listed; the counts are of all */
 
 struct maker {
-	const struct plan *p;    /* borrows */
-	const struct step *st;   /* borrows; the step at hand */
-	struct step_result *res; /* borrows; its result */
-	uint64_t step;           /* its number, for lost blocks */
-	struct source source;    /* owns */
-	struct record record[2]; /* own; of the two sources, or parts, of the step */
-	unsigned features;       /* bits of enum cpu_feature; results do not depend on them */
-	bool lossy;              /* a value that changes is counted and is no error */
-	struct keep *keep;       /* borrows; NULL: what casts drop is not kept */
-	struct lost_block *lost; /* owns; in order */
+	const struct plan *p;        /* borrows */
+	const struct step *st;       /* borrows; the step at hand */
+	struct step_result *res;     /* borrows; its result */
+	uint64_t step;               /* its number, for lost blocks */
+	struct source source;        /* owns */
+	struct recorder recorder[2]; /* own; of the two sources, or parts, of the step */
+	unsigned features;           /* bits of enum cpu_feature; results do not depend on them */
+	bool lossy;                  /* a value that changes is counted and is no error */
+	struct keep *keep;           /* borrows; NULL: what casts drop is not kept */
+	struct lost_block *lost;     /* owns; in order */
 	size_t n_lost, lost_cap;
 	void *scratch;     /* owns; as large as the step of the file that needs most says */
 	const void *holds; /* whose tables are at its beginning, NULL nobody's */

@@ -4,7 +4,7 @@
  *
  *	read -> record -> decode -> encode -> layout -> digest -> write
  *
- * source.h reads, record.h records what is read, recoding.c decodes and encodes, tiling.c lays out, the
+ * source.h reads, recorder.h records what is read, recoding.c decodes and encodes, tiling.c lays out, the
  * stream digests what comes out of them, and convert/run writes. A stream knows headers, the order of steps
  * and the digests of what they make; how a step is made is a row of maker.h, and what is done with the bytes
  * (written, compared) is its caller's matter.

@@ -134,9 +134,9 @@ static int read_run(struct maker *m, uint32_t part, uint64_t i, uint64_t n, uint
 
 	if (source_read(&m->source, t->src[k], off, at, (size_t)(n * bytes), e))
 		return -1;
-	if (i * take->cols != m->record[part].at)
+	if (i * take->cols != m->recorder[part].at)
 		return err_set(e, ERR_SYSTEM, "rows of an expert are not taken in order");
-	record_rows(&m->record[part], at + take->col, n, bytes, take->cols);
+	recorder_rows(&m->recorder[part], at + take->col, n, bytes, take->cols);
 	for (r = 0; t->scale && r < n; r++)
 		if (look_at_scales(m, k, at + r * bytes + take->col, (size_t)take->cols,
 			    off + r * bytes + take->col, e))
@@ -229,10 +229,10 @@ static int end_expert(struct maker *m, struct err *e)
 	for (part = 0; g->expert != NONE && part < t->parts; part++) {
 		k = (uint32_t)g->expert * t->parts + part;
 		d = &m->res->many[k];
-		*d = record_end(&m->record[part]);
+		*d = recorder_end(&m->recorder[part]);
 		if (whole && source_check(&m->source, t->src[k], d, e))
 			return -1;
-		record_begin(&m->record[part], true);
+		recorder_begin(&m->recorder[part], true);
 	}
 	return 0;
 }

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-#include "convert/make/record.h"
+#include "convert/make/recorder.h"
 
 #include <string.h>
 
-int record_open(struct record *r, struct err *e)
+int recorder_open(struct recorder *r, struct err *e)
 {
-	*r = (struct record){ .xxh = xxh_new() };
+	*r = (struct recorder){ .xxh = xxh_new() };
 	return r->xxh ? 0 : err_nomem(e);
 }
 
-void record_close(struct record *r)
+void recorder_close(struct recorder *r)
 {
 	xxh_free(r->xxh);
 	memset(r, 0, sizeof *r);
 }
 
-void record_begin(struct record *r, bool on)
+void recorder_begin(struct recorder *r, bool on)
 {
 	r->at = 0;
 	r->on = on;
 	xxh_reset(r->xxh);
 }
 
-void record_add(struct record *r, uint64_t off, const uint8_t *p, size_t n)
+void recorder_add(struct recorder *r, uint64_t off, const uint8_t *p, size_t n)
 {
 	uint64_t known;
 
@@ -33,7 +33,8 @@ void record_add(struct record *r, uint64_t off, const uint8_t *p, size_t n)
 	r->at = off + n;
 }
 
-void record_rows(struct record *r, const uint8_t *p, uint64_t rows, uint64_t stride, uint64_t cols)
+void recorder_rows(struct recorder *r, const uint8_t *p, uint64_t rows, uint64_t stride,
+	uint64_t cols)
 {
 	uint64_t i;
 
@@ -46,7 +47,7 @@ void record_rows(struct record *r, const uint8_t *p, uint64_t rows, uint64_t str
 		xxh_update(r->xxh, p + i * stride, (size_t)cols);
 }
 
-struct xxh_digest record_end(const struct record *r)
+struct xxh_digest recorder_end(const struct recorder *r)
 {
 	return xxh_final(r->xxh);
 }
