@@ -164,6 +164,12 @@ static void quick_is_plain(void)
 	j = model_job("official", 2);
 	CHECK(convert(&j, base.s, d.s));
 	compare_units(&u, base.s, d.s);
+	o = set_opts("hf", 1, false);
+	o.plan.share = (struct share){ 0 };
+	o.plan.experts = EXPERT_FP8;
+	dirs_remove(d.s);
+	CHECK(set_makes(FLASH, d.s, &o));
+	compare_units(&u, FLASH, d.s);
 	o = set_opts("slice", 1, false);
 	o.plan.share = (struct share){ 0 };
 	o.plan.layers = "0,2-3";
