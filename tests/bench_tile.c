@@ -113,8 +113,7 @@ void bench_tiles(void)
 		const char *name;
 		uint32_t rows, row_bytes;
 	} sizes[] = { { "rows", 512, 1024 }, { "frag-k32-256", 512, 1024 },
-		{ "sf128x4", 2048, 224 }, { "marlin4-a16", 512, 1024 },
-		{ "ggml-mxfp4", 256, 17 * 120 } };
+		{ "sf128x4", 2048, 224 }, { "marlin4-a16", 512, 1024 } };
 	const struct tile_way *w;
 	struct matrix m;
 	double copy, to, back;

@@ -7,6 +7,7 @@
 #include "core/hash/sha256.h"
 #include "core/hash/xxh.h"
 #include "formats/layout/rowmap.h"
+#include "formats/layout/engine.h"
 #include "formats/layout/tile.h"
 #include "tests/check.h"
 
@@ -271,6 +272,44 @@ static struct tile_dim large_dim(const struct tile *t)
 	return (struct tile_dim){ up_to(t->row_unit, 600), up_to(t->col_unit, 500) };
 }
 
+/* The layout is one that an engine of the table gets, for some size of expert. */
+static bool is_reached(const struct tile *t)
+{
+	static const uint32_t rows[] = { 64, 128, 4096 };
+	struct engine_fit fit;
+	char why[256];
+	unsigned i, r, part, scale;
+
+	for (i = 0; i < n_engines; i++)
+		for (r = 0; r < 3; r++)
+			for (part = ENGINE_W13; part <= ENGINE_W2; part++)
+				for (scale = 0; scale < 2; scale++) {
+					(void)engine_fit(&engines[i], (enum engine_part)part, scale,
+						rows[r], 4096, &fit, why, sizeof why);
+					if (fit.tile == t)
+						return true;
+				}
+	return false;
+}
+
+/* A layout that no engine gets is kept as reference: its meaning and the ways for all, nothing that needs a
+ * processor's feature. */
+static void reference_only(void)
+{
+	const struct tile_way *w;
+	const struct tile *t;
+	unsigned i, n = 0;
+
+	for (t = tiles; t < tiles + n_tiles; t++) {
+		if (is_reached(t))
+			continue;
+		n++;
+		for (i = 0; (w = tile_way(t, i)) != NULL; i++)
+			CHECK_IN(t->name, !w->needs && strchr(w->tile, '*'));
+	}
+	printf("     %u layouts are reference\n", n);
+}
+
 /* All ways, at all sizes they take, however the work is cut. */
 static void ways_equal(void)
 {
@@ -520,6 +559,7 @@ static const struct test tests[] = {
 	{ "tile: rows left out", rows_left_out },
 	{ "tile: places split", places_split },
 	{ "tile: ways equal", ways_equal },
+	{ "tile: reference only", reference_only },
 	{ "tile: golden digests", golden_digests },
 	{ "tile: twist", twisted_words },
 	{ "row maps", row_maps },

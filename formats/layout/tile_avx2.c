@@ -12,7 +12,7 @@
 #define LOAD(p) load(p)
 #define STORE(p, v) store(p, v)
 #define PAIR(x) TILE_PAIR(tile_##x##_avx2, x)
-enum { ROWS = 8, BLOCKS = 2 };
+enum { ROWS = 8 };
 
 /* --- 16 or 8 bytes of two places, as the two halves --- */
 
@@ -232,61 +232,6 @@ FAST __m256i words_load(uint8_t *const *r, size_t next, uint64_t at)
 FAST void words_store(uint8_t *const *r, size_t next, uint64_t at, __m256i v)
 {
 	store2(r[0] + at, r[next] + at, v, 16);
-}
-
-/* --- ggml: of 16 bytes, nibbles of the first 8 become low ones, of the last 8 high ones --- */
-
-FAST __m256i ggml_codes(__m256i v)
-{
-	const __m256i low = _mm256_set1_epi8(15);
-	__m256i a = _mm256_unpacklo_epi8(v, _mm256_srli_epi16(v, 4));
-	__m256i b = _mm256_unpackhi_epi8(_mm256_slli_epi16(v, 4), v);
-
-	return _mm256_or_si256(_mm256_and_si256(a, low), _mm256_andnot_si256(low, b));
-}
-
-FAST __m256i ggml_uncodes(__m256i v)
-{
-	const __m256i low = _mm256_set1_epi8(15), pair = _mm256_set1_epi16(0x1001);
-	__m256i a = _mm256_and_si256(v, low);
-	__m256i b = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);
-
-	/* low + 16 * high of each pair */
-	return _mm256_packus_epi16(_mm256_maddubs_epi16(a, pair), _mm256_maddubs_epi16(b, pair));
-}
-
-/* Scale, 16 codes, scale, 14 codes. */
-FAST __m256i ggml_join(__m256i codes, __m256i raw)
-{
-	const __m256i here = _mm256_setr_epi8(-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
-		-1, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13);
-	const __m256i before = _mm256_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-		-1, -1, -1, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
-	const __m256i scales = _mm256_setr_epi8(-1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-		-1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-	__m256i last = _mm256_shuffle_epi8(_mm256_permute2x128_si256(codes, codes, 0), before);
-
-	codes = _mm256_or_si256(_mm256_shuffle_epi8(codes, here), last);
-	return _mm256_or_si256(codes, _mm256_and_si256(raw, scales));
-}
-
-/* Two blocks: 32 bytes, and again the last 16, of which 2 are new. */
-FAST void ggml_some(uint8_t *to, const uint8_t *from, bool back)
-{
-	__m256i raw = load(from), v = load2(from + 1, from + 18, 16);
-
-	v = back ? ggml_uncodes(v) : ggml_codes(v);
-	store(to, ggml_join(v, raw));
-	_mm_storeu_si128((__m128i *)(void *)(to + 18), _mm256_extracti128_si256(v, 1));
-}
-
-FAST void ggml_one(uint8_t *to, const uint8_t *from, bool back)
-{
-	__m256i v = load2(from + 1, from + 1, 16);
-
-	v = back ? ggml_uncodes(v) : ggml_codes(v);
-	to[0] = from[0];
-	store2(to + 1, to + 1, v, 16);
 }
 
 #include "formats/layout/tile_simd.inc"

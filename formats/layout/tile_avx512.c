@@ -12,7 +12,7 @@
 #define LOAD(p) _mm512_loadu_si512(p)
 #define STORE(p, v) _mm512_storeu_si512(p, v)
 #define PAIR(x) TILE_PAIR(tile_##x##_avx512, x)
-enum { ROWS = 16, BLOCKS = 4 };
+enum { ROWS = 16 };
 
 /* --- 16 or 8 bytes of four places, as the four quarters --- */
 
@@ -211,64 +211,6 @@ FAST __m512i words_load(uint8_t *const *r, size_t next, uint64_t at)
 FAST void words_store(uint8_t *const *r, size_t next, uint64_t at, __m512i v)
 {
 	store4(r[0] + at, r[next] + at, r[2 * next] + at, r[3 * next] + at, v, 16);
-}
-
-/* --- ggml: of 16 bytes, nibbles of the first 8 become low ones, of the last 8 high ones --- */
-
-FAST __m512i ggml_codes(__m512i v)
-{
-	__m512i a = _mm512_unpacklo_epi8(v, _mm512_srli_epi16(v, 4));
-	__m512i b = _mm512_unpackhi_epi8(_mm512_slli_epi16(v, 4), v);
-
-	return _mm512_ternarylogic_epi32(_mm512_set1_epi8(15), a, b, 0xca);
-}
-
-FAST __m512i ggml_uncodes(__m512i v)
-{
-	const __m512i low = _mm512_set1_epi8(15), pair = _mm512_set1_epi16(0x1001);
-	__m512i a = _mm512_and_si512(v, low);
-	__m512i b = _mm512_and_si512(_mm512_srli_epi16(v, 4), low);
-
-	/* low + 16 * high of each pair */
-	return _mm512_packus_epi16(_mm512_maddubs_epi16(a, pair), _mm512_maddubs_epi16(b, pair));
-}
-
-/* Byte i of quarter q is code byte i - q - 1 of this quarter or, below that, 15 + i - q of the one
- * before; and between them, where i is q, a scale. */
-FAST __m512i ggml_join(__m512i codes, __m512i raw)
-{
-	const __m512i here = _mm512_set_epi8(11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, -1, -1, -1, -1,
-		12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, -1, -1, -1, 13, 12, 11, 10, 9, 8, 7, 6, 5,
-		4, 3, 2, 1, 0, -1, -1, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, -1);
-	const __m512i before = _mm512_set_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-		15, 14, 13, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 15, 14, -1, -1,
-		-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 15, -1, -1, -1, -1, -1, -1, -1,
-		-1, -1, -1, -1, -1, -1, -1, -1, -1);
-	const __mmask64 scales = 1 | 1ull << 17 | 1ull << 34 | 1ull << 51;
-	__m512i last = _mm512_shuffle_epi8(_mm512_alignr_epi64(codes, codes, 6), before);
-
-	codes = _mm512_or_si512(_mm512_shuffle_epi8(codes, here), last);
-	return _mm512_mask_blend_epi8(scales, codes, raw);
-}
-
-/* Four blocks: 64 bytes, and again the last 16, of which 4 are new. */
-FAST void ggml_some(uint8_t *to, const uint8_t *from, bool back)
-{
-	__m512i raw = _mm512_loadu_si512(from);
-	__m512i v = load4(from + 1, from + 18, from + 35, from + 52, 16);
-
-	v = back ? ggml_uncodes(v) : ggml_codes(v);
-	_mm512_storeu_si512(to, ggml_join(v, raw));
-	store1(to + 52, _mm512_extracti32x4_epi32(v, 3), 16);
-}
-
-FAST void ggml_one(uint8_t *to, const uint8_t *from, bool back)
-{
-	__m512i v = _mm512_castsi128_si512(load1(from + 1, 16));
-
-	v = back ? ggml_uncodes(v) : ggml_codes(v);
-	to[0] = from[0];
-	store1(to + 1, _mm512_castsi512_si128(v), 16);
 }
 
 #include "formats/layout/tile_simd.inc"

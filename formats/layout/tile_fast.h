@@ -67,24 +67,18 @@ void tile_words_rest(const struct tile_block *b, uint32_t m0, bool back);
 /* tile_plain.c: any processor. */
 TILE_PAIR_DECL(tile_split);   /* any layout: a place is a row's plus a column's */
 TILE_PAIR_DECL(tile_line);    /* rows stay whole */
-TILE_PAIR_DECL(tile_pieces2); /* runs of so many bytes stay whole */
-TILE_PAIR_DECL(tile_pieces4);
-TILE_PAIR_DECL(tile_pieces8);
+TILE_PAIR_DECL(tile_pieces4); /* runs of so many bytes stay whole */
 TILE_PAIR_DECL(tile_pieces16);
-TILE_PAIR_DECL(tile_pieces128);
 TILE_PAIR_DECL(tile_bytes8); /* slabs of one column: bytes transposed, 8 x 8 */
-TILE_PAIR_DECL(tile_ggml);
 TILE_PAIR_DECL(tile_twisted);
 
 /* tile_avx2.c and tile_avx512.c; tile_none.c has none. */
 TILE_PAIR_DECL(tile_marlin4_avx2);
 TILE_PAIR_DECL(tile_frag_avx2);
 TILE_PAIR_DECL(tile_words_avx2); /* scales that move four at a time */
-TILE_PAIR_DECL(tile_ggml_avx2);
 TILE_PAIR_DECL(tile_marlin4_avx512);
 TILE_PAIR_DECL(tile_frag_avx512);
 TILE_PAIR_DECL(tile_words_avx512);
-TILE_PAIR_DECL(tile_ggml_avx512);
 
 static inline void tile_move(uint8_t *line, uint8_t *flat, size_t n, bool back)
 {

@@ -151,12 +151,9 @@ static inline void rect_pieces(const struct split *s, uint8_t *const *row, uint6
 	}
 RECT(1, 1, 8)
 RECT(2, 2, 16)
-RECT(2of4, 2, 4)
 RECT(4, 4, 32)
 RECT(4of8, 4, 8)
-RECT(8of8, 8, 8)
 RECT(16of8, 16, 8)
-RECT(128of8, 128, 8)
 
 /* Nibbles: the flat side was zeroed. */
 static void rect_nibbles(const struct split *s, uint8_t *const *row, uint64_t at, uint8_t *flat)
@@ -239,11 +236,6 @@ void tile_split_unpack(const struct tile *t, struct tile_dim d, uint8_t *const *
 
 /* --- runs of bytes that stay whole --- */
 
-static void pieces2(const struct tile_call *c, bool back)
-{
-	split_run(c, 4, back ? rect_2of4_back : rect_2of4);
-}
-
 static void pieces4(const struct tile_call *c, bool back)
 {
 	if (c->t->bits == 32)
@@ -252,26 +244,13 @@ static void pieces4(const struct tile_call *c, bool back)
 		split_run(c, 4, back ? rect_4of8_back : rect_4of8);
 }
 
-static void pieces8(const struct tile_call *c, bool back)
-{
-	split_run(c, 8, back ? rect_8of8_back : rect_8of8);
-}
-
 static void pieces16(const struct tile_call *c, bool back)
 {
 	split_run(c, 16, back ? rect_16of8_back : rect_16of8);
 }
 
-static void pieces128(const struct tile_call *c, bool back)
-{
-	split_run(c, 128, back ? rect_128of8_back : rect_128of8);
-}
-
-TILE_PAIR(tile_pieces2, pieces2)
 TILE_PAIR(tile_pieces4, pieces4)
-TILE_PAIR(tile_pieces8, pieces8)
 TILE_PAIR(tile_pieces16, pieces16)
-TILE_PAIR(tile_pieces128, pieces128)
 
 /* A band is one row. */
 static void line(const struct tile_call *c, bool back)

@@ -1,5 +1,5 @@
 /* tile_swar.c -- quick ways that any processor has where bytes or nibbles change places inside a word:
- * scales transposed, ggml's blocks, Hopper's twisted words.
+ * scales transposed, Hopper's twisted words.
  *
  * SPDX-License-Identifier: MIT */
 #include "formats/layout/tile_fast.h"
@@ -89,67 +89,6 @@ static void bytes8(const struct tile_call *c, bool back)
 	tile_blocks(c, 8, back ? bytes8_back : bytes8_to, &o);
 }
 TILE_PAIR(tile_bytes8, bytes8)
-
-/* --- ggml: of 32 codes, 0..15 are low nibbles and 16..31 high ones --- */
-
-/* The low nibbles of 4 bytes and then the high ones, as 8 bytes in turn; and back. */
-static inline uint64_t spread(uint32_t v)
-{
-	uint64_t x = v;
-
-	x = (x | x << 16) & 0x0000ffff0000ffff;
-	x = (x | x << 8) & 0x00ff00ff00ff00ff;
-	return (x | x << 4) & 0x0f0f0f0f0f0f0f0f;
-}
-
-static inline uint32_t gather(uint64_t x)
-{
-	x &= 0x0f0f0f0f0f0f0f0f;
-	x = (x | x >> 4) & 0x00ff00ff00ff00ff;
-	x = (x | x >> 8) & 0x0000ffff0000ffff;
-	return (uint32_t)(x | x >> 16);
-}
-
-static void ggml_to(uint8_t *out, const uint8_t *in)
-{
-	uint32_t v[4];
-	uint64_t x[2];
-
-	out[0] = in[0];
-	memcpy(v, in + 1, 16);
-	x[0] = spread(v[0]) | spread(v[2]) << 4;
-	x[1] = spread(v[1]) | spread(v[3]) << 4;
-	memcpy(out + 1, x, 16);
-}
-
-static void ggml_back(uint8_t *out, const uint8_t *in)
-{
-	uint32_t v[4];
-	uint64_t x[2];
-
-	out[0] = in[0];
-	memcpy(x, in + 1, 16);
-	v[0] = gather(x[0]);
-	v[1] = gather(x[1]);
-	v[2] = gather(x[0] >> 4);
-	v[3] = gather(x[1] >> 4);
-	memcpy(out + 1, v, 16);
-}
-
-/* A band is one row. */
-static void ggml(const struct tile_call *c, bool back)
-{
-	uint8_t *line = c->row[0] + c->first % (c->d.cols / 34) * 17;
-	uint64_t i;
-
-	for (i = 0; i < c->n * 17; i += 17) {
-		if (back)
-			ggml_back(line + i, c->flat + i);
-		else
-			ggml_to(c->flat + i, line + i);
-	}
-}
-TILE_PAIR(tile_ggml, ggml)
 
 /* --- Hopper: a word is bytes b and b+4 of rows n and n+8 --- */
 
