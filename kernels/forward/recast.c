@@ -1,30 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernels/forward/recast.h"
 
-#include "quant/fp4to8.h"
+#include "quant/recode.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-/* Band by band; false where a value would change. */
-static bool cast(const struct fp4to8_table *tab, const uint8_t *src, const uint8_t *sf,
-	uint32_t rows, uint32_t cols, uint8_t *dst, uint8_t *t, uint8_t *verdict)
+/* Row by row, a band at a time; false where a scale is NaN or a value would change. */
+static bool cast(struct recoder *r, const uint8_t *codes, const uint8_t *scales, uint32_t rows,
+	uint8_t *fp8, uint8_t *fp8_scales)
 {
-	const struct fp4to8_impl *way = fp4to8_best(0);
-	uint32_t r, b, groups = cols / 32, blocks = cols / 128;
+	const struct recode *how = r->how;
+	size_t from = (size_t)codec_row_bytes(how->from, r->cols),
+	       to = (size_t)codec_row_bytes(how->to, r->cols), b, blocks = r->cols / how->cols;
+	uint64_t dim[2];
+	uint32_t row;
 
-	for (r = 0; r < rows; r++) {
-		uint8_t *tr = t + (uint64_t)(r / 128) * blocks;
-
-		if (r % 128 == 0)
-			(void)fp4to8_band(sf + (uint64_t)r * groups, cols, tr, verdict);
-		for (b = 0; b < blocks; b++)
-			if (verdict[b] == FP4TO8_LOW ||
-				(verdict[b] == FP4TO8_DEPENDS &&
-					fp4to8_row_loses(tab, src + (uint64_t)r * cols / 2,
-						sf + (uint64_t)r * groups, tr, b)))
+	codec_scale_dim(how->from, how->rows, r->cols, dim); /* of a band */
+	for (row = 0; row < rows; row++, codes += from, fp8 += to) {
+		if (row % how->rows == 0) {
+			if (recoder_band(r, scales) >= 0)
 				return false;
-		way->row(tab, dst + (uint64_t)r * cols, src + (uint64_t)r * cols / 2,
-			sf + (uint64_t)r * groups, tr, cols);
+			memcpy(fp8_scales, r->to_scales, blocks);
+			scales += dim[0] * dim[1];
+			fp8_scales += blocks;
+		}
+		(void)recoder_row(r, row % how->rows, codes, fp8); /* E2M1 has no NaN */
+		for (b = 0; b < blocks; b++)
+			if (recode_inexact(r->verdict[b]))
+				return false;
 	}
 	return true;
 }
@@ -32,17 +36,15 @@ static bool cast(const struct fp4to8_table *tab, const uint8_t *src, const uint8
 int recast(const uint8_t *codes, const uint8_t *scales, uint32_t rows, uint32_t cols, uint8_t *fp8,
 	uint8_t *fp8_scales, struct err *e)
 {
-	struct fp4to8_table *tab = malloc(sizeof *tab);
-	uint8_t *verdict = malloc(cols / 128 + 1u);
-	int rc = -1;
+	const struct recode *how = recode_find(CODEC_MXFP4, CODEC_FP8);
+	void *room = malloc(recode_room(how, cols));
+	struct recoder r;
+	int rc;
 
-	if (tab && verdict) {
-		fp4to8_table_make(tab);
-		rc = cast(tab, codes, scales, rows, cols, fp8, fp8_scales, verdict);
-	} else {
-		err_nomem(e);
-	}
-	free(tab);
-	free(verdict);
+	if (!room)
+		return err_nomem(e);
+	recoder_begin(&r, how, cols, room, 0);
+	rc = cast(&r, codes, scales, rows, fp8, fp8_scales);
+	free(room);
 	return rc;
 }

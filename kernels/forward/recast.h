@@ -10,8 +10,9 @@
 extern "C" {
 #endif
 
-/* rows x cols (multiples of 128) of codes and E8M0 scales to FP8 codes and scales of 128 x 128. 1; 0 if a
- * value would change, and then what was written means nothing; -1 without memory. */
+/* Recodes rows x cols (multiples of the blocks of FP8) from MXFP4 to FP8: codes and scales in, fp8 and
+ * fp8_scales out, all of them the caller's. Returns 1; 0 if a value would change, and then what was written
+ * means nothing; -1 without memory. */
 int recast(const uint8_t *codes, const uint8_t *scales, uint32_t rows, uint32_t cols, uint8_t *fp8,
 	uint8_t *fp8_scales, struct err *e);
 

@@ -114,21 +114,20 @@ static int compare_unit(struct file_work *w, const struct derive *d, uint64_t un
 /* What the tensor uses of its sources. The lock is held. */
 static int cover(struct file_work *w, const struct derive *d, struct err *e)
 {
-	struct coverage_part p = { .row = d->row, .rows = d->rows, .col = d->col, .cols = d->cols };
 	const struct sidecar_tensor *t = d->t;
+	struct coverage_part p;
+	struct derive_use use;
 	const struct tensor *s;
 	uint32_t k;
 
 	for (k = 0; k < t->n; k++) {
 		s = ckpt_find(&w->c->source, w->f->s->sources[t->first + k].tensor);
-		p.tensor = (uint32_t)(s - w->c->source.tensors);
-		if (k && t->op != OP_TILE) { /* the scale, all of it */
-			p.row = p.col = 0;
-			p.rows = s->rank ? s->dim[0] : 1;
-			p.cols = p.rows ? (s->end - s->begin) / p.rows : 0;
-		}
-		if (t->op == OP_REMAP)
-			p.cols = d->src_bytes;
+		use = derive_use(d, k, s);
+		p = (struct coverage_part){ .tensor = (uint32_t)(s - w->c->source.tensors),
+			.row = use.row,
+			.rows = use.rows,
+			.col = use.col,
+			.cols = use.cols };
 		if (coverage_add(&w->c->used, &p, e))
 			return -1;
 	}
@@ -192,12 +191,10 @@ static int work(struct par *p, unsigned me, struct err *e)
 static unsigned threads_for(const struct compare *c, const struct walk_file *f)
 {
 	uint64_t need = 1, one, threads;
-	const struct sidecar_tensor *t;
 	size_t i;
 
 	for (i = 0; i < f->s->n; i++) {
-		t = &f->s->tensors[i];
-		one = t->op == OP_TILE ? 3 * (t->end - t->begin) * t->parts / t->n : 4u << 20;
+		one = derive_memory(&f->s->tensors[i]);
 		need = one > need ? one : need;
 	}
 	threads = c->o->max_memory / need;

@@ -19,7 +19,7 @@ struct compare_opts {
 	const struct io *io;
 	unsigned threads;
 	uint64_t max_memory, header_cap;
-	uint64_t sample; /* percent of units that are compared, 1 to 100 */
+	uint64_t sample;   /* percent of units that are compared, 1 to 100 */
 	bool follow_links; /* as in ckpt_opts */
 	struct progress *(*started)(uint64_t bytes); /* of the source; may be NULL */
 };

@@ -384,6 +384,22 @@ int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
 	return 0;
 }
 
+struct derive_use derive_use(const struct derive *d, uint32_t k, const struct tensor *s)
+{
+	uint64_t rows = s->rank ? s->dim[0] : 1;
+
+	if (k && d->t->op != OP_TILE) /* the scale beside a weight, all of it */
+		return (struct derive_use){ 0, rows, 0, rows ? (s->end - s->begin) / rows : 0 };
+	return (struct derive_use){ d->row, d->rows, d->col, d->cols };
+}
+
+uint64_t derive_memory(const struct sidecar_tensor *t)
+{
+	/* An expert: its rows, laid out, and the file's bytes. Of all others a unit is about a MiB, or 128
+	 * rows; 4 MiB are enough for rows of up to 8192 columns, with what they are made of. */
+	return t->op == OP_TILE ? 3 * (t->end - t->begin) * t->parts / t->n : 4u << 20;
+}
+
 uint64_t derive_unit_bytes(const struct derive *d, uint64_t unit)
 {
 	uint64_t left = d->n_rows - unit * d->unit_rows;

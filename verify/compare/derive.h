@@ -55,6 +55,14 @@ int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
 /* Bytes of that unit; unit 0 is as large as any. */
 uint64_t derive_unit_bytes(const struct derive *d, uint64_t unit);
 
+/* What the tensor uses of its source k, which is s: rows row..row+rows and of each the bytes col..col+cols. */
+struct derive_use {
+	uint64_t row, rows, col, cols;
+};
+struct derive_use derive_use(const struct derive *d, uint32_t k, const struct tensor *s);
+/* Bytes that deriving a unit of t takes at most, with the unit and what it is compared with. */
+uint64_t derive_memory(const struct sidecar_tensor *t);
+
 /* The memory of one thread; zeroed before its first use, derive_free gives it back. */
 struct derive_maker {
 	uint8_t *stage;       /* owns */
