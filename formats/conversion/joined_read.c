@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "formats/conversion/joined.h"
 #include "formats/conversion/manifest.h"
+#include "formats/codec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -150,13 +151,22 @@ static int narrow(uint8_t *dst, const uint8_t *src, size_t n, struct err *e)
 	return 0;
 }
 
+/* How many scales the cast has, of whatever type. */
+static size_t new_scales(const struct joined_cast *c)
+{
+	uint64_t dim[2];
+
+	codec_scale_dim(CODEC_FP8, c->rows, c->k, dim);
+	return (size_t)(dim[0] * dim[1]);
+}
+
 /* Takes a cast back: the codes, or the scales, to dst. */
 static int uncast(struct reader *r, const struct piece *p, uint8_t *dst, struct err *e)
 {
 	const struct joined *j = r->j;
 	const struct joined_cast *c = &j->casts[p->cast - 1];
 	const struct joined_file *f = &j->files[c->file];
-	size_t n = (size_t)c->rows * c->k, n_t = (size_t)(c->rows / 128) * (c->k / 128);
+	size_t n = (size_t)c->rows * c->k, n_t = new_scales(c);
 	uint8_t *work = r->cast, *fp8 = work + j->uncast->work(c->rows, c->k), *t = fp8 + n,
 		*kept = t + c->t_bytes, *other = kept + c->kept_bytes;
 	bool codes = p->tensor == c->weight;

@@ -2,6 +2,7 @@
 #include "formats/model/ranks.h"
 
 #include "core/file.h"
+#include "formats/codec.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,8 +132,8 @@ static int joined_shape(const struct ranks *r, const struct rank_file *f, const 
 	if (!weight || !ww)
 		return fault(e, RULE_MODEL_SCALE_ORPHAN, f, w->name,
 			"is a scale without its weight");
-	dim[0] = weight->dtype == DT_F4 ? ww->dim[0] : mem_ceil_div(ww->dim[0], 128);
-	dim[1] = weight->dtype == DT_F4 ? columns(ww) / 32 : mem_ceil_div(columns(ww), 128);
+	codec_scale_dim(weight->dtype == DT_F4 ? CODEC_MXFP4 : CODEC_FP8, ww->dim[0], columns(ww),
+		dim);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "core/file.h"
+#include "formats/codec.h"
 #include "kernels/forward/recast.h"
 #include "kernels/forward/weights.h"
 #include "quant/num.h"
@@ -125,12 +126,22 @@ static int load_packed(struct weights *w, const struct tensor *t, const struct p
 	return 0;
 }
 
+/* How many scales a matrix has in that number format. */
+static uint64_t scales_of(enum codec c, const struct weight *v)
+{
+	uint64_t dim[2];
+
+	codec_scale_dim(c, v->rows, v->cols, dim);
+	return dim[0] * dim[1];
+}
+
 /* The pieces of an expert's matrix as engines hold them. */
 static int load_pieces(struct weights *w, struct matrix *m, const struct tensor *t,
 	const struct tensor *sf, struct err *e)
 {
 	const struct piece *p, *s;
 	struct weight_piece *x;
+	uint32_t group = codecs[CODEC_MXFP4].cols; /* columns of a byte of scales */
 	size_t n, ns, i;
 
 	p = pieces_of(w, t, &n);
@@ -143,14 +154,14 @@ static int load_pieces(struct weights *w, struct matrix *m, const struct tensor 
 		x = &m->pieces[m->n_pieces++];
 		*x = (struct weight_piece){ .row = (uint32_t)p->row,
 			.rows = (uint32_t)p->rows,
-			.col = (uint32_t)p->col * 2,
-			.cols = (uint32_t)p->cols * 2,
+			.col = (uint32_t)codec_cols(CODEC_MXFP4, p->col),
+			.cols = (uint32_t)codec_cols(CODEC_MXFP4, p->cols),
 			.map = p->map,
 			.part = p->part,
 			.tile = p->tile,
 			.sf = s->tile };
-		if (s->row != p->row || s->rows != p->rows || s->col * 32 != x->col ||
-			s->cols * 32 != x->cols || s->map != p->map || s->part != p->part)
+		if (s->row != p->row || s->rows != p->rows || s->col * group != x->col ||
+			s->cols * group != x->cols || s->map != p->map || s->part != p->part)
 			return err_set(e, ERR_UNSUPPORTED,
 				"tensor %s and its scale are cut differently",
 				text_quote(t->name).s);
@@ -170,7 +181,7 @@ static int load_pieces(struct weights *w, struct matrix *m, const struct tensor 
 /* Instead of FP4 codes and scales in m, in ordinary memory, the FP8 that they are exactly, if so. */
 static int cast_matrix(struct weights *w, struct matrix *m, struct err *e)
 {
-	uint64_t n = (uint64_t)m->w.rows * m->w.cols, nt = n / (128 * 128);
+	uint64_t n = (uint64_t)m->w.rows * m->w.cols, nt = scales_of(CODEC_FP8, &m->w);
 	void *to[2] = { NULL, NULL };
 	int exact = -1;
 
@@ -182,8 +193,8 @@ static int cast_matrix(struct weights *w, struct matrix *m, struct err *e)
 	}
 	exact = recast(m->own[0], m->own[1], m->w.rows, m->w.cols, to[0], to[1], e);
 	if (exact == 1) {
-		weights_give_up(w, m->own[0], n / 2);
-		weights_give_up(w, m->own[1], n / 32);
+		weights_give_up(w, m->own[0], n * codecs[CODEC_MXFP4].bits / 8);
+		weights_give_up(w, m->own[1], scales_of(CODEC_MXFP4, &m->w));
 		memcpy(m->own, to, sizeof to);
 		m->bytes = n + nt;
 		m->w.type = WEIGHT_FP8;
@@ -210,7 +221,7 @@ static int load_plain(struct weights *w, struct matrix *m, const struct tensor *
 		rc = rc ? rc : cast_matrix(w, m, e);
 		if (m->w.type == WEIGHT_FP8) {
 			n[0] = (uint64_t)m->w.rows * m->w.cols;
-			n[1] = n[0] / (128 * 128);
+			n[1] = scales_of(CODEC_FP8, &m->w);
 		}
 		for (i = 0; i < 2;
 			i++) { /* what cannot be placed goes, so that all that is left lies there */
@@ -253,13 +264,12 @@ static int check_form(const struct weights *w, const struct tensor *t, struct ma
 static int check_scale(const struct weights *w, const struct weight *v, const struct tensor *t,
 	const struct tensor *sf, struct err *e)
 {
-	uint64_t rows = v->rows, cols = v->cols, want;
+	uint64_t want;
 	bool fits = sf->dtype == DT_F8_E8M0 || (v->type == WEIGHT_FP8 && sf->dtype == DT_F32);
 
-	want = v->type == WEIGHT_FP4 ? rows * (cols / 32)
-				     : mem_ceil_div(rows, 128) * mem_ceil_div(cols, 128);
+	want = scales_of(v->type == WEIGHT_FP4 ? CODEC_MXFP4 : CODEC_FP8, v);
 	want *= sf->dtype == DT_F32 ? 4 : 1;
-	if (fits && weights_size(sf) == want && cols % 32 == 0)
+	if (fits && weights_size(sf) == want && v->cols % codecs[CODEC_MXFP4].cols == 0)
 		return 0;
 	return err_rule(e, RULE_MODEL_SCALE_FORM, ERR_NOPOS,
 		"%s: tensor %s: its scale has %llu bytes of %s, expected %llu of %s",
@@ -288,8 +298,8 @@ int weights_matrix(struct weights *w, struct matrix *m, const char *prefix, cons
 		rc = load_pieces(w, m, t, sf, e);
 	else
 		rc = load_plain(w, m, t, sf,
-			w->as_fp8 && m->w.type == WEIGHT_FP4 && m->w.rows % 128 == 0 &&
-				m->w.cols % 128 == 0,
+			w->as_fp8 && m->w.type == WEIGHT_FP4 &&
+				codec_whole(CODEC_FP8, m->w.rows, m->w.cols),
 			e);
 	if (rc)
 		weights_drop(w, m);

@@ -140,7 +140,7 @@ static void unsigned_zeros(double *v, uint64_t n)
  * bytes that have it will do. */
 static void fill_cast(struct derive_tables *t)
 {
-	uint8_t old[TABLE_COLS / 32], new[TABLE_COLS / 128], codes[CODES];
+	uint8_t old[TABLE_COLS], new[TABLE_COLS], codes[CODES]; /* more than there are blocks */
 	unsigned i, c;
 
 	for (c = 0; c < CODES; c++)

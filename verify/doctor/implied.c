@@ -2,6 +2,7 @@
 #include "verify/doctor/implied.h"
 
 #include "core/mem.h"
+#include "formats/codec.h"
 #include "formats/json/jmember.h"
 #include "formats/model/params.h"
 
@@ -268,9 +269,12 @@ static bool dense_fp8(const struct ckpt *c)
 {
 	const struct tensor *w = find(c, "*attn.wq_a.weight"), *s = find(c, "*attn.wq_a.scale");
 
-	return w && s && w->dtype == DT_F8_E4M3 && w->rank == 2 && s->rank == 2 &&
-		s->dim[0] == mem_ceil_div(w->dim[0], 128) &&
-		s->dim[1] == mem_ceil_div(w->dim[1], 128);
+	uint64_t dim[2];
+
+	if (!w || !s || w->dtype != codecs[CODEC_FP8].code || w->rank != 2 || s->rank != 2)
+		return false;
+	codec_scale_dim(CODEC_FP8, w->dim[0], w->dim[1], dim);
+	return s->dim[0] == dim[0] && s->dim[1] == dim[1];
 }
 
 /* Whether the object says so, with nothing left out of the quantization. */
