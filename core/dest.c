@@ -37,12 +37,7 @@ static int open_name(struct dest *d, const char *path, struct err *e)
 /* A name that was free to take: makes a temporary file, which proves that the folder can be written. */
 static int try_name(const struct dest *d, const char *path, struct err *e)
 {
-	struct file_out out;
-
-	if (file_out_begin(&out, d->io, d->dir, d->name, 0, e))
-		return err_at(e, "%s", text_quote(path).s);
-	file_out_abandon(&out);
-	return 0;
+	return file_try(d->io, d->dir, d->name, e) ? err_at(e, "%s", text_quote(path).s) : 0;
 }
 
 static int open_path(struct dest *d, const char *path, struct err *e)
@@ -89,7 +84,8 @@ static int put_stream(const struct dest *d, const char *p, size_t n, struct err 
 		if (put < 0 && errno == EINTR)
 			continue;
 		if (put < 0)
-			return err_sys(e, "cannot write to %s", *d->name ? d->name : "standard output");
+			return err_sys(e, "cannot write to %s",
+				*d->name ? d->name : "standard output");
 		p += put;
 		n -= (size_t)put;
 	}

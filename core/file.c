@@ -331,6 +331,16 @@ void file_out_abandon(struct file_out *o)
 	errno = why;
 }
 
+int file_try(const struct io *io, int dir, const char *name, struct err *e)
+{
+	struct file_out o;
+
+	if (file_out_begin(&o, io, dir, name, 0, e))
+		return -1;
+	(void)io->close(io, o.fd); /* nothing was written */
+	return file_remove(io, dir, o.part, e);
+}
+
 static int put_whole(const struct io *io, int dir, const char *name, const void *p, size_t n,
 	bool replace, struct err *e)
 {

@@ -78,6 +78,8 @@ int file_put(const struct io *io, int dir, const char *name, const void *p, size
 /* The same; a file that has the name already is replaced in one step, or stays where that fails. */
 int file_replace(const struct io *io, int dir, const char *name, const void *p, size_t n,
 	struct err *e);
+/* Makes a temporary file for name and removes it: returns -1 where the folder cannot be written. */
+int file_try(const struct io *io, int dir, const char *name, struct err *e);
 /* Removes name; not being there is fine. */
 int file_remove(const struct io *io, int dir, const char *name, struct err *e);
 

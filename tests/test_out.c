@@ -182,6 +182,25 @@ static void beside(void)
 	}
 }
 
+/* A folder of a rank that the set does not have, and a file, between the set and its folders. */
+static void between(void)
+{
+	struct path out = dirs_path("between"), at;
+
+	CHECK(!run("", "dsv4-convert run " FLASH " -o %s -q --target marlin-mxfp4 --ranks 2 --pp 2",
+		out.s));
+	CHECK(ends(run("", "dsv4-verify check %s", out.s), 0, NULL));
+	at = model_file(out.s, "pp-0-of-2/rank-9-of-9");
+	CHECK(!mkdir(at.s, 0777));
+	CHECK(ends(run("", "dsv4-verify check %s", out.s), 1, "check.extra"));
+	CHECK(!rmdir(at.s));
+	model_put(out.s, "pp-1-of-2/model.safetensors", "x", 1);
+	CHECK(ends(run("", "dsv4-verify check %s", out.s), 1, "check.extra"));
+	CHECK(!unlink(model_file(out.s, "pp-1-of-2/model.safetensors").s));
+	model_put(out.s, "pp-1-of-2/notes", "x", 1);
+	CHECK(ends(run("", "dsv4-verify check %s", out.s), 0, "check.unknown"));
+}
+
 /* --- temporary files --- */
 
 static void part_names(void)
@@ -410,6 +429,7 @@ static const struct test tests[] = {
 	{ "nested", nested },
 	{ "kinds", kinds },
 	{ "beside", beside },
+	{ "between", between },
 	{ "part_names", part_names },
 	{ "exchanged", exchanged },
 	{ "leftovers", leftovers },

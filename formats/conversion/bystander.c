@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/conversion/bystander.h"
 
+#include "core/file.h"
+
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>
@@ -126,5 +128,9 @@ bool bystander_is_litter(const char *name, mode_t mode)
 {
 	const struct row *r = find(name);
 
+	char part[256];
+
+	if (S_ISREG(mode) && file_is_part(name, part))
+		return true;
 	return r && r->what >= LITTER && right_kind(r, mode);
 }

@@ -26,7 +26,7 @@ enum bystander bystander_of(const char *name, mode_t mode);
 bool bystander_is_signature(const char *name, mode_t mode);
 
 /* True if systems and tools leave an entry of this name behind, which is no content: .DS_Store, .cache,
- * lost+found. No signature covers it. */
+ * lost+found, or temporary files of these tools. No signature covers it. */
 bool bystander_is_litter(const char *name, mode_t mode);
 
 #ifdef __cplusplus

@@ -4,6 +4,7 @@
 #include "core/file.h"
 #include "core/hash/sha256.h"
 #include "formats/format_id.h"
+#include "formats/conversion/bystander.h"
 #include "formats/conversion/manifest.h"
 
 #include <errno.h>
@@ -218,42 +219,68 @@ static bool folder_of_rank(const char *name, const char *rank)
 		!strncmp(last + 5 + n, "-of-", 4);
 }
 
-bool check_is_signature(const char *name)
+void check_stray(struct check *c, int dir, const char *name, const char *path)
 {
-	static const char *const known[] = { MAN_NAME ".minisig", "model.sig", "attestation.json" };
-	size_t i;
+	struct report_place at = { .file = path };
+	struct stat st;
 
-	for (i = 0; i < sizeof known / sizeof *known; i++)
-		if (!strcmp(name, known[i]))
-			return true;
-	return false;
+	if (c->o->io->lstat(c->o->io, dir, name, &st))
+		st.st_mode = 0; /* it is not what it may be */
+	switch (bystander_of(name, st.st_mode)) {
+	case BYSTANDER_KNOWN:
+		return;
+	case BYSTANDER_UNKNOWN:
+		report_add(c->r, RULE_CHECK_UNKNOWN, &at,
+			"it is in the folder, and manifest.json does not name it; no engine reads it");
+		return;
+	case BYSTANDER_MODEL:
+		report_add(c->r, RULE_CHECK_EXTRA, &at,
+			"it is in the folder, and manifest.json does not name it");
+	}
 }
 
-/* Whether name at the top is the first component of a folder of the set. */
-static bool is_of_set(const struct set_manifest *s, const char *name)
+/* Whether path is a folder of the set, or one that folders of the set lie in: pp-0-of-2. */
+static bool is_of_set(const struct set_manifest *s, const char *path, bool *above)
 {
-	size_t i, n = strlen(name);
+	size_t i, n = strlen(path);
 
-	for (i = 0; i < s->n; i++)
-		if (!strncmp(s->v[i].name, name, n) && (!s->v[i].name[n] || s->v[i].name[n] == '/'))
+	*above = false;
+	for (i = 0; i < s->n; i++) {
+		if (strncmp(s->v[i].name, path, n))
+			continue;
+		if (!s->v[i].name[n])
 			return true;
-	return !strcmp(name, MAN_NAME) || check_is_signature(name);
+		*above = *above || s->v[i].name[n] == '/';
+	}
+	return *above;
 }
 
-static int check_set_names(struct check *c, const struct set_manifest *s)
+/* What lies in folder dir of the set, which is at path, and in folders between it and those with weights. */
+static int check_set_names(struct check *c, const struct set_manifest *s, int dir, const char *path)
 {
 	const struct io *io = c->o->io;
+	struct path_text at;
 	char *names, *p;
 	size_t n, i;
+	bool above;
+	int fd, rc = 0;
 
-	if (io->list(io, c->top, &names, &n))
+	if (io->list(io, dir, &names, &n))
 		return err_sys(c->e, "cannot list the folder");
-	for (i = 0, p = names; i < n; i++, p += strlen(p) + 1)
-		if (!is_of_set(s, p))
-			report_add(c->r, RULE_CHECK_EXTRA, &(struct report_place){ .file = p },
-				"it is in the folder, and manifest.json does not name it");
+	for (i = 0, p = names; !rc && i < n; i++, p += strlen(p) + 1) {
+		at = check_path(path, p);
+		if (!is_of_set(s, at.s, &above)) {
+			if (*path || strcmp(p, MAN_NAME))
+				check_stray(c, dir, p, at.s);
+			continue;
+		}
+		if (!above || file_open_below(io, dir, p, &fd, NULL))
+			continue; /* the walk opens it too, and says what is wrong with it */
+		rc = check_set_names(c, s, fd, at.s);
+		(void)io->close(io, fd); /* a folder has nothing to flush */
+	}
 	free(names);
-	return 0;
+	return rc;
 }
 
 /* --- what the walk over the folders asks and tells --- */
@@ -264,7 +291,7 @@ static int take_set(void *ctx, const struct set_manifest *s, struct err *e)
 
 	(void)e; /* the same as c->e */
 	c->is_set = true;
-	return c->o->rank || c->only ? 0 : check_set_names(c, s);
+	return c->o->rank || c->only ? 0 : check_set_names(c, s, c->top, "");
 }
 
 static int take_folder(void *ctx, const struct chain_folder *f, struct err *e)

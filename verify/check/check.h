@@ -69,8 +69,9 @@ struct check {
 struct pass_job *check_add(struct check *c, const struct check_item *it, uint64_t bytes);
 /* Looks at a folder whose manifest was found to be the one that is meant. */
 int check_folder(struct check *c, const struct chain_folder *f);
-/* Names that others may put beside a manifest: signatures over it. */
-bool check_is_signature(const char *name);
+/* Says what it is that the entry name of folder dir, which no manifest names and which is at path, lies there:
+ * check.extra, check.unknown, or nothing (formats/conversion/bystander.h). */
+void check_stray(struct check *c, int dir, const char *name, const char *path);
 /* A download: the checkpoint of f, which is taken over. */
 int check_original(struct check *c, struct folder *f);
 /* "folder/name" */

@@ -261,14 +261,12 @@ static bool is_listed(const struct made *d, const char *name)
 {
 	return manifest_find(&d->d->m->files, name) || goes_with(d, name, MAN_SIDECAR) ||
 		goes_with(d, name, MAN_DROPPED) || !strcmp(name, MAN_NAME) ||
-		(d->d->m->restore.name[0] && !strcmp(name, d->d->m->restore.name)) ||
-		check_is_signature(name);
+		(d->d->m->restore.name[0] && !strcmp(name, d->d->m->restore.name));
 }
 
 static int check_names(const struct made *d)
 {
 	const struct io *io = d->c->o->io;
-	struct report_place at = { .file = NULL };
 	struct path_text path;
 	char *names, *p;
 	size_t n, i;
@@ -279,9 +277,7 @@ static int check_names(const struct made *d)
 		if (is_listed(d, p))
 			continue;
 		path = check_path(d->d->name, p);
-		at.file = path.s;
-		report_add(d->c->r, RULE_CHECK_EXTRA, &at,
-			"it is in the folder, and manifest.json does not name it");
+		check_stray(d->c, d->d->dir, p, path.s);
 	}
 	free(names);
 	return 0;

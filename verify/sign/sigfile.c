@@ -70,7 +70,6 @@ int sigfile_load(const struct sigfile *s, const struct io *io, uint64_t cap, str
 
 int sigfile_try(const struct sigfile *s, const struct io *io, bool overwrite, struct err *e)
 {
-	struct file_out out;
 	struct stat st;
 
 	if (!io->lstat(io, s->dir, s->name, &st)) {
@@ -82,10 +81,7 @@ int sigfile_try(const struct sigfile *s, const struct io *io, bool overwrite, st
 			return err_set(e, ERR_USAGE, "%s is no file that could be replaced",
 				text_quote(s->name).s);
 	}
-	if (file_out_begin(&out, io, s->dir, s->name, 0, e))
-		return -1;
-	file_out_abandon(&out);
-	return 0;
+	return file_try(io, s->dir, s->name, e);
 }
 
 int sigfile_put(const struct sigfile *s, const struct io *io, const struct text *t, bool overwrite,

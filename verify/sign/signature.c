@@ -173,7 +173,8 @@ static int hold_files(struct signed_files *s, struct signdir *f, const struct ch
 			r, e))
 		return -1;
 	find_uncovered(s->files, r);
-	if (tree_compare(&f->there, s->files, o->io, f->dir, o->threads, o->features, r, e))
+	if (tree_compare(&f->there, s->files, !c->minisign, o->io, f->dir, o->threads, o->features,
+		    r, e))
 		return -1;
 	m = c->minisign ? NULL : tree_find(s->files, "manifest.json");
 	/* Its lineage is signed only if it is the file that was signed. */

@@ -93,9 +93,7 @@ static void hold_to_manifests(struct signdir *f, bool all, struct report *r)
 	}
 	for (i = 0; all && i < f->there.n; i++)
 		if (!tree_find(&f->should, f->there.v[i].name))
-			report_add(r, RULE_SIG_EXTRA,
-				&(struct report_place){ .file = f->there.v[i].name },
-				"%s is there and in no manifest", text_quote(f->there.v[i].name).s);
+			tree_say_extra(f->there.v[i].name, false, r);
 }
 
 /* A mark of a run in any folder, or what a conversion leaves without the document above it. */

@@ -11,8 +11,9 @@
 
 enum { DEPTH = 16 };
 
-const char *const statement_ignored[] = { ".git", ".gitattributes", ".github", ".gitignore",
-	"manifest.json.minisig", "model.sig", NULL };
+const char *const statement_ignored[] = { ".DS_Store", ".cache", ".git", ".gitattributes",
+	".github", ".gitignore", ".huggingface", "lost+found", "manifest.json.minisig", "model.sig",
+	NULL };
 
 void statement_free(struct statement *s)
 {

@@ -2,6 +2,7 @@
 #include "verify/sign/tree.h"
 
 #include "core/file.h"
+#include "formats/conversion/bystander.h"
 #include "core/par.h"
 #include "core/hash/hash_file.h"
 #include "formats/model/blob.h"
@@ -191,6 +192,11 @@ static int scan_entry(struct scan *s, int dir, const char *name, const char *pre
 	}
 	if (s->io->lstat(s->io, dir, through_blob(s->io, dir, name, depth, link), &st))
 		return err_sys(e, "cannot look at %s", text_quote(path).s);
+	if (S_ISDIR(st.st_mode) && bystander_is_litter(name, st.st_mode)) {
+		report_add(s->r, RULE_SIG_IGNORED, &at, "%s is there and belongs to no signature",
+			text_quote(path).s);
+		return 0;
+	}
 	if (S_ISDIR(st.st_mode))
 		return scan_below(s, dir, name, path, depth + 1, e);
 	if (S_ISLNK(st.st_mode))
@@ -387,8 +393,20 @@ static void compare_one(const struct tree_file *is, const struct tree_file *must
 			text_quote(must->name).s);
 }
 
-int tree_compare(struct tree *there, const struct tree *should, const struct io *io, int dir,
-	unsigned threads, unsigned features, struct report *r, struct err *e)
+void tree_say_extra(const char *path, bool strict, struct report *r)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	bool extra = strict ? !bystander_is_litter(name, S_IFREG)
+			    : bystander_of(name, S_IFREG) == BYSTANDER_MODEL;
+
+	report_add(r, extra ? RULE_SIG_EXTRA : RULE_SIG_IGNORED,
+		&(struct report_place){ .file = path },
+		strict ? "%s is there and was not signed" : "%s is there and in no manifest",
+		text_quote(path).s);
+}
+
+int tree_compare(struct tree *there, const struct tree *should, bool strict, const struct io *io,
+	int dir, unsigned threads, unsigned features, struct report *r, struct err *e)
 {
 	const struct tree_file *is, *must;
 	size_t i;
@@ -398,9 +416,7 @@ int tree_compare(struct tree *there, const struct tree *should, const struct io 
 		there->v[i].want = must && !there->v[i].hashed &&
 			(!must->sized || must->bytes == there->v[i].bytes);
 		if (!must)
-			report_add(r, RULE_SIG_EXTRA,
-				&(struct report_place){ .file = there->v[i].name },
-				"%s is there and was not signed", text_quote(there->v[i].name).s);
+			tree_say_extra(there->v[i].name, strict, r);
 	}
 	if (tree_hash(there, io, dir, threads, features, r, e))
 		return -1;

@@ -59,10 +59,13 @@ int tree_load(const struct io *io, int dir, const char *path, uint64_t cap, stru
 /* Digests of all files that are wanted, on so many threads; what cannot be read is a finding. */
 int tree_hash(struct tree *t, const struct io *io, int dir, unsigned threads, unsigned features,
 	struct report *r, struct err *e);
+/* Says that the file at path is covered by nothing: sig.extra, or the warning sig.ignored. strict: only what systems
+ * leave behind is ignored; else all that no engine reads (formats/conversion/bystander.h). */
+void tree_say_extra(const char *path, bool strict, struct report *r);
 /* Holds the files that are there against those that should be: sig.extra, sig.gone, sig.changed. Marks
- * and hashes what is needed. Both are sorted. */
-int tree_compare(struct tree *there, const struct tree *should, const struct io *io, int dir,
-	unsigned threads, unsigned features, struct report *r, struct err *e);
+ * and hashes what is needed. Both are sorted. strict as above. */
+int tree_compare(struct tree *there, const struct tree *should, bool strict, const struct io *io,
+	int dir, unsigned threads, unsigned features, struct report *r, struct err *e);
 
 #ifdef __cplusplus
 }
