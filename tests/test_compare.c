@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "formats/layout/engine.h"
+#include "tests/fuzz/chain.h"
 #include "tests/verify.h"
 #include "verify/compare/compare.h"
 
@@ -341,6 +342,46 @@ static void others(void)
 	free(p);
 }
 
+/* What the manifest says was asked for switches off only what it names, and nothing is no conversion. */
+static void some_layers(void)
+{
+	struct path d, hf = dirs_path("hf-layers");
+	struct model_job j = model_job("hf", 1);
+	json_error_t je;
+	json_t *o;
+
+	make();
+	CHECK(convert(&j, FLASH, hf.s));
+	d = copy_of(hf.s);
+	o = json_load_file(model_file(d.s, MAN_NAME).s, 0, &je);
+	CHECK(!json_array_remove(json_object_get(o, "files"), 1)); /* model-00001, the embedding */
+	CHECK(!json_object_set_new(json_object_get(o, "options"), "layers",
+		json_string("anything")));
+	chain_put(model_file(d.s, MAN_NAME).s, o);
+	CHECK(is_not(FLASH, d.s, "compare.lost", "names no blocks"));
+	CHECK(!json_object_set_new(json_object_get(o, "options"), "layers",
+		json_string("embed,0-1")));
+	chain_put(model_file(d.s, MAN_NAME).s, o);
+	CHECK(is_not(FLASH, d.s, "compare.lost", "source tensor embed.weight"));
+	CHECK(!json_object_set_new(json_object_get(o, "options"), "layers", json_string("0-1")));
+	chain_put(model_file(d.s, MAN_NAME).s, o);
+	CHECK(is_of(FLASH, d.s, 0));
+	verify_exchange(model_file(d.s, "config.json").s, "num_hidden_layers", "num_hidden_lavers");
+	CHECK(is_not(FLASH, d.s, "compare.file", "not as in the source"));
+	while (json_array_size(json_object_get(o, "files")) > 1) /* config.json is left */
+		CHECK(!json_array_remove(json_object_get(o, "files"), 1));
+	chain_put(model_file(d.s, MAN_NAME).s, o);
+	CHECK(is_not(FLASH, d.s, "compare.lost", "appears nowhere"));
+	CHECK(!json_object_set_new(o, "target", json_string("slice")));
+	chain_put(model_file(d.s, MAN_NAME).s, o);
+	CHECK(is_not(FLASH, d.s, "compare.lost", "no tensor that could be compared"));
+	json_decref(o);
+	/* a real one is true, for all that it has */
+	j.plan.layers = "embed,0-1,mtp";
+	dirs_remove(d.s);
+	CHECK(convert(&j, FLASH, d.s) && is_of(FLASH, d.s, 0));
+}
+
 static void program(void)
 {
 	char args[900];
@@ -359,6 +400,7 @@ static const struct test tests[] = {
 	{ "compare: places", places },
 	{ "compare: sidecars that lie", lies },
 	{ "compare: other sources, missing files", others },
+	{ "compare: some layers", some_layers },
 	{ "compare: program", program },
 	{ NULL, NULL },
 };

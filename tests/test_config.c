@@ -229,6 +229,5 @@ static void sizes(void)
 }
 
 static const struct test tests[] = { { "fields", fields }, { "ropes", ropes }, { "both", both },
-	{ "sizes", sizes },
-	{ NULL, NULL } };
+	{ "sizes", sizes }, { NULL, NULL } };
 TEST_MAIN(tests)

@@ -2,9 +2,11 @@
  * do not.
  *
  * SPDX-License-Identifier: MIT */
+#include "formats/conversion/chain.h"
 #include "formats/conversion/head.h"
-#include "formats/conversion/manifest.h"
 #include "tests/verify.h"
+
+#include <sys/resource.h>
 
 static struct path hf, set; /* converted once */
 
@@ -99,7 +101,210 @@ static void seals(void)
 	free(p);
 }
 
+/* --- documents that lie --- */
+
+/* s with the first from exchanged for to. The caller frees. */
+static char *exchanged(const char *s, const char *from, const char *to)
+{
+	const char *at = strstr(s, from);
+	size_t n = strlen(s) + strlen(to) + 1;
+	char *out = malloc(n);
+
+	if (!at) {
+		fprintf(stderr, "no %s\n", from);
+		exit(2);
+	}
+	snprintf(out, n, "%.*s%s%s", (int)(at - s), s, to, at + strlen(from));
+	return out;
+}
+
+/* The text of a manifest without its seal, which would speak first. */
+static struct text unsealed(const char *dir)
+{
+	struct text t = { 0 };
+	size_t n;
+	uint8_t *p = file_get_all(model_file(dir, MAN_NAME).s, &n);
+
+	text_put(&t, p, n);
+	free(p);
+	t.n = (size_t)(strstr(t.s, ",\n \"xxh3_128\"") - t.s);
+	text_str(&t, "\n}\n");
+	return t;
+}
+
+static void set_documents(void)
+{
+	static const struct {
+		const char *from, *to, *rule;
+	} lie[] = {
+		{ "\"source\"", "\"../source\"", "set.form" },
+		{ "\"source\"", "\"/source\"", "set.form" },
+		{ "\"source\"", "\"so//urce\"", "set.form" },
+		{ "\"source\"", "\"\"", "set.form" },
+		{ "\"source\"", "\"rank-0-of-2\"", "set.form" },
+		{ "\"source\"", "\"sauce\"", "check.plan" },
+		{ "\"bytes\": ", "\"bytes\": -", "json.number" },
+		{ "\"bytes\": ", "\"bytes\": 99999999999999", "json.range" },
+		{ "\"bytes\": ", "\"bytes\": 1, \"bytes\": ", "set.form" },
+		{ "\"ranks\": 2", "\"ranks\": 3", "set.form" },
+		{ "\"ranks\": 2", "\"ranks\": 2, \"ranks\": 2", "set.form" },
+		{ "\"ranks\": 2", "\"ranks\": 99999", "json.range" },
+		{ "\"stages\": 1", "\"x\": 1", "set.form" },
+		{ "\"experts_by\"", "\"experts_on\"", "set.form" },
+		{ "dsv4-set-1", "dsv4-set-2", "set.form" },
+		{ "dsv4-set-1", "dsv4-manifest-1", "set.form" },
+		{ "\"target\": \"frag-k32\",", "", "set.form" },
+		{ "\"tool\"", "\"x\": [[[[[[[[[[1]]]]]]]]]], \"tool\"", "set.form" },
+		{ "\"plan\": \"", "\"plan\": \"0", "json.long" },
+		{ "\n}\n", "\n}\nx", "json.trailing" },
+		{ "\n}\n", "\n", "json.cut" },
+	};
+	struct set_manifest m;
+	struct text t, good;
+	struct err e;
+	size_t i;
+	char *s;
+
+	make();
+	good = unsealed(set.s);
+	memset(&e, 0, sizeof e);
+	CHECK(!set_manifest_read(&m, &good, &e) && m.n == 3 && m.seal == SEAL_NONE);
+	CHECK(!strcmp(m.target, "frag-k32") && m.ranks == 2 && strstr(m.options, "\"ranks\": 2"));
+	set_manifest_free(&m);
+	for (i = 0; i < sizeof lie / sizeof *lie; i++) {
+		s = exchanged(good.s, lie[i].from, lie[i].to);
+		t = (struct text){ 0 };
+		text_str(&t, s);
+		memset(&e, 0, sizeof e);
+		CHECK_IN(lie[i].to, set_manifest_read(&m, &t, &e) == -1 && !m.v && !m.n);
+		if (!e.rule || strcmp(e.rule, lie[i].rule))
+			fprintf(stderr, "%s: %s: %s\n", lie[i].to, e.rule ? e.rule : "", e.text);
+		CHECK_IN(lie[i].to, e.rule && !strcmp(e.rule, lie[i].rule));
+		free(s);
+		text_free(&t);
+	}
+	text_free(&good);
+}
+
+/* --- an edited document is believed by nobody --- */
+
+/* Runs the verb on an edited copy of a conversion. */
+static void refused(const char *dir, const char *edit, const char *verb)
+{
+	char line[3000];
+
+	snprintf(line, sizeof line,
+		"rm -rf %s.c && cp -r %s %s.c && cd %s.c && %s && cd $OLDPWD && "
+		"${B:-build/gcc-opt}/%s >%s.log 2>&1; s=$?; [ $s = 1 ] || { cat %s.log; echo status $s; "
+		"false; }",
+		dir, dir, dir, dir, edit, verb, dir, dir);
+	CHECK_IN(verb, !system(line));
+}
+
+static void edited(void)
+{
+	/* the plan at the top, a size in a rank, a digest in a sidecar, the seal gone */
+	static const char *const
+		top = "sed -i 's/\"plan\": \"./\"plan\": \"f0/;s/f0\\(.*\\).\",$/f\\1\",/' manifest.json",
+		*const gone = "sed -i 's/,$/,/;/xxh3_128/d' manifest.json && sed -i "
+			      "'N;$!P;$!D;s/,\\n}/\\n}/' manifest.json";
+	static const char *const verbs[] = { "dsv4-convert restore %s.c -o %s.out -q",
+		"dsv4-convert reshard %s.c -o %s.out -q --target hf", "dsv4-verify check %s.c -q",
+		"dsv4-verify attest %s.c -o %s.json -q", "dsv4-verify doctor %s.c -q",
+		"dsv4-verify logits tests/golden/tiny-flash %s.c --tokens 5,17 -q -j 1",
+		"dsv4-verify compare tests/golden/tiny-flash %s.c -q",
+		"dsv4-verify diff %s.c tests/golden/tiny-flash -q" };
+	char call[1500];
+	size_t i;
+
+	make();
+	for (i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+		snprintf(call, sizeof call, verbs[i], set.s, set.s);
+		refused(set.s, top, call);
+		refused(set.s, gone, call);
+	}
+}
+
+/* --- hostile sizes --- */
+
+/* However large a document says it is: little memory, little time, an answer. */
+static void large(void)
+{
+	static const char *const make_large[] = {
+		/* 2 GB of nothing */
+		"truncate -s 2G manifest.json",
+		/* 26 MB of names */
+		"python3 -c \"print('{\\\"files\\\": [' + ','.join(['{\\\"name\\\":\\\"a\\\"}'] * "
+		"1900000) + '], \\\"format\\\": \\\"dsv4-manifest-1\\\"}')\" >manifest.json",
+		"python3 -c \"print('{\\\"folders\\\": [' + ','.join(['{\\\"name\\\":\\\"a\\\"}'] * "
+		"1900000) + '], \\\"format\\\": \\\"dsv4-set-1\\\"}')\" >manifest.json",
+	};
+	static const char *const verbs[] = { "dsv4-convert restore %s -o %s.out -q",
+		"dsv4-convert reshard %s -o %s.out -q --target hf", "dsv4-verify check %s -q",
+		"dsv4-verify sign %s --key %s/none -q", "dsv4-verify doctor %s -q",
+		"dsv4-verify compare tests/golden/tiny-flash %s -q" };
+	struct path d = dirs_path("large");
+	char line[3000], call[1500];
+	size_t i, k;
+
+	make();
+	for (i = 0; i < sizeof make_large / sizeof *make_large; i++) {
+		snprintf(line, sizeof line, "rm -rf %s && cp -r %s %s && cd %s && %s", d.s, set.s,
+			d.s, d.s, make_large[i]);
+		CHECK_IN(make_large[i], !system(line));
+		for (k = 0; k < sizeof verbs / sizeof *verbs; k++) {
+			snprintf(call, sizeof call, verbs[k], d.s, d.s);
+			snprintf(line, sizeof line,
+				"%s timeout 20 ${B:-build/gcc-opt}/%s >/dev/null 2>&1; s=$?; [ $s = 1 ] || [ $s "
+				"= 2 ] || { echo status $s; false; }",
+				SLOW ? "" : "ulimit -v 400000;", call);
+			CHECK_IN(call, !system(line));
+		}
+	}
+}
+
+/* 200,000 sources in 65,000 shards, in any order: linear. */
+static void many_shards(void)
+{
+	struct text t = { 0 };
+	struct path p = dirs_path("many");
+	struct sidecar s;
+	struct err e = { 0 };
+	struct rusage a, b;
+	unsigned i;
+	int fd;
+
+	text_fmt(&t,
+		"{\"chunk_bytes\": 16777216, \"chunks_xxh3_128\": [\"%032d\"], \"file\": {\"bytes\": 12, "
+		"\"header_bytes\": 8, \"name\": \"a\", \"sha256\": null}, \"format\": "
+		"\"dsv4-sidecar-1\", \"plan\": \"%064d\", \"target\": \"hf\", \"tensors\": "
+		"[{\"dtype\": \"U8\", \"name\": \"w\", \"offsets\": [0, 4], \"shape\": [4], "
+		"\"sources\": [",
+		0, 0);
+	for (i = 0; i < (SLOW ? 20000u : 200000u); i++)
+		text_fmt(&t, "%s{\"shard\": \"s%u\", \"tensor\": \"t\"}", i ? ", " : "",
+			i * 7919u % 65000u);
+	text_fmt(&t, "], \"transform\": \"copy\", \"xxh3_128\": \"%032d\"}], \"tool\": \"t\"}\n",
+		0);
+	CHECK(!t.failed);
+	file_put_all(p.s, t.s, t.n);
+	fd = open(p.s, O_RDONLY);
+	getrusage(RUSAGE_SELF, &a);
+	CHECK(!sidecar_read(&s, io_posix(), fd, t.n, &e));
+	getrusage(RUSAGE_SELF, &b);
+	CHECK(SLOW || b.ru_utime.tv_sec - a.ru_utime.tv_sec < 2);
+	CHECK(SLOW || (s.n_shards == 65000 && s.n_sources == 200000));
+	CHECK(!strcmp(s.shards[s.sources[1].shard], "s7919"));
+	sidecar_free(&s);
+	close(fd);
+	text_free(&t);
+}
+
 static const struct test tests[] = {
+	{ "conversion: documents of sets", set_documents },
+	{ "conversion: edited documents", edited },
+	{ "conversion: large documents", large },
+	{ "conversion: many shards", many_shards },
 	{ "conversion: what a manifest.json is", heads },
 	{ "conversion: seals", seals },
 	{ NULL, NULL },

@@ -3,7 +3,7 @@
 
 #include "convert/plan/plan_hash.h"
 #include "convert/plan/target.h"
-#include "core/cli/value.h"
+#include "formats/model/selection.h"
 #include "core/near.h"
 
 #include <assert.h>
@@ -142,63 +142,6 @@ int layout_whole(struct layout *l, size_t i, struct step *s)
 	return 0;
 }
 
-/* --- which blocks are wanted --- */
-
-static int select_word(bool *on, const struct config *c, const char *s, size_t n, struct err *e)
-{
-	char word[32], *dash;
-	uint64_t from, to, i, head = c->L + 1;
-
-	if (n == 0 || n >= sizeof word)
-		return err_set(e, ERR_USAGE, "--layers: \"%s\" is too long or empty",
-			text_quote_n(s, n).s);
-	memcpy(word, s, n);
-	word[n] = 0;
-	if (!strcmp(word, "embed")) {
-		on[0] = true;
-	} else if (!strcmp(word, "head")) {
-		on[head] = true;
-	} else if (!strcmp(word, "mtp")) {
-		for (i = 0; i < c->stages; i++)
-			on[head + 1 + i] = true;
-	} else if (!strncmp(word, "mtp.", 4)) {
-		if (!c->stages || cli_number(word + 4, 0, c->stages - 1, &i, NULL))
-			return err_set(e, ERR_USAGE, "--layers: there is no %s",
-				text_quote(word).s);
-		on[head + 1 + i] = true;
-	} else {
-		dash = strchr(word, '-');
-		if (dash)
-			*dash = 0;
-		if (cli_number(word, 0, c->L - 1, &from, NULL) ||
-			cli_number(dash ? dash + 1 : word, 0, c->L - 1, &to, NULL) || to < from)
-			return err_set(e, ERR_USAGE,
-				"--layers: \"%s\" is no layer or range from 0 to %llu, nor embed, head, mtp, "
-				"mtp.N",
-				text_quote_n(s, n).s, (unsigned long long)(c->L - 1));
-		for (i = from; i <= to; i++)
-			on[1 + i] = true;
-	}
-	return 0;
-}
-
-static int select_places(bool *on, size_t places, const struct config *c, const char *list,
-	struct err *e)
-{
-	size_t n;
-
-	if (!list) {
-		memset(on, true, places);
-		return 0;
-	}
-	for (;; list += n + 1) {
-		n = strcspn(list, ",");
-		if (select_word(on, c, list, n, e))
-			return -1;
-		if (!list[n])
-			return 0;
-	}
-}
 /* --- putting it together --- */
 
 static int by_file_order(const void *a, const void *b)
@@ -439,7 +382,7 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 	if (!on || !p->fate)
 		rc = err_nomem(e);
 	else
-		rc = select_places(on, a->inv.places, &p->ckpt->config, p->opts.layers, e);
+		rc = selection_read(on, a->inv.places, &p->ckpt->config, p->opts.layers, e);
 	l.selected = on;
 	rc = rc ? rc : t->lay(&l);
 	free(on);

@@ -1,7 +1,5 @@
-/* expected.h -- the published SHA-256 of source files: a list, or Git-LFS pointers.
- *
- *	list:     64 hex digits, two spaces (or space and *), name; a line each, # begins a comment
- *	pointers: a folder with a pointer file of the same name for each shard
+/* expected.h -- the published SHA-256 of the shards of a checkpoint: from a list or Git-LFS pointers (sumlist.h), or
+ * from the names of the blobs of a hub's cache.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef FORMATS_MODEL_EXPECTED_H

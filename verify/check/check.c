@@ -93,11 +93,15 @@ static struct names names_in(const struct sidecar *a, const struct pass_job *j, 
 	return x;
 }
 
+enum { LIKE_MAX = 64 }; /* hints are for few damaged places: each looks at all others */
+
 /* Another chunk of the file that should have been like this one, or -1. */
 static long chunk_like(const struct pass_job *j, size_t n, size_t i)
 {
 	size_t k;
 
+	if (j->n_bad > LIKE_MAX)
+		return -1;
 	for (k = 0; k < n; k++)
 		if (k != i && !memcmp(&j->got[i], &j->chunks[k], sizeof *j->chunks))
 			return (long)k;
@@ -145,10 +149,12 @@ static void tell_tensors(struct check *c, const struct pass_job *j, const struct
 }
 
 /* A file of the same folder that should have these bytes. */
-static const char *file_like(const struct check *c, size_t i)
+static const char *file_like(struct check *c, size_t i)
 {
 	size_t k;
 
+	if (++c->hints > LIKE_MAX)
+		return NULL;
 	for (k = 0; k < c->n; k++)
 		if (k != i && c->items[k].has_sha &&
 			!strcmp(c->items[k].folder, c->items[i].folder) &&
@@ -296,7 +302,8 @@ static int take_set(void *ctx, const struct set_manifest *s, struct err *e)
 
 static int take_folder(void *ctx, const struct chain_folder *f, struct err *e)
 {
-	(void)e;
+	(void)e; /* the same as c->e */
+	check_list_folder(ctx, f);
 	return check_folder(ctx, f);
 }
 
@@ -331,6 +338,7 @@ static int look_manifest(struct check *c)
 
 	if (chain_walk(&w, c->top, c->e))
 		return -1;
+	check_list_end(c);
 	if (c->is_set && c->only)
 		report_add(c->r, RULE_CHECK_EXTRA, &(struct report_place){ .file = c->only },
 			"manifest.json does not name it");
@@ -408,6 +416,7 @@ static void end(struct check *c)
 		free(c->items[i].chunks);
 		free(c->items[i].spans);
 	}
+	check_list_close(c);
 	free(c->items);
 	free(c->jobs);
 	roles_free(&c->roles);
@@ -416,7 +425,9 @@ static void end(struct check *c)
 
 static int run(struct check *c, struct folder *f)
 {
-	int rc = c->only ? look_beside(c, f) : look(c, f);
+	int rc = check_list_open(c);
+
+	rc = rc ? rc : c->only ? look_beside(c, f) : look(c, f);
 
 	rc = rc ? rc : read_all(c);
 	if (!rc) {

@@ -14,6 +14,7 @@
 #include "core/progress.h"
 #include "formats/conversion/chain.h"
 #include "formats/folder/folder.h"
+#include "formats/model/sumlist.h"
 #include "verify/check/pass.h"
 #include "verify/report/report.h"
 #include "verify/report/role_sum.h"
@@ -29,7 +30,7 @@ struct check_opts {
 	unsigned threads, features;
 	uint64_t max_memory, header_cap;
 	bool follow_links;         /* as in ckpt_opts */
-	const char *source_sha256; /* of a download: list or pointers; NULL: none */
+	const char *source_sha256; /* list or pointers, of what was downloaded; NULL: none */
 	struct progress *(*started)(uint64_t bytes); /* called once sizes are known; may be NULL */
 };
 
@@ -52,10 +53,14 @@ struct check_item {
 struct check {
 	const struct check_opts *o;
 	struct report *r;
-	int top;                  /* owns */
-	const char *only;         /* this file only; NULL: all */
-	bool is_set;              /* the document at the top is that of a set */
-	size_t folders;           /* that were wanted */
+	int top;             /* owns */
+	const char *only;    /* this file only; NULL: all */
+	bool is_set;         /* the document at the top is that of a set */
+	struct sumlist list; /* owns; --source-sha256 */
+	bool *listed;        /* owns; [list.n] the line was looked at; NULL: there is no list */
+	bool held_shards;    /* the shards of the source were held to the list */
+	size_t folders;      /* that were wanted */
+	size_t hints;        /* files that were looked for among the others */
 	struct check_item *items; /* owns */
 	struct pass_job *jobs;    /* owns; beside items */
 	size_t n, items_cap, jobs_cap;

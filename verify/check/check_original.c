@@ -41,8 +41,8 @@ static int add_shard(struct check *c, const struct expected *x, size_t i)
 
 	report_count(c->r, "checked", "files", 1, (uint64_t)s->st.st_size);
 	expect(c, x, i, &it);
-	if (c->o->quick)
-		return 0;
+	if (c->o->quick && !x)
+		return 0; /* a list was given to be looked at */
 	it.folder = strdup("");
 	it.name = strdup(s->name);
 	if (!it.folder || !it.name) {
@@ -130,6 +130,8 @@ int check_original(struct check *c, struct folder *f)
 	}
 	rc = rc ? rc : add_shards(c, has ? &x : NULL);
 	rc = rc ? rc : check_blobs(c);
+	if (!rc && c->listed)
+		check_list_download(c);
 	if (has)
 		expected_free(&x);
 	return rc;

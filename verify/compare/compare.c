@@ -8,6 +8,7 @@
 #include "formats/conversion/joined.h"
 #include "formats/conversion/manifest.h"
 #include "formats/model/model.h"
+#include "formats/model/selection.h"
 #include "verify/compare/coverage.h"
 #include "verify/compare/derive.h"
 #include "verify/compare/walk.h"
@@ -23,7 +24,9 @@ struct compare {
 	struct ckpt source;
 	struct coverage used;
 	struct progress *progress;
-	bool part;   /* a part of the source is enough: a slice, some layers */
+	bool slice; /* experts and layers were left out, and config.json says so */
+	bool *on; /* owns; [places] the blocks that the conversion was asked for; NULL until a manifest said it */
+	size_t places;
 	bool skips;  /* official: copies that the converter leaves out */
 	bool failed; /* some file could not be looked at */
 	uint64_t tensors, units, bytes, left_out;
@@ -298,7 +301,7 @@ static int compare_small(struct compare *c, const struct walk_file *f)
 		: load_of_source(c, f->f->name, &want, &there, &e);
 	same = there && got.n == want.n && !memcmp(got.s, want.s, got.n);
 	if (!rc && !same && there && !strcmp(f->f->name, "config.json"))
-		same = c->part || is_config(c, &got);
+		same = c->slice || is_config(c, &got);
 	if (rc)
 		report_take(c->r, &at, &e);
 	else if (!same)
@@ -344,18 +347,42 @@ static void compare_dropped(struct compare *c, const struct walk_file *f)
 	(void)c->o->io->close(c->o->io, fd); /* read only */
 }
 
+/* The blocks that the option --layers of the manifest names: all others may be missing, and none of these. */
+static int take_selection(struct compare *c, const struct walk_file *f, struct err *e)
+{
+	const struct config *config = &c->source.config;
+	const char *layers = f->d->m->layers;
+	struct err why = { 0 };
+
+	c->places = (size_t)config->L + 2 + config->stages;
+	c->on = calloc(c->places, sizeof *c->on);
+	if (!c->on)
+		return err_nomem(e);
+	if (!c->slice && selection_read(c->on, c->places, config, *layers ? layers : NULL, &why))
+		report_add(c->r, RULE_COMPARE_LOST, &(struct report_place){ .file = MAN_NAME },
+			"its option layers is \"%s\", which names no blocks of the source",
+			text_quote(layers).s);
+	else if (*layers)
+		report_row(c->r, "compared", "of some layers only, by manifest.json", 0, 0,
+			text_quote(layers).s);
+	return 0;
+}
+
 static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 {
 	struct compare *c = ctx;
 	struct file_work w = { .c = c, .f = f, .lock = PTHREAD_MUTEX_INITIALIZER };
 	int rc;
 
-	c->part = c->part || f->d->m->layers[0] || !strcmp(f->d->m->target, "slice");
+	c->slice = c->slice || !strcmp(f->d->m->target, "slice");
+	if (!c->on && take_selection(c, f, e))
+		return -1;
 	c->skips = c->skips || !strcmp(f->d->m->target, "official");
 	if (!f->s)
 		return compare_small(c, f);
 	rc = par_run(threads_for(c, f), work, &w, e);
 	pthread_mutex_destroy(&w.lock);
+	c->tensors += f->s->n;
 	report_count(c->r, "compared", "tensors", f->s->n, 0);
 	report_count(c->r, "compared", "parts", w.units, w.bytes);
 	report_count(c->r, "compared", "files", 1, f->f->bytes);
@@ -377,7 +404,17 @@ static bool is_skipped(const struct compare *c, const char *name)
 	return false;
 }
 
-/* Every source tensor appears whole. */
+/* Whether the conversion has to have the whole tensor. */
+static bool is_wanted(const struct compare *c, const char *name)
+{
+	size_t place = selection_place(&c->source.config, name);
+
+	if (c->slice || is_skipped(c, name))
+		return false;
+	return !c->on || place >= c->places || c->on[place];
+}
+
+/* Every source tensor that is wanted appears whole. */
 static void account_for(struct compare *c)
 {
 	struct report_place at = { .file = NULL };
@@ -394,7 +431,7 @@ static void account_for(struct compare *c)
 				t->end - t->begin);
 			continue;
 		}
-		if (c->part || is_skipped(c, t->name)) {
+		if (!is_wanted(c, t->name)) {
 			report_count(c->r, "source",
 				is == COVERED_NOT
 					? "tensors left out, as the target does"
@@ -437,9 +474,13 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 	progress_stop(c.progress);
 	rc = rc ? rc : ckpt_unchanged(&c.source, e);
 	if (!rc) {
+		if (!c.tensors)
+			report_add(r, RULE_COMPARE_LOST, NULL,
+				"the conversion has no tensor that could be compared");
 		account_for(&c);
 		report_sort(r);
 	}
+	free(c.on);
 	coverage_free(&c.used);
 	ckpt_close(&c.source);
 	return rc;
