@@ -130,3 +130,9 @@ done)"
 check format_ids_once "$(grep -nE '"dsv4-[a-z-]+-[0-9]+' $sources | grep -v '^formats/format_id\.h:')$(grep -ohE '"dsv4-[a-z-]+-[0-9]+"' formats/format_id.h | sort | uniq -d)"
 long=$(wc -l $(printf '%s\n' $sources | grep '\.[ch]$') | awk '$2 != "total" && $1 > 600 { print $2 ": " $1 " lines" }')
 check files_of_one_noun "$long"
+
+# No two places say the same in more than 12 lines, or the same but for names; tables may (tests/twins.awk).
+templates=$(find core formats quant kernels convert verify -name '*.inc')
+check no_twins "$(for shape in 0 1; do
+	awk -v LINES=12 -v SHAPE=$shape -f tests/twins.awk $sources $templates
+done | sort -u)"

@@ -197,42 +197,49 @@ static void look_fp4(const struct scan *s, const struct scan_item *t, const uint
 	look_zeros(p, n, off, SCAN_ZEROS, m);
 }
 
+/* The number of width 2 (BF16) or 4 (F32) bytes at p, as the bits of an F32. */
+static inline uint32_t float_at(const uint8_t *p, size_t width)
+{
+	uint16_t h;
+	uint32_t b;
+
+	if (width == 2) {
+		memcpy(&h, p, 2);
+		return (uint32_t)h << 16;
+	}
+	memcpy(&b, p, 4);
+	return b;
+}
+
+static inline void look_floats(const uint8_t *p, size_t n, uint64_t off, size_t width,
+	struct scan_mark *m)
+{
+	uint32_t b, first = n >= width ? float_at(p, width) : 0;
+	size_t i;
+
+	for (i = 0; i + width <= n; i += width) {
+		b = float_at(p + i, width);
+		m->varied = m->varied || b != first;
+		if ((b & 0x7f800000) == 0x7f800000)
+			spot(&m->nan, 1, off + i);
+		m->rich += width == 4 && (b & 0x7fffff) != 0;
+		m->fine += width == 4 && (b & 0xffff) != 0;
+	}
+	look_zeros(p, n, off, SCAN_ZEROS, m);
+}
+
 static void look_bf16(const struct scan *s, const struct scan_item *t, const uint8_t *p, size_t n,
 	uint64_t off, uint64_t *hist, struct scan_mark *m)
 {
-	uint16_t h, first = 0;
-	size_t i;
-
 	(void)s, (void)t, (void)hist;
-	if (n >= 2)
-		memcpy(&first, p, 2);
-	for (i = 0; i + 2 <= n; i += 2) {
-		memcpy(&h, p + i, 2);
-		m->varied = m->varied || h != first;
-		if ((h & 0x7f80) == 0x7f80)
-			spot(&m->nan, 1, off + i);
-	}
-	look_zeros(p, n, off, SCAN_ZEROS, m);
+	look_floats(p, n, off, 2, m);
 }
 
 static void look_f32(const struct scan *s, const struct scan_item *t, const uint8_t *p, size_t n,
 	uint64_t off, uint64_t *hist, struct scan_mark *m)
 {
-	uint32_t b, first = 0;
-	size_t i;
-
 	(void)s, (void)t, (void)hist;
-	if (n >= 4)
-		memcpy(&first, p, 4);
-	for (i = 0; i + 4 <= n; i += 4) {
-		memcpy(&b, p + i, 4);
-		m->varied = m->varied || b != first;
-		if ((b & 0x7f800000) == 0x7f800000)
-			spot(&m->nan, 1, off + i);
-		m->rich += (b & 0x7fffff) != 0;
-		m->fine += (b & 0xffff) != 0;
-	}
-	look_zeros(p, n, off, SCAN_ZEROS, m);
+	look_floats(p, n, off, 4, m);
 }
 
 static void look_ids(const struct scan *s, const struct scan_item *t, const uint8_t *p, size_t n,
