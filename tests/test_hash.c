@@ -288,8 +288,38 @@ static void xxh_known(void)
 	xxh_free(x);
 }
 
+/* Chunks of a file that comes in pieces of any length are those of the whole. */
+static void xxh_in_chunks(void)
+{
+	static uint8_t data[1000];
+	static const uint64_t chunk[] = { 1, 7, 64, 100, 999, 1000, 5000 };
+	struct xxh_digest out[1001], want;
+	struct xxh *x = xxh_new();
+	uint64_t at, n, i, len;
+	size_t k;
+
+	CHECK(x);
+	rnd_bytes(data, sizeof data);
+	for (k = 0; x && k < sizeof chunk / sizeof *chunk; k++) {
+		memset(out, 0, sizeof out);
+		for (at = 0; at < sizeof data; at += n) {
+			n = rnd(200);
+			n = n < sizeof data - at ? n : sizeof data - at;
+			xxh_chunks(x, sizeof data, chunk[k], at, data + at, (size_t)n, out);
+		}
+		for (i = 0; i * chunk[k] < sizeof data; i++) {
+			len = sizeof data - i * chunk[k];
+			len = len < chunk[k] ? len : chunk[k];
+			want = xxh_of(data + i * chunk[k], (size_t)len);
+			CHECK(!memcmp(&out[i], &want, sizeof want));
+		}
+	}
+	xxh_free(x);
+}
+
 static const struct test tests[] = { { "sha256_known", sha256_known },
 	{ "sha256_ways_equal", sha256_ways_equal }, { "sha256_masks", sha256_masks },
 	{ "sha256_wrong_way", sha256_wrong_way }, { "sha256_pieces_equal", sha256_pieces_equal },
-	{ "cpu_masks", cpu_masks }, { "xxh_known", xxh_known }, { 0 } };
+	{ "cpu_masks", cpu_masks }, { "xxh_known", xxh_known }, { "xxh_in_chunks", xxh_in_chunks },
+	{ 0 } };
 TEST_MAIN(tests)

@@ -1,6 +1,6 @@
 # Finds places of the sources that say the same twice: runs of more than LINES lines that are equal (SHAPE=0), or equal
 # but for names, numbers and strings (SHAPE=1). Comments, blank lines, lines of punctuation alone, guards, includes,
-# strings, enumerators and rows of tables do not count. awk -f tests/twins.awk -v LINES=12 -v SHAPE=1 FILE...
+# strings, enumerators, rows of tables and members of tables of functions do not count. awk -f tests/twins.awk -v LINES=12 -v SHAPE=1 FILE...
 function code(line,   n, out) { # without comments and blanks; a comment may go on in the next line
 	out = ""
 	while (line != "") {
@@ -45,7 +45,7 @@ BEGIN {
 FNR == 1 { inside = 0; start = n_lines + 1 }
 {
 	s = code($0)
-	if (s == "" || s ~ /^[][{}()<>;, ]*$/ || s ~ /^#(include|if|endif|define)/ || s == "extern \"C\" {" || s ~ /^\"/ || s ~ /^[A-Z_0-9]+( = [^;]*)?,?$/ || s ~ /^\[.*\] = / || s ~ /^\{ .*\},?( \{ 0 \} \};)?$/ || s ~ /^\.[a-z_0-9]+ = / || s ~ /^SPDX/)
+	if (s == "" || s ~ /^[][{}()<>;, ]*$/ || s ~ /^#(include|if|endif|define)/ || s == "extern \"C\" {" || s ~ /^\"/ || s ~ /^[A-Z_0-9]+( = [^;]*)?,?$/ || s ~ /^\[.*\] = / || s ~ /^\{ .*\},?( \{ 0 \} \};)?$/ || s ~ /^\.[a-z_0-9]+ = / || s ~ /^[a-z_0-9 ]+ \**\(\*[a-z_0-9]+\)\(.*\);$/ || s ~ /^SPDX/)
 		next
 	text[++n_lines] = SHAPE ? shape(s) : s
 	where[n_lines] = FILENAME

@@ -52,6 +52,25 @@ struct xxh_digest xxh_of(const void *p, size_t n)
 	return canonical(XXH3_128bits(p, n));
 }
 
+void xxh_chunks(struct xxh *x, uint64_t total, uint64_t chunk, uint64_t at, const void *p, size_t n,
+	struct xxh_digest *out)
+{
+	const uint8_t *b = p;
+	uint64_t room;
+	size_t take;
+
+	for (; n; n -= take, b += take) {
+		room = chunk - at % chunk;
+		take = n < room ? n : (size_t)room;
+		xxh_update(x, b, take);
+		at += take;
+		if (at % chunk == 0 || at == total) {
+			out[(at - 1) / chunk] = xxh_final(x);
+			xxh_reset(x);
+		}
+	}
+}
+
 void hex_of(const uint8_t *p, size_t n, char *out)
 {
 	static const char digit[] = "0123456789abcdef";

@@ -25,6 +25,12 @@ void xxh_update(struct xxh *x, const void *p, size_t n);
 struct xxh_digest xxh_final(const struct xxh *x); /* x may go on */
 struct xxh_digest xxh_of(const void *p, size_t n);
 
+/* A file of total bytes in chunks of chunk bytes, the last one shorter: takes n of its bytes, which begin at byte at and
+ * follow those of the last call, and writes the digest of each chunk that ends in them to out[its number]. x is reset at
+ * the beginning of a chunk. */
+void xxh_chunks(struct xxh *x, uint64_t total, uint64_t chunk, uint64_t at, const void *p, size_t n,
+	struct xxh_digest *out);
+
 /* n bytes as 2n lower-case hex digits and a NUL. */
 void hex_of(const uint8_t *p, size_t n, char *out);
 /* The other way; false unless s begins with 2n hex digits of either case. */

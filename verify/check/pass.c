@@ -64,34 +64,18 @@ uint64_t pass_bytes(const struct pass_job *jobs, size_t n)
 
 /* --- digests of a piece --- */
 
-static void end_chunk(struct lane *l, uint64_t i)
-{
-	struct pass_job *j = l->j;
-
-	j->got[i] = xxh_final(l->chunk);
-	xxh_reset(l->chunk);
-	j->looked[i] = 1;
-	if (memcmp(&j->got[i], &j->chunks[i], sizeof *j->chunks)) {
-		j->looked[i] = 2;
-		j->n_bad++;
-	}
-}
-
 static void add_chunks(struct lane *l)
 {
-	uint64_t at = l->at, room;
-	const uint8_t *p = l->buf;
-	size_t left = l->n, take;
+	struct pass_job *j = l->j;
+	uint64_t i = l->at / MAN_CHUNK, end = l->at + l->n;
 
-	while (left) {
-		room = MAN_CHUNK - at % MAN_CHUNK;
-		take = left < room ? left : (size_t)room;
-		xxh_update(l->chunk, p, take);
-		at += take;
-		p += take;
-		left -= take;
-		if (at % MAN_CHUNK == 0 || at == l->j->bytes)
-			end_chunk(l, (at - 1) / MAN_CHUNK);
+	xxh_chunks(l->chunk, j->bytes, MAN_CHUNK, l->at, l->buf, l->n, j->got);
+	for (; i * MAN_CHUNK < end && ((i + 1) * MAN_CHUNK <= end || end == j->bytes); i++) {
+		j->looked[i] = 1;
+		if (memcmp(&j->got[i], &j->chunks[i], sizeof *j->chunks)) {
+			j->looked[i] = 2;
+			j->n_bad++;
+		}
 	}
 }
 
