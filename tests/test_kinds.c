@@ -737,6 +737,11 @@ static void downloads(void)
 	run("touch %s/.cache/huggingface/download/abc.incomplete", p.s);
 	says_of("dsv4-convert inspect", p.s, "", 2, "kind.partial");
 	says_of("dsv4-verify doctor", p.s, "", 2, "kind.partial");
+	p = model_copy(FLASH, "loading");
+	run("mkdir %s/._____temp", p.s);
+	says_of("dsv4-convert inspect", p.s, "", 0, NULL);
+	run("touch %s/._____temp/model-00001-of-00007.safetensors", p.s);
+	says_of("dsv4-convert inspect", p.s, "", 2, "kind.partial");
 }
 
 /* A manifest.json of another program makes no conversion of a download. */

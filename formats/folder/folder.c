@@ -35,7 +35,7 @@ enum sight {
 	SEE_GGUF,
 	SEE_SNAPSHOTS,
 	SEE_MODELS,
-	SEE_CACHE,
+	SEE_LOADER,
 	SEE_PARTIAL,
 	SIGHTS
 };
@@ -59,7 +59,8 @@ static const struct {
 	{ "*.gguf", SEE_GGUF },
 	{ "snapshots", SEE_SNAPSHOTS },
 	{ "models--*", SEE_MODELS },
-	{ ".cache", SEE_CACHE },
+	{ ".cache", SEE_LOADER },
+	{ "._____temp", SEE_LOADER },
 	/* what downloaders call a file, or put beside it, until it is whole */
 	{ "*.aria2", SEE_PARTIAL },
 	{ "*.safetensors.incomplete", SEE_PARTIAL },
@@ -135,6 +136,15 @@ static int first_in(const struct folder *f, const char *path, const char *patter
 	return rc;
 }
 
+/* Where downloaders keep what is not whole yet, if it does not lie beside the files: the hub's and ModelScope's. */
+static const struct {
+	const char *dir, *pattern;
+} loaders[] = {
+	{ ".cache/huggingface/download", "*.incomplete" },
+	{ "._____temp", "*.safetensors*" },
+};
+enum { LOADERS = sizeof loaders / sizeof *loaders };
+
 static int look_around(struct folder *f, struct sights *s, struct err *e)
 {
 	char *names = NULL, *p;
@@ -146,8 +156,8 @@ static int look_around(struct folder *f, struct sights *s, struct err *e)
 	for (i = 0, p = names; i < n; i++, p += strlen(p) + 1)
 		see(s, p);
 	free(names);
-	if (s->n[SEE_CACHE] && !s->n[SEE_PARTIAL])
-		rc = first_in(f, ".cache/huggingface/download", "*.incomplete", s->partial, e);
+	for (i = 0; i < LOADERS && !rc && s->n[SEE_LOADER] && !s->n[SEE_PARTIAL]; i++)
+		rc = first_in(f, loaders[i].dir, loaders[i].pattern, s->partial, e);
 	s->n[SEE_PARTIAL] += rc > 0;
 	return rc < 0 ? -1 : 0;
 }

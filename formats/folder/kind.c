@@ -49,7 +49,7 @@ const struct kind_row kind_rows[KINDS] = {
 	[KIND_DOWNLOAD]   = { "download", "a checkpoint as it is published", ".safetensors files without a manifest.json of ours", RULE_KIND_DOWNLOAD, MODEL, false, true, false },
 	[KIND_SNAPSHOT]   = { "snapshot", "a snapshot of the hub's cache", "the same, as links to ../../blobs/HASH", RULE_KIND_DOWNLOAD, MODEL, false, true, false },
 	[KIND_CACHE]      = { "cache", "a folder of the hub's cache above its snapshots", "snapshots/, or folders called models--*", RULE_KIND_CACHE, 0, false, false, false },
-	[KIND_PARTIAL]    = { "partial", "a download that did not end", "NAME.aria2 and the like beside a file; *.incomplete of the hub", RULE_KIND_PARTIAL, U(CHECK) | U(SIGNATURE), false, false, false },
+	[KIND_PARTIAL]    = { "partial", "a download that did not end", "NAME.aria2 and the like beside a file; *.incomplete of the hub; files in ModelScope's ._____temp", RULE_KIND_PARTIAL, U(CHECK) | U(SIGNATURE), false, false, false },
 
 	[KIND_HF]         = { "hf", "a conversion of target hf", "manifest.json: target hf, no folder source", RULE_COUNT, MODEL | MADE, true, true, false },
 	[KIND_HF_SOURCE]  = { "hf-source", "a conversion of target hf with what the way back needs", "the same, with source/", RULE_COUNT, MODEL | MADE, true, true, false },
