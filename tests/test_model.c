@@ -212,7 +212,7 @@ static void config_bad(void)
 		{ "\"hidden_size\": 256,", "", "config.field-missing" },
 		{ "\"o_groups\": 4", "\"o_groups\": 3", "config.field-range" },
 		{ "\"num_hash_layers\": 1", "\"num_hash_layers\": 4", "config.field-range" },
-		{ "\"n_routed_experts\": 12", "\"n_routed_experts\": 65536", "" },
+		{ "\"n_routed_experts\": 12", "\"n_routed_experts\": 40000", "" },
 		{ "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4", "config.stages" },
 		{ "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 5", "config.ratios" },
 		{ "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 2", "config.ratios" },

@@ -31,7 +31,7 @@ struct opts {
 	const char *tokens, *device, *max_kl, *max_rel, *what, *record, *rank, *source_sha256,
 		*junit, *page;
 	bool full;
-	const char *engine, *fix_config;
+	const char *engine, *fix_config, *fix_index;
 	uint64_t threads, memory, max_memory, max_header, sample;
 	struct {
 		const char *key, *password, *format, *file, *source;
@@ -398,6 +398,7 @@ static int fill_doctor(struct report *r, const struct opts *o, char **args, stru
 	struct doctor_opts d = { .io = io_posix(),
 		.engine = o->engine,
 		.fix_config = o->fix_config,
+		.fix_index = o->fix_index,
 		.full = o->full,
 		.follow_links = o->follow_links,
 		.threads = (unsigned)o->threads,
@@ -504,6 +505,7 @@ static const struct cli_opt doctor_opts[] = {
 	{ "for", 0, "ENGINE", CLI_TEXT, 0, 0, AT(engine), "who will load it: vllm, sglang, llama.cpp, official, official-fp8, or a target of dsv4-convert" },
 	{ "full", 0, NULL, CLI_FLAG, 0, 0, AT(full), "look at all values, not at scales and samples" },
 	{ "fix-config", 0, "FILE", CLI_TEXT, 0, 0, AT(fix_config), "write a corrected copy of config.json there" },
+	{ "fix-index", 0, "FILE", CLI_TEXT, 0, 0, AT(fix_index), "write an index made of the shards' headers there, if the one that is there is wrong" },
 	HF_OPT, THREADS_OPT,
 	{ "max-header", 0, "BYTES", CLI_SIZE, 2, UINT32_MAX, AT(max_header), "take headers up to this (default 100000000)" },
 	REPORT_OPTS, { 0 }

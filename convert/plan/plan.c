@@ -34,19 +34,9 @@ int plan_header(const struct plan *p, const struct plan_file *f, struct text *ou
 }
 /* --- small files with text of our own --- */
 
-struct placed {
-	const char *tensor, *file;
-};
-
-static int cmp_placed(const void *a, const void *b)
-{
-	return strcmp(((const struct placed *)a)->tensor, ((const struct placed *)b)->tensor);
-}
-
-/* As json.dumps(index, indent=2, sort_keys=True) and a newline. */
 static int put_index(const struct plan *p, struct text *out, struct err *e)
 {
-	struct placed *v;
+	struct shardmap_place *v;
 	uint64_t total = 0;
 	size_t n = 0, i, k;
 
@@ -59,13 +49,9 @@ static int put_index(const struct plan *p, struct text *out, struct err *e)
 		return err_nomem(e);
 	for (n = 0, i = 0; i < p->n_files; i++)
 		for (k = 0; k < p->files[i].n; k++)
-			v[n++] = (struct placed){ p->files[i].steps[k].out.name, p->files[i].name };
-	qsort(v, n, sizeof *v, cmp_placed);
-	text_fmt(out, "{\n  \"metadata\": {\n    \"total_size\": %llu\n  },\n  \"weight_map\": {",
-		(unsigned long long)total);
-	for (i = 0; i < n; i++)
-		text_fmt(out, "%s\n    \"%s\": \"%s\"", i ? "," : "", v[i].tensor, v[i].file);
-	text_str(out, "\n  }\n}\n");
+			v[n++] = (struct shardmap_place){ p->files[i].steps[k].out.name,
+				p->files[i].name };
+	shardmap_put(out, v, n, total);
 	free(v);
 	return out->failed ? err_nomem(e) : 0;
 }

@@ -387,6 +387,31 @@ static int digits(struct jread *j)
 }
 
 /* -?(0|[1-9][0-9]*)(.[0-9]+)?([eE][+-]?[0-9]+)? */
+/* Whether s is a JSON number, all of it. */
+static bool json_number(const char *s)
+{
+	static const char digit[] = "0123456789";
+	size_t n;
+
+	s += *s == '-';
+	n = strspn(s, digit);
+	if (!n || (n > 1 && *s == '0'))
+		return false;
+	s += n;
+	if (*s == '.') {
+		n = strspn(s + 1, digit);
+		if (!n)
+			return false;
+		s += 1 + n;
+	}
+	if (*s != 'e' && *s != 'E')
+		return !*s;
+	s++;
+	s += *s == '+' || *s == '-';
+	n = strspn(s, digit);
+	return n && !s[n];
+}
+
 static int skip_number(struct jread *j)
 {
 	if (peek(j) == '-')
@@ -406,6 +431,27 @@ static int skip_number(struct jread *j)
 	if (peek(j) == '+' || peek(j) == '-')
 		j->at++;
 	return digits(j);
+}
+
+int jread_real(struct jread *j, double *v)
+{
+	char s[41];
+	uint64_t pos;
+	size_t n = 0;
+	int c = jread_peek(j);
+
+	pos = jread_pos(j);
+	while (n < sizeof s - 1 && (c = peek(j)) > 0 && strchr("0123456789+-.eE", c)) {
+		s[n++] = (char)c;
+		j->at++;
+	}
+	if (c < 0)
+		return -1;
+	s[n] = 0;
+	if (!json_number(s) || !ends_value(c))
+		return fail(j, RULE_JSON_NUMBER, pos, "expected a number");
+	*v = strtod(s, NULL);
+	return 0;
 }
 
 /* A literal or a number that nobody reads. */

@@ -64,6 +64,8 @@ int jread_item(struct jread *j);   /* 1: an item comes; 0: the array ended; -1 *
 int jread_string(struct jread *j, size_t max);
 /* Digits only, no sign, point or exponent, no leading zero, at most max. */
 int jread_u64(struct jread *j, uint64_t max, uint64_t *v);
+/* Any JSON number of at most 40 characters, rounded to double. */
+int jread_real(struct jread *j, double *v);
 int jread_skip(struct jread *j); /* steps over any value */
 /* First byte of what comes next, after white space; 0 at the end, -1 on failure. */
 int jread_peek(struct jread *j);

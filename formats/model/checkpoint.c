@@ -16,6 +16,8 @@ struct opener {
 	const struct ckpt_opts *opts;
 	struct findings *f;
 	struct shardmap map;
+	bool listed[SHARDS_MAX],
+		there[SHARDS_MAX]; /* files in the folder: as in map, as in c->shards */
 	size_t tensors_cap;
 	struct err *e;
 };
@@ -236,8 +238,8 @@ static int list_shards(struct opener *o)
 	const char *end = c->headers ? ".safetensors" CKPT_HEADER : ".safetensors";
 	struct shardmap *m = &o->map;
 	size_t n, i, len, tail = strlen(end);
-	uint32_t known = m->shards;
 	char *names = NULL, *p;
+	long at;
 	int rc = 0;
 
 	if (c->io->list(c->io, c->dir, &names, &n))
@@ -250,11 +252,10 @@ static int list_shards(struct opener *o)
 			p[len - strlen(CKPT_HEADER)] = 0;
 		if (!shardmap_plain(p))
 			rc = find(o, RULE_INDEX_SHARD_NAME, p, "is no plain shard name", NULL);
-		else if (shardmap_shard(m, p, &c->arena, o->e) < 0)
+		else if ((at = shardmap_shard(m, p, &c->arena, o->e)) < 0)
 			rc = -1;
-		else if (m->shards > known && c->has_index && m->n)
-			rc = find(o, RULE_INDEX_EXTRA_SHARD, p, "is not in the index", NULL);
-		known = m->shards;
+		else
+			o->listed[at] = true;
 	}
 	free(names);
 	return rc;
@@ -287,6 +288,7 @@ static int sort_shards(struct opener *o)
 		key.name = o->map.name[i];
 		now = bsearch(&key, c->shards, c->n_shards, sizeof *c->shards, cmp_shard);
 		at[i] = (uint32_t)(now - c->shards);
+		o->there[at[i]] = o->listed[i];
 	}
 	for (k = 0; k < o->map.n; k++)
 		o->map.v[k].shard = at[o->map.v[k].shard];
@@ -335,9 +337,10 @@ static int load_shard(struct opener *o, uint32_t at)
 
 	snprintf(file, sizeof file, "%s%s", s->name, c->headers ? CKPT_HEADER : "");
 	rc = open_file(c, file, &s->fd, &s->st, &there, actual, &hash, o->e);
-	if (!rc && !there)
-		return find(o, RULE_INDEX_SHARD_MISSING, s->name, "is in the index but not there",
-			NULL);
+	if (!rc && !there) {
+		o->there[at] = false;
+		return 0; /* the index will be held against what is there */
+	}
 	if (rc || read_shard(o, s, &h)) {
 		if (s->fd >= 0)
 			(void)c->io->close(c->io, s->fd); /* read only */
@@ -402,38 +405,6 @@ static int check_twice(struct opener *o)
 	return 0;
 }
 
-/* Walks index and tensors, both sorted by name, side by side. */
-static int check_index(struct opener *o)
-{
-	struct ckpt *c = o->c;
-	const struct shard *said, *is;
-	size_t i = 0, k = 0;
-	int d;
-
-	while (i < o->map.n || k < c->n) {
-		d = i == o->map.n   ? 1
-			: k == c->n ? -1
-				    : strcmp(o->map.v[i].tensor, c->tensors[k].name);
-		said = d <= 0 ? &c->shards[o->map.v[i].shard] : NULL;
-		is = d >= 0 ? &c->shards[c->tensors[k].shard] : NULL;
-		if (d < 0 && said->fd >= 0 &&
-			find(o, RULE_INDEX_NOT_IN_SHARD, said->name,
-				" is in the index but not in this shard", o->map.v[i].tensor))
-			return -1;
-		if (d > 0 &&
-			find(o, RULE_INDEX_NOT_IN_INDEX, is->name,
-				" is in this shard but not in the index", c->tensors[k].name))
-			return -1;
-		if (d == 0 && said != is &&
-			find(o, RULE_INDEX_WRONG_SHARD, is->name,
-				" is here, the index says another shard", c->tensors[k].name))
-			return -1;
-		i += d <= 0;
-		k += d >= 0;
-	}
-	return 0;
-}
-
 static bool all_read(const struct ckpt *c)
 {
 	size_t i;
@@ -444,26 +415,55 @@ static bool all_read(const struct ckpt *c)
 	return true;
 }
 
+/* Forgets shards that only a stale index names. */
+static void drop_absent(struct opener *o)
+{
+	struct ckpt *c = o->c;
+	uint32_t to[SHARDS_MAX], n = 0, i;
+	size_t k;
+
+	for (i = 0; i < c->n_shards; i++) {
+		to[i] = n;
+		if (o->there[i])
+			c->shards[n++] = c->shards[i];
+	}
+	for (k = 0; k < c->n; k++)
+		c->tensors[k].shard = to[c->tensors[k].shard];
+	c->n_shards = n;
+}
+
 static int cross_check(struct opener *o)
 {
 	struct ckpt *c = o->c;
+	const struct index x = { .shards = c->shards,
+		.n_shards = c->n_shards,
+		.tensors = c->tensors,
+		.n = c->n,
+		.map = &o->map,
+		.there = o->there,
+		.f = o->f };
+	bool stale = false;
 
 	if (c->n)
 		qsort(c->tensors, c->n, sizeof *c->tensors, cmp_tensor);
 	if (o->map.n)
 		qsort(o->map.v, o->map.n, sizeof *o->map.v, cmp_entry);
+	if (o->map.n && index_judge(&x, &stale))
+		return err_nomem(o->e);
 	if (check_case(o) || check_twice(o))
 		return -1;
 	if (!c->n_shards)
 		return find(o, RULE_CKPT_EMPTY, ".", "there is no .safetensors file", NULL);
 	if (!c->has_index && (c->n_shards > 1 || strcmp(c->shards[0].name, "model.safetensors")))
 		return find(o, RULE_INDEX_MISSING, CKPT_INDEX, "is not there", NULL);
-	if (o->map.n && check_index(o))
-		return -1;
-	if (o->map.total_said && all_read(c) && o->map.total_size != c->bytes &&
+	if (o->map.n && !stale && index_tensors(&x))
+		return err_nomem(o->e);
+	if (stale)
+		drop_absent(o);
+	else if (o->map.total_said && all_read(c) && o->map.total_size != (double)c->bytes &&
 		finding_add(o->f, RULE_INDEX_TOTAL_SIZE, CKPT_INDEX,
-			"%s: total_size is %llu, the tensors have %llu bytes", CKPT_INDEX,
-			(unsigned long long)o->map.total_size, (unsigned long long)c->bytes))
+			"%s: total_size is %.17g, the tensors have %llu bytes, and headers and files agree on that",
+			CKPT_INDEX, o->map.total_size, (unsigned long long)c->bytes))
 		return err_nomem(o->e);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include "core/io.h"
 #include "core/hash/xxh.h"
 #include "formats/model/config.h"
+#include "formats/model/index.h"
 #include "formats/finding.h"
 #include "formats/st/safetensors.h"
 
@@ -18,7 +19,6 @@
 extern "C" {
 #endif
 
-#define CKPT_INDEX "model.safetensors.index.json"
 #define CKPT_INDEX_CAP (64u << 20) /* bytes */
 
 /* Where payload comes from that does not lie in the shards. Several threads may use it. */
@@ -41,16 +41,6 @@ struct ckpt_opts {
 	bool headers;        /* the shards are there as headers only (NAME.header) */
 	uint64_t header_cap; /* bytes; 0 = ST_HEADER_CAP */
 	bool follow_links; /* links that lead elsewhere than to ../../blobs/HASH of a hub's cache, too */
-};
-
-struct shard {
-	const char *name;
-	int fd;           /* owns, -1 if it could not be read */
-	struct stat st;   /* as it was when opened */
-	uint64_t data_at; /* byte in the file of the payload */
-	size_t n;         /* tensors in it */
-	const char *
-		blob; /* the hash that names it in a hub's cache (blob.h); NULL: it is no link to a blob */
 };
 
 struct ckpt {

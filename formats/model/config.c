@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_CAP = 1 << 20, BLOCKS_MAX = 4096, TENSORS_MAX = 4 << 20 };
+enum { CONFIG_CAP = 1 << 20, BLOCKS_MAX = 4096, TENSORS_MAX = 1 << 20 };
 
 /* clang-format off */
 static const struct field {

@@ -101,12 +101,15 @@ static int read_meta(struct reader *r)
 	if (jread_object(j))
 		return -1;
 	while ((more = jread_key(j)) == 1) {
-		if (strcmp(j->str.s, "total_size") || jread_peek(j) < '0' || jread_peek(j) > '9') {
+		bool total = !strcmp(j->str.s, "total_size");
+		int c = jread_peek(j);
+
+		if (!total || c < '0' || c > '9') {
 			if (jread_skip(j))
 				return -1;
 			continue;
 		}
-		if (jread_u64(j, ST_OFFSET_MAX, &r->m->total_size))
+		if (jread_real(j, &r->m->total_size))
 			return -1;
 		r->m->total_said = true;
 	}
@@ -157,6 +160,25 @@ int shardmap_read(struct shardmap *m, const struct io *io, int fd, uint64_t size
 	if (rc)
 		shardmap_free(m); /* half an index explains nothing */
 	return rc;
+}
+
+static int cmp_place(const void *a, const void *b)
+{
+	return strcmp(((const struct shardmap_place *)a)->tensor,
+		((const struct shardmap_place *)b)->tensor);
+}
+
+void shardmap_put(struct text *out, struct shardmap_place *v, size_t n, uint64_t total)
+{
+	size_t i;
+
+	if (n)
+		qsort(v, n, sizeof *v, cmp_place);
+	text_fmt(out, "{\n  \"metadata\": {\n    \"total_size\": %llu\n  },\n  \"weight_map\": {",
+		(unsigned long long)total);
+	for (i = 0; i < n; i++)
+		text_fmt(out, "%s\n    \"%s\": \"%s\"", i ? "," : "", v[i].tensor, v[i].file);
+	text_str(out, "\n  }\n}\n");
 }
 
 void shardmap_free(struct shardmap *m)

@@ -30,13 +30,22 @@ struct shardmap {
 	uint32_t shards;
 	uint32_t last; /* shard that was asked for last */
 	bool total_said;
-	uint64_t total_size;
+	double total_size; /* exact below 2^53; some tools write it as 123.0 or 1.23e2 */
 };
 
 /* Bytes 0..size of an open file. On failure *m is zeroed. */
 int shardmap_read(struct shardmap *m, const struct io *io, int fd, uint64_t size,
 	struct arena *arena, struct err *e);
 void shardmap_free(struct shardmap *m);
+/* A tensor and the shard that has it. */
+struct shardmap_place {
+	const char *tensor, *file;
+};
+/* Appends an index of these, sorted by tensor: as json.dumps(index, indent=2, sort_keys=True) and a newline. v is put
+ * in order. */
+struct text;
+void shardmap_put(struct text *out, struct shardmap_place *v, size_t n, uint64_t total);
+
 /* The number of that shard, added if it is new. -1 without memory or with too many. */
 long shardmap_shard(struct shardmap *m, const char *name, struct arena *arena, struct err *e);
 

@@ -25,12 +25,14 @@ struct doctor {
 	struct report *r;
 	struct consumer who;
 	bool has_who, has_audit;
+	bool index_odd; /* something was found about the index */
 	struct ckpt c;
 	struct joined j;
 	struct audit a;
 	struct implied v;
-	struct dest fix;     /* owns; with o->fix_config */
-	struct config spare; /* owns; the other reading of config.json */
+	struct dest fix;       /* owns; with o->fix_config */
+	struct dest fix_index; /* owns; with o->fix_index */
+	struct config spare;   /* owns; the other reading of config.json */
 	struct err *e;
 };
 
@@ -222,7 +224,7 @@ static int look(struct doctor *d)
 
 /* --- the corrected copy --- */
 
-static int write_fixed(struct doctor *d)
+static int write_config(struct doctor *d)
 {
 	struct config_doc doc = { 0 };
 	struct config again;
@@ -239,11 +241,39 @@ static int write_fixed(struct doctor *d)
 	if (rc)
 		return err_at(d->e, "the tensors do not say enough to correct config.json");
 	config_free(&again);
-	rc = dest_put(&d->fix, d->v.fixed.s, d->v.fixed.n, d->e);
+	if (dest_put(&d->fix, d->v.fixed.s, d->v.fixed.n, d->e))
+		return -1;
+	report_row(d->r, "config.json", "values corrected", d->v.changes, 0, d->o->fix_config);
+	return 0;
+}
+
+/* An index made of the headers; of all shards, or there is none. */
+static int write_index(struct doctor *d)
+{
+	const struct index x = { .shards = d->c.shards,
+		.n_shards = d->c.n_shards,
+		.tensors = d->c.tensors,
+		.n = d->c.n };
+	struct text t = { 0 };
+	const char *why = d->index_odd ? NULL : "nothing to correct";
+	size_t i;
+	int rc;
+
+	for (i = 0; i < d->c.n_shards; i++)
+		why = d->c.shards[i].fd < 0 ? "a shard is missing or cannot be read" : why;
+	for (i = 1; i < d->c.n; i++)
+		if (!strcmp(d->c.tensors[i - 1].name, d->c.tensors[i].name))
+			why = "a tensor is in two shards";
+	if (why || d->c.payload) {
+		report_row(d->r, "index", "not written", 0, 0,
+			why ? why : "the folder is no download");
+		return 0;
+	}
+	rc = index_put(&x, &t, d->e) || dest_put(&d->fix_index, t.s, t.n, d->e);
+	text_free(&t);
 	if (!rc)
-		report_row(d->r, "config.json", "values corrected", d->v.changes, 0,
-			d->o->fix_config);
-	return rc;
+		report_row(d->r, "index", "tensors listed", d->c.n, d->c.bytes, d->o->fix_index);
+	return rc ? -1 : 0;
 }
 
 /* --- */
@@ -281,7 +311,9 @@ static int examine(struct doctor *d)
 			return -1;
 		report_take(d->r, NULL, d->e);
 	}
-	return d->o->fix_config ? write_fixed(d) : 0;
+	if (d->o->fix_config && write_config(d))
+		return -1;
+	return d->o->fix_index ? write_index(d) : 0;
 }
 
 /* Opens what is to be examined: the folder as a checkpoint, or for a set what it was made of. Findings about it go to
@@ -289,6 +321,7 @@ static int examine(struct doctor *d)
 static int open_ckpt(struct doctor *d, struct folder *at, bool *open)
 {
 	static const struct joined_uncast undo = { uncast_work, uncast };
+	size_t i;
 	int rc = 0;
 
 	*open = true;
@@ -297,6 +330,12 @@ static int open_ckpt(struct doctor *d, struct folder *at, bool *open)
 	else
 		rc = joined_open(&d->j, &d->c, d->o->io, at->path, d->o->header_cap, d->o->features,
 			&undo, &at->found, d->e);
+	for (i = 0; !rc && i < at->found.n; i++) {
+		const struct finding *f = &at->found.v[i];
+
+		d->index_odd = d->index_odd || (f->file && !strcmp(f->file, CKPT_INDEX)) ||
+			(f->rule && !strncmp(f->rule, "index.", 6));
+	}
 	if (!rc) {
 		report_findings(d->r, &at->found);
 		return 0;
@@ -340,10 +379,14 @@ int doctor_run(struct report *r, const char *path, const struct doctor_opts *o, 
 				text_quote(o->engine).s, names.s ? names.s : "");
 		text_free(&names);
 	}
-	if (rc || (o->fix_config && dest_open(&d.fix, o->io, o->fix_config, e)))
+	if (rc || (o->fix_config && dest_open(&d.fix, o->io, o->fix_config, e)) ||
+		(o->fix_index && dest_open(&d.fix_index, o->io, o->fix_index, e))) {
+		dest_close(&d.fix);
 		return -1;
+	}
 	if (folder_open(&at, o->io, path, USE_DOCTOR, &co, e)) {
 		dest_close(&d.fix);
+		dest_close(&d.fix_index);
 		return -1;
 	}
 	rc = at.kind == KIND_RANKS || at.kind == KIND_OFFICIAL
@@ -351,6 +394,7 @@ int doctor_run(struct report *r, const char *path, const struct doctor_opts *o, 
 		: run_ckpt(&d, &at);
 	folder_close(&at);
 	dest_close(&d.fix);
+	dest_close(&d.fix_index);
 	report_sort(r);
 	return rc;
 }

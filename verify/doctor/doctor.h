@@ -21,6 +21,7 @@ struct doctor_opts {
 	const struct io *io;
 	const char *engine;     /* who will load it; NULL: nobody in particular */
 	const char *fix_config; /* where the corrected config.json goes; NULL: nowhere */
+	const char *fix_index;  /* the same of an index made of the headers */
 	bool full;              /* all of the payload, not the scales and samples */
 	bool follow_links; /* as in ckpt_opts */
 	unsigned threads, features;

@@ -16,6 +16,7 @@ const struct report_section report_sections[] = {
 	{ "source",           "what",        "number",   "bytes",  NULL,      false, false },
 	{ "looked at",        "what",        "number",   "bytes",  NULL,      false, false },
 	{ "config.json",      "what",        "number",   NULL,     "where",   false, false },
+	{ "index",            "what",        "number",   "bytes",  "where",   false, false },
 	{ "tensors",          "which",       "number",   "bytes",  NULL,      false, false },
 	{ "roles that differ","role",        "tensors",  "bytes",  "how far", false, true },
 	{ "lineage",          "what",        "number",   "bytes",  "value",   false, false },
