@@ -15,6 +15,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "core/file.h"
+#include "formats/model/family.h"
 #include "core/par.h"
 #include "core/hash/xxh.h"
 #include "formats/model/model.h"

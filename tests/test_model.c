@@ -1,6 +1,7 @@
 /* test_model.c -- config.json and the table of roles: the published totals, to the tensor and byte.
  *
  * SPDX-License-Identifier: MIT */
+#include "formats/model/family.h"
 #include "formats/model/model.h"
 #include "tests/dirs.h"
 
@@ -166,14 +167,14 @@ static void roles_used(void)
 		CHECK(read_config(&c, config[i], &e) &&
 			!inventory_make(&v, &c, forms_of(&c, CODEC_FP8), &e));
 		for (k = 0; k < v.n; k++) {
-			seen[v.wants[k].role] = true;
+			seen[v.wants[k].nth] = true;
 			CHECK(k == 0 || strcmp(v.wants[k - 1].name, v.wants[k].name) < 0);
 		}
 		inventory_free(&v);
 		config_free(&c);
 	}
-	for (i = 0; i < n_roles; i++)
-		CHECK_IN(roles[i].name, seen[i]);
+	for (i = 0; i < family_v4.n_roles; i++)
+		CHECK_IN(family_v4.roles[i].name, seen[i]);
 }
 
 /* --- config.json --- */
@@ -193,7 +194,7 @@ static char *patched(const char *from, const char *to)
 	return r;
 }
 
-static void config_bad(void)
+static void bad_configs(void)
 {
 	static const struct {
 		const char *from, *to, *rule;
@@ -244,7 +245,7 @@ static void config_bad(void)
 			row[i].rule[0] ? rc == -1 && e.rule && !strcmp(e.rule, row[i].rule) : !rc);
 		if (rc && e.rule && strcmp(e.rule, row[i].rule))
 			fprintf(stderr, "got %s: %s\n", e.rule, e.text);
-		CHECK(!rc || (!c.usable && !c.ratio));
+		CHECK(!rc || (!c.family && !c.ratio));
 		config_free(&c);
 		free(s);
 	}
@@ -300,6 +301,6 @@ static void config_rewrites(void)
 }
 
 static const struct test tests[] = { { "totals", totals }, { "shapes", shapes },
-	{ "formulas", formulas }, { "roles_used", roles_used }, { "config_bad", config_bad },
+	{ "formulas", formulas }, { "roles_used", roles_used }, { "config_bad", bad_configs },
 	{ "config_absurd", config_absurd }, { "config_rewrites", config_rewrites }, { 0 } };
 TEST_MAIN(tests)

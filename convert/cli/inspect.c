@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/cli/inspect.h"
 
+#include "formats/model/family.h"
 #include "formats/format_id.h"
 #include "formats/json/jwrite.h"
 
@@ -48,8 +49,8 @@ static bool sum_up(struct sums *s, const struct ckpt *c, const struct audit *a)
 			add(&s->unexpected, bytes);
 			continue;
 		}
-		add(&s->role[w->role][w->scale], bytes);
-		s->role_type[w->role][w->scale] = t->dtype;
+		add(&s->role[w->nth][w->scale], bytes);
+		s->role_type[w->nth][w->scale] = t->dtype;
 	}
 	return true;
 }
@@ -57,12 +58,12 @@ static bool sum_up(struct sums *s, const struct ckpt *c, const struct audit *a)
 /* "attn.wq_a.weight", or "attn.wq_a.scale" for its scale. */
 static void role_name(char *out, size_t room, unsigned role, bool scale)
 {
-	size_t n = strlen(roles[role].name);
+	size_t n = strlen(family_v4.roles[role].name);
 
 	memset(out, 0, room);
 	if (n >= room)
 		n = room - 1;
-	memcpy(out, roles[role].name, n);
+	memcpy(out, family_v4.roles[role].name, n);
 	if (scale)
 		memcpy(out + n - strlen("weight"), "scale", strlen("scale") + 1);
 }
@@ -71,13 +72,13 @@ static void put_model(struct text *out, const struct ckpt *c, const struct audit
 {
 	const struct config *m = &c->config;
 
-	if (!m->usable)
+	if (!m->family)
 		return;
 	text_fmt(out,
-		"model: deepseek_v4, %llu layers (%llu route by token id), %llu %s, hidden size %llu, "
+		"model: %s, %llu layers (%llu route by token id), %llu %s, hidden size %llu, "
 		"%llu heads of %llu in %llu groups, %llu experts of %llu (%s, %llu per token) and %llu "
 		"shared, vocabulary %llu\n",
-		(unsigned long long)m->L, (unsigned long long)m->n_hash,
+		m->family->name, (unsigned long long)m->L, (unsigned long long)m->n_hash,
 		(unsigned long long)m->stages, m->spark ? "DSpark stages" : "MTP blocks",
 		(unsigned long long)m->D, (unsigned long long)m->H, (unsigned long long)m->hd,
 		(unsigned long long)m->G, (unsigned long long)m->E, (unsigned long long)m->I,
@@ -100,7 +101,7 @@ static void put_roles(struct text *out, const struct sums *s)
 
 	text_fmt(out, "\n  %-40s %9s %19s  %s\n", "role (# = expert id)", "tensors", "bytes",
 		"type");
-	for (r = 0; r < n_roles; r++) {
+	for (r = 0; r < family_v4.n_roles; r++) {
 		for (scale = 0; scale < 2; scale++) {
 			if (!s->role[r][scale].n)
 				continue;
@@ -203,8 +204,9 @@ static void put_json_model(struct jwrite *o, const struct config *m, const struc
 	jwrite_u64(o, "hash_layers", m->n_hash);
 	jwrite_u64(o, "hidden_size", m->D);
 	jwrite_u64(o, "layers", m->L);
-	jwrite_str(o, "model_type", "deepseek_v4");
-	jwrite_str(o, "scale_dtype", dtypes[a->want ? codecs[a->forms.dense].scale : DT_F8_E8M0].name);
+	jwrite_str(o, "model_type", m->family->name);
+	jwrite_str(o, "scale_dtype",
+		dtypes[a->want ? codecs[a->forms.dense].scale : DT_F8_E8M0].name);
 	jwrite_u64(o, "stages", m->stages);
 	jwrite_close(o, '}');
 }
@@ -256,10 +258,10 @@ void inspect_put_json(struct text *out, const struct folder *f, const struct aud
 	put_json_findings(&o, &f->found);
 	jwrite_str(&o, "format", FORMAT_INSPECT_JSON);
 	jwrite_str(&o, "kind", kind_rows[f->kind].id);
-	if (c->config.usable)
+	if (c->config.family)
 		put_json_model(&o, &c->config, a);
 	jwrite_open(&o, "roles", '[');
-	for (r = 0; r < n_roles; r++) {
+	for (r = 0; r < family_v4.n_roles; r++) {
 		for (scale = 0; scale < 2; scale++) {
 			role_name(name, sizeof name, r, scale);
 			if (s.role[r][scale].n)

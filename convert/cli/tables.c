@@ -5,7 +5,7 @@
 #include "formats/format_id.h"
 #include "formats/layout/engine.h"
 #include "formats/json/jwrite.h"
-#include "formats/model/model.h"
+#include "formats/model/family.h"
 
 static const char *const split_name[] = { [SPLIT_NONE] = "-",
 	[SPLIT_ROWS] = "rows",
@@ -14,9 +14,9 @@ static const char *const split_name[] = { [SPLIT_NONE] = "-",
 
 static const char *storage_of(const struct role *r)
 {
-	return r->store == STORE_PLAIN  ? dtypes[r->dtype].name
+	return r->store == STORE_PLAIN    ? dtypes[r->dtype].name
 		: r->store == STORE_DENSE ? "FP8"
-					: "expert";
+					  : "expert";
 }
 
 void tables_roles_text(struct text *out)
@@ -24,7 +24,7 @@ void tables_roles_text(struct text *out)
 	const struct role *r;
 
 	text_fmt(out, "%-38s %-7s %-22s %-8s %s\n", "name", "storage", "shape", "split", "meaning");
-	for (r = roles; r < roles + n_roles; r++)
+	for (r = family_v4.roles; r < family_v4.roles + family_v4.n_roles; r++)
 		text_fmt(out, "%-38s %-7s %-22s %-8s %s\n", r->name, storage_of(r), r->shape,
 			split_name[r->split], r->what);
 }
@@ -38,7 +38,7 @@ void tables_roles_json(struct text *out)
 	jwrite_open(&o, NULL, '{');
 	jwrite_str(&o, "format", FORMAT_ROLES_JSON);
 	jwrite_open(&o, "roles", '[');
-	for (r = roles; r < roles + n_roles; r++) {
+	for (r = family_v4.roles; r < family_v4.roles + family_v4.n_roles; r++) {
 		jwrite_open(&o, NULL, '{');
 		jwrite_str(&o, "meaning", r->what);
 		jwrite_str(&o, "name", r->name);

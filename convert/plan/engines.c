@@ -51,9 +51,8 @@ static int find_experts(struct experts *x, const struct layout *l)
 		x->at[i] = NONE;
 	for (i = 0; i < l->p->ckpt->n; i++) {
 		w = l->a->want[i];
-		if (roles[w->role].split == SPLIT_EXPERTS)
-			entry(x, w->place, which(&roles[w->role]), w->scale)[w->expert] =
-				(uint32_t)i;
+		if (w->role->split == SPLIT_EXPERTS)
+			entry(x, w->place, which(w->role), w->scale)[w->expert] = (uint32_t)i;
 	}
 	return 0;
 }
@@ -266,7 +265,7 @@ static int lay_experts(struct layout *l, const struct experts *x, struct block *
 static int lay_dense(struct layout *l, size_t i, size_t file)
 {
 	const struct share *h = &l->p->opts.share;
-	const struct role *r = &roles[l->a->want[i]->role];
+	const struct role *r = l->a->want[i]->role;
 	bool split = h->attention_tp && h->ranks > 1 && r->split != SPLIT_NONE;
 	struct step s;
 
@@ -404,7 +403,7 @@ static int lay_all(struct layout *l, const struct experts *x, long *file)
 		w = l->a->want[i];
 		if (!l->selected[w->place])
 			layout_fate(l, i, FATE_UNSELECTED);
-		else if (file[w->place] < 0 || roles[w->role].split == SPLIT_EXPERTS)
+		else if (file[w->place] < 0 || w->role->split == SPLIT_EXPERTS)
 			layout_fate(l, i, FATE_ELSEWHERE);
 		else if (lay_dense(l, i, (size_t)file[w->place]))
 			return -1;

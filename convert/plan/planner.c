@@ -76,7 +76,7 @@ bool layout_casts(const struct layout *l, size_t i)
 {
 	const struct want *w = l->a->want[i];
 
-	return roles[w->role].store == STORE_EXPERT && l->a->experts == EXPERT_FP4 &&
+	return w->role->store == STORE_EXPERT && l->a->experts == EXPERT_FP4 &&
 		l->p->experts == EXPERT_FP8;
 }
 

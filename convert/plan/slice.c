@@ -82,7 +82,7 @@ static int rename_tensor(struct layout *l, const struct want *w, const struct cu
 /* The router: of E experts, the first so many. */
 static int cut_router(struct layout *l, const struct want *w, const struct cut *k, struct step *s)
 {
-	const struct role *r = &roles[w->role];
+	const struct role *r = w->role;
 	uint64_t *dim;
 
 	if (k->keep == l->p->ckpt->config.E)

@@ -18,7 +18,7 @@ static const char bf16_role[] = "attn.wo_a.weight";
 static bool shares(const struct layout *l, size_t i, uint64_t n, char *why, size_t room)
 {
 	const struct want *w = l->a->want[i];
-	const struct role *r = &roles[w->role];
+	const struct role *r = w->role;
 	const struct tensor *t = &l->p->ckpt->tensors[i];
 	unsigned axis = r->split == SPLIT_COLS;
 	uint64_t unit[3];
@@ -57,7 +57,7 @@ static void list_kinds(const struct layout *l, struct kinds *k)
 	size_t i, kind;
 
 	for (i = 0, k->n = 0; i < l->p->ckpt->n; i++) {
-		kind = 2u * l->a->want[i]->role + l->a->want[i]->scale;
+		kind = 2u * l->a->want[i]->nth + l->a->want[i]->scale;
 		if (!seen[kind])
 			k->v[k->n++] = i;
 		seen[kind] = true;
@@ -71,7 +71,7 @@ static long cut(const struct layout *l, const struct kinds *k, bool experts, uin
 	size_t i;
 
 	for (i = 0; i < k->n; i++)
-		if ((experts || roles[l->a->want[k->v[i]]->role].split != SPLIT_EXPERTS) &&
+		if ((experts || l->a->want[k->v[i]]->role->split != SPLIT_EXPERTS) &&
 			!shares(l, k->v[i], n, why, room))
 			return (long)k->v[i];
 	return -1;
@@ -104,7 +104,7 @@ int layout_slice(struct layout *l, size_t i, uint64_t rank, uint64_t n, struct s
 	const struct tensor *t = &l->p->ckpt->tensors[i];
 	uint64_t rows = t->dim[0], cols = t->rank > 1 ? t->dim[1] : 1;
 
-	if (roles[l->a->want[i]->role].split == SPLIT_ROWS) {
+	if (l->a->want[i]->role->split == SPLIT_ROWS) {
 		s->op = OP_ROWS;
 		s->take.rows = rows / n;
 		s->take.row = rank * s->take.rows;
@@ -162,7 +162,7 @@ static int lay_expert(struct layout *l, size_t i)
 static int lay_dense(struct layout *l, size_t i)
 {
 	const struct want *w = l->a->want[i];
-	const struct role *r = &roles[w->role];
+	const struct role *r = w->role;
 	bool bf16 = !strcmp(r->name, bf16_role);
 	uint64_t n = l->p->opts.ranks, rank;
 	struct step s;
@@ -210,7 +210,7 @@ static int lay_official(struct layout *l)
 			layout_fate(l, i, FATE_UNSELECTED);
 		else if (w->optional)
 			layout_fate(l, i, FATE_SKIP);
-		else if (roles[w->role].split == SPLIT_EXPERTS ? lay_expert(l, i) : lay_dense(l, i))
+		else if (w->role->split == SPLIT_EXPERTS ? lay_expert(l, i) : lay_dense(l, i))
 			return -1;
 	}
 	return 0;
@@ -260,7 +260,7 @@ static int list_parcels(struct layout *l, struct parcel **v, size_t *n)
 						      : FATE_COPY);
 		if (!l->selected[w->place] || w->scale)
 			continue; /* a scale comes with its weight */
-		partner = roles[w->role].store == STORE_PLAIN ? -1 : audit_partner(l->a, i);
+		partner = w->role->store == STORE_PLAIN ? -1 : audit_partner(l->a, i);
 		p = (struct parcel){ w->place, i, partner < 0 ? i : (size_t)partner, 0 };
 		if (layout_whole(l, i, &s))
 			return -1;

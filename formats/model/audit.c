@@ -120,7 +120,7 @@ int audit_make(struct audit *a, const struct ckpt *c, enum expert_form assume, s
 
 	memset(a, 0, sizeof *a);
 	a->ckpt = c;
-	if (!c->config.usable)
+	if (!c->config.family)
 		return 0;
 	for (i = 0; i < c->n_shards; i++)
 		all_read = all_read && c->shards[i].fd >= 0;

@@ -239,7 +239,7 @@ static int blocks(struct misfits *m)
 static const struct tensor *weight(const struct misfits *m, size_t i, uint64_t dim[2])
 {
 	const struct want *w = m->other[i] ? m->want[i] : NULL;
-	enum codec c = w ? model_codec(&roles[w->role], m->forms) : CODEC_NONE;
+	enum codec c = w ? role_codec(w->role, m->forms) : CODEC_NONE;
 
 	if (c == CODEC_NONE || w->scale || tensor(m, i)->rank != 2)
 		return NULL;
@@ -250,7 +250,7 @@ static const struct tensor *weight(const struct misfits *m, size_t i, uint64_t d
 
 static bool is_expert(const struct misfits *m, size_t i)
 {
-	return roles[m->want[i]->role].store == STORE_EXPERT;
+	return m->want[i]->role->store == STORE_EXPERT;
 }
 
 /* Claims weight i and whatever is wrong with its scale; returns whether the scale is missing. */

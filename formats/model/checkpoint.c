@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/checkpoint.h"
 
+#include "formats/model/family.h"
 #include "core/file.h"
 #include "formats/model/blob.h"
 #include "formats/st/shardmap.h"

@@ -47,8 +47,9 @@ struct ckpt {
 	const struct io *io;
 	int dir;               /* owns */
 	struct config_doc doc; /* config.json; zeroed if there is none or it could not be read */
-	struct config config;  /* what it says; not usable if it could not be read, or not so */
-	struct shard *shards;  /* owns; sorted by name */
+	struct config
+		config; /* what it says; config.family is NULL if it could not be read, or not so */
+	struct shard *shards; /* owns; sorted by name */
 	size_t n_shards;
 	struct tensor *tensors; /* owns; sorted by name; .shard indexes shards */
 	size_t n;

@@ -1,7 +1,7 @@
 /* config.h -- what config.json of a DeepSeek-V4 checkpoint says, with names as in the paper.
  *
  * The file is read once, into a struct config_doc: its bytes, and the JSON object that they are. Everything that
- * judges it starts from there: config_read below takes the fields that the bytes on disk depend on, params.h those
+ * judges it starts from there: a family (family.h) takes the fields that the bytes on disk depend on, params.h those
  * that only the arithmetic needs, and the doctor holds both against the tensors. The bytes are written back
  * unchanged. Nothing is filled in silently: a missing field is an error.
  *
@@ -26,6 +26,7 @@ enum expert_form {
 };
 
 struct json_t; /* of jansson */
+struct family;
 
 /* config.json as it lies there. */
 struct config_doc {
@@ -42,20 +43,21 @@ int config_doc_parse(struct config_doc *d, const char *s, size_t n, struct err *
 void config_doc_free(struct config_doc *d);
 
 struct config {
-	bool usable;      /* config_read has taken it; false in a zeroed struct */
-	uint64_t L;       /* num_hidden_layers */
-	uint64_t D;       /* hidden_size */
-	uint64_t H;       /* num_attention_heads */
-	uint64_t hd;      /* head_dim */
-	uint64_t QL;      /* q_lora_rank */
-	uint64_t G;       /* o_groups */
-	uint64_t R;       /* o_lora_rank */
-	uint64_t I;       /* moe_intermediate_size */
-	uint64_t E;       /* n_routed_experts */
-	uint64_t S;       /* n_shared_experts */
-	uint64_t K;       /* num_experts_per_tok */
-	uint64_t V;       /* vocab_size */
-	uint64_t hc;      /* hc_mult, residual streams */
+	const struct family *
+		family; /* whose it is (family.h); NULL: the file was not taken, nothing here is set */
+	uint64_t L;     /* num_hidden_layers */
+	uint64_t D;     /* hidden_size */
+	uint64_t H;     /* num_attention_heads */
+	uint64_t hd;    /* head_dim */
+	uint64_t QL;    /* q_lora_rank */
+	uint64_t G;     /* o_groups */
+	uint64_t R;     /* o_lora_rank */
+	uint64_t I;     /* moe_intermediate_size */
+	uint64_t E;     /* n_routed_experts */
+	uint64_t S;     /* n_shared_experts */
+	uint64_t K;     /* num_experts_per_tok */
+	uint64_t V;     /* vocab_size */
+	uint64_t hc;    /* hc_mult, residual streams */
 	uint64_t n_hash;  /* num_hash_layers: these route by token id */
 	uint64_t IH, IHD; /* index_n_heads, index_head_dim */
 	uint64_t n_mtp;   /* num_nextn_predict_layers */
@@ -67,16 +69,25 @@ struct config {
 	enum expert_form experts;
 };
 
-/* Takes the fields out of d->o, within their bounds. On failure *c is zeroed. */
-int config_read(struct config *c, const struct config_doc *d, struct err *e);
 void config_free(struct config *c);
+
+/* A number in config.json that goes into a field of struct config. */
+struct config_field {
+	const char *key;  /* in config.json */
+	const char *name; /* in shape formulas: that of the field */
+	size_t at;        /* of a uint64_t in struct config */
+	uint64_t min, max;
+	bool spark; /* only of models with a DSpark drafter: c->spark */
+};
+
+/* For families, which read a file with these. An error names rule and key. */
+int config_fields(struct config *c, const struct json_t *o, const struct config_field *f,
+	unsigned n, struct err *e);
+int config_experts(struct config *c, const struct json_t *o, struct err *e); /* expert_dtype */
+int config_bad(struct err *e, enum rule_id rule, const char *key, const char *what);
 /* Appends config.json with expert_dtype set to form: that one value is replaced (or the member put first where there
  * is none), every other byte stays. */
 int config_put(struct text *out, const struct config_doc *d, enum expert_form form, struct err *e);
-
-/* A field by the short name above, for the shape expressions of model.c; NULL if there is none.
- * n is the length of the name. */
-const uint64_t *config_field(const struct config *c, const char *name, size_t n);
 
 const char *expert_form_name(enum expert_form f); /* "fp4", "fp8" or "unsaid" */
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/misfit.h"
 
+#include "formats/model/family.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,14 +142,14 @@ static void gather(struct misfits *m, struct groups *g)
 		w = &m->inv->wants[i];
 		if (!m->missing[i])
 			continue;
-		b = &g->missing[w->role][w->scale];
+		b = &g->missing[w->nth][w->scale];
 		b->first = b->n++ ? b->first : w->name;
 	}
 	for (i = 0; i < m->c->n; i++) {
 		w = m->want[i];
 		if (m->other[i]) {
-			b = &g->form[w->role][w->scale];
-			g->form_at[w->role][w->scale] = b->n ? g->form_at[w->role][w->scale] : i;
+			b = &g->form[w->nth][w->scale];
+			g->form_at[w->nth][w->scale] = b->n ? g->form_at[w->nth][w->scale] : i;
 			misfits_claim(m, b, i);
 		} else if (m->unexpected[i]) {
 			misfits_claim(m, odd_of(g, m->c->tensors[i].name), i);
@@ -168,7 +170,7 @@ static int put_missing(struct misfits *m, const struct batch *b, unsigned role, 
 {
 	char rest[260];
 
-	more(rest, sizeof rest, b->n, roles[role].what);
+	more(rest, sizeof rest, b->n, m->c->config.family->roles[role].what);
 	return finding_add(m->f, scale ? RULE_MODEL_SCALE_MISSING : RULE_MODEL_MISSING,
 		"config.json", "config.json: tensor %s%s missing%s", text_quote(b->first).s, rest,
 		scale ? ": a weight without its scale" : "");
@@ -184,7 +186,7 @@ static int put_form(struct misfits *m, const struct groups *g, unsigned role, bo
 
 	misfits_describe(is, sizeof is, t->dtype, t->dim, t->rank);
 	misfits_describe(said, sizeof said, w->dtype, w->dim, w->rank);
-	more(rest, sizeof rest, b->n, roles[role].what);
+	more(rest, sizeof rest, b->n, m->c->config.family->roles[role].what);
 	return finding_add(m->f,
 		scale          ? RULE_MODEL_SCALE_FORM
 			: same ? RULE_MODEL_DTYPE
@@ -224,7 +226,7 @@ static int by_first(const void *a, const void *b)
 	return strcmp(((const struct line *)a)->first, ((const struct line *)b)->first);
 }
 
-static size_t list_lines(const struct groups *g, struct line *v)
+static size_t list_lines(const struct groups *g, unsigned n_roles, struct line *v)
 {
 	size_t n = 0;
 	unsigned r, s;
@@ -250,7 +252,7 @@ static int put_rest(struct misfits *m, struct groups *g)
 	int rc = v ? 0 : -1;
 
 	gather(m, g);
-	n = v ? list_lines(g, v) : 0;
+	n = v ? list_lines(g, m->c->config.family->n_roles, v) : 0;
 	if (n)
 		qsort(v, n, sizeof *v, by_first);
 	for (i = 0; !rc && i < n; i++)

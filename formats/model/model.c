@@ -1,76 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/model.h"
 
+#include "formats/model/family.h"
+
 #include "formats/st/safetensors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* clang-format off */
-const struct role roles[] = {
-	{ "embed.weight",   IN_GLOBAL, STORE_PLAIN, DT_BF16, "V,D", SPLIT_ROWS, NULL, "token embedding" },
-	{ "head.weight",    IN_GLOBAL, STORE_PLAIN, DT_BF16, "V,D", SPLIT_ROWS, NULL, "output projection" },
-	{ "norm.weight",    IN_GLOBAL | IN_MTP | IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "final norm" },
-	{ "hc_head_base",   IN_GLOBAL | IN_MTP | IN_SPARK_LAST, STORE_PLAIN, DT_F32, "hc", SPLIT_NONE, NULL, "head mix, offset" },
-	{ "hc_head_fn",     IN_GLOBAL | IN_MTP | IN_SPARK_LAST, STORE_PLAIN, DT_F32, "hc,hc*D", SPLIT_NONE, NULL, "head mix, matrix" },
-	{ "hc_head_scale",  IN_GLOBAL | IN_MTP | IN_SPARK_LAST, STORE_PLAIN, DT_F32, "1", SPLIT_NONE, NULL, "head mix, gain" },
-
-	{ "hc_attn_base",   IN_BLOCK, STORE_PLAIN, DT_F32, "hc*hc+2*hc", SPLIT_NONE, NULL, "attention mix, offset" },
-	{ "hc_attn_fn",     IN_BLOCK, STORE_PLAIN, DT_F32, "hc*hc+2*hc,hc*D", SPLIT_NONE, NULL, "attention mix, matrix" },
-	{ "hc_attn_scale",  IN_BLOCK, STORE_PLAIN, DT_F32, "3", SPLIT_NONE, NULL, "attention mix, gains" },
-	{ "hc_ffn_base",    IN_BLOCK, STORE_PLAIN, DT_F32, "hc*hc+2*hc", SPLIT_NONE, NULL, "feed-forward mix, offset" },
-	{ "hc_ffn_fn",      IN_BLOCK, STORE_PLAIN, DT_F32, "hc*hc+2*hc,hc*D", SPLIT_NONE, NULL, "feed-forward mix, matrix" },
-	{ "hc_ffn_scale",   IN_BLOCK, STORE_PLAIN, DT_F32, "3", SPLIT_NONE, NULL, "feed-forward mix, gains" },
-	{ "attn_norm.weight", IN_BLOCK, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "norm before attention" },
-	{ "ffn_norm.weight",  IN_BLOCK, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "norm before feed-forward" },
-
-	{ "attn.attn_sink",      IN_BLOCK, STORE_PLAIN, DT_F32, "H", SPLIT_ROWS, "H", "attention sink, by head" },
-	{ "attn.q_norm.weight",  IN_BLOCK, STORE_PLAIN, DT_BF16, "QL", SPLIT_NONE, NULL, "query norm" },
-	{ "attn.kv_norm.weight", IN_BLOCK, STORE_PLAIN, DT_BF16, "hd", SPLIT_NONE, NULL, "key-value norm" },
-	{ "attn.wq_a.weight",    IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "QL,D", SPLIT_NONE, NULL, "query, down" },
-	{ "attn.wq_b.weight",    IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "H*hd,QL", SPLIT_ROWS, "H", "query, up" },
-	{ "attn.wkv.weight",     IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "hd,D", SPLIT_NONE, NULL, "key-value" },
-	{ "attn.wo_a.weight",    IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "G*R,H*hd/G", SPLIT_ROWS, "G", "output, down, by group" },
-	{ "attn.wo_b.weight",    IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "D,G*R", SPLIT_COLS, "G", "output, up" },
-
-	{ "attn.compressor.ape",          IN_COMPRESS, STORE_PLAIN, DT_F32, "ratio,lap*hd", SPLIT_NONE, NULL, "compressor, position bias" },
-	{ "attn.compressor.wkv.weight",   IN_COMPRESS, STORE_PLAIN, DT_BF16, "lap*hd,D", SPLIT_NONE, NULL, "compressor, key-value" },
-	{ "attn.compressor.wgate.weight", IN_COMPRESS, STORE_PLAIN, DT_BF16, "lap*hd,D", SPLIT_NONE, NULL, "compressor, gate" },
-	{ "attn.compressor.norm.weight",  IN_COMPRESS, STORE_PLAIN, DT_BF16, "hd", SPLIT_NONE, NULL, "compressor, norm" },
-
-	{ "attn.indexer.wq_b.weight",             IN_INDEX, STORE_DENSE, DT_F8_E4M3, "IH*IHD,QL", SPLIT_ROWS, "IH", "indexer, query" },
-	{ "attn.indexer.weights_proj.weight",     IN_INDEX, STORE_PLAIN, DT_BF16, "IH,D", SPLIT_ROWS, "IH", "indexer, head weights" },
-	{ "attn.indexer.compressor.ape",          IN_INDEX, STORE_PLAIN, DT_F32, "ratio,lap*IHD", SPLIT_NONE, NULL, "indexer, position bias" },
-	{ "attn.indexer.compressor.wkv.weight",   IN_INDEX, STORE_PLAIN, DT_BF16, "lap*IHD,D", SPLIT_NONE, NULL, "indexer, key" },
-	{ "attn.indexer.compressor.wgate.weight", IN_INDEX, STORE_PLAIN, DT_BF16, "lap*IHD,D", SPLIT_NONE, NULL, "indexer, gate" },
-	{ "attn.indexer.compressor.norm.weight",  IN_INDEX, STORE_PLAIN, DT_BF16, "IHD", SPLIT_NONE, NULL, "indexer, norm" },
-
-	{ "ffn.gate.weight",  IN_BLOCK, STORE_PLAIN, DT_BF16, "E,D", SPLIT_NONE, NULL, "router" },
-	{ "ffn.gate.bias",    IN_SCORE, STORE_PLAIN, DT_F32, "E", SPLIT_NONE, NULL, "router, selection bias" },
-	{ "ffn.gate.tid2eid", IN_HASH, STORE_PLAIN, DT_I64, "V,K", SPLIT_NONE, NULL, "router, token id to expert ids" },
-	{ "ffn.shared_experts.w1.weight", IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "S*I,D", SPLIT_NONE, NULL, "shared expert, gate" },
-	{ "ffn.shared_experts.w2.weight", IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "D,S*I", SPLIT_NONE, NULL, "shared expert, down" },
-	{ "ffn.shared_experts.w3.weight", IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "S*I,D", SPLIT_NONE, NULL, "shared expert, up" },
-	{ "ffn.experts.#.w1.weight", IN_BLOCK, STORE_EXPERT, DT_I8, "I,D", SPLIT_EXPERTS, "E", "routed expert, gate" },
-	{ "ffn.experts.#.w2.weight", IN_BLOCK, STORE_EXPERT, DT_I8, "D,I", SPLIT_EXPERTS, "E", "routed expert, down" },
-	{ "ffn.experts.#.w3.weight", IN_BLOCK, STORE_EXPERT, DT_I8, "I,D", SPLIT_EXPERTS, "E", "routed expert, up" },
-
-	{ "e_proj.weight",  IN_MTP, STORE_DENSE, DT_F8_E4M3, "D,D", SPLIT_NONE, NULL, "MTP, embedding projection" },
-	{ "h_proj.weight",  IN_MTP, STORE_DENSE, DT_F8_E4M3, "D,D", SPLIT_NONE, NULL, "MTP, hidden projection" },
-	{ "enorm.weight",   IN_MTP, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "MTP, embedding norm" },
-	{ "hnorm.weight",   IN_MTP, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "MTP, hidden norm" },
-	{ "emb.tok_emb.weight", IN_MTP_EXTRA, STORE_PLAIN, DT_BF16, "V,D", SPLIT_NONE, NULL, "MTP, copy of the embedding" },
-	{ "head.weight",        IN_MTP_EXTRA, STORE_PLAIN, DT_BF16, "V,D", SPLIT_NONE, NULL, "MTP, copy of the head" },
-
-	{ "main_proj.weight", IN_SPARK_FIRST, STORE_DENSE, DT_F8_E4M3, "D,NT*D", SPLIT_NONE, NULL, "DSpark, target projection" },
-	{ "main_norm.weight", IN_SPARK_FIRST, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "DSpark, target norm" },
-	{ "markov_head.markov_w1.weight", IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "V,MR", SPLIT_NONE, NULL, "DSpark, Markov head" },
-	{ "markov_head.markov_w2.weight", IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "V,MR", SPLIT_NONE, NULL, "DSpark, Markov head" },
-	{ "confidence_head.proj.weight",  IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "1,D+MR", SPLIT_NONE, NULL, "DSpark, confidence head" },
-};
-/* clang-format on */
-const unsigned n_roles = sizeof roles / sizeof *roles;
 
 /* --- shape formulas: sum := product { + product }, product := factor { (* | /) factor } --- */
 
@@ -100,7 +37,7 @@ static uint64_t factor(struct formula *f)
 		return f->ratio;
 	if (n == 3 && !memcmp(from, "lap", n))
 		return f->ratio == 4 ? 2 : 1;
-	field = config_field(f->c, from, n);
+	field = family_field(f->c, from, n);
 	f->ok = f->ok && field;
 	return field ? *field : 0;
 }
@@ -192,17 +129,10 @@ static int add(struct maker *m, const struct block *b, const struct role *r, int
 	return 0;
 }
 
-enum codec model_codec(const struct role *r, struct model_forms forms)
-{
-	return r->store == STORE_DENSE     ? forms.dense
-		: r->store == STORE_EXPERT ? forms.experts
-					   : CODEC_NONE;
-}
-
 /* Turns the logical shape in w into what lies on disk, for the weight and for its scale. */
 static bool lay_out(const struct maker *m, const struct role *r, struct want *w, struct want *scale)
 {
-	enum codec c = model_codec(r, m->forms);
+	enum codec c = role_codec(r, m->forms);
 
 	*scale = *w;
 	w->dtype = (uint8_t)(c == CODEC_NONE ? r->dtype : codecs[c].code);
@@ -219,7 +149,8 @@ static bool lay_out(const struct maker *m, const struct role *r, struct want *w,
 
 static int add_role(struct maker *m, const struct block *b, const struct role *r)
 {
-	struct want w = { .role = (uint16_t)(r - roles),
+	struct want w = { .role = r,
+		.nth = (uint16_t)(r - m->c->family->roles),
 		.layer = b->layer,
 		.stage = b->stage,
 		.place = b->place,
@@ -244,10 +175,11 @@ static int add_role(struct maker *m, const struct block *b, const struct role *r
 
 static int add_block(struct maker *m, const struct block *b)
 {
+	const struct family *f = m->c->family;
 	unsigned i;
 
-	for (i = 0; i < n_roles; i++)
-		if ((roles[i].where & b->is) && add_role(m, b, &roles[i]))
+	for (i = 0; i < f->n_roles; i++)
+		if ((f->roles[i].where & b->is) && add_role(m, b, &f->roles[i]))
 			return -1;
 	return 0;
 }

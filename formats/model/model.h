@@ -14,9 +14,8 @@
 #define FORMATS_MODEL_MODEL_H
 #include "core/err.h"
 #include "core/mem.h"
-#include "formats/codec.h"
-#include "formats/dtype.h"
 #include "formats/model/config.h"
+#include "formats/model/role.h"
 
 #include <stdbool.h>
 
@@ -24,66 +23,13 @@
 extern "C" {
 #endif
 
-/* How a role lies on disk: in a type of its own, or quantized in one of the two number formats of a checkpoint. */
-enum store {
-	STORE_PLAIN, /* in role.dtype */
-	STORE_DENSE, /* in model_forms.dense */
-	STORE_EXPERT /* in model_forms.experts */
-};
-
-/* The number formats that a checkpoint has: rows of formats/codec.h, which know types and blocks. */
-struct model_forms {
-	enum codec
-		dense; /* CODEC_FP8, or CODEC_FP8_F32 as in -Base, where scales are powers of two in FP32 */
-	enum codec experts; /* routed experts: CODEC_MXFP4, CODEC_FP8 or CODEC_FP8_F32 */
-};
-
-/* How the official converter gives it to N ranks. */
-enum split {
-	SPLIT_NONE,   /* every rank gets all of it */
-	SPLIT_ROWS,   /* rank i gets the i-th part of dimension 0, of the scale too */
-	SPLIT_COLS,   /* of dimension 1 */
-	SPLIT_EXPERTS /* experts go whole to the rank that owns their id */
-};
-
-/* Where a role occurs: in a block that has one of these properties. */
-enum where {
-	IN_GLOBAL = 1,
-	IN_LAYER = 2,        /* layers.N */
-	IN_STAGE = 4,        /* mtp.N */
-	IN_MTP = 8,          /* a stage that is an MTP block */
-	IN_SPARK_FIRST = 16, /* the first stage of a DSpark drafter */
-	IN_SPARK_LAST = 32,
-	IN_COMPRESS = 64,    /* compress ratio > 0 */
-	IN_INDEX = 128,      /* compress ratio 4 */
-	IN_HASH = 256,       /* routes by token id */
-	IN_SCORE = 512,      /* routes by score */
-	IN_MTP_EXTRA = 1024, /* optional, in MTP blocks: copies that only -Base has */
-	IN_BLOCK = IN_LAYER | IN_STAGE
-};
-
-struct role {
-	const char *name; /* after "layers.N." or "mtp.N."; "#" stands for the expert id */
-	unsigned where;   /* bits of enum where, one of which must hold */
-	enum store store;
-	enum dtype dtype; /* of STORE_PLAIN */
-	/* Logical shape, dimensions separated by commas; fields of struct config, "ratio" of the
-	 * layer, "lap" = 2 where compression windows overlap (ratio 4), else 1. */
-	const char *shape;
-	enum split split;
-	/* What a split must not cut: the number of ranks has to divide this. NULL: rows are enough. */
-	const char *unit;
-	const char *what;
-};
-extern const struct role roles[];
-extern const unsigned n_roles;
-
 /* One tensor that must be there. */
 struct want {
 	const char *name; /* in the arena of the inventory */
 	uint64_t dim[3];
 	uint64_t bytes;
-	uint16_t role; /* index into roles */
+	const struct role *role;
+	uint16_t nth; /* of its family's roles it is this one */
 	uint8_t dtype, rank;
 	bool scale; /* it is the companion scale of the role */
 	bool optional;
@@ -99,9 +45,6 @@ struct inventory {
 	uint32_t places; /* official shards: embed, layers, head, stages */
 	struct arena arena;
 };
-
-/* The codec of what has that role; CODEC_NONE where it is not quantized. */
-enum codec model_codec(const struct role *r, struct model_forms forms);
 
 /* Makes the list of what config describes, in these number formats, of which none may be CODEC_NONE. Optional
  * tensors are in, marked. Returns -1 where a shape has no size, or without memory; then *v is zeroed. */

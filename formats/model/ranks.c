@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/ranks.h"
 
+#include "formats/model/family.h"
 #include "core/file.h"
 #include "formats/codec.h"
 
@@ -40,9 +41,9 @@ const struct role *ranks_role(const char *name, bool scale)
 	n = strlen(key);
 	if (scale && n > 6)
 		snprintf(key + n - 5, 8, "weight");
-	for (i = 0; i < n_roles; i++)
-		if (!strcmp(roles[i].name, key))
-			return &roles[i];
+	for (i = 0; i < family_v4.n_roles; i++)
+		if (!strcmp(family_v4.roles[i].name, key))
+			return &family_v4.roles[i];
 	return NULL;
 }
 
@@ -67,7 +68,7 @@ static int fault(struct err *e, enum rule_id rule, const struct rank_file *f, co
 
 static const struct role *role_of(const struct want *w)
 {
-	return &roles[w->role];
+	return w->role;
 }
 
 /* Whether the converter leaves out a tensor of the source. */
@@ -242,7 +243,7 @@ static int check_all(const struct ranks *r, struct err *e)
 
 static enum split split_of(const struct ranks *r, const char *name)
 {
-	return roles[inventory_find(r->inv, name)->role].split;
+	return inventory_find(r->inv, name)->role->split;
 }
 
 static int by_name(const void *a, const void *b)

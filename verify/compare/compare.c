@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/compare/compare.h"
 
+#include "formats/model/family.h"
 #include "core/file.h"
 #include "core/hash/hash_file.h"
 #include "core/par.h"
@@ -398,8 +399,8 @@ static bool is_skipped(const struct compare *c, const char *name)
 
 	if (!c->skips || !at)
 		return false;
-	for (i = 0; i < n_roles; i++)
-		if (roles[i].where == IN_MTP_EXTRA && !strcmp(roles[i].name, at + 1))
+	for (i = 0; i < family_v4.n_roles; i++)
+		if (family_v4.roles[i].where == IN_MTP_EXTRA && !strcmp(family_v4.roles[i].name, at + 1))
 			return true;
 	return false;
 }

@@ -2,6 +2,7 @@
 #include "verify/doctor/doctor.h"
 
 #include "core/dest.h"
+#include "formats/model/family.h"
 #include "core/file.h"
 #include "formats/conversion/joined.h"
 #include "formats/folder/folder.h"
@@ -76,7 +77,7 @@ static int audit(struct doctor *d)
 	struct config_doc fixed = { 0 };
 	struct err e = { 0 };
 	struct audit other;
-	bool usable = d->c.config.usable, better;
+	bool usable = d->c.config.family, better;
 	int rc = -1;
 
 	if (usable && audit_make(&d->a, &d->c, EXPERT_UNSAID, &as_is, d->e))

@@ -1,0 +1,47 @@
+/* family.h -- the models that these tools know, a row each: how config.json is recognised and read, and which tensors
+ * there are.
+ *
+ * To add a family: a row in family.c, and a file such as v4.c with its tables and its config_read. Everything else
+ * works on the roles of the row.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_MODEL_FAMILY_H
+#define FORMATS_MODEL_FAMILY_H
+#include "formats/model/config.h"
+#include "formats/model/role.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct family {
+	const char *name; /* model_type of config.json */
+	const char *what;
+	/* Whether a config.json of that model_type is of this family; NULL: every one is. */
+	bool (*recognise)(const struct config_doc *d);
+	/* Sets all of *c but family, which is zeroed before, from d->o. What a failure leaves in *c is freed. */
+	int (*config_read)(struct config *c, const struct config_doc *d, struct err *e);
+	const struct config_field *fields; /* [n_fields] what shapes are formulas of */
+	unsigned n_fields;
+	const struct role *roles; /* [n_roles] */
+	unsigned n_roles;
+};
+extern const struct family family_v4; /* DeepSeek-V4: Flash, Pro, -Base, with MTP or DSpark */
+
+/* All of them; ends with NULL. */
+extern const struct family *const families[];
+
+/* Takes the fields of config.json by the family that recognises it. On failure *c is zeroed: rule config.model-type
+ * where no family does. */
+int config_read(struct config *c, const struct config_doc *d, struct err *e);
+/* The same with families to choose from. */
+int config_read_as(struct config *c, const struct config_doc *d, const struct family *const *from,
+	struct err *e);
+
+/* The field of c that formulas of its family call so (n bytes); NULL if there is none. */
+const uint64_t *family_field(const struct config *c, const char *name, size_t n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
