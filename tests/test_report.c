@@ -25,13 +25,13 @@ static void verdicts(void)
 		const char *verdict;
 		int status;
 	} cases[] = {
-		{ { RULE_CHECK_UNSEALED }, 0, "true", 0 },
-		{ { RULE_CHECK_UNSEALED, RULE_CHECK_NO_DIGEST }, 2, "true", 0 },
+		{ { RULE_CHECK_NO_DIGEST }, 0, "true", 0 },
+		{ { RULE_CHECK_NO_DIGEST, RULE_CHECK_NO_DIGEST }, 2, "true", 0 },
 		{ { RULE_DATA_ZEROS }, 1, "false", 1 },
-		{ { RULE_CHECK_UNSEALED, RULE_CHECK_PLAN }, 2, "false", 1 },
+		{ { RULE_CHECK_NO_DIGEST, RULE_CHECK_PLAN }, 2, "false", 1 },
 		{ { RULE_CKPT_CHANGED, RULE_CHECK_PLAN }, 2, "false", 1 },
 		{ { RULE_SET_CODEC }, 1, "unknown", 2 },
-		{ { RULE_PLAN_SPLIT, RULE_CHECK_UNSEALED }, 2, "unknown", 2 },
+		{ { RULE_PLAN_SPLIT, RULE_CHECK_NO_DIGEST }, 2, "unknown", 2 },
 		{ { RULE_CKPT_CHANGED, RULE_CKPT_CHANGED, RULE_DATA_ZEROS }, 3, "false", 1 },
 	};
 	struct report r;
@@ -81,7 +81,7 @@ static void fill(struct report *r)
 	err_rule(&e, RULE_ST_TRAILING, 99, "three bytes too many");
 	report_take(r, &(struct report_place){ .file = "a.safetensors" }, &e);
 	CHECK(e.kind == ERR_NONE && !e.rule);
-	report_add(r, RULE_CHECK_UNSEALED, NULL, "only a warning");
+	report_add(r, RULE_CHECK_NO_DIGEST, NULL, "only a warning");
 	report_row(r, "checked", "files", 3, 1000, NULL);
 	report_figure(r, "kl", 0.1 + 0.2);
 	report_figure(r, "nan", NAN);
@@ -149,13 +149,13 @@ static void many(void)
 		snprintf(name, sizeof name, "model-%05d.safetensors", i);
 		at.file = name;
 		report_add(&r, RULE_SET_SIZE, &at, "tensor layers.%d.w1 has %d bytes", i, 7 * i);
-		report_add(&r, RULE_CHECK_UNSEALED, &at, "tensor layers.%d.w2 has %.3g bytes", i,
+		report_add(&r, RULE_CHECK_NO_DIGEST, &at, "tensor layers.%d.w2 has %.3g bytes", i,
 			i / 7e9);
 	}
 	report_sort(&r);
 	CHECK(r.n_groups == 2 && r.n == 2 * REPORT_EACH && r.errors == 60000 &&
 		r.warnings == 60000);
-	report_add(&r, RULE_CHECK_UNSEALED, NULL, "tensor layers.%d.w2 has %d bytes", 7, 8);
+	report_add(&r, RULE_CHECK_NO_DIGEST, NULL, "tensor layers.%d.w2 has %d bytes", 7, 8);
 	CHECK(r.n_groups == 2 && r.groups[1].n == 60001 &&
 		r.warnings == 60001); /* found again after sorting */
 	CHECK(r.groups[0].n == 60000 &&
