@@ -181,6 +181,7 @@ struct dev {
 	const char *name; /* "cpu", "cpu avx2", "cuda" */
 	void *ctx;        /* the device's own */
 	bool host;        /* its memory is ordinary memory: put and get may be left out */
+	bool counts; /* it computes and holds nothing, but counts memory (kernels/forward/tally.h) */
 
 	/* 0 or -1; *p is undefined memory for n bytes, aligned to 256. */
 	int (*alloc)(struct dev *, void **p, size_t n, struct err *);
@@ -189,6 +190,10 @@ struct dev {
 	int (*get)(struct dev *, void *to, const void *from, size_t n, struct err *);
 	int (*zero)(struct dev *, void *p, size_t n, struct err *); /* n bytes */
 	int (*sync)(struct dev *, struct err *);
+	/* Is told of ordinary memory that the caller takes (bytes) and gives back (-bytes). NULL: not wanted. */
+	void (*note)(struct dev *, int64_t bytes);
+	/* Bytes that a linear with w and n tokens makes the device hold for itself until it is closed. NULL: none. */
+	size_t (*room)(struct dev *, const struct weight *w, uint32_t n);
 	void (*close)(struct dev *);
 
 	/* --- moves --- */

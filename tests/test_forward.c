@@ -428,6 +428,7 @@ static void limits(void)
 		.io = io_posix(), .features = cpu_features(), .threads = 2, .max_rel = "1e-6"
 	};
 	struct err e = { 0 };
+	const char *at;
 	struct report rep;
 
 	report_begin(&rep, "test", "replay", FLASH, NULL);
@@ -447,6 +448,17 @@ static void limits(void)
 	report_begin(&rep, "test", "replay", FLASH, NULL);
 	CHECK(compute_replay(&rep, FLASH, FLASH EXPECTED, &o, &e) && err_exit_code(&e) == 2 &&
 		strstr(e.text, "--max-memory"));
+	report_free(&rep);
+	at = strstr(e.text, "at least "); /* what it asks for is enough, and a tenth less is not */
+	CHECK(at && (o.max_memory = strtoull(at + 9, NULL, 10)) > 1 << 20);
+	o.max_memory -= o.max_memory / 10;
+	report_begin(&rep, "test", "replay", FLASH, NULL);
+	CHECK(compute_replay(&rep, FLASH, FLASH EXPECTED, &o, NULL));
+	report_free(&rep);
+	o.max_memory += o.max_memory / 9 + 1;
+	e = (struct err){ 0 };
+	report_begin(&rep, "test", "replay", FLASH, NULL);
+	CHECK_IN(e.text, !compute_replay(&rep, FLASH, FLASH EXPECTED, &o, &e) && !rep.errors);
 	report_free(&rep);
 }
 

@@ -66,11 +66,23 @@ static int some_bands(struct par *p, unsigned me, struct err *e)
 	return 0;
 }
 
+static size_t room_for(const struct weight *w, uint32_t tokens)
+{
+	return (linear_scratch(w, tokens) + 63) / 64 * 64;
+}
+
+static size_t linear_room(struct dev *dev, const struct weight *w, uint32_t n)
+{
+	const struct cpu *c = dev->ctx;
+
+	return room_for(w, n) * c->threads;
+}
+
 static int run(struct dev *dev, const struct linear_job *job, struct err *e)
 {
 	struct cpu *c = dev->ctx;
 	struct bands b = { .c = c, .job = job, .band = band_for(c, job->w) };
-	size_t room = (linear_scratch(job->w, job->tokens) + 63) / 64 * 64;
+	size_t room = room_for(job->w, job->tokens);
 
 	if (room > c->room) {
 		free(c->scratch);
@@ -223,6 +235,7 @@ int dev_open_cpu(struct dev *d, unsigned features, unsigned threads, struct err 
 	d->name = c->way->name;
 	d->ctx = c;
 	d->close = cpu_close;
+	d->room = linear_room;
 	d->linear_q = linear_q;
 	d->linear = linear;
 	d->attend = attend;

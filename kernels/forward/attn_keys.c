@@ -5,20 +5,19 @@
 #include "kernels/forward/attn.h"
 #include "kernels/forward/rope.h"
 
-#include <stdlib.h>
-
 int attn_rotation(struct attn *a, uint64_t first, uint64_t step, uint32_t n, struct err *e)
 {
 	uint64_t bytes = 4 * (uint64_t)n * (a->f->p->rope_dim / 2);
-	float *c = malloc((size_t)(2 * bytes)), *s = c + bytes / 4;
+	float *c = host_get(a->f->dev, 2 * bytes), *s = c + bytes / 4;
 	int rc;
 
 	if (!c)
 		return err_nomem(e);
-	rope_tables(a->f->p, a->ratio > 0, first, step, n, c, s);
+	if (!a->f->dev->counts)
+		rope_tables(a->f->p, a->ratio > 0, first, step, n, c, s);
 	rc = a->f->dev->put(a->f->dev, a->cos, c, (size_t)bytes, e);
 	rc = rc ? rc : a->f->dev->put(a->f->dev, a->sin, s, (size_t)bytes, e);
-	free(c);
+	host_drop(a->f->dev, c, 2 * bytes);
 	return rc;
 }
 

@@ -53,12 +53,13 @@ int forward_open(struct forward *f, struct dev *dev, struct weights *w, const ui
 		.n = n,
 		.block = block ? block : BLOCK,
 		.pos = pos };
+	f->block = f->block < n ? f->block : n;
 	dim = f->c->D;
 	if (check(f, e))
 		return -1;
-	f->expert = calloc(n * f->c->K + 1, sizeof *f->expert);
-	f->weight = calloc(n * f->c->K + 1, sizeof *f->weight);
-	f->picked = calloc((uint64_t)n * f->p->topk, sizeof *f->picked);
+	f->expert = host_get(dev, 4 * n * f->c->K);
+	f->weight = host_get(dev, 4 * n * f->c->K);
+	f->picked = host_get(dev, 4 * (uint64_t)n * f->p->topk);
 	if (!f->expert || !f->weight || !f->picked) {
 		err_nomem(e);
 		goto err;
@@ -82,9 +83,9 @@ void forward_close(struct forward *f)
 	f->dev->release(f->dev, f->o);
 	f->dev->release(f->dev, f->post);
 	f->dev->release(f->dev, f->comb);
-	free(f->expert);
-	free(f->weight);
-	free(f->picked);
+	host_drop(f->dev, f->expert, 4 * f->n * f->c->K);
+	host_drop(f->dev, f->weight, 4 * f->n * f->c->K);
+	host_drop(f->dev, f->picked, 4 * (uint64_t)f->n * f->p->topk);
 	memset(f, 0, sizeof *f);
 }
 
@@ -94,7 +95,7 @@ void forward_close(struct forward *f)
 static uint16_t *embedded(struct forward *f, struct scratch *s, struct err *e)
 {
 	uint64_t row = 2 * f->c->D;
-	uint16_t *host = malloc((size_t)(f->n * row)), *dev = NULL;
+	uint16_t *host = host_get(f->dev, f->n * row), *dev = NULL;
 
 	if (!host) {
 		err_nomem(e);
@@ -104,7 +105,7 @@ static uint16_t *embedded(struct forward *f, struct scratch *s, struct err *e)
 		dev = scratch_get(s, f->n * row, e);
 	if (dev && f->dev->put(f->dev, dev, host, (size_t)(f->n * row), e))
 		dev = NULL;
-	free(host);
+	host_drop(f->dev, host, f->n * row);
 	return dev;
 }
 
@@ -324,7 +325,7 @@ static int head_band(struct forward *f, const float *z, float *band, uint32_t co
 		e);
 	rc = rc ? rc : f->dev->get(f->dev, host, band, (size_t)(4 * (uint64_t)count * take), e);
 	weights_drop(f->w, &m);
-	for (t = 0; !rc && t < count; t++)
+	for (t = 0; !rc && !f->dev->counts && t < count; t++)
 		memcpy(logits + t * vocab + row, host + t * take, 4 * (size_t)take);
 	return rc;
 }
@@ -333,6 +334,7 @@ int forward_logits(struct forward *f, int stage, uint32_t first, uint32_t count,
 	struct err *e)
 {
 	uint32_t dim = (uint32_t)f->c->D, row, take, vocab = (uint32_t)f->c->V;
+	uint64_t rows = vocab < HEAD_ROWS ? vocab : HEAD_ROWS;
 	const float *x = f->x + (uint64_t)first * DEV_HC * dim;
 	struct scratch s = { .dev = f->dev };
 	char prefix[32] = "";
@@ -344,9 +346,9 @@ int forward_logits(struct forward *f, int stage, uint32_t first, uint32_t count,
 		forward_prefix(f, (uint32_t)f->c->L + (uint32_t)stage, prefix);
 	rc = mixing_load(f, &m, prefix, "head", DEV_HC, 1, "norm.weight", e);
 	z = rc ? NULL : scratch_floats(&s, (uint64_t)count * dim, e);
-	band = z ? scratch_floats(&s, (uint64_t)count * HEAD_ROWS, e) : NULL;
+	band = z ? scratch_floats(&s, (uint64_t)count * rows, e) : NULL;
 	rc = band ? 0 : -1;
-	if (!rc && !(host = malloc((size_t)(4 * (uint64_t)count * HEAD_ROWS))))
+	if (!rc && !(host = host_get(f->dev, 4 * (uint64_t)count * rows)))
 		rc = err_nomem(e);
 	rc = rc ? rc
 		: f->dev->hc_head(f->dev,
@@ -366,7 +368,7 @@ int forward_logits(struct forward *f, int stage, uint32_t first, uint32_t count,
 		take = vocab - row < HEAD_ROWS ? vocab - row : HEAD_ROWS;
 		rc = head_band(f, z, band, count, row, take, host, logits, e);
 	}
-	free(host);
+	host_drop(f->dev, host, 4 * (uint64_t)count * rows);
 	mixing_drop(f, &m);
 	scratch_drop(&s);
 	return rc;

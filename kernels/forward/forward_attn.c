@@ -204,7 +204,7 @@ static int prefer_all(struct attn *a, int32_t *list, uint32_t t, uint32_t n, str
 {
 	size_t bytes = 4 * (size_t)n * a->entries;
 	uint32_t k = a->cols - a->window, i;
-	float *score = malloc(bytes + 1);
+	float *score = host_get(a->f->dev, bytes);
 	int rc;
 
 	if (!score)
@@ -214,7 +214,7 @@ static int prefer_all(struct attn *a, int32_t *list, uint32_t t, uint32_t n, str
 		prefer(a, list + (uint64_t)i * a->cols + a->window,
 			score + (uint64_t)i * a->entries,
 			a->f->prefer + (uint64_t)(t + i) * a->f->p->topk, k);
-	free(score);
+	host_drop(a->f->dev, score, bytes);
 	rc = rc ? rc : a->f->dev->put(a->f->dev, a->list, list, 4 * (size_t)n * a->cols, e);
 	return rc;
 }
@@ -223,7 +223,8 @@ static int prefer_all(struct attn *a, int32_t *list, uint32_t t, uint32_t n, str
 static int keep_picks(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 {
 	uint32_t k = a->cols - a->window, topk = a->f->p->topk, i, j;
-	int32_t *list = malloc(4 * (size_t)n * a->cols + 1), *to, v;
+	uint64_t bytes = 4 * (uint64_t)n * a->cols;
+	int32_t *list = host_get(a->f->dev, bytes), *to, v;
 	int rc;
 
 	if (!list)
@@ -231,13 +232,13 @@ static int keep_picks(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 	rc = a->f->dev->get(a->f->dev, list, a->list, 4 * (size_t)n * a->cols, e);
 	if (!rc && a->f->prefer)
 		rc = prefer_all(a, list, t, n, e);
-	for (i = 0; !rc && i < n; i++)
+	for (i = 0; !rc && !a->f->dev->counts && i < n; i++)
 		for (j = 0; j < topk; j++) {
 			to = a->f->picked + (uint64_t)(t + i) * topk + j;
 			v = j < k ? list[(uint64_t)i * a->cols + a->window + j] : -1;
 			*to = v < 0 ? -1 : v - (int32_t)a->f->n;
 		}
-	free(list);
+	host_drop(a->f->dev, list, bytes);
 	return rc;
 }
 
@@ -337,7 +338,7 @@ int forward_attn(struct forward *f, uint32_t layer, struct err *e)
 	a.window = f->n < f->p->window ? f->n : f->p->window;
 	k = a.ratio == 4 && f->p->topk < a.entries ? f->p->topk : a.entries;
 	a.cols = a.window + k;
-	for (t = 0; t < f->n * f->p->topk; t++)
+	for (t = 0; !f->dev->counts && t < f->n * f->p->topk; t++)
 		f->picked[t] = -1;
 	rc = load(&a, e) || room(&a, e) || attn_keys(&a, e) ? -1 : 0;
 	for (t = 0; !rc && t < f->n; t += take) {

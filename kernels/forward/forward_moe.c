@@ -41,8 +41,8 @@ static int room(struct moe *m, struct err *e)
 	m->acc = scratch_floats(s, n * dim, e);
 	m->factor = scratch_floats(s, b, e);
 	m->index = scratch_get(s, 4 * b, e);
-	m->tokens = malloc((size_t)(4 * n));
-	m->factors = malloc((size_t)(4 * n));
+	m->tokens = host_get(m->f->dev, 4 * n);
+	m->factors = host_get(m->f->dev, 4 * n);
 	if (!m->tokens || !m->factors)
 		return err_nomem(e);
 	return s->n < 13 ? -1 : 0;
@@ -59,8 +59,8 @@ static bool by_hash(const struct moe *m)
 static int32_t *hashed(struct moe *m, struct scratch *s, struct err *e)
 {
 	uint64_t k = m->f->c->K, n = m->f->n, i;
-	int64_t *wide = malloc((size_t)(8 * n * k));
-	int32_t *ids = malloc((size_t)(4 * n * k)), *dev = NULL;
+	int64_t *wide = host_get(m->f->dev, 8 * n * k);
+	int32_t *ids = host_get(m->f->dev, 4 * n * k), *dev = NULL;
 
 	if (!wide || !ids) {
 		err_nomem(e);
@@ -83,8 +83,8 @@ static int32_t *hashed(struct moe *m, struct scratch *s, struct err *e)
 	if (dev && m->f->dev->put(m->f->dev, dev, ids, (size_t)(4 * n * k), e))
 		dev = NULL;
 out:
-	free(wide);
-	free(ids);
+	host_drop(m->f->dev, wide, 8 * n * k);
+	host_drop(m->f->dev, ids, 4 * n * k);
 	return dev;
 }
 
@@ -263,6 +263,8 @@ static uint32_t next_used(const struct moe *m, uint32_t id)
 {
 	uint32_t i, all = m->f->n * (uint32_t)m->f->c->K, next = (uint32_t)m->f->c->E;
 
+	if (m->f->dev->counts) /* nothing was routed; two experts are as much as many */
+		return id < 2 && id < next ? id : next;
 	for (i = 0; i < all; i++)
 		if (m->f->expert[i] >= (int32_t)id && (uint32_t)m->f->expert[i] < next)
 			next = (uint32_t)m->f->expert[i];
@@ -319,7 +321,8 @@ static int experts(struct moe *m, struct err *e)
 	struct weights *w = m->f->w, ahead;
 	struct expert x[2];
 	uint32_t id = next_used(m, 0), i = 0;
-	unsigned threads = m->f->dev->host ? 2 : 1; /* another device may want one thread only */
+	/* another device may want one thread only */
+	unsigned threads = m->f->dev->host && !m->f->dev->counts ? 2 : 1;
 	int rc;
 
 	if (weights_beside(&ahead, w, e))
@@ -379,7 +382,7 @@ int forward_moe(struct forward *f, uint32_t layer, struct err *e)
 	rc = rc ? rc : experts(&m, e);
 	rc = rc ? rc : shared(&m, e);
 	scratch_drop(&m.s);
-	free(m.tokens);
-	free(m.factors);
+	host_drop(d, m.tokens, 4 * (uint64_t)f->n);
+	host_drop(d, m.factors, 4 * (uint64_t)f->n);
 	return rc;
 }

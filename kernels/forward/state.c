@@ -2,7 +2,6 @@
 #include "kernels/forward/state.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 void *scratch_get(struct scratch *s, uint64_t bytes, struct err *e)
 {
@@ -53,11 +52,11 @@ int forward_tell(struct forward *f, const char *prefix, const char *name, const 
 				f->tap.see(f->tap.ctx, full, v, whole, n, cols, token, e)
 			? -1
 			: 0;
-	copy = malloc((size_t)bytes + 1);
+	copy = host_get(f->dev, bytes);
 	if (!copy)
 		return err_nomem(e);
 	rc = f->dev->get(f->dev, copy, v, (size_t)bytes, e);
 	rc = rc ? rc : f->tap.see(f->tap.ctx, full, copy, whole, n, cols, token, e);
-	free(copy);
+	host_drop(f->dev, copy, bytes);
 	return rc;
 }

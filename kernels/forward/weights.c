@@ -11,6 +11,24 @@
 
 enum { NAME_ROOM = 256 };
 
+/* --- ordinary memory --- */
+
+void *host_get(struct dev *d, uint64_t n)
+{
+	void *p = calloc(1, (size_t)n + 1);
+
+	if (p && d->note)
+		d->note(d, (int64_t)n);
+	return p;
+}
+
+void host_drop(struct dev *d, void *p, uint64_t n)
+{
+	if (p && d->note)
+		d->note(d, -(int64_t)n);
+	free(p);
+}
+
 /* --- opening --- */
 
 static int audit(struct weights *w, struct findings *f, struct err *e)
@@ -112,6 +130,11 @@ int weights_beside(struct weights *ahead, const struct weights *w, struct err *e
 	ahead->held = ahead->peak = ahead->read = 0;
 	if (!w->c.payload)
 		return 0;
+	if (w->dev->counts) { /* nothing will be read */
+		ahead->reader = NULL;
+		w->dev->note(w->dev, (int64_t)w->c.payload->need(w->c.payload->ctx));
+		return 0;
+	}
 	ahead->reader = w->c.payload->open(w->c.payload->ctx);
 	return ahead->reader ? 0 : err_nomem(e);
 }
@@ -128,6 +151,9 @@ void weights_beside_close(struct weights *ahead)
 {
 	if (ahead->reader)
 		ahead->c.payload->close(ahead->reader);
+	else if (ahead->dev && ahead->dev->counts && ahead->c.payload)
+		ahead->dev->note(ahead->dev,
+			-(int64_t)ahead->c.payload->need(ahead->c.payload->ctx));
 	memset(ahead, 0, sizeof *ahead);
 }
 
@@ -159,6 +185,8 @@ int weights_read(struct weights *w, const struct tensor *t, uint64_t off, void *
 {
 	uint32_t i = (uint32_t)(t - w->c.tensors);
 
+	if (w->dev->counts)
+		return 0;
 	w->read += n;
 	if (!w->c.payload)
 		return ckpt_read(&w->c, t, off, dst, (size_t)n, e);
@@ -171,7 +199,7 @@ int weights_read(struct weights *w, const struct tensor *t, uint64_t off, void *
 int weights_take(struct weights *w, void **p, uint64_t n, struct err *e)
 {
 	if (w->dev->host ? w->dev->alloc(w->dev, p, (size_t)n, e)
-			 : !(*p = malloc((size_t)n + 1)) && err_nomem(e))
+			 : !(*p = host_get(w->dev, n)) && err_nomem(e))
 		return -1;
 	w->held += n;
 	w->peak = w->held > w->peak ? w->held : w->peak;
@@ -190,7 +218,7 @@ int weights_place(struct weights *w, void **p, uint64_t n, struct err *e)
 		w->dev->release(w->dev, to);
 		return -1;
 	}
-	free(*p);
+	host_drop(w->dev, *p, n);
 	*p = to;
 	return 0;
 }
@@ -200,7 +228,7 @@ void weights_give_up(struct weights *w, void *p, uint64_t n)
 	if (w->dev->host)
 		w->dev->release(w->dev, p);
 	else
-		free(p);
+		host_drop(w->dev, p, n);
 	w->held -= n;
 }
 
@@ -242,7 +270,7 @@ int weights_floats(struct weights *w, float **v, const char *prefix, const char 
 	if (weights_take(w, &p, 4 * n, e))
 		return -1;
 	rc = weights_read(w, t, 0, p, weights_size(t), e);
-	if (!rc && t->dtype == DT_BF16)
+	if (!rc && t->dtype == DT_BF16 && !w->dev->counts)
 		widen(p, n);
 	rc = rc ? rc : weights_place(w, &p, 4 * n, e);
 	if (rc) {

@@ -94,6 +94,12 @@ int weights_rows(struct weights *w, const char *prefix, const char *name, enum d
 	uint64_t cols, const uint32_t *row, uint32_t n, void *dst, struct err *e);
 bool weights_has(const struct weights *w, const char *prefix, const char *name);
 
+/* --- ordinary memory of a pass: counted by a device that counts --- */
+
+/* n bytes, zeroed; NULL: there is no memory. */
+void *host_get(struct dev *d, uint64_t n);
+void host_drop(struct dev *d, void *p, uint64_t n); /* p may be NULL */
+
 /* --- between weights.c and matrix.c --- */
 
 /* The tensor PREFIX NAME END; an error where there is none. */

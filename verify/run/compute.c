@@ -37,8 +37,8 @@ int compute_device(struct dev *d, const struct compute_opts *o, struct report *r
 	return rc;
 }
 
-static int open_weights(struct weights *w, const struct compute_opts *o, const char *path, enum use use,
-	const struct weights *source, struct dev *d, struct err *e)
+static int open_weights(struct weights *w, const struct compute_opts *o, const char *path,
+	enum use use, const struct weights *source, struct dev *d, struct err *e)
 {
 	struct weights_from from = {
 		.io = o->io, .path = path, .use = use, .follow_links = o->follow_links
@@ -62,13 +62,18 @@ static int number(const char *option, const char *s, double *v, struct err *e)
 	return 0;
 }
 
+static void planned(struct report *rep, const struct need *x)
+{
+	report_row(rep, "read", "memory planned", 0, x->bytes, NULL);
+}
+
 int compute_replay(struct report *rep, const char *folder, const char *record,
 	const struct compute_opts *o, struct err *e)
 {
 	struct replay_opts ro = { .features = o->features, .threads = o->threads };
-	struct need x = { .limit = o->max_memory };
 	struct replay_result res;
 	struct weights w;
+	struct need x = { .limit = o->max_memory, .models = { &w } };
 	struct record r;
 	struct dev d;
 	int rc;
@@ -82,8 +87,14 @@ int compute_replay(struct report *rep, const char *folder, const char *record,
 	rc = record_open(&r, o->io, record, (uint32_t)w.c.config.L, FORWARD_TOKENS_MAX, e);
 	if (!rc) {
 		x.n = r.n;
-		x.models = r.ours ? 1 : 2; /* and one that measures the noise */
-		rc = need_find(&x, &w, o->threads, e);
+		x.models[1] = r.ours ? NULL : &w; /* that measures the noise */
+		x.mtp = record_find(&r, "mtp.0.logits_last");
+		x.logits = 8 * w.c.config.V;
+		/* streams, ours and the record's, or as many picks */
+		x.beside = r.n * (8 * DEV_HC * w.c.config.D + 12 * (uint64_t)w.p.topk);
+		rc = need_find(&x, e);
+		if (!rc)
+			planned(rep, &x);
 		ro.block = x.block;
 		ro.at_once = x.spare;
 		rc = rc ? rc : replay_run(&w, &r, &ro, rep, &res, e);
@@ -148,15 +159,21 @@ static int same_model(const struct weights *a, const struct weights *b, struct e
 static int compared(struct report *rep, struct weights *a, struct weights *b,
 	struct logits_opts *lo, const struct compute_opts *o, struct err *e)
 {
-	struct need x = { .limit = o->max_memory, .models = 2, .n = lo->n };
+	struct need x = { .limit = o->max_memory,
+		.models = { a, b },
+		.n = lo->n,
+		.steps = true,
+		.logits = 8 * a->c.config.V,
+		.beside = 8 * (uint64_t)lo->n * DEV_HC * a->c.config.D }; /* streams of both */
 	struct logits_result res;
 	uint64_t peak;
 
 	if (same_model(a, b, e))
 		return -1;
 	a->as_fp8 = !weights_fp8(a) && weights_fp8(b);
-	if (need_find(&x, a, o->threads, e))
+	if (need_find(&x, e))
 		return -1;
+	planned(rep, &x);
 	lo->block = x.block;
 	lo->keep = x.spare;
 	if (logits_run(a, b, lo, rep, &res, e))
@@ -244,7 +261,7 @@ static int put_logits(struct recording *k, const char *name, int stage, uint32_t
 	uint32_t count, struct err *e)
 {
 	uint64_t vocab = k->f.c->V;
-	uint32_t most = (uint32_t)(k->at_once / 4 / vocab), t, take;
+	uint32_t most = (uint32_t)(k->at_once / 8 / vocab), t, take;
 	float *z;
 	int rc = 0;
 
@@ -293,15 +310,21 @@ static int recorded(struct report *rep, struct weights *w, const char *out, cons
 	struct recording k = { .what = !o->what || !strcmp(o->what, "all") ? CONTENTS_ALL
 			: !strcmp(o->what, "layers")                       ? CONTENTS_LAYERS
 									   : CONTENTS_LOGITS };
-	struct need x = { .limit = o->max_memory, .models = 1, .n = n };
+	struct need x = { .limit = o->max_memory,
+		.models = { w },
+		.n = n,
+		.mtp = k.what == CONTENTS_ALL && !w->c.config.spark && w->c.config.stages,
+		.logits = 8 * w->c.config.V, /* as they are, and as they are written */
+		.beside = 2 * (uint64_t)n * DEV_HC * w->c.config.D };
 	int rc;
 
-	if (need_find(&x, w, o->threads, e) || forward_open(&k.f, w->dev, w, ids, n, 0, x.block, e))
+	if (need_find(&x, e) || forward_open(&k.f, w->dev, w, ids, n, 0, x.block, e))
 		return -1;
 	k.at_once = x.spare;
 	rc = record_begin(&k.out, o->io, (uint32_t)w->c.config.L, e);
 	rc = rc ? rc : record_all(&k, out, e);
 	if (!rc) {
+		planned(rep, &x);
 		report_row(rep, "record", out, k.out.n, k.out.file.size, NULL);
 		report_row(rep, "read", "weights", 0, w->read, NULL);
 		report_row(rep, "read", "weights held at most", 0, w->peak, NULL);
