@@ -69,6 +69,8 @@ FOLDERS := core formats quant kernels convert verify
 LIB_C  := $(filter-out $(OTHER) kernels/cuda/cuda_none.c %/main.c,$(sort $(wildcard $(FOLDERS:%=%/*.c) $(FOLDERS:%=%/*/*.c))))
 # The plain kernels once more, for processors with FMA: fmaf is an instruction there and not a call.
 FMA_C  := $(if $(X86),$(sort $(wildcard kernels/ref/ref_*.c)))
+# The same without rounding to BF16 (kernels/ref/fp32.c).
+FP32_C := $(sort $(wildcard kernels/ref/ref_*.c))
 # And those that sum products with another order of sums (kernels/ref/wide_dot.c).
 WIDE_C := $(patsubst %,kernels/ref/ref_%.c,hc norm linear compress attn)
 TOOLS  := dsv4-convert dsv4-verify
@@ -127,7 +129,8 @@ $(NVDIR)/kernels.o: $(NVDIR)/kernels.cu $(NVDIR)/flags $(wildcard kernels/cuda/*
 # One library for each folder, linked once and in this order: a symbol of a higher folder is not found from
 # a lower one.
 LIBA   := $(foreach f,convert verify kernels quant formats core,$(B)/lib$(f).a)
-EXTRA_kernels := $(LIB_CU) $(FMA_C:%.c=$(B)/%.fma.o) $(WIDE_C:%.c=$(B)/%.wide.o)
+EXTRA_kernels := $(LIB_CU) $(FMA_C:%.c=$(B)/%.fma.o) $(WIDE_C:%.c=$(B)/%.wide.o) \
+	$(FP32_C:%.c=$(B)/%.fp32.o) $(if $(X86),$(FP32_C:%.c=$(B)/%.fp32fma.o))
 define library
 $(B)/lib$(1).a: $(EXTRA_$(1)) $(patsubst %,$(B)/%.o,$(filter $(1)/%,$(LIB_C))) $(B)/linked
 	@rm -f $$@
@@ -152,6 +155,14 @@ $(B)/%.fma.o: %.c $(B)/checked
 	@mkdir -p $(@D)
 	@echo "  CC $< (FMA)"
 	$(Q)$(CC) $(CF) -O3 -mavx2 -mfma -DREF_FMA -MMD -MP -c -o $@ $<
+$(B)/%.fp32.o: %.c $(B)/checked
+	@mkdir -p $(@D)
+	@echo "  CC $< (FP32)"
+	$(Q)$(CC) $(CF) -O3 -DREF_FP32 -MMD -MP -c -o $@ $<
+$(B)/%.fp32fma.o: %.c $(B)/checked
+	@mkdir -p $(@D)
+	@echo "  CC $< (FP32, FMA)"
+	$(Q)$(CC) $(CF) -O3 -mavx2 -mfma -DREF_FP32 -DREF_FMA -MMD -MP -c -o $@ $<
 $(B)/%.wide.o: %.c $(B)/checked
 	@mkdir -p $(@D)
 	@echo "  CC $< (WIDE)"

@@ -181,6 +181,7 @@ struct dev {
 	const char *name; /* "cpu", "cpu avx2", "cuda" */
 	void *ctx;        /* the device's own */
 	bool host;        /* its memory is ordinary memory: put and get may be left out */
+	bool fp32;        /* bf(x) is x, and fake_fp8 and fake_fp4 do nothing (dev_cpu_fp32) */
 	bool counts; /* it computes and holds nothing, but counts memory (kernels/forward/tally.h) */
 
 	/* 0 or -1; *p is undefined memory for n bytes, aligned to 256. */
@@ -256,7 +257,7 @@ struct dev {
 	 * lane partial of fmaf(q, w, .), then lane = fmaf(partial, s_x * s_w, lane); lanes by the xor
 	 * tree. y [n][ld] from its first column, ld >= w->rows. */
 	int (*linear_q)(struct dev *, const struct dev_linear_q *, struct err *);
-	/* y[t][o] = dot(x[t], w[o]), rounded to bf if round. Weights BF16, F32, or FP8 as the value
+	/* y[t][o] = dot(x[t], w[o]), rounded to bf if round. Weights BF16, F32, or FP8 and FP4 as the value
 	 * code * scale (a BF16). x [n][ldx], y [n][ldy]. */
 	int (*linear)(struct dev *, const struct dev_linear *, struct err *);
 
@@ -303,6 +304,10 @@ int dev_open_ref(struct dev *d, struct err *e);
 /* The same bits with the fast ways that a processor with these features (enum cpu_feature) has, on so
  * many threads. */
 int dev_open_cpu(struct dev *d, unsigned features, unsigned threads, struct err *e);
+
+/* Turns a device of dev_open_cpu, just opened, into one of FP32 arithmetic: nothing is quantised, nothing rounded to
+ * BF16, every sum in the order stated above. act_quant and linear_q are not for it. */
+void dev_cpu_fp32(struct dev *d);
 
 /* Other legal orders of the same sums, for measuring what rounding alone makes of a model. */
 enum dev_order {

@@ -54,6 +54,12 @@ FM_FN float fm_bf16(float x)
 	return x != x ? fm_nan() : num_bf16(num_bf16_from(x));
 }
 
+/* As it is, but for NaN: what is stored where nothing is rounded. */
+FM_FN float fm_float(float x)
+{
+	return x != x ? fm_nan() : x;
+}
+
 /* --- exp --- */
 
 /* (e^r - 1 - r) / r^2 for |r| <= ln(2)/2; relative to e^r within 2^-33. Coefficients by weighted least

@@ -10,6 +10,7 @@
 #include "tests/dirs.h"
 #include "tests/model.h"
 #include "verify/run/compute.h"
+#include "verify/run/heads.h"
 
 #include <math.h>
 
@@ -146,6 +147,59 @@ static void same_bits_everywhere(void)
 			CHECK_IN(d.name, same(x, plain));
 			d.close(&d);
 		}
+}
+
+/* --- FP32 arithmetic --- */
+
+/* Distance of the logits in FP32 arithmetic from the golden ones, which round. */
+static void fp32_of(const char *dir, const char *record, double rel, double top1)
+{
+	static const struct {
+		unsigned features, threads;
+	} ways[] = { { 0, 1 }, { ~0u, 1 }, { ~0u, 3 } };
+	struct heads h = { .at_once = 1 << 20 };
+	struct xxh_digest first = { { 0 } }, x;
+	struct err e = { 0 };
+	struct forward f;
+	struct record r;
+	struct pass p;
+	uint32_t layer;
+	unsigned i;
+
+	for (i = 0; i < 3; i++) {
+		struct measure m = { 0 };
+		struct opinion o = { 0 };
+
+		if (!open_pass(&p, dir, ways[i].features & cpu_features(), ways[i].threads))
+			return;
+		dev_cpu_fp32(&p.d);
+		CHECK(!record_open(&r, io_posix(), record, (uint32_t)p.w.c.config.L, 4096, &e));
+		CHECK(!forward_open(&f, &p.d, &p.w, r.ids, r.n, 0, 0, &e));
+		CHECK(!forward_embed(&f, &e));
+		for (layer = 0; layer < p.w.c.config.L; layer++)
+			CHECK(!forward_layer(&f, layer, &e));
+		h.is = &f;
+		h.rec = &r;
+		h.count = r.n;
+		CHECK(!heads_compare(&h, &m, &o, &e));
+		CHECK_IN(dir, fabs(measure_rel(&m) - rel) < 0.001);
+		CHECK_IN(dir, fabs((double)o.top1 / (double)o.rows - top1) < 0.004);
+		x = xxh_of(f.x, 16 * (size_t)r.n * p.w.c.config.D);
+		first = i ? first : x;
+		CHECK_IN(p.d.name, !memcmp(&x, &first, sizeof x));
+		forward_close(&f);
+		record_close(&r);
+		close_pass(&p);
+	}
+	CHECK_IN(e.text, e.kind == ERR_NONE);
+}
+
+/* The distances are those that two other engines have from the same records, which compute in FP32: llama.cpp
+ * (GGUF, all in F32) and MLX, which were run once; their figures stand in docs/numbers.md. */
+static void fp32_as_engines(void)
+{
+	fp32_of(FLASH, FLASH EXPECTED, 0.117, 0.831);
+	fp32_of(PRO, PRO EXPECTED, 0.194, 0.785);
 }
 
 /* Also with blocks that cut windows of the compressor. */
@@ -494,6 +548,7 @@ static const struct test tests[] = {
 	{ "golden_flash", golden_flash },
 	{ "golden_pro", golden_pro },
 	{ "same_bits_everywhere", same_bits_everywhere },
+	{ "fp32_as_engines", fp32_as_engines },
 	{ "same_bits_in_blocks", same_bits_in_blocks },
 	{ "rope_frequencies", rope_frequencies },
 	{ "bad_tokens", bad_tokens },

@@ -430,6 +430,55 @@ static void records(void)
 	CHECK(record(FLASH, dirs_path("no/such/rec").s, IDS, "all").rc == 2);
 }
 
+/* In FP32 arithmetic FP4 and FP8 experts are summed alike, records say what they are of, and one bit of one code
+ * shows in the logits alone. */
+static void fp32_records(void)
+{
+	struct model_job j = model_job("hf", 1);
+	struct path out = dirs_path("fp32-hf8"), rec = dirs_path("fp32.rec"),
+		    spoiled = model_copy(FLASH, "fp32-spoiled"), plain = dirs_path("model.rec");
+	struct compute_opts o = opts(IDS), r = opts(NULL);
+	struct err e = { 0 };
+	struct report rep;
+	uint8_t *p, *at;
+	size_t n;
+
+	o.arithmetic = "fp32";
+	j.plan.experts = EXPERT_FP8;
+	CHECK(convert(&j, FLASH, out.s));
+	report_begin(&rep, "test", "logits", FLASH, out.s);
+	CHECK(is_equal(verdict_of(&rep, compute_logits(&rep, FLASH, out.s, &o, &e), &e)));
+	report_begin(&rep, "test", "record", FLASH, NULL);
+	CHECK(!verdict_of(&rep, compute_record(&rep, FLASH, rec.s, &o, &e), &e).rc);
+	CHECK(is_equal(replay(FLASH, rec.s)) && is_equal(replay(out.s, rec.s)));
+	r.arithmetic = "model";
+	report_begin(&rep, "test", "replay", FLASH, rec.s);
+	CHECK(says(verdict_of(&rep, compute_replay(&rep, FLASH, rec.s, &r, &e), &e), 1,
+		"record.form", "fp32"));
+	e = (struct err){ 0 };
+	CHECK(record(FLASH, plain.s, IDS, "logits").rc == 0);
+	r.arithmetic = "fp32";
+	report_begin(&rep, "test", "replay", FLASH, plain.s);
+	CHECK(says(verdict_of(&rep, compute_replay(&rep, FLASH, plain.s, &r, &e), &e), 1,
+		"record.form", "own"));
+	e = (struct err){ 0 };
+	o.what = "logits";
+	rec = dirs_path("fp32-logits.rec");
+	report_begin(&rep, "test", "record", FLASH, NULL);
+	CHECK(!verdict_of(&rep, compute_record(&rep, FLASH, rec.s, &o, &e), &e).rc);
+	p = file_get_all(rec.s, &n); /* as another engine would write it */
+	at = p ? memmem(p, n, "dsv4.record", 11) : NULL;
+	CHECK(at);
+	if (at)
+		memcpy(at, "else.record", 11);
+	unlink(rec.s);
+	file_put_all(rec.s, p, n);
+	free(p);
+	CHECK(is_equal(replay(FLASH, rec.s)));
+	flip(spoiled.s, "w1.weight", 3);
+	CHECK(says(replay(spoiled.s, rec.s), 1, "replay.logits", "relative L2"));
+}
+
 /* Whatever call fails, there is a whole record or none, and nothing beside it. */
 static void records_whole_or_not(void)
 {
@@ -475,6 +524,7 @@ static const struct test tests[] = {
 	{ "bad_calls", bad_calls },
 	{ "nan_scale", nan_scale },
 	{ "records", records },
+	{ "fp32_records", fp32_records },
 	{ "records_whole_or_not", records_whole_or_not },
 	{ NULL, NULL },
 };

@@ -28,7 +28,7 @@
 struct opts {
 	bool strict;
 	bool json, last, quick, quiet, hf_cache, follow_links;
-	const char *tokens, *device, *max_kl, *max_rel, *what, *record, *rank, *source_sha256,
+	const char *tokens, *device, *arithmetic, *max_kl, *max_rel, *what, *record, *rank, *source_sha256,
 		*junit, *page;
 	bool full;
 	const char *engine, *fix_config, *fix_index;
@@ -341,6 +341,7 @@ static struct compute_opts compute_opts(const struct opts *o)
 		.threads = (unsigned)o->threads,
 		.tokens = o->tokens,
 		.device = o->device,
+		.arithmetic = o->arithmetic,
 		.max_kl = o->max_kl,
 		.max_rel = o->max_rel,
 		.max_memory = o->memory,
@@ -481,6 +482,7 @@ static const struct cli_opt diff_opts[] = { HF_OPT, THREADS_OPT, HEADER_OPT, REP
 /* Of verbs that run the model. */
 #define COMPUTE_OPTS HF_OPT, THREADS_OPT, \
 	{ "device", 0, "cpu|cuda", CLI_CHOICE, 0, 0, AT(device), "where it is computed (default cpu)" }, \
+	{ "arithmetic", 0, "model|fp32", CLI_CHOICE, 0, 0, AT(arithmetic), "as the official model rounds, or FP32 throughout, as other engines do (default model; replay: that of the record)" }, \
 	{ "max-memory", 0, "BYTES", CLI_SIZE, 1 << 20, UINT64_MAX, AT(memory), "never hold more than this (default 8G)" }
 #define TOKENS_OPT { "tokens", 't', "IDS", CLI_TEXT, 0, 0, AT(tokens), "token ids: 1,2,3, or a file of them" }
 

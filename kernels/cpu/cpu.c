@@ -115,7 +115,7 @@ static int linear(struct dev *dev, const struct dev_linear *op, struct err *e)
 		.tokens = op->n,
 		.x = op->x,
 		.ldx = op->ldx,
-		.round = op->round,
+		.round = op->round && !dev->fp32,
 		.y = op->y,
 		.ldy = op->ldy };
 
@@ -242,6 +242,22 @@ int dev_open_cpu(struct dev *d, unsigned features, unsigned threads, struct err 
 	d->index_score = index_score;
 	d->hc_pre = hc_pre;
 	return 0;
+}
+
+/* --- FP32 arithmetic --- */
+
+void dev_cpu_fp32(struct dev *d)
+{
+	struct cpu *c = d->ctx;
+	struct dev own = *d;
+
+	fp32_rows(&c->one, c->features);
+	fp32_rows(d, c->features);
+	d->linear = own.linear; /* what is divided among threads */
+	d->linear_q = own.linear_q;
+	d->attend = own.attend;
+	d->index_score = own.index_score;
+	d->hc_pre = own.hc_pre;
 }
 
 /* --- another order of sums --- */

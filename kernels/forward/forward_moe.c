@@ -15,6 +15,7 @@ struct moe {
 	uint32_t layer, dim, inner; /* inner: of the widest expert */
 	struct scratch s;
 	struct act all, some, inside; /* quantized: all tokens, those of an expert, inside it */
+	float *rows;                  /* [block][dim] of those of an expert, in FP32 arithmetic */
 	float *g, *u, *a, *out, *acc, *factor;
 	uint32_t *index; /* device */
 	/* ordinary memory */
@@ -41,11 +42,12 @@ static int room(struct moe *m, struct err *e)
 	m->acc = scratch_floats(s, n * dim, e);
 	m->factor = scratch_floats(s, b, e);
 	m->index = scratch_get(s, 4 * b, e);
+	m->rows = scratch_floats(s, m->f->dev->fp32 ? b * dim : 1, e);
 	m->tokens = host_get(m->f->dev, 4 * n);
 	m->factors = host_get(m->f->dev, 4 * n);
 	if (!m->tokens || !m->factors)
 		return err_nomem(e);
-	return s->n < 13 ? -1 : 0;
+	return s->n < 14 ? -1 : 0;
 }
 
 /* --- routing --- */
@@ -219,12 +221,18 @@ static int gathered(struct moe *m, uint32_t n, struct err *e)
 	const struct dev_gather codes = {
 		.to = m->some.q, .from = m->all.q, .index = m->index, .n = n, .bytes = m->dim
 	};
+	const struct dev_gather rows = {
+		.to = m->rows, .from = m->all.x, .index = m->index, .n = n, .bytes = m->dim * 4
+	};
 	const struct dev_gather scales = { .to = m->some.s,
 		.from = m->all.s,
 		.index = m->index,
 		.n = n,
 		.bytes = m->dim / DEV_ACT * 4 };
 
+	m->some.x = m->rows;
+	if (m->f->dev->fp32)
+		return m->f->dev->gather(m->f->dev, &rows, e);
 	return m->f->dev->gather(m->f->dev, &codes, e) || m->f->dev->gather(m->f->dev, &scales, e)
 		? -1
 		: 0;
@@ -356,7 +364,7 @@ static int shared(struct moe *m, struct err *e)
 	for (t = 0; !rc && t < m->f->n; t += take) {
 		take = m->f->n - t < m->f->block ? m->f->n - t : m->f->block;
 		at = (uint64_t)t * m->dim;
-		in = (struct act){ m->all.q + at, m->all.s + at / DEV_ACT };
+		in = (struct act){ m->all.q + at, m->all.s + at / DEV_ACT, m->all.x + at };
 		sum.y = m->f->o + at;
 		sum.a = m->acc + at;
 		sum.n = (uint64_t)take * m->dim;

@@ -11,12 +11,13 @@ int step_norm(struct forward *f, float *y, const float *x, const float *w, uint3
 	return f->dev->rmsnorm(f->dev, &op, e);
 }
 
-int step_act(struct forward *f, const struct act *a, const float *x, uint32_t n, uint32_t dim,
+int step_act(struct forward *f, struct act *a, const float *x, uint32_t n, uint32_t dim,
 	struct err *e)
 {
 	const struct dev_act_quant op = { .q = a->q, .s = a->s, .x = x, .n = n, .dim = dim };
 
-	return f->dev->act_quant(f->dev, &op, e);
+	a->x = x;
+	return f->dev->fp32 ? 0 : f->dev->act_quant(f->dev, &op, e);
 }
 
 int step_codes(struct forward *f, float *y, uint32_t ld, const struct act *a, uint32_t n,
@@ -24,11 +25,15 @@ int step_codes(struct forward *f, float *y, uint32_t ld, const struct act *a, ui
 {
 	const struct dev_linear_q op = { .y = y, .ld = ld, .q = a->q, .s = a->s, .n = n, .w = w };
 
-	return f->dev->linear_q(f->dev, &op, e);
+	const struct dev_linear plain = {
+		.y = y, .ldy = ld, .x = a->x, .ldx = w->cols, .n = n, .w = w
+	};
+
+	return f->dev->fp32 ? f->dev->linear(f->dev, &plain, e) : f->dev->linear_q(f->dev, &op, e);
 }
 
-int step_linear(struct forward *f, float *y, uint32_t ld, const struct act *a, const float *x,
-	uint32_t n, const struct weight *w, struct err *e)
+int step_linear(struct forward *f, float *y, uint32_t ld, struct act *a, const float *x, uint32_t n,
+	const struct weight *w, struct err *e)
 {
 	return step_act(f, a, x, n, w->cols, e) || step_codes(f, y, ld, a, n, w, e) ? -1 : 0;
 }

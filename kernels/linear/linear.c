@@ -123,6 +123,8 @@ static void row_values(const struct work *k, const struct linear_line *l, float 
 		s[c] = l->scale[c];
 	for (c = 0; k->kind == LINEAR_FP8 && !k->j->q && c < w->cols; c++)
 		v[c] = fm_bf16(v[c] * s[c / 128]);
+	for (c = 0; k->kind == LINEAR_FP4 && !k->j->q && c < w->cols; c++)
+		v[c] = fm_bf16(v[c] * s[c / 32]);
 }
 
 static float dot_q(const struct work *k, const float *v, const float *sw, uint32_t token)

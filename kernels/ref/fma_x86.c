@@ -9,6 +9,7 @@ void fma_rows(struct dev *d, unsigned features)
 {
 	if ((features & (CPU_AVX2 | CPU_FMA)) != (CPU_AVX2 | CPU_FMA))
 		return;
+	ref_moves(d);
 	ref_hc(d);
 	ref_norm(d);
 	ref_linear(d);

@@ -6,7 +6,18 @@
  * SPDX-License-Identifier: MIT */
 #ifndef KERNELS_REF_REF_H
 #define KERNELS_REF_REF_H
-#ifdef REF_FMA /* the same sources compiled once more, for processors with FMA (Makefile, fma_x86.c) */
+#if defined REF_FP32 && defined REF_FMA /* both of the following */
+#define ref_moves fp32fma_moves
+#define ref_hc fp32fma_hc
+#define ref_norm fp32fma_norm
+#define ref_linear fp32fma_linear
+#define ref_compress fp32fma_compress
+#define ref_attn fp32fma_attn
+#define ref_moe fp32fma_moe
+#define ref_dot fp32fma_dot
+#elif defined \
+	REF_FMA /* the same sources compiled once more, for processors with FMA (Makefile, fma_x86.c) */
+#define ref_moves fma_moves
 #define ref_hc fma_hc
 #define ref_norm fma_norm
 #define ref_linear fma_linear
@@ -14,6 +25,15 @@
 #define ref_attn fma_attn
 #define ref_moe fma_moe
 #define ref_dot fma_dot
+#elif defined REF_FP32 /* and without rounding to BF16 (fp32.c) */
+#define ref_moves fp32_moves
+#define ref_hc fp32_hc
+#define ref_norm fp32_norm
+#define ref_linear fp32_linear
+#define ref_compress fp32_compress
+#define ref_attn fp32_attn
+#define ref_moe fp32_moe
+#define ref_dot fp32_dot
 #endif
 #ifdef REF_WIDE /* and once more with dot products in double (wide_dot.c) */
 #define ref_hc wide_hc
@@ -24,6 +44,10 @@
 #define ref_dot wide_dot
 #endif
 #include "kernels/dev.h"
+#ifdef REF_FP32
+#include "kernels/fmath.h"
+#define fm_bf16 fm_float
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -39,6 +63,11 @@ void ref_moe(struct dev *d);
 
 /* Replaces the rows by those compiled for FMA and AVX2, where that was done and features has both. */
 void fma_rows(struct dev *d, unsigned features);
+
+/* Replaces the rows by those of FP32 arithmetic, in which bf(x) is x and nothing is quantised. */
+void fp32_rows(struct dev *d, unsigned features);
+/* Those of them that were compiled for FMA and AVX2, where that was done. */
+void fp32fma_rows(struct dev *d);
 
 /* Replaces the rows by those of another order of sums (dev_cpu_order of dev.h). */
 void wide_rows(struct dev *d, enum dev_order order);

@@ -148,10 +148,12 @@ static void plain_row(const struct weight *w, uint32_t o, float *v)
 	uint64_t at = (uint64_t)o * w->cols;
 	uint32_t k;
 
-	if (w->type == WEIGHT_FP8) {
-		fp8_row(w, o, v, v + w->cols);
+	if (w->type <= WEIGHT_FP8) {
+		uint32_t block = w->type == WEIGHT_FP8 ? 128 : 32;
+
+		(w->type == WEIGHT_FP8 ? fp8_row : fp4_row)(w, o, v, v + w->cols);
 		for (k = 0; k < w->cols; k++)
-			v[k] = fm_bf16(v[k] * v[w->cols + k / 128]);
+			v[k] = fm_bf16(v[k] * v[w->cols + k / block]);
 		return;
 	}
 	for (k = 0; k < w->cols; k++)

@@ -16,12 +16,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool wants_fp32(const struct compute_opts *o)
+{
+	return o->arithmetic && !strcmp(o->arithmetic, "fp32");
+}
+
 int compute_device(struct dev *d, const struct compute_opts *o, struct report *rep, struct err *e)
 {
 	struct err no = { 0 };
 	int rc;
 
-	if (o->device && !strcmp(o->device, "cuda")) {
+	if (o->device && !strcmp(o->device, "cuda") && wants_fp32(o)) {
+		err_set(&no, ERR_UNSUPPORTED, "FP32 arithmetic is computed on the CPU");
+	} else if (o->device && !strcmp(o->device, "cuda")) {
 		if (!dev_open_cuda(d, &no)) {
 			report_row(rep, "device", d->name, 1, 0, NULL);
 			return 0;
@@ -32,6 +39,8 @@ int compute_device(struct dev *d, const struct compute_opts *o, struct report *r
 		}
 	}
 	rc = dev_open_cpu(d, o->features, o->threads, e);
+	if (!rc && wants_fp32(o))
+		dev_cpu_fp32(d);
 	if (!rc)
 		report_row(rep, "device", d->name, o->threads, 0, no.kind ? no.text : NULL);
 	return rc;
@@ -67,6 +76,23 @@ static void planned(struct report *rep, const struct need *x)
 	report_row(rep, "read", "memory planned", 0, x->bytes, NULL);
 }
 
+/* Gives the device the arithmetic of the record, unless another is asked for. */
+static int arithmetic_of(struct dev *d, const struct compute_opts *o, const struct record *r,
+	struct err *e)
+{
+	if (!o->arithmetic && r->fp32 && !d->host)
+		return err_set(e, ERR_UNSUPPORTED,
+			"the record is of FP32 arithmetic, which is computed on the CPU: leave out "
+			"--device");
+	if (!o->arithmetic && r->fp32)
+		dev_cpu_fp32(d);
+	if (r->ours && r->fp32 != d->fp32)
+		return err_rule(e, RULE_RECORD_FORM, ERR_NOPOS,
+			"the record is of %s arithmetic: leave out --arithmetic",
+			r->fp32 ? "fp32" : "the model's own");
+	return 0;
+}
+
 int compute_replay(struct report *rep, const char *folder, const char *record,
 	const struct compute_opts *o, struct err *e)
 {
@@ -87,7 +113,10 @@ int compute_replay(struct report *rep, const char *folder, const char *record,
 	rc = record_open(&r, o->io, record, (uint32_t)w.c.config.L, FORWARD_TOKENS_MAX, e);
 	if (!rc) {
 		x.n = r.n;
-		x.models[1] = r.ours ? NULL : &w; /* that measures the noise */
+		rc = arithmetic_of(&d, o, &r, e);
+	}
+	if (!rc) {
+		x.models[1] = r.ours || d.fp32 ? NULL : &w; /* that measures the noise */
 		x.mtp = record_find(&r, "mtp.0.logits_last");
 		x.logits = 8 * w.c.config.V;
 		/* streams, ours and the record's, or as many picks */
@@ -98,8 +127,8 @@ int compute_replay(struct report *rep, const char *folder, const char *record,
 		ro.block = x.block;
 		ro.at_once = x.spare;
 		rc = rc ? rc : replay_run(&w, &r, &ro, rep, &res, e);
-		record_close(&r);
 	}
+	record_close(&r);
 	weights_close(&w);
 	d.close(&d);
 	return rc;
@@ -170,7 +199,8 @@ static int compared(struct report *rep, struct weights *a, struct weights *b,
 
 	if (same_model(a, b, e))
 		return -1;
-	a->as_fp8 = !weights_fp8(a) && weights_fp8(b);
+	/* in FP32 arithmetic FP4 and FP8 are summed alike */
+	a->as_fp8 = !a->dev->fp32 && !weights_fp8(a) && weights_fp8(b);
 	if (need_find(&x, e))
 		return -1;
 	planned(rep, &x);
@@ -182,7 +212,7 @@ static int compared(struct report *rep, struct weights *a, struct weights *b,
 	report_row(rep, "read", "source", 0, a->read, NULL);
 	report_row(rep, "read", "converted", 0, b->read, NULL);
 	report_row(rep, "read", "weights held at most", 0, peak, NULL);
-	return lo->lossy ? logits_noise(a, lo, rep, e) : 0;
+	return lo->lossy && !a->dev->fp32 ? logits_noise(a, lo, rep, e) : 0;
 }
 
 int compute_logits(struct report *rep, const char *source, const char *made,
@@ -282,7 +312,9 @@ static int put_logits(struct recording *k, const char *name, int stage, uint32_t
 
 static int record_all(struct recording *k, const char *path, struct err *e)
 {
-	const struct contents c = { .c = k->f.c, .tokens = k->f.n, .topk = k->f.p->topk };
+	const struct contents c = {
+		.c = k->f.c, .tokens = k->f.n, .topk = k->f.p->topk, .fp32 = k->f.dev->fp32
+	};
 	uint32_t l;
 
 	if (contents_each(&c, plan, k, e) || record_start(&k->out, path, e) ||
@@ -315,13 +347,13 @@ static int recorded(struct report *rep, struct weights *w, const char *out, cons
 		.n = n,
 		.mtp = k.what == CONTENTS_ALL && !w->c.config.spark && w->c.config.stages,
 		.logits = 8 * w->c.config.V, /* as they are, and as they are written */
-		.beside = 2 * (uint64_t)n * DEV_HC * w->c.config.D };
+		.beside = (w->dev->fp32 ? 4u : 2u) * (uint64_t)n * DEV_HC * w->c.config.D };
 	int rc;
 
 	if (need_find(&x, e) || forward_open(&k.f, w->dev, w, ids, n, 0, x.block, e))
 		return -1;
 	k.at_once = x.spare;
-	rc = record_begin(&k.out, o->io, (uint32_t)w->c.config.L, e);
+	rc = record_begin(&k.out, o->io, (uint32_t)w->c.config.L, w->dev->fp32, e);
 	rc = rc ? rc : record_all(&k, out, e);
 	if (!rc) {
 		planned(rep, &x);

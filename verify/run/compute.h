@@ -11,7 +11,8 @@ extern "C" {
 
 struct compute_opts {
 	const struct io *io;
-	const char *device; /* "cpu", "cuda", or NULL: cpu */
+	const char *device;     /* "cpu", "cuda", or NULL: cpu */
+	const char *arithmetic; /* "model", "fp32", or NULL: model; replay: that of the record */
 	unsigned features, threads;
 	bool follow_links;   /* as in ckpt_opts */
 	const char *max_rel; /* of replay, as typed; NULL: the usual */
@@ -22,7 +23,7 @@ struct compute_opts {
 	uint64_t max_memory; /* bytes; 0: no limit */
 };
 
-/* Opens the device that is asked for; the CPU, and a row in rep that says why, where there is no such. */
+/* Opens the device that is asked for, in the arithmetic that is asked for; the CPU, and a row in rep that says why, where there is no such. */
 int compute_device(struct dev *d, const struct compute_opts *o, struct report *rep, struct err *e);
 
 /* dsv4-verify replay CKPT REC. */

@@ -17,7 +17,7 @@ static int put(const struct each *t, enum contents_level level, const char *name
 	uint64_t a, uint64_t b, uint64_t c)
 {
 	struct content x = { .level = level,
-		.dtype = dtype,
+		.dtype = dtype == DT_BF16 && t->k->fp32 ? DT_F32 : dtype,
 		.dim = { a, b, c },
 		.rank = (uint8_t)(c ? 3
 				: b ? 2

@@ -31,6 +31,7 @@ struct content {
 struct contents {
 	const struct config *c;
 	uint32_t tokens, topk; /* topk of the indexer */
+	bool fp32;             /* streams in F32, since nothing is rounded to BF16 */
 };
 
 /* Hands each tensor to each(), in no order that matters, until it returns -1. */

@@ -113,13 +113,15 @@ static int mtp_fed(struct replaying *k, struct err *e)
 	rc = record_floats(k->r, "mtp.0.logits_last", k->f.c->V, &was, e) == 1
 		? mtp_logits(&k->f, &is, e)
 		: -1;
-	if (!rc && !k->ours)
+	if (!rc && !k->ours && !k->f.dev->fp32)
 		rc = mtp_floor(k, last, is, &floor, e);
 	if (!rc) {
 		floor = fmax(floor, k->res->floor_rel / sqrt((double)k->f.c->L));
 		measure_add(&m, is, was, k->f.c->V);
 		replaying_judge(k, "mtp.0.logits_last (fed)", &m,
-			fmax(REPLAY_FLOOR * floor, REPLAY_FREE_REL / sqrt((double)k->f.c->L)));
+			k->f.dev->fp32 ? k->max_rel * sqrt(3)
+				       : fmax(REPLAY_FLOOR * floor,
+						 REPLAY_FREE_REL / sqrt((double)k->f.c->L)));
 		report_figure(k->rep, "noise_relative_l2", floor);
 	}
 	free(is);
@@ -211,7 +213,8 @@ static void judge_free(struct replaying *k)
 				rel, (unsigned long long)m->first);
 		return;
 	}
-	max_rel = fmax(REPLAY_FLOOR * k->res->floor_rel, REPLAY_FREE_REL);
+	max_rel = k->f.dev->fp32 ? k->max_rel
+				 : fmax(REPLAY_FLOOR * k->res->floor_rel, REPLAY_FREE_REL);
 	max_kl = fmax(REPLAY_FLOOR * REPLAY_FLOOR * k->res->floor_kl, REPLAY_FREE_KL);
 	report_figure(k->rep, "noise_relative_l2", k->res->floor_rel);
 	report_figure(k->rep, "noise_kl_mean", k->res->floor_kl);
@@ -258,7 +261,7 @@ int free_run(struct replaying *k, struct err *e)
 		if (forward_layer(&k->f, layer, e) || digest(k, layer, &told, e))
 			return -1;
 	if (heads_compare(&h, &k->res->free_run, &k->res->logits, e) ||
-		(!k->ours && measure_floor(k, e)))
+		(!k->ours && !k->f.dev->fp32 && measure_floor(k, e)))
 		return -1;
 	judge_free(k);
 	return has_mtp(k) && (mtp_free(k, e) || mtp_fed(k, e)) ? -1 : 0;

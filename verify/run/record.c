@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define META "dsv4.record"
+#define META_ARITHMETIC "dsv4.arithmetic" /* "fp32"; absent: as the model rounds */
 #define META_XXH "dsv4.xxh3.layers."
 
 /* --- reading --- */
@@ -46,7 +47,7 @@ static int64_t layer_of(const struct text *t)
 static int read_meta(struct record *r, struct jread *j)
 {
 	int64_t layer;
-	bool ours;
+	bool ours, arithmetic;
 	int more;
 
 	if (jread_object(j))
@@ -54,9 +55,11 @@ static int read_meta(struct record *r, struct jread *j)
 	while ((more = jread_key(j)) == 1) {
 		layer = layer_of(&j->str);
 		ours = !strcmp(j->str.s, META);
+		arithmetic = !strcmp(j->str.s, META_ARITHMETIC);
 		if (jread_string(j, ST_META_MAX))
 			return -1;
 		r->ours = r->ours || ours;
+		r->fp32 = r->fp32 || (arithmetic && !strcmp(j->str.s, "fp32"));
 		if (layer >= 0 && layer < r->layers && j->str.n == 32 &&
 			hex_to(j->str.s, r->out[layer].b, 16))
 			r->has_out[layer] = true;
@@ -274,11 +277,13 @@ int record_ints(const struct record *r, const char *name, uint64_t n, int32_t **
 
 /* --- writing --- */
 
-int record_begin(struct record_out *o, const struct io *io, uint32_t layers, struct err *e)
+int record_begin(struct record_out *o, const struct io *io, uint32_t layers, bool fp32,
+	struct err *e)
 {
 	memset(o, 0, sizeof *o);
 	o->io = io;
 	o->layers = layers;
+	o->fp32 = fp32;
 	o->out = calloc(layers + 1, sizeof *o->out);
 	return o->out ? 0 : err_nomem(e);
 }
@@ -303,19 +308,21 @@ int record_plan(struct record_out *o, const char *name, enum dtype dtype, const 
 /* The header, with the digests that are known so far: always of the same length. */
 static int put_header(struct record_out *o, struct text *t, struct err *e)
 {
-	struct st_meta *meta = calloc(o->layers + 1, sizeof *meta);
+	struct st_meta *meta = calloc(o->layers + 2, sizeof *meta);
 	char(*key)[64] = calloc(o->layers + 1, sizeof *key);
 	char(*hex)[33] = calloc(o->layers + 1, sizeof *hex);
-	uint32_t i;
+	uint32_t i, n = 0;
 
 	if (meta && key && hex) {
-		meta[0] = (struct st_meta){ META, "1" };
+		meta[n++] = (struct st_meta){ META, "1" };
+		if (o->fp32)
+			meta[n++] = (struct st_meta){ META_ARITHMETIC, "fp32" };
 		for (i = 0; i < o->layers; i++) {
 			snprintf(key[i], sizeof key[i], META_XXH "%u.out", i);
 			hex_of(o->out[i].b, 16, hex[i]);
-			meta[i + 1] = (struct st_meta){ key[i], hex[i] };
+			meta[n++] = (struct st_meta){ key[i], hex[i] };
 		}
-		st_put_header_for(t, meta, o->layers + 1, 64, o->tensors, o->n, sizeof *o->tensors);
+		st_put_header_for(t, meta, n, 64, o->tensors, o->n, sizeof *o->tensors);
 	} else {
 		t->failed = true;
 	}

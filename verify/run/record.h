@@ -24,6 +24,7 @@ struct record {
 	struct st_header h;
 	struct arena arena;
 	bool ours;
+	bool fp32;              /* it says that nothing was rounded: FP32 arithmetic */
 	struct xxh_digest *out; /* owns; [layers] of layers.L.out */
 	bool *has_out;          /* owns */
 	uint32_t layers;        /* of which there may be a digest */
@@ -53,11 +54,13 @@ struct record_out {
 	uint32_t layers;
 	struct xxh_digest *out; /* owns; [layers] */
 	uint64_t header;        /* bytes */
+	bool fp32;              /* as in struct record */
 	struct arena arena;
 	const struct io *io;
 	struct dest dest; /* owns; the file that it becomes */
 };
-int record_begin(struct record_out *o, const struct io *io, uint32_t layers, struct err *e);
+int record_begin(struct record_out *o, const struct io *io, uint32_t layers, bool fp32,
+	struct err *e);
 /* Announces a tensor; then record_start. */
 int record_plan(struct record_out *o, const char *name, enum dtype dtype, const uint64_t *dim,
 	uint8_t rank, struct err *e);

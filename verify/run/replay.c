@@ -262,7 +262,9 @@ int replay_run(struct weights *w, const struct record *r, const struct replay_op
 	struct report *rep, struct replay_result *res, struct err *e)
 {
 	struct replaying k = { .r = r, .o = o, .rep = rep, .res = res, .n = r->n, .ours = r->ours };
-	const struct contents c = { .c = &w->c.config, .tokens = r->n, .topk = w->p.topk };
+	const struct contents c = {
+		.c = &w->c.config, .tokens = r->n, .topk = w->p.topk, .fp32 = w->dev->fp32
+	};
 	enum contents_level level;
 	int rc;
 
@@ -270,12 +272,12 @@ int replay_run(struct weights *w, const struct record *r, const struct replay_op
 	res->least_equal = 1.0;
 	k.dim = (uint32_t)w->c.config.D;
 	k.streams = (uint64_t)k.n * DEV_HC * k.dim;
-	k.max_rel = o->max_rel >= 0 ? o->max_rel : REPLAY_REL;
+	k.max_rel = o->max_rel >= 0 ? o->max_rel : w->dev->fp32 ? REPLAY_REL_FP32 : REPLAY_REL;
 	k.f.w = w;
 	if (contents_check(&c, r, &level, e) || check_ids(&k, e) ||
 		forward_open(&k.f, w->dev, w, r->ids, r->n, 0, o->block, e))
 		return -1;
-	if (!k.ours && level == CONTENTS_LOGITS)
+	if (!k.ours && level == CONTENTS_LOGITS && !w->dev->fp32)
 		report_add(rep, RULE_REPLAY_COARSE, NULL,
 			"the record has logits only: what changes them less than rounding does is not "
 			"seen");
