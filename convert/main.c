@@ -2,11 +2,11 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "convert/cli/inspect.h"
-#include "convert/run/job.h"
-#include "convert/plan/target.h"
 #include "convert/out/outdir.h"
+#include "convert/plan/target.h"
+#include "convert/run/job.h"
+#include "convert/run/run.h"
 #include "convert/cli/show.h"
-#include "convert/cli/show_set.h"
 #include "convert/cli/tables.h"
 #include "core/cli/cli.h"
 #include "core/cpu.h"
@@ -22,12 +22,13 @@
 
 #define TOOL "dsv4-convert " DSV4_VERSION
 
+/* What a call asks for. Numbers, names and flags go where they are used; words that name a choice are turned
+ * into it by settle(). */
 struct opts {
-	const char *out, *target, *experts, *scale_dtype, *assume, *layers, *source_sha256;
-	const char *experts_by, *attention, *placement, *shard;
-	uint64_t keep, mp, ranks, pp, shard_size, threads, max_memory, max_header;
-	bool json, quiet, lossy, no_sha256, hf_cache, follow_links, tensors, overwrite,
-		experimental, no_back;
+	struct job_opts job;
+	const char *out, *experts, *scale_dtype, *assume, *experts_by, *attention;
+	uint64_t mp, threads;
+	bool json, quiet, no_sha256, hf_cache, tensors, overwrite, no_back;
 };
 
 static volatile sig_atomic_t stop;
@@ -42,8 +43,8 @@ static void defaults(void *p)
 {
 	struct opts *o = p;
 
-	o->max_memory = BUDGET_DEFAULT;
-	o->max_header = ST_HEADER_CAP;
+	o->job.max_memory = BUDGET_DEFAULT;
+	o->job.ckpt.header_cap = ST_HEADER_CAP;
 }
 
 static enum expert_form form_of(const char *s)
@@ -56,24 +57,18 @@ static enum scale_form scales_of(const char *s)
 	return !s ? SCALES_UNSAID : !strcmp(s, "f32") ? SCALES_F32 : SCALES_E8M0;
 }
 
-static struct ckpt_opts ckpt_opts_of(const struct opts *o)
-{
-	return (struct ckpt_opts){ .header_cap = o->max_header, .follow_links = o->follow_links };
-}
-
 /* --- inspect --- */
 
 static int run_inspect(void *opts, int n, char **args, struct err *e)
 {
 	const struct opts *o = opts;
-	struct ckpt_opts co = ckpt_opts_of(o);
 	struct folder f;
 	struct audit a;
 	struct text t = { 0 };
 	int rc = -1;
 
 	(void)n;
-	if (folder_open(&f, io_posix(), args[0], USE_INSPECT, &co, e))
+	if (folder_open(&f, io_posix(), args[0], USE_INSPECT, &o->job.ckpt, e))
 		return -1;
 	if (audit_make(&a, &f.ckpt, form_of(o->assume), &f.found, e))
 		goto out;
@@ -96,39 +91,37 @@ static int no_out(const struct opts *o, struct err *e)
 	return o->out ? 0 : err_set(e, ERR_USAGE, "-o says where to write");
 }
 
+static bool is_target(const struct opts *o, const char *name)
+{
+	return o->job.plan.target && !strcmp(o->job.plan.target, name);
+}
+
+/* joined: the target may be that of the conversion that is read. */
 static int check_opts(const struct opts *o, bool joined, struct err *e)
 {
-	bool engine = o->target ? engine_find(o->target) != NULL : joined;
+	const struct plan_opts *p = &o->job.plan;
+	bool engine = p->target ? engine_find(p->target) != NULL : joined;
 
-	if (no_out(o, e))
-		return -1;
-	if (!o->target && !joined)
+	if (!p->target && !joined)
 		return err_set(e, ERR_USAGE,
 			"--target says what to make: official, hf or an engine (dsv4-convert targets)");
-	if (o->target && !target_find(o->target))
+	if (p->target && !target_find(p->target))
 		return 0; /* the planner says so, and which there are */
-	if (o->mp && (!o->target || strcmp(o->target, "official")))
+	if (o->mp && !is_target(o, "official"))
 		return err_set(e, ERR_USAGE, "--mp belongs to --target official%s",
 			engine ? "; engines have --ranks" : "");
-	if (o->shard_size && (!o->target || strcmp(o->target, "hf")))
+	if (p->shard_size && !is_target(o, "hf"))
 		return err_set(e, ERR_USAGE, "--shard-size belongs to --target hf%s",
 			engine ? "; the other targets have one file for each rank" : "");
-	if (!engine && (o->ranks || o->pp || o->experts_by || o->attention || o->placement))
+	if (!engine &&
+		(p->share.ranks || p->share.stages || o->experts_by || o->attention ||
+			o->job.placement))
 		return err_set(e, ERR_USAGE,
 			"--ranks, --pp, --experts-by, --attention and --placement belong to the targets of "
 			"engines (dsv4-convert targets); official has --mp, hf --shard-size");
-	if (o->placement && o->experts_by && !strcmp(o->experts_by, "tp"))
+	if (o->job.placement && o->experts_by && !strcmp(o->experts_by, "tp"))
 		return err_set(e, ERR_USAGE, "--placement belongs to --experts-by ep");
 	return 0;
-}
-
-static struct share share_of(const struct opts *o)
-{
-	struct share h = { .ranks = o->ranks ? o->ranks : 1, .stages = o->pp ? o->pp : 1 };
-
-	h.experts_tp = o->experts_by && !strcmp(o->experts_by, "tp");
-	h.attention_tp = o->attention && !strcmp(o->attention, "tp");
-	return h;
 }
 
 /* Where a job begins: a checkpoint, or a set that is read as one. */
@@ -140,100 +133,78 @@ static const enum use from_use[] = { [FROM_CKPT] = USE_RUN,
 	[FROM_SET_BACK] = USE_RESTORE,
 	[FROM_CKPT_SLICE] = USE_SLICE };
 
+/* What o asks for, as job_open takes it. */
+static struct job_opts settle(const struct opts *o, enum from from)
+{
+	struct job_opts j = o->job;
+	struct share *h = &j.plan.share;
+
+	j.use = from_use[from];
+	if (from == FROM_SET_BACK)
+		j.plan.target = restore_target.name;
+	if (from == FROM_CKPT_SLICE)
+		j.plan.target = slice_target.name;
+	j.plan.ranks = o->mp ? o->mp : 1;
+	j.plan.experts = form_of(o->experts);
+	j.plan.scales = scales_of(o->scale_dtype);
+	j.plan.back = !o->no_back;
+	j.plan.sha256 = !o->no_sha256;
+	j.assume = form_of(o->assume);
+	j.features = cpu_features();
+	j.threads = (unsigned)o->threads;
+	if (from == FROM_SET || (j.plan.target && engine_find(j.plan.target))) {
+		h->ranks = h->ranks ? h->ranks : 1;
+		h->stages = h->stages ? h->stages : 1;
+		h->experts_tp = o->experts_by && !strcmp(o->experts_by, "tp");
+		h->attention_tp = o->attention && !strcmp(o->attention, "tp");
+	}
+	return j;
+}
+
 static int open_job(struct job *j, const struct opts *o, enum from from, const char *dir,
 	struct err *e)
 {
-	struct job_opts jo = { .ckpt = ckpt_opts_of(o),
-		.use = from_use[from],
-		.plan = { .target = from == FROM_SET_BACK ? restore_target.name
-				: from == FROM_CKPT_SLICE ? slice_target.name
-							  : o->target,
-			.keep = o->keep,
-			.shard = o->shard,
-			.ranks = o->mp ? o->mp : 1,
-			.experts = form_of(o->experts),
-			.scales = scales_of(o->scale_dtype),
-			.layers = o->layers,
-			.shard_size = o->shard_size,
-			.lossy = o->lossy,
-			.back = !o->no_back,
-			.sha256 = !o->no_sha256,
-			.experimental = o->experimental },
-		.assume = form_of(o->assume),
-		.placement = o->placement,
-		.source_sha256 = o->source_sha256,
-		.features = cpu_features(),
-		.threads = (unsigned)o->threads,
-		.max_memory = o->max_memory };
+	struct job_opts jo;
 
-	if (from == FROM_SET_BACK || from == FROM_CKPT_SLICE ? no_out(o, e)
-							     : check_opts(o, from == FROM_SET, e))
+	if (no_out(o, e) ||
+		(from != FROM_SET_BACK && from != FROM_CKPT_SLICE &&
+			check_opts(o, from == FROM_SET, e)))
 		return -1;
-	if (from == FROM_SET ||
-		(from != FROM_SET_BACK && from != FROM_CKPT_SLICE && engine_find(o->target)))
-		jo.plan.share = share_of(o);
+	jo = settle(o, from);
 	return job_open(j, io_posix(), dir, &jo, e);
-}
-
-static void put_plan(struct text *t, const struct opts *o, const struct job *j)
-{
-	struct show_plan p = {
-		.p = &j->p, .budget = j->b, .limit = o->max_memory, .tensors = o->tensors
-	};
-	struct show_set s = { .s = &j->s, .budget = j->b, .limit = o->max_memory };
-
-	p.room_known = s.room_known = outdir_free(io_posix(), o->out, &p.room);
-	s.room = p.room;
-	if (j->is_set)
-		(o->json ? show_set_json : show_set_text)(t, &s);
-	else
-		(o->json ? show_plan_json : show_plan_text)(t, &p);
 }
 
 static int run_plan_cmd(void *opts, int n, char **args, struct err *e)
 {
 	const struct opts *o = opts;
+	struct show_plan s = { .limit = o->job.max_memory, .tensors = o->tensors };
 	struct text t = { 0 };
-	uint64_t there = 0;
 	struct job j;
 	int rc;
 
 	(void)n;
 	if (open_job(&j, o, FROM_CKPT_PLAN, args[0], e))
 		return -1;
-	rc = j.is_set ? set_look(&j.s, o->out, o->overwrite, e)
-		      : outdir_look(&j.p, o->out, "", o->overwrite, &there, e);
-	if (!rc)
-		put_plan(&t, o, &j);
+	rc = run_look(&j.conversion, o->out, o->overwrite, &s.there, e);
+	if (!rc) {
+		s.c = &j.conversion;
+		s.budget = j.b;
+		s.room_known = outdir_free(io_posix(), o->out, &s.room);
+		(o->json ? show_plan_json : show_plan_text)(&t, &s);
+	}
 	job_close(&j);
 	return rc ? rc : cli_print(&t, e);
 }
 
-/* Bytes that will pass through a run. */
-static uint64_t work_of(const struct job *j, const struct run_opts *ro)
-{
-	struct run_opts one = *ro;
-	uint64_t n = 0;
-	size_t k;
-
-	if (!j->is_set)
-		return run_work(&j->p, ro);
-	for (k = 0; k < j->s.n; k++) {
-		one.source_checked = k > 0;
-		n += run_work(&j->s.parts[k].plan, &one);
-	}
-	return n;
-}
-
 static void say_begin(const struct job *j, const struct run_opts *ro)
 {
-	size_t files = j->is_set ? (size_t)j->s.files : j->p.n_files;
+	const struct conversion *c = &j->conversion;
 
-	fprintf(stderr, "plan %.12s: %zu file%s", j->is_set ? j->s.hash : j->p.hash, files,
-		files == 1 ? "" : "s");
-	if (j->is_set)
-		fprintf(stderr, " in %zu folders", j->s.n);
-	fprintf(stderr, ", %s to pass through, %u thread%s\n", text_bytes(work_of(j, ro)).s,
+	fprintf(stderr, "plan %.12s: %llu file%s", c->hash, (unsigned long long)c->files,
+		c->files == 1 ? "" : "s");
+	if (c->n > 1)
+		fprintf(stderr, " in %zu folders", c->n);
+	fprintf(stderr, ", %s to pass through, %u thread%s\n", text_bytes(run_work(c, ro)).s,
 		j->b.threads, j->b.threads == 1 ? "" : "s");
 }
 
@@ -247,7 +218,7 @@ static void say_unsaid(const struct job *j)
 			j->unsaid);
 }
 
-static void say_done(const struct run_result *r, double seconds, const char *out)
+static void say_done(const struct run_counts *r, double seconds, const char *out)
 {
 	fprintf(stderr, "%s: %zu file%s made (%s), %zu kept, in %.1f s", text_quote(out).s, r->made,
 		r->made == 1 ? "" : "s", text_bytes(r->written).s, r->kept, seconds);
@@ -278,50 +249,17 @@ static void catch_signals(void)
 		sigaction(SIGHUP, &act, NULL);
 }
 
-static int execute_set(const struct job *j, const struct opts *o, const struct run_opts *ro,
-	struct text *t, struct run_result *sum, struct err *e)
-{
-	struct show_made m;
-	struct set_run r = { .o = ro,
-		.threads = (unsigned)o->threads,
-		.limit = o->max_memory,
-		.done = show_made_part,
-		.ctx = &m };
-	int rc;
-
-	show_made_begin(&m, &j->s, o->json);
-	rc = set_run(&j->s, &r, e);
-	show_made_end(&m);
-	*t = m.out;
-	*sum = m.sum;
-	return rc;
-}
-
-static int execute_plan(const struct job *j, const struct opts *o, const struct run_opts *ro,
-	struct text *t, struct run_result *sum, struct err *e)
-{
-	struct run_result r;
-	int rc = run_plan(&j->p, ro, &r, e);
-
-	if (!rc)
-		(o->json ? show_run_json : show_run_text)(t, &j->p, &r);
-	*sum = r;
-	sum->sha256 = NULL;
-	run_result_free(&r);
-	return rc;
-}
-
 static int execute(const struct job *j, const struct opts *o, struct err *e)
 {
+	const struct conversion *c = &j->conversion;
 	struct run_opts ro = { .out = o->out,
 		.overwrite = o->overwrite,
 		.tool = TOOL,
 		.budget = j->b,
 		.features = cpu_features(),
 		.expected = j->has_expected ? &j->expected : NULL,
-		.back = j->back.ckpt ? &j->back : NULL,
 		.stop = &stop };
-	struct run_result sum;
+	struct run_result r;
 	struct text t = { 0 };
 	double began = progress_now();
 	int rc;
@@ -330,16 +268,16 @@ static int execute(const struct job *j, const struct opts *o, struct err *e)
 	if (!o->quiet)
 		say_begin(j, &ro);
 	say_unsaid(j);
-	ro.progress = progress_start(o->quiet ? NULL : stderr, "converting", work_of(j, &ro));
-	rc = (j->is_set ? execute_set : execute_plan)(j, o, &ro, &t, &sum, e);
+	ro.progress = progress_start(o->quiet ? NULL : stderr, "converting", run_work(c, &ro));
+	rc = run_conversion(c, &ro, &r, e);
 	progress_stop(ro.progress);
-	if (rc) {
-		text_free(&t);
-		return rc;
+	if (!rc) {
+		(o->json ? show_run_json : show_run_text)(&t, c, &r);
+		rc = cli_print(&t, e);
+		if (!o->quiet)
+			say_done(&r.sum, progress_now() - began, o->out);
 	}
-	rc = cli_print(&t, e);
-	if (!o->quiet)
-		say_done(&sum, progress_now() - began, o->out);
+	run_result_free(&r);
 	return rc;
 }
 
@@ -444,35 +382,35 @@ static void version(struct text *out, bool json)
 /* clang-format off */
 #define AT(field) offsetof(struct opts, field)
 #define JSON_OPT { "json", 0, NULL, CLI_FLAG, 0, 0, AT(json), "print one JSON document" }
-#define HEADER_OPT { "max-header", 0, "BYTES", CLI_SIZE, 2, 1u << 30, AT(max_header), "longest shard header to take (100000000)" }
+#define HEADER_OPT { "max-header", 0, "BYTES", CLI_SIZE, 2, 1u << 30, AT(job.ckpt.header_cap), "longest shard header to take (100000000)" }
 #define OUT_OPT { "out", 'o', "OUT", CLI_TEXT, 0, 0, AT(out), "folder to write to" }
 #define RUN_OPTS \
 	{ "no-sha256", 0, NULL, CLI_FLAG, 0, 0, AT(no_sha256), "digest outputs with XXH3 alone" }, \
 	{ "overwrite", 0, NULL, CLI_FLAG, 0, 0, AT(overwrite), "take an OUT that another conversion has filled" }, \
 	{ "threads", 'j', "N", CLI_THREADS, 0, 1024, AT(threads), "threads (0: as many as processors that it may use, the default)" }, \
-	{ "max-memory", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, AT(max_memory), "never hold more than this (1G)" }
+	{ "max-memory", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, AT(job.max_memory), "never hold more than this (1G)" }
 #define SOURCE_OPTS \
 	{ "assume-experts", 0, "fp4|fp8", CLI_CHOICE, 0, 0, AT(assume), "what the experts are where config.json does not say it" }, \
 	{ "hf-cache", 0, NULL, CLI_FLAG, 0, 0, AT(hf_cache), "does nothing: links of a hub cache are always taken" }, \
-	{ "follow-links", 0, NULL, CLI_FLAG, 0, 0, AT(follow_links), "follow links that lead to files elsewhere" }, \
+	{ "follow-links", 0, NULL, CLI_FLAG, 0, 0, AT(job.ckpt.follow_links), "follow links that lead to files elsewhere" }, \
 	HEADER_OPT, \
 	JSON_OPT
 #define PLAN_OPTS \
 	OUT_OPT, \
-	{ "target", 't', "T", CLI_TEXT, 0, 0, AT(target), "official, hf, or an engine (dsv4-convert targets)" }, \
+	{ "target", 't', "T", CLI_TEXT, 0, 0, AT(job.plan.target), "official, hf, or an engine (dsv4-convert targets)" }, \
 	{ "mp", 0, "N", CLI_NUMBER, 1, 65536, AT(mp), "official: number of ranks, so of files (1)" }, \
 	{ "experts", 0, "fp4|fp8", CLI_CHOICE, 0, 0, AT(experts), "form of the routed experts (as they are)" }, \
-	{ "layers", 0, "LIST", CLI_TEXT, 0, 0, AT(layers), "only these: numbers, ranges, embed, head, mtp, mtp.N" }, \
-	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, AT(shard_size), "hf: fill shards up to this (one per layer)" }, \
-	{ "ranks", 0, "N", CLI_NUMBER, 1, 65536, AT(ranks), "engines: number of ranks, so of folders (1)" }, \
+	{ "layers", 0, "LIST", CLI_TEXT, 0, 0, AT(job.plan.layers), "only these: numbers, ranges, embed, head, mtp, mtp.N" }, \
+	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, AT(job.plan.shard_size), "hf: fill shards up to this (one per layer)" }, \
+	{ "ranks", 0, "N", CLI_NUMBER, 1, 65536, AT(job.plan.share.ranks), "engines: number of ranks, so of folders (1)" }, \
 	{ "scale-dtype", 0, "f32|e8m0", CLI_CHOICE, 0, 0, AT(scale_dtype), "hf: type of the scales of FP8 weights (f32 with --experts fp8, which engines read; e8m0 is the official form)" }, \
 	{ "experts-by", 0, "ep|tp", CLI_CHOICE, 0, 0, AT(experts_by), "engines: experts whole to a rank, or all of them cut (ep)" }, \
 	{ "attention", 0, "tp|replicate", CLI_CHOICE, 0, 0, AT(attention), "engines: all but experts cut as official does, or whole (replicate)" }, \
-	{ "pp", 0, "P", CLI_NUMBER, 1, 65536, AT(pp), "engines: stages, runs of layers (1)" }, \
-	{ "placement", 0, "FILE", CLI_TEXT, 0, 0, AT(placement), "engines: JSON, block to rank to ids of experts" }, \
-	{ "experimental", 0, NULL, CLI_FLAG, 0, 0, AT(experimental), "engines: also those that were only read about" }, \
+	{ "pp", 0, "P", CLI_NUMBER, 1, 65536, AT(job.plan.share.stages), "engines: stages, runs of layers (1)" }, \
+	{ "placement", 0, "FILE", CLI_TEXT, 0, 0, AT(job.placement), "engines: JSON, block to rank to ids of experts" }, \
+	{ "experimental", 0, NULL, CLI_FLAG, 0, 0, AT(job.plan.experimental), "engines: also those that were only read about" }, \
 	{ "no-restore", 0, NULL, CLI_FLAG, 0, 0, AT(no_back), "hf: leave out what restore needs (source/, *.dropped)" }, \
-	{ "lossy", 0, NULL, CLI_FLAG, 0, 0, AT(lossy), "go on where a cast is not exact; the manifest says so" }, \
+	{ "lossy", 0, NULL, CLI_FLAG, 0, 0, AT(job.plan.lossy), "go on where a cast is not exact; the manifest says so" }, \
 	RUN_OPTS
 
 static const struct cli_opt table_opts[] = { JSON_OPT, { 0 } };
@@ -482,15 +420,15 @@ static const struct cli_opt plan_opts[] = { PLAN_OPTS, SOURCE_OPTS,
 	{ 0 } };
 #define QUIET_OPT { "quiet", 'q', NULL, CLI_FLAG, 0, 0, AT(quiet), "no progress, no closing line" }
 static const struct cli_opt run_opts[] = { PLAN_OPTS, SOURCE_OPTS,
-	{ "source-sha256", 0, "LIST", CLI_TEXT, 0, 0, AT(source_sha256), "published digests: a list, or a folder of Git-LFS pointers" },
+	{ "source-sha256", 0, "LIST", CLI_TEXT, 0, 0, AT(job.source_sha256), "published digests: a list, or a folder of Git-LFS pointers" },
 	QUIET_OPT, { 0 } };
 static const struct cli_opt reshard_opts[] = { PLAN_OPTS, HEADER_OPT, JSON_OPT, QUIET_OPT, { 0 } };
 static const struct cli_opt slice_opts[] = { OUT_OPT,
-	{ "layers", 0, "LIST", CLI_TEXT, 0, 0, AT(layers), "numbers, ranges, mtp (all); embedding and head always stay" },
-	{ "experts", 0, "N", CLI_NUMBER, 1, 1u << 20, AT(keep), "keep experts 0 .. N-1 (all)" },
+	{ "layers", 0, "LIST", CLI_TEXT, 0, 0, AT(job.plan.layers), "numbers, ranges, mtp (all); embedding and head always stay" },
+	{ "experts", 0, "N", CLI_NUMBER, 1, 1u << 20, AT(job.plan.keep), "keep experts 0 .. N-1 (all)" },
 	RUN_OPTS, SOURCE_OPTS, QUIET_OPT, { 0 } };
 static const struct cli_opt restore_opts[] = { OUT_OPT, RUN_OPTS, HEADER_OPT, JSON_OPT,
-	{ "shard", 0, "NAME", CLI_TEXT, 0, 0, AT(shard), "only this shard of the source" },
+	{ "shard", 0, "NAME", CLI_TEXT, 0, 0, AT(job.plan.shard), "only this shard of the source" },
 	QUIET_OPT, { 0 } };
 
 static const struct cli_cmd cmds[] = {

@@ -20,9 +20,7 @@
 
 /* What the verbs print with --json. */
 #define FORMAT_PLAN_JSON "dsv4-plan-json-1"
-#define FORMAT_PLAN_SET_JSON "dsv4-plan-set-1"
 #define FORMAT_RUN_JSON "dsv4-run-1"
-#define FORMAT_RUN_SET_JSON "dsv4-run-set-1"
 #define FORMAT_INSPECT_JSON "dsv4-inspect-1"
 #define FORMAT_ROLES_JSON "dsv4-roles-1"
 #define FORMAT_TARGETS_JSON "dsv4-targets-1"

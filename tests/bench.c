@@ -12,7 +12,6 @@
  * Each kernel is checked against its plain version before it is timed.
  *
  * SPDX-License-Identifier: MIT */
-#include "convert/plan/planner.h"
 #include "convert/run/run.h"
 #include "core/cpu.h"
 #include "core/file.h"
@@ -477,7 +476,7 @@ static int dry(char **a)
 	struct findings f = { 0 };
 	struct ckpt c;
 	struct audit au;
-	struct plan p;
+	struct conversion p;
 	struct rusage u;
 	struct err e = { 0 };
 	int rc;
@@ -487,21 +486,21 @@ static int dry(char **a)
 	io.allocate = dry_allocate;
 	io.statvfs = dry_statvfs;
 	if (ckpt_open(&c, &io, a[0], &co, &f, &e) || audit_make(&au, &c, EXPERT_UNSAID, &f, &e) ||
-		finding_first(&f, &e) || plan_make(&p, &au, &po, &e)) {
+		finding_first(&f, &e) || conversion_make(&p, &au, &po, &e)) {
 		fprintf(stderr, "bench: %s\n", e.text);
 		return 2;
 	}
 	audit_free(&au);
-	rc = budget_make(&ro.budget, &p, 2, BUDGET_DEFAULT, &e);
-	rc = rc ? rc : run_plan(&p, &ro, &r, &e);
+	rc = budget_make(&ro.budget, &p, false, 2, BUDGET_DEFAULT, &e);
+	rc = rc ? rc : run_conversion(&p, &ro, &r, &e);
 	getrusage(RUSAGE_SELF, &u);
 	if (rc)
 		fprintf(stderr, "bench: %s\n", e.text);
 	else
-		printf("%s, %s ranks: %.0f GB in %zu files, peak %.1f MB, plan said at most %.1f MB\n",
-			a[2], a[3], (double)p.bytes / 1e9, p.n_files,
+		printf("%s, %s ranks: %.0f GB in %llu files, peak %.1f MB, plan said at most %.1f MB\n",
+			a[2], a[3], (double)p.bytes / 1e9, (unsigned long long)p.files,
 			(double)u.ru_maxrss / 1024 * 1.048576, (double)ro.budget.peak / 1e6);
-	plan_free(&p);
+	conversion_free(&p);
 	ckpt_close(&c);
 	return rc ? 2 : 0;
 }

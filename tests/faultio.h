@@ -47,8 +47,9 @@ static const char *const io_names[IO_ANY + 1] = { "open", "close", "fstat", "lst
 
 enum { FAULTIO_FDS = 256, FAULTIO_FILES = 512 };
 
-/* A file made through the table, by the name it was made under. */
+/* A file made through the table, by the folder and the name it was made under. */
 struct faultio_file {
+	ino_t in;
 	char name[300];
 	bool synced, poisoned;
 };
@@ -78,11 +79,13 @@ struct faultio {
 	uint64_t calls[IO_ANY + 1], failed[IO_ANY + 1];
 	unsigned early, again, again_dir, loose, unclosed, strange;
 	char spoiled[300];
+	ino_t spoiled_in; /* the folder */
 	unsigned n_open;
 
 	pthread_mutex_t lock; /* guards what follows and what was seen */
 	unsigned in_row;      /* interruptions */
 	char renamed[300];    /* the last new name */
+	int dir;              /* of the rename that the hook is about to see */
 	struct faultio_fd fd[FAULTIO_FDS];
 	struct faultio_file file[FAULTIO_FILES];
 };
@@ -127,18 +130,27 @@ static inline bool faultio_known(int fd)
 	return fd >= 0 && fd < FAULTIO_FDS;
 }
 
-/* The file was, or is to be, called name; its old entry, or a free one. */
-static inline struct faultio_file *faultio_file(struct faultio *f, const char *name)
+static inline ino_t faultio_ino(int dir)
 {
+	struct stat st;
+
+	return fstat(dir, &st) ? 0 : st.st_ino;
+}
+
+/* The file was, or is to be, called name in that folder; its old entry, or a free one. */
+static inline struct faultio_file *faultio_file(struct faultio *f, int dir, const char *name)
+{
+	ino_t in = faultio_ino(dir);
 	size_t i;
 
 	for (i = 0; i < FAULTIO_FILES && f->file[i].name[0]; i++)
-		if (!strcmp(f->file[i].name, name))
+		if (f->file[i].in == in && !strcmp(f->file[i].name, name))
 			return &f->file[i];
 	if (i == FAULTIO_FILES) {
 		fprintf(stderr, "faultio: more than %d files\n", FAULTIO_FILES);
 		exit(2);
 	}
+	f->file[i].in = in;
 	snprintf(f->file[i].name, sizeof f->file[i].name, "%s", name);
 	return &f->file[i];
 }
@@ -153,7 +165,7 @@ static inline void faultio_opened(struct faultio *f, int dir, int fd, const char
 	f->n_open++;
 	f->fd[fd] = (struct faultio_fd){ .open = true };
 	if (made) {
-		f->fd[fd].file = faultio_file(f, name);
+		f->fd[fd].file = faultio_file(f, dir, name);
 		f->fd[fd].file->synced = f->fd[fd].file->poisoned = false;
 		if (faultio_known(dir))
 			f->fd[dir].changed = true;
@@ -281,8 +293,8 @@ static inline int faultio_fsync(const struct io *io, int fd)
 		d->file->synced = goes;
 	else if (goes)
 		d->changed = false;
-	else
-		memcpy(f->spoiled, f->renamed, sizeof f->spoiled);
+	else if (d->changed)
+		memcpy(f->spoiled, f->renamed, sizeof f->spoiled), f->spoiled_in = faultio_ino(fd);
 	pthread_mutex_unlock(&f->lock);
 	return goes ? 0 : -1;
 }
@@ -294,11 +306,12 @@ static inline int faultio_name(const struct io *io, int dir, const char *from, c
 	struct faultio_file *file;
 	const struct io *real = io_posix();
 
+	f->dir = dir;
 	if (!faultio_goes(io, IO_RENAME, from) ||
 		(replace ? real->replace : real->rename)(real, dir, from, to))
 		return -1;
 	pthread_mutex_lock(&f->lock);
-	file = faultio_file(f, from);
+	file = faultio_file(f, dir, from);
 	f->early += !file->synced || file->poisoned;
 	snprintf(f->renamed, sizeof f->renamed, "%s", to);
 	if (faultio_known(dir))

@@ -9,7 +9,6 @@
 #ifndef TESTS_FAULTS_H
 #define TESTS_FAULTS_H
 #include "convert/out/claim.h"
-#include "convert/plan/planner.h"
 #include "convert/run/run.h"
 #include "core/hash/sha256.h"
 #include "core/hash/xxh.h"
@@ -88,34 +87,52 @@ struct way {
 	enum expert_form experts;
 	const char *layers;
 	bool expected; /* with the digests of the source */
-	bool back; /* what casts drop is kept */
+	bool back;     /* what casts drop is kept */
+	bool set;      /* an engine's: ranks are folders */
 };
 static const struct way ways[] = {
-	{ "official", "official", 2, EXPERT_UNSAID, "embed,1,head", false, false },
-	{ "hf", "hf", 1, EXPERT_UNSAID, "embed,0,head", false, false },
-	{ "checked", "official", 2, EXPERT_FP8, "0", true, false },
-	{ "dropped", "hf", 1, EXPERT_FP8, "0", false, true },
+	{ .name = "official", .target = "official", .ranks = 2, .layers = "embed,1,head" },
+	{ .name = "hf", .target = "hf", .ranks = 1, .layers = "embed,0,head" },
+	{ .name = "checked",
+		.target = "official",
+		.ranks = 2,
+		.experts = EXPERT_FP8,
+		.layers = "0",
+		.expected = true },
+	{ .name = "dropped",
+		.target = "hf",
+		.ranks = 1,
+		.experts = EXPERT_FP8,
+		.layers = "0",
+		.back = true },
+	{ .name = "set",
+		.target = "frag-k32",
+		.ranks = 2,
+		.layers = "embed,0",
+		.expected = true,
+		.back = true,
+		.set = true },
 };
 enum { WAYS = sizeof ways / sizeof *ways, PIECE = 256 << 10 };
 
 /* As dsv4-convert run does it. */
-static int execute(const struct plan *p, const struct way *w, const char *out, unsigned threads,
-	struct err *e)
+static int execute(const struct conversion *p, const struct way *w, const char *out,
+	unsigned threads, struct err *e)
 {
 	struct run_opts o = { .out = out, .tool = "test" }; /* plain code: nothing is measured */
 	struct run_result r;
 	struct expected x;
 	int rc;
 
-	if (budget_make(&o.budget, p, threads, BUDGET_DEFAULT, e))
+	if (budget_make(&o.budget, p, w->expected, threads, BUDGET_DEFAULT, e))
 		return -1;
 	o.budget.piece = PIECE; /* more calls to the byte */
 	if (w->expected) {
-		if (expected_read(&x, p->ckpt, dirs_path("sums").s, e))
+		if (expected_read(&x, p->folders[0].ckpt, dirs_path("sums").s, e))
 			return -1;
 		o.expected = &x;
 	}
-	rc = run_plan(p, &o, &r, e);
+	rc = run_conversion(p, &o, &r, e);
 	run_result_free(&r);
 	if (w->expected)
 		expected_free(&x);
@@ -130,12 +147,13 @@ static int convert_on(const struct io *io, const struct way *w, const char *in, 
 		.experts = w->experts,
 		.layers = w->layers,
 		.back = w->back,
+		.share = { .ranks = w->set ? w->ranks : 0, .stages = w->set },
 		.sha256 = true };
 	struct ckpt_opts co = { 0 };
 	struct findings f = { 0 };
 	struct audit a;
 	struct ckpt c;
-	struct plan p = { 0 };
+	struct conversion p = { 0 };
 	int rc;
 
 	memset(e, 0, sizeof *e);
@@ -144,13 +162,13 @@ static int convert_on(const struct io *io, const struct way *w, const char *in, 
 		rc = audit_make(&a, &c, EXPERT_UNSAID, &f, e);
 		if (!rc) {
 			rc = finding_first(&f, e);
-			rc = rc ? rc : plan_make(&p, &a, &po, e);
+			rc = rc ? rc : conversion_make(&p, &a, &po, e);
 			audit_free(&a);
 		}
 	}
 	finding_free(&f);
 	rc = rc ? rc : execute(&p, w, out, threads, e);
-	plan_free(&p);
+	conversion_free(&p);
 	ckpt_close(&c);
 	return rc;
 }
@@ -163,39 +181,19 @@ static int convert(struct faultio *f, const struct way *w, const char *in, const
 
 /* --- folders --- */
 
-enum { SNAP_FILES = 32, BIG = 16 << 20 };
+enum { SNAP_FILES = 64, BIG = 16 << 20 };
 
-/* What a folder holds. */
+/* What a folder holds, and the folders in it. */
 struct snap {
 	size_t n;
 	struct {
-		char name[256];
-		uint8_t *p; /* owns */
+		char name[256]; /* the place below the folder */
+		uint8_t *p;     /* owns */
 		size_t n;
 	} file[SNAP_FILES];
 };
 
 static struct snap clean[WAYS];
-
-static void for_names(const char *dir, void (*fn)(void *ctx, const char *dir, const char *name),
-	void *ctx)
-{
-	const struct io *io = io_posix();
-	int fd = io->open(io, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0);
-	char *names, *s;
-	size_t n, i;
-
-	if (fd < 0)
-		return;
-	if (io->list(io, fd, &names, &n)) {
-		perror(dir);
-		exit(2);
-	}
-	io->close(io, fd);
-	for (i = 0, s = names; i < n; i++, s += strlen(s) + 1)
-		fn(ctx, dir, s);
-	free(names);
-}
 
 static struct path path_in(const char *dir, const char *name)
 {
@@ -204,6 +202,50 @@ static struct path path_in(const char *dir, const char *name)
 	if (snprintf(p.s, sizeof p.s, "%.250s/%.250s", dir, name) >= (int)sizeof p.s)
 		exit(2);
 	return p;
+}
+
+/* The names of files below dir/below, as places below dir. */
+static void for_names_in(const char *dir, const char *below,
+	void (*fn)(void *ctx, const char *dir, const char *name), void *ctx)
+{
+	const struct io *io = io_posix();
+	struct path p = path_in(dir, below), name;
+	int fd = io->open(io, AT_FDCWD, p.s, O_RDONLY | O_DIRECTORY, 0);
+	char *names, *s;
+	struct stat st;
+	size_t n, i;
+
+	if (fd < 0)
+		return;
+	if (io->list(io, fd, &names, &n)) {
+		perror(p.s);
+		exit(2);
+	}
+	for (i = 0, s = names; i < n; i++, s += strlen(s) + 1) {
+		name = *below ? path_in(below, s) : (struct path){ 0 };
+		if (!*below)
+			snprintf(name.s, sizeof name.s, "%.250s", s);
+		if (!io->lstat(io, fd, s, &st) && S_ISDIR(st.st_mode))
+			for_names_in(dir, name.s, fn, ctx);
+		else
+			fn(ctx, dir, name.s);
+	}
+	io->close(io, fd);
+	free(names);
+}
+
+static void for_names(const char *dir, void (*fn)(void *ctx, const char *dir, const char *name),
+	void *ctx)
+{
+	for_names_in(dir, "", fn, ctx);
+}
+
+/* The name without the folder. */
+static const char *base_of(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	return slash ? slash + 1 : name;
 }
 
 static void snap_one(void *ctx, const char *dir, const char *name)
@@ -235,8 +277,27 @@ static void snap_write(const struct snap *s, const char *dir)
 {
 	size_t i;
 
-	for (i = 0; i < s->n; i++)
-		file_put_all(path_in(dir, s->file[i].name).s, s->file[i].p, s->file[i].n);
+	for (i = 0; i < s->n; i++) {
+		struct path p = path_in(dir, s->file[i].name), up = p;
+
+		*strrchr(up.s, '/') = 0;
+		(void)mkdir(up.s, 0777);
+		file_put_all(p.s, s->file[i].p, s->file[i].n);
+	}
+}
+
+/* How many folders hold files, the outer one among them. */
+static inline size_t snap_folders(const struct snap *s)
+{
+	size_t i, k, n = 1, len;
+
+	for (i = 0; i < s->n; i++) {
+		len = (size_t)(base_of(s->file[i].name) - s->file[i].name);
+		for (k = 0; k < i && (strncmp(s->file[k].name, s->file[i].name, len) != 0); k++)
+			;
+		n += len && k == i;
+	}
+	return n;
 }
 
 static long snap_find(const struct snap *s, const char *name)
@@ -320,7 +381,8 @@ static bool is_data(const char *name)
 	static const char end[] = ".safetensors";
 	size_t n = strlen(name);
 
-	return n > sizeof end && name[0] != '.' && !strcmp(name + n - (sizeof end - 1), end);
+	return n > sizeof end && base_of(name)[0] != '.' &&
+		!strcmp(name + n - (sizeof end - 1), end);
 }
 
 /* Of three data files one has a wrong byte and lies there as a leftover too, one has a wrong byte in
@@ -343,7 +405,8 @@ static void damage(struct snap *s)
 		}
 		if (k++ % 3 == 0) {
 			s->file[i].p[s->file[i].n - s->file[i].n / 3] ^= 1;
-			snprintf(s->file[s->n].name, sizeof s->file[0].name, ".%.200s.part", name);
+			snprintf(s->file[s->n].name, sizeof s->file[0].name, "%.*s.%.200s.part",
+				(int)(base_of(name) - name), name, base_of(name));
 			s->file[s->n].n = 100;
 			s->file[s->n].p = calloc(100, 1);
 			s->n++;
@@ -453,6 +516,15 @@ struct look {
 	char what[200];
 };
 
+static ino_t folder_of(const char *dir, const char *name)
+{
+	struct path p = path_in(dir, name);
+	struct stat st;
+
+	*strrchr(p.s, '/') = 0;
+	return stat(p.s, &st) ? 0 : st.st_ino;
+}
+
 static void look_at_one(void *ctx, const char *dir, const char *name)
 {
 	struct look *l = ctx;
@@ -461,11 +533,11 @@ static void look_at_one(void *ctx, const char *dir, const char *name)
 	bool old = snap_has(start_snap(l->w, l->st), dir, name);
 	struct path side;
 
-	if (!strcmp(name, CLAIM_NAME)) {
+	if (!strcmp(base_of(name), CLAIM_NAME)) {
 		l->marked = true;
 		return;
 	}
-	if (name[0] == '.') {
+	if (base_of(name)[0] == '.') {
 		CHECK_IN(l->what, stuck || old);
 		return;
 	}
@@ -481,7 +553,8 @@ static void look_at_one(void *ctx, const char *dir, const char *name)
 	}
 	if (!strcmp(name, MAN_NAME))
 		l->manifest = true;
-	if (l->f && l->f->spoiled[0] && !strcmp(name, l->f->spoiled))
+	if (l->f && l->f->spoiled[0] && !strcmp(base_of(name), l->f->spoiled) &&
+		folder_of(dir, name) == l->f->spoiled_in)
 		CHECK_IN(l->what, stuck);
 }
 

@@ -3,7 +3,6 @@
  * SPDX-License-Identifier: MIT */
 #ifndef TESTS_MODEL_H
 #define TESTS_MODEL_H
-#include "convert/plan/planner.h"
 #include "convert/run/run.h"
 #include "core/cpu.h"
 #include "core/hash/sha256.h"
@@ -80,7 +79,7 @@ struct model_job {
 	bool follow_links, overwrite;
 	const struct io *io;
 	const volatile sig_atomic_t *stop;
-	struct run_result result; /* without sha256 */
+	struct run_counts result;
 	char hash[65];
 };
 
@@ -95,8 +94,8 @@ static inline struct model_job model_job(const char *target, uint64_t ranks)
 	return j;
 }
 
-static inline int model_execute(struct model_job *j, const struct plan *p, const char *out,
-	struct err *e)
+static inline int model_execute(struct model_job *j, const struct conversion *p,
+	const char *out, struct err *e)
 {
 	struct run_opts o = { .out = out,
 		.overwrite = j->overwrite,
@@ -107,16 +106,15 @@ static inline int model_execute(struct model_job *j, const struct plan *p, const
 	struct expected x;
 	int rc;
 
-	if (budget_make(&o.budget, p, j->threads, j->memory, e))
+	if (budget_make(&o.budget, p, j->expected, j->threads, j->memory, e))
 		return -1;
 	if (j->expected) {
-		if (expected_read(&x, p->ckpt, j->expected, e))
+		if (expected_read(&x, p->folders[0].ckpt, j->expected, e))
 			return -1;
 		o.expected = &x;
 	}
-	rc = run_plan(p, &o, &r, e);
-	j->result = r;
-	j->result.sha256 = NULL;
+	rc = run_conversion(p, &o, &r, e);
+	j->result = r.sum;
 	run_result_free(&r);
 	if (j->expected)
 		expected_free(&x);
@@ -131,7 +129,7 @@ static inline int model_convert(struct model_job *j, const char *dir, const char
 	struct findings f = { 0 };
 	struct ckpt c;
 	struct audit a;
-	struct plan p;
+	struct conversion p;
 	int rc;
 
 	memset(e, 0, sizeof *e);
@@ -143,11 +141,11 @@ static inline int model_convert(struct model_job *j, const char *dir, const char
 	rc = rc ? rc : finding_first(&f, e);
 	finding_free(&f);
 	if (!rc) {
-		rc = plan_make(&p, &a, &j->plan, e);
+		rc = conversion_make(&p, &a, &j->plan, e);
 		if (!rc) {
 			memcpy(j->hash, p.hash, sizeof j->hash);
 			rc = out ? model_execute(j, &p, out, e) : 0;
-			plan_free(&p);
+			conversion_free(&p);
 		}
 		audit_free(&a);
 	} else {

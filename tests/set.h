@@ -29,7 +29,6 @@ static inline int set_execute(const char *from, const char *out, const struct jo
 	struct err *e)
 {
 	struct run_opts ro = { .out = out, .tool = "test 0", .features = cpu_features() };
-	struct set_run r = { .o = &ro, .threads = o->threads, .limit = o->max_memory };
 	struct run_result res;
 	struct job j;
 	int rc;
@@ -39,13 +38,8 @@ static inline int set_execute(const char *from, const char *out, const struct jo
 		return -1;
 	ro.expected = j.has_expected ? &j.expected : NULL;
 	ro.budget = j.b;
-	ro.back = j.back.ckpt ? &j.back : NULL;
-	if (j.is_set) {
-		rc = set_run(&j.s, &r, e);
-	} else {
-		rc = run_plan(&j.p, &ro, &res, e);
-		run_result_free(&res);
-	}
+	rc = run_conversion(&j.conversion, &ro, &res, e);
+	run_result_free(&res);
 	job_close(&j);
 	return rc;
 }

@@ -32,20 +32,24 @@ static bool has_part(const char *dir, const char *name)
 /* When a data file gets its name its sidecar lies ready; when the manifest does, all else has its. */
 static void check_order(struct faultio *f, enum io_op op, const char *name)
 {
-	struct path out = dirs_path("out");
-	char side[300], final[256] = "";
+	const struct way *w = f->ctx;
+	char side[300], final[256] = "", link[64];
+	struct path in = { 0 };
+	struct stat st;
 
 	if (op != IO_RENAME)
 		return;
 	CHECK_IN(name, file_is_part(name, final));
 	if (is_data(final)) {
 		snprintf(side, sizeof side, "%s" MAN_SIDECAR, final);
-		CHECK_IN(name, has_part(out.s, side));
+		snprintf(link, sizeof link, "/proc/self/fd/%d", f->dir);
+		CHECK_IN(name, readlink(link, in.s, sizeof in.s - 1) > 0 && has_part(in.s, side));
 	}
-	if (!strcmp(final, MAN_NAME))
-		CHECK_IN(name,
+	if (!strcmp(final, MAN_NAME) && !stat(dirs_path("out").s, &st) &&
+		st.st_ino == faultio_ino(f->dir))
+		CHECK_IN(name, /* and the marks */
 			f->calls[IO_RENAME] ==
-				clean[(const struct way *)f->ctx - ways].n); /* and the mark */
+				clean[w - ways].n + snap_folders(&clean[w - ways]) - w->set - 1);
 }
 
 static void test_order(void)
@@ -318,7 +322,9 @@ static void test_changes(void)
 
 static void test_links(void)
 {
-	static const struct way w = { .name = "links", .target = "hf", .ranks = 1, .layers = "embed" };
+	static const struct way w = {
+		.name = "links", .target = "hf", .ranks = 1, .layers = "embed"
+	};
 	struct path snaps, blobs, out;
 	char hash[65], link[80];
 	uint8_t sha[32];

@@ -4,8 +4,92 @@
 #include "core/hash/xxh.h"
 #include "formats/format_id.h"
 #include "formats/json/jwrite.h"
+#include "formats/layout/engine.h"
 
+#include <stdio.h>
 #include <string.h>
+
+/* A place below OUT. */
+struct place {
+	char s[400];
+};
+
+static struct place place_of(const struct plan *p, const char *name)
+{
+	struct place w;
+
+	snprintf(w.s, sizeof w.s, "%s%s%s", p->dir, p->dir[0] ? "/" : "", name);
+	return w;
+}
+
+static const char *folder_name(const struct plan *p)
+{
+	return p->dir[0] ? p->dir : ".";
+}
+
+static uint64_t ranks_of(const struct conversion *c)
+{
+	return c->is_set ? c->opts.share.ranks : c->opts.ranks;
+}
+
+/* --- a plan for people --- */
+
+static void put_target(struct text *out, const struct conversion *c)
+{
+	const struct engine *g = engine_find(c->opts.target);
+	const struct share *h = &c->opts.share;
+	unsigned long long ranks = ranks_of(c);
+
+	text_fmt(out, "target %s", c->opts.target);
+	if (!g) {
+		if (!strcmp(c->opts.target, "official"))
+			text_fmt(out, ", %llu rank%s", ranks, ranks > 1 ? "s" : "");
+		text_fmt(out, ", experts %s\n", expert_form_name(c->experts));
+		return;
+	}
+	text_fmt(out, ": %s\n", g->what);
+	text_fmt(out, "layouts: values %s, scales %s; rows of w1 and w3 %s, of w2 %s\n", g->values,
+		g->scales, g->w13, g->w2);
+	text_fmt(out, "%llu rank%s", ranks, ranks > 1 ? "s" : "");
+	if (h->stages > 1)
+		text_fmt(out, " in each of %llu stages", (unsigned long long)h->stages);
+	text_fmt(out, ", experts by %s, attention %s\n", h->experts_tp ? "tp" : "ep",
+		h->attention_tp ? "tp" : "replicated");
+}
+
+/* Bytes that a run needs free space for. */
+static uint64_t missing(const struct show_plan *s)
+{
+	return s->c->bytes > s->there ? s->c->bytes - s->there : 0;
+}
+
+static void put_budget(struct text *out, const struct show_plan *s)
+{
+	const struct conversion *c = s->c;
+	const struct budget *b = &s->budget;
+	unsigned files = b->teams * b->lanes;
+
+	text_fmt(out, "disk: %s bytes to write (%s)", text_thousands(c->bytes).s,
+		text_bytes(c->bytes).s);
+	if (s->room_known)
+		text_fmt(out, ", %s free%s", text_bytes(s->room).s,
+			s->room < missing(s) ? ": NOT ENOUGH" : "");
+	text_fmt(out,
+		"\nmemory: at most %s, limit %s (%u thread%s, %u file%s at a time, pieces of "
+		"%zu KiB)\n",
+		text_bytes(b->peak).s, text_bytes(s->limit).s, b->threads,
+		b->threads > 1 ? "s" : "", files, files > 1 ? "s" : "", b->piece >> 10);
+}
+
+static void put_folders(struct text *out, const struct conversion *c)
+{
+	const struct plan *p;
+
+	text_fmt(out, "\n  %-40s %9s %19s\n", "folder", "files", "bytes");
+	for (p = c->folders; p < c->folders + c->n; p++)
+		text_fmt(out, "  %-40s %9s %19s\n", folder_name(p),
+			text_thousands(p->n_files + p->n_smalls).s, text_thousands(p->bytes).s);
+}
 
 static void put_files(struct text *out, const struct plan *p)
 {
@@ -20,144 +104,240 @@ static void put_files(struct text *out, const struct plan *p)
 			p->smalls[i].kind == SMALL_COPY ? "copied" : "made");
 }
 
-static void put_fates(struct text *out, const struct plan *p)
+static void put_fates(struct text *out, const struct conversion *c)
 {
 	int f;
 
 	text_fmt(out, "\n  %-40s %9s %19s  %s\n", "source tensors", "number", "bytes",
 		"how and why");
 	for (f = 1; f < FATE_COUNT; f++)
-		if (p->fate_n[f])
+		if (c->fate_n[f])
 			text_fmt(out, "  %-40s %9s %19s  %s\n", fates[f].name,
-				text_thousands(p->fate_n[f]).s, text_thousands(p->fate_bytes[f]).s,
+				text_thousands(c->fate_n[f]).s, text_thousands(c->fate_bytes[f]).s,
 				fates[f].what);
-	text_fmt(out, "  %-40s %9s\n", "unexplained", text_thousands(p->fate_n[FATE_NONE]).s);
+	text_fmt(out, "  %-40s %9s\n", "unexplained", text_thousands(c->fate_n[FATE_NONE]).s);
 }
 
 void show_plan_text(struct text *out, const struct show_plan *s)
 {
-	const struct plan *p = s->p;
+	const struct conversion *c = s->c;
+	const struct ckpt *k = c->folders[0].ckpt;
 	size_t i;
 
-	text_fmt(out, "plan %s\n", p->hash);
-	text_fmt(out, "target %s", p->opts.target);
-	if (!strcmp(p->opts.target, "official"))
-		text_fmt(out, ", %llu rank%s", (unsigned long long)p->opts.ranks,
-			p->opts.ranks > 1 ? "s" : "");
-	text_fmt(out, ", experts %s\n", expert_form_name(p->experts));
-	text_fmt(out, "disk: %s bytes to write (%s)", text_thousands(p->bytes).s,
-		text_bytes(p->bytes).s);
-	if (s->room_known)
-		text_fmt(out, ", %s free%s", text_bytes(s->room).s,
-			s->room < p->bytes ? ": NOT ENOUGH" : "");
-	text_fmt(out,
-		"\nmemory: at most %s, limit %s (%u thread%s, %u file%s at a time each, pieces of "
-		"%zu KiB)\n",
-		text_bytes(s->budget.peak).s, text_bytes(s->limit).s, s->budget.threads,
-		s->budget.threads > 1 ? "s" : "", s->budget.lanes, s->budget.lanes > 1 ? "s" : "",
-		s->budget.piece >> 10);
-	put_files(out, p);
-	put_fates(out, p);
-	if (!s->tensors)
-		return;
-	text_fmt(out, "\n");
-	for (i = 0; i < p->ckpt->n; i++)
-		text_fmt(out, "%s\t%s\n", fates[p->fate[i]].name,
-			text_quote(p->ckpt->tensors[i].name).s);
+	text_fmt(out, "plan %s\n", c->hash);
+	put_target(out, c);
+	put_budget(out, s);
+	if (c->n > 1)
+		put_folders(out, c);
+	if (!c->is_set)
+		put_files(out, conversion_main(c));
+	put_fates(out, c);
+	for (i = 0; s->tensors && i < k->n; i++)
+		text_fmt(out, "%s%s\t%s\n", i ? "" : "\n", fates[conversion_fate(c, i)].name,
+			text_quote(k->tensors[i].name).s);
+}
+
+/* --- a plan for programs --- */
+
+static void put_disk_json(struct jwrite *o, const struct show_plan *s)
+{
+	jwrite_open(o, "disk", '{');
+	if (s->room_known) {
+		jwrite_bool(o, "fits", s->room >= missing(s));
+		jwrite_u64(o, "free", s->room);
+	}
+	jwrite_u64(o, "needed", missing(s));
+	jwrite_close(o, '}');
+}
+
+static void put_memory_json(struct jwrite *o, const struct show_plan *s)
+{
+	jwrite_open(o, "memory", '{');
+	jwrite_u64(o, "lanes", s->budget.lanes);
+	jwrite_u64(o, "limit", s->limit);
+	jwrite_u64(o, "peak", s->budget.peak);
+	jwrite_u64(o, "piece", s->budget.piece);
+	jwrite_u64(o, "teams", s->budget.teams);
+	jwrite_u64(o, "threads", s->budget.threads);
+	jwrite_close(o, '}');
+}
+
+/* below: the names are places below OUT. */
+static void put_files_json(struct jwrite *o, const struct plan *p, bool below)
+{
+	size_t i;
+
+	for (i = 0; i < p->n_files; i++) {
+		jwrite_open(o, NULL, '{');
+		jwrite_u64(o, "bytes", p->files[i].bytes);
+		jwrite_str(o, "name", below ? place_of(p, p->files[i].name).s : p->files[i].name);
+		jwrite_u64(o, "tensors", p->files[i].n);
+		jwrite_close(o, '}');
+	}
+}
+
+static void put_folders_json(struct jwrite *o, const struct conversion *c)
+{
+	const struct plan *p;
+
+	jwrite_open(o, "files", '[');
+	for (p = c->folders; p < c->folders + c->n; p++)
+		put_files_json(o, p, true);
+	jwrite_close(o, ']');
+	jwrite_open(o, "folders", '[');
+	for (p = c->folders; p < c->folders + c->n; p++) {
+		jwrite_open(o, NULL, '{');
+		jwrite_u64(o, "bytes", p->bytes);
+		jwrite_open(o, "files", '[');
+		put_files_json(o, p, false);
+		jwrite_close(o, ']');
+		jwrite_str(o, "name", folder_name(p));
+		jwrite_str(o, "plan", p->hash);
+		jwrite_close(o, '}');
+	}
+	jwrite_close(o, ']');
+}
+
+static void put_smalls_json(struct jwrite *o, const struct conversion *c)
+{
+	const struct plan *p;
+	size_t i;
+
+	jwrite_open(o, "small_files", '[');
+	for (p = c->folders; p < c->folders + c->n; p++)
+		for (i = 0; i < p->n_smalls; i++)
+			jwrite_str(o, NULL, place_of(p, p->smalls[i].name).s);
+	jwrite_close(o, ']');
+}
+
+static void put_fates_json(struct jwrite *o, const struct conversion *c)
+{
+	int f;
+
+	jwrite_open(o, "sources", '{');
+	for (f = 0; f < FATE_COUNT; f++) {
+		jwrite_open(o, fates[f].name, '{');
+		jwrite_u64(o, "bytes", c->fate_bytes[f]);
+		jwrite_u64(o, "tensors", c->fate_n[f]);
+		jwrite_close(o, '}');
+	}
+	jwrite_close(o, '}');
+}
+
+static void put_tensors_json(struct jwrite *o, const struct conversion *c)
+{
+	const struct ckpt *k = c->folders[0].ckpt;
+	size_t i;
+
+	jwrite_open(o, "tensors", '{');
+	for (i = 0; i < k->n; i++)
+		jwrite_str(o, k->tensors[i].name, fates[conversion_fate(c, i)].name);
+	jwrite_close(o, '}');
 }
 
 void show_plan_json(struct text *out, const struct show_plan *s)
 {
-	const struct plan *p = s->p;
+	const struct conversion *c = s->c;
 	struct jwrite o;
-	size_t i;
-	int f;
 
 	jwrite_begin(&o, out, 2);
 	jwrite_open(&o, NULL, '{');
-	jwrite_open(&o, "disk", '{');
-	if (s->room_known)
-		jwrite_u64(&o, "free", s->room);
-	if (s->room_known)
-		jwrite_bool(&o, "fits", s->room >= p->bytes);
-	jwrite_u64(&o, "needed", p->bytes);
-	jwrite_close(&o, '}');
-	jwrite_str(&o, "experts", expert_form_name(p->experts));
-	jwrite_open(&o, "files", '[');
-	for (i = 0; i < p->n_files; i++) {
-		jwrite_open(&o, NULL, '{');
-		jwrite_u64(&o, "bytes", p->files[i].bytes);
-		jwrite_str(&o, "name", p->files[i].name);
-		jwrite_u64(&o, "tensors", p->files[i].n);
-		jwrite_close(&o, '}');
-	}
-	jwrite_close(&o, ']');
+	put_disk_json(&o, s);
+	jwrite_str(&o, "experts", expert_form_name(c->experts));
+	put_folders_json(&o, c);
 	jwrite_str(&o, "format", FORMAT_PLAN_JSON);
-	jwrite_open(&o, "memory", '{');
-	jwrite_u64(&o, "lanes", s->budget.lanes);
-	jwrite_u64(&o, "limit", s->limit);
-	jwrite_u64(&o, "peak", s->budget.peak);
-	jwrite_u64(&o, "piece", s->budget.piece);
-	jwrite_u64(&o, "threads", s->budget.threads);
-	jwrite_close(&o, '}');
-	jwrite_str(&o, "plan", p->hash);
-	jwrite_u64(&o, "ranks", p->opts.ranks);
-	jwrite_open(&o, "small_files", '[');
-	for (i = 0; i < p->n_smalls; i++)
-		jwrite_str(&o, NULL, p->smalls[i].name);
-	jwrite_close(&o, ']');
-	jwrite_open(&o, "sources", '{');
-	for (f = 0; f < FATE_COUNT; f++) {
-		jwrite_open(&o, fates[f].name, '{');
-		jwrite_u64(&o, "bytes", p->fate_bytes[f]);
-		jwrite_u64(&o, "tensors", p->fate_n[f]);
-		jwrite_close(&o, '}');
-	}
-	jwrite_close(&o, '}');
-	jwrite_str(&o, "target", p->opts.target);
-	if (s->tensors) {
-		jwrite_open(&o, "tensors", '{');
-		for (i = 0; i < p->ckpt->n; i++)
-			jwrite_str(&o, p->ckpt->tensors[i].name, fates[p->fate[i]].name);
-		jwrite_close(&o, '}');
-	}
+	put_memory_json(&o, s);
+	jwrite_str(&o, "plan", c->hash);
+	jwrite_u64(&o, "ranks", ranks_of(c));
+	put_smalls_json(&o, c);
+	put_fates_json(&o, c);
+	jwrite_u64(&o, "stages", c->is_set ? c->opts.share.stages : 1);
+	jwrite_str(&o, "target", c->opts.target);
+	if (s->tensors)
+		put_tensors_json(&o, c);
 	jwrite_close(&o, '}');
 }
 
-void show_run_text(struct text *out, const struct plan *p, const struct run_result *r)
+/* --- results --- */
+
+void show_run_text(struct text *out, const struct conversion *c, const struct run_result *r)
 {
+	const struct plan *p;
 	char hex[65];
+	size_t k, i;
+
+	for (k = 0; k < c->n; k++) {
+		p = &c->folders[k];
+		for (i = 0; p->opts.sha256 && i < p->n_files; i++) {
+			hex_of(r->folders[k].sha256[i], 32, hex);
+			text_fmt(out, "%s  %s\n", hex, place_of(p, p->files[i].name).s);
+		}
+	}
+}
+
+static void put_made_json(struct jwrite *o, const struct plan *p, const struct run_folder *r,
+	bool below)
+{
 	size_t i;
 
-	for (i = 0; p->opts.sha256 && i < p->n_files; i++) {
-		hex_of(r->sha256[i], 32, hex);
-		text_fmt(out, "%s  %s\n", hex, p->files[i].name);
+	for (i = 0; i < p->n_files; i++) {
+		jwrite_open(o, NULL, '{');
+		jwrite_u64(o, "bytes", p->files[i].bytes);
+		jwrite_str(o, "name", below ? place_of(p, p->files[i].name).s : p->files[i].name);
+		if (p->opts.sha256)
+			jwrite_hex(o, "sha256", r->sha256[i], 32);
+		jwrite_close(o, '}');
 	}
 }
 
-void show_run_json(struct text *out, const struct plan *p, const struct run_result *r)
+static void put_scales_json(struct jwrite *o, const struct run_counts *n)
+{
+	jwrite_open(o, "e8m0", '{');
+	jwrite_u64(o, "above_247", n->scales[1]);
+	jwrite_u64(o, "above_249", n->scales[2]);
+	jwrite_u64(o, "zero", n->scales[0]);
+	jwrite_close(o, '}');
+}
+
+/* What came of folder p. */
+static void put_folder_json(struct jwrite *o, const struct plan *p, const struct run_folder *r)
+{
+	jwrite_open(o, NULL, '{');
+	jwrite_u64(o, "bytes_written", r->n.written);
+	jwrite_u64(o, "cast_blocks", r->n.blocks);
+	jwrite_u64(o, "cast_blocks_inexact", r->n.inexact);
+	put_scales_json(o, &r->n);
+	jwrite_open(o, "files", '[');
+	put_made_json(o, p, r, false);
+	jwrite_close(o, ']');
+	jwrite_u64(o, "files_kept", r->n.kept);
+	jwrite_u64(o, "files_made", r->n.made);
+	jwrite_str(o, "name", folder_name(p));
+	jwrite_close(o, '}');
+}
+
+void show_run_json(struct text *out, const struct conversion *c, const struct run_result *r)
 {
 	struct jwrite o;
-	size_t i;
+	size_t k;
 
 	jwrite_begin(&o, out, 2);
 	jwrite_open(&o, NULL, '{');
-	jwrite_u64(&o, "bytes_written", r->written);
-	jwrite_u64(&o, "cast_blocks", r->blocks);
-	jwrite_u64(&o, "cast_blocks_inexact", r->inexact);
+	jwrite_u64(&o, "bytes_written", r->sum.written);
+	jwrite_u64(&o, "cast_blocks", r->sum.blocks);
+	jwrite_u64(&o, "cast_blocks_inexact", r->sum.inexact);
+	put_scales_json(&o, &r->sum);
 	jwrite_open(&o, "files", '[');
-	for (i = 0; i < p->n_files; i++) {
-		jwrite_open(&o, NULL, '{');
-		jwrite_u64(&o, "bytes", p->files[i].bytes);
-		jwrite_str(&o, "name", p->files[i].name);
-		if (p->opts.sha256)
-			jwrite_hex(&o, "sha256", r->sha256[i], 32);
-		jwrite_close(&o, '}');
-	}
+	for (k = 0; k < c->n; k++)
+		put_made_json(&o, &c->folders[k], &r->folders[k], true);
 	jwrite_close(&o, ']');
-	jwrite_u64(&o, "files_kept", r->kept);
-	jwrite_u64(&o, "files_made", r->made);
+	jwrite_u64(&o, "files_kept", r->sum.kept);
+	jwrite_u64(&o, "files_made", r->sum.made);
+	jwrite_open(&o, "folders", '[');
+	for (k = 0; k < c->n; k++)
+		put_folder_json(&o, &c->folders[k], &r->folders[k]);
+	jwrite_close(&o, ']');
 	jwrite_str(&o, "format", FORMAT_RUN_JSON);
-	jwrite_str(&o, "plan", p->hash);
+	jwrite_str(&o, "plan", c->hash);
 	jwrite_close(&o, '}');
 }

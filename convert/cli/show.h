@@ -1,10 +1,9 @@
-/* show.h -- a plan and the outcome of a run, for people and for programs.
+/* show.h -- a conversion that is planned, and the outcome of a run, for people and for programs.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_CLI_SHOW_H
 #define CONVERT_CLI_SHOW_H
 #include "convert/run/budget.h"
-#include "convert/plan/plan.h"
 #include "convert/run/run.h"
 
 #ifdef __cplusplus
@@ -12,19 +11,20 @@ extern "C" {
 #endif
 
 struct show_plan {
-	const struct plan *p;
+	const struct conversion *c; /* borrows */
 	struct budget budget;
 	uint64_t limit; /* --max-memory */
 	uint64_t room;  /* free bytes where the output would lie */
 	bool room_known;
-	bool tensors; /* also the fate of each source tensor */
+	uint64_t there; /* bytes that need no free space */
+	bool tensors;   /* also the fate of each source tensor */
 };
 void show_plan_text(struct text *out, const struct show_plan *s);
 void show_plan_json(struct text *out, const struct show_plan *s);
 
 /* A line for each file as sha256sum prints and checks them. */
-void show_run_text(struct text *out, const struct plan *p, const struct run_result *r);
-void show_run_json(struct text *out, const struct plan *p, const struct run_result *r);
+void show_run_text(struct text *out, const struct conversion *c, const struct run_result *r);
+void show_run_json(struct text *out, const struct conversion *c, const struct run_result *r);
 
 #ifdef __cplusplus
 }

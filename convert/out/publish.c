@@ -536,7 +536,9 @@ static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry
 	m->source_tensors = p->ckpt->n;
 	m->source_bytes = p->ckpt->bytes;
 	man_put_top(&t, m);
-	rc = t.failed ? err_nomem(e) : put_last(u, &t, e);
+	u->manifest_bytes = t.n;
+	rc = t.failed ? err_nomem(e) : sha256_of(t.s, t.n, u->manifest_sha256, e);
+	rc = rc ? rc : put_last(u, &t, e);
 	text_free(&t);
 	return rc;
 }

@@ -44,7 +44,9 @@ struct publisher {
 	uint8_t (*shard_sha256)[32];     /* owns; [ckpt->n_shards]; with expected */
 	bool *shard_ok;                  /* owns; [ckpt->n_shards]; digested and as expected */
 	const struct man_entry *restore; /* borrows; for the manifest */
-	pthread_mutex_t lock;            /* guards states, shard_ok and the folder */
+	uint64_t manifest_bytes;         /* of the manifest that publisher_finish has left there */
+	uint8_t manifest_sha256[32];
+	pthread_mutex_t lock; /* guards states, shard_ok and the folder */
 };
 
 int publisher_make(struct publisher *u, const struct plan *p, struct outdir *dir,

@@ -325,12 +325,11 @@ static int put_meta(struct layout *l, size_t file, const struct block *b)
 		m[n++] = (struct st_meta){ "dsv4.w2", g->w2 };
 	}
 	m[n++] = (struct st_meta){ "format", "pt" };
-	for (i = 0; i < n; i++) {
+	failed = ids.failed || place.failed || layouts.failed;
+	for (i = 0; !failed && i < n; i++) {
 		m[i].value = arena_strndup(&l->p->arena, m[i].value, strlen(m[i].value));
-		if (!m[i].value)
-			break;
+		failed = !m[i].value;
 	}
-	failed = i < n || ids.failed || place.failed || layouts.failed;
 	text_free(&ids);
 	text_free(&place);
 	text_free(&layouts);

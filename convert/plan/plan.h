@@ -1,5 +1,5 @@
-/* plan.h -- what a conversion will do, as a value: made from headers alone, printed by "plan",
- * executed by "run".
+/* plan.h -- what a conversion will write into one folder, as a value: made from headers alone, printed by
+ * "plan", executed by "run". conversion.h has the list of all folders.
  *
  * A plan is a list of output files, each a list of steps in the order of its payload; a step makes
  * one output tensor from one or two source tensors. Every source tensor has a fate, and none may be
@@ -86,8 +86,10 @@ struct plan_opts {
 	struct share share;
 };
 
+/* The plan of one folder. */
 struct plan {
 	const struct ckpt *ckpt; /* borrows */
+	char dir[96];            /* where it lies below OUT; "" is OUT itself */
 	struct plan_opts opts;
 	enum expert_form experts; /* of the output */
 	bool f32_scales;          /* scales of 128 x 128 blocks become F32 where they are E8M0 */

@@ -7,61 +7,109 @@
 
 /* Program and libraries, stacks, text on its way to manifests: measured below 16 MiB. */
 #define FIXED (20ull << 20)
-/* One piece is made while another is digested, and a file that may be kept is read beside them. */
-enum { PIECES = 3 };
 /* Names and shapes are in arenas of known size; what sorting and growing leaves behind is not. */
-enum { PIECE_MAX = 256 << 10, PIECE_MIN = 128 << 10, SLACK_PERCENT = 25 };
+enum { SLACK_PERCENT = 25 };
+/* From 256 KiB on a read or a write costs no less for each byte, and the pieces of four lanes fill the 1 MiB
+ * of a core's L2. Three pieces of a file let one be made and one wait while one is digested. */
+enum { PIECE_MAX = 256 << 10, PIECE_MIN = 128 << 10, RING_MAX = 3 };
+/* SHA-256 with SHA instructions gains from up to four streams in lockstep: threads that would have fewer
+ * files each work as a team. */
+enum { TEAM_FILES = 4 };
 
-static uint64_t tables_of(const struct plan *p)
+static uint64_t tables_of(const struct conversion *c)
 {
-	const struct ckpt *c = p->ckpt;
-	uint64_t n = c->arena.total + c->n * sizeof *c->tensors + p->arena.total + c->n;
-	uint64_t index = 0;
+	const struct ckpt *k = c->folders[0].ckpt;
+	uint64_t n = k->arena.total + k->n * sizeof *k->tensors, index;
+	const struct plan *p;
 	size_t i;
 
-	for (i = 0; i < p->n_files; i++)
-		n += p->files[i].n * (sizeof *p->files[i].steps + sizeof(struct step_result));
+	for (p = c->folders; p < c->folders + c->n; p++) {
+		n += p->arena.total + k->n;
+		for (i = 0; i < p->n_files; i++)
+			n += p->files[i].n *
+				(sizeof *p->files[i].steps + sizeof(struct step_result));
+	}
 	/* What was needed before the run and may not have gone back to the system: the inventory,
 	 * or the index that is written at the end. */
-	index = c->n * (sizeof(struct want) + 64);
+	index = k->n * (sizeof(struct want) + 64);
 	return n + index + n * SLACK_PERCENT / 100;
 }
 
-/* Of a lane with the file that needs most, but for its pieces. */
-static uint64_t lane_bytes(const struct plan *p)
+/* What the files say about lanes. */
+struct files {
+	uint64_t lane;    /* bytes of a lane with the file that needs most, but for its pieces */
+	uint64_t n, made; /* how many; of which are made, and not only digested */
+	uint64_t alike;   /* how many there would be if all were as large as the largest */
+};
+
+static struct files files_of(const struct conversion *c, bool shards)
 {
+	uint64_t most = 1, all = 0, n;
 	const struct plan_file *f;
-	uint64_t most = 0, n;
+	const struct ckpt *k = c->folders[0].ckpt;
+	struct files r = { .made = c->files, .n = c->files + (shards ? k->n_shards : 0) };
+	const struct plan *p;
 	size_t i;
 
-	for (i = 0; i < p->n_files; i++) {
-		f = &p->files[i];
-		n = stream_need(p, f) + f->header_bytes + f->header_bytes / 2 +
-			(f->bytes / MAN_CHUNK + 1) * sizeof(struct xxh_digest);
-		most = n > most ? n : most;
-	}
-	return most;
-}
-
-int budget_make(struct budget *b, const struct plan *p, unsigned threads, uint64_t limit,
-	struct err *e)
-{
-	unsigned most = p->n_files < SHA256_LANES ? (unsigned)p->n_files : SHA256_LANES;
-	uint64_t lane = lane_bytes(p);
-	size_t piece;
-
-	b->tables = tables_of(p);
-	for (b->threads = threads ? threads : 1; b->threads; b->threads--) {
-		for (b->lanes = most ? most : 1; b->lanes; b->lanes--) {
-			for (piece = PIECE_MAX; piece >= PIECE_MIN; piece /= 2) {
-				b->piece = piece;
-				b->peak = FIXED + b->tables +
-					(uint64_t)b->threads * b->lanes * (lane + PIECES * piece);
-				if (b->peak <= limit)
-					return 0;
-			}
+	for (p = c->folders; p < c->folders + c->n; p++) {
+		for (f = p->files; f < p->files + p->n_files; f++) {
+			n = stream_need(p, f) + f->header_bytes + f->header_bytes / 2 +
+				(f->bytes / MAN_CHUNK + 1) * sizeof(struct xxh_digest);
+			r.lane = n > r.lane ? n : r.lane;
+			most = f->bytes > most ? f->bytes : most;
+			all += f->bytes;
 		}
 	}
+	for (i = 0; shards && i < k->n_shards; i++) {
+		n = (uint64_t)k->shards[i].st.st_size;
+		most = n > most ? n : most;
+		all += n;
+	}
+	r.alike = all / most;
+	return r;
+}
+
+/* The teams and lanes that b->threads would like. */
+static void want(struct budget *b, const struct files *f)
+{
+	uint64_t teams = f->alike / TEAM_FILES, lanes;
+
+	teams = teams < 1 ? 1 : teams < b->threads ? teams : b->threads;
+	lanes = mem_ceil_div(f->n ? f->n : 1, teams);
+	b->teams = (unsigned)teams;
+	b->lanes = lanes < SHA256_LANES ? (unsigned)lanes : SHA256_LANES;
+}
+
+static bool fits(struct budget *b, const struct files *f, uint64_t limit)
+{
+	uint64_t lanes = (uint64_t)b->teams * b->lanes, busy = lanes < f->made ? lanes : f->made;
+	unsigned most = b->threads > b->teams ? RING_MAX : RING_MAX - 1;
+
+	/* A thread that is alone has nobody who would digest while it makes the next piece; where it
+	 * helps another team at the end, it is not alone. */
+	most = b->threads > 1 ? most : 1;
+	for (b->piece = PIECE_MAX; b->piece >= PIECE_MIN; b->piece /= 2) {
+		for (b->ring = most; b->ring; b->ring--) {
+			/* Beside the lanes' pieces each thread has one to read old files into. */
+			b->peak = FIXED + b->tables + busy * f->lane +
+				(lanes * b->ring + b->threads) * b->piece;
+			if (b->peak <= limit)
+				return true;
+		}
+	}
+	return false;
+}
+
+int budget_make(struct budget *b, const struct conversion *c, bool shards, unsigned threads,
+	uint64_t limit, struct err *e)
+{
+	struct files f = files_of(c, shards);
+
+	b->tables = tables_of(c);
+	for (b->threads = threads ? threads : 1; b->threads; b->threads--)
+		for (want(b, &f); b->lanes; b->lanes--)
+			if (fits(b, &f, limit))
+				return 0;
 	return err_rule(e, RULE_PLAN_MEMORY, ERR_NOPOS,
 		"--max-memory %llu: this plan needs %llu bytes with one thread",
 		(unsigned long long)limit, (unsigned long long)b->peak);

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_RUN_BUDGET_H
 #define CONVERT_RUN_BUDGET_H
-#include "convert/plan/plan.h"
+#include "convert/plan/conversion.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -13,16 +13,19 @@ extern "C" {
 
 struct budget {
 	unsigned threads;
-	unsigned lanes;  /* output files that one thread advances together */
-	size_t piece;    /* bytes of a file that are made, hashed and written at a time */
+	unsigned teams;  /* 1 to threads; the threads of a team advance the same files (team.h) */
+	unsigned lanes;  /* files that a team advances together */
+	unsigned ring;   /* pieces of a file that are held: one is made while another is digested */
+	size_t piece;    /* bytes of a file that are made, digested and written at a time */
 	uint64_t peak;   /* bytes: program, tables and buffers */
-	uint64_t tables; /* of that, what the checkpoint and the plan take */
+	uint64_t tables; /* of that, what the checkpoint and the plans take */
 };
 
-/* Fits the plan into limit bytes: smaller pieces first, then fewer lanes, then fewer threads. The
- * result changes how fast a run is, never what it writes. An error says what the least would be. */
-int budget_make(struct budget *b, const struct plan *p, unsigned threads, uint64_t limit,
-	struct err *e);
+/* Fits the conversion c into limit bytes; shards: those of the source are digested too. Smaller and fewer pieces first, then fewer lanes, then fewer
+ * threads: the result changes how fast a run is, never what it writes. Returns 0, or -1 and an error that
+ * says what the least would be. */
+int budget_make(struct budget *b, const struct conversion *c, bool shards, unsigned threads,
+	uint64_t limit, struct err *e);
 
 #ifdef __cplusplus
 }

@@ -1,14 +1,13 @@
-/* job.h -- a source, found sound, and what is to be made of it: one plan, or for an engine a set.
+/* job.h -- a source, found sound, and the conversion that is to be made of it.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_RUN_JOB_H
 #define CONVERT_RUN_JOB_H
+#include "convert/plan/placement.h"
+#include "convert/run/budget.h"
+#include "formats/conversion/joined.h"
 #include "formats/folder/folder.h"
 #include "formats/model/expected.h"
-#include "formats/conversion/joined.h"
-#include "convert/plan/placement.h"
-#include "convert/plan/planner.h"
-#include "convert/run/set.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -16,11 +15,13 @@ extern "C" {
 
 struct job_opts {
 	struct ckpt_opts ckpt;
-	struct plan_opts plan;
+	struct plan_opts
+		plan; /* but for share.placement; target NULL: that of the conversion that is read */
 	enum expert_form assume;
-	const char *placement; /* file, or NULL */
-	const char *source_sha256;
-	enum use use;      /* what dir is wanted for; USE_RESTORE, USE_RESHARD: a conversion, whose source is read */
+	const char *placement;     /* path of a file, or NULL */
+	const char *source_sha256; /* published digests of the source, or NULL */
+	enum use
+		use; /* what dir is wanted for; USE_RESTORE, USE_RESHARD: a conversion, whose source is read */
 	unsigned features; /* bits of enum cpu_feature, for that */
 	unsigned threads;
 	uint64_t max_memory;
@@ -29,18 +30,16 @@ struct job_opts {
 struct job {
 	struct ckpt c;
 	struct joined joined; /* of a conversion: what c reads from */
-	bool is_set;
-	struct plan p;    /* else */
-	struct plan back; /* of p, if it is to have one (opts.plan.back): what restore needs */
-	struct set s;     /* is_set */
+	struct conversion conversion;
 	struct placement placement;
 	struct expected expected;
 	bool has_expected;
-	size_t unsaid;   /* of a hub's cache: shards whose blobs are not named by their SHA-256; they are not verified */
-	struct budget b; /* of the part that needs most */
+	size_t unsaid; /* of a hub's cache: shards whose blobs are not named by their SHA-256; they are not verified */
+	struct budget b;
 };
 
-/* Opens dir, refuses what is not sound, plans. */
+/* Opens the source in dir, refuses what is not sound, plans. Returns 0 and a job that the caller closes, or
+ * -1 and one that is zeroed. */
 int job_open(struct job *j, const struct io *io, const char *dir, const struct job_opts *o,
 	struct err *e);
 void job_close(struct job *j);

@@ -7,95 +7,110 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Lets go of the item. What the digester still works on is waited for. */
+static const struct ckpt *source_of(const struct lane *l)
+{
+	return l->r->folders->c->folders[0].ckpt;
+}
+
+/* A report about the item: where it lies, for one that no folder has. */
+static int fail(const struct lane *l, struct err *e)
+{
+	return l->kind == ITEM_SHARD ? -1 : out_folder_err(l->folder, e);
+}
+
+/* Lets go of the item. */
 static void drop(struct lane *l)
 {
-	(void)digester_wait(l->d, NULL); /* who goes on has waited already and heard of errors */
+	const struct io *io = source_of(l)->io;
+
 	if (l->old_fd >= 0)
-		(void)l->r->p->ckpt->io->close(l->r->p->ckpt->io, l->old_fd);
+		(void)io->close(io, l->old_fd); /* read only */
 	l->old_fd = -1;
 	stream_close(&l->s);
 	sha256_free(&l->sha);
 	free(l->chunks);
 	l->chunks = NULL;
-	l->busy = false;
+	l->item = NULL;
+}
+
+/* What casts drop is kept beside the file. */
+static int begin_keep(struct lane *l, struct err *e)
+{
+	struct publisher *u = &l->folder->pub;
+	struct output *o = &u->outputs[l->item->i];
+
+	if (!l->folder->p->opts.back)
+		return 0;
+	keep_free(&o->keep);
+	if (keep_begin(&o->keep, u->dir->io, u->dir->fd, o->keep_name, l->kind == ITEM_COMPARE, e))
+		return -1;
+	l->s.maker.keep = &o->keep;
+	return 0;
 }
 
 static int begin_file(struct lane *l, struct err *e)
 {
-	struct shared *r = l->r;
-	const struct plan_file *f = &r->p->files[l->i];
-	struct publisher *u = &r->pub;
+	struct lanes *r = l->r;
+	struct publisher *u = &l->folder->pub;
 	struct stat st;
 
-	l->at = 0;
-	l->bytes = f->bytes;
-	l->chunks = calloc(mem_ceil_div(f->bytes, MAN_CHUNK) + 1, sizeof *l->chunks);
+	l->bytes = l->file->bytes;
+	l->chunks = calloc(mem_ceil_div(l->bytes, MAN_CHUNK) + 1, sizeof *l->chunks);
 	if (!l->chunks)
 		return err_nomem(e);
 	xxh_reset(l->chunk);
-	if (stream_open(&l->s, r->p, f, r->o->features, r->p->opts.lossy, e) ||
+	if (stream_open(&l->s, l->folder->p, l->file, r->o->features, l->folder->p->opts.lossy, e) ||
 		sha256_init(&l->sha, &r->sha, e))
 		return -1;
 	progress_say(r->o->progress, l->kind == ITEM_MAKE ? "converting" : "checking");
-	if (l->kind == ITEM_MAKE && publisher_begin(u, l->i, e))
+	if (l->kind == ITEM_MAKE && publisher_begin(u, l->item->i, e))
 		return -1;
-	if (r->p->opts.back) {
-		keep_free(&u->outputs[l->i].keep);
-		if (keep_begin(&u->outputs[l->i].keep, u->dir->io, u->dir->fd,
-			    u->outputs[l->i].keep_name, l->kind == ITEM_COMPARE, e))
-			return -1;
-		l->s.maker.keep = &u->outputs[l->i].keep;
-	}
+	if (begin_keep(l, e))
+		return -1;
 	if (l->kind == ITEM_MAKE)
 		return 0;
-	return file_open(u->dir->io, u->dir->fd, f->name, &l->old_fd, &st, e);
+	return file_open(u->dir->io, u->dir->fd, l->file->name, &l->old_fd, &st, e);
 }
 
 int lane_begin(struct lane *l, const struct item *it, struct err *e)
 {
-	struct shared *r = l->r;
-
-	l->busy = true;
-	l->old_fd = -1;
-	l->i = it->i;
+	l->item = it;
+	l->at = 0;
 	memset(&l->s, 0, sizeof l->s);
 	memset(&l->sha, 0, sizeof l->sha);
 	if (it->is_shard) {
 		l->kind = ITEM_SHARD;
-		l->at = 0;
-		l->bytes = (uint64_t)r->p->ckpt->shards[it->i].st.st_size;
-		return sha256_init(&l->sha, &r->sha, e);
+		l->bytes = (uint64_t)source_of(l)->shards[it->i].st.st_size;
+		return sha256_init(&l->sha, &l->r->sha, e);
 	}
-	l->kind = publisher_has(&r->pub, it->i) ? ITEM_COMPARE : ITEM_MAKE;
-	return begin_file(l, e);
+	l->folder = &l->r->folders->v[it->folder];
+	l->file = &l->folder->p->files[it->i];
+	l->kind = publisher_has(&l->folder->pub, it->i) ? ITEM_COMPARE : ITEM_MAKE;
+	return begin_file(l, e) ? fail(l, e) : 0;
 }
 
-/* An old file that differs is made anew from its first byte. */
-static int begin_again(struct lane *l, struct err *e)
+int lane_again(struct lane *l, struct err *e)
 {
-	if (digester_wait(l->d, e))
-		return -1;
+	const struct item *it = l->item;
+
 	drop(l);
-	l->busy = true;
+	l->item = it;
+	l->at = 0;
 	l->kind = ITEM_MAKE;
-	return begin_file(l, e);
+	return begin_file(l, e) ? fail(l, e) : 0;
 }
 
-/* Digests the n bytes in piece, which begin at byte l->at, into the chunks they belong to. */
-static void add_chunks(struct lane *l)
+/* Digests n bytes, which begin at byte l->at, into the chunks that they belong to. */
+static void add_chunks(struct lane *l, const uint8_t *p, size_t n)
 {
-	const uint8_t *p = l->piece;
 	uint64_t at = l->at, room;
-	size_t left = l->n, take;
+	size_t take;
 
-	while (left) {
+	for (; n; n -= take, p += take) {
 		room = MAN_CHUNK - at % MAN_CHUNK;
-		take = left < room ? left : (size_t)room;
+		take = n < room ? n : (size_t)room;
 		xxh_update(l->chunk, p, take);
 		at += take;
-		p += take;
-		left -= take;
 		if (at % MAN_CHUNK == 0 || at == l->bytes) {
 			l->chunks[(at - 1) / MAN_CHUNK] = xxh_final(l->chunk);
 			xxh_reset(l->chunk);
@@ -109,109 +124,136 @@ static int blame_source(struct err *e)
 	return e->rule ? err_blame(e, BLAME_SOURCE) : -1;
 }
 
-int lane_make(struct lane *l, struct err *e)
+static int make_shard(struct lane *l, uint8_t *p, size_t n, struct err *e)
 {
-	const struct shared *r = l->r;
-	const struct ckpt *c = r->p->ckpt;
-	uint64_t left = l->bytes - l->at;
+	const struct ckpt *c = source_of(l);
+	const struct shard *s = &c->shards[l->item->i];
 
-	l->n = left < r->o->budget.piece ? (size_t)left : r->o->budget.piece;
-	if (l->kind == ITEM_SHARD) {
-		if (file_read(c->io, c->shards[l->i].fd, l->piece, l->n, l->at, e))
-			return err_at(e, "%s", c->shards[l->i].name), blame_source(e);
+	if (!file_read(c->io, s->fd, p, n, l->at, e))
 		return 0;
-	}
-	if (stream_next(&l->s, l->piece, l->n, e))
+	err_at(e, "%s", s->name);
+	return blame_source(e);
+}
+
+static int write_piece(struct lane *l, const uint8_t *p, size_t n, struct err *e)
+{
+	const struct publisher *u = &l->folder->pub;
+
+	if (file_write(u->dir->io, u->outputs[l->item->i].data.fd, p, n, l->at, e))
+		return err_at(e, "%s", l->file->name);
+	return 0;
+}
+
+static int make_file(struct lane *l, uint8_t *p, size_t n, uint8_t *old, bool *differs,
+	struct err *e)
+{
+	if (stream_next(&l->s, p, n, e))
 		return blame_source(e);
-	if (l->kind == ITEM_COMPARE &&
-		(file_read(c->io, l->old_fd, l->old, l->n, l->at, NULL) ||
-			memcmp(l->old, l->piece, l->n))) {
-		if (begin_again(l, e))
-			return -1;
-		return lane_make(l, e); /* as ITEM_MAKE: not again */
-	}
-	add_chunks(l);
-	return 0;
-}
-
-static int finish_file(struct lane *l, struct run_result *done, struct err *e)
-{
-	struct publisher *u = &l->r->pub;
-	bool kept = false;
-
-	if (keep_end(&u->outputs[l->i].keep, e))
-		return -1;
 	if (l->kind == ITEM_COMPARE) {
-		if (l->s.maker.keep && !l->s.maker.keep->equal)
-			return begin_again(l, e);
-		if (publisher_keep(u, l->i, &l->s, l->chunks, &kept, e))
-			return -1;
-		if (!kept)
-			return begin_again(l, e);
-		done->kept++;
-	} else {
-		if (file_out_close(&u->outputs[l->i].data, e) ||
-			publisher_ready(u, l->i, &l->s, l->chunks, e))
-			return -1;
-		done->made++;
-		done->written += l->bytes;
+		*differs = file_read(l->folder->dir.io, l->old_fd, old, n, l->at, NULL) ||
+			memcmp(old, p, n);
+		if (*differs)
+			return 0;
 	}
-	drop(l);
+	add_chunks(l, p, n);
+	return l->kind == ITEM_MAKE ? write_piece(l, p, n, e) : 0;
+}
+
+int lane_make(struct lane *l, uint64_t k, uint8_t *old, bool *differs, struct err *e)
+{
+	const struct budget *b = &l->r->o->budget;
+	uint64_t left = l->bytes - l->at;
+	size_t slot = k % b->ring, n = left < b->piece ? (size_t)left : b->piece;
+	uint8_t *p = l->ring + slot * b->piece;
+
+	*differs = false;
+	if (l->kind == ITEM_SHARD ? make_shard(l, p, n, e) : make_file(l, p, n, old, differs, e))
+		return fail(l, e);
+	if (*differs)
+		return 0;
+	l->len[slot] = n;
+	l->at += n;
+	progress_add(l->r->o->progress, n);
 	return 0;
 }
 
-static int finish(struct lane *l, struct run_result *done, struct err *e)
+static int finish_file(struct lane *l, bool *differs, struct err *e)
 {
-	struct publisher *u = &l->r->pub;
-	uint8_t *digest = l->kind == ITEM_SHARD ? u->shard_sha256[l->i] : u->outputs[l->i].sha256;
-	uint32_t i = l->i;
+	struct publisher *u = &l->folder->pub;
+	struct output *o = &u->outputs[l->item->i];
+	bool kept = l->kind == ITEM_COMPARE;
 
-	if (digester_wait(l->d, e) || sha256_final(&l->sha, digest, e))
+	if (sha256_final(&l->sha, o->sha256, e) || keep_end(&o->keep, e))
 		return -1;
-	if (l->kind != ITEM_SHARD)
-		return finish_file(l, done, e);
-	drop(l);
-	return publisher_shard(u, i, e);
+	if (kept) {
+		*differs = l->s.maker.keep && !l->s.maker.keep->equal;
+		if (!*differs && publisher_keep(u, l->item->i, &l->s, l->chunks, &kept, e))
+			return -1;
+		*differs = *differs || !kept;
+		if (*differs)
+			return 0;
+	} else if (file_out_close(&o->data, e) ||
+		publisher_ready(u, l->item->i, &l->s, l->chunks, e)) {
+		return -1;
+	}
+	pthread_mutex_lock(&l->r->folders->lock);
+	l->folder->kept += kept;
+	l->folder->made += !kept;
+	l->folder->written += kept ? 0 : l->bytes;
+	pthread_mutex_unlock(&l->r->folders->lock);
+	return 0;
+}
+
+int lane_finish(struct lane *l, bool *differs, struct err *e)
+{
+	uint8_t sha[32];
+	int rc;
+
+	*differs = false;
+	if (l->kind == ITEM_SHARD)
+		rc = sha256_final(&l->sha, sha, e) ||
+				folders_shard(l->r->folders, l->item->i, sha, e)
+			? -1
+			: 0;
+	else
+		rc = finish_file(l, differs, e) ? fail(l, e) : 0;
+	if (!rc && !*differs)
+		drop(l);
+	return rc;
+}
+
+uint8_t *lane_piece(const struct lane *l, uint64_t k, size_t *n)
+{
+	const struct budget *b = &l->r->o->budget;
+
+	*n = l->len[k % b->ring];
+	return l->ring + k % b->ring * b->piece;
 }
 
 bool lane_digests(const struct lane *l)
 {
-	return l->busy && (l->r->p->opts.sha256 || l->kind == ITEM_SHARD);
+	return l->kind == ITEM_SHARD || l->folder->p->opts.sha256;
 }
 
-int lane_write(struct lane *l, struct run_result *done, struct err *e)
+int lane_new(struct lane *l, struct lanes *r, struct err *e)
 {
-	struct publisher *u = &l->r->pub;
+	const struct budget *b = &r->o->budget;
 
-	if (l->kind == ITEM_MAKE &&
-		file_write(u->dir->io, u->outputs[l->i].data.fd, l->piece, l->n, l->at, e))
-		return err_at(e, "%s", l->r->p->files[l->i].name);
-	l->at += l->n;
-	l->piece = l->piece == l->bufs[0] ? l->bufs[1] : l->bufs[0];
-	progress_add(l->r->o->progress, l->n);
-	return l->at == l->bytes ? finish(l, done, e) : 0;
-}
-
-int lane_new(struct lane *l, struct shared *r, struct digester *d, struct err *e)
-{
-	l->r = r;
-	l->d = d;
-	l->old_fd = -1;
-	l->bufs[0] = malloc(r->o->budget.piece);
-	l->bufs[1] = malloc(r->o->budget.piece);
-	l->old = malloc(r->o->budget.piece);
+	*l = (struct lane){ .r = r, .old_fd = -1 };
+	l->ring = malloc(b->ring * b->piece);
+	l->len = calloc(b->ring, sizeof *l->len);
 	l->chunk = xxh_new();
-	l->piece = l->bufs[0];
-	return l->bufs[0] && l->bufs[1] && l->old && l->chunk ? 0 : err_nomem(e);
+	return l->ring && l->len && l->chunk ? 0 : err_nomem(e);
 }
 
 void lane_free(struct lane *l)
 {
-	if (l->busy)
+	if (!l->r)
+		return;
+	if (l->item)
 		drop(l);
-	free(l->bufs[0]);
-	free(l->bufs[1]);
-	free(l->old);
+	free(l->ring);
+	free(l->len);
 	xxh_free(l->chunk);
 	memset(l, 0, sizeof *l);
 }

@@ -1,54 +1,49 @@
-/* run.h -- executes a plan: makes, digests and writes all files, several at a time on each thread.
+/* run.h -- executes a conversion: makes, digests and writes all files of all folders, several at a time.
  *
- * The bytes written depend on the plan alone, not on threads or memory.
+ * The bytes written depend on the plans alone, not on threads or memory.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_RUN_RUN_H
 #define CONVERT_RUN_RUN_H
-#include "convert/out/outdir.h"
-#include "convert/run/budget.h"
-#include "formats/model/expected.h"
-#include "convert/plan/plan.h"
-#include "core/progress.h"
-
-#include <signal.h>
+#include "convert/run/run_opts.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-struct run_opts {
-	const char *out;    /* folder */
-	struct outdir *top; /* NULL, or the open folder that below, and not out, is a path from */
-	const char *below;
-	bool overwrite;   /* also a folder that another plan has filled */
-	const char *tool; /* name and version, for manifests */
-	const struct plan *
-		back; /* NULL, or of OUT/source: what the way back needs; made before the manifest */
-	struct budget budget;
-	unsigned features;                 /* bits of enum cpu_feature */
-	const struct expected *expected;   /* NULL: the source is taken as it is */
-	bool source_checked;               /* it was found to be as expected by another run */
-	struct progress *progress;         /* NULL: nobody watches */
-	const volatile sig_atomic_t *stop; /* not 0: give up; NULL: never */
-};
-
-struct run_result {
+/* What came of a folder, or of all. */
+struct run_counts {
 	size_t made, kept;        /* files */
 	uint64_t written;         /* bytes of the files made */
 	uint64_t blocks, inexact; /* cast */
 	uint64_t scales[3];       /* of experts laid out: scale bytes 0, above 247, above 249 */
-	uint8_t (*sha256)[32];    /* owns; of each file of the plan, if that computes it */
 };
 
-/* What a source that is found false has produced is removed; what was finished before any other
- * failure stays for the next run. */
-int run_plan(const struct plan *p, const struct run_opts *o, struct run_result *r, struct err *e);
+struct run_folder {
+	struct run_counts n;
+	uint8_t (*sha256)[32]; /* owns; of each file of the folder's plan, if that computes it */
+};
 
+struct run_result {
+	struct run_counts sum;
+	struct run_folder *folders; /* owns; [n]; as those of the conversion */
+	size_t n;
+};
+
+/* Refuses what run_conversion would refuse for what lies in out; changes nothing. *there: bytes of the
+ * conversion that need no free space. */
+int run_look(const struct conversion *c, const char *out, bool overwrite, uint64_t *there,
+	struct err *e);
+
+/* Returns 0 when everything is written and published. After -1, what a source that is found false has
+ * produced is removed, and what was finished before any other failure stays for the next run. In both cases
+ * *r says what was done, and the caller frees it. */
+int run_conversion(const struct conversion *c, const struct run_opts *o, struct run_result *r,
+	struct err *e);
 void run_result_free(struct run_result *r);
 
 /* Bytes that pass through a run, for its progress: outputs, and shards if they are digested. */
-uint64_t run_work(const struct plan *p, const struct run_opts *o);
+uint64_t run_work(const struct conversion *c, const struct run_opts *o);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,44 @@
+/* items.h -- what the lanes of a run do, in the order in which they take it up.
+ *
+ * An item is a file that is made or kept, or a shard of the source that is only digested. A shard comes
+ * before the first file that is made of it, so that the file can be published as soon as it is made. The
+ * folders of a stage advance together, file by file: ranks are made of the same tensors, which are then
+ * still in the page cache.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CONVERT_RUN_ITEMS_H
+#define CONVERT_RUN_ITEMS_H
+#include "convert/plan/conversion.h"
+
+#include <pthread.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct item {
+	bool is_shard;
+	uint32_t folder; /* of conversion->folders; not of a shard */
+	uint32_t i;      /* of that folder's files; or of ckpt->shards */
+};
+
+struct items {
+	struct item *v; /* owns; [n] */
+	size_t n;
+	pthread_mutex_t lock; /* guards next */
+	size_t next;          /* the first that nobody has taken */
+};
+
+/* Lists the items of c; shards: also all shards of the source. Returns 0, or -1. In both cases items_free is
+ * needed. */
+int items_list(struct items *it, const struct conversion *c, bool shards, struct err *e);
+/* The next item, or NULL when all are taken. Any thread. */
+const struct item *items_take(struct items *it);
+/* Whether there are items that nobody has taken. */
+bool items_left(struct items *it);
+void items_free(struct items *it);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

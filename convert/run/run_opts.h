@@ -1,0 +1,30 @@
+/* run_opts.h -- what is asked of a run besides the conversion itself.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CONVERT_RUN_RUN_OPTS_H
+#define CONVERT_RUN_RUN_OPTS_H
+#include "convert/run/budget.h"
+#include "core/progress.h"
+#include "formats/model/expected.h"
+
+#include <signal.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct run_opts {
+	const char *out;  /* path of the folder OUT */
+	bool overwrite;   /* also take a folder that another plan has filled */
+	const char *tool; /* name and version, for manifests */
+	struct budget budget;
+	unsigned features;                 /* bits of enum cpu_feature */
+	const struct expected *expected;   /* NULL: the source is taken as it is */
+	struct progress *progress;         /* NULL: nobody watches */
+	const volatile sig_atomic_t *stop; /* becomes not 0: give up; NULL: never */
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+#include "convert/run/team.h"
+
+#include "core/par.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A lane and who works on it now. */
+struct slot {
+	struct lane lane; /* belongs to who holds it; but for its pieces from digested to made */
+	bool held;        /* by a thread that begins, makes or finishes */
+	bool digesting;   /* by a thread that digests piece number digested */
+	bool differs;     /* it is to be taken up anew when nobody digests */
+	uint64_t made, digested; /* pieces */
+};
+
+struct team {
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t
+		changed;    /* there may be a task for one more thread, or nothing left for any */
+	struct slot *slots; /* owns; [crew->lanes] */
+};
+
+struct crew {
+	struct lanes *lanes;
+	struct items *items;
+	struct team *teams; /* owns; [n] */
+	unsigned n, each;   /* teams, lanes of each */
+	atomic_bool failed;
+};
+
+/* What a thread does next. Of two lanes it prefers the one with the greater. */
+enum task { TASK_NONE, TASK_WAIT, TASK_MAKE, TASK_BEGIN, TASK_AGAIN, TASK_FINISH, TASK_DIGEST };
+
+/* --- what is to be done in a team; its lock is held --- */
+
+static uint64_t waiting(const struct slot *s)
+{
+	return s->made - s->digested;
+}
+
+/* What a lane that nobody holds needs, besides digesting. */
+static enum task need_of(const struct crew *c, const struct slot *s)
+{
+	if (s->held)
+		return TASK_WAIT;
+	if (!s->lane.item)
+		return items_left(c->items) ? TASK_BEGIN : TASK_NONE;
+	if (s->differs)
+		return s->digesting ? TASK_WAIT : TASK_AGAIN;
+	if (lane_made_all(&s->lane))
+		return waiting(s) ? TASK_WAIT : TASK_FINISH;
+	return waiting(s) < c->lanes->o->budget.ring ? TASK_MAKE : TASK_WAIT;
+}
+
+static bool can_digest(const struct slot *s)
+{
+	return waiting(s) && !s->digesting && !s->differs;
+}
+
+/* Chooses a task and, for all but TASK_DIGEST, the lane: to make a piece, the one with the fewest. */
+static enum task choose(const struct crew *c, struct team *t, struct slot **at)
+{
+	unsigned busy = 0, ready = 0;
+	enum task best = TASK_NONE, is;
+	struct slot *s;
+
+	*at = NULL;
+	for (s = t->slots; s < t->slots + c->each; s++) {
+		is = need_of(c, s);
+		busy += s->held || s->lane.item || is == TASK_BEGIN;
+		ready += can_digest(s);
+		if (is > best || (is == TASK_MAKE && is == best && waiting(s) < waiting(*at))) {
+			best = is;
+			*at = s;
+		}
+	}
+	if (ready && best < TASK_AGAIN && (ready == busy || best <= TASK_WAIT))
+		return TASK_DIGEST;
+	return best;
+}
+
+/* --- doing it; the lock is not held --- */
+
+/* Digests one piece of each of the n lanes; those of one length in lockstep. */
+static int digest(struct slot *const *v, unsigned n, struct err *e)
+{
+	struct sha256 *sha[SHA256_LANES];
+	const void *p[SHA256_LANES];
+	size_t len[SHA256_LANES];
+	bool done[SHA256_LANES] = { false };
+	unsigned i, k, m;
+
+	for (i = 0; i < n; i++)
+		(void)lane_piece(&v[i]->lane, v[i]->digested, &len[i]);
+	for (i = 0; i < n; i++) {
+		if (done[i])
+			continue;
+		for (m = 0, k = i; k < n; k++) {
+			if (done[k] || len[k] != len[i])
+				continue;
+			done[k] = true;
+			sha[m] = &v[k]->lane.sha;
+			p[m++] = lane_piece(&v[k]->lane, v[k]->digested, &len[k]);
+		}
+		if (sha256_update(sha, p, len[i], m, e))
+			return -1;
+	}
+	return 0;
+}
+
+static int digest_ready(const struct crew *c, struct team *t, struct err *e)
+{
+	struct slot *v[SHA256_LANES], *s;
+	unsigned n = 0, i;
+	int rc;
+
+	for (s = t->slots; s < t->slots + c->each; s++) {
+		if (can_digest(s)) {
+			s->digesting = true;
+			v[n++] = s;
+		}
+	}
+	pthread_mutex_unlock(&t->lock);
+	rc = digest(v, n, e);
+	pthread_mutex_lock(&t->lock);
+	for (i = 0; !rc && i < n; i++) {
+		v[i]->digesting = false;
+		v[i]->digested++;
+	}
+	return rc;
+}
+
+/* *differs: the lane's file is to be taken up anew. */
+static int do_on(struct crew *c, struct slot *s, enum task task, uint8_t *old, bool *differs,
+	struct err *e)
+{
+	const struct item *it;
+
+	*differs = false;
+	switch (task) {
+	case TASK_BEGIN:
+		it = items_take(c->items); /* another thread may have been quicker */
+		return it ? lane_begin(&s->lane, it, e) : 0;
+	case TASK_AGAIN:
+		return lane_again(&s->lane, e);
+	case TASK_FINISH:
+		return lane_finish(&s->lane, differs, e);
+	default:
+		return lane_make(&s->lane, s->made, old, differs, e);
+	}
+}
+
+static int do_task(struct crew *c, struct team *t, struct slot *s, enum task task, uint8_t *old,
+	struct err *e)
+{
+	bool differs;
+	int rc;
+
+	if (task == TASK_DIGEST)
+		return digest_ready(c, t, e);
+	s->held = true;
+	pthread_mutex_unlock(&t->lock);
+	rc = do_on(c, s, task, old, &differs, e);
+	pthread_mutex_lock(&t->lock);
+	if (rc)
+		return -1; /* it stays held: in what state it is, nobody knows */
+	s->held = false;
+	s->differs = differs;
+	if (task != TASK_MAKE) {
+		s->made = s->digested = 0;
+	} else if (!differs) {
+		s->made++;
+		s->digested += !lane_digests(&s->lane);
+	}
+	return 0;
+}
+
+/* --- a thread --- */
+
+static int interrupted(const struct crew *c, struct err *e)
+{
+	const volatile sig_atomic_t *stop = c->lanes->o->stop;
+
+	if (!stop || !*stop)
+		return 0;
+	return err_set(e, ERR_SYSTEM,
+		"interrupted; finished files stay, the same call checks them and makes the rest");
+}
+
+/* Works for a team until it has nothing left, now or ever. */
+static int work_for(struct crew *c, struct team *t, uint8_t *old, struct err *e)
+{
+	enum task task;
+	struct slot *s;
+	int rc = 0;
+
+	pthread_mutex_lock(&t->lock);
+	while (!rc && !atomic_load(&c->failed)) {
+		task = choose(c, t, &s);
+		if (task == TASK_NONE)
+			break;
+		if (task == TASK_WAIT) {
+			pthread_cond_wait(&t->changed, &t->lock);
+			continue;
+		}
+		pthread_cond_signal(&t->changed); /* who wakes and finds a task wakes the next */
+		rc = do_task(c, t, s, task, old, e);
+		rc = rc ? rc : interrupted(c, e);
+	}
+	pthread_cond_broadcast(&t->changed); /* nothing is left for the others either */
+	pthread_mutex_unlock(&t->lock);
+	return rc;
+}
+
+/* Nobody may sleep for ever because another thread has given up. */
+static void give_up(struct crew *c)
+{
+	unsigned i;
+
+	atomic_store(&c->failed, true);
+	for (i = 0; i < c->n; i++) {
+		pthread_mutex_lock(&c->teams[i].lock);
+		pthread_cond_broadcast(&c->teams[i].changed);
+		pthread_mutex_unlock(&c->teams[i].lock);
+	}
+}
+
+static int work(struct par *par, unsigned me, struct err *e)
+{
+	struct crew *c = par_ctx(par);
+	uint8_t *old = malloc(c->lanes->o->budget.piece);
+	int rc = old ? 0 : err_nomem(e);
+	unsigned i;
+
+	for (i = 0; !rc && i < c->n; i++) /* its own team, then the others */
+		rc = work_for(c, &c->teams[(me + i) % c->n], old, e);
+	free(old);
+	if (rc)
+		give_up(c);
+	return rc;
+}
+
+/* --- the whole --- */
+
+static int team_new(struct crew *c, struct team *t, struct err *e)
+{
+	unsigned i;
+
+	pthread_mutex_init(&t->lock, NULL);
+	pthread_cond_init(&t->changed, NULL);
+	t->slots = calloc(c->each, sizeof *t->slots);
+	if (!t->slots)
+		return err_nomem(e);
+	for (i = 0; i < c->each; i++)
+		if (lane_new(&t->slots[i].lane, c->lanes, e))
+			return -1;
+	return 0;
+}
+
+static void team_free(const struct crew *c, struct team *t)
+{
+	unsigned i;
+
+	for (i = 0; t->slots && i < c->each; i++)
+		lane_free(&t->slots[i].lane);
+	free(t->slots);
+	pthread_cond_destroy(&t->changed);
+	pthread_mutex_destroy(&t->lock);
+}
+
+int team_run(struct lanes *r, struct items *items, struct err *e)
+{
+	const struct budget *b = &r->o->budget;
+	struct crew c = { .lanes = r, .items = items, .each = b->lanes };
+	unsigned made;
+	int rc = 0;
+
+	c.teams = calloc(b->teams, sizeof *c.teams);
+	if (!c.teams)
+		return err_nomem(e);
+	for (; !rc && c.n < b->teams; c.n++)
+		rc = team_new(&c, &c.teams[c.n], e);
+	rc = rc ? rc : par_run(b->threads, work, &c, e);
+	for (made = 0; made < c.n; made++)
+		team_free(&c, &c.teams[made]);
+	free(c.teams);
+	return rc;
+}
