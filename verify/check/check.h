@@ -79,6 +79,14 @@ int check_folder(struct check *c, const struct chain_folder *f);
 void check_stray(struct check *c, int dir, const char *name, const char *path);
 /* A download: the checkpoint of f, which is taken over. */
 int check_original(struct check *c, struct folder *f);
+
+/* --source-sha256 (check_list.c): reads the list, if there is one; holds the files of a download to it, or what the
+ * manifests of a conversion say, folder by folder, and at the end what no folder had. */
+int check_list_open(struct check *c);
+void check_list_close(struct check *c);
+void check_list_download(struct check *c);
+void check_list_folder(struct check *c, const struct chain_folder *d);
+void check_list_end(struct check *c);
 /* "folder/name" */
 struct path_text {
 	char s[400];
