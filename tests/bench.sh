@@ -119,6 +119,21 @@ checks "official, 8 ranks" "--target official --mp 8"
 [ "$quick" != 0 ] || checks "official, 1 rank" "--target official --mp 1"
 [ "$quick" != 0 ] || checks "frag-k32, 4 ranks" "--target frag-k32 --ranks 4"
 
+# dsv4-verify compare: everything made again from the source; the goal is 2.0 seconds of processor time per GB.
+compares() { # compares TITLE OPTIONS
+	rm -rf "$d/out"
+	$tool run "$d/fp4" -o "$d/out" $2 -q >/dev/null
+	files=$(find "$d/out" -name '*.safetensors' | sort)
+	bytes=$(cat $files | wc -c)
+	printf '%-33s' "compare $1 / cat"
+	"$B/bench" pair "$runs" true "$B/dsv4-verify compare $d/fp4 $d/out -q -j 1 >/dev/null" \
+		"cat $(echo $files) $d/fp4/*.safetensors >/dev/null" "$bytes"
+}
+echo
+echo "== compare; A: dsv4-verify compare with one thread, B: reading source and output"
+compares "marlin-mxfp4" "--target marlin-mxfp4 --ranks 1"
+compares "official, fp8" "--target official --mp 1 --experts fp8"
+
 # The forward pass: two layers of V4-Flash in their real shape (attention of ratio 4 and 128, 256 experts), read from
 # memory. 43 layers are such layers but for the first two; the head is not among them.
 echo
