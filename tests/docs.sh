@@ -43,7 +43,7 @@ done
 [ -z "$bad" ] && echo "ok   docs_options" || echo "FAIL docs_options:$bad"
 
 bad=
-for t in $(grep -oE 'make [a-z]+' README.md | sort -u | cut -d' ' -f2); do
+for t in $(grep -oE 'make [a-z-]+' README.md | sort -u | cut -d' ' -f2); do
 	grep -qE "^([a-z-]+ )*$t( [a-z-]+)*:" Makefile || bad="$bad $t"
 done
 [ -z "$bad" ] && echo "ok   docs_targets" || echo "FAIL docs_targets:$bad"
