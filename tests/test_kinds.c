@@ -160,15 +160,6 @@ static void nvfp4_by_names(struct ck *c)
 	rename_all(c, ".scale", ".weight_scale_2");
 }
 
-static void int8(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i;
-
-	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".weight"));)
-		ck_retype(t, "I8", t->dim[0], t->dim[1] * 2, t->n * 2);
-}
-
 /* What config.json alone says of tensors that are as published. */
 static void quark_by_config(struct ck *c)
 {
@@ -680,8 +671,7 @@ static void other_forms(void)
 	static const struct {
 		void (*change)(struct ck *c);
 		const char *rule;
-	} forms[] = { { nvfp4_by_names, "kind.nvfp4" }, { quark_by_config, "kind.quark" },
-		{ int8, "kind.quantized" } };
+	} forms[] = { { nvfp4_by_names, "kind.nvfp4" }, { quark_by_config, "kind.quark" } };
 	struct path p;
 	struct ck *c;
 	size_t i;

@@ -88,14 +88,9 @@ static bool is_wide(enum dtype d)
 	return d == DT_BF16 || d == DT_F16 || d == DT_F32;
 }
 
-static bool is_byte(enum dtype d)
-{
-	return d == DT_I8 || d == DT_U8;
-}
-
-/* Every w1 and w3 of a routed expert holds a number of such a type for each column. (Half the columns are packed FP4,
+/* Every w1 and w3 of a routed expert holds a wide number for each column. (Half the columns are packed FP4,
  * or under a wrong type a finding.) */
-static bool experts_are(const struct ckpt *c, bool (*type)(enum dtype d))
+static bool experts_are_wide(const struct ckpt *c)
 {
 	const struct tensor *norm = ckpt_find(c, "norm.weight"), *t;
 	uint64_t width = norm && norm->rank == 1 ? norm->dim[0] : 0;
@@ -106,7 +101,7 @@ static bool experts_are(const struct ckpt *c, bool (*type)(enum dtype d))
 		if (!strstr(t->name, ".ffn.experts.") ||
 			(!ends_with(t->name, ".w1.weight") && !ends_with(t->name, ".w3.weight")))
 			continue;
-		if (!type(t->dtype) || t->rank != 2 || t->dim[1] != width)
+		if (!is_wide(t->dtype) || t->rank != 2 || t->dim[1] != width)
 			return false;
 		n++;
 	}
@@ -204,12 +199,8 @@ static enum kind judge(const struct ckpt *c, const json_t *o, char more[KIND_MOR
 		return KIND_NVFP4;
 	if (prefixed(c))
 		return KIND_PREFIXED;
-	if (experts_are(c, is_wide))
+	if (experts_are_wide(c))
 		return KIND_BF16;
-	if (experts_are(c, is_byte)) {
-		snprintf(more, KIND_MORE, "experts of INT8");
-		return KIND_QUANTIZED;
-	}
 	if (*method && strcmp(method, "fp8") && c->n && !as_published(c)) {
 		snprintf(more, KIND_MORE, "%s", text_quote(method).s);
 		return KIND_QUANTIZED;
