@@ -52,8 +52,13 @@ printf '#include "kernels/cuda/cuda_none.c"\nextern const int mark_of_nvcc; cons
 exec $CC -std=c11 -D_GNU_SOURCE -I. -fPIE -c -o "\$2" $tmp/nv.c
 EOF
 chmod +x "$tmp/nv/bin/nvcc"
-# Hard links of what was built: objects and libraries are replaced, never written to, and stamps are copied.
-if cp -rl "$B" "$b" 2>/dev/null; then
+# Hard links of what was built: objects and libraries are replaced and never written to; stamps are copied, and files
+# of dependencies, which a compiler would write to, are left out.
+make -s CC="$CC" CUDA=0 B="$tmp/b" "$tmp/b/flags" >/dev/null 2>&1
+if ! cmp -s "$B/flags" "$tmp/b/flags"; then
+	echo "SKIP build_cuda_switches: $B was built with other flags than the environment has"
+elif cp -rl "$B" "$b" 2>/dev/null; then
+	find "$b" -name '*.d' -type f -exec rm {} +
 	for f in flags linked checked; do
 		cp "$b/$f" "$tmp/stamp" && rm "$b/$f" && cp -p "$tmp/stamp" "$b/$f" && touch -r "$B/$f" "$b/$f"
 	done
