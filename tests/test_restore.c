@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT */
 #include "formats/conversion/joined.h"
 #include "formats/conversion/manifest.h"
+#include "tests/fuzz/chain.h"
 #include "tests/set.h"
 
 /* --- there and back --- */
@@ -192,10 +193,42 @@ static void missing_rank(void)
 	{
 		struct err e;
 
-		CHECK(set_execute(set.s, back.s, &b, &e) &&
-			e.rule && !strcmp(e.rule, "kind.unfinished"));
+		CHECK(set_execute(set.s, back.s, &b, &e) && e.rule &&
+			!strcmp(e.rule, "kind.unfinished"));
 	}
 	CHECK(!is_file(back.s));
+}
+
+/* Shards are held to the SHA-256 that they were verified to have, whatever the sidecars say of their tensors. */
+static void verified(void)
+{
+	struct path set = dirs_path("verified"), back = dirs_path("back"), list = dirs_path("list");
+	struct job_opts o = set_opts("frag-k32", 2, false), b = set_back();
+	struct path source = model_file(set.s, "source");
+	char line[1200], now[65];
+	struct err e;
+	json_error_t je;
+	json_t *m;
+
+	snprintf(line, sizeof line, "cd " FLASH " && sha256sum *.safetensors >%s", list.s);
+	CHECK(!system(line));
+	o.source_sha256 = list.s;
+	dirs_remove(set.s);
+	dirs_remove(back.s);
+	CHECK(set_makes(FLASH, set.s, &o) && set_makes(set.s, back.s, &b));
+	dirs_remove(back.s);
+	m = json_load_file(model_file(source.s, MAN_NAME).s, 0, &je);
+	digest_file(model_file(FLASH, "config.json").s, now);
+	CHECK(!json_object_set_new(json_array_get(json_object_get(json_object_get(m, "source"),
+							  "shards"),
+					   2),
+		"sha256", json_string(now)));
+	chain_put(model_file(source.s, MAN_NAME).s, m);
+	json_decref(m);
+	chain_mend(set.s, 0);
+	CHECK(set_execute(set.s, back.s, &b, &e) && e.rule && !strcmp(e.rule, "set.digest"));
+	CHECK(strstr(e.text, "model-00003-of-00007.safetensors"));
+	CHECK(!is_file(model_file(back.s, "model-00003-of-00007.safetensors").s));
 }
 
 /* A rank of another conversion, even of another source of the same form. */
@@ -494,6 +527,7 @@ static const struct test tests[] = {
 	{ "restore: hf and FP8", hf_back },
 	{ "restore: reshard", reshards },
 	{ "restore: stages and replicas", stages_and_replicas },
+	{ "restore: verified shards", verified },
 	{ "restore: missing rank", missing_rank },
 	{ "restore: mixed", mixed },
 	{ "restore: edited", edited },

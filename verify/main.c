@@ -444,7 +444,7 @@ static const struct cli_opt check_opts[] = {
 	{ "quick", 0, NULL, CLI_FLAG, 0, 0, AT(quick), "sizes, headers, sidecars and some chunks of each file" },
 	{ "rank", 0, "R", CLI_TEXT, 0, 0, AT(rank), "only what is of this rank" },
 	{ "strict", 0, NULL, CLI_FLAG, 0, 0, AT(strict), "warnings make it false too" },
-	{ "source-sha256", 0, "LIST", CLI_TEXT, 0, 0, AT(source_sha256), "of a download: a list of SHA-256, or a folder of Git-LFS pointers" },
+	{ "source-sha256", 0, "LIST", CLI_TEXT, 0, 0, AT(source_sha256), "published digests of what was downloaded: a list, or a folder of Git-LFS pointers" },
 	HF_OPT, WORK_OPTS, REPORT_OPTS, { 0 }
 };
 

@@ -320,6 +320,21 @@ static int publish_trusted(struct publisher *u, struct err *e)
 	return 0;
 }
 
+/* A file that is made again must be the one that it once was. */
+static int is_as_said(const struct publisher *u, size_t i, struct err *e)
+{
+	const struct plan_file *f = &u->p->files[i];
+	char is[65], said[65];
+
+	if (!f->sha256 || !u->p->opts.sha256 || !memcmp(f->sha256, u->outputs[i].sha256, 32))
+		return 0;
+	hex_of(u->outputs[i].sha256, 32, is);
+	hex_of(f->sha256, 32, said);
+	return err_rule(e, RULE_SET_DIGEST, ERR_NOPOS,
+		"%s: its SHA-256 would be %s, and the shard that was converted had %s", f->name, is,
+		said);
+}
+
 int publisher_ready(struct publisher *u, size_t i, const struct stream *s,
 	const struct xxh_digest *chunks, struct err *e)
 {
@@ -327,6 +342,8 @@ int publisher_ready(struct publisher *u, size_t i, const struct stream *s,
 	struct sink k = { .compare = false };
 	int rc;
 
+	if (is_as_said(u, i, e))
+		return -1;
 	if (file_out_begin(&o->side, u->dir->io, u->dir->fd, o->side_name, 0, e))
 		return -1;
 	k.fd = o->side.fd;
@@ -349,6 +366,8 @@ int publisher_keep(struct publisher *u, size_t i, const struct stream *s,
 	struct stat st;
 	int rc;
 
+	if (is_as_said(u, i, e))
+		return -1;
 	if (file_open(u->dir->io, u->dir->fd, u->outputs[i].side_name, &k.fd, &st, e))
 		return -1;
 	rc = put_sidecar(u, i, s, chunks, &k, e);

@@ -24,6 +24,7 @@ struct plan_file {
 	const char *raw;            /* in the arena; the header, where it is known byte for byte */
 	const struct st_meta *meta; /* in the arena; metadata of the header */
 	unsigned n_meta;
+	const uint8_t *sha256; /* borrows; that it must have; NULL: nobody says */
 };
 
 /* A small file beside the weights. */

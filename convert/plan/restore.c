@@ -17,6 +17,7 @@ static int keep_header(struct layout *l, const struct shard *s, struct plan_file
 	if (!p)
 		return -1;
 	f->raw = p;
+	f->sha256 = s->sha256;
 	f->header_bytes = s->data_at;
 	if (file_read(l->p->ckpt->io, s->fd, p, (size_t)s->data_at, 0, l->e))
 		return err_at(l->e, "%s", s->name);

@@ -207,6 +207,31 @@ static int check_source(const struct chain_folder *d, struct err *e)
 	return rc;
 }
 
+/* What the shards were verified to be when they were converted, for who makes them again. */
+static int note_shards(struct joined *j, struct ckpt *c, const struct manifest *m, struct err *e)
+{
+	const struct manifest_file *f;
+	size_t i;
+
+	j->shard_sha256 = calloc(c->n_shards + 1, sizeof *j->shard_sha256);
+	if (!j->shard_sha256)
+		return err_nomem(e);
+	for (i = 0; i < c->n_shards; i++) {
+		f = manifest_find(&m->shards, c->shards[i].name);
+		if (!f)
+			return err_rule(e, RULE_SET_FORM, ERR_NOPOS,
+				SET_SOURCE "/" MAN_NAME
+					   ": it does not list the shard %s, whose header "
+					   "lies beside it",
+				text_quote(c->shards[i].name).s);
+		if (!f->has_sha256)
+			continue;
+		memcpy(j->shard_sha256[i], f->sha256, 32);
+		c->shards[i].sha256 = j->shard_sha256[i];
+	}
+	return 0;
+}
+
 /* Opens the headers of the source as the checkpoint that is joined. */
 static int open_source(void *ctx, const struct chain_folder *d, struct err *e)
 {
@@ -220,6 +245,8 @@ static int open_source(void *ctx, const struct chain_folder *d, struct err *e)
 	if (check_source(d, e) || ckpt_open(o->c, o->io, path, &co, o->f, e))
 		return -1;
 	o->has_source = true;
+	if (note_shards(o->j, o->c, d->m, e))
+		return -1;
 	n = o->c->n + 1;
 	o->j->has_xxh = calloc(n, sizeof *o->j->has_xxh);
 	o->j->xxh = calloc(n, sizeof *o->j->xxh);
@@ -303,6 +330,7 @@ void joined_close(struct joined *j)
 	free(j->first);
 	free(j->has);
 	free(j->has_xxh);
+	free(j->shard_sha256);
 	free(j->xxh);
 	memset(j, 0, sizeof *j);
 }

@@ -86,6 +86,7 @@ struct joined {
 		plain;      /* bytes of the largest matrix laid out, and of a tensor from such */
 	uint32_t rows;      /* of the largest such matrix */
 	uint64_t cast_room; /* to take back the largest cast */
+	uint8_t (*shard_sha256)[32]; /* owns; [c->n_shards] what c->shards[].sha256 points to */
 	struct ckpt_payload payload; /* what c->payload points to */
 };
 

@@ -27,6 +27,9 @@ struct shard {
 	size_t n;         /* tensors in it */
 	const char *
 		blob; /* the hash that names it in a hub's cache (blob.h); NULL: it is no link to a blob */
+	const uint8_t *
+		sha256; /* borrows; of a shard that is joined from a conversion: what it was verified to
+				* have when it was converted. NULL: nobody says */
 };
 
 struct index {
