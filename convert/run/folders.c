@@ -106,6 +106,27 @@ int folders_shard(struct folders *f, size_t i, const uint8_t sha256[32], struct 
 	return 0;
 }
 
+void folders_finished(struct folders *f, size_t *files, uint64_t *bytes)
+{
+	struct out_folder *d;
+	size_t i;
+
+	*files = 0;
+	*bytes = 0;
+	for (d = f->v; d < f->v + f->c->n; d++) {
+		if (!d->open)
+			continue;
+		pthread_mutex_lock(&d->pub.lock);
+		for (i = 0; i < d->p->n_files; i++) {
+			if (d->pub.outputs[i].state < OUTPUT_DONE)
+				continue;
+			++*files;
+			*bytes += d->p->files[i].bytes;
+		}
+		pthread_mutex_unlock(&d->pub.lock);
+	}
+}
+
 /* Opens a folder that gets no weights. */
 static int open_late(struct folders *f, struct out_folder *d, struct err *e)
 {

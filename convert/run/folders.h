@@ -53,6 +53,9 @@ int folders_begin(struct folders *f, const struct conversion *c, const struct ru
  * expected. Any thread. */
 int folders_shard(struct folders *f, size_t i, const uint8_t sha256[32], struct err *e);
 
+/* How many files are published or kept, and their bytes. Any thread. */
+void folders_finished(struct folders *f, size_t *files, uint64_t *bytes);
+
 /* All files are published or kept: makes what is left. */
 int folders_finish(struct folders *f, struct err *e);
 

@@ -59,7 +59,8 @@ static int begin_file(struct lane *l, struct err *e)
 	if (!l->chunks)
 		return err_nomem(e);
 	xxh_reset(l->chunk);
-	if (stream_open(&l->s, l->folder->p, l->file, r->o->features, l->folder->p->opts.lossy, e) ||
+	if (stream_open(&l->s, l->folder->p, l->file, r->o->features, l->folder->p->opts.lossy,
+		    e) ||
 		sha256_init(&l->sha, &r->sha, e))
 		return -1;
 	progress_say(r->o->progress, l->kind == ITEM_MAKE ? "converting" : "checking");

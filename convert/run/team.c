@@ -85,35 +85,9 @@ static enum task choose(const struct crew *c, struct team *t, struct slot **at)
 
 /* --- doing it; the lock is not held --- */
 
-/* Digests one piece of each of the n lanes; those of one length in lockstep. */
-static int digest(struct slot *const *v, unsigned n, struct err *e)
-{
-	struct sha256 *sha[SHA256_LANES];
-	const void *p[SHA256_LANES];
-	size_t len[SHA256_LANES];
-	bool done[SHA256_LANES] = { false };
-	unsigned i, k, m;
-
-	for (i = 0; i < n; i++)
-		(void)lane_piece(&v[i]->lane, v[i]->digested, &len[i]);
-	for (i = 0; i < n; i++) {
-		if (done[i])
-			continue;
-		for (m = 0, k = i; k < n; k++) {
-			if (done[k] || len[k] != len[i])
-				continue;
-			done[k] = true;
-			sha[m] = &v[k]->lane.sha;
-			p[m++] = lane_piece(&v[k]->lane, v[k]->digested, &len[k]);
-		}
-		if (sha256_update(sha, p, len[i], m, e))
-			return -1;
-	}
-	return 0;
-}
-
 static int digest_ready(const struct crew *c, struct team *t, struct err *e)
 {
+	struct sha256_piece pieces[SHA256_LANES];
 	struct slot *v[SHA256_LANES], *s;
 	unsigned n = 0, i;
 	int rc;
@@ -125,7 +99,11 @@ static int digest_ready(const struct crew *c, struct team *t, struct err *e)
 		}
 	}
 	pthread_mutex_unlock(&t->lock);
-	rc = digest(v, n, e);
+	for (i = 0; i < n; i++) {
+		pieces[i].s = &v[i]->lane.sha;
+		pieces[i].p = lane_piece(&v[i]->lane, v[i]->digested, &pieces[i].n);
+	}
+	rc = sha256_pieces(pieces, n, e);
 	pthread_mutex_lock(&t->lock);
 	for (i = 0; !rc && i < n; i++) {
 		v[i]->digesting = false;
@@ -184,11 +162,16 @@ static int do_task(struct crew *c, struct team *t, struct slot *s, enum task tas
 static int interrupted(const struct crew *c, struct err *e)
 {
 	const volatile sig_atomic_t *stop = c->lanes->o->stop;
+	uint64_t bytes;
+	size_t files;
 
 	if (!stop || !*stop)
 		return 0;
+	folders_finished(c->lanes->folders, &files, &bytes);
 	return err_set(e, ERR_SYSTEM,
-		"interrupted; finished files stay, the same call checks them and makes the rest");
+		"interrupted; %zu of %llu files (%s) are finished and stay, the same call checks them and "
+		"makes the rest",
+		files, (unsigned long long)c->lanes->folders->c->files, text_bytes(bytes).s);
 }
 
 /* Works for a team until it has nothing left, now or ever. */
