@@ -5,10 +5,9 @@
  * in memory, what to the files afterwards, who looks, and the rule that must be among the findings.
  *
  * SPDX-License-Identifier: MIT */
-#include "tests/ck.h"
+#include "tests/damage_files.h"
+#include "tests/damage_tensors.h"
 #include "tests/verify.h"
-#include "quant/num.h"
-#include "verify/doctor/scan.h"
 
 /* --- where cases begin: each is made once --- */
 
@@ -66,603 +65,6 @@ static void make(void)
 	o = set_opts("kmajor-sf128", 2, false);
 	CHECK(set_makes(FLASH, bases[SETS].s, &o));
 	make_shaped();
-}
-
-/* --- what is done to tensors and config.json --- */
-
-static void scales_as_numbers(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i, k;
-	uint32_t b;
-	float f;
-
-	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".scale"));)
-		for (k = 0; k < t->n; k += 4) {
-			memcpy(&b, t->p + k, 4);
-			f = (float)(b >> 23);
-			memcpy(t->p + k, &f, 4);
-		}
-}
-
-static void experts_named_fp8(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i;
-
-	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".weight"));)
-		strcpy(t->type, "F8_E4M3");
-}
-
-static void experts_by_byte(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i;
-
-	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".scale"));)
-		t->gone = true;
-	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".weight"));)
-		ck_retype(t, "BF16", t->dim[0], t->dim[1], 2 * t->n);
-}
-
-static void no_expert_dtype(struct ck *c)
-{
-	ck_config(c, "expert_dtype", NULL);
-}
-
-static void scale_gone(struct ck *c)
-{
-	ck_get(c, "layers.1.ffn.experts.2.w1.scale")->gone = true;
-}
-
-static void scales_gone(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i;
-
-	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".scale"));)
-		t->gone = true;
-}
-
-static void attention_left_out(struct ck *c)
-{
-	c->new_config = true;
-	json_object_set_new(json_object_get(c->config, "quantization_config"), "ignore",
-		json_loads("[\"lm_head\", \"re:model.layers.0.self_attn.*\"]", 0, NULL));
-}
-
-static void quant_stale(struct ck *c)
-{
-	ck_config(c, "quantization_config",
-		"{\"quant_method\": \"modelopt\", \"quant_algo\": \"NVFP4\", \"group_size\": 16}");
-}
-
-static void nibbles_exchanged(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i, k;
-
-	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".weight"));)
-		for (k = 0; k < t->n; k++)
-			t->p[k] = (uint8_t)(t->p[k] << 4 | t->p[k] >> 4);
-}
-
-static void nibbles_split(struct ck *c)
-{
-	struct ck_tensor *t;
-	uint8_t code[32];
-	size_t i, k, j;
-
-	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".weight"));)
-		for (k = 0; k < t->n; k += 16) {
-			for (j = 0; j < 32; j++)
-				code[j] = j & 1 ? t->p[k + j / 2] >> 4 : t->p[k + j / 2] & 15;
-			for (j = 0; j < 16; j++)
-				t->p[k + j] = (uint8_t)(code[j] | code[j + 16] << 4);
-		}
-}
-
-static void sixteen_gone(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i, n = 0;
-
-	nibbles_exchanged(c);
-	for (i = 0; n < 16 && (t = ck_next(c, &i, ".ffn.experts.", ".scale")); n++)
-		t->gone = true;
-}
-
-static void halve(struct ck_tensor *t)
-{
-	size_t i;
-
-	for (i = 0; i < t->n / 4; i++)
-		memmove(t->p + 2 * i, t->p + 4 * i + 2, 2);
-	t->n /= 2;
-	strcpy(t->type, "BF16");
-}
-
-static void fp32_as_bf16(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i;
-
-	for (i = 0; (t = ck_next(c, &i, NULL, "attn_sink"));)
-		halve(t);
-	for (i = 0; (t = ck_next(c, &i, NULL, ".ape"));)
-		halve(t);
-	halve(ck_get(c, "hc_head_fn"));
-}
-
-static void ids_as_bf16(struct ck *c)
-{
-	struct ck_tensor *t = ck_get(c, "layers.0.ffn.gate.tid2eid");
-	size_t i, n = t->n / 8;
-	uint64_t id;
-	uint16_t h;
-
-	for (i = 0; i < n; i++) {
-		memcpy(&id, t->p + 8 * i, 8);
-		h = num_bf16_from((float)id);
-		memcpy(t->p + 2 * i, &h, 2);
-	}
-	t->n = 2 * n;
-	strcpy(t->type, "BF16");
-}
-
-static void through_bf16(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i, k;
-
-	for (i = 0; (t = ck_next(c, &i, "hc_attn_fn", NULL));)
-		for (k = 0; k < t->n; k += 4)
-			t->p[k] = t->p[k + 1] = 0;
-}
-
-static void draft_head_gone(struct ck *c)
-{
-	ck_get(c, "mtp.0.head.weight")->gone = true;
-}
-
-static void draft_experts_gone(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i;
-
-	for (i = 0; (t = ck_next(c, &i, "mtp.0.ffn.experts.", NULL));)
-		t->gone = true;
-}
-
-static void draft_anew(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i, k;
-
-	for (i = 0; (t = ck_next(c, &i, "mtp.0.", "norm.weight"));)
-		for (k = 0; k < t->n; k += 2) {
-			t->p[k] = 0x80;
-			t->p[k + 1] = 0x3f;
-		}
-}
-
-static void draft_in_fp8(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i;
-
-	for (i = 0; (t = ck_next(c, &i, "mtp.0.ffn.experts.", ".scale"));)
-		ck_retype(t, "F8_E8M0", (t->dim[0] + 127) / 128, (t->dim[1] * 32 + 127) / 128,
-			(t->dim[0] + 127) / 128 * ((t->dim[1] * 32 + 127) / 128));
-	for (i = 0; (t = ck_next(c, &i, "mtp.0.ffn.experts.", ".weight"));)
-		ck_retype(t, "F8_E4M3", t->dim[0], t->dim[1] * 2, t->n * 2);
-	for (i = 0; (t = ck_next(c, &i, "mtp.0.ffn.experts.", ".weight"));) {
-		size_t k;
-
-		for (k = 0; k < t->n; k++)
-			t->p[k] &= 0xbf;
-	}
-}
-
-static void draft_projections_gone(struct ck *c)
-{
-	ck_get(c, "mtp.0.e_proj.weight")->gone = true;
-	ck_get(c, "mtp.0.e_proj.scale")->gone = true;
-	ck_get(c, "mtp.0.h_proj.weight")->gone = true;
-	ck_get(c, "mtp.0.h_proj.scale")->gone = true;
-}
-
-static void no_draft_said(struct ck *c)
-{
-	ck_config(c, "num_nextn_predict_layers", "0");
-}
-
-static void other_names(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i;
-
-	for (i = 0; (t = ck_next(c, &i, NULL, "attn.wo_a.scale"));)
-		strcpy(t->name + strlen(t->name) - strlen("scale"), "weight_scale_inv");
-}
-
-static void scales_of_nvfp4(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i;
-
-	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".scale"));)
-		ck_retype(t, "F8_E4M3", t->dim[0], t->dim[1] * 2, t->n * 2);
-}
-
-static void not_in_shard(struct ck *c)
-{
-	ck_get(c, "mtp.0.enorm.weight")->gone = true;
-	c->old_index = true;
-}
-
-static void new_type(struct ck *c)
-{
-	strcpy(ck_get(c, "layers.1.attn.wq_a.scale")->type, "F8_E8M1");
-}
-
-static void layers_gone(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i;
-
-	for (i = 0; (t = ck_next(c, &i, "layers.3.", NULL));)
-		t->gone = true;
-}
-
-static void draft_among_layers(struct ck *c)
-{
-	unsigned shard = ck_get(c, "layers.3.ffn_norm.weight")->shard;
-	struct ck_tensor *t;
-	size_t i;
-
-	for (i = 0; (t = ck_next(c, &i, "mtp.0.ffn_norm", NULL));)
-		t->shard = shard;
-}
-
-static void renamed_config(struct ck *c)
-{
-	ck_config(c, "compress_ratios", NULL);
-	ck_config(c, "layer_types", "[\"full_attention\", \"compressed_attention\"]");
-	ck_config(c, "compress_rates", "{\"compressed_attention\": 4}");
-}
-
-static void ratios_cut(struct ck *c)
-{
-	ck_config(c, "compress_ratios", "[0, 4, 128, 4]");
-}
-
-static void wo_a_in_bf16(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i;
-
-	for (i = 0; (t = ck_next(c, &i, NULL, "attn.wo_a.scale"));)
-		t->gone = true;
-	for (i = 0; (t = ck_next(c, &i, NULL, "attn.wo_a.weight"));)
-		ck_retype(t, "BF16", t->dim[0], t->dim[1], 2 * t->n);
-}
-
-static void sinks_whole(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i;
-
-	for (i = 0; (t = ck_next(c, &i, NULL, "attn_sink"));)
-		ck_retype(t, "F32", 2 * t->dim[0], 0, 2 * t->n);
-}
-
-static void experts_twice(struct ck *c)
-{
-	size_t i, n = c->n;
-
-	for (i = 0; i < n; i++)
-		if (strstr(c->t[i].name, ".ffn.experts.0.") && c->t[i].shard == 0) {
-			struct ck_tensor *t = &c->t[c->n++];
-
-			*t = c->t[i];
-			t->p = malloc(t->n + 1);
-			memcpy(t->p, c->t[i].p, t->n);
-			t->shard = 1;
-			c->dirty[1] = true;
-		}
-}
-
-/* beyond the cases */
-
-static void tied(struct ck *c)
-{
-	ck_config(c, "tie_word_embeddings", "true");
-}
-
-static void heads_wrong(struct ck *c)
-{
-	ck_config(c, "index_n_heads", "8");
-}
-
-static void hash_wrong(struct ck *c)
-{
-	ck_config(c, "num_hash_layers", "1");
-}
-
-static void norm_nan(struct ck *c)
-{
-	struct ck_tensor *t = ck_get(c, "layers.2.ffn_norm.weight");
-
-	t->p[10] = 0xc0;
-	t->p[11] = 0x7f;
-}
-
-static void scale_255(struct ck *c)
-{
-	ck_get(c, "layers.2.ffn.experts.3.w2.scale")->p[77] = 255;
-}
-
-static void scale_0(struct ck *c)
-{
-	ck_get(c, "layers.2.ffn.experts.3.w2.scale")->p[77] = 0;
-}
-
-static void code_nan(struct ck *c)
-{
-	ck_get(c, "layers.2.attn.wq_b.weight")->p[5] = 0xff;
-}
-
-static void id_wrong(struct ck *c)
-{
-	ck_get(c, "layers.1.ffn.gate.tid2eid")->p[8 * 31] = 8;
-}
-
-static void id_twice(struct ck *c)
-{
-	struct ck_tensor *t = ck_get(c, "layers.1.ffn.gate.tid2eid");
-
-	memcpy(t->p + 8, t->p, 8);
-}
-
-static void embed_zeros(struct ck *c)
-{
-	struct ck_tensor *t = ck_get(c, "embed.weight");
-
-	memset(t->p, 0, SCAN_ZEROS);
-}
-
-static void reciprocals(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i, k;
-
-	for (i = 0; (t = ck_next(c, &i, NULL, ".scale"));)
-		for (k = 0; k < t->n && !strcmp(t->type, "F8_E8M0"); k++)
-			t->p[k] = (uint8_t)(254 - t->p[k]);
-}
-
-static void folded(struct ck *c)
-{
-	struct ck_tensor *t = ck_get(c, "layers.2.ffn.experts.3.w2.scale");
-	size_t k;
-
-	for (k = 0; k < t->n; k++)
-		t->p[k] = (uint8_t)(t->p[k] - 24);
-}
-
-static void far_apart(struct ck *c)
-{
-	struct ck_tensor *t = ck_get(c, "layers.2.ffn.experts.3.w2.scale");
-
-	t->p[3] = (uint8_t)(t->p[0] - 40);
-}
-
-/* Dense scales as FP32 numbers beside FP4 experts. */
-static void dense_in_f32(struct ck *c)
-{
-	struct ck_tensor *t;
-	uint8_t was[4096];
-	size_t i, k, n;
-	float v;
-
-	for (i = 0; (t = ck_next(c, &i, NULL, ".scale"));) {
-		n = t->n;
-		if (strstr(t->name, ".ffn.experts.") || n > sizeof was)
-			continue;
-		memcpy(was, t->p, n);
-		ck_retype(t, "F32", t->dim[0], t->dim[1], 4 * n);
-		for (k = 0; k < n; k++) {
-			v = num_e8m0(was[k]);
-			memcpy(t->p + 4 * k, &v, sizeof v);
-		}
-	}
-}
-
-/* FP8 experts with F32 scales, dense weights with E8M0: what some converters make. */
-static void dense_in_e8m0(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i, k, n;
-	uint32_t bits;
-
-	for (i = 0; (t = ck_next(c, &i, NULL, ".scale"));) {
-		if (strstr(t->name, ".ffn.experts."))
-			continue;
-		for (k = 0, n = t->n / 4; k < n; k++) {
-			memcpy(&bits, t->p + 4 * k, sizeof bits);
-			t->p[k] = (uint8_t)(bits >> 23);
-		}
-		ck_retype(t, "F8_E8M0", t->dim[0], t->dim[1], n);
-	}
-}
-
-static void uneven(struct ck *c)
-{
-	size_t i;
-
-	for (i = 0; i < c->n; i++)
-		if (c->t[i].shard == 1 && !strcmp(c->t[i].name, "layers.1.ffn_norm.weight")) {
-			c->t[i].gone = true;
-			c->dirty[1] = true;
-		}
-}
-
-/* --- what is done to files --- */
-
-static void cut_to(const char *dir, const char *name, unsigned percent)
-{
-	struct path p = model_file(dir, name);
-	size_t n;
-	uint8_t *b = file_get_all(p.s, &n);
-
-	model_put(dir, name, b, n * percent / 100);
-	free(b);
-}
-
-static void cut(const char *dir)
-{
-	cut_to(dir, "model-00003-of-00007.safetensors", 83);
-}
-
-static void cut_rank(const char *dir)
-{
-	cut_to(dir, "model1-mp2.safetensors", 60);
-}
-
-/* The last part of a shard reads as zeros. */
-static void hole(const char *dir)
-{
-	struct path p = model_file(dir, "model-00004-of-00007.safetensors");
-	size_t n;
-	uint8_t *b = file_get_all(p.s, &n);
-
-	memset(b + n - n / 4, 0, n / 4);
-	model_put(dir, "model-00004-of-00007.safetensors", b, n);
-	free(b);
-}
-
-static void shard_gone(const char *dir)
-{
-	unlink(model_file(dir, "model-00005-of-00007.safetensors").s);
-}
-
-static void most_gone(const char *dir)
-{
-	char name[64];
-	int i;
-
-	for (i = 3; i <= 7; i++) {
-		snprintf(name, sizeof name, "model-%05d-of-00007.safetensors", i);
-		unlink(model_file(dir, name).s);
-	}
-}
-
-static void header_zeros(const char *dir)
-{
-	struct path p = model_file(dir, "model-00003-of-00007.safetensors");
-	size_t n;
-	uint8_t *b = file_get_all(p.s, &n);
-
-	memset(b, 0, 4096);
-	model_put(dir, "model-00003-of-00007.safetensors", b, n);
-	free(b);
-}
-
-static void pointer(const char *dir)
-{
-	static const char t[] =
-		"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n";
-
-	model_put(dir, "model-00003-of-00007.safetensors", t, strlen(t));
-}
-
-static void page(const char *dir)
-{
-	static const char t[] = "<html><body>You need access to this repository</body></html>";
-
-	model_put(dir, "model-00003-of-00007.safetensors", t, strlen(t));
-}
-
-static void rank_gone(const char *dir)
-{
-	unlink(model_file(dir, "model1-mp2.safetensors").s);
-}
-
-static void rank_more(const char *dir)
-{
-	model_put(dir, "model3-mp4.safetensors", "x", 1);
-}
-
-/* A matrix of experts in a rank's file: payload bytes in its file, by its header. */
-static uint8_t *laid_out(const char *dir, struct path *file, size_t *n, const char *tensor,
-	uint64_t *from, uint64_t *to)
-{
-	uint8_t *b;
-	uint64_t len = 0;
-	json_t *h, *at;
-
-	*file = model_file(dir, "rank-0-of-2/model-00003-of-00007.safetensors");
-	b = file_get_all(file->s, n);
-	memcpy(&len, b, 8);
-	h = json_loadb((char *)b + 8, (size_t)len, 0, NULL);
-	at = json_object_get(json_object_get(h, tensor), "data_offsets");
-	*from = 8 + len + (uint64_t)json_integer_value(json_array_get(at, 0));
-	*to = 8 + len + (uint64_t)json_integer_value(json_array_get(at, 1));
-	CHECK_IN(tensor, json_array_size(at) == 2 && *to <= *n);
-	json_decref(h);
-	return b;
-}
-
-/* Gate and up exchanged: the rows of w1 behind those of w3, for each of the four experts. */
-static void gate_up(const char *dir)
-{
-	struct path file;
-	uint64_t from, to, one, i;
-	size_t n;
-	uint8_t *b = laid_out(dir, &file, &n, "layers.1.ffn.experts.w13.weight", &from, &to), *half;
-
-	one = (to - from) / 4;
-	half = malloc(one / 2);
-	for (i = 0; i < 4; i++) {
-		uint8_t *p = b + from + i * one;
-
-		memcpy(half, p, one / 2);
-		memcpy(p, p + one / 2, one / 2);
-		memcpy(p + one / 2, half, one / 2);
-	}
-	unlink(file.s);
-	file_put_all(file.s, b, n);
-	free(half);
-	free(b);
-}
-
-/* Rows in the order of another run. */
-static void rows_moved(const char *dir)
-{
-	struct path file;
-	uint64_t from, to;
-	size_t n;
-	uint8_t *b = laid_out(dir, &file, &n, "layers.1.ffn.experts.w2.weight", &from, &to);
-
-	memmove(b + from, b + from + 256, (size_t)(to - from) - 256);
-	unlink(file.s);
-	file_put_all(file.s, b, n);
-	free(b);
-}
-
-/* A part of a dense matrix that is on every rank is another one on this. */
-static void part_wrong(const char *dir)
-{
-	struct path file;
-	uint64_t from, to;
-	size_t n;
-	uint8_t *b = laid_out(dir, &file, &n, "layers.1.attn.wo_b.weight", &from, &to);
-
-	memset(b + from, 0x11, 128);
-	unlink(file.s);
-	file_put_all(file.s, b, n);
-	free(b);
 }
 
 /* --- the cases --- */
@@ -732,6 +134,7 @@ static const struct row {
 	{ 54, GOLD,   ratios_cut,             NULL, DOCTOR, NULL,     "config.stages" },
 	{ 55, GOLD,   wo_a_in_bf16,           NULL, DOCTOR, NULL,     "model.dequantized" },
 
+	{ 0,  CAST,   experts_called_fp4,     NULL, DOCTOR, NULL,     "config.expert-dtype-wrong" },
 	{ 0,  GOLD,   tied,                   NULL, DOCTOR, NULL,     "config.tied" },
 	{ 0,  GOLD,   heads_wrong,            NULL, DOCTOR, NULL,     "config.field-tensors" },
 	{ 0,  GOLD,   hash_wrong,             NULL, DOCTOR, NULL,     "config.field-tensors" },
@@ -924,10 +327,62 @@ static void pages(void)
 	free(readme);
 }
 
+/* Whether tests/FILE.c names the rule. */
+static bool tested(const char *file, const char *rule)
+{
+	char path[80], want[80];
+	char *s;
+	size_t n;
+	bool there;
+
+	snprintf(path, sizeof path, "tests/%.60s.c", file);
+	snprintf(want, sizeof want, "\"%.70s\"", rule);
+	s = is_file(path) ? (char *)file_get_all(path, &n) : NULL;
+	if (s)
+		s[n] = 0;
+	there = s && strstr(s, want);
+	free(s);
+	return there;
+}
+
+/* The second table: numbers 57 to 102, each with a rule that there is and a test that names it, or a reason. */
+static void more_pages(void)
+{
+	char line[500], rule[80], test[80], want[64];
+	char *tick, *end, *page;
+	unsigned n, all = 0, caught = 45;
+	FILE *f = fopen("docs/cases.md", "r");
+	size_t len;
+
+	while (f && fgets(line, sizeof line, f)) {
+		if (sscanf(line, "| %u | ", &n) != 1 || n < 57)
+			continue;
+		CHECK(n == 57 + all++);
+		caught += !strstr(line, "| no |");
+		tick = strchr(line, '`');
+		end = strstr(line, " |\n");
+		if (!tick || strstr(line, "| no |") || strstr(line, "| replay |"))
+			continue;
+		CHECK_IN(line, sscanf(tick, "`%70[a-z0-9.-]`", rule) == 1 && rule_find(rule));
+		while (end && end > line && end[-1] != ' ')
+			end--;
+		CHECK_IN(line, end && sscanf(end, "%70s", test) == 1 && tested(test, rule));
+	}
+	if (f)
+		fclose(f);
+	CHECK(all == 46);
+	snprintf(want, sizeof want, "**%u of 102**", caught);
+	page = (char *)file_get_all("docs/cases.md", &len);
+	page[len] = 0;
+	CHECK_IN(want, strstr(page, want));
+	free(page);
+}
+
 static const struct test tests[] = {
 	{ "healthy", healthy },
 	{ "cases", cases },
 	{ "cases_page", pages },
+	{ "cases_page_more", more_pages },
 	{ NULL, NULL },
 };
 TEST_MAIN(tests)
