@@ -123,7 +123,8 @@ struct pair {
 	bool measured;
 	uint64_t bytes; /* that differ */
 	struct diff_sum sum;
-	struct err err;
+	struct err *
+		err; /* owns; what reading met; NULL: nothing. A checkpoint may have a million pairs. */
 };
 
 struct diff {
@@ -204,7 +205,7 @@ static int match(struct diff *d, struct report *r, struct err *e)
 
 /* --- reading --- */
 
-static int compare_pair(struct diff *d, struct pair *p, uint8_t *x, uint8_t *y)
+static int compare_pair(struct diff *d, struct pair *p, uint8_t *x, uint8_t *y, struct err *e)
 {
 	unsigned bits = p->a->dtype == DT_I8 ? 4 : dtypes[p->a->dtype].bits;
 	uint64_t at, i;
@@ -212,8 +213,8 @@ static int compare_pair(struct diff *d, struct pair *p, uint8_t *x, uint8_t *y)
 
 	for (at = 0; at < p->a->bytes; at += n) {
 		n = p->a->bytes - at < PIECE ? (size_t)(p->a->bytes - at) : PIECE;
-		if (tensors_read(&d->a, p->a, at, x, n, &p->err) ||
-			tensors_read(&d->b, p->b, at, y, n, &p->err))
+		if (tensors_read(&d->a, p->a, at, x, n, e) ||
+			tensors_read(&d->b, p->b, at, y, n, e))
 			return -1;
 		progress_add(d->progress, n);
 		if (!memcmp(x, y, n))
@@ -230,11 +231,13 @@ static int work(struct par *par, unsigned me, struct err *e)
 {
 	struct diff *d = par_ctx(par);
 	uint8_t *x = malloc(PIECE), *y = malloc(PIECE);
+	struct err met;
 	struct pair *p;
 	size_t i;
+	bool ok = x && y;
 
 	(void)me;
-	while (x && y && !par_stopping(par)) {
+	while (ok && !par_stopping(par)) {
 		pthread_mutex_lock(&d->lock);
 		i = d->next++;
 		pthread_mutex_unlock(&d->lock);
@@ -243,13 +246,17 @@ static int work(struct par *par, unsigned me, struct err *e)
 		p = &d->pairs[i];
 		p->known = p->a->has_xxh && p->b->has_xxh &&
 			!memcmp(&p->a->xxh, &p->b->xxh, sizeof p->a->xxh);
-		if (!p->known)
-			(void)compare_pair(d, p, x, y); /* what it met is in p->err */
+		memset(&met, 0, sizeof met);
+		if (p->known || !compare_pair(d, p, x, y, &met))
+			continue;
+		p->err = malloc(sizeof *p->err);
+		ok = p->err;
+		if (ok)
+			*p->err = met;
 	}
-	i = x && y;
 	free(x);
 	free(y);
-	return i ? 0 : err_nomem(e);
+	return ok ? 0 : err_nomem(e);
 }
 
 /* --- telling --- */
@@ -263,8 +270,8 @@ static void tell_pair(const struct diff *d, struct report *r, struct pair *p)
 		.n_tensors = 1 };
 	uint64_t row = p->b->rank > 1 && p->b->dim[0] ? p->sum.values / p->b->dim[0] : 0;
 
-	if (p->err.kind != ERR_NONE) {
-		report_take(r, &at, &p->err);
+	if (p->err) {
+		report_take(r, &at, p->err);
 		return;
 	}
 	if (!p->differs)
@@ -377,6 +384,8 @@ int diff_run(struct report *r, const char *a, const char *b, const struct diff_o
 	if (!rc)
 		report_sort(r);
 	pthread_mutex_destroy(&d.lock);
+	for (i = 0; i < d.n; i++)
+		free(d.pairs[i].err);
 	free(d.pairs);
 	tensors_close(&d.a);
 	tensors_close(&d.b);

@@ -90,14 +90,18 @@ static int take_ckpt(struct tensors *t, struct folder *at, struct report *r, str
 		rc = add_file(t, t->ckpt.shards[i].fd, t->ckpt.shards[i].name, e);
 	for (i = 0; !rc && i < t->ckpt.n; i++) {
 		const struct tensor *s = &t->ckpt.tensors[i];
-		struct tensors_entry v = { .dim = s->dim,
+		struct tensors_entry v = { .key = s->name, /* the checkpoint keeps both */
+			.name = s->name,
+			.dim = s->dim,
 			.at = t->ckpt.shards[s->shard].data_at + s->begin,
 			.bytes = s->end - s->begin,
 			.file = s->shard,
 			.dtype = s->dtype,
 			.rank = s->rank };
 
-		rc = add(t, "", &v, s->name, e);
+		rc = mem_grow(&t->v, &t->cap, t->n + 1, sizeof *t->v) ? err_nomem(e) : 0;
+		if (!rc)
+			t->v[t->n++] = v;
 	}
 	return rc;
 }
