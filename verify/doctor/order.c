@@ -2,6 +2,7 @@
 #include "verify/doctor/order.h"
 
 #include "core/mem.h"
+#include "formats/codec.h"
 #include "quant/num.h"
 
 #include <math.h>
@@ -11,6 +12,10 @@
 
 /* Rows that are looked at: 512 of routed experts put 6 % of noise on the size of a column. */
 enum { EXPERTS = 16, EXPERTS_JOINED = 2, ROWS = 16, ROWS_OTHER = 64, WIDTH_MAX = 1 << 16 };
+enum {
+	GROUP = 32
+}; /* columns that share a scale, as codecs[CODEC_MXFP4].cols; others are not guessed at */
+
 static const double errors_apart = 6, largest = 4;
 
 struct looker {
@@ -40,7 +45,7 @@ enum order order_guess(const double *x, const double *y, uint64_t D, double r[OR
 		xx += a * a;
 		yy += (y[i] - 1) * (y[i] - 1);
 		for (o = 0; o < ORDERS; o++)
-			xy[o] += a * (y[i - i % 32 + column((enum order)o, i % 32)] - 1);
+			xy[o] += a * (y[i - i % GROUP + column((enum order)o, i % GROUP)] - 1);
 	}
 	for (o = 0; o < ORDERS; o++) {
 		cor[o] = xx > 0 && yy > 0 ? xy[o] / sqrt(xx * yy) : 0;
@@ -61,11 +66,11 @@ static void normalize(double *v, uint64_t D)
 	double sum;
 	uint64_t g, i;
 
-	for (g = 0; g < D; g += 32) {
-		for (sum = 0, i = g; i < g + 32; i++)
+	for (g = 0; g < D; g += GROUP) {
+		for (sum = 0, i = g; i < g + GROUP; i++)
 			sum += v[i];
-		for (i = g; i < g + 32; i++) {
-			v[i] = sum > 0 ? v[i] * 32 / sum : 1;
+		for (i = g; i < g + GROUP; i++) {
+			v[i] = sum > 0 ? v[i] * GROUP / sum : 1;
 			v[i] = v[i] > largest ? largest : v[i];
 		}
 	}
@@ -207,7 +212,8 @@ int order_judge(struct report *r, const struct ckpt *c, struct err *e)
 	int rc = 0;
 	enum order o;
 
-	if (!D || D % 32 || D > WIDTH_MAX || f->experts == EXPERT_FP8)
+	if (!D || D % GROUP || codecs[CODEC_MXFP4].cols != GROUP || D > WIDTH_MAX ||
+		f->experts == EXPERT_FP8)
 		return 0;
 	rc = open_looker(&l);
 	for (i = 0; !rc && i < f->L + f->stages; i++) {
