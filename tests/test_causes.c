@@ -68,6 +68,15 @@ static void dense_bf16(struct ck *c)
 	plain(c, "attn.wo_b");
 }
 
+static void experts_int8(struct ck *c)
+{
+	struct ck_tensor *t;
+	size_t i;
+
+	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".weight"));)
+		ck_retype(t, "I8", t->dim[0], 2 * t->dim[1], 2 * t->n);
+}
+
 static void dense_int8(struct ck *c)
 {
 	struct ck_tensor *t;
@@ -224,6 +233,7 @@ static const struct row {
 	{ "experts_bf16", GOLD,  experts_bf16,  "kind.bf16",    "", "fp4", 1 },
 	{ "experts_bf16", BASE,  experts_bf16,  "kind.bf16",    "", "fp8", 1 },
 	{ "dense_bf16",   GOLD,  dense_bf16,    "model.dequantized",    "attn.wo_b", "download", 1 },
+	{ "experts_int8", GOLD,  experts_int8,  "model.number-format",  "integers", "fp4", 1 },
 	{ "dense_int8",   GOLD,  dense_int8,    "model.number-format",  "integers", "fp4", 1 },
 	{ "experts_f4",   GOLD,  experts_f4,    "model.spelling",       "only the headers differ", "expert_dtype", 1 },
 	{ "experts_u8",   GOLD,  experts_u8,    "model.spelling",       "only the headers differ", "expert_dtype", 1 },
