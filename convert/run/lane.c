@@ -101,24 +101,6 @@ int lane_again(struct lane *l, struct err *e)
 	return begin_file(l, e) ? fail(l, e) : 0;
 }
 
-/* Digests n bytes, which begin at byte l->at, into the chunks that they belong to. */
-static void add_chunks(struct lane *l, const uint8_t *p, size_t n)
-{
-	uint64_t at = l->at, room;
-	size_t take;
-
-	for (; n; n -= take, p += take) {
-		room = MAN_CHUNK - at % MAN_CHUNK;
-		take = n < room ? n : (size_t)room;
-		xxh_update(l->chunk, p, take);
-		at += take;
-		if (at % MAN_CHUNK == 0 || at == l->bytes) {
-			l->chunks[(at - 1) / MAN_CHUNK] = xxh_final(l->chunk);
-			xxh_reset(l->chunk);
-		}
-	}
-}
-
 /* A rule that the source breaks speaks against what was made of it; a disk that does not answer does not. */
 static int blame_source(struct err *e)
 {
@@ -156,7 +138,7 @@ static int make_file(struct lane *l, uint8_t *p, size_t n, uint8_t *old, bool *d
 		if (*differs)
 			return 0;
 	}
-	add_chunks(l, p, n);
+	xxh_chunks(l->chunk, l->bytes, MAN_CHUNK, l->at, p, n, l->chunks);
 	return l->kind == ITEM_MAKE ? write_piece(l, p, n, e) : 0;
 }
 
