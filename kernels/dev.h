@@ -184,6 +184,13 @@ struct dev {
 	bool fp32;        /* bf(x) is x, and fake_fp8 and fake_fp4 do nothing (dev_cpu_fp32) */
 	bool counts; /* it computes and holds nothing, but counts memory (kernels/forward/tally.h) */
 
+	/* Is told of ordinary memory that the caller takes (bytes) and gives back (-bytes). NULL: not wanted. */
+	void (*note)(struct dev *, int64_t bytes);
+	/* Bytes that a linear with w and n tokens makes the device hold for itself until it is closed. NULL: none. */
+	size_t (*room)(struct dev *, const struct weight *w, uint32_t n);
+
+	/* None of these is NULL. */
+
 	/* 0 or -1; *p is undefined memory for n bytes, aligned to 256. */
 	int (*alloc)(struct dev *, void **p, size_t n, struct err *);
 	void (*release)(struct dev *, void *p); /* NULL: nothing */
@@ -191,10 +198,6 @@ struct dev {
 	int (*get)(struct dev *, void *to, const void *from, size_t n, struct err *);
 	int (*zero)(struct dev *, void *p, size_t n, struct err *); /* n bytes */
 	int (*sync)(struct dev *, struct err *);
-	/* Is told of ordinary memory that the caller takes (bytes) and gives back (-bytes). NULL: not wanted. */
-	void (*note)(struct dev *, int64_t bytes);
-	/* Bytes that a linear with w and n tokens makes the device hold for itself until it is closed. NULL: none. */
-	size_t (*room)(struct dev *, const struct weight *w, uint32_t n);
 	void (*close)(struct dev *);
 
 	/* --- moves --- */
