@@ -92,7 +92,7 @@ static void fill(struct report *r, bool findings)
 		if (findings)
 			report_add(r,
 				i % 3           ? RULE_CHECK_MISSING
-					: i % 2 ? RULE_CHECK_UNSEALED
+					: i % 2 ? RULE_CHECK_NO_DIGEST
 						: RULE_CKPT_CHANGED,
 				&at, "cause %s", text_quote(hostile[i]).s);
 	}
