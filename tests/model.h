@@ -94,8 +94,8 @@ static inline struct model_job model_job(const char *target, uint64_t ranks)
 	return j;
 }
 
-static inline int model_execute(struct model_job *j, const struct conversion *p,
-	const char *out, struct err *e)
+static inline int model_execute(struct model_job *j, const struct conversion *p, const char *out,
+	struct err *e)
 {
 	struct run_opts o = { .out = out,
 		.overwrite = j->overwrite,

@@ -28,8 +28,8 @@
 struct opts {
 	bool strict;
 	bool json, last, quick, quiet, hf_cache, follow_links;
-	const char *tokens, *device, *arithmetic, *max_kl, *max_rel, *what, *record, *rank, *source_sha256,
-		*junit, *page;
+	const char *tokens, *device, *arithmetic, *max_kl, *max_rel, *what, *record, *rank,
+		*source_sha256, *junit, *page;
 	bool full;
 	const char *engine, *fix_config, *fix_index;
 	uint64_t threads, memory, max_memory, max_header, sample;
@@ -317,11 +317,11 @@ static int run_attest(void *opts, int n, char **args, struct err *e)
 
 static int fill_diff(struct report *r, const struct opts *o, char **args, struct err *e)
 {
-	struct diff_opts d = {
-		.open = { .io = io_posix(), .header_cap = o->max_header, .follow_links = o->follow_links },
+	struct diff_opts d = { .open = { .io = io_posix(),
+				       .header_cap = o->max_header,
+				       .follow_links = o->follow_links },
 		.threads = (unsigned)o->threads,
-		.started = o->quiet ? NULL : comparing
-	};
+		.started = o->quiet ? NULL : comparing };
 
 	return diff_run(r, args[0], args[1], &d, e);
 }

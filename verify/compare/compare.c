@@ -400,7 +400,8 @@ static bool is_skipped(const struct compare *c, const char *name)
 	if (!c->skips || !at)
 		return false;
 	for (i = 0; i < family_v4.n_roles; i++)
-		if (family_v4.roles[i].where == IN_MTP_EXTRA && !strcmp(family_v4.roles[i].name, at + 1))
+		if (family_v4.roles[i].where == IN_MTP_EXTRA &&
+			!strcmp(family_v4.roles[i].name, at + 1))
 			return true;
 	return false;
 }

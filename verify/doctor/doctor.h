@@ -23,7 +23,7 @@ struct doctor_opts {
 	const char *fix_config; /* where the corrected config.json goes; NULL: nowhere */
 	const char *fix_index;  /* the same of an index made of the headers */
 	bool full;              /* all of the payload, not the scales and samples */
-	bool follow_links; /* as in ckpt_opts */
+	bool follow_links;      /* as in ckpt_opts */
 	unsigned threads, features;
 	uint64_t header_cap;
 };
