@@ -17,7 +17,12 @@ extern "C" {
 #endif
 
 /* Who is to blame, as far as a layer knows it. What is removed after a failure depends on this. */
-enum err_blame { BLAME_NOBODY, BLAME_SOURCE, BLAME_OUTPUT, BLAME_CALL };
+enum err_blame {
+	BLAME_NOBODY, /* nobody has said yet */
+	BLAME_SOURCE, /* what was made of it is worth nothing */
+	BLAME_OUTPUT,
+	BLAME_CALL
+};
 
 /* A zeroed struct is a report of nothing. */
 struct err {

@@ -185,9 +185,20 @@ static void test_two_at_once(void)
 
 /* --- a source that changes --- */
 
-enum change { APPEND, TRUNCATE, REWRITE, TOUCH, REPLACE, CHANGES };
+enum change {
+	APPEND,
+	TRUNCATE,
+	REWRITE,
+	TOUCH,
+	PUT_BACK,
+	REPLACE,
+	CONFIG,
+	INDEX,
+	TOKENIZER,
+	CHANGES
+};
 static const char *const change_names[CHANGES] = { "append", "truncate", "rewrite", "touch",
-	"replace" };
+	"mtime put back", "replace", "config", "index", "tokenizer" };
 
 struct changer {
 	enum change how;
@@ -207,12 +218,21 @@ static void write_other(const char *path, size_t i)
 	p[n / 2] ^= 1;
 }
 
+static void append(const char *path)
+{
+	FILE *f = fopen(path, "a");
+
+	if (!f || fputc('\n', f) == EOF || fclose(f))
+		exit(2);
+}
+
 static void make_change(struct faultio *f, enum io_op op, const char *name)
 {
 	struct changer *c = f->ctx;
 	struct path src = dirs_path("src"), shard = path_in(src.s, c->shard), other;
 	size_t i = (size_t)snap_find(&source, c->shard);
 	struct timespec t[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	struct stat st;
 	int rc = 0;
 
 	(void)name;
@@ -231,6 +251,22 @@ static void make_change(struct faultio *f, enum io_op op, const char *name)
 		break;
 	case TOUCH:
 		rc = utimensat(AT_FDCWD, shard.s, t, 0);
+		break;
+	case PUT_BACK:
+		rc = stat(shard.s, &st);
+		write_other(shard.s, i);
+		t[0] = st.st_atim;
+		t[1] = st.st_mtim;
+		rc = rc ? rc : utimensat(AT_FDCWD, shard.s, t, 0);
+		break;
+	case CONFIG:
+		append(path_in(src.s, "config.json").s);
+		break;
+	case INDEX:
+		append(path_in(src.s, "model.safetensors.index.json").s);
+		break;
+	case TOKENIZER:
+		append(path_in(src.s, "tokenizer.json").s);
 		break;
 	case REPLACE:
 	case CHANGES:

@@ -74,7 +74,7 @@ void publisher_free(struct publisher *u, bool undo)
 		else
 			left = left || u->outputs[i].state >= OUTPUT_DONE;
 	}
-	if (!left)
+	if (!left && !u->smalls)
 		claim_undo(&u->dir->claim);
 	pthread_mutex_destroy(&u->lock);
 	free(u->outputs);
@@ -457,6 +457,20 @@ static int hold_names(const struct publisher *u, struct err *e)
 	return 0;
 }
 
+/* What all this was made of is what it was when the plan was made. */
+static int hold_source(const struct publisher *u, struct err *e)
+{
+	const struct plan_small *s;
+	size_t i;
+
+	for (i = 0; i < u->p->n_smalls; i++) {
+		s = &u->p->smalls[i];
+		if (s->kind == SMALL_COPY && ckpt_file_unchanged(u->p->ckpt, s->name, &s->st, e))
+			return -1;
+	}
+	return ckpt_unchanged(u->p->ckpt, e);
+}
+
 /* A small file of the plan; its line of the manifest goes to *m. */
 static int put_small(struct publisher *u, const struct plan_small *s, struct man_entry *m,
 	uint8_t sha[32], struct err *e)
@@ -572,9 +586,11 @@ int publisher_finish(struct publisher *u, struct err *e)
 	size_t i;
 	int rc = files && shards && sha ? 0 : err_nomem(e);
 
-	rc = rc ? rc : hold_names(u, e);
+	rc = rc || hold_names(u, e) || hold_source(u, e) ? -1 : 0;
+	u->smalls = u->smalls || (!rc && p->n_smalls);
 	for (i = 0; !rc && i < p->n_smalls; i++)
 		rc = put_small(u, &p->smalls[i], &files[p->n_files + i], sha[i], e);
+	rc = rc ? rc : hold_source(u, e);
 	if (!rc)
 		rc = put_manifest(u, &m, files, shards, e);
 	free(files);

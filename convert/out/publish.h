@@ -43,6 +43,7 @@ struct publisher {
 	struct output *outputs;          /* owns; [p->n_files] */
 	uint8_t (*shard_sha256)[32];     /* owns; [ckpt->n_shards]; with expected */
 	bool *shard_ok;                  /* owns; [ckpt->n_shards]; digested and as expected */
+	bool smalls;                     /* small files were begun: the mark must stay */
 	const struct man_entry *restore; /* borrows; for the manifest */
 	uint64_t manifest_bytes;         /* of the manifest that publisher_finish has left there */
 	uint8_t manifest_sha256[32];

@@ -35,6 +35,7 @@ struct plan_small {
 	uint64_t bytes;   /* SMALL_COPY, SMALL_HEADER, SMALL_TEXT; 0 for the others */
 	uint32_t shard;   /* SMALL_HEADER: of this shard */
 	const char *text; /* SMALL_TEXT: bytes of it, in the arena */
+	struct stat st;   /* SMALL_COPY: as it was when the plan was made */
 };
 
 /* What becomes of a source tensor. */

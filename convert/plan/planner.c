@@ -286,13 +286,13 @@ static int sum_up(struct plan *p, struct err *e)
 	return 0;
 }
 
-static int add_small(struct plan *p, const char *name, enum small kind, uint64_t bytes,
-	struct err *e)
+static int add_copy(struct plan *p, const char *name, const struct stat *st, struct err *e)
 {
 	if (mem_grow(&p->smalls, &p->smalls_cap, p->n_smalls + 1, sizeof *p->smalls))
 		return err_nomem(e);
-	p->smalls[p->n_smalls++] =
-		(struct plan_small){ .name = name, .kind = kind, .bytes = bytes };
+	p->smalls[p->n_smalls++] = (struct plan_small){
+		.name = name, .kind = SMALL_COPY, .bytes = (uint64_t)st->st_size, .st = *st
+	};
 	return 0;
 }
 
@@ -312,7 +312,7 @@ static int find_smalls(struct plan *p, const struct target *t, struct err *e)
 	for (name = t->copied; *name; name++) {
 		if (ckpt_file(c, *name, actual, &st, &there, e))
 			return -1;
-		if (there && add_small(p, *name, SMALL_COPY, (uint64_t)st.st_size, e))
+		if (there && add_copy(p, *name, &st, e))
 			return -1;
 	}
 	if (p->n_smalls)

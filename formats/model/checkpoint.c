@@ -188,6 +188,12 @@ static int hold_to_blob(const struct opener *o, int fd, const struct stat *st, c
 	return blob_check(o->c->io, fd, (uint64_t)st->st_size, hash, name, o->e);
 }
 
+static void see(struct ckpt *c, unsigned which, const char *actual, const struct stat *st)
+{
+	snprintf(c->seen[which].actual, sizeof c->seen[which].actual, "%s", actual);
+	c->seen[which].st = *st;
+}
+
 static int load_config(struct opener *o)
 {
 	struct ckpt *c = o->c;
@@ -201,6 +207,7 @@ static int load_config(struct opener *o)
 		return take(o, "config.json");
 	if (!there)
 		return find(o, RULE_CONFIG_MISSING, "config.json", "is not there", NULL);
+	see(c, CKPT_SEEN_CONFIG, actual, &st);
 	rc = hold_to_blob(o, fd, &st, hash, "config.json");
 	(void)c->io->close(c->io, fd); /* read only */
 	if (rc || config_doc_read(&c->doc, c->io, c->dir, actual, o->e) ||
@@ -222,6 +229,7 @@ static int load_index(struct opener *o)
 		return take(o, CKPT_INDEX);
 	if (!c->has_index)
 		return 0;
+	see(c, CKPT_SEEN_INDEX, actual, &st);
 	if ((uint64_t)st.st_size > CKPT_INDEX_CAP)
 		rc = err_rule(o->e, RULE_FILE_TOO_BIG, ERR_NOPOS,
 			"%s has %lld bytes, at most %u are taken", CKPT_INDEX,
@@ -325,6 +333,28 @@ static int read_shard(const struct opener *o, struct shard *s, struct st_header 
 	return 0;
 }
 
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Drivers that store no times make new ones for every look: four looks in a row, and each has another. A file that
+ * is being written to has other times only once in some milliseconds. */
+static int find_timeless(const struct io *io, struct shard *s, struct err *e)
+{
+	struct stat was = s->st, now;
+	unsigned i;
+
+	for (i = 0; i < 3; i++, was = now) {
+		if (io->fstat(io, s->fd, &now))
+			return err_sys(e, "cannot stat %s", s->name);
+		if (same_time(&now.st_mtim, &was.st_mtim))
+			return 0;
+	}
+	s->timeless = true;
+	return 0;
+}
+
 static int load_shard(struct opener *o, uint32_t at)
 {
 	struct ckpt *c = o->c;
@@ -342,7 +372,7 @@ static int load_shard(struct opener *o, uint32_t at)
 		o->there[at] = false;
 		return 0; /* the index will be held against what is there */
 	}
-	if (rc || read_shard(o, s, &h)) {
+	if (rc || find_timeless(c->io, s, o->e) || read_shard(o, s, &h)) {
 		if (s->fd >= 0)
 			(void)c->io->close(c->io, s->fd); /* read only */
 		s->fd = -1;
@@ -554,23 +584,71 @@ int ckpt_read(const struct ckpt *c, const struct tensor *t, uint64_t off, void *
 	return 0;
 }
 
+/* Holds what name is now to what it was. sized, timed: size and times mean something. */
+static int hold(const char *name, const struct stat *was, const struct stat *now, bool sized,
+	bool timed, struct err *e)
+{
+	bool other = now->st_dev != was->st_dev || now->st_ino != was->st_ino ||
+		(sized && now->st_size != was->st_size) ||
+		(timed && !same_time(&now->st_mtim, &was->st_mtim));
+
+	/* A name that the file gets or loses moves that time, and is no change of what was read. */
+	if (!other &&
+		(!timed || same_time(&now->st_ctim, &was->st_ctim) ||
+			now->st_nlink != was->st_nlink))
+		return 0;
+	err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS,
+		other ? "%s was changed while it was read"
+		      : "%s was written to, or given another mode, while it was read",
+		text_quote(name).s);
+	return err_blame(e, BLAME_SOURCE);
+}
+
+static int hold_name(const struct ckpt *c, const char *name, const char *actual,
+	const struct stat *was, struct err *e)
+{
+	struct stat now;
+
+	if (!c->io->lstat(c->io, c->dir, actual, &now))
+		return hold(name, was, &now, true, true, e);
+	if (errno != ENOENT)
+		return err_sys(e, "cannot look at %s", text_quote(name).s);
+	err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS, "%s was removed while it was read",
+		text_quote(name).s);
+	return err_blame(e, BLAME_SOURCE);
+}
+
+int ckpt_file_unchanged(const struct ckpt *c, const char *name, const struct stat *st,
+	struct err *e)
+{
+	char actual[CKPT_PATH];
+	struct stat now;
+	bool there;
+
+	if (ckpt_file(c, name, actual, &now, &there, e))
+		return -1;
+	return hold_name(c, name, there ? actual : name, st, e);
+}
+
 int ckpt_unchanged(const struct ckpt *c, struct err *e)
 {
-	const struct stat *was;
+	static const char *const names[CKPT_SEEN] = { "config.json", CKPT_INDEX };
+	const struct shard *s;
 	struct stat now;
 	size_t i;
 
 	for (i = 0; i < c->n_shards; i++) {
-		was = &c->shards[i].st;
-		if (c->shards[i].fd < 0)
+		s = &c->shards[i];
+		if (s->fd < 0)
 			continue;
-		if (c->io->fstat(c->io, c->shards[i].fd, &now))
-			return err_sys(e, "cannot stat %s", c->shards[i].name);
-		if ((!c->headers && now.st_size != was->st_size) || now.st_ino != was->st_ino ||
-			now.st_mtim.tv_sec != was->st_mtim.tv_sec ||
-			now.st_mtim.tv_nsec != was->st_mtim.tv_nsec)
-			return err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS,
-				"%s was changed while it was read", c->shards[i].name);
+		if (c->io->fstat(c->io, s->fd, &now))
+			return err_sys(e, "cannot stat %s", s->name);
+		if (hold(s->name, &s->st, &now, !c->headers, !s->timeless, e))
+			return -1;
 	}
+	for (i = 0; i < CKPT_SEEN; i++)
+		if (c->seen[i].actual[0] &&
+			hold_name(c, names[i], c->seen[i].actual, &c->seen[i].st, e))
+			return -1;
 	return 0;
 }

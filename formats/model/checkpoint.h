@@ -43,6 +43,16 @@ struct ckpt_opts {
 	bool follow_links; /* links that lead elsewhere than to ../../blobs/HASH of a hub's cache, too */
 };
 
+/* Room for the path of a file of the folder once its link was followed. */
+enum { CKPT_PATH = 1024 };
+
+/* A small file as it was when it was read. */
+struct ckpt_seen {
+	char actual[CKPT_PATH]; /* "": it was not there */
+	struct stat st;
+};
+enum { CKPT_SEEN_CONFIG, CKPT_SEEN_INDEX, CKPT_SEEN };
+
 struct ckpt {
 	const struct io *io;
 	int dir;               /* owns */
@@ -55,13 +65,11 @@ struct ckpt {
 	size_t n;
 	uint64_t bytes; /* payload of all tensors */
 	bool has_index;
+	struct ckpt_seen seen[CKPT_SEEN];
 	bool follow_links, headers;         /* as in ckpt_opts */
 	const struct ckpt_payload *payload; /* borrows; NULL: in the shards */
 	struct arena arena;
 };
-
-/* Room for the path of a file of the folder once its link was followed. */
-enum { CKPT_PATH = 1024 };
 
 /* -1 only where nothing can be said about the folder: it cannot be opened, memory is out. Links into the blobs of a
  * hub's cache are followed; config.json and the index are then held to the names of their blobs. */
@@ -83,8 +91,13 @@ int ckpt_file(const struct ckpt *c, const char *name, char actual[CKPT_PATH], st
  * is none, nothing is read and 0 is returned. *st is the blob's. */
 int ckpt_blob_check(const struct ckpt *c, const char *name, bool *has, struct stat *st,
 	struct err *e);
-/* An error if a shard's size, times or identity differ from when it was opened. */
+/* An error (ckpt.changed) if size, times or identity of a shard, of config.json or of the index differ from when it
+ * was opened. A file that only got or lost a name is the same. The source is to blame. */
 int ckpt_unchanged(const struct ckpt *c, struct err *e);
+
+/* The same for the file name, which was st when it was looked at. */
+int ckpt_file_unchanged(const struct ckpt *c, const char *name, const struct stat *st,
+	struct err *e);
 
 #ifdef __cplusplus
 }

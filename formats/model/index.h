@@ -21,8 +21,9 @@ extern "C" {
 
 struct shard {
 	const char *name;
-	int fd;           /* owns, -1 if it could not be read */
-	struct stat st;   /* as it was when opened */
+	int fd;         /* owns, -1 if it could not be read */
+	struct stat st; /* as it was when opened */
+	bool timeless;  /* its file system has no times that stay: they say nothing about changes */
 	uint64_t data_at; /* byte in the file of the payload */
 	size_t n;         /* tensors in it */
 	const char *
