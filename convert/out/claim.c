@@ -23,7 +23,7 @@ enum name_is {
 	NAME_DATA,
 	NAME_SIDECAR,
 	NAME_DROPPED,
-	NAME_SOURCE /* the folder, made last: no evidence for or against */
+	NAME_SOURCE /* the folder, which is claimed by itself: no evidence for or against */
 };
 
 static enum name_is bare_name_is(const struct plan *p, const char *name)
@@ -145,7 +145,7 @@ static int look_at(struct claim *c, const char *name, struct found *f, struct er
 			text_quote(name).s);
 	if (is == NAME_FOREIGN && !f->foreign && bystander_of(name, st.st_mode) == BYSTANDER_MODEL)
 		f->foreign = name;
-	if (is >= NAME_MARK && !f->name)
+	if (is >= NAME_MARK && is != NAME_SOURCE && !f->name)
 		f->name = name;
 	f->mark = f->mark || is == NAME_MARK;
 	f->manifest = f->manifest || is == NAME_MANIFEST;
