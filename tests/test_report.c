@@ -125,7 +125,7 @@ static void forms(void)
 		"error    set.size: x.safetensors, bytes 16 to 32, tensors a, b\\x0a, c, d "
 		"and 16 more\n         its size is 5\n         remedy: "));
 	CHECK(strstr(t.s, "error    st.trailing: a.safetensors, bytes 99 to 100\n"));
-	CHECK(strstr(t.s, "check: false: 2 errors, 0 could not be told, 1 warning\n"));
+	CHECK(strstr(t.s, "check: false: 2 errors, 0 undecided, 1 warning\n"));
 	CHECK(!strchr(t.s, '\x1b'));
 	text_free(&t);
 	report_free(&r);
@@ -166,10 +166,10 @@ static void many(void)
 		lines++;
 	CHECK(lines == 2 * (2 * 3 + 2) + 1);
 	CHECK(strstr(t.s, "and 59,997 more like this"));
-	CHECK(strstr(t.s, "diff: false: 60,000 errors, 0 could not be told, 60,001 warnings\n"));
+	CHECK(strstr(t.s, "diff: false: 60,000 errors, 0 undecided, 60,001 warnings\n"));
 	t.n = 0;
 	report_put_text(&r, true, &t);
-	CHECK(!strcmp(t.s, "diff: false: 60,000 errors, 0 could not be told, 60,001 warnings\n"));
+	CHECK(!strcmp(t.s, "diff: false: 60,000 errors, 0 undecided, 60,001 warnings\n"));
 	CHECK(finish(&r, &e) && strstr(e.text, "60000 errors"));
 	text_free(&t);
 	report_free(&r);

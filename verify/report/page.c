@@ -95,7 +95,7 @@ static void put_title(const struct report *r, struct text *out)
 		verdict);
 	put_subjects(r, out, "<code>", "</code>");
 	text_fmt(out,
-		"</p>\n<p id=\"counts\">%s error%s, %s could not be told, %s warning%s.</p>\n<dl>\n",
+		"</p>\n<p id=\"counts\">%s error%s, %s undecided, %s warning%s.</p>\n<dl>\n",
 		text_thousands(r->errors).s, r->errors == 1 ? "" : "s",
 		text_thousands(r->unknown).s, text_thousands(r->warnings).s,
 		r->warnings == 1 ? "" : "s");

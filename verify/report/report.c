@@ -416,6 +416,6 @@ int report_finish(const struct report *r, struct err *e)
 	if (r->errors)
 		return err_set(e, kind, "%s: %llu error%s", text_quote(of).s,
 			(unsigned long long)r->errors, r->errors == 1 ? "" : "s");
-	return err_set(e, kind, "%s: could not be told, for %llu reason%s", text_quote(of).s,
+	return err_set(e, kind, "%s: undecided, for %llu reason%s", text_quote(of).s,
 		(unsigned long long)r->unknown, r->unknown == 1 ? "" : "s");
 }

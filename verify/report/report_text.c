@@ -100,7 +100,7 @@ static void put_verdict(const struct report *r, struct text *out)
 {
 	text_fmt(out, "%s: %s", r->verb, report_verdict(r));
 	if (r->n)
-		text_fmt(out, ": %s error%s, %s could not be told, %s warning%s",
+		text_fmt(out, ": %s error%s, %s undecided, %s warning%s",
 			text_thousands(r->errors).s, r->errors == 1 ? "" : "s",
 			text_thousands(r->unknown).s, text_thousands(r->warnings).s,
 			r->warnings == 1 ? "" : "s");
