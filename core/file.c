@@ -269,6 +269,11 @@ int file_out_close(struct file_out *o, struct err *e)
 	return 0;
 }
 
+bool file_same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
 int file_is(const struct io *io, int dir, const char *name, const struct stat *was)
 {
 	struct stat st;
@@ -278,8 +283,23 @@ int file_is(const struct io *io, int dir, const char *name, const struct stat *w
 	if (!S_ISREG(st.st_mode) || st.st_size != was->st_size)
 		return 0;
 	return (st.st_dev == was->st_dev && st.st_ino == was->st_ino) ||
-		(st.st_mtim.tv_sec == was->st_mtim.tv_sec &&
-			st.st_mtim.tv_nsec == was->st_mtim.tv_nsec);
+		file_same_time(&st.st_mtim, &was->st_mtim);
+}
+
+int file_timeless(const struct io *io, int fd, const struct stat *st, bool *timeless, struct err *e)
+{
+	struct stat was = *st, now;
+	unsigned i;
+
+	*timeless = false;
+	for (i = 0; i < 3; i++, was = now) {
+		if (io->fstat(io, fd, &now))
+			return err_sys(e, "cannot stat an open file");
+		if (file_same_time(&now.st_mtim, &was.st_mtim))
+			return 0;
+	}
+	*timeless = true;
+	return 0;
 }
 
 static int give_name(struct file_out *o, bool replace, struct err *e)

@@ -69,6 +69,12 @@ bool file_is_part(const char *part, char name[256]);
 /* Returns 1 if name is the regular file that was, 0 if not, -1 with errno: by device and inode, or, on file systems that number their files
  * anew, by size and time of the last write. */
 int file_is(const struct io *io, int dir, const char *name, const struct stat *was);
+bool file_same_time(const struct timespec *a, const struct timespec *b);
+/* Whether the times of the open file, which is st, say nothing: drivers that store none make new ones for every
+ * look, so that four looks in a row see four; a file that is being written to has other times only once in some
+ * milliseconds. */
+int file_timeless(const struct io *io, int fd, const struct stat *st, bool *timeless,
+	struct err *e);
 /* Syncs a folder. Returns -1 with errno, but 0 where the file system, or the way the folder was opened, has
  * no such thing (vboxsf, SMB, FUSE drivers: EINVAL, ENOSYS, EPERM, EBADF). */
 int file_sync_dir(const struct io *io, int dir);

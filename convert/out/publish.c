@@ -3,6 +3,7 @@
 
 #include "convert/out/copy.h"
 #include "core/hash/sha256.h"
+#include "formats/model/changed.h"
 #include "formats/conversion/manifest.h"
 
 #include <fcntl.h>

@@ -2,6 +2,7 @@
 #include "convert/run/run.h"
 
 #include "convert/run/team.h"
+#include "formats/model/changed.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -333,28 +333,6 @@ static int read_shard(const struct opener *o, struct shard *s, struct st_header 
 	return 0;
 }
 
-static bool same_time(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
-/* Drivers that store no times make new ones for every look: four looks in a row, and each has another. A file that
- * is being written to has other times only once in some milliseconds. */
-static int find_timeless(const struct io *io, struct shard *s, struct err *e)
-{
-	struct stat was = s->st, now;
-	unsigned i;
-
-	for (i = 0; i < 3; i++, was = now) {
-		if (io->fstat(io, s->fd, &now))
-			return err_sys(e, "cannot stat %s", s->name);
-		if (same_time(&now.st_mtim, &was.st_mtim))
-			return 0;
-	}
-	s->timeless = true;
-	return 0;
-}
-
 static int load_shard(struct opener *o, uint32_t at)
 {
 	struct ckpt *c = o->c;
@@ -372,7 +350,7 @@ static int load_shard(struct opener *o, uint32_t at)
 		o->there[at] = false;
 		return 0; /* the index will be held against what is there */
 	}
-	if (rc || find_timeless(c->io, s, o->e) || read_shard(o, s, &h)) {
+	if (rc || file_timeless(c->io, s->fd, &s->st, &s->timeless, o->e) || read_shard(o, s, &h)) {
 		if (s->fd >= 0)
 			(void)c->io->close(c->io, s->fd); /* read only */
 		s->fd = -1;
@@ -581,74 +559,5 @@ int ckpt_read(const struct ckpt *c, const struct tensor *t, uint64_t off, void *
 
 	if (file_read(c->io, s->fd, dst, n, s->data_at + t->begin + off, e))
 		return err_at(e, "%s: tensor %s", s->name, text_quote(t->name).s);
-	return 0;
-}
-
-/* Holds what name is now to what it was. sized, timed: size and times mean something. */
-static int hold(const char *name, const struct stat *was, const struct stat *now, bool sized,
-	bool timed, struct err *e)
-{
-	bool other = now->st_dev != was->st_dev || now->st_ino != was->st_ino ||
-		(sized && now->st_size != was->st_size) ||
-		(timed && !same_time(&now->st_mtim, &was->st_mtim));
-
-	/* A name that the file gets or loses moves that time, and is no change of what was read. */
-	if (!other &&
-		(!timed || same_time(&now->st_ctim, &was->st_ctim) ||
-			now->st_nlink != was->st_nlink))
-		return 0;
-	err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS,
-		other ? "%s was changed while it was read"
-		      : "%s was written to, or given another mode, while it was read",
-		text_quote(name).s);
-	return err_blame(e, BLAME_SOURCE);
-}
-
-static int hold_name(const struct ckpt *c, const char *name, const char *actual,
-	const struct stat *was, struct err *e)
-{
-	struct stat now;
-
-	if (!c->io->lstat(c->io, c->dir, actual, &now))
-		return hold(name, was, &now, true, true, e);
-	if (errno != ENOENT)
-		return err_sys(e, "cannot look at %s", text_quote(name).s);
-	err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS, "%s was removed while it was read",
-		text_quote(name).s);
-	return err_blame(e, BLAME_SOURCE);
-}
-
-int ckpt_file_unchanged(const struct ckpt *c, const char *name, const struct stat *st,
-	struct err *e)
-{
-	char actual[CKPT_PATH];
-	struct stat now;
-	bool there;
-
-	if (ckpt_file(c, name, actual, &now, &there, e))
-		return -1;
-	return hold_name(c, name, there ? actual : name, st, e);
-}
-
-int ckpt_unchanged(const struct ckpt *c, struct err *e)
-{
-	static const char *const names[CKPT_SEEN] = { "config.json", CKPT_INDEX };
-	const struct shard *s;
-	struct stat now;
-	size_t i;
-
-	for (i = 0; i < c->n_shards; i++) {
-		s = &c->shards[i];
-		if (s->fd < 0)
-			continue;
-		if (c->io->fstat(c->io, s->fd, &now))
-			return err_sys(e, "cannot stat %s", s->name);
-		if (hold(s->name, &s->st, &now, !c->headers, !s->timeless, e))
-			return -1;
-	}
-	for (i = 0; i < CKPT_SEEN; i++)
-		if (c->seen[i].actual[0] &&
-			hold_name(c, names[i], c->seen[i].actual, &c->seen[i].st, e))
-			return -1;
 	return 0;
 }

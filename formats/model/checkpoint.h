@@ -91,14 +91,6 @@ int ckpt_file(const struct ckpt *c, const char *name, char actual[CKPT_PATH], st
  * is none, nothing is read and 0 is returned. *st is the blob's. */
 int ckpt_blob_check(const struct ckpt *c, const char *name, bool *has, struct stat *st,
 	struct err *e);
-/* An error (ckpt.changed) if size, times or identity of a shard, of config.json or of the index differ from when it
- * was opened. A file that only got or lost a name is the same. The source is to blame. */
-int ckpt_unchanged(const struct ckpt *c, struct err *e);
-
-/* The same for the file name, which was st when it was looked at. */
-int ckpt_file_unchanged(const struct ckpt *c, const char *name, const struct stat *st,
-	struct err *e);
-
 #ifdef __cplusplus
 }
 #endif

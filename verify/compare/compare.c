@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/compare/compare.h"
 
+#include "formats/model/changed.h"
 #include "formats/model/family.h"
 #include "core/file.h"
 #include "core/hash/hash_file.h"
