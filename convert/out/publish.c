@@ -461,14 +461,11 @@ static int hold_names(const struct publisher *u, struct err *e)
 /* What all this was made of is what it was when the plan was made. */
 static int hold_source(const struct publisher *u, struct err *e)
 {
-	const struct plan_small *s;
-	size_t i;
+	const struct plan_small *s = u->p->smalls, *end = s + u->p->n_smalls;
 
-	for (i = 0; i < u->p->n_smalls; i++) {
-		s = &u->p->smalls[i];
+	for (; s < end; s++)
 		if (s->kind == SMALL_COPY && ckpt_file_unchanged(u->p->ckpt, s->name, &s->st, e))
 			return -1;
-	}
 	return ckpt_unchanged(u->p->ckpt, e);
 }
 
