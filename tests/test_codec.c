@@ -105,7 +105,7 @@ static void there_and_back(void)
 {
 	enum { COLS = 512 };
 	static double v[COLS];
-	uint8_t row[4 * COLS], back[4 * COLS], scales[4 * COLS];
+	uint8_t row[8 * COLS], back[8 * COLS], scales[8 * COLS]; /* 64 bits: the widest type there is */
 	unsigned c, round;
 	size_t i;
 
