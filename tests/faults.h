@@ -358,7 +358,7 @@ static bool snap_equal_swept(const struct snap *s, const char *dir)
 	size_t i, parts = 0;
 
 	for (i = 0; i < s->n; i++)
-		parts += file_is_part(s->file[i].name, name);
+		parts += file_is_part(base_of(s->file[i].name), name);
 	for_names(dir, tally_one, &t);
 	return t.same == t.n && t.n >= s->n - parts && t.n <= s->n;
 }
@@ -367,7 +367,7 @@ static void remove_part(void *ctx, const char *dir, const char *name)
 {
 	char final[256];
 
-	if (file_is_part(name, final) && !strcmp(final, ctx))
+	if (file_is_part(base_of(name), final) && !strcmp(final, ctx))
 		(void)unlink(path_in(dir, name).s);
 }
 

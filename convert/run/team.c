@@ -95,14 +95,12 @@ static int digest_ready(const struct crew *c, struct team *t, struct err *e)
 	for (s = t->slots; s < t->slots + c->each; s++) {
 		if (can_digest(s)) {
 			s->digesting = true;
+			pieces[n].s = &s->lane.sha;
+			pieces[n].p = lane_piece(&s->lane, s->digested, &pieces[n].n);
 			v[n++] = s;
 		}
 	}
 	pthread_mutex_unlock(&t->lock);
-	for (i = 0; i < n; i++) {
-		pieces[i].s = &v[i]->lane.sha;
-		pieces[i].p = lane_piece(&v[i]->lane, v[i]->digested, &pieces[i].n);
-	}
 	rc = sha256_pieces(pieces, n, e);
 	pthread_mutex_lock(&t->lock);
 	for (i = 0; !rc && i < n; i++) {
@@ -152,7 +150,8 @@ static int do_task(struct crew *c, struct team *t, struct slot *s, enum task tas
 		s->made = s->digested = 0;
 	} else if (!differs) {
 		s->made++;
-		s->digested += !lane_digests(&s->lane);
+		if (!lane_digests(&s->lane))
+			s->digested++;
 	}
 	return 0;
 }
