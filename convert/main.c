@@ -386,7 +386,7 @@ static void version(struct text *out, bool json)
 #define OUT_OPT { "out", 'o', "OUT", CLI_TEXT, 0, 0, AT(out), "folder to write to" }
 #define RUN_OPTS \
 	{ "no-sha256", 0, NULL, CLI_FLAG, 0, 0, AT(no_sha256), "digest outputs with XXH3 alone" }, \
-	{ "overwrite", 0, NULL, CLI_FLAG, 0, 0, AT(overwrite), "take an OUT that another conversion has filled" }, \
+	{ "overwrite", 0, NULL, CLI_FLAG, 0, 0, AT(overwrite), "take an OUT that another conversion has filled with files of the same names" }, \
 	{ "threads", 'j', "N", CLI_THREADS, 0, 1024, AT(threads), "threads (0: as many as processors that it may use, the default)" }, \
 	{ "max-memory", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, AT(job.max_memory), "never hold more than this (1G)" }
 #define SOURCE_OPTS \
