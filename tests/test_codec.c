@@ -105,7 +105,8 @@ static void there_and_back(void)
 {
 	enum { COLS = 512 };
 	static double v[COLS];
-	uint8_t row[8 * COLS], back[8 * COLS], scales[8 * COLS]; /* 64 bits: the widest type there is */
+	uint8_t row[8 * COLS], back[8 * COLS],
+		scales[8 * COLS]; /* 64 bits: the widest type there is */
 	unsigned c, round;
 	size_t i;
 

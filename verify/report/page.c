@@ -94,8 +94,7 @@ static void put_title(const struct report *r, struct text *out)
 	text_fmt(out, " <span class=\"verdict %s\" id=\"verdict\">%s</span></h1>\n<p>", verdict,
 		verdict);
 	put_subjects(r, out, "<code>", "</code>");
-	text_fmt(out,
-		"</p>\n<p id=\"counts\">%s error%s, %s undecided, %s warning%s.</p>\n<dl>\n",
+	text_fmt(out, "</p>\n<p id=\"counts\">%s error%s, %s undecided, %s warning%s.</p>\n<dl>\n",
 		text_thousands(r->errors).s, r->errors == 1 ? "" : "s",
 		text_thousands(r->unknown).s, text_thousands(r->warnings).s,
 		r->warnings == 1 ? "" : "s");
