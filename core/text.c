@@ -16,7 +16,8 @@ void text_put(struct text *t, const void *p, size_t n)
 		t->failed = true;
 		return;
 	}
-	memcpy(t->s + t->n, p, n);
+	if (n) /* p may be NULL where there is nothing */
+		memcpy(t->s + t->n, p, n);
 	t->n += n;
 	t->s[t->n] = 0;
 }

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 SIGNING = "https://model_signing/signature/v1.0"
 CONVERSION = "https://dsv4-tools/conversion/v1"
-LEFT_OUT = {".git", ".gitattributes", ".github", ".gitignore", "model.sig", "manifest.json.minisig"}
+LEFT_OUT = {".DS_Store", ".cache", ".git", ".gitattributes", ".github", ".gitignore", ".huggingface", "lost+found", "model.sig",
+            "manifest.json.minisig"}
 
 
 def need(true, what):
