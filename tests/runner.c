@@ -541,7 +541,9 @@ static void options(struct runner *r, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct runner r = { .limit = 600 };
+	static struct runner r = {
+		.limit = 600
+	}; /* static: a leak checker still sees what it owns */
 	struct sigaction act = { .sa_handler = on_signal };
 	double began = now();
 	int i;

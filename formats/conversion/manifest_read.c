@@ -98,12 +98,12 @@ static const struct jfield folder_fields[] = {
 	{ "name", JFIELD_STRING, .at = AT(folder.name), .room = ROOM(folder.name) },
 	{ "plan", JFIELD_HEX_TEXT, .at = AT(folder.plan), .room = ROOM(folder.plan) },
 	{ "sha256", JFIELD_HEX, .at = AT(folder.sha256), .room = 32 },
-	{ NULL } };
+	{ 0 } };
 static const struct jfield restore_fields[] = {
 	{ "bytes", JFIELD_U64, .at = AT(folder.bytes) },
 	{ "name", JFIELD_STRING, .at = AT(folder.name), .room = ROOM(folder.name) },
 	{ "sha256", JFIELD_HEX, .at = AT(folder.sha256), .room = 32 },
-	{ NULL } };
+	{ 0 } };
 /* clang-format on */
 
 static int get_below(struct jread *j, struct reading *r, const struct jfield *fields, struct err *e)
@@ -135,18 +135,18 @@ static const struct jfield side_fields[] = {
 	{ "bytes", JFIELD_U64, .at = AT(entry.f.side_bytes) },
 	{ "name", JFIELD_NAME, .at = AT(entry.side), .room = ROOM(entry.side) },
 	{ "sha256", JFIELD_HEX, .at = AT(entry.f.side_sha256), .room = 32 },
-	{ NULL } };
+	{ 0 } };
 static const struct jfield file_fields[] = {
 	{ "bytes", JFIELD_U64, .at = AT(entry.f.bytes) },
 	{ "name", JFIELD_NAME, .at = AT(entry.name), .room = ROOM(entry.name) },
 	{ "sha256", JFIELD_HEX_NULL, .at = AT(entry.f.sha256), .room = 32, .has = AT(entry.f.has_sha256) },
 	{ "sidecar", JFIELD_OBJECT, .fields = side_fields, .has = AT(entry.has_side), .optional = true },
-	{ NULL } };
+	{ 0 } };
 static const struct jfield shard_fields[] = {
 	{ "bytes", JFIELD_U64, .at = AT(entry.f.bytes) },
 	{ "name", JFIELD_NAME, .at = AT(entry.name), .room = ROOM(entry.name) },
 	{ "sha256", JFIELD_HEX_NULL, .at = AT(entry.f.sha256), .room = 32, .has = AT(entry.f.has_sha256) },
-	{ NULL } };
+	{ 0 } };
 /* clang-format on */
 
 static int get_entry(struct jread *j, struct reading *r, struct manifest_files *list,
@@ -242,13 +242,13 @@ static const struct jfield block_fields[] = {
 	{ "exact", JFIELD_U64, .at = AT(blocks.exact) },
 	{ "inexact", JFIELD_U64, .at = AT(blocks.inexact) },
 	{ "total", JFIELD_U64, .at = AT(blocks.total) },
-	{ NULL } };
+	{ 0 } };
 static const struct jfield source_fields[] = {
 	{ "bytes", JFIELD_U64, .at = AT(m.source_bytes) },
 	{ "sha256", JFIELD_STRING, .at = AT(verified), .room = ROOM(verified) },
 	{ "shards", JFIELD_ARRAY, .get = get_shard },
 	{ "tensors", JFIELD_U64, .at = AT(m.source_tensors) },
-	{ NULL } };
+	{ 0 } };
 static const struct jfield manifest_fields[] = {
 	{ "cast_blocks", JFIELD_OBJECT, .fields = block_fields, .optional = true },
 	{ "files", JFIELD_ARRAY, .get = get_file },
@@ -260,7 +260,7 @@ static const struct jfield manifest_fields[] = {
 	{ "target", JFIELD_STRING, .at = AT(m.target), .room = ROOM(m.target) },
 	{ "tool", JFIELD_STRING, .at = AT(m.tool), .room = ROOM(m.tool) },
 	{ "xxh3_128", JFIELD_SKIP, .optional = true },
-	{ NULL } };
+	{ 0 } };
 /* clang-format on */
 
 /* What the members say together. */
@@ -368,7 +368,7 @@ static const struct jfield set_fields[] = {
 	{ "target", JFIELD_STRING, .at = AT(s.target), .room = ROOM(s.target) },
 	{ "tool", JFIELD_STRING, .at = AT(s.tool), .room = ROOM(s.tool) },
 	{ "xxh3_128", JFIELD_SKIP, .optional = true },
-	{ NULL } };
+	{ 0 } };
 /* clang-format on */
 
 int set_plan_hash(const struct manifest_folder *v, size_t n, char hash[65], struct err *e)

@@ -108,7 +108,7 @@ static const struct jfield source_fields[] = {
 	{ "tensor", JFIELD_STRING, .at = AT(name), .room = ROOM(name) },
 	{ "xxh3_128", JFIELD_HEX, .at = AT(s.xxh), .room = 16, .has = AT(s.has_xxh), .optional = true },
 	{ "xxh3_128_of_part", JFIELD_HEX, .at = AT(s.xxh), .room = 16, .has = AT(s.part), .optional = true },
-	{ NULL } };
+	{ 0 } };
 /* clang-format on */
 
 static int get_source(struct jread *j, void *ctx, struct err *e)
@@ -172,18 +172,18 @@ static const struct jfield block_fields[] = {
 	{ "inexact", JFIELD_U64, .at = AT(t.inexact) },
 	{ "inexact_at", JFIELD_SKIP, .optional = true },
 	{ "total", JFIELD_U64, .at = AT(t.blocks) },
-	{ NULL } };
+	{ 0 } };
 static const struct jfield e8m0_fields[] = {
 	{ "above_247", JFIELD_U32, .at = AT(t.e8m0[1]) },
 	{ "above_249", JFIELD_U32, .at = AT(t.e8m0[2]) },
 	{ "zero", JFIELD_U32, .at = AT(t.e8m0[0]) },
-	{ NULL } };
+	{ 0 } };
 static const struct jfield layout_fields[] = {
 	{ "name", JFIELD_STRING, .at = AT(layout), .room = ROOM(layout) },
 	{ "parts", JFIELD_U8, .at = AT(t.parts) },
 	{ "rows", JFIELD_STRING, .at = AT(map), .room = ROOM(map) },
 	{ "version", JFIELD_U32, .at = AT(t.version) },
-	{ NULL } };
+	{ 0 } };
 static const struct jfield tensor_fields[] = {
 	{ "blocks", JFIELD_OBJECT, .fields = block_fields, .optional = true },
 	{ "columns", JFIELD_RANGE, .at = AT(t.col), .optional = true },
@@ -198,7 +198,7 @@ static const struct jfield tensor_fields[] = {
 	{ "sources", JFIELD_ARRAY, .get = get_source },
 	{ "transform", JFIELD_STRING, .at = AT(transform), .room = ROOM(transform) },
 	{ "xxh3_128", JFIELD_HEX, .at = AT(t.xxh), .room = 16 },
-	{ NULL } };
+	{ 0 } };
 /* clang-format on */
 /* "offsets" fills both. */
 _Static_assert(offsetof(struct sidecar_tensor, end) ==
@@ -298,13 +298,13 @@ static int get_chunk(struct jread *j, void *ctx, struct err *e)
 static const struct jfield dropped_fields[] = {
 	{ "bytes", JFIELD_U64, .at = AT(a.dropped_bytes) },
 	{ "sha256", JFIELD_HEX, .at = AT(a.dropped_sha256), .room = 32 },
-	{ NULL } };
+	{ 0 } };
 static const struct jfield file_fields[] = {
 	{ "bytes", JFIELD_U64, .at = AT(a.bytes) },
 	{ "header_bytes", JFIELD_U64, .at = AT(a.header_bytes) },
 	{ "name", JFIELD_NAME, .at = AT(a.name), .room = ROOM(a.name) },
 	{ "sha256", JFIELD_HEX_NULL, .at = AT(a.sha256), .room = 32, .has = AT(a.has_sha256) },
-	{ NULL } };
+	{ 0 } };
 static const struct jfield fields[] = {
 	{ "chunk_bytes", JFIELD_U64, .at = AT(chunk_bytes) },
 	{ "chunks_xxh3_128", JFIELD_ARRAY, .get = get_chunk },
@@ -315,7 +315,7 @@ static const struct jfield fields[] = {
 	{ "target", JFIELD_STRING, .at = AT(a.target), .room = ROOM(a.target) },
 	{ "tensors", JFIELD_ARRAY, .get = get_tensor },
 	{ "tool", JFIELD_STRING, .at = AT(a.tool), .room = ROOM(a.tool) },
-	{ NULL } };
+	{ 0 } };
 /* clang-format on */
 
 static int settle_file(const struct reading *r, struct err *e)
