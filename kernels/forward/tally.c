@@ -82,16 +82,12 @@ static int count_linear_q(struct dev *d, const struct dev_linear_q *op, struct e
 }
 
 /* The others need nothing. */
-#define OPERATIONS(X)                                                                             \
-	X(embed)                                                                                  \
-	X(gather)                                                                                 \
-	X(scatter_add)                                                                            \
-	X(add)                                                                                    \
-	X(scale)                                                                                  \
-	X(hc_pre)                                                                                 \
-	X(hc_post) X(hc_head) X(rmsnorm) X(head_norm) X(rope) X(fake_fp8) X(fake_fp4) X(hadamard) \
-		X(act_quant) X(compress) X(index_score) X(topk) X(columns) X(attend) X(gate)      \
-			X(swiglu)
+/* clang-format off */
+#define OPERATIONS(X) \
+	X(embed) X(gather) X(scatter_add) X(add) X(scale) X(hc_pre) X(hc_post) X(hc_head) X(rmsnorm) \
+	X(head_norm) X(rope) X(fake_fp8) X(fake_fp4) X(hadamard) X(act_quant) X(compress) \
+	X(index_score) X(topk) X(columns) X(attend) X(gate) X(swiglu)
+/* clang-format on */
 #define NOTHING(op)                                                                \
 	static int no_##op(struct dev *d, const struct dev_##op *o, struct err *e) \
 	{                                                                          \
