@@ -109,7 +109,8 @@ $(B)/checked: $(B)/flags tests/setup.sh | $(SETUP)
 	@touch $@
 
 # CUDA: all kernels for every architecture in one object, the same for all compilers and modes; or the file
-# that says there is none.
+# that says there is none. nvcc leaves the name of a temporary file, with a process number in it, as a local
+# symbol; objcopy takes it out, so that two builds are equal.
 GENCODE := $(foreach a,$(ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
 	-gencode arch=compute_$(lastword $(ARCHS)),code=compute_$(lastword $(ARCHS))
 NVDIR  := build/nvcc
@@ -124,7 +125,8 @@ $(NVDIR)/kernels.cu: $(wildcard kernels/cuda/*.cu) Makefile
 	@printf '#include "%s"\n' $(sort $(wildcard kernels/cuda/*.cu)) >$@
 $(NVDIR)/kernels.o: $(NVDIR)/kernels.cu $(NVDIR)/flags $(wildcard kernels/cuda/*) kernels/dev.h kernels/weight.h kernels/fmath.h quant/num.h formats/layout/tile_at.h
 	@echo "  NVCC kernels/cuda/*.cu ($(ARCHS)), once"
-	$(Q)"$(NVCC)" $(NVFLAGS) $(GENCODE) -t 2 -Xcompiler -fPIE,-Wall,-Wextra,-ffp-contract=off -c -o $@ $<
+	$(Q)"$(NVCC)" $(NVFLAGS) $(GENCODE) -t 2 -Xcompiler -fPIE,-Wall,-Wextra,-ffp-contract=off -c -o $@.tmp $<
+	$(Q)objcopy --strip-unneeded $@.tmp $@ && rm -f $@.tmp
 
 # One library for each folder, linked once and in this order: a symbol of a higher folder is not found from
 # a lower one.
