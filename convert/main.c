@@ -1,12 +1,10 @@
 /* main.c -- dsv4-convert: its commands, their options, and nothing else.
  *
  * SPDX-License-Identifier: MIT */
+#include "convert/cli/call.h"
 #include "convert/cli/inspect.h"
-#include "convert/out/outdir.h"
+#include "convert/cli/options.h"
 #include "convert/plan/target.h"
-#include "convert/run/job.h"
-#include "convert/run/run.h"
-#include "convert/cli/show.h"
 #include "convert/cli/tables.h"
 #include "core/cli/cli.h"
 #include "core/cpu.h"
@@ -17,19 +15,8 @@
 #include "formats/rulebook.h"
 #include "quant/recode.h"
 
+#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-#define TOOL "dsv4-convert " DSV4_VERSION
-
-/* What a call asks for. Numbers, names and flags go where they are used; words that name a choice are turned
- * into it by settle(). */
-struct opts {
-	struct job_opts job;
-	const char *out, *experts, *scale_dtype, *assume, *experts_by, *attention;
-	uint64_t mp, threads;
-	bool json, quiet, no_sha256, hf_cache, tensors, overwrite, no_back;
-};
 
 static volatile sig_atomic_t stop;
 
@@ -39,29 +26,11 @@ static void on_signal(int n)
 	stop = 1;
 }
 
-static void defaults(void *p)
-{
-	struct opts *o = p;
-
-	o->job.max_memory = BUDGET_DEFAULT;
-	o->job.ckpt.header_cap = ST_HEADER_CAP;
-}
-
-static enum expert_form form_of(const char *s)
-{
-	return !s ? EXPERT_UNSAID : !strcmp(s, "fp8") ? EXPERT_FP8 : EXPERT_FP4;
-}
-
-static enum scale_form scales_of(const char *s)
-{
-	return !s ? SCALES_UNSAID : !strcmp(s, "f32") ? SCALES_F32 : SCALES_E8M0;
-}
-
 /* --- inspect --- */
 
 static int run_inspect(void *opts, int n, char **args, struct err *e)
 {
-	const struct opts *o = opts;
+	const struct call *o = opts;
 	struct folder f;
 	struct audit a;
 	struct text t = { 0 };
@@ -70,7 +39,7 @@ static int run_inspect(void *opts, int n, char **args, struct err *e)
 	(void)n;
 	if (folder_open(&f, io_posix(), args[0], USE_INSPECT, &o->job.ckpt, e))
 		return -1;
-	if (audit_make(&a, &f.ckpt, form_of(o->assume), &f.found, e))
+	if (audit_make(&a, &f.ckpt, call_form(o->assume), &f.found, e))
 		goto out;
 	(o->json ? inspect_put_json : inspect_put_text)(&t, &f, &a);
 	rc = cli_print(&t, e);
@@ -86,18 +55,13 @@ out:
 
 /* --- plan and run --- */
 
-static int no_out(const struct opts *o, struct err *e)
-{
-	return o->out ? 0 : err_set(e, ERR_USAGE, "-o says where to write");
-}
-
-static bool is_target(const struct opts *o, const char *name)
+static bool is_target(const struct call *o, const char *name)
 {
 	return o->job.plan.target && !strcmp(o->job.plan.target, name);
 }
 
 /* joined: the target may be that of the conversion that is read. */
-static int check_opts(const struct opts *o, bool joined, struct err *e)
+static int check_opts(const struct call *o, bool joined, struct err *e)
 {
 	const struct plan_opts *p = &o->job.plan;
 	bool engine = p->target ? engine_find(p->target) != NULL : joined;
@@ -134,24 +98,16 @@ static const enum use from_use[] = { [FROM_CKPT] = USE_RUN,
 	[FROM_CKPT_SLICE] = USE_SLICE };
 
 /* What o asks for, as job_open takes it. */
-static struct job_opts settle(const struct opts *o, enum from from)
+static struct job_opts settle(const struct call *o, enum from from)
 {
-	struct job_opts j = o->job;
+	struct job_opts j = call_settle(o, from_use[from]);
 	struct share *h = &j.plan.share;
 
-	j.use = from_use[from];
 	if (from == FROM_SET_BACK)
 		j.plan.target = restore_target.name;
 	if (from == FROM_CKPT_SLICE)
 		j.plan.target = slice_target.name;
 	j.plan.ranks = o->mp ? o->mp : 1;
-	j.plan.experts = form_of(o->experts);
-	j.plan.scales = scales_of(o->scale_dtype);
-	j.plan.back = !o->no_back;
-	j.plan.sha256 = !o->no_sha256;
-	j.assume = form_of(o->assume);
-	j.features = cpu_features();
-	j.threads = (unsigned)o->threads;
 	if (from == FROM_SET || (j.plan.target && engine_find(j.plan.target))) {
 		h->ranks = h->ranks ? h->ranks : 1;
 		h->stages = h->stages ? h->stages : 1;
@@ -161,136 +117,35 @@ static struct job_opts settle(const struct opts *o, enum from from)
 	return j;
 }
 
-static int open_job(struct job *j, const struct opts *o, enum from from, const char *dir,
-	struct err *e)
+static int check_call(const struct call *o, enum from from, struct err *e)
 {
-	struct job_opts jo;
-
-	if (no_out(o, e) ||
-		(from != FROM_SET_BACK && from != FROM_CKPT_SLICE &&
-			check_opts(o, from == FROM_SET, e)))
+	if (call_has_out(o, e))
 		return -1;
-	jo = settle(o, from);
-	return job_open(j, io_posix(), dir, &jo, e);
+	return from == FROM_SET_BACK || from == FROM_CKPT_SLICE
+		? 0
+		: check_opts(o, from == FROM_SET, e);
 }
 
-static int run_plan_cmd(void *opts, int n, char **args, struct err *e)
+static int run_plan(void *opts, int n, char **args, struct err *e)
 {
-	const struct opts *o = opts;
-	struct show_plan s = { .limit = o->job.max_memory, .tensors = o->tensors };
-	struct text t = { 0 };
-	struct job j;
-	int rc;
+	const struct call *o = opts;
+	struct job_opts jo = settle(o, FROM_CKPT_PLAN);
 
 	(void)n;
-	if (open_job(&j, o, FROM_CKPT_PLAN, args[0], e))
+	return check_call(o, FROM_CKPT_PLAN, e) ? -1 : call_plan(o, &jo, args[0], e);
+}
+
+static int run_from(const struct call *o, enum from from, const char *dir, struct err *e)
+{
+	const struct call_tool tool = {
+		.made_by = "dsv4-convert " DSV4_VERSION, .watch = stderr, .stop = &stop
+	};
+	struct job_opts jo = settle(o, from);
+
+	if (check_call(o, from, e))
 		return -1;
-	rc = run_look(&j.conversion, o->out, o->overwrite, &s.there, e);
-	if (!rc) {
-		s.c = &j.conversion;
-		s.budget = j.b;
-		s.room_known = outdir_free(io_posix(), o->out, &s.room);
-		(o->json ? show_plan_json : show_plan_text)(&t, &s);
-	}
-	job_close(&j);
-	return rc ? rc : cli_print(&t, e);
-}
-
-static void say_begin(const struct job *j, const struct run_opts *ro)
-{
-	const struct conversion *c = &j->conversion;
-
-	fprintf(stderr, "plan %.12s: %llu file%s", c->hash, (unsigned long long)c->files,
-		c->files == 1 ? "" : "s");
-	if (c->n > 1)
-		fprintf(stderr, " in %zu folders", c->n);
-	fprintf(stderr, ", %s to pass through, %u thread%s\n", text_bytes(run_work(c, ro)).s,
-		j->b.threads, j->b.threads == 1 ? "" : "s");
-}
-
-/* What a run does not verify of a hub's cache. */
-static void say_unsaid(const struct job *j)
-{
-	if (j->unsaid)
-		fprintf(stderr,
-			"the names of %zu blobs are no SHA-256: the source is not verified (dsv4-verify check "
-			"does)\n",
-			j->unsaid);
-}
-
-static void say_done(const struct run_counts *r, double seconds, const char *out)
-{
-	fprintf(stderr, "%s: %zu file%s made (%s), %zu kept, in %.1f s", text_quote(out).s, r->made,
-		r->made == 1 ? "" : "s", text_bytes(r->written).s, r->kept, seconds);
-	if (seconds > 0 && r->written)
-		fprintf(stderr, " (%.2f GB/s)", (double)r->written / seconds / 1e9);
-	fprintf(stderr, "\n");
-	if (r->scales[0] || r->scales[1])
-		fprintf(stderr,
-			"scale bytes of experts: %s are 0, %s above 247, %s of them above 249 (the target "
-			"reads them; not every engine does)\n",
-			text_thousands(r->scales[0]).s, text_thousands(r->scales[1]).s,
-			text_thousands(r->scales[2]).s);
-	if (r->blocks)
-		fprintf(stderr, "cast to FP8: %s of %s blocks exact%s\n",
-			text_thousands(r->blocks - r->inexact).s, text_thousands(r->blocks).s,
-			r->inexact ? ", the others were rounded (--lossy): the sidecars name them"
-				   : "");
-}
-
-/* Signals end a run in good order; a hang-up too, unless whoever called wants it ignored (nohup). */
-static void catch_signals(void)
-{
-	struct sigaction act = { .sa_handler = on_signal }, was;
-
-	sigaction(SIGINT, &act, NULL);
-	sigaction(SIGTERM, &act, NULL);
-	if (!sigaction(SIGHUP, NULL, &was) && was.sa_handler != SIG_IGN)
-		sigaction(SIGHUP, &act, NULL);
-}
-
-static int execute(const struct job *j, const struct opts *o, struct err *e)
-{
-	const struct conversion *c = &j->conversion;
-	struct run_opts ro = { .out = o->out,
-		.overwrite = o->overwrite,
-		.tool = TOOL,
-		.budget = j->b,
-		.features = cpu_features(),
-		.expected = j->has_expected ? &j->expected : NULL,
-		.stop = &stop };
-	struct run_result r;
-	struct text t = { 0 };
-	double began = progress_now();
-	int rc;
-
-	catch_signals();
-	if (!o->quiet)
-		say_begin(j, &ro);
-	say_unsaid(j);
-	ro.progress = progress_start(o->quiet ? NULL : stderr, "converting", run_work(c, &ro));
-	rc = run_conversion(c, &ro, &r, e);
-	progress_stop(ro.progress);
-	if (!rc) {
-		(o->json ? show_run_json : show_run_text)(&t, c, &r);
-		rc = cli_print(&t, e);
-		if (!o->quiet)
-			say_done(&r.sum, progress_now() - began, o->out);
-	}
-	run_result_free(&r);
-	return rc;
-}
-
-static int run_from(const struct opts *o, enum from from, const char *dir, struct err *e)
-{
-	struct job j;
-	int rc;
-
-	if (open_job(&j, o, from, dir, e))
-		return -1;
-	rc = execute(&j, o, e);
-	job_close(&j);
-	return rc;
+	cli_signals(on_signal);
+	return call_run(o, &jo, dir, &tool, e);
 }
 
 static int run_run(void *opts, int n, char **args, struct err *e)
@@ -321,52 +176,32 @@ static int run_reshard(void *opts, int n, char **args, struct err *e)
 
 static int run_kinds(void *opts, int n, char **args, struct err *e)
 {
-	const struct opts *o = opts;
-	struct text t = { 0 };
-
 	(void)n, (void)args;
-	(o->json ? kind_put_json : kind_put_text)(&t);
-	return cli_print(&t, e);
+	return call_table(opts, kind_put_text, kind_put_json, e);
 }
 
 static int run_rules(void *opts, int n, char **args, struct err *e)
 {
-	const struct opts *o = opts;
-	struct text t = { 0 };
-
 	(void)n, (void)args;
-	(o->json ? rule_put_json : rule_put_text)(&t);
-	return cli_print(&t, e);
+	return call_table(opts, rule_put_text, rule_put_json, e);
 }
 
 static int run_roles(void *opts, int n, char **args, struct err *e)
 {
-	const struct opts *o = opts;
-	struct text t = { 0 };
-
 	(void)n, (void)args;
-	(o->json ? tables_roles_json : tables_roles_text)(&t);
-	return cli_print(&t, e);
+	return call_table(opts, tables_roles_text, tables_roles_json, e);
 }
 
 static int run_targets(void *opts, int n, char **args, struct err *e)
 {
-	const struct opts *o = opts;
-	struct text t = { 0 };
-
 	(void)n, (void)args;
-	(o->json ? tables_targets_json : tables_targets_text)(&t);
-	return cli_print(&t, e);
+	return call_table(opts, tables_targets_text, tables_targets_json, e);
 }
 
 static int run_layouts(void *opts, int n, char **args, struct err *e)
 {
-	const struct opts *o = opts;
-	struct text t = { 0 };
-
 	(void)n, (void)args;
-	(o->json ? tables_layouts_json : tables_layouts_text)(&t);
-	return cli_print(&t, e);
+	return call_table(opts, tables_layouts_text, tables_layouts_json, e);
 }
 
 static void version(struct text *out, bool json)
@@ -380,56 +215,40 @@ static void version(struct text *out, bool json)
 }
 
 /* clang-format off */
-#define AT(field) offsetof(struct opts, field)
-#define JSON_OPT { "json", 0, NULL, CLI_FLAG, 0, 0, AT(json), "print one JSON document" }
-#define HEADER_OPT { "max-header", 0, "BYTES", CLI_SIZE, 2, 1u << 30, AT(job.ckpt.header_cap), "longest shard header to take (100000000)" }
-#define OUT_OPT { "out", 'o', "OUT", CLI_TEXT, 0, 0, AT(out), "folder to write to" }
-#define RUN_OPTS \
-	{ "no-sha256", 0, NULL, CLI_FLAG, 0, 0, AT(no_sha256), "digest outputs with XXH3 alone" }, \
-	{ "overwrite", 0, NULL, CLI_FLAG, 0, 0, AT(overwrite), "take an OUT that another conversion has filled with files of the same names" }, \
-	{ "threads", 'j', "N", CLI_THREADS, 0, 1024, AT(threads), "threads (0: as many as processors that it may use, the default)" }, \
-	{ "max-memory", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, AT(job.max_memory), "never hold more than this (1G)" }
-#define SOURCE_OPTS \
-	{ "assume-experts", 0, "fp4|fp8", CLI_CHOICE, 0, 0, AT(assume), "what the experts are where config.json does not say it" }, \
-	{ "hf-cache", 0, NULL, CLI_FLAG, 0, 0, AT(hf_cache), "does nothing: links of a hub cache are always taken" }, \
-	{ "follow-links", 0, NULL, CLI_FLAG, 0, 0, AT(job.ckpt.follow_links), "follow links that lead to files elsewhere" }, \
-	HEADER_OPT, \
-	JSON_OPT
 #define PLAN_OPTS \
-	OUT_OPT, \
-	{ "target", 't', "T", CLI_TEXT, 0, 0, AT(job.plan.target), "official, hf, or an engine (dsv4-convert targets)" }, \
-	{ "mp", 0, "N", CLI_NUMBER, 1, 65536, AT(mp), "official: number of ranks, so of files (1)" }, \
-	{ "experts", 0, "fp4|fp8", CLI_CHOICE, 0, 0, AT(experts), "form of the routed experts (as they are)" }, \
-	{ "layers", 0, "LIST", CLI_TEXT, 0, 0, AT(job.plan.layers), "only these: numbers, ranges, embed, head, mtp, mtp.N" }, \
-	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, AT(job.plan.shard_size), "hf: fill shards up to this (one per layer)" }, \
-	{ "ranks", 0, "N", CLI_NUMBER, 1, 65536, AT(job.plan.share.ranks), "engines: number of ranks, so of folders (1)" }, \
-	{ "scale-dtype", 0, "f32|e8m0", CLI_CHOICE, 0, 0, AT(scale_dtype), "hf: type of the scales of FP8 weights (f32 with --experts fp8, which engines read; e8m0 is the official form)" }, \
-	{ "experts-by", 0, "ep|tp", CLI_CHOICE, 0, 0, AT(experts_by), "engines: experts whole to a rank, or all of them cut (ep)" }, \
-	{ "attention", 0, "tp|replicate", CLI_CHOICE, 0, 0, AT(attention), "engines: all but experts cut as official does, or whole (replicate)" }, \
-	{ "pp", 0, "P", CLI_NUMBER, 1, 65536, AT(job.plan.share.stages), "engines: stages, runs of layers (1)" }, \
-	{ "placement", 0, "FILE", CLI_TEXT, 0, 0, AT(job.placement), "engines: JSON, block to rank to ids of experts" }, \
-	{ "experimental", 0, NULL, CLI_FLAG, 0, 0, AT(job.plan.experimental), "engines: also those that were only read about" }, \
-	{ "no-restore", 0, NULL, CLI_FLAG, 0, 0, AT(no_back), "hf: leave out what restore needs (source/, *.dropped)" }, \
-	{ "lossy", 0, NULL, CLI_FLAG, 0, 0, AT(job.plan.lossy), "go on where a cast is not exact; the manifest says so" }, \
-	RUN_OPTS
+	CALL_OUT, \
+	{ "target", 't', "T", CLI_TEXT, 0, 0, CALL_AT(job.plan.target), "official, hf, or an engine (dsv4-convert targets)" }, \
+	{ "mp", 0, "N", CLI_NUMBER, 1, 65536, CALL_AT(mp), "official: number of ranks, so of files (1)" }, \
+	{ "experts", 0, "fp4|fp8", CLI_CHOICE, 0, 0, CALL_AT(experts), "form of the routed experts (as they are)" }, \
+	CALL_LAYERS, \
+	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.plan.shard_size), "hf: fill shards up to this (one per layer)" }, \
+	{ "ranks", 0, "N", CLI_NUMBER, 1, 65536, CALL_AT(job.plan.share.ranks), "engines: number of ranks, so of folders (1)" }, \
+	{ "scale-dtype", 0, "f32|e8m0", CLI_CHOICE, 0, 0, CALL_AT(scale_dtype), "hf: type of the scales of FP8 weights (f32 with --experts fp8, which engines read; e8m0 is the official form)" }, \
+	{ "experts-by", 0, "ep|tp", CLI_CHOICE, 0, 0, CALL_AT(experts_by), "engines: experts whole to a rank, or all of them cut (ep)" }, \
+	{ "attention", 0, "tp|replicate", CLI_CHOICE, 0, 0, CALL_AT(attention), "engines: all but experts cut as official does, or whole (replicate)" }, \
+	{ "pp", 0, "P", CLI_NUMBER, 1, 65536, CALL_AT(job.plan.share.stages), "engines: stages, runs of layers (1)" }, \
+	{ "placement", 0, "FILE", CLI_TEXT, 0, 0, CALL_AT(job.placement), "engines: JSON, block to rank to ids of experts" }, \
+	{ "experimental", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(job.plan.experimental), "engines: also those that were only read about" }, \
+	{ "no-restore", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(no_back), "hf: leave out what restore needs (source/, *.dropped)" }, \
+	CALL_LOSSY, \
+	CALL_RUN
 
-static const struct cli_opt table_opts[] = { JSON_OPT, { 0 } };
-static const struct cli_opt inspect_opts[] = { SOURCE_OPTS, { 0 } };
-static const struct cli_opt plan_opts[] = { PLAN_OPTS, SOURCE_OPTS,
-	{ "tensors", 0, NULL, CLI_FLAG, 0, 0, AT(tensors), "also the fate of every source tensor" },
+static const struct cli_opt table_opts[] = { CALL_JSON, { 0 } };
+static const struct cli_opt inspect_opts[] = { CALL_SOURCE, { 0 } };
+static const struct cli_opt plan_opts[] = { PLAN_OPTS, CALL_SOURCE,
+	CALL_TENSORS,
 	{ 0 } };
-#define QUIET_OPT { "quiet", 'q', NULL, CLI_FLAG, 0, 0, AT(quiet), "no progress, no closing line" }
-static const struct cli_opt run_opts[] = { PLAN_OPTS, SOURCE_OPTS,
-	{ "source-sha256", 0, "LIST", CLI_TEXT, 0, 0, AT(job.source_sha256), "published digests: a list, or a folder of Git-LFS pointers" },
-	QUIET_OPT, { 0 } };
-static const struct cli_opt reshard_opts[] = { PLAN_OPTS, HEADER_OPT, JSON_OPT, QUIET_OPT, { 0 } };
-static const struct cli_opt slice_opts[] = { OUT_OPT,
-	{ "layers", 0, "LIST", CLI_TEXT, 0, 0, AT(job.plan.layers), "numbers, ranges, mtp (all); embedding and head always stay" },
-	{ "experts", 0, "N", CLI_NUMBER, 1, 1u << 20, AT(job.plan.keep), "keep experts 0 .. N-1 (all)" },
-	RUN_OPTS, SOURCE_OPTS, QUIET_OPT, { 0 } };
-static const struct cli_opt restore_opts[] = { OUT_OPT, RUN_OPTS, HEADER_OPT, JSON_OPT,
-	{ "shard", 0, "NAME", CLI_TEXT, 0, 0, AT(job.plan.shard), "only this shard of the source" },
-	QUIET_OPT, { 0 } };
+static const struct cli_opt run_opts[] = { PLAN_OPTS, CALL_SOURCE,
+	CALL_SHA256,
+	CALL_QUIET, { 0 } };
+static const struct cli_opt reshard_opts[] = { PLAN_OPTS, CALL_HEADER, CALL_JSON, CALL_QUIET, { 0 } };
+static const struct cli_opt slice_opts[] = { CALL_OUT,
+	{ "layers", 0, "LIST", CLI_TEXT, 0, 0, CALL_AT(job.plan.layers), "numbers, ranges, mtp (all); embedding and head always stay" },
+	{ "experts", 0, "N", CLI_NUMBER, 1, 1u << 20, CALL_AT(job.plan.keep), "keep experts 0 .. N-1 (all)" },
+	CALL_RUN, CALL_SOURCE, CALL_QUIET, { 0 } };
+static const struct cli_opt restore_opts[] = { CALL_OUT, CALL_RUN, CALL_HEADER, CALL_JSON,
+	CALL_SHARD,
+	CALL_QUIET, { 0 } };
 
 static const struct cli_cmd cmds[] = {
 	{ "inspect", "DIR", "what a checkpoint holds, and everything that is wrong with it",
@@ -439,7 +258,7 @@ static const struct cli_cmd cmds[] = {
 		"The plan is made from headers alone. Its hash covers all that decides the output.\n"
 		"Refuses what run would refuse, but not for lack of disk: it may be meant for another\n"
 		"machine, and says NOT ENOUGH (--json: disk.fits).\n",
-		plan_opts, 1, 1, run_plan_cmd },
+		plan_opts, 1, 1, run_plan },
 	{ "run", "DIR -o OUT --target T", "convert: write what plan says",
 		"Files appear whole, manifest.json last: without it OUT is unfinished. The same call again\n"
 		"makes every file that is there once more in memory, compares it with the one on disk,\n"
@@ -502,11 +321,11 @@ static void failed(const struct cli_failure *f)
 
 int main(int argc, char **argv)
 {
-	static const struct cli_tool tool = { .name = "dsv4-convert",
+	static const struct cli_tool cli = { .name = "dsv4-convert",
 		.help = "Reshards DeepSeek-V4 checkpoints: streaming, checksummed, bit for bit.",
 		.cmds = cmds,
-		.opts_size = sizeof(struct opts),
-		.defaults = defaults,
+		.opts_size = sizeof(struct call),
+		.defaults = call_defaults,
 		.version = version,
 		.exit_text =
 			"exit status: 0 done and true; 1 looked and found it false; 2 wrong call, or "
@@ -517,5 +336,5 @@ int main(int argc, char **argv)
 		.word = word,
 		.failed = failed };
 
-	return cli_main(&tool, argc, argv);
+	return cli_main(&cli, argc, argv);
 }

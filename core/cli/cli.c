@@ -27,6 +27,23 @@ int cli_print(struct text *t, struct err *e)
 	return rc;
 }
 
+void cli_note(struct text *t)
+{
+	if (!t->failed && t->n)
+		fwrite(t->s, 1, t->n, stderr);
+	text_free(t);
+}
+
+void cli_signals(void (*on)(int signal))
+{
+	struct sigaction act = { .sa_handler = on }, was;
+
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+	if (!sigaction(SIGHUP, NULL, &was) && was.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &act, NULL);
+}
+
 static int put_version(const struct cli_tool *t, bool json, struct err *e)
 {
 	struct text out = { 0 };

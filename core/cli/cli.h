@@ -20,6 +20,13 @@ const char *cli_word(int argc, char **argv, const char *name, bool flag);
 /* Prints t to stdout and frees it. Returns -1 if t has failed; whether stdout took it is cli_main's to say. */
 int cli_print(struct text *t, struct err *e);
 
+/* Prints t to stderr and frees it. */
+void cli_note(struct text *t);
+
+/* Calls on where a signal asks the program to end, so that it can do so in good order: SIGINT, SIGTERM, and SIGHUP
+ * unless whoever called wants it ignored (nohup). */
+void cli_signals(void (*on)(int signal));
+
 /* All of main. */
 int cli_main(const struct cli_tool *tool, int argc, char **argv);
 
