@@ -66,14 +66,14 @@ B      := build/$(notdir $(CC))-$(if $(filter 1,$(SAN)),san,opt)
 X86    := $(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null || uname -m))
 OTHER  := $(if $(X86),%_none.c,%_x86.c %_avx2.c %_avx512.c)
 FOLDERS := core formats quant kernels convert verify
-LIB_C  := $(filter-out $(OTHER) kernels/cuda/cuda_none.c %/main.c,$(sort $(wildcard $(FOLDERS:%=%/*.c) $(FOLDERS:%=%/*/*.c))))
+LIB_C  := $(filter-out $(OTHER) kernels/cuda/cuda_none.c %/main.c quant/cli/%,$(sort $(wildcard $(FOLDERS:%=%/*.c) $(FOLDERS:%=%/*/*.c))))
 # The plain kernels once more, for processors with FMA: fmaf is an instruction there and not a call.
 FMA_C  := $(if $(X86),$(sort $(wildcard kernels/ref/ref_*.c)))
 # The same without rounding to BF16 (kernels/ref/fp32.c).
 FP32_C := $(sort $(wildcard kernels/ref/ref_*.c))
 # And those that sum products with another order of sums (kernels/ref/wide_dot.c).
 WIDE_C := $(patsubst %,kernels/ref/ref_%.c,hc norm linear compress attn)
-TOOLS  := dsv4-convert dsv4-verify
+TOOLS  := dsv4-convert dsv4-verify dsv4-quant
 TESTS  := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 # The .cu files compiled by the C++ compiler for the CPU (tests/fiber); where there is none, this test is
 # left out and tests/run.sh says so.
@@ -140,6 +140,9 @@ $(B)/lib$(1).a: $(EXTRA_$(1)) $(patsubst %,$(B)/%.o,$(filter $(1)/%,$(LIB_C))) $
 	$(Q)$(AR) rcsD $$@ $$(filter %.o,$$^)
 endef
 $(foreach f,$(FOLDERS),$(eval $(call library,$(f))))
+# What only dsv4-quant has stands above them all.
+QUANT_C := $(wildcard quant/cli/*.c)
+$(B)/dsv4-quant: $(QUANT_C:%=$(B)/%.o)
 LINK    = $(CC) $(LF) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 $(TOOLS:%=$(B)/%): $(B)/dsv4-%: $(B)/%/main.c.o $(LIBA)
 	@echo "  LD $@"

@@ -69,6 +69,10 @@ static int check_opts(const struct call *o, bool joined, struct err *e)
 	if (!p->target && !joined)
 		return err_set(e, ERR_USAGE,
 			"--target says what to make: official, hf or an engine (dsv4-convert targets)");
+	if (p->target && recipe_find(p->target))
+		return err_set(e, ERR_USAGE,
+			"%s is made by dsv4-quant: dsv4-quant run DIR -o OUT --to %s", p->target,
+			p->target);
 	if (p->target && !target_find(p->target))
 		return 0; /* the planner says so, and which there are */
 	if (o->mp && !is_target(o, "official"))

@@ -25,6 +25,7 @@
 #define FORMAT_ROLES_JSON "dsv4-roles-1"
 #define FORMAT_TARGETS_JSON "dsv4-targets-1"
 #define FORMAT_LAYOUTS_JSON "dsv4-layouts-1"
+#define FORMAT_FORMATS_JSON "dsv4-formats-1"
 #define FORMAT_KINDS_JSON "dsv4-kinds-1"
 #define FORMAT_RULES_JSON "dsv4-rules-1"
 #define FORMAT_VERSION_JSON "dsv4-version-1"

@@ -33,7 +33,7 @@ for f in README.md docs/*.md; do
 done
 [ -z "$bad" ] && echo "ok   docs_links" || echo "FAIL docs_links:$bad"
 
-for t in dsv4-convert dsv4-verify; do
+for t in dsv4-convert dsv4-verify dsv4-quant; do
 	for verb in $($B/$t help | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p'); do $B/$t help "$verb" 2>/dev/null; done
 done >"$tmp/help"
 bad=

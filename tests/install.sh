@@ -23,7 +23,7 @@ MAKEFLAGS='' make -s -o all install CC="$CC" B="$B" DESTDIR="$tmp/dest" PREFIX=/
 for f in README.md docs/rules.md docs/schema; do
 	[ -e "$root/share/doc/dsv4-tools/$f" ] || echo "FAIL install_docs: no $f"
 done
-for t in dsv4-convert dsv4-verify; do
+for t in dsv4-convert dsv4-verify dsv4-quant; do
 	"$root/bin/$t" version >/dev/null 2>"$tmp/bad" || echo "it does not run" >>"$tmp/bad"
 	check "install_runs_$t" "$tmp/bad"
 

@@ -126,7 +126,7 @@ int conversion_make(struct conversion *c, const struct audit *a, const struct pl
 	memset(c, 0, sizeof *c);
 	c->opts = *o;
 	c->is_set = engine_find(o->target);
-	c->opts.back = o->back && (c->is_set || !strcmp(o->target, "hf"));
+	c->opts.back = o->back && (c->is_set || !strcmp(o->target, "hf") || recipe_find(o->target));
 	if (add_folders(c, a, e) || (c->is_set && hash_set(c, e))) {
 		conversion_free(c);
 		return -1;

@@ -67,6 +67,14 @@ static int put_source_header(const struct ckpt *c, const struct shard *s, struct
 	return 0;
 }
 
+static int put_recipe(const struct plan *p, const struct recipe_small *made, struct text *out,
+	struct err *e)
+{
+	const struct recipe_made m = { &p->ckpt->doc, &p->ckpt->config, p->forms };
+
+	return made->put(out, &m, e);
+}
+
 int plan_small_text(const struct plan *p, const struct plan_small *s, struct text *out,
 	struct err *e)
 {
@@ -74,6 +82,8 @@ int plan_small_text(const struct plan *p, const struct plan_small *s, struct tex
 		text_put(out, s->text, (size_t)s->bytes);
 		return out->failed ? err_nomem(e) : 0;
 	}
+	if (s->kind == SMALL_RECIPE)
+		return put_recipe(p, s->made, out, e);
 	return s->kind == SMALL_CONFIG ? config_put(out, &p->ckpt->doc, p->experts, e)
 		: s->kind == SMALL_HEADER
 		? put_source_header(p->ckpt, &p->ckpt->shards[s->shard], out, e)

@@ -11,6 +11,7 @@
 #define CONVERT_PLAN_PLAN_H
 #include "convert/plan/step.h"
 #include "formats/model/audit.h"
+#include "formats/model/recipe.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,14 +29,15 @@ struct plan_file {
 };
 
 /* A small file beside the weights. */
-enum small { SMALL_COPY, SMALL_CONFIG, SMALL_INDEX, SMALL_HEADER, SMALL_TEXT };
+enum small { SMALL_COPY, SMALL_CONFIG, SMALL_INDEX, SMALL_HEADER, SMALL_TEXT, SMALL_RECIPE };
 struct plan_small {
 	const char *name;
 	enum small kind;
 	uint64_t bytes;   /* SMALL_COPY, SMALL_HEADER, SMALL_TEXT; 0 for the others */
 	uint32_t shard;   /* SMALL_HEADER: of this shard */
 	const char *text; /* SMALL_TEXT: bytes of it, in the arena */
-	struct stat st;   /* SMALL_COPY: as it was when the plan was made */
+	const struct recipe_small *made; /* SMALL_RECIPE: how it is made */
+	struct stat st;                  /* SMALL_COPY: as it was when the plan was made */
 };
 
 /* What becomes of a source tensor. */
@@ -93,9 +95,11 @@ struct plan {
 	const struct ckpt *ckpt; /* borrows */
 	char dir[96];            /* where it lies below OUT; "" is OUT itself */
 	struct plan_opts opts;
-	enum expert_form experts; /* of the output */
-	bool f32_scales;          /* scales of 128 x 128 blocks become F32 where they are E8M0 */
-	struct plan_file *files;  /* owns */
+	const struct recipe *recipe; /* of dsv4-quant; NULL: the target is none of its names */
+	enum expert_form experts;    /* of the output */
+	struct model_forms forms;    /* the same as number formats; set where there is a recipe */
+	bool f32_scales;             /* scales of 128 x 128 blocks become F32 where they are E8M0 */
+	struct plan_file *files;     /* owns */
 	size_t n_files, files_cap;
 	struct plan_small *smalls; /* owns; sorted by name */
 	size_t n_smalls, smalls_cap;

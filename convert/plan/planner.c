@@ -322,11 +322,12 @@ static int find_smalls(struct plan *p, const struct target *t, struct err *e)
 /* Decides what the scales of the output are, and whether that can be had. */
 static int settle_scales(struct plan *p, const struct audit *a, struct err *e)
 {
-	bool hf = !strcmp(p->opts.target, "hf");
+	bool hf = !strcmp(p->opts.target, "hf") || p->recipe;
 
 	p->f32_scales = hf &&
 		(p->opts.scales == SCALES_F32 ||
-			(p->opts.scales == SCALES_UNSAID && p->opts.experts == EXPERT_FP8));
+			(p->opts.scales == SCALES_UNSAID &&
+				(p->recipe || p->opts.experts == EXPERT_FP8)));
 	if (p->opts.scales != SCALES_UNSAID && !hf && strcmp(p->opts.target, source_target.name))
 		return err_rule(e, RULE_PLAN_SCALE_DTYPE, ERR_NOPOS,
 			"--scale-dtype belongs to target hf; target %s has scales of one type",
@@ -362,6 +363,18 @@ static int no_target(const char *name, struct err *e)
 	return -1;
 }
 
+/* What a name of dsv4-quant makes of the model's number formats. */
+static void settle_recipe(struct plan *p, const struct audit *a)
+{
+	const struct model_forms *f = &p->recipe->forms;
+
+	if (p->opts.scales == SCALES_E8M0 && p->recipe->e8m0.experts != CODEC_NONE)
+		f = &p->recipe->e8m0;
+	p->forms.dense = f->dense == CODEC_NONE ? a->forms.dense : f->dense;
+	p->forms.experts = f->experts == CODEC_NONE ? a->forms.experts : f->experts;
+	p->experts = p->forms.experts == CODEC_MXFP4 ? EXPERT_FP4 : EXPERT_FP8;
+}
+
 static int make(struct plan *p, const struct audit *a, struct err *e)
 {
 	const struct target *t = target_find(p->opts.target);
@@ -371,6 +384,8 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 
 	if (!t)
 		return no_target(p->opts.target, e);
+	if (p->recipe)
+		settle_recipe(p, a);
 	if (p->experts == EXPERT_FP4 && a->experts == EXPERT_FP8)
 		return err_rule(e, RULE_PLAN_EXPERTS, ERR_NOPOS,
 			"the experts are FP8 here; to make FP4 of them loses bits and is not a matter of "
@@ -397,6 +412,7 @@ int plan_make(struct plan *p, const struct audit *a, const struct plan_opts *o, 
 	p->align = engine_find(o->target) ? PLAN_ALIGN : 8;
 	p->ckpt = a->ckpt;
 	p->opts = *o;
+	p->recipe = recipe_find(o->target);
 	p->experts = o->experts == EXPERT_UNSAID ? a->experts : o->experts;
 	if (!make(p, a, e))
 		return 0;

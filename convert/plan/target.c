@@ -325,10 +325,9 @@ static int lay_parcels(struct layout *l, const struct parcel *v, size_t n, uint3
 	return 0;
 }
 
-static int lay_hf(struct layout *l)
+static int lay_shards(struct layout *l)
 {
-	static const struct plan_small config = { .name = "config.json", .kind = SMALL_CONFIG },
-				       index = { .name = CKPT_INDEX, .kind = SMALL_INDEX };
+	static const struct plan_small index = { .name = CKPT_INDEX, .kind = SMALL_INDEX };
 	struct parcel *v = NULL;
 	size_t n = 0;
 	int rc;
@@ -337,9 +336,30 @@ static int lay_hf(struct layout *l)
 	if (!rc)
 		rc = lay_parcels(l, v, n, number_shards(l, v, n));
 	free(v);
-	if (rc)
+	return rc ? -1 : layout_small(l, &index);
+}
+
+static int lay_hf(struct layout *l)
+{
+	static const struct plan_small config = { .name = "config.json", .kind = SMALL_CONFIG };
+
+	return lay_shards(l) || layout_small(l, &config) ? -1 : 0;
+}
+
+/* --- what dsv4-quant makes, as a folder like that --- */
+
+static int lay_recipe(struct layout *l)
+{
+	const struct recipe_small *m;
+
+	if (lay_shards(l))
 		return -1;
-	return layout_small(l, &config) || layout_small(l, &index) ? -1 : 0;
+	for (m = l->p->recipe->smalls; m->name; m++)
+		if (layout_small(l,
+			    &(struct plan_small){
+				    .name = m->name, .kind = SMALL_RECIPE, .made = m }))
+			return -1;
+	return 0;
 }
 
 /* --- source: what the way back needs besides the weights --- */
@@ -377,6 +397,9 @@ const struct target targets[] = {
 	{ NULL, NULL, NULL, NULL },
 };
 
+const struct target shards_target = { "shards", "a Hugging Face folder in another number format",
+	lay_recipe, hf_small };
+
 static const char *const source_small[] = { "config.json", "generation_config.json", CKPT_INDEX,
 	"special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", NULL };
 const struct target source_target = { "source", "headers and small files of the source", lay_source,
@@ -395,5 +418,7 @@ const struct target *target_find(const char *name)
 		return &restore_target;
 	if (!strcmp(name, slice_target.name))
 		return &slice_target;
+	if (recipe_find(name))
+		return &shards_target;
 	return engine_find(name) ? &engine_target : NULL;
 }

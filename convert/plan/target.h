@@ -25,6 +25,8 @@ struct target {
 	const char *const *copied; /* small files that are copied if they are there; NULL ends */
 };
 extern const struct target targets[]; /* ends with a NULL name */
+/* That of all names of dsv4-quant whose container is CONTAINER_SHARDS (formats/model/recipe.h). */
+extern const struct target shards_target;
 /* That of all engines of engine.h. */
 extern const struct target engine_target;
 /* Headers and small files of the source, which the way back needs. */
@@ -33,7 +35,7 @@ extern const struct target source_target;
 extern const struct target restore_target;
 /* A small checkpoint with the weights of a big one. */
 extern const struct target slice_target;
-/* The target of that name, or of the engine of that name; NULL if there is none. */
+/* The target of that name, or of the recipe or engine of that name; NULL if there is none. */
 const struct target *target_find(const char *name);
 
 /* A file of the plan. name is copied. Its index, or -1. */

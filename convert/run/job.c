@@ -15,7 +15,7 @@ static int open_source(struct job *j, const struct io *io, const char *dir,
 
 	if (folder_open(&at, io, dir, o->use, &o->ckpt, e))
 		return -1;
-	if (at.has_ckpt) {
+	if (at.has_ckpt && !(o->of_source && at.kind == KIND_HF_SOURCE)) {
 		folder_take(&at, &j->c);
 		*f = at.found;
 		at.found = (struct findings){ 0 };

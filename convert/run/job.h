@@ -22,6 +22,7 @@ struct job_opts {
 	const char *source_sha256; /* published digests of the source, or NULL */
 	enum use
 		use; /* what dir is wanted for; USE_RESTORE, USE_RESHARD: a conversion, whose source is read */
+	bool of_source;    /* of a conversion that kept what its source was, that source is read */
 	unsigned features; /* bits of enum cpu_feature, for that */
 	unsigned threads;
 	uint64_t max_memory;

@@ -1,0 +1,54 @@
+/* recipe.h -- what dsv4-quant can make: a row for each name that its option --to takes.
+ *
+ * A row says in which number formats the matrices come out, in which container, with which small files beside them,
+ * who loads that and how it was checked. Everything that plans, recognises, compares or reads such a conversion asks
+ * this table; how values get from one number format into another is in quant.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_MODEL_RECIPE_H
+#define FORMATS_MODEL_RECIPE_H
+#include "formats/model/config.h"
+#include "formats/model/role.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum container {
+	CONTAINER_SHARDS /* safetensors files and an index, as a checkpoint has them */
+};
+
+/* What a conversion is, for those who write its small files. */
+struct recipe_made {
+	const struct config_doc *doc; /* borrows; config.json of the source */
+	const struct config *config;  /* borrows; what that says */
+	struct model_forms forms;     /* of the output */
+};
+
+/* A small file that is made. put appends its text to out, which is empty, and returns 0, or -1 with an error. */
+struct recipe_small {
+	const char *name; /* NULL ends a list */
+	int (*put)(struct text *out, const struct recipe_made *m, struct err *e);
+};
+
+struct recipe {
+	const char *name; /* NULL ends the table */
+	const char *what;
+	struct model_forms forms; /* of the output */
+	struct model_forms
+		e8m0; /* the same with --scale-dtype e8m0; CODEC_NONE: there is no choice */
+	enum container container;
+	bool native; /* its tensors have the names and types of a checkpoint of this model, and it is read as one */
+	const struct recipe_small *smalls;
+	const char *loaders; /* who loads it */
+	const char *checked; /* how that was found out */
+};
+extern const struct recipe recipes[];
+
+/* Returns the row of that name, or NULL. */
+const struct recipe *recipe_find(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

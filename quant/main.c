@@ -1,0 +1,209 @@
+/* main.c -- dsv4-quant: its commands, their options, and nothing else.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "convert/cli/options.h"
+#include "convert/plan/target.h"
+#include "core/cli/cli.h"
+#include "core/cpu.h"
+#include "core/near.h"
+#include "core/version.h"
+#include "formats/error_json.h"
+#include "formats/model/recipe.h"
+#include "formats/version_text.h"
+#include "quant/cli/formats.h"
+#include "quant/recode.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int n)
+{
+	(void)n;
+	stop = 1;
+}
+
+/* Says which names there are, and which was probably meant. Returns -1. */
+static int no_name(const char *name, struct err *e)
+{
+	struct near near = { .typed = name };
+	struct text all = { 0 };
+	const struct recipe *r;
+
+	for (r = recipes; r->name; r++) {
+		near_try(&near, r->name);
+		text_fmt(&all, " %s", r->name);
+	}
+	err_set(e, ERR_USAGE, "no format %s.%s%s%s There are:%s", text_quote(name).s,
+		near.word ? " Did you mean " : "", near.word ? near.word : "", near.word ? "?" : "",
+		all.failed ? "" : all.s);
+	text_free(&all);
+	return -1;
+}
+
+static int check(const struct call *o, struct err *e)
+{
+	const char *to = o->job.plan.target;
+	const struct recipe *r = to ? recipe_find(to) : NULL;
+
+	if (call_has_out(o, e))
+		return -1;
+	if (!to)
+		return err_set(e, ERR_USAGE, "--to says what to make (dsv4-quant formats)");
+	if (!r)
+		return no_name(to, e);
+	if (o->scale_dtype && r->e8m0.experts == CODEC_NONE)
+		return err_set(e, ERR_USAGE, "--scale-dtype: the scales of %s have one type", to);
+	return 0;
+}
+
+static struct job_opts settle(const struct call *o, enum use use)
+{
+	struct job_opts jo = call_settle(o, use);
+
+	jo.of_source = use != USE_RESTORE;
+	if (use == USE_RESTORE)
+		jo.plan.target = restore_target.name;
+	return jo;
+}
+
+static int run_from(const struct call *o, enum use use, const char *dir, struct err *e)
+{
+	const struct call_tool tool = {
+		.made_by = "dsv4-quant " DSV4_VERSION, .watch = stderr, .stop = &stop
+	};
+	struct job_opts jo = settle(o, use);
+
+	if (use == USE_RESTORE ? call_has_out(o, e) : check(o, e))
+		return -1;
+	cli_signals(on_signal);
+	return call_run(o, &jo, dir, &tool, e);
+}
+
+static int run_plan(void *opts, int n, char **args, struct err *e)
+{
+	const struct call *o = opts;
+	struct job_opts jo = settle(o, USE_PLAN);
+
+	(void)n;
+	return check(o, e) ? -1 : call_plan(o, &jo, args[0], e);
+}
+
+static int run_run(void *opts, int n, char **args, struct err *e)
+{
+	(void)n;
+	return run_from(opts, USE_RUN, args[0], e);
+}
+
+static int run_restore(void *opts, int n, char **args, struct err *e)
+{
+	(void)n;
+	return run_from(opts, USE_RESTORE, args[0], e);
+}
+
+static int run_formats(void *opts, int n, char **args, struct err *e)
+{
+	(void)n, (void)args;
+	return call_table(opts, formats_text, formats_json, e);
+}
+
+static void version(struct text *out, bool json)
+{
+	const struct version_way ways[] = {
+		{ "FP4 to FP8", recode_find(CODEC_MXFP4, CODEC_FP8)->way(cpu_features()) },
+		{ NULL, NULL }
+	};
+
+	version_put(out, "dsv4-quant", ways, json);
+}
+
+/* clang-format off */
+#define PLAN_OPTS \
+	CALL_OUT, \
+	{ "to", 't', "NAME", CLI_TEXT, 0, 0, CALL_AT(job.plan.target), "what to make (dsv4-quant formats)" }, \
+	{ "scale-dtype", 0, "f32|e8m0", CLI_CHOICE, 0, 0, CALL_AT(scale_dtype), "fp8: type of the scales (f32, which engines read; e8m0 is the official form)" }, \
+	CALL_LAYERS, \
+	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.plan.shard_size), "fill shards up to this (one per layer)" }, \
+	{ "no-restore", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(no_back), "leave out what restore needs (source/, *.dropped)" }, \
+	CALL_LOSSY, \
+	CALL_RUN, \
+	CALL_SOURCE
+
+static const struct cli_opt table_opts[] = { CALL_JSON, { 0 } };
+static const struct cli_opt plan_opts[] = { PLAN_OPTS, CALL_TENSORS, { 0 } };
+static const struct cli_opt run_opts[] = { PLAN_OPTS, CALL_SHA256, CALL_QUIET, { 0 } };
+static const struct cli_opt restore_opts[] = { CALL_OUT, CALL_RUN, CALL_HEADER, CALL_JSON, CALL_SHARD, CALL_QUIET, { 0 } };
+
+static const struct cli_cmd cmds[] = {
+	{ "formats", "", "list what can be made, who loads it and how that was checked", NULL, table_opts, 0, 0, run_formats },
+	{ "plan", "DIR -o OUT --to NAME", "what a run would write, need and do; writes nothing",
+		"The plan is made from headers alone. Its hash covers all that decides the output.\n",
+		plan_opts, 1, 1, run_plan },
+	{ "run", "DIR -o OUT --to NAME", "write the model in another number format, exactly",
+		"DIR is a checkpoint, or a conversion that kept what its source was: then that is what is\n"
+		"written in the new format. A block that would lose something stops the run, unless\n"
+		"--lossy is given. Files appear whole, manifest.json last; the same call again goes on.\n"
+		"Prints a SHA-256 line for each file of weights, for sha256sum -c.\n",
+		run_opts, 1, 1, run_run },
+	{ "restore", "OUT -o BACK", "the way back: the shards that OUT was made of, byte for byte",
+		"Every tensor is held to the digest of when it was converted.\n",
+		restore_opts, 1, 1, run_restore },
+	{ 0 },
+};
+/* clang-format on */
+
+static const char examples[] =
+	"What can be made, and who loads it:\n\n  dsv4-quant formats\n\n"
+	"FP8 experts with F32 scales, as vLLM and SGLang load them, and the download back:\n\n"
+	"  dsv4-quant run DeepSeek-V4-Flash -o fp8 --to fp8\n"
+	"  dsv4-quant restore fp8 -o back\n";
+static const char files[] =
+	"OUT/manifest.json says what OUT is; it is written last, and without it OUT is unfinished. Beside each file of "
+	"weights NAME.manifest.json describes its tensors, and NAME.dropped has what restore needs besides. Files that "
+	"begin with a dot are not finished.\n";
+static const char see_also[] = "dsv4-convert(1), dsv4-verify(1), sha256sum(1)\n";
+
+/* Words for completion. */
+static const char *word(const char *option, unsigned i)
+{
+	const struct recipe *r = recipes;
+
+	if (strcmp(option, "to") != 0)
+		return NULL;
+	while (i-- && r->name)
+		r++;
+	return r->name;
+}
+
+/* With --json every call prints one document, also one that failed. */
+static void failed(const struct cli_failure *f)
+{
+	struct text t = { 0 };
+	struct err ignored = { 0 };
+
+	if (!cli_word(f->argc, f->argv, "json", true))
+		return;
+	error_json_put(&t, "dsv4-quant", f->verb, f->e);
+	(void)cli_print(&t, &ignored); /* there is an error to report already */
+}
+
+int main(int argc, char **argv)
+{
+	static const struct cli_tool cli = { .name = "dsv4-quant",
+		.help = "Writes DeepSeek-V4 in the number formats that engines load, exactly, and back.",
+		.cmds = cmds,
+		.opts_size = sizeof(struct call),
+		.defaults = call_defaults,
+		.version = version,
+		.exit_text =
+			"exit status: 0 done and true; 1 looked and found it false; 2 wrong call, or "
+			"could not tell\n",
+		.examples = examples,
+		.files = files,
+		.see_also = see_also,
+		.word = word,
+		.failed = failed };
+
+	return cli_main(&cli, argc, argv);
+}

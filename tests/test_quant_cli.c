@@ -1,0 +1,168 @@
+/* test_quant_cli.c -- dsv4-quant as a script sees it: every name of its table is made, checked, compared, computed with
+ * and taken back, from each kind of source; and calls that it refuses.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "formats/model/recipe.h"
+#include "tests/set.h"
+
+#include <stdarg.h>
+#include <sys/wait.h>
+
+static struct path out_file, err_file;
+
+/* Runs a tool with arguments, in a shell; the exit status. */
+static int sh(const char *tool, const char *args)
+{
+	char line[3600];
+	const char *b = getenv("B");
+	int rc;
+
+	out_file = dirs_path("stdout");
+	err_file = dirs_path("stderr");
+	snprintf(line, sizeof line, "%s/%s %s >%s 2>%s", b ? b : "build/gcc-opt", tool, args,
+		out_file.s, err_file.s);
+	rc = system(line);
+	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128;
+}
+
+static bool holds(const char *file, const char *what)
+{
+	size_t n;
+	char *s = (char *)file_get_all(file, &n);
+	bool yes;
+
+	if (!s)
+		return false;
+	s[n] = 0;
+	yes = *what ? strstr(s, what) != NULL : n == 0;
+	free(s);
+	return yes;
+}
+
+/* Runs it and says what went wrong where the status is another one. */
+static bool ends(int status, const char *tool, const char *fmt, ...)
+{
+	char args[2048];
+	va_list ap;
+	size_t n;
+	char *s;
+	int rc;
+
+	va_start(ap, fmt);
+	vsnprintf(args, sizeof args, fmt, ap);
+	va_end(ap);
+	rc = sh(tool, args);
+	if (rc == status)
+		return true;
+	s = (char *)file_get_all(err_file.s, &n);
+	fprintf(stderr, "%s %s: %d and not %d: %.*s\n", tool, args, rc, status, (int)n, s ? s : "");
+	free(s);
+	return false;
+}
+
+/* --- calls --- */
+
+/* clang-format off */
+static const struct {
+	const char *args;
+	int status;
+	const char *out, *err; /* must be in it; "" means: nothing at all; NULL: anything */
+} calls[] = {
+	{ "", 2, "", "try: dsv4-quant help" },
+	{ "help", 0, "usage: dsv4-quant COMMAND", "" },
+	{ "version", 0, "dsv4-quant 0.", "" },
+	{ "formats", 0, "fp8 ", "" },
+	{ "formats --json", 0, "\"format\": \"dsv4-formats-1\"", "" },
+	{ "plan " FLASH " -o /nonexistent/x", 2, "", "--to says what to make" },
+	{ "plan " FLASH " --to fp8", 2, "", "-o says where to write" },
+	{ "plan " FLASH " -o /nonexistent/x --to fp9", 2, "", "no format fp9. Did you mean fp8? There are: fp8" },
+	{ "plan " FLASH " -o /nonexistent/x --to hf", 2, "", "no format hf" },
+	{ "run " FLASH " -o " FLASH "/x --to fp8", 2, "", "out.nested" },
+	{ "run tests -o /nonexistent/x --to fp8", 1, "", "config.missing" },
+	{ "restore " FLASH " -o /nonexistent/x", 2, "", "kind.download" },
+};
+/* clang-format on */
+
+static void all_calls(void)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof calls / sizeof *calls; i++) {
+		CHECK_IN(calls[i].args, ends(calls[i].status, "dsv4-quant", "%s", calls[i].args));
+		CHECK_IN(calls[i].args, !calls[i].out || holds(out_file.s, calls[i].out));
+		CHECK_IN(calls[i].args, !calls[i].err || holds(err_file.s, calls[i].err));
+	}
+	CHECK(ends(2, "dsv4-convert", "plan " FLASH " -o /nonexistent/x --target fp8") &&
+		holds(err_file.s, "dsv4-quant run DIR -o OUT --to fp8"));
+}
+
+/* --- every name, there and back --- */
+
+/* Models of several kinds, of which mkmodel makes what is not among the goldens. */
+static const char *model(const char *name, const char *config)
+{
+	static struct path p;
+	char args[900];
+
+	p = dirs_path(name);
+	snprintf(args, sizeof args, "%s --config %s --seed 5", p.s, config);
+	if (!is_file(p.s))
+		CHECK_IN(config, !model_tool("mkmodel", args));
+	return p.s;
+}
+
+static void there_and_back(const char *from, const char *to, const char *options)
+{
+	struct path out = dirs_path("out"), back = dirs_path("back"), on = dirs_path("on");
+
+	dirs_remove(out.s);
+	dirs_remove(back.s);
+	dirs_remove(on.s);
+	CHECK_IN(to, ends(0, "dsv4-quant", "run -q %s -o %s --to %s %s", from, out.s, to, options));
+	CHECK_IN(to, ends(0, "dsv4-verify", "check -q %s", out.s));
+	CHECK_IN(to, ends(0, "dsv4-verify", "compare -q %s %s", from, out.s));
+	CHECK_IN(to,
+		ends(0, "dsv4-quant", "run %s -o %s --to %s %s", from, out.s, to, options) &&
+			holds(err_file.s, " 0 files made"));
+	CHECK_IN(to,
+		ends(0, "dsv4-quant", "restore -q %s -o %s", out.s, back.s) &&
+			set_holds(back.s, from));
+	/* And on to another name, without the source, as from the source. */
+	dirs_remove(back.s);
+	CHECK_IN(to, ends(0, "dsv4-quant", "run -q %s -o %s --to fp8", out.s, on.s));
+	CHECK_IN(to, ends(0, "dsv4-quant", "run -q %s -o %s --to fp8", from, back.s));
+	CHECK_IN(to, set_same(on.s, back.s));
+}
+
+static void every_name(void)
+{
+	const struct recipe *r;
+
+	for (r = recipes; r->name; r++) {
+		there_and_back(FLASH, r->name, "");
+		there_and_back(PRO, r->name, "--shard-size 900000");
+		there_and_back(model("spark", "tests/configs/small-spark.json"), r->name, "-j1");
+		there_and_back(model("base", "tests/configs/small-base.json"), r->name, "");
+		if (r->e8m0.experts != CODEC_NONE)
+			there_and_back(FLASH, r->name, "--scale-dtype e8m0");
+	}
+}
+
+static void computes(void)
+{
+	struct path out = dirs_path("out");
+	const struct recipe *r;
+
+	for (r = recipes; r->name; r++) {
+		dirs_remove(out.s);
+		CHECK_IN(r->name,
+			ends(0, "dsv4-quant", "run -q " FLASH " -o %s --to %s", out.s, r->name));
+		CHECK_IN(r->name,
+			ends(0, "dsv4-verify", "logits -q " FLASH " %s --tokens 5,17,99,3", out.s));
+	}
+}
+
+static const struct test tests[] = { { "quant: calls", all_calls },
+	{ "quant: every name, there and back", every_name }, { "quant: computes", computes },
+	{ 0 } };
+TEST_MAIN(tests)
