@@ -20,8 +20,11 @@ static int open_source(struct job *j, const struct io *io, const char *dir,
 		*f = at.found;
 		at.found = (struct findings){ 0 };
 	} else {
-		rc = joined_open(&j->joined, &j->c, io, dir, o->ckpt.header_cap, o->features, &undo,
-			f, e);
+		const struct joined_opts jo = {
+			.header_cap = o->ckpt.header_cap, .features = o->features, .uncast = &undo
+		};
+
+		rc = joined_open(&j->joined, &j->c, io, dir, &jo, f, e);
 	}
 	folder_close(&at);
 	return rc;

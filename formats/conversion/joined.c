@@ -19,7 +19,6 @@ struct opener {
 	struct ckpt *c;
 	const struct io *io;
 	const char *out; /* path of the conversion */
-	uint64_t header_cap;
 	struct findings *f;
 	bool has_source; /* the folder with the headers was found and opened */
 };
@@ -40,6 +39,30 @@ static int open_kept(const struct chain_folder *d, const char *file, struct join
 	return err_at(e, "%s", name);
 }
 
+/* The header of the file is the one that its sidecar tells of. */
+static int check_header(const struct joined *j, const struct joined_file *jf,
+	const struct chain_folder *d, const struct sidecar *s, struct err *e)
+{
+	struct arena arena = { 0 };
+	struct st_header h;
+	const char *tensor;
+	int rc = chain_header(&h, &arena, d->io, jf->fd, s, j->o.header_cap, &tensor, e);
+
+	if (rc != 0)
+		err_at(e, "%s", jf->name);
+	st_free(&h);
+	arena_free(&arena);
+	return rc;
+}
+
+/* The stage of a folder pp-S-of-P/rank-R-of-N; 0 where there are none. */
+static uint32_t stage_of(const char *folder)
+{
+	unsigned stage = 0;
+
+	return sscanf(folder, "pp-%9u-of-", &stage) == 1 ? stage : 0;
+}
+
 /* Opens one file of weights of a folder, and adds the pieces that its sidecar tells of. */
 static int join_file(struct joined *j, const struct chain_folder *d, const struct manifest_file *f,
 	struct err *e)
@@ -54,7 +77,12 @@ static int join_file(struct joined *j, const struct chain_folder *d, const struc
 		return err_nomem(e);
 	jf = &j->files[j->n_files];
 	snprintf(path, sizeof path, "%s%s%s", d->name, *d->name ? "/" : "", f->name);
-	*jf = (struct joined_file){ .fd = -1, .kept = -1, .bytes = f->bytes, .name = strdup(path) };
+	*jf = (struct joined_file){ .fd = -1,
+		.kept = -1,
+		.bytes = f->bytes,
+		.name = strdup(path),
+		.folder = j->n_folders,
+		.stage = stage_of(d->name) };
 	j->n_files++;
 	if (!jf->name)
 		return err_nomem(e);
@@ -64,10 +92,15 @@ static int join_file(struct joined *j, const struct chain_folder *d, const struc
 	}
 	if (chain_sidecar(&s, d, f, e))
 		return err_at(e, "%s" MAN_SIDECAR, path);
-	rc = joined_pieces(j, (uint32_t)j->n_files - 1, &s, e);
+	rc = j->o.every ? check_header(j, jf, d, &s, e) : 0;
+	if (!rc) {
+		rc = joined_pieces(j, (uint32_t)j->n_files - 1, &s, e);
+		rc = rc ? rc : open_kept(d, f->name, jf, e);
+		if (rc)
+			err_at(e, "%s", path);
+	}
 	sidecar_free(&s);
-	rc = rc ? rc : open_kept(d, f->name, jf, e);
-	return rc ? err_at(e, "%s", path) : 0;
+	return rc;
 }
 
 static int join_files(void *ctx, const struct chain_folder *d, struct err *e)
@@ -75,6 +108,7 @@ static int join_files(void *ctx, const struct chain_folder *d, struct err *e)
 	struct opener *o = ctx;
 	size_t i;
 
+	o->j->n_folders++;
 	for (i = 0; i < d->m->files.n; i++)
 		if (d->m->files.v[i].side && join_file(o->j, d, &d->m->files.v[i], e))
 			return -1;
@@ -134,30 +168,54 @@ static bool make_all(const struct tensor *t, const struct piece *p, size_t n)
 	return n && at == (by_rows ? rows : cols);
 }
 
+static bool same_place(const struct piece *a, const struct piece *b)
+{
+	return a->tensor == b->tensor && a->row == b->row && a->col == b->col;
+}
+
+/* Leaves one piece of each place; with o.every the others become its copies, which the way back does not need. */
+static int part_copies(struct joined *j, struct err *e)
+{
+	size_t k, n = 0;
+
+	if (j->n_pieces)
+		qsort(j->pieces, j->n_pieces, sizeof *j->pieces, by_place);
+	if (j->o.every) {
+		j->copies = malloc((j->n_pieces + 1) * sizeof *j->copies);
+		if (!j->copies)
+			return err_nomem(e);
+	}
+	for (k = 0; k < j->n_pieces; k++) {
+		if (!n || !same_place(&j->pieces[n - 1], &j->pieces[k])) {
+			j->pieces[n] = j->pieces[k];
+			j->pieces[n++].copy = j->n_copies;
+		} else if (j->copies) {
+			j->pieces[n - 1].copies++;
+			j->copies[j->n_copies++] = j->pieces[k];
+		}
+	}
+	j->n_pieces = n;
+	return 0;
+}
+
 static int order(struct joined *j, struct err *e)
 {
-	size_t i, k, n = 0;
+	size_t i, k;
 
 	j->first = calloc(j->c->n + 1, sizeof *j->first);
 	j->has = calloc(j->c->n + 1, sizeof *j->has);
 	if (!j->first || !j->has)
 		return err_nomem(e);
-	if (j->n_pieces)
-		qsort(j->pieces, j->n_pieces, sizeof *j->pieces, by_place);
-	for (k = 0; k < j->n_pieces; k++) /* replicas: the first will do */
-		if (!n || j->pieces[n - 1].tensor != j->pieces[k].tensor ||
-			j->pieces[n - 1].row != j->pieces[k].row ||
-			j->pieces[n - 1].col != j->pieces[k].col)
-			j->pieces[n++] = j->pieces[k];
-	j->n_pieces = n;
+	if (part_copies(j, e))
+		return -1;
 	for (i = 0, k = 0; i < j->c->n; i++) {
 		j->first[i] = k;
-		while (k < n && j->pieces[k].tensor == i)
+		while (k < j->n_pieces && j->pieces[k].tensor == i)
 			k++;
 		j->has[i] = make_all(&j->c->tensors[i], j->pieces + j->first[i], k - j->first[i]);
 	}
-	j->first[j->c->n] = n;
-	return 0;
+	j->first[j->c->n] = j->n_pieces;
+	return j->o.every ? joined_ranks(j, e) : 0;
 }
 
 /* --- opening --- */
@@ -179,6 +237,7 @@ static int note_target(void *ctx, const struct set_manifest *s, struct err *e)
 
 	(void)e;
 	snprintf(j->target, sizeof j->target, "%s", s->target);
+	j->ranks = s->ranks;
 	return 0;
 }
 
@@ -236,7 +295,7 @@ static int note_shards(struct joined *j, struct ckpt *c, const struct manifest *
 static int open_source(void *ctx, const struct chain_folder *d, struct err *e)
 {
 	struct opener *o = ctx;
-	struct ckpt_opts co = { .headers = true, .header_cap = o->header_cap };
+	struct ckpt_opts co = { .headers = true, .header_cap = o->j->o.header_cap };
 	char path[4096];
 	size_t n;
 
@@ -288,19 +347,16 @@ static int open_all(struct opener *o, int top, struct err *e)
 }
 
 int joined_open(struct joined *j, struct ckpt *c, const struct io *io, const char *out,
-	uint64_t header_cap, unsigned features, const struct joined_uncast *uncast,
-	struct findings *f, struct err *e)
+	const struct joined_opts *opts, struct findings *f, struct err *e)
 {
-	struct opener o = {
-		.j = j, .c = c, .io = io, .out = out, .header_cap = header_cap, .f = f
-	};
+	struct opener o = { .j = j, .c = c, .io = io, .out = out, .f = f };
 	int rc, top;
 
 	memset(j, 0, sizeof *j);
 	memset(c, 0, sizeof *c);
 	j->c = c;
-	j->features = features;
-	j->uncast = uncast;
+	j->o = *opts;
+	j->ranks = 1;
 	if (file_open_dir(io, out, &top, e))
 		return -1;
 	rc = open_all(&o, top, e);
@@ -325,6 +381,7 @@ void joined_close(struct joined *j)
 	}
 	free(j->files);
 	free(j->pieces);
+	free(j->copies);
 	free(j->casts);
 	free(j->cast_of);
 	free(j->first);

@@ -13,6 +13,15 @@
  * Manifests are held to their digests before they are believed: folder by folder from OUT/manifest.json
  * down to the sidecars. What was taken apart is held to the digest of when it was made.
  *
+ * Two kinds of readers want different things. The way back (restore, reshard) wants the source, and takes it
+ * from wherever it is whole. Who speaks of the conversion itself (logits, doctor) asks for every file
+ * (joined_opts.every), since an engine reads every header and every rank computes with its own copy:
+ *
+ *	every header    has the tensors of its sidecar
+ *	every tensor    has the name, type, shape and layout that the target makes of its source
+ *	every rank      has all tensors of its stage that are no experts, whole or its part
+ *	every copy      of a tensor that several ranks hold has the same bytes, wherever one is read
+ *
  * SPDX-License-Identifier: MIT */
 #ifndef FORMATS_CONVERSION_JOINED_H
 #define FORMATS_CONVERSION_JOINED_H
@@ -38,6 +47,7 @@ struct piece {
 	bool widened;  /* E8M0 scales of the source, which lie there as FP32 numbers */
 	bool has_xxh;  /* digest of the piece, row by row */
 	struct xxh_digest xxh;
+	size_t copy, copies; /* other files have it too: joined.copies[copy .. copy + copies] */
 };
 
 /* A matrix that was cast from FP4 to FP8 without loss, with its scales. */
@@ -62,26 +72,39 @@ struct joined_file {
 	uint64_t bytes;
 	int kept; /* owns; NAME.dropped, -1: there is none */
 	uint64_t kept_bytes;
-	char *name; /* owns; for messages: below OUT */
+	char *name;      /* owns; for messages: below OUT */
+	uint32_t folder; /* number of the folder that it is in, from 1 */
+	uint32_t stage;  /* of the model that the folder holds */
+};
+
+struct joined_opts {
+	uint64_t header_cap;                /* 0: ST_HEADER_CAP */
+	unsigned features;                  /* of the processor */
+	const struct joined_uncast *uncast; /* quant's; NULL: casts are not taken back */
+	bool every;                         /* look at every header and every copy */
 };
 
 struct joined {
 	const struct ckpt *c;
-	unsigned features;
+	struct joined_opts o;
 	struct joined_file *files; /* owns */
 	size_t n_files, files_cap;
 	struct piece *pieces; /* owns; by tensor, then row, then column; none twice */
 	size_t n_pieces, pieces_cap;
+	struct piece *
+		copies; /* owns; with o.every those that are there a second time, in the same order */
+	size_t n_copies;
 	struct joined_cast *casts; /* owns */
 	size_t n_casts, casts_cap;
 	uint32_t *cast_of; /* owns; [c->n] of a scale: number of its cast, from 1 */
-	const struct joined_uncast *uncast;
-	size_t *first; /* owns; [c->n + 1]: pieces of tensor i are first[i] .. first[i + 1] */
-	bool *has;     /* owns; [c->n] the pieces make all of it */
-	bool *has_xxh; /* owns; [c->n] */
+	size_t *first;     /* owns; [c->n + 1]: pieces of tensor i are first[i] .. first[i + 1] */
+	bool *has;         /* owns; [c->n] the pieces make all of it */
+	bool *has_xxh;     /* owns; [c->n] */
 	struct xxh_digest *xxh; /* owns; [c->n] of the whole tensor */
 	char target[64];
-	char missing[256]; /* names of folders that are not there */
+	uint32_t n_folders; /* with weights */
+	uint64_t ranks;     /* of a set; else 1 */
+	char missing[256];  /* names of folders that are not there */
 	uint64_t packed,
 		plain;      /* bytes of the largest matrix laid out, and of a tensor from such */
 	uint32_t rows;      /* of the largest such matrix */
@@ -90,18 +113,23 @@ struct joined {
 	struct ckpt_payload payload; /* what c->payload points to */
 };
 
-/* uncast: quant's. Opens the source headers in OUT as *c and joins the folders that are there; a folder that is missing
- * is told only to who asks for what it had. On success c->payload is this. */
+/* Opens the source headers in OUT as *c and joins the folders that are there; a folder that is missing is told only
+ * to who asks for what it had. On success c->payload is this. */
 int joined_open(struct joined *j, struct ckpt *c, const struct io *io, const char *out,
-	uint64_t header_cap, unsigned features, const struct joined_uncast *uncast,
-	struct findings *f, struct err *e);
+	const struct joined_opts *o, struct findings *f, struct err *e);
 void joined_close(struct joined *j);
 
-/* --- between joined.c, joined_pieces.c and joined_read.c --- */
+/* --- between the files joined*.c --- */
 
 /* Adds the pieces that the tensors of a file are, by its sidecar, and what it says of digests; *file is the
  * index of the file in j->files, whose kept_bytes is set. Rules: set.form, set.layout, set.codec. */
 int joined_pieces(struct joined *j, uint32_t file, const struct sidecar *s, struct err *e);
+/* Whether the tensor t of a sidecar, whose pieces begin at p, is what the target makes of its sources. Rule: set.form. */
+int joined_form(const struct joined *j, const struct sidecar *s, const struct sidecar_tensor *t,
+	const struct piece *p, struct err *e);
+/* Whether all ranks have what they should, and copies lie in the same form; not looked at where folders are missing.
+ * Rules: set.form, rank.uneven. */
+int joined_ranks(const struct joined *j, struct err *e);
 /* How j is read, once its pieces are in order. */
 struct ckpt_payload joined_payload(struct joined *j);
 

@@ -154,6 +154,8 @@ static int settle_cast(struct joined *o, const struct entry *n, struct err *e)
 	c = cast_of(o, p[t->n - 1].tensor);
 	if (!c)
 		return err_nomem(e);
+	if ((t->n == 1 ? c->t_at : c->at) != UINT64_MAX)
+		return wrong(e, "a cast that is there twice");
 	if (t->n == 1) {
 		c->t_at = n->data_at + t->begin;
 		c->t_bytes = t->end - t->begin;
@@ -175,7 +177,7 @@ static int settle_cast(struct joined *o, const struct entry *n, struct err *e)
 		p[k].cast = o->cast_of[c->scale];
 	}
 	o->plain = w->end - w->begin > o->plain ? w->end - w->begin : o->plain;
-	room = o->uncast->work(c->rows, c->k) + (uint64_t)c->rows * c->k +
+	room = o->o.uncast->work(c->rows, c->k) + (uint64_t)c->rows * c->k +
 		(uint64_t)(c->rows / 128) * (c->k / 128) * sizeof(float) + c->kept_bytes +
 		(w->end - w->begin);
 	o->cast_room = room > o->cast_room ? room : o->cast_room;
@@ -221,6 +223,14 @@ static int check_casts(const struct joined *o, size_t first, struct err *e)
 	return 0;
 }
 
+/* From the sources of a tensor to its pieces, by how it was made. */
+static int settle(struct joined *j, const struct entry *n, struct err *e)
+{
+	if ((n->t->op == OP_CAST || n->t->op == OP_CAST_SCALE) && j->o.uncast)
+		return settle_cast(j, n, e);
+	return n->t->layout ? settle_tile(j, n, e) : settle_plain(j, n, e);
+}
+
 int joined_pieces(struct joined *j, uint32_t file, const struct sidecar *a, struct err *e)
 {
 	struct entry n = { .file = file, .data_at = a->header_bytes };
@@ -232,10 +242,8 @@ int joined_pieces(struct joined *j, uint32_t file, const struct sidecar *a, stru
 		n.first = j->n_pieces;
 		if (add_sources(j, a, &n, e))
 			return -1;
-		if ((n.t->op == OP_CAST || n.t->op == OP_CAST_SCALE) && j->uncast
-				? settle_cast(j, &n, e)
-				: n.t->layout ? settle_tile(j, &n, e)
-					      : settle_plain(j, &n, e))
+		if (settle(j, &n, e) ||
+			(j->o.every && joined_form(j, a, n.t, j->pieces + n.first, e)))
 			return err_at(e, "tensor %s", text_quote(n.t->name).s);
 	}
 	return check_casts(j, casts, e);

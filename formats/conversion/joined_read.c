@@ -15,6 +15,7 @@ static uint64_t tensor_rows(const struct tensor *t)
 	return t->rank ? t->dim[0] : 1;
 }
 
+enum { COPY = 1 << 18 }; /* bytes of a copy that are compared at once: a good read */
 enum { SLOTS = 3 }; /* w1 and w3 are read in turn, and another while one of them is still wanted */
 
 struct slot {
@@ -33,13 +34,19 @@ struct reader {
 	uint32_t *from;          /* owns */
 	struct xxh *xxh;         /* owns */
 	uint8_t *cast;           /* owns; joined.cast_room */
+	uint8_t *copy;           /* owns; COPY bytes if there are copies */
 };
+
+static size_t copy_room(const struct joined *j)
+{
+	return j->n_copies ? COPY : 0;
+}
 
 static size_t need(void *ctx)
 {
 	const struct joined *j = ctx;
 
-	return (size_t)(j->packed + (SLOTS + 1) * j->plain + j->cast_room +
+	return (size_t)(j->packed + (SLOTS + 1) * j->plain + j->cast_room + copy_room(j) +
 		j->rows * (sizeof(uint8_t *) + sizeof(uint32_t)));
 }
 
@@ -55,6 +62,7 @@ static void reader_close(void *reader)
 	free(r->row);
 	free(r->from);
 	free(r->cast);
+	free(r->copy);
 	xxh_free(r->xxh);
 	free(r);
 }
@@ -75,7 +83,8 @@ static void *reader_open(void *ctx)
 	r->from = malloc((j->rows + 1) * sizeof *r->from);
 	r->xxh = xxh_new();
 	r->cast = malloc(j->cast_room + 1);
-	ok = r->cast && r->packed && r->spare && r->row && r->from && r->xxh;
+	r->copy = malloc(copy_room(j) + 1);
+	ok = r->cast && r->copy && r->packed && r->spare && r->row && r->from && r->xxh;
 	for (i = 0; i < SLOTS; i++) {
 		r->slot[i].p = malloc(j->plain + 1);
 		ok = ok && r->slot[i].p;
@@ -86,13 +95,37 @@ static void *reader_open(void *ctx)
 	return NULL;
 }
 
+/* The n bytes of the copy p are those at want. */
+static int compare_copy(const struct reader *r, const struct piece *p, uint64_t at,
+	const uint8_t *want, size_t n, struct err *e)
+{
+	const struct joined_file *f = &r->j->files[p->file];
+	size_t take;
+
+	for (; n; at += take, want += take, n -= take) {
+		take = n < COPY ? n : COPY;
+		if (file_read(r->j->c->io, f->fd, r->copy, take, p->at + at, e))
+			return err_at(e, "%s", f->name);
+		if (memcmp(r->copy, want, take) != 0)
+			return err_rule(e, RULE_RANK_COPIES, ERR_NOPOS,
+				"%s: what it has of tensor %s has other bytes than on an earlier rank",
+				f->name, text_quote(r->j->c->tensors[p->tensor].name).s);
+	}
+	return 0;
+}
+
+/* Bytes at .. at + n of a piece as it lies in its file; all copies must have the same. */
 static int read_file(const struct reader *r, const struct piece *p, uint64_t at, uint8_t *dst,
 	size_t n, struct err *e)
 {
 	const struct joined_file *f = &r->j->files[p->file];
+	size_t i;
 
 	if (file_read(r->j->c->io, f->fd, dst, n, p->at + at, e))
 		return err_at(e, "%s", f->name);
+	for (i = 0; i < p->copies; i++)
+		if (compare_copy(r, &r->j->copies[p->copy + i], at, dst, n, e))
+			return -1;
 	return 0;
 }
 
@@ -102,7 +135,7 @@ static int unpack(struct reader *r, const struct piece *p, uint8_t *dst, uint64_
 {
 	struct tile_dim d = tile_dim(p->tile, (uint32_t)(p->parts * p->rows), p->cols);
 	struct tile_grid g = tile_grid(p->tile, d);
-	tile_unpack_fn *fn = tile_unpacker(p->tile, d, r->j->features);
+	tile_unpack_fn *fn = tile_unpacker(p->tile, d, r->j->o.features);
 	uint64_t s, take;
 	uint32_t i;
 
@@ -167,7 +200,7 @@ static int uncast(struct reader *r, const struct piece *p, uint8_t *dst, struct 
 	const struct joined_cast *c = &j->casts[p->cast - 1];
 	const struct joined_file *f = &j->files[c->file];
 	size_t n = (size_t)c->rows * c->k, n_t = new_scales(c);
-	uint8_t *work = r->cast, *fp8 = work + j->uncast->work(c->rows, c->k), *t = fp8 + n,
+	uint8_t *work = r->cast, *fp8 = work + j->o.uncast->work(c->rows, c->k), *t = fp8 + n,
 		*kept = t + c->t_bytes, *other = kept + c->kept_bytes;
 	bool codes = p->tensor == c->weight;
 
@@ -177,8 +210,8 @@ static int uncast(struct reader *r, const struct piece *p, uint8_t *dst, struct 
 		return err_at(e, "%s", f->name);
 	if (read_kept(r, c, kept, e))
 		return -1;
-	if (j->uncast->back(fp8, t, kept, (size_t)c->kept_bytes, c->rows, c->k, codes ? dst : other,
-		    codes ? other : dst, work, e))
+	if (j->o.uncast->back(fp8, t, kept, (size_t)c->kept_bytes, c->rows, c->k,
+		    codes ? dst : other, codes ? other : dst, work, e))
 		return err_at(e, "%s: tensor %s", f->name,
 			text_quote(j->c->tensors[c->weight].name).s);
 	return 0;

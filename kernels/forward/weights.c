@@ -46,12 +46,18 @@ static int audit(struct weights *w, struct findings *f, struct err *e)
 /* Opens at, a checkpoint or a set, as w->c, and audits it. */
 static int open_model(struct weights *w, struct folder *at, unsigned features, struct err *e)
 {
+	const struct joined_opts o = { .features = features, .every = true };
+
 	if (at->has_ckpt) {
 		folder_take(at, &w->c);
 	} else {
-		if (joined_open(&w->j, &w->c, w->io, w->path, 0, features, NULL, &at->found, e))
+		if (joined_open(&w->j, &w->c, w->io, w->path, &o, &at->found, e))
 			return -1;
 		w->is_set = true;
+		if (w->j.missing[0])
+			return err_rule(e, RULE_SET_INCOMPLETE, ERR_NOPOS,
+				"folders that it is made of are not there: %s",
+				text_quote(w->j.missing).s);
 	}
 	return audit(w, &at->found, e);
 }

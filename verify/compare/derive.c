@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/compare/derive.h"
 
-#include "formats/layout/engine.h"
+#include "formats/conversion/stack.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,63 +250,19 @@ static int open_remap(struct derive *d, const char *target, struct err *e)
 	return 0;
 }
 
-/* The number at s; -1 if there is none, or a silly one. */
-static long number_at(const char *s)
+/* It is what the target takes. */
+static int check_stack(const struct derive *d, const char *target, struct err *e)
 {
-	long v = 0;
-	int i;
-
-	for (i = 0; s[i] >= '0' && s[i] <= '9' && i < 7; i++)
-		v = 10 * v + (s[i] - '0');
-	return i && s[i] == '.' ? v : -1;
-}
-
-/* BLOCK.ffn.experts.w13.weight is made of BLOCK.ffn.experts.N.w1.weight, .N.w3.weight, N ascending. */
-static int check_experts(const struct derive *d, struct err *e)
-{
-	static const char mid[] = ".ffn.experts.";
-	static const char *const w[2][2] = { { "w2", NULL }, { "w1", "w3" } };
-	const char *at = strstr(d->t->name, mid), *name, *rest;
-	bool two = d->t->parts == 2;
-	char want[ST_NAME_MAX + 32];
-	long last = -1, id;
-	size_t stem;
-	uint32_t k;
-
-	stem = at ? (size_t)(at - d->t->name) + sizeof mid - 1 : 0;
-	if (!at || strncmp(d->t->name + stem, two ? "w13." : "w2.", two ? 4 : 3))
-		return wrong(d, e, "a name that is not of experts laid out");
-	rest = strchr(d->t->name + stem, '.');
-	for (k = 0; k < d->t->n; k++) {
-		name = source(d, k)->tensor;
-		id = strncmp(name, d->t->name, stem) ? -1 : number_at(name + stem);
-		snprintf(want, sizeof want, "%.*s%ld.%s%s", (int)stem, d->t->name, id,
-			w[two][k % d->t->parts], rest);
-		if (id < 0 || strcmp(want, name) || (k % d->t->parts ? id != last : id <= last))
-			return wrong(d, e, "its sources are not the experts in order");
-		last = id;
-	}
-	return 0;
-}
-
-static int check_fit(const struct derive *d, const char *target, struct err *e)
-{
-	const struct engine *g = engine_find(target);
-	bool two = d->t->parts == 2, scale = d->src[0]->dtype == codecs[CODEC_MXFP4].scale;
-	struct engine_fit fit;
+	const struct stack k = { .s = d->a,
+		.t = d->t,
+		.tile = d->tile,
+		.map = d->map,
+		.rows = d->dim.rows,
+		.cols = d->cols,
+		.scale = d->src[0]->dtype == codecs[CODEC_MXFP4].scale };
 	char why[256];
-	uint64_t k = scale ? d->cols * codecs[CODEC_MXFP4].cols : codec_cols(CODEC_MXFP4, d->cols);
 
-	if (!g)
-		return wrong(d, e, "the target is no engine");
-	if (!engine_fit(g, two ? ENGINE_W13 : ENGINE_W2, scale, d->dim.rows, (uint32_t)k, &fit, why,
-		    sizeof why))
-		return wrong(d, e, why);
-	if (fit.tile != d->tile || fit.map != d->map || fit.dtype != d->t->dtype ||
-		d->t->rank != fit.rank + 1 || d->t->dim[0] != d->n_rows ||
-		memcmp(d->t->dim + 1, fit.shape, fit.rank * sizeof *fit.shape))
-		return wrong(d, e, "layout, type or shape are not those of the target");
-	return 0;
+	return stack_fits(&k, target, why, sizeof why) ? 0 : wrong(d, e, why);
 }
 
 static int open_tile(struct derive *d, const char *target, struct err *e)
@@ -342,7 +299,7 @@ static int open_tile(struct derive *d, const char *target, struct err *e)
 	d->row_bytes = tile_bytes(d->tile, d->dim);
 	d->unit_rows = 1;
 	d->stage = (size_t)(d->dim.rows * d->cols);
-	return check_experts(d, e) || check_fit(d, target, e) ? -1 : 0;
+	return check_stack(d, target, e);
 }
 
 /* A row for each transform: whether sources and result fit together, and what a unit is. On success

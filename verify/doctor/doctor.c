@@ -322,6 +322,10 @@ static int examine(struct doctor *d)
 static int open_ckpt(struct doctor *d, struct folder *at, bool *open)
 {
 	static const struct joined_uncast undo = { uncast_work, uncast };
+	const struct joined_opts jo = { .header_cap = d->o->header_cap,
+		.features = d->o->features,
+		.uncast = &undo,
+		.every = true };
 	size_t i;
 	int rc = 0;
 
@@ -329,8 +333,7 @@ static int open_ckpt(struct doctor *d, struct folder *at, bool *open)
 	if (at->has_ckpt)
 		folder_take(at, &d->c);
 	else
-		rc = joined_open(&d->j, &d->c, d->o->io, at->path, d->o->header_cap, d->o->features,
-			&undo, &at->found, d->e);
+		rc = joined_open(&d->j, &d->c, d->o->io, at->path, &jo, &at->found, d->e);
 	for (i = 0; !rc && i < at->found.n; i++) {
 		const struct finding *f = &at->found.v[i];
 

@@ -210,7 +210,8 @@ static int compared(struct report *rep, struct weights *a, struct weights *b,
 		return -1;
 	peak = a->peak + b->peak;
 	report_row(rep, "read", "source", 0, a->read, NULL);
-	report_row(rep, "read", "converted", 0, b->read, NULL);
+	report_row(rep, "read", "converted", 0, b->read,
+		"not read: experts that no token picks, rows of other tokens, MTP stages");
 	report_row(rep, "read", "weights held at most", 0, peak, NULL);
 	return lo->lossy && !a->dev->fp32 ? logits_noise(a, lo, rep, e) : 0;
 }

@@ -1,0 +1,125 @@
+/* joined_form.c -- what the tensors of a set must be, so that an engine that reads them by their headers computes
+ * with the model that the set was made of.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "formats/codec.h"
+#include "formats/conversion/joined.h"
+#include "formats/conversion/stack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int wrong(struct err *e, const char *what)
+{
+	return err_rule(e, RULE_SET_FORM, ERR_NOPOS, "%s", what);
+}
+
+/* Laid-out experts. */
+static int form_of_stack(const struct joined *j, const struct sidecar *s,
+	const struct sidecar_tensor *t, const struct piece *p, struct err *e)
+{
+	const struct stack k = { .s = s,
+		.t = t,
+		.tile = p->tile,
+		.map = p->map,
+		.rows = (uint32_t)(p->rows * p->parts),
+		.cols = p->cols,
+		.scale = j->c->tensors[p->tensor].dtype == codecs[CODEC_MXFP4].scale };
+	char why[256];
+
+	return stack_fits(&k, j->target, why, sizeof why) ? 0 : wrong(e, why);
+}
+
+/* All others have the name of their source, its type, and its shape or a part of it. */
+static int form_of_plain(const struct joined *j, const struct sidecar_tensor *t,
+	const struct piece *p, struct err *e)
+{
+	const struct tensor *s = &j->c->tensors[p->tensor];
+	unsigned dtype = p->widened ? DT_F32 : s->dtype, i;
+	uint64_t dim[ST_RANK_MAX + 1] = { 0 }, bits = dtypes[s->dtype].bits;
+
+	if (strcmp(t->name, s->name) != 0)
+		return wrong(e, "a tensor that is made of one of another name");
+	for (i = 0; i < s->rank; i++)
+		dim[i] = s->dim[i];
+	if (s->rank)
+		dim[0] = p->rows;
+	if (s->rank > 1 && t->col[1])
+		dim[s->rank - 1] = p->cols * 8 / bits;
+	if (t->dtype != dtype || t->rank != s->rank ||
+		(s->rank && memcmp(t->dim, dim, s->rank * sizeof *dim) != 0))
+		return wrong(e, "type or shape are not those of what is taken of its source");
+	return 0;
+}
+
+int joined_form(const struct joined *j, const struct sidecar *s, const struct sidecar_tensor *t,
+	const struct piece *p, struct err *e)
+{
+	if (t->layout)
+		return form_of_stack(j, s, t, p, e);
+	return t->op == OP_CAST || t->op == OP_CAST_SCALE ? 0 : form_of_plain(j, t, p, e);
+}
+
+/* --- ranks --- */
+
+/* A copy lies as the piece does that it is one of. */
+static bool same_form(const struct piece *a, const struct piece *b)
+{
+	return a->rows == b->rows && a->cols == b->cols && a->tile == b->tile && a->map == b->map &&
+		a->parts == b->parts && a->part == b->part && a->widened == b->widened;
+}
+
+static int lacks(const struct joined *j, const struct tensor *t, struct err *e)
+{
+	return err_rule(e, RULE_RANK_UNEVEN, ERR_NOPOS,
+		"tensor %s is not on each of the %llu ranks of its stage", text_quote(t->name).s,
+		(unsigned long long)j->ranks);
+}
+
+/* Notes that the folder of a piece has the tensor i of that stage. Returns false where it had it before, or where
+ * another stage has it. */
+static bool note(const struct joined *j, uint64_t *seen, const struct piece *p, uint32_t stage)
+{
+	const struct joined_file *f = &j->files[p->file];
+	bool first = seen[f->folder] != p->tensor + 1ull;
+
+	seen[f->folder] = p->tensor + 1ull;
+	return first && f->stage == stage;
+}
+
+/* A tensor that is no expert is on every rank of one stage, and on each of them once. */
+static int check_tensor(const struct joined *j, uint32_t i, uint64_t *seen, struct err *e)
+{
+	const struct piece *p = j->pieces + j->first[i], *end = j->pieces + j->first[i + 1], *c;
+	uint32_t stage = p < end ? j->files[p->file].stage : 0;
+	bool experts = p < end && p->tile;
+	uint64_t n = 0;
+	size_t k;
+
+	for (; p < end; p++)
+		for (k = 0; k <= p->copies; k++, n++) {
+			c = k ? &j->copies[p->copy + k - 1] : p;
+			if (!same_form(p, c))
+				return wrong(e,
+					"copies of a tensor that lie there in different forms");
+			if (!experts && !note(j, seen, c, stage))
+				return lacks(j, &j->c->tensors[i], e);
+		}
+	return experts || !n || n == j->ranks ? 0 : lacks(j, &j->c->tensors[i], e);
+}
+
+int joined_ranks(const struct joined *j, struct err *e)
+{
+	uint64_t *seen;
+	uint32_t i;
+	int rc;
+
+	if (j->missing[0]) /* whoever needs them is told */
+		return 0;
+	seen = calloc(j->n_folders + 1, sizeof *seen);
+	rc = seen ? 0 : err_nomem(e);
+	for (i = 0; !rc && i < j->c->n; i++)
+		rc = check_tensor(j, i, seen, e);
+	free(seen);
+	return rc;
+}

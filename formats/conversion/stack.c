@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/conversion/stack.h"
+
+#include "formats/codec.h"
+#include "formats/layout/engine.h"
+#include "formats/st/safetensors.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The number at s; -1 if there is none, or a silly one. */
+static long number_at(const char *s)
+{
+	long v = 0;
+	int i;
+
+	for (i = 0; s[i] >= '0' && s[i] <= '9' && i < 7; i++)
+		v = 10 * v + (s[i] - '0');
+	return i && s[i] == '.' ? v : -1;
+}
+
+static const char *source(const struct stack *k, uint32_t i)
+{
+	return k->s->sources[k->t->first + i].tensor;
+}
+
+/* BLOCK.ffn.experts.w13.weight is made of BLOCK.ffn.experts.N.w1.weight, .N.w3.weight, N ascending. Returns a
+ * clause that says what is not so, or NULL. */
+static const char *experts(const struct stack *k)
+{
+	static const char mid[] = ".ffn.experts.";
+	static const char *const w[2][2] = { { "w2", NULL }, { "w1", "w3" } };
+	const char *name = k->t->name, *at = strstr(name, mid), *rest;
+	bool two = k->t->parts == 2;
+	char want[ST_NAME_MAX + 32];
+	long last = -1, id;
+	size_t stem;
+	uint32_t i;
+
+	stem = at ? (size_t)(at - name) + sizeof mid - 1 : 0;
+	if (!at || strncmp(name + stem, two ? "w13." : "w2.", two ? 4 : 3))
+		return "a name that is not of experts laid out";
+	rest = strchr(name + stem, '.');
+	for (i = 0; i < k->t->n; i++) {
+		id = strncmp(source(k, i), name, stem) ? -1 : number_at(source(k, i) + stem);
+		snprintf(want, sizeof want, "%.*s%ld.%s%s", (int)stem, name, id,
+			w[two][i % k->t->parts], rest);
+		if (id < 0 || strcmp(want, source(k, i)) != 0 ||
+			(i % k->t->parts ? id != last : id <= last))
+			return "its sources are not the experts in order";
+		last = id;
+	}
+	return NULL;
+}
+
+bool stack_fits(const struct stack *k, const char *engine, char *why, size_t room)
+{
+	const struct engine *g = engine_find(engine);
+	const struct sidecar_tensor *t = k->t;
+	bool two = t->parts == 2;
+	uint64_t cols =
+		k->scale ? k->cols * codecs[CODEC_MXFP4].cols : codec_cols(CODEC_MXFP4, k->cols);
+	const char *wrong = g ? experts(k) : "the target is no engine";
+	struct engine_fit fit;
+
+	if (!wrong && cols > UINT32_MAX)
+		wrong = "rows that no engine takes";
+	if (!wrong &&
+		!engine_fit(g, two ? ENGINE_W13 : ENGINE_W2, k->scale, k->rows, (uint32_t)cols,
+			&fit, why, room))
+		return false;
+	if (!wrong &&
+		(fit.tile != k->tile || fit.map != k->map || fit.dtype != t->dtype ||
+			t->rank != fit.rank + 1 || t->dim[0] != t->n / t->parts ||
+			memcmp(t->dim + 1, fit.shape, fit.rank * sizeof *fit.shape) != 0))
+		wrong = "layout, type or shape are not those of the target";
+	if (wrong)
+		snprintf(why, room, "%s", wrong);
+	return !wrong;
+}
