@@ -8,6 +8,7 @@
 # make bench      measure speed and memory beside cp, openssl and sha256sum
 # make oracle     compare with independent re-derivations in Python (fetches packages)
 # make oracle-engines   compare layouts with the engines' own Python (fetches gigabytes)
+# make oracle-runtime   run conversions in transformers, llama.cpp and MLX on this CPU (fetches gigabytes)
 # make install    PREFIX=/usr/local, DESTDIR=; tools, man pages, documents, completions for bash, zsh, fish
 # make uninstall  remove what make install put there
 # make dist       the committed tree as dsv4-tools-VERSION.tar.gz
@@ -101,7 +102,7 @@ $(TOOLS:%=build/%): build/%: $(B)/% force
 	@ln -sfn $(notdir $(B))/$* $@
 
 # Goals that set up by themselves; the others only look whether building has what it needs.
-SETUP  := $(if $(filter demo test check bench oracle oracle-engines,$(MAKECMDGOALS)),setup)
+SETUP  := $(if $(filter demo test check bench oracle oracle-engines oracle-runtime,$(MAKECMDGOALS)),setup)
 setup:
 	@CC="$(CC)" CPPFLAGS="$(CPPFLAGS)" CFLAGS="$(CFLAGS)" sh tests/setup.sh
 $(B)/checked: $(B)/flags tests/setup.sh | $(SETUP)
@@ -254,6 +255,8 @@ oracle: all helpers
 	@B=$(B) sh tests/oracle/run.sh
 oracle-engines: helpers
 	@B=$(B) sh tests/oracle/engines.sh
+oracle-runtime: all helpers
+	@B=$(B) sh tests/oracle/runtime.sh
 
 # What is installed: source, place, mode. The pages are what the tools print.
 PAGES  := man:$(MANDIR)/%.1 bash:$(BASHDIR)/% zsh:$(ZSHDIR)/_% fish:$(FISHDIR)/%.fish
@@ -292,5 +295,5 @@ clean:
 	rm -rf build
 help:
 	@sed -n '/^#/!q; s/^# *//p' Makefile
-.PHONY: fuzz-commands all help setup helpers emulated test check test-ptx test-gpu demo bench oracle oracle-engines install uninstall dist format clean force
+.PHONY: fuzz-commands all help setup helpers emulated test check test-ptx test-gpu demo bench oracle oracle-engines oracle-runtime install uninstall dist format clean force
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

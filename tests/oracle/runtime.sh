@@ -1,0 +1,189 @@
+# Runs what the tools write in engines that others wrote, and holds its bytes to their packages: make oracle-runtime
+#
+# What it is: transformers, llama.cpp and MLX load small models that dsv4-convert has converted and compute logits, on
+# a CPU; they must be those of `dsv4-verify record --arithmetic fp32` of the source (tests/oracle/runtime/judge.py says
+# how near). Then the same engines are given the same folders with small damages, each of which must show. docs/engines.md
+# says what was seen.
+# What it is not: part of make test or make oracle; proof of speed, or of what these engines do on a GPU.
+#
+# It makes a virtualenv under build/ with the packages of tests/oracle/runtime/packages.txt (about 2 GB, fetched once).
+# An engine that cannot be installed is skipped by its name. ONLY=llama.cpp leaves the others out. KEEP=1 leaves models
+# and outputs. Prints a line "ok", "FAIL" or "SKIP" for each comparison, at last "N passed, M failed, K skipped".
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+B=${B:-build/gcc-opt}
+here=tests/oracle/runtime
+venv=build/runtime-venv
+python=$venv/bin/python
+began=$(date +%s)
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests/oracle:$here
+# What packages print of their own, and what they would fetch.
+export TOKENIZERS_PARALLELISM=false TRANSFORMERS_VERBOSITY=error HF_HUB_OFFLINE=1 PYTHONWARNINGS=ignore
+
+for tool in dsv4-convert dsv4-verify mkmodel; do
+    [ -x "$B/$tool" ] && continue
+    echo "oracle-runtime: $B/$tool is missing; run make all helpers" >&2
+    exit 1
+done
+mkdir -p build
+work=$(mktemp -d build/runtime-work.XXXXXX) || exit 1
+[ -n "${KEEP:-}" ] || trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+verdicts=$work/verdicts
+: >"$verdicts"
+
+# ---------------------------------------------------------------- engines
+
+say() { echo "$*" | tee -a "$verdicts"; }
+
+# have GROUP: whether its packages are installed; installs them, or says SKIP once
+have() {
+    case " ${ONLY:-$1} base " in *" $1 "*) ;; *) return 1 ;; esac
+    [ -f "$venv/no-$1" ] && return 1
+    sed -n "s/^$1 //p" $here/packages.txt >"$work/wanted"
+    cmp -s "$work/wanted" "$venv/has-$1" && return 0
+    # word splitting is wanted
+    if $python -m pip install -q --disable-pip-version-check --no-deps $(cat "$work/wanted") >"$work/log" 2>&1 &&
+        { [ "$1" != transformers ] || $python $here/stubs.py "$(echo $venv/lib/python3*/site-packages/torch/lib)" >"$work/log" 2>&1; }; then
+        mv "$work/wanted" "$venv/has-$1"
+        return 0
+    fi
+    say "SKIP $1: not installed ($(grep -m 1 -i error "$work/log" || tail -n 1 "$work/log"))"
+    touch "$venv/no-$1"
+    return 1
+}
+
+finish() {
+    echo "oracle-runtime took $(($(date +%s) - began)) s; $venv holds $(du -sm $venv 2>/dev/null | cut -f1) MB"
+    awk '/^ok/ { p++ } /^FAIL/ { f++ } /^SKIP/ { s++ } END {
+        print p + 0 " passed, " f + 0 " failed, " s + 0 " skipped"; exit f > 0 }' "$verdicts"
+    exit
+}
+
+if ! [ -x $python ] && ! python3 -m venv $venv 2>/dev/null; then
+    say "SKIP all engines: python3 has no venv here"
+    finish
+fi
+rm -f $venv/no-*
+have base || finish
+
+# ---------------------------------------------------------------- models and jobs
+
+# must COMMAND...: a step that cannot fail
+must() {
+    "$@" >"$work/log" 2>&1 && return
+    say "FAIL $*"
+    sed 's/^/     /' "$work/log"
+    finish
+}
+
+# run SCRIPT JOBS...: its lines are verdicts; what else it says is shown where it fails
+run() {
+    script=$1
+    shift
+    $python $here/"$script" "$@" >"$work/out" 2>"$work/err"
+    status=$?
+    grep -E '^(ok|FAIL|SKIP) ' "$work/out" | tee -a "$verdicts"
+    [ $status -eq 0 ] && return
+    grep -q '^FAIL' "$work/out" || say "FAIL $script: exit status $status"
+    tail -n 20 "$work/err" | sed 's/^/     /'
+}
+
+# model NAME CONFIG [OPTIONS]: a small model, its tokens, and what the tool computes of it in FP32
+model() {
+    name=$1 config=$2
+    shift 2
+    must "$B/mkmodel" "$work/$name" --config "tests/configs/$config.json" "$@"
+    must "$B/dsv4-verify" record "$work/$name" --tokens "$work/tokens" -o "$work/$name.rec" --what logits \
+        --arithmetic fp32 -q
+}
+
+# convert NAME OUT OPTIONS...
+convert() {
+    name=$1 out=$2
+    shift 2
+    must "$B/dsv4-convert" run "$work/$name" -o "$work/$out" "$@" -q
+}
+
+# 160 tokens: more than the window of 128, and one entry of the layers that compress 128 tokens to one.
+seq 160 | awk '{ printf "%s%d", (NR > 1 ? "," : ""), ($1 * $1 * 31 + $1 * 7) % 512 }' >"$work/tokens"
+# llama.cpp wants a head_dim of 512, other than index_head_dim. The indexer picks 8 of 40 entries; 32 heads, so that no
+# two entries score exactly 0: which of equal entries is taken is each engine's own.
+shape="--set head_dim=512 --set index_topk=8 --set index_n_heads=32 --set num_hidden_layers=4"
+model fp4 small4 $shape --set compress_ratios='[0,4,128,4,0]' --seed 11
+model base small-base $shape --set compress_ratios='[0,4,128,4,0]' --seed 12
+convert fp4 hf --target hf
+convert fp4 hf8 --target hf --experts fp8
+convert base basehf --target hf
+# A smaller one for damages, which are many.
+model sound small4 --set head_dim=512 --set index_topk=64 --seed 13
+convert sound soundhf --target hf
+
+n=0
+$python $here/damage.py >"$work/damages"
+while read -r what; do
+    n=$((n + 1))
+    must $python $here/damage.py "$work/soundhf" "$work/damaged$n" "$what"
+done <"$work/damages"
+
+# beyond: $script judges all damages, which lie in $work/$form and their number
+beyond() {
+    set --
+    n=0
+    while read -r what; do
+        n=$((n + 1))
+        set -- "$@" --beyond "$engine shows $what" "$work/$form$n" "$work/sound.rec"
+    done <"$work/damages"
+    run "$script" "$@"
+}
+
+# ---------------------------------------------------------------- the list
+
+engine=transformers script=in_transformers.py form=damaged
+if have transformers; then
+    run $script \
+        --within "transformers, source" "$work/fp4" "$work/fp4.rec" \
+        --within "transformers, hf" "$work/hf" "$work/fp4.rec" \
+        --within "transformers, hf --experts fp8" "$work/hf8" "$work/fp4.rec" \
+        --within "transformers, hf of -Base" "$work/basehf" "$work/base.rec" \
+        --parameters "transformers holds hf as the source" "$work/hf" "$work/fp4" \
+        --parameters "transformers holds hf --experts fp8 as the source" "$work/hf8" "$work/fp4" \
+        --parameters "transformers holds hf of -Base as the source" "$work/basehf" "$work/base"
+    beyond
+fi
+
+engine=llama.cpp script=in_llamacpp.py form=twin
+if have llama.cpp; then
+    all="--experts f32 --dense f32"
+    for of in hf hf8 basehf; do
+        must $python $here/gguf_twin.py "$work/$of" "$work/$of.gguf" $all
+    done
+    run $script \
+        --within "llama.cpp, F32 GGUF of hf" "$work/hf.gguf" "$work/fp4.rec" \
+        --within "llama.cpp, F32 GGUF of hf --experts fp8" "$work/hf8.gguf" "$work/fp4.rec" \
+        --within "llama.cpp, F32 GGUF of hf of -Base" "$work/basehf.gguf" "$work/base.rec"
+    for n in $(seq "$(wc -l <"$work/damages")"); do
+        must $python $here/gguf_twin.py "$work/damaged$n" "$work/twin$n" $all
+    done
+    beyond
+    rm -f "$work"/twin* "$work"/*.gguf
+fi
+
+engine=MLX script=in_mlx.py form=mlx
+if have transformers && have mlx; then
+    convert fp4 hf8e --target hf --experts fp8 --scale-dtype e8m0 # it takes no F32 scales
+    for of in fp4 hf hf8e; do
+        must $python $here/mlx_twin.py "$work/$of" "$work/$of.mlx"
+    done
+    run $script \
+        --within "MLX, source" "$work/fp4.mlx" "$work/fp4.rec" \
+        --within "MLX, hf" "$work/hf.mlx" "$work/fp4.rec" \
+        --within "MLX, hf --experts fp8 --scale-dtype e8m0" "$work/hf8e.mlx" "$work/fp4.rec"
+    for n in $(seq "$(wc -l <"$work/damages")"); do
+        must $python $here/mlx_twin.py "$work/damaged$n" "$work/mlx$n"
+    done
+    beyond
+fi
+
+finish
