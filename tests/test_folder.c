@@ -134,6 +134,40 @@ static void test_name_taken(void)
 	CHECK(refused >= 2); /* in place of the mark, and of the first weights */
 }
 
+/* --- threads that begin files of one folder --- */
+
+/* Whoever removes an old manifest takes his time, so that another thread waits for the same claim. */
+static void dawdle(struct faultio *f, enum io_op op, const char *name)
+{
+	(void)f;
+	if (op == IO_UNLINK && name && !strcmp(name, MAN_NAME))
+		(void)usleep(10000);
+}
+
+/* Taking the folder fails for one thread while another is about to take it. */
+static void test_marks(void)
+{
+	const struct way *w = &ways[0];
+	struct faultio f;
+	struct path out;
+	struct err e;
+	uint64_t at;
+
+	set_up();
+	for (at = 1; at <= 6; at++) {
+		out = start(w, EMPTY);
+		faultio_make(&f);
+		f.hook = dawdle;
+		f.op = IO_UNLINK;
+		f.at = at;
+		f.error = EIO;
+		CHECK_IN(e.text, convert_on(&f.io, w, model.s, out.s, 3, &e));
+		f.again_dir = 0; /* by a thread that had not heard of it */
+		look_at_calls(&f, false, "marks");
+		resume(w, out.s, "marks");
+	}
+}
+
 /* --- two at once --- */
 
 struct rival {
@@ -557,6 +591,7 @@ static void test_no_space(void)
 TEST_MAIN(((const struct test[]){
 	{ "order of names", test_order },
 	{ "name taken", test_name_taken },
+	{ "marks", test_marks },
 	{ "two at once", test_two_at_once },
 	{ "source changes", test_changes },
 	{ "links", test_links },

@@ -189,7 +189,11 @@ int claim_look(struct claim *c, const struct plan *p, int dir, const char *path,
 	size_t n, i;
 	int rc = 0;
 
-	*c = (struct claim){ .io = p->ckpt->io, .dir = dir, .p = p, .lock = -1 };
+	*c = (struct claim){ .io = p->ckpt->io,
+		.dir = dir,
+		.p = p,
+		.lock = -1,
+		.taking = PTHREAD_MUTEX_INITIALIZER };
 	if (c->io->list(c->io, dir, &names, &n))
 		return err_sys(e, "cannot list %s", text_quote(path).s);
 	for (i = 0, s = names; !rc && i < n; i++, s += strlen(s) + 1)
@@ -303,7 +307,8 @@ static int put_mark(struct claim *c, struct err *e)
 	return 0;
 }
 
-int claim_take(struct claim *c, struct err *e)
+/* The claim's mutex is held. */
+static int take(struct claim *c, struct err *e)
 {
 	if (c->taken)
 		return 0;
@@ -313,11 +318,22 @@ int claim_take(struct claim *c, struct err *e)
 		return -1;
 	if (file_remove(c->io, c->dir, MAN_NAME, e)) {
 		(void)c->io->unlink(c->io, c->dir, CLAIM_NAME); /* nothing has changed */
+		unlock_mark(c); /* another thread may take it again before it hears of this */
 		c->marked = false;
 		return -1;
 	}
 	c->taken = true;
 	return 0;
+}
+
+int claim_take(struct claim *c, struct err *e)
+{
+	int rc;
+
+	pthread_mutex_lock(&c->taking);
+	rc = take(c, e);
+	pthread_mutex_unlock(&c->taking);
+	return rc;
 }
 
 int claim_release(struct claim *c, struct err *e)

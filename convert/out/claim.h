@@ -19,6 +19,8 @@
 #define CONVERT_OUT_CLAIM_H
 #include "convert/plan/plan.h"
 
+#include <pthread.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -31,10 +33,12 @@ struct claim {
 	const struct plan *p;
 	struct claim *
 		above; /* borrows; of a folder whose manifest names this one's, or NULL: taken first */
-	bool fresh;    /* it was new */
-	bool marked; /* our .dsv4-plan lies there */
-	bool taken;  /* this run has made sure of that */
-	bool parts;  /* temporary files of a killed run lie there */
+	pthread_mutex_t
+		taking; /* held by claim_take: the claim above is taken from all ranks at once */
+	bool fresh;     /* it was new */
+	bool marked;    /* our .dsv4-plan lies there */
+	bool taken;     /* this run has made sure of that */
+	bool parts;     /* temporary files of a killed run lie there */
 	uint64_t
 		there; /* bytes that a run need not find room for: finished files, and what it removes */
 	int lock; /* owns; our .dsv4-plan, locked; -1: not yet, or the file system has no locks */
@@ -48,7 +52,7 @@ int claim_look(struct claim *c, const struct plan *p, int dir, const char *path,
  * files of killed runs. Returns -1 with out.locked if another run has the mark. */
 int claim_begin(struct claim *c, struct err *e);
 /* To be called before every change to the folder: marks it, and removes manifest.json, which would
- * be stale. Does nothing the second time. The caller's lock is held. */
+ * be stale. Does nothing the second time. Threads may call it at once, for claims with one above too. */
 int claim_take(struct claim *c, struct err *e);
 /* The work is done: removes the mark. An error (out.race) if it is not the one of this run any more. */
 int claim_release(struct claim *c, struct err *e);

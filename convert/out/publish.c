@@ -97,12 +97,9 @@ bool publisher_has(const struct publisher *u, size_t i)
 int publisher_begin(struct publisher *u, size_t i, struct err *e)
 {
 	const struct outdir *d = u->dir;
-	int rc;
 
-	pthread_mutex_lock(&u->lock);
-	rc = claim_take(&u->dir->claim, e);
-	pthread_mutex_unlock(&u->lock);
-	if (rc || file_remove(d->io, d->fd, u->outputs[i].side_name, e) ||
+	if (claim_take(&u->dir->claim, e) ||
+		file_remove(d->io, d->fd, u->outputs[i].side_name, e) ||
 		file_remove(d->io, d->fd, u->p->files[i].name, e) ||
 		(u->p->opts.back && file_remove(d->io, d->fd, u->outputs[i].keep_name, e)))
 		return -1;
