@@ -24,6 +24,9 @@ DTYPES = {
     "F8_E8M0": (1, "float8_e8m0fnu"),
     "F8_E4M3": (1, "float8_e4m3fn"),
     "I8": (1, "int8"),
+    "U8": (1, "uint8"),
+    "I32": (4, "int32"),
+    "U32": (4, "uint32"),
 }
 PACKED_FP4 = "float4_e2m1fn_x2"
 
