@@ -21,7 +21,7 @@ export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=tests/oracle:$here
 # What packages print of their own, and what they would fetch.
 export TOKENIZERS_PARALLELISM=false TRANSFORMERS_VERBOSITY=error HF_HUB_OFFLINE=1 PYTHONWARNINGS=ignore
 
-for tool in dsv4-convert dsv4-verify mkmodel; do
+for tool in dsv4-convert dsv4-quant dsv4-verify mkmodel; do
     [ -x "$B/$tool" ] && continue
     echo "oracle-runtime: $B/$tool is missing; run make all helpers" >&2
     exit 1
@@ -106,6 +106,17 @@ convert() {
     must "$B/dsv4-convert" run "$work/$name" -o "$work/$out" "$@" -q
 }
 
+# quant NAME MODEL OUT [OPTIONS]: whether dsv4-quant makes that form; makes it, or says SKIP
+quant() {
+    form=$1 name=$2 out=$3
+    shift 3
+    if ! "$B/dsv4-quant" formats | grep -q "^$form "; then
+        say "SKIP $form: dsv4-quant does not make it"
+        return 1
+    fi
+    must "$B/dsv4-quant" run "$work/$name" -o "$work/$out" --to "$form" "$@" -q
+}
+
 # 160 tokens: more than the window of 128, and one entry of the layers that compress 128 tokens to one.
 seq 160 | awk '{ printf "%s%d", (NR > 1 ? "," : ""), ($1 * $1 * 31 + $1 * 7) % 512 }' >"$work/tokens"
 # llama.cpp wants a head_dim of 512, other than index_head_dim. The indexer picks 8 of 40 entries; 32 heads, so that no
@@ -184,6 +195,35 @@ if have transformers && have mlx; then
         must $python $here/mlx_twin.py "$work/damaged$n" "$work/mlx$n"
     done
     beyond
+fi
+
+# ---------------------------------------------------------------- bytes
+
+# A matrix of random codes, with scales far apart: what forms.py says of blocks that do not fit.
+must $python tests/oracle/spread.py tests/golden/tiny-flash "$work/spread"
+golden=tests/golden/tiny-flash
+ln -s "../../$golden" "$work/golden"
+if have transformers && have modelopt; then
+    run bytes_nvfp4.py $golden
+    run bytes_nvfp4.py "$work/spread"
+    if quant nvfp4 golden nvfp4 --signed-zero drop; then
+        run bytes_nvfp4.py $golden "$work/nvfp4"
+        quant nvfp4 golden nvfp4-keep
+        run bytes_nvfp4.py $golden "$work/nvfp4-keep" --signed-zero keep
+    fi
+fi
+if have transformers && { have torchao; have modelopt; }; then
+    run bytes_mxfp8.py $golden
+    quant mxfp8 golden mxfp8 && run bytes_mxfp8.py $golden "$work/mxfp8"
+fi
+if have transformers && have compressed-tensors; then
+    for of in mxfp4 mxfp8 nvfp4a16; do
+        run bytes_ct.py $golden $of
+        quant ct-$of golden ct-$of && run bytes_ct.py $golden $of "$work/ct-$of"
+    done
+fi
+if have llama.cpp && have ggml; then
+    run bytes_ggml.py $golden
 fi
 
 finish
