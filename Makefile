@@ -237,6 +237,10 @@ $(NVDIR)/probe.o: tests/fiber/probe.cu tests/fiber/probe.h formats/layout/tile_a
 $(CUTESTS:%=$(GPU)/%): $(GPU)/%: $(B)/tests/%.c.o $(NVDIR)/probe.o $(B)/tests/fiber/none.c.o $(PTX_C:%=$(B)/%.o) $(LIBA)
 	@mkdir -p $(@D)
 	$(Q)$(LINK)
+# Programs of tests note which rules they produce (tests/produced.c).
+PRODUCED := $(TESTS:%=$(B)/%) $(EMULATED) $(CUTESTS:%=$(GPU)/%)
+$(PRODUCED): LF += -Wl,--wrap=rule_broken
+$(PRODUCED): $(B)/tests/produced.c.o
 test-gpu: $(if $(filter 1,$(CUDA)),$(CUTESTS:%=$(GPU)/%)) build/dsv4-verify
 	@B=$(B) CUDA=$(CUDA) NVCC="$(NVCC)" ARCHS="$(ARCHS)" CUTESTS="$(CUTESTS)" sh tests/gpu.sh
 

@@ -52,10 +52,14 @@ int err_nomem(struct err *e)
 
 int err_rule(struct err *e, enum rule_id rule, uint64_t pos, const char *fmt, ...)
 {
+	const struct rule *broken;
 	va_list ap;
 
+	if (!e || e->kind != ERR_NONE)
+		return -1;
+	broken = rule_broken(rule);
 	va_start(ap, fmt);
-	report(e, rules[rule].kind, rules[rule].id, pos, fmt, ap);
+	report(e, broken->kind, broken->id, pos, fmt, ap);
 	va_end(ap);
 	return -1;
 }

@@ -4,11 +4,16 @@
 #include <stddef.h>
 #include <string.h>
 
-#define RULE(name, id, kind, text, remedy) { id, kind, text, remedy },
+#define RULE(name, id, kind, text, remedy, test) { id, kind, text, remedy },
 const struct rule rules[] = {
 #include "core/rule.def"
 	{ NULL, ERR_NONE, NULL, NULL },
 };
+
+const struct rule *rule_broken(enum rule_id id)
+{
+	return &rules[id];
+}
 
 const struct rule *rule_find(const char *id)
 {

@@ -20,7 +20,7 @@ enum err_kind {
 	ERR_SYSTEM       /* 2: the machine said no: I/O, memory, signal */
 };
 
-#define RULE(name, id, kind, text, remedy) RULE_##name,
+#define RULE(name, id, kind, text, remedy, test) RULE_##name,
 enum rule_id {
 #include "core/rule.def"
 	RULE_COUNT
@@ -35,6 +35,10 @@ struct rule {
 };
 /* [RULE_COUNT], and a row with a NULL id at the end. */
 extern const struct rule rules[];
+
+/* Returns the row of a rule that was found broken. Every report of a rule takes its row from here, so that a test
+ * program can put a function in between that notes which rules were produced (tests/check.h). */
+const struct rule *rule_broken(enum rule_id id);
 
 /* Returns the row of that id, NULL if there is none; id may be NULL. */
 const struct rule *rule_find(const char *id);

@@ -43,13 +43,14 @@ int finding_take(struct findings *f, const char *file, struct err *e)
 
 int finding_add(struct findings *f, enum rule_id rule, const char *file, const char *fmt, ...)
 {
+	const struct rule *broken = rule_broken(rule);
 	char text[640];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	return put(f, rules[rule].kind, rules[rule].id, ERR_NOPOS, file, text);
+	return put(f, broken->kind, broken->id, ERR_NOPOS, file, text);
 }
 
 int finding_first(const struct findings *f, struct err *e)

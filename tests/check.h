@@ -8,6 +8,8 @@
  * SPDX-License-Identifier: MIT */
 #ifndef TESTS_CHECK_H
 #define TESTS_CHECK_H
+#include "tests/produced.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -123,12 +125,14 @@ static inline int check_main(const struct test *t, int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (getenv("SEED"))
 		check_seed = strtoull(getenv("SEED"), NULL, 10);
+	produced_begin();
 	for (; t->name; t++) {
 		if (argc > 1 && strcmp(argv[1], t->name))
 			continue;
 		before = check_failed;
 		check_skipped = NULL;
 		t->run();
+		produced_print();
 		if (check_failed != before)
 			printf("FAIL %s\n", t->name);
 		else if (check_skipped)

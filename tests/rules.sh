@@ -16,7 +16,11 @@ sed -n 's/^RULE(\([A-Z0-9_]*\), *"\([a-z0-9.-]*\)".*/\1 \2/p' core/rule.def | so
 	join - "$tmp/x" | cut -d' ' -f2 | sort >"$tmp/used"
 grep -rnoE "$id" core formats quant kernels convert verify --include=*.c |
 	grep -vE '"(config\.json|model\.(safetensors|sig))"' >"$tmp/literal"
-grep -rhoE "$id" tests --include=*.c --include=*.h --include=*.sh | tr -d '"' | sort -u >"$tmp/tested"
+# The test of a row spells the id out: that it is produced is seen when tests run (tests/produced.c).
+sed -n 's/^RULE([A-Z0-9_]*, *"\([a-z0-9.-]*\)".*, *"\(test_[a-z_]*\): [^"]*")$/\1 \2/p' core/rule.def |
+	while read -r id_of program; do
+		grep -qF "\"$id_of\"" "tests/$program.c" tests/*.h tests/*/*.h && echo "$id_of"
+	done | sort -u >"$tmp/tested"
 
 check() { # check NAME FILE: fails if the file has lines
 	if [ -s "$2" ]; then

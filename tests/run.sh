@@ -21,5 +21,7 @@ programs=
 for t in "$@"; do
 	programs="$programs $B/$t"
 done
+# Which test produces which rule: the last column of core/rule.def.
+sed -n 's/^RULE([A-Z0-9_]*, *"\([a-z0-9.-]*\)".*, *"\([^"]*\)")$/\1	\2/p' core/rule.def >"$B/test.rules"
 # shellcheck disable=SC2086 # words
-exec "$B/runner" -r "$B/test.times" ${J:+-j "$J"} ${T:+-f "$T"} ${JUNIT:+-x "$JUNIT"} $programs $scripts
+exec "$B/runner" -p "$B/test.rules" -r "$B/test.times" ${J:+-j "$J"} ${T:+-f "$T"} ${JUNIT:+-x "$JUNIT"} $programs $scripts

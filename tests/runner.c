@@ -1,17 +1,20 @@
 /* runner.c -- runs tests in parallel and adds up what they print.
  *
- *     runner [-j N] [-t SECONDS] [-x FILE] [-r FILE] [-f TEXT] PROGRAM|SCRIPT...
+ *     runner [-j N] [-t SECONDS] [-x FILE] [-r FILE] [-p FILE] [-f TEXT] PROGRAM|SCRIPT...
  *
  * The unit is one process: a script, or one test of a program that answers --list with a line "test NAME" for
  * each of its tests (tests/check.h). A unit prints a line "ok   name", "FAIL name" or "SKIP name: reason" for
  * each thing it looked at. It has also failed if it dies, ends with a status that no FAIL line explains, prints
  * no such line, or takes longer than it may. What a unit prints is kept together and appears when it ends. The
  * unit that took longest the last time is started first. The last line is "N passed, M failed, K skipped".
+ * With -p a unit also prints a line "rule ID" for each rule of core/rule.def that it produced, which is not shown
+ * (tests/produced.c), and has failed if it does not produce a rule that names it.
  *
  *     -j N        how many units run at a time (default: the processors that this process may use)
  *     -t SECONDS  how long a unit may take before its process group is killed (default 600)
  *     -x FILE     writes JUnit's XML there
  *     -r FILE     keeps the seconds of each unit there, for the order of the next run
+ *     -p FILE     has a line "ID<tab>UNIT" for each rule: the unit that produces it
  *     -f TEXT     runs only units whose name has TEXT in it; may be given several times
  *
  * The runner uses nothing of the libraries that it helps to test.
@@ -65,6 +68,13 @@ struct unit {
 	struct result *results;
 	size_t n_results;
 	bool cut, late;
+	struct buf rules; /* what it produced: a line each, after a newline */
+};
+
+/* A rule, and the unit that produces it. */
+struct promise {
+	char *rule, *unit;
+	bool known; /* there is such a unit, whether or not it is to run */
 };
 
 struct runner {
@@ -72,7 +82,9 @@ struct runner {
 	size_t n, next, count[OUTCOMES];
 	unsigned jobs, running;
 	double limit;
-	const char *junit, *times, *filter[FILTERS_MAX];
+	const char *junit, *times, *promised, *filter[FILTERS_MAX];
+	struct promise *p;
+	size_t n_p;
 	unsigned n_filters;
 };
 
@@ -151,12 +163,35 @@ static bool wanted(const struct runner *r, const char *name)
 	return !r->n_filters;
 }
 
+static void read_promises(struct runner *r)
+{
+	FILE *f = r->promised ? fopen(r->promised, "r") : NULL;
+	char line[512], *tab;
+
+	if (r->promised && (!f || setenv("RULES", "1", 1)))
+		die(r->promised);
+	while (f && fgets(line, sizeof line, f)) {
+		line[strcspn(line, "\n")] = 0;
+		tab = line + strcspn(line, "\t");
+		if (*tab)
+			*tab++ = 0;
+		r->p = grown(r->p, (r->n_p + 1) * sizeof *r->p);
+		r->p[r->n_p++] =
+			(struct promise){ joined(line, "", ""), joined(tab, "", ""), false };
+	}
+	if (f)
+		fclose(f);
+}
+
 static void add(struct runner *r, const char *path, const char *test)
 {
 	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
 	struct unit u = { .fd = -1, .expected = 1e9 };
+	size_t i;
 
 	u.name = joined(base, test ? ": " : "", test ? test : "");
+	for (i = 0; i < r->n_p; i++)
+		r->p[i].known = r->p[i].known || !strcmp(r->p[i].unit, u.name);
 	if (!wanted(r, u.name)) {
 		free(u.name);
 		return;
@@ -267,10 +302,25 @@ static void add_result(struct unit *u, enum outcome o, size_t at, size_t n)
 	u->seen = t;
 }
 
+/* Moves a line "rule ID" at s, which ends before end, out of the output; false if it is none. */
+static bool take_rule(struct unit *u, char *s, const char *end)
+{
+	size_t n = (size_t)(end - s) + 1;
+
+	if (strncmp(s, "rule ", 5) != 0)
+		return false;
+	if (!u->rules.n)
+		buf_put(&u->rules, "\n", 1);
+	buf_put(&u->rules, s + 5, n - 5);
+	memmove(s, end + 1, u->out.n - (size_t)(end + 1 - u->out.s) + 1);
+	u->out.n -= n;
+	return true;
+}
+
 /* Looks at the lines of the output that are complete. */
 static void parse(struct unit *u)
 {
-	const char *s, *end;
+	char *s, *end;
 	int o;
 
 	while (u->parsed < u->out.n) {
@@ -278,6 +328,8 @@ static void parse(struct unit *u)
 		end = strchr(s, '\n');
 		if (!end)
 			break;
+		if (take_rule(u, s, end))
+			continue;
 		for (o = 0; o < OUTCOMES; o++)
 			if (!strncmp(s, outcome_words[o], 4))
 				add_result(u, (enum outcome)o, u->parsed + 4 + (s[4] == ' '),
@@ -346,6 +398,33 @@ static void judge(struct unit *u, int status, double limit)
 	say(u, line);
 }
 
+static bool has_rule(const struct unit *u, const char *rule)
+{
+	char *line = joined("\n", rule, "\n");
+	bool has = u->rules.n && strstr(u->rules.s, line);
+
+	free(line);
+	return has;
+}
+
+/* A unit that was not skipped produces the rules that name it. */
+static void judge_rules(const struct runner *r, struct unit *u)
+{
+	char line[700];
+	size_t i;
+
+	for (i = 0; i < u->n_results; i++)
+		if (u->results[i].outcome == SKIP)
+			return;
+	for (i = 0; i < r->n_p; i++) {
+		if (strcmp(r->p[i].unit, u->name) != 0 || has_rule(u, r->p[i].rule))
+			continue;
+		snprintf(line, sizeof line, "FAIL %.300s: did not produce rule %.300s\n", u->name,
+			r->p[i].rule);
+		say(u, line);
+	}
+}
+
 /* Prints the output with the time behind each result. */
 static void print(const struct unit *u)
 {
@@ -377,6 +456,7 @@ static void finish(struct runner *r, struct unit *u, int status, const struct ru
 		close(u->fd); /* held open by a process that left the group */
 	u->fd = -1;
 	judge(u, status, r->limit);
+	judge_rules(r, u);
 	for (i = 0; i < u->n_results; i++)
 		r->count[u->results[i].outcome]++;
 	r->running--;
@@ -493,6 +573,19 @@ static void write_junit(const struct runner *r, double seconds)
 
 /* --- all of it --- */
 
+/* Rules that name a test which is not there. */
+static void unknown_tests(struct runner *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_p; i++) {
+		if (r->p[i].known)
+			continue;
+		printf("FAIL rule %s: there is no %s\n", r->p[i].rule, r->p[i].unit);
+		r->count[FAIL]++;
+	}
+}
+
 static void summary(const struct runner *r, double seconds)
 {
 	const struct unit *longest = NULL;
@@ -519,7 +612,7 @@ static void options(struct runner *r, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "j:t:x:r:f:")) != -1) {
+	while ((c = getopt(argc, argv, "j:t:x:r:p:f:")) != -1) {
 		if (c == 'j')
 			r->jobs = (unsigned)strtoul(optarg, NULL, 10);
 		else if (c == 't')
@@ -528,6 +621,8 @@ static void options(struct runner *r, int argc, char **argv)
 			r->junit = optarg;
 		else if (c == 'r')
 			r->times = optarg;
+		else if (c == 'p')
+			r->promised = optarg;
 		else if (c == 'f' && r->n_filters < FILTERS_MAX)
 			r->filter[r->n_filters++] = optarg;
 		else
@@ -549,6 +644,7 @@ int main(int argc, char **argv)
 	int i;
 
 	options(&r, argc, argv);
+	read_promises(&r);
 	sigaction(SIGINT, &act, NULL);
 	sigaction(SIGTERM, &act, NULL);
 	sigaction(SIGHUP, &act, NULL);
@@ -562,6 +658,7 @@ int main(int argc, char **argv)
 	qsort(r.u, r.n, sizeof *r.u, longest_first);
 	run_all(&r);
 	write_times(&r);
+	unknown_tests(&r);
 	write_junit(&r, now() - began);
 	summary(&r, now() - began);
 	return r.count[FAIL] || !r.n;

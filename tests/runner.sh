@@ -43,6 +43,15 @@ expect runner_last_line "1 passed, 0 failed, 0 skipped" 0 "no end of line"
 put one 'echo "ok   one"'
 put two 'echo "FAIL two"'
 expect runner_filter "1 passed, 0 failed, 0 skipped" 0 "ok   one" -f one
+printf 'st.cut\ta.sh\n' >"$tmp/rules"
+put a 'echo "rule st.cut"; echo "ok   one"'
+expect runner_rule "1 passed, 0 failed, 0 skipped" 0 "ok   one (" -p "$tmp/rules"
+put a 'echo "rule st.cuts"; echo "ok   one"'
+expect runner_rule_not_produced "1 passed, 1 failed, 0 skipped" 1 "FAIL a.sh: did not produce rule st.cut" -p "$tmp/rules"
+put a 'echo "SKIP one: why"'
+expect runner_rule_skipped "0 passed, 0 failed, 1 skipped" 0 "SKIP one" -p "$tmp/rules"
+put b 'echo "ok   one"'
+expect runner_rule_of_no_test "1 passed, 1 failed, 0 skipped" 1 "FAIL rule st.cut: there is no a.sh" -p "$tmp/rules"
 put a 'printf "FAIL <&\001\n"'
 expect runner_junit "0 passed, 1 failed, 0 skipped" 1 "FAIL" -x "$tmp/junit.xml"
 if grep -q '<testsuite name="dsv4-tools" tests="1" failures="1" skipped="0"' "$tmp/junit.xml" &&

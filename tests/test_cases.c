@@ -199,6 +199,7 @@ static bool refused(const struct row *w, const char *dir)
 	f = popen(line, "r");
 	n = f ? fread(out, 1, sizeof out - 1, f) : 0;
 	out[n] = 0;
+	produced_in(out);
 	if (f && pclose(f) && strstr(out, w->rule))
 		return true;
 	fprintf(stderr, "%s: %s\n", line, out);

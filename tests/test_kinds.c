@@ -435,17 +435,6 @@ static int call(enum kind k, enum use u, struct text *out)
 	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128;
 }
 
-/* Whether the rule is named in what was printed: the whole of its id. */
-static bool names(const char *out, const char *rule)
-{
-	const char *at;
-
-	for (at = strstr(out, rule); at; at = strstr(at + 1, rule))
-		if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789-.", at[strlen(rule)]))
-			return true;
-	return false;
-}
-
 static void one(enum kind k, enum use u, char want)
 {
 	struct text out = { 0 };
@@ -453,6 +442,7 @@ static void one(enum kind k, enum use u, char want)
 	const char *rule = NULL;
 	size_t i;
 
+	produced_in(out.s);
 	for (i = 0; i < sizeof outcomes / sizeof *outcomes; i++)
 		if (outcomes[i].is == want) {
 			status = outcomes[i].status;
@@ -462,7 +452,7 @@ static void one(enum kind k, enum use u, char want)
 		status = refusals[k].status;
 		rule = refusals[k].rule;
 	}
-	if (rc != status || (rule && !names(out.s, rule))) {
+	if (rc != status || (rule && !produced_names(out.s, rule))) {
 		check_failed++;
 		fprintf(stderr, "%s, %s %s: expected %d %s, got %d:\n%.700s\n", kind_rows[k].id,
 			use_rows[u].verb, use_rows[u].arg, status, rule ? rule : "", rc, out.s);
@@ -547,7 +537,8 @@ static void says(const char *call, int status, const char *rule)
 	rc = system(line);
 	p = (char *)file_get_all(log.s, &n);
 	p[n] = 0;
-	if (!WIFEXITED(rc) || WEXITSTATUS(rc) != status || (rule && !names(p, rule))) {
+	produced_in(p);
+	if (!WIFEXITED(rc) || WEXITSTATUS(rc) != status || (rule && !produced_names(p, rule))) {
 		check_failed++;
 		fprintf(stderr, "%s: expected %d %s, got %d:\n%.700s\n", call, status,
 			rule ? rule : "", WEXITSTATUS(rc), p);

@@ -37,6 +37,8 @@ static int run(const char *before, const char *fmt, ...)
 	p = file_get_all(log.s, &n);
 	said.n = 0;
 	text_put(&said, p ? (const void *)p : "", n);
+	text_put(&said, "", 1);
+	produced_in(said.s);
 	free(p);
 	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128 + WTERMSIG(rc);
 }

@@ -201,13 +201,14 @@ static void add(struct report *r, enum err_kind kind, const char *rule,
 void report_add(struct report *r, enum rule_id rule, const struct report_place *at, const char *fmt,
 	...)
 {
+	const struct rule *broken = rule_broken(rule);
 	char cause[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(cause, sizeof cause, fmt, ap);
 	va_end(ap);
-	add(r, rules[rule].kind, rules[rule].id, at, cause);
+	add(r, broken->kind, broken->id, at, cause);
 }
 
 void report_take(struct report *r, const struct report_place *at, struct err *e)
