@@ -8,7 +8,8 @@
 #ifndef VERIFY_DOCTOR_RANKFILES_H
 #define VERIFY_DOCTOR_RANKFILES_H
 #include "verify/doctor/consumer.h"
-#include "verify/doctor/doctor.h"
+#include "verify/doctor/doctor_opts.h"
+#include "verify/report/report.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -12,28 +12,12 @@
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_SIGN_SIGN_H
 #define VERIFY_SIGN_SIGN_H
-#include "core/io.h"
-#include "verify/sign/keyfile.h"
 #include "verify/report/report.h"
+#include "verify/sign/sign_opts.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#define SIGN_BUNDLE "model.sig"
-#define SIGN_MINISIGN "manifest.json.minisig"
-
-struct sign_opts {
-	const struct io *io;
-	const char *dir;
-	struct keyfile_at key, password;
-	const char *format; /* "model-signing", "minisign", or NULL: what the key is for */
-	const char
-		*file; /* of the signature or statement; NULL: the name that its kind has, in dir */
-	const char *source; /* signature: a download to hold the lineage to; NULL: none */
-	bool overwrite;
-	unsigned threads, features;
-};
 
 /* Findings go to r. -1 only where there is nothing more to find; whether it is true, r knows. No file is
  * written if there are findings. */

@@ -7,7 +7,7 @@
 #include "formats/folder/folder.h"
 #include "verify/sign/lineage.h"
 #include "verify/sign/sigfile.h"
-#include "verify/sign/sign.h"
+#include "verify/sign/sign_opts.h"
 
 #ifdef __cplusplus
 extern "C" {
