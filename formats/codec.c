@@ -38,6 +38,11 @@ enum codec codec_of_expert(const char *expert_dtype)
 	return CODEC_NONE;
 }
 
+const char *codec_expert(enum codec c)
+{
+	return codecs[c].expert ? codecs[c].expert : codecs[CODEC_NONE].name;
+}
+
 enum codec codec_of_types(unsigned code, unsigned scale)
 {
 	unsigned c;

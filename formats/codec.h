@@ -47,6 +47,8 @@ extern const struct codec_form codecs[CODEC_COUNT];
 enum codec codec_find(const char *name);
 /* Returns the codec whose experts config.json calls so, or CODEC_NONE. */
 enum codec codec_of_expert(const char *expert_dtype);
+/* What config.json calls experts of that codec; "unsaid" where it has no word for them. */
+const char *codec_expert(enum codec c);
 /* Returns the first codec with codes and scales of these types; scale is DT_COUNT where there is none. */
 enum codec codec_of_types(unsigned code, unsigned scale);
 

@@ -32,6 +32,8 @@ enum {
 	DEV_MIX = 24,   /* values of fn: pre[4], post[4], comb[4][4] */
 	DEV_CHUNK = 64, /* columns that attention takes together */
 	DEV_ACT = 128,  /* columns of an activation that share a scale */
+	DEV_KEY = 64,   /* columns of an entry of the cache that share a scale */
+	DEV_LANES = 32, /* sums of a dot product */
 	DEV_TOPK_MAX = 4096
 };
 

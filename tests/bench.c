@@ -485,7 +485,7 @@ static int dry(char **a)
 	io.pwrite = dry_write;
 	io.allocate = dry_allocate;
 	io.statvfs = dry_statvfs;
-	if (ckpt_open(&c, &io, a[0], &co, &f, &e) || audit_make(&au, &c, EXPERT_UNSAID, &f, &e) ||
+	if (ckpt_open(&c, &io, a[0], &co, &f, &e) || audit_make(&au, &c, CODEC_NONE, &f, &e) ||
 		finding_first(&f, &e) || conversion_make(&p, &au, &po, &e)) {
 		fprintf(stderr, "bench: %s\n", e.text);
 		return 2;

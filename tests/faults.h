@@ -84,7 +84,7 @@ char *__wrap_strdup(const char *s)
 struct way {
 	const char *name, *target;
 	uint64_t ranks;
-	enum expert_form experts;
+	enum codec experts;
 	const char *layers;
 	bool expected; /* with the digests of the source */
 	bool back;     /* what casts drop is kept */
@@ -96,13 +96,13 @@ static const struct way ways[] = {
 	{ .name = "checked",
 		.target = "official",
 		.ranks = 2,
-		.experts = EXPERT_FP8,
+		.experts = CODEC_FP8,
 		.layers = "0",
 		.expected = true },
 	{ .name = "dropped",
 		.target = "hf",
 		.ranks = 1,
-		.experts = EXPERT_FP8,
+		.experts = CODEC_FP8,
 		.layers = "0",
 		.back = true },
 	{ .name = "set",
@@ -159,7 +159,7 @@ static int convert_on(const struct io *io, const struct way *w, const char *in, 
 	memset(e, 0, sizeof *e);
 	rc = ckpt_open(&c, io, in, &co, &f, e);
 	if (!rc) {
-		rc = audit_make(&a, &c, EXPERT_UNSAID, &f, e);
+		rc = audit_make(&a, &c, CODEC_NONE, &f, e);
 		if (!rc) {
 			rc = finding_first(&f, e);
 			rc = rc ? rc : conversion_make(&p, &a, &po, e);

@@ -552,11 +552,11 @@ int main(int argc, char **argv)
 	if (!m.out || !config)
 		die("which folder, which config?");
 	load_config(&m, config, sets, n_sets, &raw);
-	if (m.c.experts == EXPERT_UNSAID)
-		m.c.experts = EXPERT_FP4;
-	base = m.c.experts == EXPERT_FP8 && !e8m0;
+	if (m.c.experts == CODEC_NONE)
+		m.c.experts = CODEC_MXFP4;
+	base = m.c.experts == CODEC_FP8 && !e8m0;
 	forms.dense = base ? CODEC_FP8_F32 : CODEC_FP8;
-	forms.experts = m.c.experts == EXPERT_FP4 ? CODEC_MXFP4 : forms.dense;
+	forms.experts = m.c.experts == CODEC_MXFP4 ? CODEC_MXFP4 : forms.dense;
 	if (inventory_make(&m.v, &m.c, forms, &e))
 		die(e.text);
 	if (mkdir(m.out, 0777) && access(m.out, W_OK))

@@ -92,7 +92,7 @@ struct model_job {
 	const char *expected; /* --source-sha256 */
 	unsigned threads, features;
 	uint64_t memory;
-	enum expert_form assume;
+	enum codec assume;
 	bool follow_links, overwrite;
 	const struct io *io;
 	const volatile sig_atomic_t *stop;

@@ -137,7 +137,7 @@ static void not_ours(void)
 	dirs_remove(out.s);
 	dirs_remove(ref.s);
 	CHECK(convert(&j, PRO, out.s) && convert(&j, PRO, ref.s));
-	j.plan.experts = EXPERT_FP8;
+	j.plan.experts = CODEC_FP8;
 	CHECK(fails_with(&j, PRO, out.s, "out.other") && model_same(out.s, ref.s));
 	unlink(model_file(out.s, MAN_NAME).s);
 	unlink(model_file(ref.s, MAN_NAME).s);

@@ -303,8 +303,7 @@ static void judge(const struct bad *b, int rc, const struct err *e, const char *
 	CHECK_IN(b->name, model_entries(out) == 0);
 }
 
-static void run_table(const struct bad *b, const char *target, uint64_t ranks,
-	enum expert_form form)
+static void run_table(const struct bad *b, const char *target, uint64_t ranks, enum codec form)
 {
 	struct path out = dirs_path("out"), dir;
 	struct model_job j;
@@ -324,17 +323,17 @@ static void run_table(const struct bad *b, const char *target, uint64_t ranks,
 
 static void bad_headers(void)
 {
-	run_table(headers, "official", 2, EXPERT_UNSAID);
+	run_table(headers, "official", 2, CODEC_NONE);
 }
 
 static void bad_payload_official(void)
 {
-	run_table(payload, "official", 2, EXPERT_UNSAID);
+	run_table(payload, "official", 2, CODEC_NONE);
 }
 
 static void bad_payload_cast(void)
 {
-	run_table(payload, "official", 1, EXPERT_FP8);
+	run_table(payload, "official", 1, CODEC_FP8);
 }
 
 static void bad_payload_hf(void)
@@ -345,7 +344,7 @@ static void bad_payload_hf(void)
 			"wo_a" },
 		{ NULL, NULL, NULL, NULL, 0, NULL, NULL } };
 
-	run_table(copied, "hf", 1, EXPERT_UNSAID);
+	run_table(copied, "hf", 1, CODEC_NONE);
 }
 
 /* Scales without weights and the other way round: both index and header say so. */
@@ -370,7 +369,7 @@ static void scale_pairs(void)
 		text(dir.s, row[i].from, row[i].to, 1);
 		memset(&f, 0, sizeof f);
 		CHECK(!ckpt_open(&c, io_posix(), dir.s, &co, &f, &e));
-		CHECK(!audit_make(&a, &c, EXPERT_UNSAID, &f, &e));
+		CHECK(!audit_make(&a, &c, CODEC_NONE, &f, &e));
 		orphan = unexpected = first = false;
 		for (k = 0; k < f.n; k++) {
 			first = first ||
@@ -417,7 +416,7 @@ static void many_findings(void)
 	header(dir.s, "[0,4096]", "[4096,0]", 0); /* which hides the truncation */
 	gone(dir.s, HEAD, NULL, 0);
 	CHECK(!ckpt_open(&c, io_posix(), dir.s, &co, &f, &e) &&
-		!audit_make(&a, &c, EXPERT_UNSAID, &f, &e));
+		!audit_make(&a, &c, CODEC_NONE, &f, &e));
 	CHECK(f.n == 2 && !strcmp(f.v[0].rule, "st.offset-order") &&
 		!strcmp(f.v[1].rule, "index.shard-missing"));
 	CHECK(finding_first(&f, &e) == -1 && strstr(e.text, "1 more"));
@@ -453,10 +452,10 @@ static void odd_shapes(void)
 	static const struct {
 		const char *set;
 		uint64_t ranks;
-		enum expert_form form;
+		enum codec form;
 		const char *rule;
-	} row[] = { { "moe_intermediate_size=160", 1, EXPERT_FP8, "plan.cast-shape" },
-		{ "o_lora_rank=96 --set o_groups=2", 2, EXPERT_UNSAID, "plan.block-cut" } };
+	} row[] = { { "moe_intermediate_size=160", 1, CODEC_FP8, "plan.cast-shape" },
+		{ "o_lora_rank=96 --set o_groups=2", 2, CODEC_NONE, "plan.block-cut" } };
 	struct path m = dirs_path("odd");
 	struct model_job j;
 	char args[700];

@@ -53,7 +53,7 @@ static void make(void)
 	CHECK(!model_tool("mkmodel", line));
 	bases[CAST] = dirs_path("cast");
 	j = model_job("hf", 1);
-	j.plan.experts = EXPERT_FP8;
+	j.plan.experts = CODEC_FP8;
 	CHECK(convert(&j, FLASH, bases[CAST].s));
 	bases[CAST_E8M0] = dirs_path("cast-e8m0");
 	j.plan.scales = SCALES_E8M0;

@@ -32,7 +32,7 @@ static void make(void)
 	hf8 = dirs_path("hf8");
 	o = set_opts("hf", 1, false);
 	o.plan.share = (struct share){ 0 };
-	o.plan.experts = EXPERT_FP8;
+	o.plan.experts = CODEC_FP8;
 	CHECK(set_makes(FLASH, hf8.s, &o));
 	o = set_opts("marlin-mxfp4", 1, true);
 	o.plan.share.stages = 2;
@@ -63,7 +63,7 @@ static void whole(void)
 	size_t i;
 
 	make();
-	j.plan.experts = EXPERT_FP8;
+	j.plan.experts = CODEC_FP8;
 	CHECK(convert(&j, FLASH, fp8.s));
 	dirs[0] = off.s, dirs[1] = hf.s, dirs[2] = set.s, dirs[3] = tp.s, dirs[4] = fp8.s;
 	dirs[5] = FLASH, dirs[6] = hf8.s;

@@ -88,11 +88,11 @@ static void make(void)
 	slice = dirs_path("slice");
 	j = model_job("official", 2);
 	CHECK(convert(&j, FLASH, off.s));
-	j.plan.experts = EXPERT_FP8;
+	j.plan.experts = CODEC_FP8;
 	CHECK(convert(&j, FLASH, off8.s));
 	o = set_opts("hf", 1, false);
 	o.plan.share = (struct share){ 0 };
-	o.plan.experts = EXPERT_FP8;
+	o.plan.experts = CODEC_FP8;
 	CHECK(set_makes(FLASH, hf8.s, &o));
 	o = set_opts("frag-k32", 2, false);
 	CHECK(set_makes(FLASH, set.s, &o));

@@ -16,9 +16,9 @@
 #define F3 "model-00003-of-00006.safetensors"
 #define F4 "model-00004-of-00006.safetensors"
 
-static enum expert_form form(const char *s)
+static enum codec form(const char *s)
 {
-	return !strncmp(s, "fp8", 3) ? EXPERT_FP8 : EXPERT_FP4;
+	return !strncmp(s, "fp8", 3) ? CODEC_FP8 : CODEC_MXFP4;
 }
 
 /* Every file that the twins made. */
@@ -86,7 +86,7 @@ static void cast_commutes(void)
 	char name[64];
 	int k;
 
-	j.plan.experts = direct.plan.experts = EXPERT_FP8;
+	j.plan.experts = direct.plan.experts = CODEC_FP8;
 	j.plan.scales = SCALES_E8M0; /* as official has them */
 	CHECK(convert(&j, FLASH, hf.s) && convert(&direct, FLASH, a.s) &&
 		convert(&then, hf.s, b.s));
@@ -94,17 +94,17 @@ static void cast_commutes(void)
 		model_file(a.s, "model0-mp2.safetensors").s));
 	CHECK(same_files(model_file(b.s, "model1-mp2.safetensors").s,
 		model_file(a.s, "model1-mp2.safetensors").s));
-	then.plan.experts = EXPERT_FP4;
+	then.plan.experts = CODEC_MXFP4;
 	CHECK(fails_with(&then, hf.s, NULL, "plan.experts"));
 	/* scales that a target does not have, or a source cannot give */
 	direct.plan.scales = SCALES_E8M0;
 	CHECK(fails_with(&direct, FLASH, NULL, "plan.scale-dtype"));
-	j.plan.experts = EXPERT_UNSAID;
+	j.plan.experts = CODEC_NONE;
 	j.plan.scales = SCALES_F32;
 	CHECK(fails_with(&j, FLASH, NULL, "plan.scale-dtype"));
 	/* FP8 experts with E8M0 scales get F32 ones, and those are not made E8M0 */
 	dirs_remove(a.s);
-	j.plan.experts = EXPERT_FP8;
+	j.plan.experts = CODEC_FP8;
 	CHECK(convert(&j, hf.s, a.s));
 	dirs_remove(b.s);
 	j.plan.scales = SCALES_UNSAID;
@@ -134,7 +134,7 @@ static void same_for_all_machines(void)
 
 	for (t = 0; t < 2; t++) {
 		j = model_job(target[t], t ? 1 : 2);
-		j.plan.experts = EXPERT_FP8;
+		j.plan.experts = CODEC_FP8;
 		dirs_remove(ref.s);
 		CHECK(convert(&j, FLASH, ref.s));
 		memcpy(hash, j.hash, sizeof hash);
@@ -163,7 +163,7 @@ static void least_memory(void)
 	uint64_t lo = 1, hi = 256 << 20;
 	struct err e;
 
-	j.plan.experts = EXPERT_FP8;
+	j.plan.experts = CODEC_FP8;
 	dirs_remove(ref.s);
 	CHECK(convert(&j, PRO, ref.s));
 	while (lo < hi) {
@@ -295,7 +295,7 @@ static void cast_limits(void)
 	json_t *o, *b, *t, *found = NULL;
 	size_t i;
 
-	j.plan.experts = EXPERT_FP8;
+	j.plan.experts = CODEC_FP8;
 	dirs_remove(out.s);
 	CHECK(convert(&j, dir.s, out.s) && j.result.inexact == 0 &&
 		j.result.blocks == 6 * 4 * 3 * 2);
@@ -364,7 +364,7 @@ static void plan_hashes(void)
 
 	for (i = 0; i < 8; i++)
 		j[i] = model_job(i < 6 ? "official" : "hf", i == 1 ? 2 : 1);
-	j[2].plan.experts = EXPERT_FP8;
+	j[2].plan.experts = CODEC_FP8;
 	j[3].plan.layers = "0-2";
 	j[4].plan.sha256 = false;
 	j[5].plan.lossy = true;

@@ -154,7 +154,7 @@ static void quick_is_plain(void)
 
 	CHECK(convert(&j, FLASH, d.s));
 	compare_units(&u, FLASH, d.s);
-	j.plan.experts = EXPERT_FP8;
+	j.plan.experts = CODEC_FP8;
 	dirs_remove(d.s);
 	CHECK(convert(&j, FLASH, d.s));
 	compare_units(&u, FLASH, d.s);
@@ -166,7 +166,7 @@ static void quick_is_plain(void)
 	compare_units(&u, base.s, d.s);
 	o = set_opts("hf", 1, false);
 	o.plan.share = (struct share){ 0 };
-	o.plan.experts = EXPERT_FP8;
+	o.plan.experts = CODEC_FP8;
 	dirs_remove(d.s);
 	CHECK(set_makes(FLASH, d.s, &o));
 	compare_units(&u, FLASH, d.s);
@@ -179,7 +179,7 @@ static void quick_is_plain(void)
 	compare_units(&u, FLASH, d.s);
 	o = set_opts("hf", 1, false);
 	o.plan.share = (struct share){ 0 };
-	o.plan.experts = EXPERT_FP8;
+	o.plan.experts = CODEC_FP8;
 	dirs_remove(d.s);
 	CHECK(set_makes(FLASH, d.s, &o));
 	compare_units(&u, FLASH, d.s);

@@ -124,7 +124,7 @@ static void others(void)
 	struct model_job j = model_job("hf", 1);
 	struct report r;
 
-	j.plan.experts = EXPERT_FP8;
+	j.plan.experts = CODEC_FP8;
 	j.plan.scales = SCALES_E8M0; /* scales of the same type and another shape */
 	CHECK(convert(&j, FLASH, fp8.s));
 	CHECK(diff(&r, FLASH, fp8.s) == 1);

@@ -83,7 +83,7 @@ static size_t check_sidecar(const char *dir, const char *name)
 
 static void sidecar_digests(void)
 {
-	static const enum expert_form experts[] = { EXPERT_FP4, EXPERT_FP8 };
+	static const enum codec experts[] = { CODEC_MXFP4, CODEC_FP8 };
 	struct path out = dirs_path("out");
 	struct model_job j;
 	size_t i;

@@ -260,7 +260,7 @@ static void rank_files_fp8(void)
 	struct model_job j = model_job("official", 2);
 	struct path out = dirs_path("mp2-fp8");
 
-	j.plan.experts = EXPERT_FP8;
+	j.plan.experts = CODEC_FP8;
 	CHECK(convert(&j, model(), out.s));
 	substitute(model(), out.s, true);
 }

@@ -265,7 +265,7 @@ static void refused(void)
 	o.plan.share.stages = 9;
 	CHECK(refuses(FLASH, &o, "plan.split", "there are 4 layers"));
 	o = set_opts("marlin-mxfp4", 1, false);
-	o.plan.experts = EXPERT_FP8;
+	o.plan.experts = CODEC_FP8;
 	CHECK(refuses(FLASH, &o, "plan.engine-form", "FP4 experts"));
 	/* A scale of 0 is nothing to Marlin, and the smallest there is to others. */
 	in = model_copy(FLASH, "in");

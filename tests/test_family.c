@@ -62,7 +62,8 @@ static void row(void)
 	struct err e;
 	uint64_t n, bytes;
 
-	CHECK(!read_toy(&c, text, &e) && c.family == &toy && c.D == 256 && c.experts == EXPERT_FP4);
+	CHECK(!read_toy(&c, text, &e) && c.family == &toy && c.D == 256 &&
+		c.experts == CODEC_MXFP4);
 	CHECK(!inventory_make(&v, &c, forms, &e));
 	inventory_sum(&v, true, &n, &bytes);
 	CHECK(n == 1 + 2 * (2 + 3 * 2));

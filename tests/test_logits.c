@@ -141,10 +141,10 @@ static void whole_folders(void)
 	j = model_job("hf", 1);
 	CHECK(convert(&j, PRO, b.s) && is_equal(compare(PRO, b.s)));
 	j = model_job("official", 2);
-	j.plan.experts = EXPERT_FP8;
+	j.plan.experts = CODEC_FP8;
 	CHECK(convert(&j, FLASH, c.s) && is_equal(compare(FLASH, c.s)));
 	j = model_job("hf", 1);
-	j.plan.experts = EXPERT_FP8;
+	j.plan.experts = CODEC_FP8;
 	CHECK(convert(&j, FLASH, d.s) && is_equal(compare(FLASH, d.s)));
 	CHECK(is_equal(compare(d.s, d.s))); /* FP8 experts as a source, as -Base has them */
 }
@@ -341,7 +341,7 @@ static void lossy(void)
 	/* every other row of a block 2^16 times larger: the small ones lose bits */
 	snprintf(name, sizeof name, "layers.0.ffn.experts.%u.w1.scale", used_in(FLASH));
 	spoil(src.s, name, 8, 8, 16);
-	j.plan.experts = EXPERT_FP8;
+	j.plan.experts = CODEC_FP8;
 	j.plan.lossy = true;
 	CHECK(convert(&j, src.s, out.s));
 	v = compare_kl(src.s, out.s, IDS, NULL);
@@ -444,7 +444,7 @@ static void fp32_records(void)
 	size_t n;
 
 	o.arithmetic = "fp32";
-	j.plan.experts = EXPERT_FP8;
+	j.plan.experts = CODEC_FP8;
 	CHECK(convert(&j, FLASH, out.s));
 	report_begin(&rep, "test", "logits", FLASH, out.s);
 	CHECK(is_equal(verdict_of(&rep, compute_logits(&rep, FLASH, out.s, &o, &e), &e)));

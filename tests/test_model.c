@@ -33,7 +33,7 @@ static int parse_config(struct config *c, const char *s, size_t n, struct err *e
 
 static struct model_forms forms_of(const struct config *c, enum codec dense)
 {
-	return (struct model_forms){ dense, c->experts == EXPERT_FP8 ? dense : CODEC_MXFP4 };
+	return (struct model_forms){ dense, c->experts == CODEC_FP8 ? dense : CODEC_MXFP4 };
 }
 
 /* Published by the model's authors, except where the text says computed. */
@@ -294,7 +294,7 @@ static void config_rewrites(void)
 	for (i = 0; i < 3; i++) {
 		CHECK_IN(text[i], !config_doc_parse(&d, text[i], strlen(text[i]), &e));
 		out.n = 0;
-		CHECK_IN(text[i], !config_put(&out, &d, EXPERT_FP8, &e) && !strcmp(out.s, want[i]));
+		CHECK_IN(text[i], !config_put(&out, &d, CODEC_FP8, &e) && !strcmp(out.s, want[i]));
 		config_doc_free(&d);
 	}
 	text_free(&out);

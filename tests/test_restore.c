@@ -36,7 +36,7 @@ static void all_back(void)
 	CHECK(done >= 80);
 }
 
-static struct job_opts hf_opts(enum expert_form experts)
+static struct job_opts hf_opts(enum codec experts)
 {
 	struct job_opts o = set_opts("hf", 1, false);
 
@@ -50,16 +50,16 @@ static void hf_back(void)
 {
 	static const struct {
 		const char *from;
-		enum expert_form experts;
+		enum codec experts;
 		uint64_t shard;
 		enum scale_form scales;
 	} row[] = {
-		{ FLASH, EXPERT_FP4, 0, SCALES_UNSAID },
-		{ FLASH, EXPERT_FP8, 0, SCALES_UNSAID },
-		{ FLASH, EXPERT_FP8, 1 << 20, SCALES_UNSAID },
-		{ FLASH, EXPERT_FP8, 0, SCALES_E8M0 },
-		{ PRO, EXPERT_FP8, 0, SCALES_UNSAID },
-		{ PRO, EXPERT_FP4, 700000, SCALES_UNSAID },
+		{ FLASH, CODEC_MXFP4, 0, SCALES_UNSAID },
+		{ FLASH, CODEC_FP8, 0, SCALES_UNSAID },
+		{ FLASH, CODEC_FP8, 1 << 20, SCALES_UNSAID },
+		{ FLASH, CODEC_FP8, 0, SCALES_E8M0 },
+		{ PRO, CODEC_FP8, 0, SCALES_UNSAID },
+		{ PRO, CODEC_MXFP4, 700000, SCALES_UNSAID },
 	};
 	struct path set = dirs_path("set"), back = dirs_path("back"), a = dirs_path("a");
 	struct job_opts o, b = set_back(), t = set_opts("marlin-mxfp4", 2, false);
@@ -331,7 +331,7 @@ static void scale_damaged(void)
 		"layers.1.ffn.experts.0.w1.scale" };
 	static const uint32_t odd[] = { 0x40400000, 0, 0xbf800000, 0x7f800000 };
 	struct path set = dirs_path("set"), back = dirs_path("back"), p;
-	struct job_opts o = hf_opts(EXPERT_FP8), b = set_back();
+	struct job_opts o = hf_opts(CODEC_FP8), b = set_back();
 	uint64_t len = 0, at;
 	struct err e;
 	uint8_t *was;
@@ -374,7 +374,7 @@ static void scale_damaged(void)
 static void hf_refused(void)
 {
 	struct path set = dirs_path("set"), back = dirs_path("back"), p;
-	struct job_opts o = hf_opts(EXPERT_FP8), b = set_back();
+	struct job_opts o = hf_opts(CODEC_FP8), b = set_back();
 	struct err e;
 	uint8_t *was;
 	size_t n, i, refused = 0;

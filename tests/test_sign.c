@@ -293,7 +293,7 @@ static void dropped(void)
 	keys_make();
 	o.plan.share = (struct share){ 0 };
 	o.plan.ranks = 1;
-	o.plan.experts = EXPERT_FP8;
+	o.plan.experts = CODEC_FP8;
 	CHECK(set_makes(FLASH, d.s, &o));
 	snprintf(path, sizeof path, "%s/model-00002-of-00007.safetensors.dropped", d.s);
 	CHECK(is_file(path));

@@ -23,7 +23,7 @@ static bool sound(struct ckpt *c, const char *dir)
 	struct audit a;
 	bool ok = !ckpt_open(c, io_posix(), dir, &co, &f, &e);
 
-	ok = ok && !audit_make(&a, c, EXPERT_UNSAID, &f, &e);
+	ok = ok && !audit_make(&a, c, CODEC_NONE, &f, &e);
 	if (ok)
 		audit_free(&a);
 	if (f.total)

@@ -17,9 +17,9 @@ void call_defaults(void *p)
 	o->job.ckpt.header_cap = ST_HEADER_CAP;
 }
 
-enum expert_form call_form(const char *word)
+enum codec call_form(const char *word)
 {
-	return !word ? EXPERT_UNSAID : !strcmp(word, "fp8") ? EXPERT_FP8 : EXPERT_FP4;
+	return word ? codec_of_expert(word) : CODEC_NONE;
 }
 
 static enum scale_form scales_of(const char *s)

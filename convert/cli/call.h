@@ -36,8 +36,8 @@ struct call_tool {
 
 /* Fills a zeroed struct call with what holds where nothing is said. p is a struct call. */
 void call_defaults(void *p);
-/* Returns what the experts are by an option's word; NULL: EXPERT_UNSAID. */
-enum expert_form call_form(const char *word);
+/* Returns what the experts are by an option's word; NULL: CODEC_NONE. */
+enum codec call_form(const char *word);
 /* Returns o->job with the words of o in it, for dir wanted as use. */
 struct job_opts call_settle(const struct call *o, enum use use);
 /* Returns -1 where o does not say where to write. */

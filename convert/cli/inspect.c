@@ -82,7 +82,7 @@ static void put_model(struct text *out, const struct ckpt *c, const struct audit
 		(unsigned long long)m->stages, m->spark ? "DSpark stages" : "MTP blocks",
 		(unsigned long long)m->D, (unsigned long long)m->H, (unsigned long long)m->hd,
 		(unsigned long long)m->G, (unsigned long long)m->E, (unsigned long long)m->I,
-		a->want ? expert_form_name(a->experts) : "form unknown", (unsigned long long)m->K,
+		a->want ? codec_expert(a->experts) : "form unknown", (unsigned long long)m->K,
 		(unsigned long long)m->S, (unsigned long long)m->V);
 	if (a->want && a->forms.dense == CODEC_FP8_F32)
 		text_str(out, "block scales are FP32, as in the -Base checkpoints\n");
@@ -200,7 +200,7 @@ static void put_json_model(struct jwrite *o, const struct config *m, const struc
 	jwrite_open(o, "model", '{');
 	jwrite_str(o, "drafter", m->spark ? "dspark" : m->stages ? "mtp" : "none");
 	jwrite_u64(o, "experts", m->E);
-	jwrite_str(o, "experts_form", a->want ? expert_form_name(a->experts) : "unsaid");
+	jwrite_str(o, "experts_form", a->want ? codec_expert(a->experts) : "unsaid");
 	jwrite_u64(o, "hash_layers", m->n_hash);
 	jwrite_u64(o, "hidden_size", m->D);
 	jwrite_u64(o, "layers", m->L);

@@ -527,7 +527,7 @@ static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry
 	const struct plan *p = u->p;
 	char ranks[24], size[24], share[160];
 	const struct share *h = &p->opts.share;
-	struct man_option options[6] = { { "experts", expert_form_name(p->experts) },
+	struct man_option options[6] = { { "experts", codec_expert(p->experts) },
 		{ "layers", p->opts.layers }, { "lossy", p->opts.lossy ? "yes" : "no" },
 		{ "ranks", ranks },
 		{ h->ranks ? "share" : "shard_size", h->ranks ? share : size } };

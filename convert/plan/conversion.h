@@ -21,9 +21,9 @@ struct conversion {
 	struct plan_opts opts;
 	struct plan *folders; /* owns; [n] */
 	size_t n, cap;
-	bool is_set;              /* OUT is none of the folders, its manifest lists them */
-	enum expert_form experts; /* of the output */
-	uint64_t bytes, files;    /* of weights, in all folders */
+	bool is_set;           /* OUT is none of the folders, its manifest lists them */
+	enum codec experts;    /* of the output */
+	uint64_t bytes, files; /* of weights, in all folders */
 	uint64_t fate_n[FATE_COUNT], fate_bytes[FATE_COUNT]; /* each source tensor counts once */
 	char hash[65]; /* of a set: over the hashes of its folders; else that of OUT */
 };

@@ -126,10 +126,10 @@ static int check(struct layout *l)
 			"--target %s was only read about, never compared with the engine: say "
 			"--experimental",
 			l->engine->name);
-	if (l->p->experts != EXPERT_FP4 || l->a->experts != EXPERT_FP4)
+	if (l->p->experts != CODEC_MXFP4 || l->a->experts != CODEC_MXFP4)
 		return err_rule(l->e, RULE_PLAN_ENGINE_FORM, ERR_NOPOS,
 			"--target %s is for FP4 experts, these are %s", l->engine->name,
-			expert_form_name(l->p->experts));
+			codec_expert(l->p->experts));
 	if (o->share.stages > l->p->ckpt->config.L)
 		return err_rule(l->e, RULE_PLAN_SPLIT, ERR_NOPOS,
 			"--pp %llu: there are %llu layers", (unsigned long long)o->share.stages,

@@ -75,18 +75,18 @@ enum scale_form {
 };
 
 struct plan_opts {
-	const char *target;       /* a row of targets */
-	uint64_t ranks;           /* official: files */
-	enum expert_form experts; /* EXPERT_UNSAID: as they are */
-	enum scale_form scales;   /* hf only */
-	const char *layers;       /* NULL: all */
-	const char *shard;        /* restore: only this one; NULL: all */
-	uint64_t keep;            /* slice: this many experts; 0: all */
-	uint64_t shard_size;      /* hf: bytes of a shard; 0: one per layer */
-	bool lossy;               /* go on where a cast is not exact */
-	bool sha256;              /* digest outputs with it */
-	bool experimental;        /* also engines that were only read about */
-	bool back;                /* hf: keep what restore needs: a folder source/, NAME.dropped */
+	const char *target;     /* a row of targets */
+	uint64_t ranks;         /* official: files */
+	enum codec experts;     /* CODEC_NONE: as they are */
+	enum scale_form scales; /* hf only */
+	const char *layers;     /* NULL: all */
+	const char *shard;      /* restore: only this one; NULL: all */
+	uint64_t keep;          /* slice: this many experts; 0: all */
+	uint64_t shard_size;    /* hf: bytes of a shard; 0: one per layer */
+	bool lossy;             /* go on where a cast is not exact */
+	bool sha256;            /* digest outputs with it */
+	bool experimental;      /* also engines that were only read about */
+	bool back;              /* hf: keep what restore needs: a folder source/, NAME.dropped */
 	struct share share;
 };
 
@@ -96,7 +96,7 @@ struct plan {
 	char dir[96];            /* where it lies below OUT; "" is OUT itself */
 	struct plan_opts opts;
 	const struct recipe *recipe; /* of dsv4-quant; NULL: the target is none of its names */
-	enum expert_form experts;    /* of the output */
+	enum codec experts;          /* of the output */
 	struct model_forms forms;    /* the same as number formats; set where there is a recipe */
 	bool f32_scales;             /* scales of 128 x 128 blocks become F32 where they are E8M0 */
 	struct plan_file *files;     /* owns */

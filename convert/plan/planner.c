@@ -76,8 +76,8 @@ bool layout_casts(const struct layout *l, size_t i)
 {
 	const struct want *w = l->a->want[i];
 
-	return w->role->store == STORE_EXPERT && l->a->experts == EXPERT_FP4 &&
-		l->p->experts == EXPERT_FP8;
+	return w->role->store == STORE_EXPERT && l->a->experts == CODEC_MXFP4 &&
+		l->p->experts == CODEC_FP8;
 }
 
 /* The cast of expert tensor i, a weight or its scale. */
@@ -327,12 +327,12 @@ static int settle_scales(struct plan *p, const struct audit *a, struct err *e)
 	p->f32_scales = hf &&
 		(p->opts.scales == SCALES_F32 ||
 			(p->opts.scales == SCALES_UNSAID &&
-				(p->recipe || p->opts.experts == EXPERT_FP8)));
+				(p->recipe || p->opts.experts == CODEC_FP8)));
 	if (p->opts.scales != SCALES_UNSAID && !hf && strcmp(p->opts.target, source_target.name))
 		return err_rule(e, RULE_PLAN_SCALE_DTYPE, ERR_NOPOS,
 			"--scale-dtype belongs to target hf; target %s has scales of one type",
 			p->opts.target);
-	if (hf && p->opts.scales == SCALES_F32 && p->experts == EXPERT_FP4)
+	if (hf && p->opts.scales == SCALES_F32 && p->experts == CODEC_MXFP4)
 		return err_rule(e, RULE_PLAN_SCALE_DTYPE, ERR_NOPOS,
 			"--scale-dtype f32 belongs to FP8 experts (--experts fp8): beside FP4 experts "
 			"engines take dense scales as E8M0");
@@ -372,7 +372,7 @@ static void settle_recipe(struct plan *p, const struct audit *a)
 		f = &p->recipe->e8m0;
 	p->forms.dense = f->dense == CODEC_NONE ? a->forms.dense : f->dense;
 	p->forms.experts = f->experts == CODEC_NONE ? a->forms.experts : f->experts;
-	p->experts = p->forms.experts == CODEC_MXFP4 ? EXPERT_FP4 : EXPERT_FP8;
+	p->experts = codec_of_expert(codec_expert(p->forms.experts));
 }
 
 static int make(struct plan *p, const struct audit *a, struct err *e)
@@ -386,7 +386,7 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 		return no_target(p->opts.target, e);
 	if (p->recipe)
 		settle_recipe(p, a);
-	if (p->experts == EXPERT_FP4 && a->experts == EXPERT_FP8)
+	if (p->experts == CODEC_MXFP4 && a->experts == CODEC_FP8)
 		return err_rule(e, RULE_PLAN_EXPERTS, ERR_NOPOS,
 			"the experts are FP8 here; to make FP4 of them loses bits and is not a matter of "
 			"resharding");
@@ -413,7 +413,7 @@ int plan_make(struct plan *p, const struct audit *a, const struct plan_opts *o, 
 	p->ckpt = a->ckpt;
 	p->opts = *o;
 	p->recipe = recipe_find(o->target);
-	p->experts = o->experts == EXPERT_UNSAID ? a->experts : o->experts;
+	p->experts = o->experts == CODEC_NONE ? a->experts : o->experts;
 	if (!make(p, a, e))
 		return 0;
 	plan_free(p);

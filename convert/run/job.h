@@ -17,7 +17,7 @@ struct job_opts {
 	struct ckpt_opts ckpt;
 	struct plan_opts
 		plan; /* but for share.placement; target NULL: that of the conversion that is read */
-	enum expert_form assume;
+	enum codec assume;
 	const char *placement;     /* path of a file, or NULL */
 	const char *source_sha256; /* published digests of the source, or NULL */
 	enum use

@@ -125,11 +125,15 @@ static struct joined_cast *cast_of(struct joined *o, uint32_t scale)
 /* The sizes of an FP4 matrix and its scales, as the source headers have them. */
 static bool is_fp4(const struct tensor *w, const struct tensor *s, struct joined_cast *c)
 {
-	uint64_t rows = w->rank == 2 ? w->dim[0] : 0, k = w->rank == 2 ? 2 * w->dim[1] : 0;
+	uint64_t rows = w->rank == 2 ? w->dim[0] : 0, k = 0, dim[2];
 
-	if (!rows || !k || rows % 128 || k % 128 || rows > UINT32_MAX || k > UINT32_MAX ||
-		w->end - w->begin != rows * (k / 2) || s->rank != 2 || s->dim[0] != rows ||
-		s->dim[1] != k / 32 || s->end - s->begin != rows * (k / 32))
+	if (w->rank == 2 && w->dim[1] <= UINT32_MAX)
+		k = codec_cols(CODEC_MXFP4, w->dim[1]);
+	if (!rows || !k || rows > UINT32_MAX || k > UINT32_MAX || !codec_whole(CODEC_FP8, rows, k))
+		return false;
+	codec_scale_dim(CODEC_MXFP4, rows, k, dim);
+	if (w->end - w->begin != rows * codec_row_bytes(CODEC_MXFP4, k) || s->rank != 2 ||
+		s->dim[0] != dim[0] || s->dim[1] != dim[1] || s->end - s->begin != dim[0] * dim[1])
 		return false;
 	c->rows = (uint32_t)rows;
 	c->k = (uint32_t)k;
@@ -208,14 +212,15 @@ static int settle_plain(struct joined *o, const struct entry *n, struct err *e)
 /* Every cast that began in this file is whole. */
 static int check_casts(const struct joined *o, size_t first, struct err *e)
 {
-	uint64_t blocks;
+	uint64_t blocks, dim[2];
 	size_t i;
 
 	for (i = first; i < o->n_casts; i++)
 		if (o->casts[i].at == UINT64_MAX || o->casts[i].t_at == UINT64_MAX)
 			return wrong(e, "a cast without its scales");
 	for (i = first; i < o->n_casts; i++) {
-		blocks = (uint64_t)(o->casts[i].rows / 128) * (o->casts[i].k / 128);
+		codec_scale_dim(CODEC_FP8, o->casts[i].rows, o->casts[i].k, dim);
+		blocks = dim[0] * dim[1];
 		if (o->casts[i].t_bytes != blocks && o->casts[i].t_bytes != blocks * sizeof(float))
 			return wrong(e,
 				"a cast whose scales have another size than its codes ask for");

@@ -44,8 +44,8 @@ long audit_partner(const struct audit *a, size_t i)
 }
 
 /* What the first expert that is there looks like, by its type and, where that is I8, by its columns: an I8 of as many
- * columns as FP8 would have is no packed FP4. EXPERT_UNSAID: there is none, or its form is one that a cause names. */
-static enum expert_form seen_form(const struct ckpt *c)
+ * columns as FP8 would have is no packed FP4. CODEC_NONE: there is none, or its form is one that a cause names. */
+static enum codec seen_form(const struct ckpt *c)
 {
 	const struct config *m = &c->config;
 	char name[64];
@@ -58,27 +58,27 @@ static enum expert_form seen_form(const struct ckpt *c)
 		t = ckpt_find(c, name);
 	}
 	if (!t || t->rank != 2)
-		return EXPERT_UNSAID;
+		return CODEC_NONE;
 	if (t->dtype == DT_F8_E4M3)
-		return 2 * t->dim[1] == m->D ? EXPERT_UNSAID : EXPERT_FP8;
+		return 2 * t->dim[1] == m->D ? CODEC_NONE : CODEC_FP8;
 	if (t->dtype == DT_I8 || t->dtype == DT_U8)
-		return t->dim[1] == m->D ? EXPERT_UNSAID : EXPERT_FP4;
-	return t->dtype == DT_F4 ? EXPERT_FP4 : EXPERT_UNSAID;
+		return t->dim[1] == m->D ? CODEC_NONE : CODEC_MXFP4;
+	return t->dtype == DT_F4 ? CODEC_MXFP4 : CODEC_NONE;
 }
 
-static int settle_form(struct auditor *u, enum expert_form assume)
+static int settle_form(struct auditor *u, enum codec assume)
 {
 	const struct config *c = &u->a->ckpt->config;
-	enum expert_form seen = seen_form(u->a->ckpt), said = c->experts;
-	const char *name = expert_form_name(seen);
+	enum codec seen = seen_form(u->a->ckpt), said = c->experts;
+	const char *name = codec_expert(seen);
 	int rc = 0;
 
-	if (said == EXPERT_UNSAID)
+	if (said == CODEC_NONE)
 		said = assume;
-	u->a->experts = seen == EXPERT_UNSAID ? (said == EXPERT_UNSAID ? EXPERT_FP4 : said) : seen;
-	if (seen == EXPERT_UNSAID)
+	u->a->experts = seen == CODEC_NONE ? (said == CODEC_NONE ? CODEC_MXFP4 : said) : seen;
+	if (seen == CODEC_NONE)
 		return 0;
-	if (said == EXPERT_UNSAID)
+	if (said == CODEC_NONE)
 		rc = finding_add(u->f, RULE_CONFIG_EXPERT_DTYPE_MISSING, "config.json",
 			"config.json: \"expert_dtype\" is missing; the tensors are %s (add it, or say "
 			"--assume-experts %s)",
@@ -86,7 +86,7 @@ static int settle_form(struct auditor *u, enum expert_form assume)
 	else if (said != seen)
 		rc = finding_add(u->f, RULE_CONFIG_EXPERT_DTYPE_WRONG, "config.json",
 			"config.json: \"expert_dtype\" says %s, the tensors are %s",
-			expert_form_name(said), name);
+			codec_expert(said), name);
 	return rc ? err_nomem(u->e) : 0;
 }
 
@@ -105,12 +105,12 @@ static enum codec seen_fp8(const struct ckpt *c, const char *inside, const char 
 static struct model_forms seen_forms(const struct audit *a)
 {
 	return (struct model_forms){ .dense = seen_fp8(a->ckpt, "", ".attn.wq_a.scale"),
-		.experts = a->experts == EXPERT_FP4
+		.experts = a->experts == CODEC_MXFP4
 			? CODEC_MXFP4
 			: seen_fp8(a->ckpt, ".ffn.experts.", ".w1.scale") };
 }
 
-int audit_make(struct audit *a, const struct ckpt *c, enum expert_form assume, struct findings *f,
+int audit_make(struct audit *a, const struct ckpt *c, enum codec assume, struct findings *f,
 	struct err *e)
 {
 	struct auditor u = { .a = a, .f = f, .e = e };

@@ -17,16 +17,16 @@ extern "C" {
 struct audit {
 	const struct ckpt *ckpt; /* borrows */
 	struct inventory inv;
-	enum expert_form experts; /* as the tensors are */
+	enum codec experts;       /* as the tensors are */
 	struct model_forms forms; /* as the tensors are */
 	const struct want **want; /* owns; [ckpt->n]; what tensor i is, NULL if unexpected */
 	size_t wrong;             /* tensors that are missing, unexpected or of another form */
 };
 
-/* assume says what the experts are where config.json does not (EXPERT_UNSAID: nobody says, which is
+/* assume says what the experts are where config.json does not (CODEC_NONE: nobody says, which is
  * a finding). -1 only where the audit could not be made: config.json unusable (already among the
  * findings: then *a is zeroed and 0 is returned), or memory is out. */
-int audit_make(struct audit *a, const struct ckpt *c, enum expert_form assume, struct findings *f,
+int audit_make(struct audit *a, const struct ckpt *c, enum codec assume, struct findings *f,
 	struct err *e);
 void audit_free(struct audit *a);
 

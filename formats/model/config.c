@@ -11,16 +11,6 @@
 
 enum { CONFIG_CAP = 1 << 20 };
 
-static const struct {
-	const char *name;
-	enum expert_form form;
-} forms[] = { { "fp4", EXPERT_FP4 }, { "fp8", EXPERT_FP8 } };
-
-const char *expert_form_name(enum expert_form f)
-{
-	return f == EXPERT_UNSAID ? "unsaid" : forms[f - EXPERT_FP4].name;
-}
-
 int config_bad(struct err *e, enum rule_id rule, const char *key, const char *what)
 {
 	return err_rule(e, rule, ERR_NOPOS, "config.json: \"%s\" %s", key, what);
@@ -64,18 +54,14 @@ int config_fields(struct config *c, const json_t *o, const struct config_field *
 int config_experts(struct config *c, const json_t *o, struct err *e)
 {
 	const json_t *x = json_object_get(o, "expert_dtype");
-	size_t i;
 
-	if (!x || json_is_null(x)) {
-		c->experts = EXPERT_UNSAID;
+	c->experts = CODEC_NONE;
+	if (!x || json_is_null(x))
 		return 0;
-	}
-	for (i = 0; json_is_string(x) && i < sizeof forms / sizeof *forms; i++) {
-		if (!strcmp(json_string_value(x), forms[i].name)) {
-			c->experts = forms[i].form;
-			return 0;
-		}
-	}
+	if (json_is_string(x))
+		c->experts = codec_of_expert(json_string_value(x));
+	if (c->experts != CODEC_NONE)
+		return 0;
 	return config_bad(e, RULE_CONFIG_EXPERT_DTYPE, "expert_dtype",
 		"is neither \"fp4\" nor \"fp8\"");
 }
@@ -128,13 +114,13 @@ void config_free(struct config *c)
 	memset(c, 0, sizeof *c);
 }
 
-int config_put(struct text *out, const struct config_doc *d, enum expert_form form, struct err *e)
+int config_put(struct text *out, const struct config_doc *d, enum codec form, struct err *e)
 {
 	struct text t = { 0 };
 	char value[16];
 	int rc;
 
-	snprintf(value, sizeof value, "\"%s\"", expert_form_name(form));
+	snprintf(value, sizeof value, "\"%s\"", codec_expert(form));
 	text_put(&t, d->raw.s, d->raw.n);
 	rc = t.failed ? err_nomem(e) : jmember_set(&t, "expert_dtype", value, e);
 	if (!rc)

@@ -11,6 +11,7 @@
 #include "core/err.h"
 #include "core/io.h"
 #include "core/text.h"
+#include "formats/codec.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,11 +20,14 @@
 extern "C" {
 #endif
 
-enum expert_form {
-	EXPERT_UNSAID, /* config.json has no expert_dtype */
-	EXPERT_FP4,    /* two E2M1 codes in a byte, one E8M0 scale for 32 columns */
-	EXPERT_FP8     /* E4M3, one scale for 128 x 128 */
-};
+/* What compress_ratios says of a block: how many keys become one entry. Those of RATIO_INDEXED overlap, and an indexer
+ * picks among them; of RATIO_WIDE a query takes all. Source: config.json of the releases, inference/model.py. */
+enum { RATIO_NONE = 0, RATIO_INDEXED = 4, RATIO_WIDE = 128 };
+
+static inline bool ratio_known(uint64_t ratio)
+{
+	return ratio == RATIO_NONE || ratio == RATIO_INDEXED || ratio == RATIO_WIDE;
+}
 
 struct json_t; /* of jansson */
 struct family;
@@ -66,7 +70,8 @@ struct config {
 	bool spark;       /* the stages under mtp. are a DSpark drafter, not MTP blocks */
 	uint64_t *ratio;  /* compress_ratios: L + stages entries, each 0, 4 or 128 */
 	uint64_t stages;  /* blocks mtp.0 .. */
-	enum expert_form experts;
+	enum codec
+		experts; /* the first codec that expert_dtype names; CODEC_NONE: it is not said */
 };
 
 void config_free(struct config *c);
@@ -85,11 +90,9 @@ int config_fields(struct config *c, const struct json_t *o, const struct config_
 	unsigned n, struct err *e);
 int config_experts(struct config *c, const struct json_t *o, struct err *e); /* expert_dtype */
 int config_bad(struct err *e, enum rule_id rule, const char *key, const char *what);
-/* Appends config.json with expert_dtype set to form: that one value is replaced (or the member put first where there
+/* Appends config.json with expert_dtype set to what experts in codec form are called: that one value is replaced (or the member put first where there
  * is none), every other byte stays. */
-int config_put(struct text *out, const struct config_doc *d, enum expert_form form, struct err *e);
-
-const char *expert_form_name(enum expert_form f); /* "fp4", "fp8" or "unsaid" */
+int config_put(struct text *out, const struct config_doc *d, enum codec form, struct err *e);
 
 #ifdef __cplusplus
 }

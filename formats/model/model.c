@@ -36,7 +36,7 @@ static uint64_t factor(struct formula *f)
 	if (n == 5 && !memcmp(from, "ratio", n))
 		return f->ratio;
 	if (n == 3 && !memcmp(from, "lap", n))
-		return f->ratio == 4 ? 2 : 1;
+		return f->ratio == RATIO_INDEXED ? 2 : 1;
 	field = family_field(f->c, from, n);
 	f->ok = f->ok && field;
 	return field ? *field : 0;
@@ -196,7 +196,7 @@ static unsigned kind_of(const struct config *c, const struct block *b)
 		return is | ((uint64_t)b->stage + 1 == c->stages ? IN_SPARK_LAST : 0);
 	}
 	is = IN_LAYER | ((uint64_t)b->layer < c->n_hash ? IN_HASH : IN_SCORE);
-	return is | (b->ratio ? IN_COMPRESS : 0) | (b->ratio == 4 ? IN_INDEX : 0);
+	return is | (b->ratio ? IN_COMPRESS : 0) | (b->ratio == RATIO_INDEXED ? IN_INDEX : 0);
 }
 
 static int cmp_want(const void *a, const void *b)

@@ -6,7 +6,7 @@
 /* config.json with another expert_dtype: all that a checkpoint of this model says of its number formats. */
 static int put_config(struct text *out, const struct recipe_made *m, struct err *e)
 {
-	return config_put(out, m->doc, m->forms.experts == CODEC_MXFP4 ? EXPERT_FP4 : EXPERT_FP8,
+	return config_put(out, m->doc, m->forms.experts == CODEC_MXFP4 ? CODEC_MXFP4 : CODEC_FP8,
 		e);
 }
 

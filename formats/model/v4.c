@@ -124,7 +124,7 @@ static int get_ratios(struct config *c, const json_t *o, struct err *e)
 	for (i = 0; i < n; i++) {
 		x = json_array_get(a, i);
 		c->ratio[i] = json_is_integer(x) ? (uint64_t)json_integer_value(x) : 1;
-		if (c->ratio[i] != 0 && c->ratio[i] != 4 && c->ratio[i] != 128)
+		if (!ratio_known(c->ratio[i]))
 			return err_rule(e, RULE_CONFIG_RATIOS, ERR_NOPOS,
 				"config.json: \"compress_ratios\" entry %zu is none of 0, 4, 128",
 				i);

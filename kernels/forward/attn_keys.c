@@ -48,7 +48,7 @@ static int cached(struct attn *a, float *kv, uint32_t n, struct err *e)
 {
 	uint32_t hd = (uint32_t)a->f->c->hd;
 	const struct dev_fake_fp8 op = {
-		.x = kv, .n = n, .ld = hd, .cols = hd - a->f->p->rope_dim, .block = 64
+		.x = kv, .n = n, .ld = hd, .cols = hd - a->f->p->rope_dim, .block = DEV_KEY
 	};
 
 	return a->f->dev->fake_fp8(a->f->dev, &op, e);
@@ -133,7 +133,7 @@ int attn_keys(struct attn *a, struct err *e)
 		return 0;
 	if (squeeze(a, &a->main, "attn.compressor", out, e) || cached(a, out, a->entries, e))
 		return -1;
-	if (a->ratio != 4)
+	if (a->ratio != RATIO_INDEXED)
 		return 0;
 	if (squeeze(a, &a->index, "attn.indexer.compressor", a->ik, e) ||
 		d->hadamard(d, &(struct dev_hadamard){ .x = a->ik, .n = a->entries, .dim = ihd },

@@ -21,7 +21,7 @@ static int load_squeeze(struct attn *a, struct squeeze *c, const char *at, uint6
 	int rc;
 
 	c->ratio = a->ratio;
-	c->lap = a->ratio == 4 ? 2 : 1;
+	c->lap = a->ratio == RATIO_INDEXED ? 2 : 1;
 	c->dim = (uint32_t)dim;
 	form.rows = c->lap * dim;
 	snprintf(name, sizeof name, "%scompressor.wkv", at);
@@ -61,7 +61,7 @@ static int load(struct attn *a, struct err *e)
 	};
 	unsigned i;
 
-	for (i = 0; i < (a->ratio == 4 ? 7u : 5u); i++)
+	for (i = 0; i < (a->ratio == RATIO_INDEXED ? 7u : 5u); i++)
 		if (weights_matrix(w, all[i].m, a->prefix, all[i].name, all[i].form, e))
 			return -1;
 	if (weights_floats(w, &a->q_norm, a->prefix, "attn.q_norm.weight", c->QL, e) ||
@@ -70,7 +70,8 @@ static int load(struct attn *a, struct err *e)
 		return -1;
 	if (a->ratio && load_squeeze(a, &a->main, "attn.", c->hd, e))
 		return -1;
-	return a->ratio == 4 ? load_squeeze(a, &a->index, "attn.indexer.", c->IHD, e) : 0;
+	return a->ratio == RATIO_INDEXED ? load_squeeze(a, &a->index, "attn.indexer.", c->IHD, e)
+					 : 0;
 }
 
 static void drop(struct attn *a)
@@ -117,7 +118,7 @@ static int room(struct attn *a, struct err *e)
 	a->list = scratch_get(s, 4 * b * a->cols, e);
 	if (s->n < 10)
 		return -1;
-	if (a->ratio != 4)
+	if (a->ratio != RATIO_INDEXED)
 		return 0;
 	a->ik = scratch_floats(s, (uint64_t)a->entries * c->IHD + 1, e);
 	a->iqv = scratch_floats(s, b * c->IH * c->IHD, e);
@@ -255,7 +256,7 @@ static int queries(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 		.window = a->window,
 		.m = a->entries,
 		.ratio = a->ratio ? a->ratio : 1,
-		.with_all = a->ratio == 128,
+		.with_all = a->ratio == RATIO_WIDE,
 		.base = (int32_t)a->f->n };
 
 	if (step_linear(a->f, a->y, ql, &a->act, a->f->y + (uint64_t)t * c->D, n, &a->wq_a.w, e) ||
@@ -266,7 +267,7 @@ static int queries(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 		attn_rotation(a, a->f->pos + t, 1, n, e) ||
 		attn_rope(a, a->q, n, h, hd, false, e) || d->columns(d, &columns, e))
 		return -1;
-	if (a->ratio != 4 || !a->entries)
+	if (a->ratio != RATIO_INDEXED || !a->entries)
 		return 0;
 	return picks(a, t, n, e) || keep_picks(a, t, n, e) ? -1 : 0;
 }
@@ -274,13 +275,16 @@ static int queries(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 static struct weight rows_of(const struct weight *w, uint32_t row, uint32_t n)
 {
 	uint64_t width = w->type == WEIGHT_FP8 ? 1 : w->type == WEIGHT_BF16 ? 2 : 4;
+	const enum codec fp8 = w->f32_scales ? CODEC_FP8_F32 : CODEC_FP8;
 	struct weight v = *w;
+	uint64_t dim[2];
 
 	v.rows = n;
 	v.codes = (const uint8_t *)w->codes + (uint64_t)row * w->cols * width;
+	codec_scale_dim(fp8, row, w->cols, dim); /* row begins a block */
 	if (w->type == WEIGHT_FP8)
 		v.scales = (const uint8_t *)w->scales +
-			(uint64_t)(row / 128) * ((w->cols + 127) / 128) * (w->f32_scales ? 4 : 1);
+			dim[0] * dim[1] * (dtypes[codecs[fp8].scale].bits / 8);
 	return v;
 }
 
@@ -336,7 +340,7 @@ int forward_attn(struct forward *f, uint32_t layer, struct err *e)
 	forward_prefix(f, layer, a.prefix);
 	a.entries = a.ratio ? f->n / a.ratio : 0;
 	a.window = f->n < f->p->window ? f->n : f->p->window;
-	k = a.ratio == 4 && f->p->topk < a.entries ? f->p->topk : a.entries;
+	k = a.ratio == RATIO_INDEXED && f->p->topk < a.entries ? f->p->topk : a.entries;
 	a.cols = a.window + k;
 	for (t = 0; !f->dev->counts && t < f->n * f->p->topk; t++)
 		f->picked[t] = -1;
@@ -347,7 +351,7 @@ int forward_attn(struct forward *f, uint32_t layer, struct err *e)
 	}
 	rc = rc ? rc : f->dev->sync(f->dev, e);
 	drop(&a);
-	if (!rc && a.ratio == 4 && f->tap.see) {
+	if (!rc && a.ratio == RATIO_INDEXED && f->tap.see) {
 		char name[64];
 
 		snprintf(name, sizeof name, "%sindexer.picked", a.prefix);

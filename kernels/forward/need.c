@@ -68,7 +68,10 @@ static int layer(struct walk *k, uint32_t l, struct err *e)
 /* Layers of one kind take the same memory. */
 static unsigned kind_of(const struct config *c, uint32_t l)
 {
-	return (c->ratio[l] == 0 ? 0u : c->ratio[l] == 4 ? 1u : 2u) + (l < c->n_hash ? 3u : 0u);
+	return (c->ratio[l] == 0                              ? 0u
+			       : c->ratio[l] == RATIO_INDEXED ? 1u
+							      : 2u) +
+		(l < c->n_hash ? 3u : 0u);
 }
 
 static int layers(struct walk *k, struct err *e)

@@ -35,7 +35,7 @@ static int audit(struct weights *w, struct findings *f, struct err *e)
 {
 	if (finding_first(f, e))
 		return -1;
-	if (audit_make(&w->a, &w->c, EXPERT_UNSAID, f, e))
+	if (audit_make(&w->a, &w->c, CODEC_NONE, f, e))
 		return -1;
 	w->has_audit = w->a.ckpt != NULL;
 	if (w->c.doc.o && params_read(&w->p, &w->c.doc, f, e))

@@ -255,12 +255,14 @@ static bool is_config(const struct compare *c, const struct text *got)
 	struct text t = { 0 };
 	struct err e = { 0 };
 	bool same = false;
-	int form;
+	unsigned form;
 
-	for (form = EXPERT_FP4; !same && form <= EXPERT_FP8; form++) {
+	for (form = CODEC_NONE + 1; !same && form < CODEC_COUNT; form++) {
+		if (!codecs[form].expert)
+			continue;
 		t.n = 0;
-		same = !config_put(&t, &c->source.doc, (enum expert_form)form, &e) &&
-			t.n == got->n && !memcmp(t.s, got->s, t.n);
+		same = !config_put(&t, &c->source.doc, (enum codec)form, &e) && t.n == got->n &&
+			!memcmp(t.s, got->s, t.n);
 	}
 	text_free(&t);
 	return same;

@@ -14,17 +14,17 @@ static const char takes_e8m0[] =
  * scales; E8M0 was not tried. */
 /* clang-format off */
 static const struct consumer consumers[] = {
-	{ "vllm",         EXPERT_FP4,    NULL, takes_e8m0,
+	{ "vllm",         CODEC_MXFP4,    NULL, takes_e8m0,
 		"the scales of FP8 experts are E8M0, and it copies their bytes as numbers (seen in vLLM 0.32 and 0.33): convert with --scale-dtype f32, which --target hf --experts fp8 does by itself",
 		true, false, false, 0, 254 },
-	{ "sglang",       EXPERT_FP4,    "experts are FP8: set SGLANG_DSV4_FP4_EXPERTS=0 in its environment", takes_e8m0,
+	{ "sglang",       CODEC_MXFP4,    "experts are FP8: set SGLANG_DSV4_FP4_EXPERTS=0 in its environment", takes_e8m0,
 		"the scales of FP8 experts are E8M0; the FP8 folders that are published for it have F32 (--scale-dtype f32)",
 		false, false, false, 0, 254 },
-	{ "llama.cpp",    EXPERT_UNSAID, "experts are FP8: its converter dequantizes them, MXFP4 needs the FP4 checkpoint",
+	{ "llama.cpp",    CODEC_NONE, "experts are FP8: its converter dequantizes them, MXFP4 needs the FP4 checkpoint",
 		"scales are FP32; its converter expects E8M0", NULL, false, false, false, 0, 254 },
-	{ "official",     EXPERT_FP4,    "experts are FP8: say --expert-dtype fp8 and take expert_dtype out of inference/config.json",
+	{ "official",     CODEC_MXFP4,    "experts are FP8: say --expert-dtype fp8 and take expert_dtype out of inference/config.json",
 		NULL, NULL, false, false, false, 0, 254 },
-	{ "official-fp8", EXPERT_FP4,    "experts are FP8: there is nothing to cast", NULL, NULL, false, true, false, 0, 254 },
+	{ "official-fp8", CODEC_MXFP4,    "experts are FP8: there is nothing to cast", NULL, NULL, false, true, false, 0, 254 },
 };
 /* clang-format on */
 enum { CONSUMERS = sizeof consumers / sizeof *consumers };
@@ -65,18 +65,18 @@ bool consumer_find(const char *name, struct consumer *c, struct text *names)
 void consumer_judge(const struct consumer *c, const struct audit *a, bool unsaid, struct report *r)
 {
 	const struct report_place at = { .file = "config.json" };
-	const char *form = expert_form_name(a->experts);
+	const char *form = codec_expert(a->experts);
 
-	if (unsaid && c->unsaid != EXPERT_UNSAID && c->unsaid != a->experts)
+	if (unsaid && c->unsaid != CODEC_NONE && c->unsaid != a->experts)
 		report_add(r, RULE_ENGINE_DEFAULT, &at,
 			"config.json has no \"expert_dtype\": %s takes the experts for %s, they are %s",
-			c->name, expert_form_name(c->unsaid), form);
-	if (c->fp4_only && a->experts != EXPERT_FP4)
+			c->name, codec_expert(c->unsaid), form);
+	if (c->fp4_only && a->experts != CODEC_MXFP4)
 		report_add(r, RULE_PLAN_ENGINE_FORM, NULL, "%s takes FP4 experts, these are %s",
 			c->name, form);
-	if (c->fp8 && a->experts == EXPERT_FP8)
+	if (c->fp8 && a->experts == CODEC_FP8)
 		report_add(r, RULE_ENGINE_SETTING, NULL, "%s: %s", c->name, c->fp8);
-	if (c->f32_dense && a->experts == EXPERT_FP4 && a->forms.dense == CODEC_FP8_F32)
+	if (c->f32_dense && a->experts == CODEC_MXFP4 && a->forms.dense == CODEC_FP8_F32)
 		report_add(r, RULE_ENGINE_SETTING, NULL, "%s: %s", c->name, c->f32_dense);
 	if (c->e8m0_fp8 && a->forms.experts == CODEC_FP8)
 		report_add(r, c->e8m0_breaks ? RULE_ENGINE_SCALES : RULE_ENGINE_SETTING, &at,

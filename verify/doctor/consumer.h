@@ -16,8 +16,8 @@ extern "C" {
 
 struct consumer {
 	const char *name;
-	enum expert_form unsaid; /* what it takes the experts for where config.json does not say */
-	const char *fp8;         /* what it must be told where experts are FP8, or NULL */
+	enum codec unsaid;     /* what it takes the experts for where config.json does not say */
+	const char *fp8;       /* what it must be told where experts are FP8, or NULL */
 	const char *f32_dense; /* the same where dense scales are F32 beside FP4 experts, or NULL */
 	const char *e8m0_fp8; /* what it does to E8M0 scales of FP8 experts, or NULL: nothing bad */
 	bool e8m0_breaks;     /* and that makes the checkpoint wrong for it */

@@ -80,7 +80,7 @@ static int audit(struct doctor *d)
 	bool usable = d->c.config.family, better;
 	int rc = -1;
 
-	if (usable && audit_make(&d->a, &d->c, EXPERT_UNSAID, &as_is, d->e))
+	if (usable && audit_make(&d->a, &d->c, CODEC_NONE, &as_is, d->e))
 		return -1;
 	d->has_audit = usable;
 	if (!d->v.fixed.s || config_doc_parse(&fixed, d->v.fixed.s, d->v.fixed.n, &e) ||
@@ -92,7 +92,7 @@ static int audit(struct doctor *d)
 	}
 	config_doc_free(&fixed);
 	exchange(&d->c.config, &d->spare);
-	if (audit_make(&other, &d->c, EXPERT_UNSAID, &as_they, d->e))
+	if (audit_make(&other, &d->c, CODEC_NONE, &as_they, d->e))
 		goto out;
 	better = !usable || other.wrong < d->a.wrong ||
 		(other.wrong == d->a.wrong && as_they.total < as_is.total);

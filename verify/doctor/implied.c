@@ -174,7 +174,7 @@ static bool ratios_of(const struct implied *v, uint64_t layers, uint64_t *ratio)
 			ratio[n] = t->dim[0];
 	}
 	for (n = 0; n < layers; n++)
-		if ((has[n] && !ratio[n]) || (ratio[n] && ratio[n] != 4 && ratio[n] != 128))
+		if ((has[n] && !ratio[n]) || (ratio[n] && !ratio_known(ratio[n])))
 			return false;
 	return seen == layers;
 }
@@ -236,16 +236,16 @@ static int fix_ratios(struct implied *v, const json_t *o, struct report *r, stru
 
 /* --- number formats --- */
 
-static enum expert_form form_of(const struct ckpt *c)
+static enum codec form_of(const struct ckpt *c)
 {
 	const struct tensor *t = find(c, "*ffn.experts.0.w1.weight"),
 			    *norm = find(c, "norm.weight");
 
 	if (!t || t->rank != 2 || !norm || norm->rank != 1)
-		return EXPERT_UNSAID;
+		return CODEC_NONE;
 	if (t->dtype == DT_I8 && t->dim[1] * 2 == norm->dim[0])
-		return EXPERT_FP4;
-	return t->dtype == DT_F8_E4M3 && t->dim[1] == norm->dim[0] ? EXPERT_FP8 : EXPERT_UNSAID;
+		return CODEC_MXFP4;
+	return t->dtype == DT_F8_E4M3 && t->dim[1] == norm->dim[0] ? CODEC_FP8 : CODEC_NONE;
 }
 
 static int fix_experts(struct implied *v, const json_t *o, struct err *e)
@@ -254,16 +254,16 @@ static int fix_experts(struct implied *v, const json_t *o, struct err *e)
 	char value[16];
 
 	v->experts = form_of(v->c);
-	if (v->experts == EXPERT_UNSAID || (said && !strcmp(said, expert_form_name(v->experts))))
+	if (v->experts == CODEC_NONE || (said && !strcmp(said, codec_expert(v->experts))))
 		return 0; /* the audit says what is wrong */
-	snprintf(value, sizeof value, "\"%s\"", expert_form_name(v->experts));
+	snprintf(value, sizeof value, "\"%s\"", codec_expert(v->experts));
 	return fix(v, "expert_dtype", value, e);
 }
 
-/* Dense weights in FP8 with a scale for 128 x 128 are what this says. */
+/* Says that dense weights are FP8; the numbers are the rows and columns that share a scale. */
 static const char quant_value[] =
 	"{\"activation_scheme\": \"dynamic\", \"fmt\": \"e4m3\", \"quant_method\": \"fp8\", "
-	"\"scale_fmt\": \"ue8m0\", \"weight_block_size\": [128, 128]}";
+	"\"scale_fmt\": \"ue8m0\", \"weight_block_size\": [%u, %u]}";
 
 static bool dense_fp8(const struct ckpt *c)
 {
@@ -285,18 +285,22 @@ static bool quant_right(const json_t *q)
 	const json_t *b = json_object_get(q, "weight_block_size");
 
 	return method && !strcmp(method, "fp8") && (!fmt || !strcmp(fmt, "e4m3")) &&
-		json_array_size(b) == 2 && json_integer_value(json_array_get(b, 0)) == 128 &&
-		json_integer_value(json_array_get(b, 1)) == 128 && !json_object_get(q, "ignore") &&
-		!json_object_get(q, "ignored_layers") &&
+		json_array_size(b) == 2 &&
+		json_integer_value(json_array_get(b, 0)) == codecs[CODEC_FP8].rows &&
+		json_integer_value(json_array_get(b, 1)) == codecs[CODEC_FP8].cols &&
+		!json_object_get(q, "ignore") && !json_object_get(q, "ignored_layers") &&
 		!json_object_get(q, "modules_to_not_convert") &&
 		!json_object_get(q, "exclude_modules");
 }
 
 static int fix_quant(struct implied *v, const json_t *o, struct err *e)
 {
+	char value[sizeof quant_value + 32];
+
 	if (!dense_fp8(v->c) || quant_right(json_object_get(o, "quantization_config")))
 		return 0;
-	return fix(v, "quantization_config", quant_value, e);
+	snprintf(value, sizeof value, quant_value, codecs[CODEC_FP8].rows, codecs[CODEC_FP8].cols);
+	return fix(v, "quantization_config", value, e);
 }
 
 /* The rope in the words of transformers, said in the original ones. */

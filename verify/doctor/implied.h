@@ -22,7 +22,7 @@ extern "C" {
 struct implied {
 	const struct ckpt *c;
 	bool whole; /* every shard could be read: what is absent is missing */
-	enum expert_form experts;
+	enum codec experts;
 	uint64_t layers, stages; /* numbers behind layers. and mtp., highest plus one; 0: none */
 	struct text
 		fixed; /* owns; config.json as the tensors have it; s NULL where it is right already */

@@ -12,10 +12,6 @@
 
 /* Rows that are looked at: 512 of routed experts put 6 % of noise on the size of a column. */
 enum { EXPERTS = 16, EXPERTS_JOINED = 2, ROWS = 16, ROWS_OTHER = 64, WIDTH_MAX = 1 << 16 };
-enum {
-	GROUP = 32
-}; /* columns that share a scale, as codecs[CODEC_MXFP4].cols; others are not guessed at */
-
 static const double errors_apart = 6, largest = 4;
 
 struct looker {
@@ -27,16 +23,25 @@ struct looker {
 	struct err *e;
 };
 
+/* Columns that share a scale: those of a group. */
+static unsigned group(void)
+{
+	return codecs[CODEC_MXFP4].cols;
+}
+
 /* Column that the code at place p of a group belongs to. */
 static unsigned column(enum order o, unsigned p)
 {
-	return o == ORDER_RIGHT ? p : o == ORDER_EXCHANGED ? p ^ 1 : p / 2 + (p & 1) * 16;
+	return o == ORDER_RIGHT        ? p
+		: o == ORDER_EXCHANGED ? p ^ 1
+				       : p / 2 + (p & 1) * (group() / 2);
 }
 
 enum order order_guess(const double *x, const double *y, uint64_t D, double r[ORDERS])
 {
 	double xx = 0, yy = 0, xy[ORDERS] = { 0 }, cor[ORDERS] = { 0 }, margin, a;
 	enum order best = ORDER_RIGHT;
+	const unsigned n = group();
 	uint64_t i;
 	unsigned o;
 
@@ -45,7 +50,7 @@ enum order order_guess(const double *x, const double *y, uint64_t D, double r[OR
 		xx += a * a;
 		yy += (y[i] - 1) * (y[i] - 1);
 		for (o = 0; o < ORDERS; o++)
-			xy[o] += a * (y[i - i % GROUP + column((enum order)o, i % GROUP)] - 1);
+			xy[o] += a * (y[i - i % n + column((enum order)o, (unsigned)(i % n))] - 1);
 	}
 	for (o = 0; o < ORDERS; o++) {
 		cor[o] = xx > 0 && yy > 0 ? xy[o] / sqrt(xx * yy) : 0;
@@ -60,17 +65,18 @@ enum order order_guess(const double *x, const double *y, uint64_t D, double r[OR
 
 /* --- sizes of columns --- */
 
-/* Each group of 32 gets a mean of 1; what stands out is cut, so that no single channel decides. */
+/* Each group gets a mean of 1; what stands out is cut, so that no single channel decides. */
 static void normalize(double *v, uint64_t D)
 {
+	const unsigned n = group();
 	double sum;
 	uint64_t g, i;
 
-	for (g = 0; g < D; g += GROUP) {
-		for (sum = 0, i = g; i < g + GROUP; i++)
+	for (g = 0; g < D; g += n) {
+		for (sum = 0, i = g; i < g + n; i++)
 			sum += v[i];
-		for (i = g; i < g + GROUP; i++) {
-			v[i] = sum > 0 ? v[i] * GROUP / sum : 1;
+		for (i = g; i < g + n; i++) {
+			v[i] = sum > 0 ? v[i] * n / sum : 1;
 			v[i] = v[i] > largest ? largest : v[i];
 		}
 	}
@@ -204,7 +210,7 @@ static void close_looker(struct looker *l)
 int order_judge(struct report *r, const struct ckpt *c, struct err *e)
 {
 	static const char *const what[] = { "", "the high nibble first",
-		"the halves of each group of 32 apart, as GGML has them" };
+		"the halves of each group of columns with one scale apart, as GGML has them" };
 	struct looker l = { .c = c, .e = e };
 	const struct config *f = &c->config;
 	uint64_t D = f->D, i, rows, other, hits[ORDERS] = { 0 };
@@ -212,8 +218,7 @@ int order_judge(struct report *r, const struct ckpt *c, struct err *e)
 	int rc = 0;
 	enum order o;
 
-	if (!D || D % GROUP || codecs[CODEC_MXFP4].cols != GROUP || D > WIDTH_MAX ||
-		f->experts == EXPERT_FP8)
+	if (!D || D % group() || D > WIDTH_MAX || f->experts == CODEC_FP8)
 		return 0;
 	rc = open_looker(&l);
 	for (i = 0; !rc && i < f->L + f->stages; i++) {

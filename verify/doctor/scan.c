@@ -5,13 +5,15 @@
 #include "core/mem.h"
 #include "core/par.h"
 #include "core/text.h"
+#include "formats/codec.h"
+#include "quant/fp4to8.h"
 #include "quant/num.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUFFER = 1 << 20, SPREAD_EXACT = 14 /* quant/fp4to8.h: code 0.5 survives 2^-14 */ };
+enum { BUFFER = 1 << 20, SPREAD_EXACT = FP4TO8_SAFE };
 
 static void spot(struct scan_spot *s, uint64_t n, uint64_t at)
 {
@@ -126,20 +128,21 @@ static void look_e8m0(const struct scan *s, const struct scan_item *t, const uin
 	(void)t;
 }
 
-/* Blocks of 128 rows by 4 scales; p begins at such a block. */
+/* Blocks of FP4 scales that a cast to FP8 would make one of; p begins at such a block. */
 static void look_spread(const struct scan_item *t, const uint8_t *p, size_t n, uint64_t off,
 	struct scan_mark *m)
 {
-	size_t w = (size_t)t->width, rows = n / w, r, c, k, r0;
+	size_t w = (size_t)t->width, rows = n / w, high_n = codecs[CODEC_FP8].rows,
+	       wide_n = codecs[CODEC_FP8].cols / codecs[CODEC_MXFP4].cols, r, c, k, r0;
 
-	for (r0 = 0; r0 < rows; r0 += 128) {
-		for (c = 0; c < w; c += 4) {
+	for (r0 = 0; r0 < rows; r0 += high_n) {
+		for (c = 0; c < w; c += wide_n) {
 			uint8_t low = 255, high = 0;
 
-			for (r = r0; r < rows && r < r0 + 128; r++) {
+			for (r = r0; r < rows && r < r0 + high_n; r++) {
 				const uint8_t *q = p + r * w + c;
 
-				for (k = 0; k < 4 && c + k < w; k++) {
+				for (k = 0; k < wide_n && c + k < w; k++) {
 					low = q[k] < low ? q[k] : low;
 					high = q[k] > high ? q[k] : high;
 				}
@@ -178,9 +181,10 @@ static void look_fp8(const struct scan *s, const struct scan_item *t, const uint
 	size_t i;
 
 	(void)s, (void)t, (void)hist;
-	for (i = 0; i + 8 <= n; i += 8) { /* 127 and one more is 128, in each of eight bytes */
+	for (i = 0; i + 8 <= n;
+		i += 8) { /* seven ones and one more carry into bit 7, in each of eight bytes */
 		memcpy(&w, p + i, 8);
-		bad += (unsigned)__builtin_popcountll(((w & ones * 127) + ones) & ones * 128);
+		bad += (unsigned)__builtin_popcountll(((w & ones * 0x7f) + ones) & ones * 0x80);
 	}
 	for (; i < n; i++)
 		bad += (p[i] & 0x7f) == NUM_E4M3_NAN;
@@ -347,7 +351,9 @@ static int scan_range(struct worker *w, struct scan_item *t, uint64_t from, uint
 
 static size_t step_of(const struct scan_item *t)
 {
-	uint64_t unit = t->holds == SCAN_IDS ? t->width * 8 : t->width ? t->width * 128 : 1;
+	uint64_t unit = t->holds == SCAN_IDS ? t->width * 8
+		: t->width                   ? t->width * codecs[CODEC_FP8].rows
+					     : 1;
 
 	return unit > BUFFER ? 0 : (size_t)(BUFFER / unit * unit);
 }

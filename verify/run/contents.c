@@ -51,7 +51,9 @@ static int put_layer(const struct each *t, uint32_t layer)
 	if (put(t, CONTENTS_ALL, name, DT_F32, n, c->K, 0))
 		return -1;
 	snprintf(name, sizeof name, "layers.%u.indexer.picked", layer);
-	return c->ratio[layer] == 4 ? put(t, CONTENTS_ALL, name, DT_I64, n, t->k->topk, 0) : 0;
+	return c->ratio[layer] == RATIO_INDEXED
+		? put(t, CONTENTS_ALL, name, DT_I64, n, t->k->topk, 0)
+		: 0;
 }
 
 int contents_each(const struct contents *k,

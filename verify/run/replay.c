@@ -197,7 +197,7 @@ static int sub_block(struct replaying *k, uint32_t layer, enum forward_sub sub, 
 	static const char *const in[] = { "attn.in", "ffn.in" },
 				 *const out[] = { "attn.out", "ffn.out" };
 	uint64_t n = (uint64_t)k->n * k->dim;
-	bool indexed = sub == SUB_ATTN && k->f.c->ratio[layer] == 4;
+	bool indexed = sub == SUB_ATTN && k->f.c->ratio[layer] == RATIO_INDEXED;
 	char prefix[32], name[64];
 	struct measure m;
 	int rc;
