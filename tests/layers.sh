@@ -20,7 +20,7 @@ rooms='core
 core/hash core/cli
 formats/json
 formats
-formats/st
+formats/gguf formats/st
 formats/model
 formats/layout
 formats/conversion
