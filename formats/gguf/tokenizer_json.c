@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/gguf/tokenizer_json.h"
+
+#include "core/file.h"
+#include "formats/json/jread.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	DEPTH = 12,     /* a pattern of a split lies 6 deep */
+	LONGEST = 4096, /* bytes; the longest of DeepSeek-V4 has 384 */
+	SPLITS = 3
+};
+
+/* What text is split by before BPE: tokenizer.json of DeepSeek-V4. */
+static const char *const splits[SPLITS] = { "\\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+",
+	"[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| "
+	"?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+" };
+
+struct reader {
+	struct jread j;
+	struct tokenizer *t;
+	size_t merges_cap;
+	unsigned n_splits; /* seen in the pre-tokenizer */
+	bool bytes;        /* it ends with ByteLevel */
+	bool has_model, has_pre;
+	struct err *e;
+};
+
+static int refuse(struct reader *r, uint64_t pos, const char *what)
+{
+	return err_rule(r->e, RULE_GGUF_TOKENIZER, pos, "byte %llu: %s", (unsigned long long)pos,
+		what);
+}
+
+static bool is(const struct reader *r, const char *s)
+{
+	return r->j.str.n == strlen(s) && !memcmp(r->j.str.s, s, r->j.str.n);
+}
+
+typedef int member(struct reader *r, uint64_t pos);
+
+/* Reads an object: each member whose key is in the table goes to its function, the others are stepped over. */
+struct members {
+	const char *key;
+	member *get;
+};
+static int read_object(struct reader *r, const struct members *table)
+{
+	const struct members *m;
+	uint64_t pos;
+	int more;
+
+	if (jread_object(&r->j))
+		return -1;
+	while ((more = jread_key(&r->j)) == 1) {
+		for (m = table; m->key && !is(r, m->key); m++)
+			;
+		pos = r->j.str_pos;
+		if (m->key ? m->get(r, pos) : jread_skip(&r->j))
+			return -1;
+	}
+	return more;
+}
+
+/* --- tokens --- */
+
+static int put_token(struct reader *r, uint64_t pos, const char *s, size_t n, uint64_t id,
+	uint8_t type, bool added)
+{
+	struct tokenizer_token *t;
+
+	if (id >= r->t->n)
+		return err_rule(r->e, RULE_GGUF_TOKENIZER, pos,
+			"byte %llu: token id %llu, config.json has a vocab_size of %zu",
+			(unsigned long long)pos, (unsigned long long)id, r->t->n);
+	t = &r->t->tokens[id];
+	if (t->s && (t->n != n || memcmp(t->s, s, n)))
+		return refuse(r, pos, "two tokens have the same id");
+	if (!t->s) {
+		t->s = arena_strndup(&r->t->arena, s, n);
+		if (!t->s)
+			return err_nomem(r->e);
+		t->n = (uint32_t)n;
+	}
+	if (added || !t->added) /* which of the two lists comes first does not matter */
+		t->type = type;
+	t->added |= added;
+	return 0;
+}
+
+/* "token": id, ... */
+static int get_vocab(struct reader *r, uint64_t pos)
+{
+	struct text key = { 0 };
+	uint64_t id;
+	int more, rc = -1;
+
+	(void)pos;
+	if (jread_object(&r->j))
+		return -1;
+	while ((more = jread_key(&r->j)) == 1) {
+		key.n = 0;
+		text_put(&key, r->j.str.s, r->j.str.n);
+		pos = r->j.str_pos;
+		if (key.failed) {
+			err_nomem(r->e);
+			goto out;
+		}
+		if (jread_u64(&r->j, UINT32_MAX, &id) ||
+			put_token(r, pos, key.s, key.n, id, TOKEN_NORMAL, false))
+			goto out;
+	}
+	rc = more;
+out:
+	text_free(&key);
+	return rc;
+}
+
+/* Tokens that are meant as special whatever "special" says: <|...|> with either bar, as llama.cpp's converter has it. */
+static bool looks_special(const char *s, size_t n)
+{
+	static const char *const ends[][2] = { { "<|", "|>" }, { "<｜", "｜>" } };
+	size_t i, a, b;
+
+	for (i = 0; i < 2; i++) {
+		a = strlen(ends[i][0]);
+		b = strlen(ends[i][1]);
+		if (n >= a && n >= b && !memcmp(s, ends[i][0], a) &&
+			!memcmp(s + n - b, ends[i][1], b))
+			return true;
+	}
+	return false;
+}
+
+static int get_bool(struct jread *j, bool *v)
+{
+	*v = jread_peek(j) == 't';
+	return jread_skip(j);
+}
+
+/* { "id": 0, "content": "...", "special": true, ... } */
+static int read_added(struct reader *r)
+{
+	struct text s = { 0 };
+	uint64_t id = UINT64_MAX, pos = (jread_peek(&r->j), jread_pos(&r->j));
+	bool special = false;
+	int more, rc = -1;
+
+	if (jread_object(&r->j))
+		return -1;
+	while ((more = jread_key(&r->j)) == 1) {
+		if (is(r, "id"))
+			more = jread_u64(&r->j, UINT32_MAX, &id);
+		else if (is(r, "special"))
+			more = get_bool(&r->j, &special);
+		else if (is(r, "content")) {
+			more = jread_string(&r->j, LONGEST);
+			s.n = 0;
+			if (!more)
+				text_put(&s, r->j.str.s, r->j.str.n);
+		} else {
+			more = jread_skip(&r->j);
+		}
+		if (more < 0)
+			goto out;
+	}
+	if (s.failed)
+		err_nomem(r->e);
+	else if (more == 0 && (!s.n || id == UINT64_MAX))
+		refuse(r, pos, "an added token without id or content");
+	else if (more == 0)
+		rc = put_token(r, pos, s.s, s.n, id,
+			special || looks_special(s.s, s.n) ? TOKEN_CONTROL : TOKEN_USER, true);
+out:
+	text_free(&s);
+	return rc;
+}
+
+static int get_added(struct reader *r, uint64_t pos)
+{
+	int more;
+
+	(void)pos;
+	if (jread_array(&r->j))
+		return -1;
+	while ((more = jread_item(&r->j)) == 1)
+		if (read_added(r))
+			return -1;
+	return more;
+}
+
+/* --- merges --- */
+
+/* Appends a part; a space in it is written as llama.cpp wants it, U+0120. */
+static void put_part(struct text *t, const char *s, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (s[i] == ' ')
+			text_str(t, "\xc4\xa0");
+		else
+			text_put(t, s + i, 1);
+}
+
+/* "left right", or ["left", "right"] as newer versions write it. */
+static int read_merge(struct reader *r, struct text *t)
+{
+	int more, n = 0;
+
+	t->n = 0;
+	if (jread_peek(&r->j) == '"') {
+		if (jread_string(&r->j, 2 * LONGEST))
+			return -1;
+		text_put(t, r->j.str.s, r->j.str.n);
+		return 0;
+	}
+	if (jread_array(&r->j))
+		return -1;
+	while ((more = jread_item(&r->j)) == 1) {
+		if (jread_string(&r->j, LONGEST))
+			return -1;
+		if (n++)
+			text_put(t, " ", 1);
+		put_part(t, r->j.str.s, r->j.str.n);
+	}
+	if (more == 0 && n != 2)
+		return refuse(r, jread_pos(&r->j), "a merge that is not of two parts");
+	return more;
+}
+
+static int put_merge(struct reader *r, const struct text *t)
+{
+	struct tokenizer *v = r->t;
+	const char *space = memchr(t->s, ' ', t->n);
+
+	if (!space || memchr(space + 1, ' ', t->n - (size_t)(space + 1 - t->s)) || space == t->s ||
+		space + 1 == t->s + t->n)
+		return refuse(r, r->j.str_pos, "a merge that is not of two parts");
+	if (v->n_merges == TOKENIZER_MERGES_MAX)
+		return refuse(r, r->j.str_pos, "more merges than this program takes");
+	if (mem_grow(&v->merges, &r->merges_cap, v->n_merges + 1, sizeof *v->merges))
+		return err_nomem(r->e);
+	v->merges[v->n_merges].s = arena_strndup(&v->arena, t->s, t->n);
+	v->merges[v->n_merges].n = t->n;
+	return v->merges[v->n_merges++].s ? 0 : err_nomem(r->e);
+}
+
+static int get_merges(struct reader *r, uint64_t pos)
+{
+	struct text t = { 0 };
+	int more, rc = 0;
+
+	(void)pos;
+	if (jread_array(&r->j))
+		return -1;
+	while (!rc && (more = jread_item(&r->j)) != 0) {
+		rc = more < 0 || read_merge(r, &t) ? -1
+			: t.failed || !t.s         ? err_nomem(r->e)
+						   : put_merge(r, &t);
+	}
+	text_free(&t);
+	return rc;
+}
+
+static int get_type(struct reader *r, uint64_t pos)
+{
+	if (jread_string(&r->j, 64))
+		return -1;
+	return is(r, "BPE") ? 0 : refuse(r, pos, "the tokenizer is not BPE");
+}
+
+static int get_model(struct reader *r, uint64_t pos)
+{
+	static const struct members table[] = { { "type", get_type }, { "vocab", get_vocab },
+		{ "merges", get_merges }, { NULL, NULL } };
+
+	if (r->has_model)
+		return refuse(r, pos, "a second model");
+	r->has_model = true;
+	return read_object(r, table);
+}
+
+/* --- what is done to the text before --- */
+
+/* null, or a Sequence of none. */
+static int get_normalizer(struct reader *r, uint64_t pos)
+{
+	int more;
+	bool none = true;
+
+	if (jread_peek(&r->j) == 'n')
+		return jread_skip(&r->j);
+	if (jread_object(&r->j))
+		return -1;
+	while ((more = jread_key(&r->j)) == 1) {
+		if (is(r, "type")) {
+			if (jread_string(&r->j, 64))
+				return -1;
+			none &= is(r, "Sequence");
+		} else if (is(r, "normalizers")) {
+			if (jread_array(&r->j))
+				return -1;
+			while ((more = jread_item(&r->j)) == 1) {
+				none = false;
+				if (jread_skip(&r->j))
+					return -1;
+			}
+			if (more < 0)
+				return -1;
+		} else if (jread_skip(&r->j)) {
+			return -1;
+		}
+	}
+	if (more < 0)
+		return -1;
+	return none ? 0 : refuse(r, pos, "the text is normalized first, which GGUF cannot say");
+}
+
+static int get_regex(struct reader *r, uint64_t pos)
+{
+	if (jread_string(&r->j, 1024))
+		return -1;
+	if (r->n_splits >= SPLITS || !is(r, splits[r->n_splits]))
+		return refuse(r, pos,
+			"the text is split in another way than that of DeepSeek-V4 (\"" TOKENIZER_PRE
+			"\")");
+	r->n_splits++;
+	return 0;
+}
+
+static int get_pattern(struct reader *r, uint64_t pos)
+{
+	static const struct members table[] = { { "Regex", get_regex }, { NULL, NULL } };
+
+	(void)pos;
+	return read_object(r, table);
+}
+
+static int get_kind(struct reader *r, uint64_t pos)
+{
+	if (jread_string(&r->j, 64))
+		return -1;
+	if (!is(r, "Split") && !is(r, "ByteLevel"))
+		return refuse(r, pos, "a pre-tokenizer that is neither Split nor ByteLevel");
+	r->bytes = is(r, "ByteLevel");
+	return 0;
+}
+
+static int get_pretokenizers(struct reader *r, uint64_t pos)
+{
+	static const struct members table[] = { { "type", get_kind }, { "pattern", get_pattern },
+		{ NULL, NULL } };
+	int more;
+
+	(void)pos;
+	if (jread_array(&r->j))
+		return -1;
+	while ((more = jread_item(&r->j)) == 1)
+		if (read_object(r, table))
+			return -1;
+	return more;
+}
+
+static int get_pre(struct reader *r, uint64_t pos)
+{
+	static const struct members table[] = { { "pretokenizers", get_pretokenizers },
+		{ NULL, NULL } };
+
+	if (r->has_pre)
+		return refuse(r, pos, "a second pre_tokenizer");
+	r->has_pre = true;
+	if (jread_peek(&r->j) == 'n')
+		return jread_skip(&r->j);
+	return read_object(r, table);
+}
+
+/* ByteLevel adds no token in front or behind. */
+static int get_post_type(struct reader *r, uint64_t pos)
+{
+	(void)pos;
+	if (jread_string(&r->j, 64))
+		return -1;
+	if (is(r, "ByteLevel"))
+		r->t->add_bos = r->t->add_eos = 0;
+	return 0;
+}
+
+static int get_post(struct reader *r, uint64_t pos)
+{
+	static const struct members table[] = { { "type", get_post_type }, { NULL, NULL } };
+
+	(void)pos;
+	if (jread_peek(&r->j) == 'n')
+		return jread_skip(&r->j);
+	return read_object(r, table);
+}
+
+/* --- */
+
+static int read_document(struct reader *r)
+{
+	static const struct members table[] = { { "added_tokens", get_added },
+		{ "normalizer", get_normalizer }, { "pre_tokenizer", get_pre },
+		{ "post_processor", get_post }, { "model", get_model }, { NULL, NULL } };
+
+	if (read_object(r, table) || jread_end(&r->j, true))
+		return -1;
+	if (!r->has_model || !r->t->n_merges)
+		return refuse(r, 0, "there is no model, or it has no merges");
+	if (r->n_splits != SPLITS || !r->bytes)
+		return refuse(r, 0,
+			"the text is split in another way than that of DeepSeek-V4 (\"" TOKENIZER_PRE
+			"\")");
+	return 0;
+}
+
+int tokenizer_json_read(struct tokenizer *t, const struct io *io, int dir, size_t n, struct err *e)
+{
+	struct reader r = { .t = t, .e = e };
+	struct stat st;
+	int fd, rc = -1;
+
+	memset(t, 0, sizeof *t);
+	if (file_open(io, dir, TOKENIZER_JSON, &fd, &st, e))
+		return err_at(e, TOKENIZER_JSON);
+	t->n = n;
+	t->add_bos = t->add_eos = -1;
+	t->tokens = calloc(n + 1, sizeof *t->tokens);
+	if (!t->tokens)
+		err_nomem(e);
+	else if (st.st_size > TOKENIZER_JSON_CAP)
+		err_rule(e, RULE_FILE_TOO_BIG, ERR_NOPOS, "%lld bytes, at most %d are taken",
+			(long long)st.st_size, TOKENIZER_JSON_CAP);
+	else if (!jread_open_file(&r.j, io, fd, 0, (uint64_t)st.st_size, DEPTH, e))
+		rc = read_document(&r);
+	jread_close(&r.j);
+	if (io->close(io, fd) && !rc)
+		rc = err_sys(e, TOKENIZER_JSON);
+	if (!rc)
+		return 0;
+	tokenizer_free(t);
+	return err_at(e, TOKENIZER_JSON);
+}
+
+void tokenizer_free(struct tokenizer *t)
+{
+	free(t->tokens);
+	free(t->merges);
+	arena_free(&t->arena);
+	memset(t, 0, sizeof *t);
+}
