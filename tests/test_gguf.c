@@ -715,7 +715,7 @@ static void written(void)
 	text_free(&want);
 }
 
-/* Every rule of this room was reported by some case above. */
+/* Every rule of this room, but that of test_vocab.c, was reported by some case above. */
 static void rules_all(void)
 {
 	const struct rule *r;
@@ -723,7 +723,8 @@ static void rules_all(void)
 	refused();
 	parts();
 	for (r = rules; r->id; r++)
-		if (!strncmp(r->id, "gguf.", 5) && !seen[r - rules])
+		if (!strncmp(r->id, "gguf.", 5) && strcmp(r->id, "gguf.tokenizer") &&
+			!seen[r - rules])
 			FAILED(r->id);
 }
 
