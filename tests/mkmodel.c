@@ -18,7 +18,7 @@
 #include "formats/model/family.h"
 #include "core/par.h"
 #include "core/hash/xxh.h"
-#include "formats/model/model.h"
+#include "formats/model/inventory.h"
 #include "formats/st/safetensors.h"
 #include "quant/num.h"
 

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "formats/model/family.h"
-#include "formats/model/model.h"
+#include "formats/model/inventory.h"
 #include "tests/check.h"
 
 #include <jansson.h>

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "formats/model/family.h"
-#include "formats/model/model.h"
+#include "formats/model/inventory.h"
 #include "tests/dirs.h"
 
 #include <fcntl.h>
@@ -142,7 +142,7 @@ static void formulas(void)
 
 	CHECK(read_config(&c, "flash", &e));
 	for (i = 0; i < sizeof row / sizeof *row; i++) {
-		bool ok = model_shape(row[i].s, &c, 4, dim, &rank);
+		bool ok = inventory_shape(row[i].s, &c, 4, dim, &rank);
 
 		CHECK_IN(row[i].s, ok == row[i].ok);
 		if (ok && row[i].ok)

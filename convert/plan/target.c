@@ -26,7 +26,7 @@ static bool shares(const struct layout *l, size_t i, uint64_t n, char *why, size
 
 	if (r->split == SPLIT_NONE)
 		return true;
-	if (r->unit && !w->scale && model_shape(r->unit, &l->p->ckpt->config, 0, unit, &one) &&
+	if (r->unit && !w->scale && inventory_shape(r->unit, &l->p->ckpt->config, 0, unit, &one) &&
 		unit[0] % n) {
 		snprintf(why, room, "%s %llu %s, which %llu ranks cannot share evenly",
 			r->split == SPLIT_EXPERTS ? "is of" : "has", (unsigned long long)unit[0],

@@ -8,7 +8,7 @@
 #define FORMATS_MODEL_AUDIT_H
 #include "formats/model/checkpoint.h"
 #include "formats/finding.h"
-#include "formats/model/model.h"
+#include "formats/model/inventory.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -9,7 +9,7 @@
 #define FORMATS_MODEL_MISFIT_H
 #include "formats/finding.h"
 #include "formats/model/checkpoint.h"
-#include "formats/model/model.h"
+#include "formats/model/inventory.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -15,7 +15,7 @@
 #ifndef FORMATS_MODEL_RANKS_H
 #define FORMATS_MODEL_RANKS_H
 #include "formats/model/checkpoint.h"
-#include "formats/model/model.h"
+#include "formats/model/inventory.h"
 #include "formats/st/rankset.h"
 
 #ifdef __cplusplus

@@ -1,6 +1,6 @@
 /* selection.h -- some of the blocks of a model, as --layers lists them: numbers, ranges, embed, head, mtp, mtp.N.
  *
- * Blocks are the places of the inventory (model.h): 0 is the embedding, 1 + N layer N, then the head with the last
+ * Blocks are the places of the inventory (inventory.h): 0 is the embedding, 1 + N layer N, then the head with the last
  * norm, then the stages under mtp.
  *
  * SPDX-License-Identifier: MIT */

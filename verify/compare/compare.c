@@ -9,7 +9,7 @@
 #include "formats/folder/folder.h"
 #include "formats/conversion/joined.h"
 #include "formats/conversion/manifest.h"
-#include "formats/model/model.h"
+#include "formats/model/inventory.h"
 #include "formats/model/selection.h"
 #include "verify/compare/coverage.h"
 #include "verify/compare/derive.h"

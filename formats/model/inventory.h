@@ -1,4 +1,4 @@
-/* model.h -- what a DeepSeek-V4 checkpoint holds: one table of tensor roles, from which the whole
+/* inventory.h -- what a DeepSeek-V4 checkpoint holds: one table of tensor roles, from which the whole
  * expected inventory of a config.json is made.
  *
  * A checkpoint is some global tensors and a row of blocks: the layers, then the stages (mtp.0 ..,
@@ -10,8 +10,8 @@
  * this table yields for them are tested (tests/test_model.c).
  *
  * SPDX-License-Identifier: MIT */
-#ifndef FORMATS_MODEL_MODEL_H
-#define FORMATS_MODEL_MODEL_H
+#ifndef FORMATS_MODEL_INVENTORY_H
+#define FORMATS_MODEL_INVENTORY_H
 #include "core/err.h"
 #include "core/mem.h"
 #include "formats/model/config.h"
@@ -56,7 +56,7 @@ const struct want *inventory_find(const struct inventory *v, const char *name);
 void inventory_sum(const struct inventory *v, bool with_optional, uint64_t *n, uint64_t *bytes);
 
 /* Values of a shape formula; false where it has an unknown name, wraps, or has over 3 dimensions. */
-bool model_shape(const char *shape, const struct config *c, uint64_t ratio, uint64_t dim[3],
+bool inventory_shape(const char *shape, const struct config *c, uint64_t ratio, uint64_t dim[3],
 	uint8_t *rank);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "formats/model/model.h"
+#include "formats/model/inventory.h"
 
 #include "formats/model/family.h"
 
@@ -60,7 +60,7 @@ static uint64_t product(struct formula *f)
 	return v;
 }
 
-bool model_shape(const char *shape, const struct config *c, uint64_t ratio, uint64_t dim[3],
+bool inventory_shape(const char *shape, const struct config *c, uint64_t ratio, uint64_t dim[3],
 	uint8_t *rank)
 {
 	struct formula f = { .p = shape, .c = c, .ratio = ratio, .ok = true };
@@ -161,7 +161,8 @@ static int add_role(struct maker *m, const struct block *b, const struct role *r
 	w.optional = !(r->where & b->is & ~(unsigned)IN_MTP_EXTRA);
 	if (!strcmp(r->name, "embed.weight"))
 		w.place = 0;
-	if (!model_shape(r->shape, m->c, b->ratio, w.dim, &w.rank) || !lay_out(m, r, &w, &scale))
+	if (!inventory_shape(r->shape, m->c, b->ratio, w.dim, &w.rank) ||
+		!lay_out(m, r, &w, &scale))
 		return err_rule(m->e, RULE_CONFIG_FIELD_RANGE, ERR_NOPOS,
 			"config.json: no size for %s with shape %s", r->name, r->shape);
 	for (i = 0; i < copies; i++) {
