@@ -3,7 +3,7 @@
 
 #include "convert/cli/show.h"
 #include "convert/out/outdir.h"
-#include "convert/run/run.h"
+#include "convert/run/proof.h"
 #include "core/cli/cli.h"
 #include "core/cpu.h"
 
@@ -92,8 +92,14 @@ static void say_unsaid(struct text *t, const struct job *j)
 			j->unsaid);
 }
 
-static void say_done(struct text *t, const struct run_counts *r, double seconds, const char *out)
+static void say_done(struct text *t, const struct run_result *all, double seconds, const char *out)
 {
+	const struct run_counts *r = &all->sum;
+
+	if (all->proofs)
+		text_str(t,
+			"the source was touched while it was read: every file was made once more and is "
+			"equal\n");
 	text_fmt(t, "%s: %zu file%s made (%s), %zu kept, in %.1f s", text_quote(out).s, r->made,
 		r->made == 1 ? "" : "s", text_bytes(r->written).s, r->kept, seconds);
 	if (seconds > 0 && r->written)
@@ -114,8 +120,8 @@ static void say_done(struct text *t, const struct run_counts *r, double seconds,
 
 /* --- */
 
-static int execute(const struct job *j, const struct call *o, const struct call_tool *tool,
-	struct err *e)
+static int execute(struct job *j, const struct proof_source *from, const struct call *o,
+	const struct call_tool *tool, struct err *e)
 {
 	const struct conversion *c = &j->conversion;
 	struct run_opts ro = { .out = o->out,
@@ -135,13 +141,13 @@ static int execute(const struct job *j, const struct call *o, const struct call_
 	say_unsaid(&note, j);
 	cli_note(&note);
 	ro.progress = progress_start(o->quiet ? NULL : tool->watch, "converting", run_work(c, &ro));
-	rc = run_conversion(c, &ro, &r, e);
+	rc = proof_run(j, from, &ro, &r, e);
 	progress_stop(ro.progress);
 	if (!rc) {
 		(o->json ? show_run_json : show_run_text)(&t, c, &r);
 		rc = cli_print(&t, e);
 		if (!o->quiet)
-			say_done(&note, &r.sum, progress_now() - began, o->out);
+			say_done(&note, &r, progress_now() - began, o->out);
 		cli_note(&note);
 	}
 	run_result_free(&r);
@@ -151,12 +157,13 @@ static int execute(const struct job *j, const struct call *o, const struct call_
 int call_run(const struct call *o, const struct job_opts *jo, const char *dir,
 	const struct call_tool *tool, struct err *e)
 {
+	const struct proof_source from = { .io = io_posix(), .dir = dir, .o = jo };
 	struct job j;
 	int rc;
 
-	if (job_open(&j, io_posix(), dir, jo, e))
+	if (job_open(&j, from.io, dir, jo, e))
 		return -1;
-	rc = execute(&j, o, tool, e);
+	rc = execute(&j, &from, o, tool, e);
 	job_close(&j);
 	return rc;
 }

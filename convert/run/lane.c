@@ -101,6 +101,15 @@ int lane_again(struct lane *l, struct err *e)
 	return begin_file(l, e) ? fail(l, e) : 0;
 }
 
+/* A file that was made of the same source, made once more, has other bytes. */
+static int contradicts(const struct lane *l, struct err *e)
+{
+	err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS,
+		"%s, made once more, has other bytes: the source was changed while it was read",
+		l->file->name);
+	return fail(l, e);
+}
+
 /* A rule that the source breaks speaks against what was made of it; a disk that does not answer does not. */
 static int blame_source(struct err *e)
 {
@@ -153,7 +162,7 @@ int lane_make(struct lane *l, uint64_t k, uint8_t *old, bool *differs, struct er
 	if (l->kind == ITEM_SHARD ? make_shard(l, p, n, e) : make_file(l, p, n, old, differs, e))
 		return fail(l, e);
 	if (*differs)
-		return 0;
+		return l->r->o->prove ? contradicts(l, e) : 0;
 	l->len[slot] = n;
 	l->at += n;
 	progress_add(l->r->o->progress, n);
@@ -199,7 +208,9 @@ int lane_finish(struct lane *l, bool *differs, struct err *e)
 			? -1
 			: 0;
 	else
-		rc = finish_file(l, differs, e) ? fail(l, e) : 0;
+		rc = finish_file(l, differs, e)      ? fail(l, e)
+			: *differs && l->r->o->prove ? contradicts(l, e)
+						     : 0;
 	if (!rc && !*differs)
 		drop(l);
 	return rc;

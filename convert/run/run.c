@@ -116,7 +116,7 @@ static int execute(struct folders *f, const struct conversion *c, const struct r
 	if (folders_begin(f, c, o, e) || make_files(f, o, e))
 		return -1;
 	if (ckpt_unchanged(c->folders[0].ckpt, e))
-		return e->rule ? err_blame(e, BLAME_SOURCE) : -1;
+		return -1;
 	return all_there(f, e) ? -1 : folders_finish(f, e);
 }
 

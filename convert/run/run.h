@@ -28,6 +28,7 @@ struct run_result {
 	struct run_counts sum;
 	struct run_folder *folders; /* owns; [n]; as those of the conversion */
 	size_t n;
+	unsigned proofs; /* how often everything was compared with the source once more (proof.h) */
 };
 
 /* Refuses what run_conversion would refuse for what lies in out; changes nothing. *there: bytes of the
@@ -36,8 +37,9 @@ int run_look(const struct conversion *c, const char *out, bool overwrite, uint64
 	struct err *e);
 
 /* Returns 0 when everything is written and published. After -1, what a source that is found false has
- * produced is removed, and what was finished before any other failure stays for the next run. In both cases
- * *r says what was done, and the caller frees it. */
+ * produced is removed, and what was finished before any other failure stays for the next run. Where the source was
+ * touched (ckpt.touched, formats/model/changed.h) it stays too. In all cases *r says what was done, and the caller
+ * frees it. */
 int run_conversion(const struct conversion *c, const struct run_opts *o, struct run_result *r,
 	struct err *e);
 void run_result_free(struct run_result *r);

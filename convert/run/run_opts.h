@@ -14,8 +14,9 @@ extern "C" {
 #endif
 
 struct run_opts {
-	const char *out;  /* path of the folder OUT */
-	bool overwrite;   /* also take a folder that another plan has filled */
+	const char *out; /* path of the folder OUT */
+	bool overwrite;  /* also take a folder that another plan has filled */
+	bool prove; /* a file that is there and differs says that the source was changed: ckpt.changed */
 	const char *tool; /* name and version, for manifests */
 	struct budget budget;
 	unsigned features;                 /* bits of enum cpu_feature */

@@ -2,6 +2,7 @@
 #include "formats/model/changed.h"
 
 #include "core/file.h"
+#include "core/rule.h"
 
 #include <errno.h>
 
@@ -9,20 +10,39 @@
 static int hold(const char *name, const struct stat *was, const struct stat *now, bool sized,
 	bool timed, struct err *e)
 {
-	bool other = now->st_dev != was->st_dev || now->st_ino != was->st_ino ||
-		(sized && now->st_size != was->st_size) ||
-		(timed && !file_same_time(&now->st_mtim, &was->st_mtim));
-
-	/* A name that the file gets or loses moves that time, and is no change of what was read. */
-	if (!other &&
-		(!timed || file_same_time(&now->st_ctim, &was->st_ctim) ||
-			now->st_nlink != was->st_nlink))
+	if (now->st_dev != was->st_dev || now->st_ino != was->st_ino ||
+		(sized && now->st_size != was->st_size)) {
+		err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS, "%s was changed while it was read",
+			text_quote(name).s);
+		return err_blame(e, BLAME_SOURCE);
+	}
+	/* A name that the file gets or loses moves the time of its inode, and is no change of what was read. */
+	if (!timed ||
+		(file_same_time(&now->st_mtim, &was->st_mtim) &&
+			(file_same_time(&now->st_ctim, &was->st_ctim) ||
+				now->st_nlink != was->st_nlink)))
 		return 0;
-	err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS,
-		other ? "%s was changed while it was read"
-		      : "%s was written to, or given another mode, while it was read",
+	return err_rule(e, RULE_CKPT_TOUCHED, ERR_NOPOS,
+		"%s was written to, or given another time, mode or owner, while it was read",
 		text_quote(name).s);
-	return err_blame(e, BLAME_SOURCE);
+}
+
+bool ckpt_touched(const struct err *e)
+{
+	return e->rule == rules[RULE_CKPT_TOUCHED].id;
+}
+
+/* Keeps a report that a file was touched in *first and goes on; a change is told at once. */
+static int go_on(int rc, struct err *why, struct err *first, struct err *e)
+{
+	if (!rc)
+		return 0;
+	if (!ckpt_touched(why))
+		return err_move(e, why);
+	if (!first->rule)
+		*first = *why;
+	*why = (struct err){ 0 };
+	return 0;
 }
 
 static int hold_name(const struct ckpt *c, const char *name, const char *actual,
@@ -54,6 +74,7 @@ int ckpt_file_unchanged(const struct ckpt *c, const char *name, const struct sta
 int ckpt_unchanged(const struct ckpt *c, struct err *e)
 {
 	static const char *const names[CKPT_SEEN] = { "config.json", CKPT_INDEX };
+	struct err first = { 0 }, why = { 0 };
 	const struct shard *s;
 	struct stat now;
 	size_t i;
@@ -64,12 +85,14 @@ int ckpt_unchanged(const struct ckpt *c, struct err *e)
 			continue;
 		if (c->io->fstat(c->io, s->fd, &now))
 			return err_sys(e, "cannot stat %s", s->name);
-		if (hold(s->name, &s->st, &now, !c->headers, !s->timeless, e))
+		if (go_on(hold(s->name, &s->st, &now, !c->headers, !s->timeless, &why), &why,
+			    &first, e))
 			return -1;
 	}
 	for (i = 0; i < CKPT_SEEN; i++)
 		if (c->seen[i].actual[0] &&
-			hold_name(c, names[i], c->seen[i].actual, &c->seen[i].st, e))
+			go_on(hold_name(c, names[i], c->seen[i].actual, &c->seen[i].st, &why), &why,
+				&first, e))
 			return -1;
-	return 0;
+	return first.rule ? err_move(e, &first) : 0;
 }
