@@ -189,6 +189,10 @@ static enum kind judge(const struct ckpt *c, const json_t *o, char more[KIND_MOR
 		return k;
 	m = first_mark(c);
 	k = by_method(o, more);
+	if (k == KIND_MLX && as_published(c)) {
+		k = KIND_DOWNLOAD; /* published tensors, of which MLX is told what they are (formats/model/mlx.h) */
+		*more = 0;
+	}
 	if (m < MARKS && (marks[m].over || (k == KIND_DOWNLOAD && !as_published(c)))) {
 		snprintf(more, KIND_MORE, "%s", marks[m].more);
 		return marks[m].kind;

@@ -9,7 +9,8 @@
 static const char takes_e8m0[] =
 	"dense scales are F32 beside FP4 experts; it expects E8M0 there, as the official files have it";
 
-/* vllm: 0.32.0 was run on the CPU, the same code of 0.33.0 was read: parameters for the scales of FP8 experts are F32,
+/* transformers, mlx: 5.23.0 and mlx-vlm 0.7.10 were run on the CPU (docs/engines.md). tensorrt-llm: of its pull requests only.
+ * vllm: 0.32.0 was run on the CPU, the same code of 0.33.0 was read: parameters for the scales of FP8 experts are F32,
  * and E8M0 bytes are copied into them as numbers (116.0 for 2^-11). sglang: FP8 folders that it publishes have F32
  * scales; E8M0 was not tried. */
 /* clang-format off */
@@ -22,6 +23,9 @@ static const struct consumer consumers[] = {
 		false, false, false, 0, 254 },
 	{ "llama.cpp",    CODEC_NONE, "experts are FP8: its converter dequantizes them, MXFP4 needs the FP4 checkpoint",
 		"scales are FP32; its converter expects E8M0", NULL, false, false, false, 0, 254 },
+	{ "transformers", CODEC_NONE, NULL, NULL, NULL, false, false, false, 0, 254 },
+	{ "mlx",          CODEC_NONE, NULL, NULL, NULL, false, false, false, 0, 254 },
+	{ "tensorrt-llm", CODEC_NONE, "experts are FP8: whether it loads these was not looked at; what is published for it is NVFP4", NULL, NULL, false, false, false, 0, 254 },
 	{ "official",     CODEC_MXFP4,    "experts are FP8: say --expert-dtype fp8 and take expert_dtype out of inference/config.json",
 		NULL, NULL, false, false, false, 0, 254 },
 	{ "official-fp8", CODEC_MXFP4,    "experts are FP8: there is nothing to cast", NULL, NULL, false, true, false, 0, 254 },

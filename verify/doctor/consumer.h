@@ -1,7 +1,7 @@
 /* consumer.h -- who will load a checkpoint, and what each takes for granted: a table.
  *
- * The rows are what issues and pull requests of these projects say (docs/cases.md names them); nobody here ran
- * the engines. Layouts of formats/layout/engine.h are consumers too: they take FP4 experts and misread some scale
+ * The rows are what issues and pull requests of these projects say (docs/cases.md names them), and what was seen where
+ * an engine was run (docs/engines.md). What one engine alone trips over is in trap.h. Layouts of formats/layout/engine.h are consumers too: they take FP4 experts and misread some scale
  * bytes.
  *
  * SPDX-License-Identifier: MIT */

@@ -16,6 +16,7 @@
 #include "verify/doctor/rankfiles.h"
 #include "verify/doctor/scan.h"
 #include "verify/doctor/suspect.h"
+#include "verify/doctor/trap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -301,9 +302,12 @@ static int examine(struct doctor *d)
 	if (audit(d))
 		return -1;
 	meaning_judge(&m);
-	if (d->has_who && d->has_audit)
+	if (d->has_who && d->has_audit) {
 		consumer_judge(&d->who, &d->a,
 			m.o && !json_is_string(json_object_get(m.o, "expert_dtype")), d->r);
+		trap_judge(&(struct trap_view){
+			.who = &d->who, .a = &d->a, .o = m.o, .r = d->r });
+	}
 	report_row(d->r, "looked at", "tensors", d->c.n, d->c.bytes, NULL);
 	if (look(d))
 		return -1;
