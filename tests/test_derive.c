@@ -2,6 +2,7 @@
  * every unit of every kind of conversion.
  *
  * SPDX-License-Identifier: MIT */
+#include "core/file.h"
 #include "formats/layout/engine.h"
 #include "tests/verify.h"
 #include "verify/compare/derive.h"
@@ -131,10 +132,13 @@ static void compare_units(struct units *u, const char *source, const char *out)
 	struct walk w = { .io = io_posix(), .r = &r, .file = compare_file, .ctx = u };
 	struct findings f = { 0 };
 	struct err e = { 0 };
+	int dir;
 
 	report_begin(&r, "test 0", "compare", source, out);
 	CHECK(!ckpt_open(&u->source, io_posix(), source, &co, &f, &e));
-	CHECK_IN(out, !walk_run(&w, out, &e) && !r.n);
+	CHECK(!file_open_dir(io_posix(), out, &dir, &e));
+	CHECK_IN(out, !walk_run(&w, dir, &e) && !r.n);
+	close(dir);
 	finding_free(&f);
 	ckpt_close(&u->source);
 	report_free(&r);

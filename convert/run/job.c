@@ -24,7 +24,7 @@ static int open_source(struct job *j, const struct io *io, const char *dir,
 			.header_cap = o->ckpt.header_cap, .features = o->features, .uncast = &undo
 		};
 
-		rc = joined_open(&j->joined, &j->c, io, dir, &jo, f, e);
+		rc = joined_open(&j->joined, &j->c, io, at.dir, &jo, f, e);
 	}
 	folder_close(&at);
 	return rc;

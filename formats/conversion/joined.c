@@ -18,7 +18,6 @@ struct opener {
 	struct joined *j;
 	struct ckpt *c;
 	const struct io *io;
-	const char *out; /* path of the conversion */
 	struct findings *f;
 	bool has_source; /* the folder with the headers was found and opened */
 };
@@ -296,12 +295,9 @@ static int open_source(void *ctx, const struct chain_folder *d, struct err *e)
 {
 	struct opener *o = ctx;
 	struct ckpt_opts co = { .headers = true, .header_cap = o->j->o.header_cap };
-	char path[4096];
 	size_t n;
 
-	if (snprintf(path, sizeof path, "%s/%s", o->out, d->name) >= (int)sizeof path)
-		return err_set(e, ERR_USAGE, "the path is too long");
-	if (check_source(d, e) || ckpt_open(o->c, o->io, path, &co, o->f, e))
+	if (check_source(d, e) || ckpt_open_at(o->c, o->io, d->dir, &co, o->f, e))
 		return -1;
 	o->has_source = true;
 	if (note_shards(o->j, o->c, d->m, e))
@@ -328,9 +324,8 @@ static int open_all(struct opener *o, int top, struct err *e)
 		return -1;
 	if (h.form == HEAD_ABSENT || h.form == HEAD_FOREIGN)
 		return err_rule(e, RULE_SET_FORM, ERR_NOPOS,
-			"%s has no " MAN_NAME " of a conversion (" FORMAT_SET ", " FORMAT_MANIFEST
-			"), or it is not finished",
-			text_quote(o->out).s);
+			"there is no " MAN_NAME " of a conversion (" FORMAT_SET ", " FORMAT_MANIFEST
+			"), or it is not finished");
 	snprintf(o->j->target, sizeof o->j->target, "%s", h.target);
 	if (chain_walk(&w, top, e))
 		return -1;
@@ -346,21 +341,18 @@ static int open_all(struct opener *o, int top, struct err *e)
 	return chain_walk(&w, top, e) || order(o->j, e) ? -1 : 0;
 }
 
-int joined_open(struct joined *j, struct ckpt *c, const struct io *io, const char *out,
+int joined_open(struct joined *j, struct ckpt *c, const struct io *io, int dir,
 	const struct joined_opts *opts, struct findings *f, struct err *e)
 {
-	struct opener o = { .j = j, .c = c, .io = io, .out = out, .f = f };
-	int rc, top;
+	struct opener o = { .j = j, .c = c, .io = io, .f = f };
+	int rc;
 
 	memset(j, 0, sizeof *j);
 	memset(c, 0, sizeof *c);
 	j->c = c;
 	j->o = *opts;
 	j->ranks = 1;
-	if (file_open_dir(io, out, &top, e))
-		return -1;
-	rc = open_all(&o, top, e);
-	(void)io->close(io, top); /* a folder has nothing to flush */
+	rc = open_all(&o, dir, e);
 	j->payload = joined_payload(j);
 	c->payload = &j->payload;
 	if (rc)

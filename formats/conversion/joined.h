@@ -113,11 +113,20 @@ struct joined {
 	struct ckpt_payload payload; /* what c->payload points to */
 };
 
-/* Opens the source headers in OUT as *c and joins the folders that are there; a folder that is missing is told only
- * to who asks for what it had. On success c->payload is this. */
-int joined_open(struct joined *j, struct ckpt *c, const struct io *io, const char *out,
+/* Opens the source headers in OUT, the open folder dir, which is not kept, as *c and joins the folders that are
+ * there; a folder that is missing is told only to who asks for what it had. On success c->payload is this. */
+int joined_open(struct joined *j, struct ckpt *c, const struct io *io, int dir,
 	const struct joined_opts *o, struct findings *f, struct err *e);
 void joined_close(struct joined *j);
+
+/* Returns the n pieces of a tensor that is laid out for an engine; NULL where it is not, or is not there. */
+const struct piece *joined_packed(const struct joined *j, uint32_t tensor, size_t *n);
+/* Reads the first n bytes of a piece as they lie in its file, through a reader of j->payload; with o.every all copies
+ * of the piece must have the same. */
+int joined_piece_read(const void *reader, const struct piece *p, void *dst, size_t n,
+	struct err *e);
+/* Returns the bytes of memory that the pieces take. */
+uint64_t joined_bytes(const struct joined *j);
 
 /* --- between the files joined*.c --- */
 

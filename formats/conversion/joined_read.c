@@ -129,6 +129,24 @@ static int read_file(const struct reader *r, const struct piece *p, uint64_t at,
 	return 0;
 }
 
+int joined_piece_read(const void *reader, const struct piece *p, void *dst, size_t n, struct err *e)
+{
+	return read_file(reader, p, 0, dst, n, e);
+}
+
+const struct piece *joined_packed(const struct joined *j, uint32_t tensor, size_t *n)
+{
+	const struct piece *p = j->pieces + j->first[tensor];
+
+	*n = j->first[tensor + 1] - j->first[tensor];
+	return *n && p->tile ? p : NULL;
+}
+
+uint64_t joined_bytes(const struct joined *j)
+{
+	return (j->n_pieces + j->n_copies) * sizeof *j->pieces;
+}
+
 /* Takes a matrix apart: what is of the piece goes to its place in dst, a whole source tensor. */
 static int unpack(struct reader *r, const struct piece *p, uint8_t *dst, uint64_t row_bytes,
 	struct err *e)

@@ -425,7 +425,7 @@ static bool has(void *ctx, uint32_t i)
 
 /* --- opening --- */
 
-int ranks_open(struct ranks *r, struct ckpt *c, const struct io *io, const char *path,
+int ranks_open(struct ranks *r, struct ckpt *c, const struct io *io, int dir,
 	const struct inventory *inv, struct err *e)
 {
 	struct findings f = { 0 };
@@ -434,7 +434,7 @@ int ranks_open(struct ranks *r, struct ckpt *c, const struct io *io, const char 
 	memset(r, 0, sizeof *r);
 	r->inv = inv;
 	r->c = c;
-	rc = rankset_open(&r->set, io, path, 0, &f, e);
+	rc = rankset_open(&r->set, io, dir, 0, &f, e);
 	rc = rc ? rc : finding_first(&f, e);
 	finding_free(&f);
 	if (!rc && !r->set.of)

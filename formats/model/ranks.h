@@ -32,7 +32,7 @@ struct ranks {
 
 /* Makes *c (zeroed) of the files: its tensors and its payload, which points to r; nothing else of *c is set. inv
  * is the source's. Returns -1 and the first fault (rank.*, model.*, st.*). */
-int ranks_open(struct ranks *r, struct ckpt *c, const struct io *io, const char *path,
+int ranks_open(struct ranks *r, struct ckpt *c, const struct io *io, int dir,
 	const struct inventory *inv, struct err *e);
 /* Frees what r and c own. */
 void ranks_close(struct ranks *r, struct ckpt *c);

@@ -24,24 +24,6 @@ bool rankset_name(const char *name, unsigned *rank, unsigned *of)
 	return true;
 }
 
-bool rankset_there(const struct io *io, const char *path)
-{
-	char *names = NULL, *p;
-	struct err e = { 0 };
-	bool there = false;
-	size_t n, i;
-	int dir;
-
-	if (file_open_dir(io, path, &dir, &e))
-		return false;
-	if (!io->list(io, dir, &names, &n))
-		for (i = 0, p = names; i < n; i++, p += strlen(p) + 1)
-			there = there || rankset_name(p, NULL, NULL);
-	free(names);
-	(void)io->close(io, dir); /* a folder has nothing to flush */
-	return there;
-}
-
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(((const struct tensor *)a)->name, ((const struct tensor *)b)->name);
@@ -80,21 +62,20 @@ static int add_name(struct rankset *s, const char *name, struct findings *f, str
 	return 0;
 }
 
-static int list(struct rankset *s, int dir, const char *path, struct findings *f, struct err *e)
+static int list(struct rankset *s, int dir, struct findings *f, struct err *e)
 {
 	char *names = NULL, *p;
 	size_t n, i;
 	int rc = 0;
 
 	if (s->io->list(s->io, dir, &names, &n))
-		return err_sys(e, "cannot list %s", text_quote(path).s);
+		return err_sys(e, "cannot list the folder");
 	for (i = 0, p = names; !rc && i < n; i++, p += strlen(p) + 1)
 		rc = add_name(s, p, f, e);
 	free(names);
 	if (!rc && s->of > RANKSET_MAX)
 		return err_rule(e, RULE_RANK_MIXED, ERR_NOPOS,
-			"%s: files of %u ranks, at most %u can be", text_quote(path).s, s->of,
-			(unsigned)RANKSET_MAX);
+			"files of %u ranks, at most %u can be", s->of, (unsigned)RANKSET_MAX);
 	return rc;
 }
 
@@ -140,18 +121,15 @@ static int read_all(struct rankset *s, int dir, uint64_t cap, struct findings *f
 	return 0;
 }
 
-int rankset_open(struct rankset *s, const struct io *io, const char *path, uint64_t header_cap,
+int rankset_open(struct rankset *s, const struct io *io, int dir, uint64_t header_cap,
 	struct findings *f, struct err *e)
 {
-	int dir, rc;
+	int rc;
 
 	memset(s, 0, sizeof *s);
 	s->io = io;
-	if (file_open_dir(io, path, &dir, e))
-		return -1;
-	rc = list(s, dir, path, f, e);
+	rc = list(s, dir, f, e);
 	rc = rc ? rc : read_all(s, dir, header_cap ? header_cap : ST_HEADER_CAP, f, e);
-	(void)io->close(io, dir); /* a folder has nothing to flush */
 	if (rc)
 		rankset_close(s);
 	return rc;

@@ -35,13 +35,11 @@ struct rankset {
 
 /* Returns whether name is modelR-mpN.safetensors. *rank and *of are set if so; both may be NULL. */
 bool rankset_name(const char *name, unsigned *rank, unsigned *of);
-/* Returns whether the folder has a file of such a name; false too where it cannot be listed. */
-bool rankset_there(const struct io *io, const char *path);
 
-/* Opens the files of the folder and reads their headers (header_cap bytes at most; 0: ST_HEADER_CAP). A file
+/* Opens the files of the open folder dir, which is not kept, and reads their headers (header_cap bytes at most; 0: ST_HEADER_CAP). A file
  * that is missing, unreadable or of another N is a finding (rank.missing, rank.mixed, rules of st.*). Returns -1
  * where nothing can be said: the folder cannot be listed, reading fails, memory is out; *s is then closed. */
-int rankset_open(struct rankset *s, const struct io *io, const char *path, uint64_t header_cap,
+int rankset_open(struct rankset *s, const struct io *io, int dir, uint64_t header_cap,
 	struct findings *f, struct err *e);
 void rankset_close(struct rankset *s);
 

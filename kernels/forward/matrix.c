@@ -1,7 +1,6 @@
 /* matrix.c -- matrices of weights, loaded to the device: plain, from the layouts of engines, or cast to FP8.
  *
  * SPDX-License-Identifier: MIT */
-#include "core/file.h"
 #include "formats/codec.h"
 #include "kernels/forward/recast.h"
 #include "kernels/forward/weights.h"
@@ -97,10 +96,8 @@ static int load(struct weights *w, const struct tensor *t, bool scale, bool stay
 
 static const struct piece *pieces_of(const struct weights *w, const struct tensor *t, size_t *n)
 {
-	size_t i = (size_t)(t - w->c.tensors);
-
-	*n = w->is_set ? w->j.first[i + 1] - w->j.first[i] : 0;
-	return *n && w->j.pieces[w->j.first[i]].tile ? w->j.pieces + w->j.first[i] : NULL;
+	*n = 0;
+	return w->is_set ? joined_packed(&w->j, (uint32_t)(t - w->c.tensors), n) : NULL;
 }
 
 static int load_packed(struct weights *w, const struct tensor *t, const struct piece *p,
@@ -113,9 +110,7 @@ static int load_packed(struct weights *w, const struct tensor *t, const struct p
 	if (weights_take(w, &v, n, e))
 		return -1;
 	w->read += w->dev->counts ? 0 : n;
-	rc = w->dev->counts ? 0 : file_read(w->io, w->j.files[p->file].fd, v, (size_t)n, p->at, e);
-	if (rc)
-		err_at(e, "%s", w->j.files[p->file].name);
+	rc = w->dev->counts ? 0 : joined_piece_read(w->reader, p, v, (size_t)n, e);
 	if (!rc && scale)
 		rc = check_scales(w, t, v, n, e);
 	rc = rc ? rc : weights_place(w, &v, n, e);

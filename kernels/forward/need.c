@@ -139,7 +139,7 @@ static uint64_t tables(const struct weights *w)
 	bytes += w->a.inv.arena.total + w->a.inv.n * sizeof *w->a.inv.wants;
 	bytes += w->has_audit ? w->c.n * sizeof *w->a.want : 0;
 	if (w->is_set)
-		bytes += w->j.n_pieces * sizeof *w->j.pieces;
+		bytes += joined_bytes(&w->j);
 	return bytes + (w->reader && p->need ? p->need(p->ctx) : 0);
 }
 

@@ -51,7 +51,7 @@ static int open_model(struct weights *w, struct folder *at, unsigned features, s
 	if (at->has_ckpt) {
 		folder_take(at, &w->c);
 	} else {
-		if (joined_open(&w->j, &w->c, w->io, w->path, &o, &at->found, e))
+		if (joined_open(&w->j, &w->c, w->io, at->dir, &o, &at->found, e))
 			return -1;
 		w->is_set = true;
 		if (w->j.missing[0])
@@ -63,10 +63,10 @@ static int open_model(struct weights *w, struct folder *at, unsigned features, s
 }
 
 /* The rank files of target official, whose tensors are those of source. */
-static int open_ranks(struct weights *w, const struct weights *source, struct err *e)
+static int open_ranks(struct weights *w, int dir, const struct weights *source, struct err *e)
 {
 	w->p = source->p;
-	if (ranks_open(&w->ranks, &w->c, w->io, w->path, &source->a.inv, e))
+	if (ranks_open(&w->ranks, &w->c, w->io, dir, &source->a.inv, e))
 		return -1;
 	w->is_ranks = true;
 	w->c.config = source->c.config; /* borrows what it owns */
@@ -87,7 +87,7 @@ int weights_open_from(struct weights *w, const struct weights_from *from,
 	if (folder_open(&at, from->io, from->path, from->use, &co, e))
 		return -1;
 	rc = source && (at.kind == KIND_RANKS || at.kind == KIND_OFFICIAL)
-		? open_ranks(w, source, e)
+		? open_ranks(w, at.dir, source, e)
 		: open_model(w, &at, features, e);
 	folder_close(&at);
 	if (!rc && w->c.payload) {

@@ -472,10 +472,10 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 		ckpt_close(&c.source);
 		return -1;
 	}
-	folder_close(&made);
 	if (o->started)
 		c.progress = o->started(c.source.bytes);
-	rc = walk_run(&w, out, e);
+	rc = walk_run(&w, made.dir, e);
+	folder_close(&made);
 	progress_stop(c.progress);
 	rc = rc ? rc : ckpt_unchanged(&c.source, e);
 	if (!rc) {

@@ -129,7 +129,7 @@ int tensors_open(struct tensors *t, const char *path, const struct tensors_opts 
 	t->io = o->io;
 	if (folder_open(&at, o->io, path, USE_DIFF, &co, e))
 		return -1;
-	rc = at.has_ckpt ? take_ckpt(t, &at, r, e) : walk_run(&w, path, e);
+	rc = at.has_ckpt ? take_ckpt(t, &at, r, e) : walk_run(&w, at.dir, e);
 	folder_close(&at);
 	if (rc) {
 		tensors_close(t);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/compare/walk.h"
 
-#include "core/file.h"
 #include "formats/conversion/head.h"
 
 #include <stdio.h>
@@ -73,21 +72,15 @@ static int walk_folder(void *ctx, const struct chain_folder *d, struct err *e)
 	return 0;
 }
 
-int walk_run(const struct walk *w, const char *path, struct err *e)
+int walk_run(const struct walk *w, int dir, struct err *e)
 {
 	struct chain_walk chain = {
 		.io = w->io, .ctx = (void *)(uintptr_t)w, .tell = tell, .folder = walk_folder
 	};
 	struct head h;
-	int top, rc;
+	int rc = head_read(&h, w->io, dir, e);
 
-	if (file_open_dir(w->io, path, &top, e))
-		return -1;
-	rc = head_read(&h, w->io, top, e);
 	if (!rc && (h.form == HEAD_ABSENT || h.form == HEAD_FOREIGN))
-		rc = err_set(e, ERR_USAGE, "%s has no " MAN_NAME " of a conversion",
-			text_quote(path).s);
-	rc = rc ? rc : chain_walk(&chain, top, e);
-	(void)w->io->close(w->io, top); /* a folder has nothing to flush */
-	return rc;
+		rc = err_set(e, ERR_USAGE, "there is no " MAN_NAME " of a conversion");
+	return rc ? rc : chain_walk(&chain, dir, e);
 }

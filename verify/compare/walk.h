@@ -32,8 +32,8 @@ struct walk {
 	void *ctx;
 };
 
-/* -1 where path is no folder with a manifest (ERR_USAGE), or file said so. */
-int walk_run(const struct walk *w, const char *path, struct err *e);
+/* Walks through the open folder dir. Returns -1 where it has no manifest (ERR_USAGE), or file said so. */
+int walk_run(const struct walk *w, int dir, struct err *e);
 
 #ifdef __cplusplus
 }

@@ -337,7 +337,7 @@ static int open_ckpt(struct doctor *d, struct folder *at, bool *open)
 	if (at->has_ckpt)
 		folder_take(at, &d->c);
 	else
-		rc = joined_open(&d->j, &d->c, d->o->io, at->path, &jo, &at->found, d->e);
+		rc = joined_open(&d->j, &d->c, d->o->io, at->dir, &jo, &at->found, d->e);
 	for (i = 0; !rc && i < at->found.n; i++) {
 		const struct finding *f = &at->found.v[i];
 
@@ -398,7 +398,7 @@ int doctor_run(struct report *r, const char *path, const struct doctor_opts *o, 
 		return -1;
 	}
 	rc = at.kind == KIND_RANKS || at.kind == KIND_OFFICIAL
-		? rankfiles_run(r, path, o, d.has_who ? &d.who : NULL, e)
+		? rankfiles_run(r, at.dir, o, d.has_who ? &d.who : NULL, e)
 		: run_ckpt(&d, &at);
 	folder_close(&at);
 	dest_close(&d.fix);

@@ -38,10 +38,10 @@ static void say(const struct exam *k, enum rule_id rule, const struct rank_file 
 
 /* --- opening --- */
 
-static int open_all(struct exam *k, const char *path)
+static int open_all(struct exam *k, int dir)
 {
 	struct findings f = { 0 };
-	int rc = rankset_open(&k->s, k->o->io, path, k->o->header_cap, &f, k->e);
+	int rc = rankset_open(&k->s, k->o->io, dir, k->o->header_cap, &f, k->e);
 
 	report_findings(k->r, &f);
 	finding_free(&f);
@@ -254,12 +254,12 @@ static int look(struct exam *k, const struct consumer *who)
 	return rc;
 }
 
-int rankfiles_run(struct report *r, const char *path, const struct doctor_opts *o,
+int rankfiles_run(struct report *r, int dir, const struct doctor_opts *o,
 	const struct consumer *who, struct err *e)
 {
 	struct exam k = { .o = o, .r = r, .e = e };
 	size_t f, i, first = 0;
-	int rc = open_all(&k, path);
+	int rc = open_all(&k, dir);
 
 	while (first < k.s.n && k.s.v[first].fd < 0)
 		first++;

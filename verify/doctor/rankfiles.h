@@ -15,9 +15,9 @@
 extern "C" {
 #endif
 
-/* Examines the rank files in the folder; findings and figures go to r. who, the engine asked for, may be NULL.
+/* Examines the rank files in the open folder dir; findings and figures go to r. who, the engine asked for, may be NULL.
  * Returns -1 where the folder or a file cannot be read. */
-int rankfiles_run(struct report *r, const char *path, const struct doctor_opts *o,
+int rankfiles_run(struct report *r, int dir, const struct doctor_opts *o,
 	const struct consumer *who, struct err *e);
 
 #ifdef __cplusplus
