@@ -8,6 +8,7 @@
 #include "convert/cli/tables.h"
 #include "core/cli/cli.h"
 #include "core/cpu.h"
+#include "core/mem.h"
 #include "core/version.h"
 #include "formats/version_text.h"
 #include "formats/error_json.h"
@@ -340,5 +341,6 @@ int main(int argc, char **argv)
 		.word = word,
 		.failed = failed };
 
+	mem_give_back();
 	return cli_main(&cli, argc, argv);
 }

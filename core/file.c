@@ -239,7 +239,7 @@ int file_out_begin(struct file_out *o, const struct io *io, int dir, const char 
 	snprintf(o->name, sizeof o->name, "%s", name);
 	snprintf(o->part, sizeof o->part, ".%s.%016llx%s", name, (unsigned long long)token(o),
 		part_end);
-	o->fd = io->open(io, dir, o->part, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC,
+	o->fd = io->open(io, dir, o->part, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC,
 		0666);
 	if (o->fd < 0)
 		return err_sys(e, "cannot create %s", o->part);

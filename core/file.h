@@ -50,7 +50,7 @@ struct file_out {
 	char name[256], part[264];
 };
 /* Makes .NAME.TOKEN.part, TOKEN being random, with size bytes set aside where the file system can. Its mode
- * is what the umask, or the folder's default ACL, leaves of 0666. */
+ * is what the umask, or the folder's default ACL, leaves of 0666. fd can be read from too. */
 int file_out_begin(struct file_out *o, const struct io *io, int dir, const char *name,
 	uint64_t size, struct err *e);
 /* Syncs the file, checks that its size is what was announced, closes it. The first failure is final: what

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/mem.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,4 +87,11 @@ int mem_grow(void *p, size_t *cap, size_t need, size_t el)
 	memcpy(p, &grown, sizeof grown);
 	*cap = n;
 	return 0;
+}
+
+void mem_give_back(void)
+{
+	/* Setting them, to the default of the first, ends the adjusting (mallopt(3)). */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+	mallopt(M_TRIM_THRESHOLD, 128 << 10);
 }

@@ -46,6 +46,11 @@ void arena_free(struct arena *a);
  * elements. 0, or -1 with *p and *cap untouched. */
 int mem_grow(void *p, size_t *cap, size_t need, size_t el);
 
+/* Has blocks of 128 KiB and more go back to the system when they are freed, for the whole process: promises of
+ * memory are of what is in use. By itself glibc raises that limit to what was freed last and keeps the holes. For
+ * mains, before they begin. */
+void mem_give_back(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -5,6 +5,7 @@
 #include "convert/plan/target.h"
 #include "core/cli/cli.h"
 #include "core/cpu.h"
+#include "core/mem.h"
 #include "core/near.h"
 #include "core/version.h"
 #include "formats/error_json.h"
@@ -205,5 +206,6 @@ int main(int argc, char **argv)
 		.word = word,
 		.failed = failed };
 
+	mem_give_back();
 	return cli_main(&cli, argc, argv);
 }

@@ -6,8 +6,9 @@
  *	bench bound FROM OUT FILES BYTES THREADS SHA   reads FROM, digests, writes OUT.0 .. of BYTES each
  *	bench sums THREADS FILE...                     reads the files and digests them with SHA-256, no more
  *	bench pair RUNS PREPARE A B BYTES              runs A and B in turn; wall and cpu per GB, ratio
- *	bench dry DIR OUT TARGET RANKS                 a whole conversion without reading or writing payload
- *	                                               (DIR may be sparse); peak memory beside the plan's
+ *	bench dry DIR OUT TARGET RANKS THREADS EXPERTS a conversion without reading or writing payload
+ *	                                               (DIR may be sparse), up to some GB; peak memory beside the
+ *	                                               plan's
  *
  * Each kernel is checked against its plain version before it is timed.
  *
@@ -15,6 +16,7 @@
 #include "convert/run/run.h"
 #include "core/cpu.h"
 #include "core/file.h"
+#include "core/mem.h"
 #include "core/par.h"
 #include "core/progress.h"
 #include "core/hash/sha256.h"
@@ -23,6 +25,7 @@
 #include "quant/fp8to16.h"
 #include "quant/num.h"
 #include "tests/bench.h"
+#include "tests/dry.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -438,40 +441,27 @@ static int pair(char **a)
 
 /* --- dry --- */
 
-/* Big reads give zeros and big writes vanish: files keep the size they were given. */
-static ssize_t dry_read(const struct io *io, int fd, void *buf, size_t n, off_t at)
-{
-	if (n < 4096 || at < 64 << 20)
-		return io_posix()->pread(io, fd, buf, n, at);
-	memset(buf, 0, n);
-	return (ssize_t)n;
-}
+/* Ends a dry run after so many bytes of output: by then all lanes have had their largest steps. */
+enum { DRY_BYTES = 6 };
+static volatile sig_atomic_t dry_stop;
 
-static ssize_t dry_write(const struct io *io, int fd, const void *buf, size_t n, off_t at)
+static ssize_t dry_count(const struct io *io, int fd, const void *buf, size_t n, off_t at)
 {
-	return at < 64 << 20 ? io_posix()->pwrite(io, fd, buf, n, at) : (ssize_t)n;
-}
+	static atomic_ullong written;
 
-static int dry_allocate(const struct io *io, int fd, off_t n)
-{
-	(void)io;
-	return ftruncate(fd, n);
-}
-
-static int dry_statvfs(const struct io *io, int fd, struct statvfs *v)
-{
-	int rc = io_posix()->statvfs(io, fd, v);
-
-	v->f_bavail = (fsblkcnt_t)1 << 40;
-	return rc;
+	if (atomic_fetch_add(&written, n) > DRY_BYTES * 1000000000ull)
+		dry_stop = 1;
+	return dry_write(io, fd, buf, n, at);
 }
 
 static int dry(char **a)
 {
-	struct io io = *io_posix();
+	struct io io = dry_io();
 	struct ckpt_opts co = { 0 };
-	struct plan_opts po = { .target = a[2], .ranks = strtoull(a[3], NULL, 10), .lossy = true };
-	struct run_opts ro = { .out = a[1], .tool = "bench", .features = cpu_features() };
+	struct plan_opts po = { .target = a[2], .back = true, .experimental = true };
+	struct run_opts ro = {
+		.out = a[1], .tool = "bench", .features = cpu_features(), .stop = &dry_stop
+	};
 	struct run_result r;
 	struct findings f = { 0 };
 	struct ckpt c;
@@ -481,33 +471,37 @@ static int dry(char **a)
 	struct err e = { 0 };
 	int rc;
 
-	io.pread = dry_read;
-	io.pwrite = dry_write;
-	io.allocate = dry_allocate;
-	io.statvfs = dry_statvfs;
+	mem_give_back();
+	io.pwrite = dry_count;
+	po.share.stages = 1;
+	po.ranks = po.share.ranks = strtoull(a[3], NULL, 10);
+	if (!engine_find(a[2]))
+		po.share = (struct share){ 0 };
+	if (!strcmp(a[5], "fp8"))
+		po.experts = CODEC_FP8;
 	if (ckpt_open(&c, &io, a[0], &co, &f, &e) || audit_make(&au, &c, CODEC_NONE, &f, &e) ||
 		finding_first(&f, &e) || conversion_make(&p, &au, &po, &e)) {
 		fprintf(stderr, "bench: %s\n", e.text);
 		return 2;
 	}
 	audit_free(&au);
-	rc = budget_make(&ro.budget, &p, false, 2, BUDGET_DEFAULT, &e);
+	rc = budget_make(&ro.budget, &p, false, (unsigned)atoi(a[4]), BUDGET_DEFAULT, &e);
 	rc = rc ? rc : run_conversion(&p, &ro, &r, &e);
 	getrusage(RUSAGE_SELF, &u);
-	if (rc)
+	if (rc && !dry_stop)
 		fprintf(stderr, "bench: %s\n", e.text);
 	else
-		printf("%s, %s ranks: %.0f GB in %llu files, peak %.1f MB, plan said at most %.1f MB\n",
-			a[2], a[3], (double)p.bytes / 1e9, (unsigned long long)p.files,
-			(double)u.ru_maxrss / 1024 * 1.048576, (double)ro.budget.peak / 1e6);
+		printf("  %-16s %s ranks, %s threads, %s: %4.0f GB in %llu files, peak %6.1f MiB, promised %6.1f MiB\n",
+			a[2], a[3], a[4], a[5], (double)p.bytes / 1e9, (unsigned long long)p.files,
+			(double)u.ru_maxrss / 1024, (double)ro.budget.peak / (1 << 20));
 	conversion_free(&p);
 	ckpt_close(&c);
-	return rc ? 2 : 0;
+	return rc && !dry_stop ? 2 : 0;
 }
 
 int main(int argc, char **argv)
 {
-	if (argc == 6 && !strcmp(argv[1], "dry"))
+	if (argc == 8 && !strcmp(argv[1], "dry"))
 		return dry(argv + 2);
 	if (argc == 2 && !strcmp(argv[1], "kernels"))
 		return kernels();

@@ -97,6 +97,7 @@ struct model_job {
 	const struct io *io;
 	const volatile sig_atomic_t *stop;
 	struct run_counts result;
+	struct budget budget; /* of the run */
 	char hash[65];
 };
 
@@ -125,6 +126,7 @@ static inline int model_execute(struct model_job *j, const struct conversion *p,
 
 	if (budget_make(&o.budget, p, j->expected, j->threads, j->memory, e))
 		return -1;
+	j->budget = o.budget;
 	if (j->expected) {
 		if (expected_read(&x, p->folders[0].ckpt, j->expected, e))
 			return -1;
@@ -157,16 +159,12 @@ static inline int model_convert(struct model_job *j, const char *dir, const char
 	rc = audit_make(&a, &c, j->assume, &f, e);
 	rc = rc ? rc : finding_first(&f, e);
 	finding_free(&f);
+	rc = rc ? rc : conversion_make(&p, &a, &j->plan, e);
+	audit_free(&a);
 	if (!rc) {
-		rc = conversion_make(&p, &a, &j->plan, e);
-		if (!rc) {
-			memcpy(j->hash, p.hash, sizeof j->hash);
-			rc = out ? model_execute(j, &p, out, e) : 0;
-			conversion_free(&p);
-		}
-		audit_free(&a);
-	} else {
-		audit_free(&a);
+		memcpy(j->hash, p.hash, sizeof j->hash);
+		rc = out ? model_execute(j, &p, out, e) : 0;
+		conversion_free(&p);
 	}
 	ckpt_close(&c);
 	return rc;

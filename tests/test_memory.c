@@ -1,8 +1,11 @@
-/* test_memory.c -- two layers of the real shape of V4-Flash within the memory that was allowed.
+/* test_memory.c -- what is promised of memory is what is used: matrices of real shapes, headers of real models.
  *
  * The payload is a hole, so the numbers are zeros; what is read, held and given back is as with any others.
  *
  * SPDX-License-Identifier: MIT */
+#include "core/mem.h"
+#include "formats/layout/engine.h"
+#include "tests/dry.h"
 #include "tests/set.h"
 
 #include <sys/resource.h>
@@ -38,7 +41,7 @@ static struct run run(char *const args[])
 	size_t n;
 	pid_t pid;
 
-	snprintf(tool, sizeof tool, "%s/dsv4-verify", b ? b : "build/gcc-opt");
+	snprintf(tool, sizeof tool, "%s/%s", b ? b : "build/gcc-opt", args[0]);
 	unlink(report.s);
 	pid = fork();
 	if (!pid) {
@@ -57,6 +60,8 @@ static struct run run(char *const args[])
 		while (at && at > text && strncmp(at, "{\"bytes\": ", 10) != 0)
 			at--; /* where the row begins: its members are sorted */
 		r.planned = at ? strtoull(at + 10, NULL, 10) : 0;
+		at = strstr(text, "\"peak\": ");
+		r.planned = at ? strtoull(at + 8, NULL, 10) : r.planned;
 	}
 	free(text);
 	return r;
@@ -137,7 +142,119 @@ static void small_models(void)
 	}
 }
 
+/* --- conversions --- */
+
+/* Runs the conversion in a process of its own. It is dry: no payload is read or written. */
+static struct run converted(const char *dir, const char *out, struct model_job *j)
+{
+	struct run r = { .status = -1 };
+	struct rusage used;
+	int status, pipes[2];
+	pid_t pid;
+
+	if (pipe(pipes))
+		return r;
+	pid = fork();
+	if (!pid) {
+		struct io io = dry_io();
+		uint64_t promised;
+
+		mem_give_back();
+		j->io = &io;
+		status = !convert(j, dir, out);
+		promised = j->budget.peak;
+		_exit(write(pipes[1], &promised, sizeof promised) != sizeof promised || status);
+	}
+	close(pipes[1]);
+	if (read(pipes[0], &r.planned, sizeof r.planned) != sizeof r.planned)
+		r.planned = 0;
+	close(pipes[0]);
+	if (pid > 0 && wait4(pid, &status, 0, &used) == pid && WIFEXITED(status)) {
+		r.status = WEXITSTATUS(status);
+		r.peak = (uint64_t)used.ru_maxrss * 1024;
+	}
+	return r;
+}
+
+static bool held(const char *dir, const char *target, uint64_t ranks, unsigned threads, double most)
+{
+	struct model_job j = model_job(target, ranks);
+	struct path out = dirs_path("dry");
+	char what[64];
+	struct run r;
+
+	j.threads = threads;
+	j.memory = BUDGET_DEFAULT;
+	j.plan.experimental = j.plan.back = true;
+	j.plan.sha256 = threads == 1; /* it takes no memory to speak of, and time */
+	if (engine_find(target))
+		j.plan.share = (struct share){ .ranks = ranks, .stages = 1 };
+	r = converted(dir, out.s, &j);
+	dirs_remove(out.s);
+	snprintf(what, sizeof what, "%s, %d ranks, %u threads", target, (int)ranks, threads);
+	return kept(what, r, 3) && (double)r.peak <= most * (1 << 20);
+}
+
+/* One layer of the shape of Pro, with a few experts. An expert is 33 MB; a team works on up to 16 at a time. */
+static void conversions(void)
+{
+	struct path dir = dirs_path("pro-1");
+	char args[1024];
+	unsigned i;
+
+	if (!MEASURE)
+		SKIP("a sanitizer has memory of its own");
+	snprintf(args, sizeof args,
+		"%s --config tests/configs/pro.json --set num_hidden_layers=1 --set "
+		"'compress_ratios=[0]' --set num_nextn_predict_layers=0 --set vocab_size=1024 "
+		"--set num_hash_layers=0 --set n_routed_experts=8 --sparse",
+		dir.s);
+	CHECK(!model_tool("mkmodel", args));
+	for (i = 0; i < n_engines; i++) {
+		CHECK(held(dir.s, engines[i].name, 4, 1, 40));
+		CHECK(held(dir.s, engines[i].name, 4, 2, 72));
+	}
+	CHECK(held(dir.s, "official", 8, 1, 32));
+	CHECK(held(dir.s, "official", 1, 2, 32));
+	CHECK(held(dir.s, "hf", 1, 2, 32));
+}
+
+/* What plan says of a model of full size is at most 128 MiB for any target, and plan itself keeps to it. */
+static bool planned(const char *dir, const char *target, const char *option, const char *value)
+{
+	struct path out = dirs_path("none");
+	char *args[] = { "dsv4-convert", "plan", (char *)(uintptr_t)dir, "-o", out.s, "--target",
+		(char *)(uintptr_t)target, (char *)(uintptr_t)option, (char *)(uintptr_t)value,
+		"-j", "2", "--json", "--experimental", NULL };
+	struct run r;
+
+	if (!engine_find(target))
+		args[12] = NULL; /* it belongs to engines */
+	r = run(args);
+	return kept(target, r, 3) && r.planned <= 128 << 20;
+}
+
+static void full_size(void)
+{
+	struct path dir = dirs_path("pro");
+	char args[1024];
+	unsigned i;
+
+	if (!MEASURE)
+		SKIP("a sanitizer has memory of its own");
+	snprintf(args, sizeof args, "%s --config tests/configs/pro.json --sparse", dir.s);
+	CHECK(!model_tool("mkmodel", args));
+	for (i = 0; i < n_engines; i++)
+		CHECK(planned(dir.s, engines[i].name, "--ranks", "8"));
+	CHECK(planned(dir.s, "official", "--mp", "8"));
+	CHECK(planned(dir.s, "official", "--mp", "1"));
+	CHECK(planned(dir.s, "hf", "--experts", "fp8"));
+	CHECK(planned(dir.s, "hf", "--experts", "fp4"));
+}
+
 static const struct test tests[] = {
+	{ "full_size", full_size },
+	{ "conversions", conversions },
 	{ "real_shapes", real_shapes },
 	{ "small_models", small_models },
 	{ NULL, NULL },

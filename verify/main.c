@@ -4,6 +4,7 @@
 #include "core/cli/cli.h"
 #include "core/cpu.h"
 #include "core/dest.h"
+#include "core/mem.h"
 #include "core/version.h"
 #include "formats/version_text.h"
 #include "formats/rulebook.h"
@@ -18,7 +19,6 @@
 #include "verify/report/page.h"
 #include "verify/sign/sign.h"
 
-#include <malloc.h>
 #include <fcntl.h>
 #include <string.h>
 #include <time.h>
@@ -573,10 +573,7 @@ int main(int argc, char **argv)
 		.word = word,
 		.failed = failed };
 
-	/* Blocks of 128 KiB and more go back to the system when they are freed. By itself glibc raises that limit to what
-	 * was freed last, keeps holes between the buffers of a forward pass, and uses more than was promised. */
-	mallopt(M_MMAP_THRESHOLD, 128 << 10);
-	mallopt(M_TRIM_THRESHOLD, 128 << 10);
+	mem_give_back();
 	for (call.n = 0; call.n < argc && call.n < (int)(sizeof call.v / sizeof *call.v); call.n++)
 		call.v[call.n] = argv[call.n];
 	return cli_main(&tool, argc, argv);

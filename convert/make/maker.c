@@ -16,12 +16,13 @@ const struct make_op *const make_ops[OP_COUNT] = {
 	[OP_TILE] = &tiling_op,
 };
 
-static size_t scratch_need(const struct plan *p, const struct plan_file *f)
+static uint64_t state_need(const struct plan *p, const struct plan_file *f)
 {
-	size_t most = 0, n, i;
+	uint64_t most = 0, n;
+	size_t i;
 
 	for (i = 0; i < f->n; i++) {
-		n = make_ops[f->steps[i].op]->need(p, &f->steps[i]);
+		n = make_ops[f->steps[i].op]->state(p, &f->steps[i]);
 		most = n > most ? n : most;
 	}
 	return most;
@@ -29,7 +30,19 @@ static size_t scratch_need(const struct plan *p, const struct plan_file *f)
 
 uint64_t maker_need(const struct plan *p, const struct plan_file *f)
 {
-	return source_need(p->ckpt) + scratch_need(p, f);
+	return state_need(p, f) + source_need(p->ckpt);
+}
+
+uint64_t maker_stage_need(const struct plan *p, const struct plan_file *f)
+{
+	uint64_t most = 0, n;
+	size_t i;
+
+	for (i = 0; i < f->n; i++) {
+		n = make_ops[f->steps[i].op]->stage(p, &f->steps[i]);
+		most = n > most ? n : most;
+	}
+	return most;
 }
 
 int maker_open(struct maker *m, const struct plan *p, const struct plan_file *f, struct err *e)
@@ -40,8 +53,8 @@ int maker_open(struct maker *m, const struct plan *p, const struct plan_file *f,
 		maker_close(m);
 		return -1;
 	}
-	m->scratch = malloc(scratch_need(p, f) + 1);
-	if (m->scratch)
+	m->state = malloc((size_t)state_need(p, f) + 1);
+	if (m->state)
 		return 0;
 	maker_close(m);
 	return err_nomem(e);
@@ -53,7 +66,7 @@ void maker_close(struct maker *m)
 	recorder_close(&m->recorder[0]);
 	recorder_close(&m->recorder[1]);
 	free(m->lost);
-	free(m->scratch);
+	free(m->state);
 	memset(m, 0, sizeof *m);
 }
 

@@ -3,7 +3,12 @@
  * Whoever wants the bytes (stream.h) begins a step, asks for units of it in order, and ends it. A unit is
  * what cannot be made in parts: a byte of a copy, a row of a cast, a slab of a layout. A row's functions
  * read through source.h, record what they read through recorder.h, and write where they are told; they know
- * neither files nor each other, and keep what they need between calls in the maker's scratch.
+ * neither files nor each other.
+ *
+ * They work in two places. The state is the maker's own and small. The stage may be as large as a matrix of an
+ * expert, and many makers take turns on one: whoever calls lends it, and may lend another one whenever the maker
+ * is at rest, which it is at the beginning of each episode. An episode is a row of units that need what lies in
+ * the stage: the slabs of an expert that is laid out by columns, the rows of a tensor whose cast drops something.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_MAKE_MAKER_H
@@ -44,17 +49,22 @@ struct maker {
 	struct keep *keep;           /* borrows; NULL: what casts drop is not kept */
 	struct lost_block *lost;     /* owns; in order */
 	size_t n_lost, lost_cap;
-	void *scratch;     /* owns; as large as the step of the file that needs most says */
+	void *state;       /* owns; as large as the step of the file that needs most says */
 	const void *holds; /* whose tables are at its beginning, NULL nobody's */
+	uint8_t *stage;    /* borrows; maker_stage_need bytes, lent by who calls */
 };
 
 struct make_op {
-	/* Bytes of scratch for a step of p. */
-	size_t (*need)(const struct plan *p, const struct step *s);
+	/* Bytes of state and of stage that a step of p works in. */
+	size_t (*state)(const struct plan *p, const struct step *s);
+	size_t (*stage)(const struct plan *p, const struct step *s);
 	/* Bytes of a unit of s. */
 	uint64_t (*unit)(const struct plan *p, const struct step *s);
-	/* Begins m->st. */
+	/* Begins m->st. No stage is lent yet. */
 	void (*begin)(struct maker *m);
+	/* The unit with which the episode ends that unit at is in: the first of the next one. NULL: nothing stays in
+	 * the stage, and the maker is at rest always, within a unit too. */
+	uint64_t (*episode)(const struct maker *m, uint64_t at);
 	/* How many units, beginning with unit at, may be asked for in one call; at least 1. */
 	uint64_t (*at_once)(const struct maker *m, uint64_t at);
 	/* Writes units at..at+n to dst. Units come in order, each once. Sets m->res as it goes. */
@@ -65,8 +75,9 @@ struct make_op {
 /* A row for each enum op. */
 extern const struct make_op *const make_ops[OP_COUNT];
 
-/* Bytes of memory that a maker of that file needs. */
+/* Bytes of memory that a maker of file f of p takes, and bytes of the stage that it is to be lent. */
 uint64_t maker_need(const struct plan *p, const struct plan_file *f);
+uint64_t maker_stage_need(const struct plan *p, const struct plan_file *f);
 /* Makes m ready for the steps of f. On failure it is closed. */
 int maker_open(struct maker *m, const struct plan *p, const struct plan_file *f, struct err *e);
 /* m may be zeroed. */
@@ -81,10 +92,10 @@ int maker_read(struct maker *m, unsigned k, uint64_t off, uint8_t *dst, size_t n
 int maker_end_records(struct maker *m, uint8_t *room, size_t n, struct err *e);
 /* Source rows that are read together: as many as half a MiB has, which is enough for a disk to be read at
  * its speed and little enough to stay in a second-level cache; at least one. */
-enum { MAKER_STAGE = 512 << 10 };
-static inline size_t maker_stage(uint64_t row_bytes)
+enum { MAKER_ROWS = 512 << 10 };
+static inline size_t maker_rows(uint64_t row_bytes)
 {
-	return row_bytes > MAKER_STAGE ? (size_t)row_bytes : (size_t)MAKER_STAGE;
+	return row_bytes > MAKER_ROWS ? (size_t)row_bytes : (size_t)MAKER_ROWS;
 }
 
 /* The rows of slicing.c, recoding.c and tiling.c. */

@@ -1,7 +1,8 @@
 /* recoding.c -- ops that change a number format: decode and encode by a row of quant/recode.h.
  *
- * Scratch, in this order: the state, what the recoder wants, scales of a band, source rows on their way,
- * and, where what a cast drops is kept, what was dropped so far and the frame that it is packed into.
+ * State, in this order: struct recoding, what the recoder wants, scales of a band. Stage: source rows on their
+ * way and, where what a cast drops is kept, what was dropped so far and the frame that it is packed into; then an
+ * episode is all of a tensor.
  *
  * SPDX-License-Identifier: MIT */
 #include "convert/make/maker.h"
@@ -13,20 +14,17 @@
 
 #define NONE UINT64_MAX
 
-struct recoding {
-	struct recoder r;
-	uint64_t band;          /* whose scales are at hand, NONE nobody's */
-	size_t stage_bytes;     /* of stage */
-	uint8_t *scales;        /* of the band, old */
-	uint8_t *stage;         /* source rows */
-	struct dropped dropped; /* of the tensor that is cast */
-	uint8_t *frame;
-	size_t frame_bytes;
-};
-
 /* What a step needs, for laying it out: all of it follows from the matrix. */
 struct sizes {
 	size_t cols, recoder, scales, stage, drop, frame;
+};
+
+struct recoding {
+	struct recoder r;
+	uint64_t band; /* whose scales are at hand, NONE nobody's */
+	struct sizes z;
+	uint8_t *scales;        /* of the band, old */
+	struct dropped dropped; /* of the tensor that is cast; lies in the stage */
 };
 
 static size_t aligned(size_t n)
@@ -44,7 +42,7 @@ static struct sizes sizes_of(const struct plan *p, const struct step *s)
 
 	z.recoder = aligned(recode_room(how, z.cols));
 	z.scales = aligned((size_t)(step_row_bytes(scales) * (how->rows / codecs[how->from].rows)));
-	z.stage = aligned(maker_stage(codes ? codec_row_bytes(how->from, cols) : 1));
+	z.stage = aligned(maker_rows(codes ? codec_row_bytes(how->from, cols) : 1));
 	if (s->op == OP_CAST && p->opts.back) {
 		z.drop = aligned(dropped_room(s->out.dim[0], cols));
 		z.frame = dropped_frame(dropped_room(s->out.dim[0], cols));
@@ -52,11 +50,18 @@ static struct sizes sizes_of(const struct plan *p, const struct step *s)
 	return z;
 }
 
-static size_t need(const struct plan *p, const struct step *s)
+static size_t state(const struct plan *p, const struct step *s)
 {
 	struct sizes z = sizes_of(p, s);
 
-	return aligned(sizeof(struct recoding)) + z.recoder + z.scales + z.stage + z.drop + z.frame;
+	return aligned(sizeof(struct recoding)) + z.recoder + z.scales;
+}
+
+static size_t stage(const struct plan *p, const struct step *s)
+{
+	struct sizes z = sizes_of(p, s);
+
+	return z.stage + z.drop + z.frame;
 }
 
 static uint64_t unit(const struct plan *p, const struct step *s)
@@ -69,8 +74,8 @@ static void begin(struct maker *m)
 {
 	struct sizes z = sizes_of(m->p, m->st);
 	const struct recode *how = m->st->as.recode.how;
-	struct recoding *x = m->scratch;
-	uint8_t *at = (uint8_t *)m->scratch + aligned(sizeof *x);
+	struct recoding *x = m->state;
+	uint8_t *at = (uint8_t *)m->state + aligned(sizeof *x);
 
 	if (m->holds == how)
 		recoder_resize(&x->r, z.cols);
@@ -78,20 +83,20 @@ static void begin(struct maker *m)
 		recoder_begin(&x->r, how, z.cols, at, m->features);
 	m->holds = how;
 	x->band = NONE;
-	x->scales = at += z.recoder;
-	x->stage = at += z.scales;
-	x->stage_bytes = z.stage;
-	at += z.stage;
-	x->frame = at + z.drop;
-	x->frame_bytes = z.frame;
-	if (m->st->op == OP_CAST && m->p->opts.back)
-		dropped_begin(&x->dropped, at, m->st->out.dim[0], z.cols, m->features);
+	x->scales = at + z.recoder;
+	x->z = z;
+	memset(&x->dropped, 0, sizeof x->dropped);
+}
+
+static bool drops(const struct maker *m)
+{
+	return m->st->op == OP_CAST && m->keep;
 }
 
 /* Reads the old scales of a band and has the new ones made. */
 static int load_band(struct maker *m, unsigned k, uint64_t band, struct err *e)
 {
-	struct recoding *x = m->scratch;
+	struct recoding *x = m->state;
 	const struct recode *how = m->st->as.recode.how;
 	const struct tensor *t = &m->p->ckpt->tensors[m->st->as.recode.scales];
 	uint64_t each = dtypes[t->dtype].bits / 8;
@@ -113,11 +118,17 @@ static int load_band(struct maker *m, unsigned k, uint64_t band, struct err *e)
 
 /* --- codes: a unit is a row --- */
 
+/* What was dropped so far lies in the stage until the end of the tensor. */
+static uint64_t tensor(const struct maker *m, uint64_t at)
+{
+	return drops(m) ? m->st->out.dim[0] : at + 1;
+}
+
 static uint64_t codes_at_once(const struct maker *m, uint64_t at)
 {
-	const struct recoding *x = m->scratch;
+	const struct recoding *x = m->state;
 	const struct recode *how = m->st->as.recode.how;
-	uint64_t n = x->stage_bytes / codec_row_bytes(how->from, x->r.cols);
+	uint64_t n = x->z.stage / codec_row_bytes(how->from, x->r.cols);
 	uint64_t band = how->rows - (m->st->take.row + at) % how->rows;
 
 	return n < band ? n : band;
@@ -136,7 +147,7 @@ static int keep_lost(struct maker *m, uint64_t row, size_t col, struct err *e)
 /* All rows of the band were cast: counts its blocks, and those that lost something. */
 static int judge_band(struct maker *m, struct err *e)
 {
-	const struct recoding *x = m->scratch;
+	const struct recoding *x = m->state;
 	const struct tensor *t = &m->p->ckpt->tensors[m->st->as.recode.codes];
 	const struct recode *how = m->st->as.recode.how;
 	size_t b;
@@ -165,7 +176,7 @@ static int judge_band(struct maker *m, struct err *e)
 static int judge_row(struct maker *m, uint64_t row, const uint8_t *src, const uint8_t *dst,
 	struct err *e)
 {
-	const struct recoding *x = m->scratch;
+	const struct recoding *x = m->state;
 	size_t b, n = x->r.cols / x->r.how->cols, col;
 	double *v;
 
@@ -186,7 +197,7 @@ static int judge_row(struct maker *m, uint64_t row, const uint8_t *src, const ui
 static int recode_row(struct maker *m, uint64_t row, const uint8_t *src, uint8_t *dst,
 	struct err *e)
 {
-	struct recoding *x = m->scratch;
+	struct recoding *x = m->state;
 	const struct recode *how = x->r.how;
 	uint32_t in = (uint32_t)(row % how->rows);
 	size_t nan = recoder_row(&x->r, in, src, dst);
@@ -195,23 +206,26 @@ static int recode_row(struct maker *m, uint64_t row, const uint8_t *src, uint8_t
 		return source_bad_byte(&m->source, m->st->as.recode.codes, row * x->r.cols + nan,
 			RULE_DATA_FP8_NAN,
 			"the FP8 code is NaN, its product with the scale is no number", e);
-	if (m->st->op == OP_CAST && m->keep)
+	if (drops(m))
 		dropped_row(&x->dropped, src, recoder_scales(&x->r, in), x->r.exponents, x->r.cols);
 	return m->st->op == OP_CAST || m->lossy ? 0 : judge_row(m, row, src, dst, e);
 }
 
 static int make_codes(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
 {
-	struct recoding *x = m->scratch;
+	struct recoding *x = m->state;
 	const struct recode *how = x->r.how;
 	uint64_t row = m->st->take.row + at, bytes = codec_row_bytes(how->from, x->r.cols), i;
 
+	if (!at && drops(m))
+		dropped_begin(&x->dropped, m->stage + x->z.stage, m->st->out.dim[0], x->r.cols,
+			m->features);
 	if (x->band != row / how->rows && load_band(m, 1, row / how->rows, e))
 		return -1;
-	if (maker_read(m, 0, row * bytes, x->stage, n * (size_t)bytes, e))
+	if (maker_read(m, 0, row * bytes, m->stage, n * (size_t)bytes, e))
 		return -1;
 	for (i = 0; i < n; i++)
-		if (recode_row(m, row + i, x->stage + i * bytes,
+		if (recode_row(m, row + i, m->stage + i * bytes,
 			    dst + i * codec_row_bytes(how->to, x->r.cols), e))
 			return -1;
 	return m->st->op == OP_CAST && (row + n) % how->rows == 0 ? judge_band(m, e) : 0;
@@ -227,7 +241,7 @@ static uint64_t scales_at_once(const struct maker *m, uint64_t at)
 
 static int make_scales(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
 {
-	struct recoding *x = m->scratch;
+	struct recoding *x = m->state;
 
 	(void)n; /* one at a time */
 	if (load_band(m, 0, at, e))
@@ -238,13 +252,16 @@ static int make_scales(struct maker *m, uint64_t at, size_t n, uint8_t *dst, str
 
 static int end(struct maker *m, struct err *e)
 {
-	struct recoding *x = m->scratch;
+	struct recoding *x = m->state;
 
-	if (m->st->op == OP_CAST && m->keep && !m->res->inexact &&
-		keep_tensor(m->keep, &x->dropped, x->frame, x->frame_bytes, &m->res->dropped, e))
+	if (drops(m) && !m->res->inexact &&
+		keep_tensor(m->keep, &x->dropped, m->stage + x->z.stage + x->z.drop, x->z.frame,
+			&m->res->dropped, e))
 		return -1;
-	return maker_end_records(m, x->stage, x->stage_bytes, e);
+	return maker_end_records(m, m->stage, x->z.stage, e);
 }
 
-const struct make_op recoding_codes = { need, unit, begin, codes_at_once, make_codes, end };
-const struct make_op recoding_scales = { need, unit, begin, scales_at_once, make_scales, end };
+const struct make_op recoding_codes = { state, stage, unit, begin, tensor, codes_at_once,
+	make_codes, end };
+const struct make_op recoding_scales = { state, stage, unit, begin, NULL, scales_at_once,
+	make_scales, end };

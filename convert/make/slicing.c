@@ -11,10 +11,16 @@ static const struct tensor *source_of(const struct plan *p, const struct step *s
 	return &p->ckpt->tensors[step_source(s, 0)];
 }
 
-/* Source rows on their way: all of the scratch. */
+static size_t no_state(const struct plan *p, const struct step *s)
+{
+	(void)p, (void)s;
+	return 0;
+}
+
+/* Source rows on their way. */
 static size_t stage_need(const struct plan *p, const struct step *s)
 {
-	return maker_stage(step_row_bytes(source_of(p, s)));
+	return maker_rows(step_row_bytes(source_of(p, s)));
 }
 
 static void begin(struct maker *m)
@@ -28,13 +34,13 @@ static uint64_t rows_at_once(const struct maker *m, uint64_t at)
 	uint64_t bytes = step_row_bytes(source_of(m->p, m->st));
 
 	(void)at;
-	return maker_stage(bytes) / bytes;
+	return maker_rows(bytes) / bytes;
 }
 
 /* The source may have more rows than were taken: the rest is read for its digest alone. */
 static int end(struct maker *m, struct err *e)
 {
-	return maker_end_records(m, m->scratch, stage_need(m->p, m->st), e);
+	return maker_end_records(m, m->stage, stage_need(m->p, m->st), e);
 }
 
 /* --- OP_COPY, OP_ROWS: bytes that lie together; a unit is a byte --- */
@@ -71,8 +77,8 @@ static int end_bytes(struct maker *m, struct err *e)
 	return source_check(&m->source, m->st->as.copy.src, &m->res->out, e);
 }
 
-const struct make_op slicing_bytes = { stage_need, byte_unit, begin, bytes_at_once, make_bytes,
-	end_bytes };
+const struct make_op slicing_bytes = { no_state, stage_need, byte_unit, begin, NULL, bytes_at_once,
+	make_bytes, end_bytes };
 
 /* --- OP_COLS: a unit is a row --- */
 
@@ -86,10 +92,10 @@ static int make_columns(struct maker *m, uint64_t at, size_t n, uint8_t *dst, st
 {
 	const struct step_slice *t = &m->st->take;
 	uint64_t full = step_row_bytes(source_of(m->p, m->st));
-	const uint8_t *stage = m->scratch;
+	const uint8_t *stage = m->stage;
 	size_t i;
 
-	if (maker_read(m, 0, at * full, m->scratch, n * (size_t)full, e))
+	if (maker_read(m, 0, at * full, m->stage, n * (size_t)full, e))
 		return -1;
 	if (m->st->as.copy.e8m0 &&
 		source_check_e8m0(&m->source, m->st->as.copy.src, stage, n * (size_t)full,
@@ -100,8 +106,8 @@ static int make_columns(struct maker *m, uint64_t at, size_t n, uint8_t *dst, st
 	return 0;
 }
 
-const struct make_op slicing_columns = { stage_need, row_unit, begin, rows_at_once, make_columns,
-	end };
+const struct make_op slicing_columns = { no_state, stage_need, row_unit, begin, NULL, rows_at_once,
+	make_columns, end };
 
 /* --- OP_REMAP: a unit is the ids of a token --- */
 
@@ -129,10 +135,10 @@ static int make_ids(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct
 
 	if (width > WIDTH_MAX)
 		return err_set(e, ERR_UNSUPPORTED, "more than %d experts for a token", WIDTH_MAX);
-	if (maker_read(m, 0, at * bytes, m->scratch, n * bytes, e))
+	if (maker_read(m, 0, at * bytes, m->stage, n * bytes, e))
 		return -1;
 	for (i = 0; i < n; i++) {
-		memcpy(id, (uint8_t *)m->scratch + i * bytes, bytes);
+		memcpy(id, m->stage + i * bytes, bytes);
 		for (k = 0; k < width; k++)
 			if (id[k] >= m->p->ckpt->config.E)
 				return source_bad_byte(&m->source, m->st->as.remap.src,
@@ -144,4 +150,5 @@ static int make_ids(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct
 	return 0;
 }
 
-const struct make_op slicing_ids = { stage_need, row_unit, begin, rows_at_once, make_ids, end };
+const struct make_op slicing_ids = { no_state, stage_need, row_unit, begin, NULL, rows_at_once,
+	make_ids, end };

@@ -21,9 +21,28 @@ static size_t unit_need(const struct plan *p, const struct plan_file *f)
 	return (size_t)most;
 }
 
+/* How many sources the layouts of a file record. */
+static size_t many_digests(const struct plan_file *f)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < f->n; i++)
+		n += f->steps[i].op == OP_TILE && f->steps[i].record ? step_sources(&f->steps[i])
+								     : 0;
+	return n;
+}
+
 uint64_t stream_need(const struct plan *p, const struct plan_file *f)
 {
-	return maker_need(p, f) + unit_need(p, f);
+	/* A small text is copied as it grows; of a large one only what is written takes memory. */
+	return sizeof(struct stream) + maker_need(p, f) + unit_need(p, f) +
+		f->header_bytes * 3 / 2 + f->n * sizeof(struct step_result) +
+		many_digests(f) * sizeof(struct xxh_digest);
+}
+
+uint64_t stream_stage(const struct plan *p, const struct plan_file *f)
+{
+	return maker_stage_need(p, f);
 }
 
 /* --- units --- */
@@ -57,6 +76,23 @@ static int next_units(struct stream *s, uint8_t *dst, size_t n, struct err *e)
 		n -= take;
 	}
 	return 0;
+}
+
+uint64_t stream_rest(const struct stream *s)
+{
+	const struct step *st = s->maker.st;
+	const struct make_op *op;
+	uint64_t unit, end, all;
+
+	if (s->step == s->f->n || !s->off)
+		return 0;
+	op = make_ops[st->op];
+	if (!op->episode)
+		return 0;
+	unit = op->unit(s->p, st);
+	all = st->out.end - st->out.begin;
+	end = op->episode(&s->maker, (s->off - 1) / unit) * unit;
+	return (end < all ? end : all) - s->off;
 }
 
 /* --- steps --- */
@@ -95,12 +131,13 @@ static size_t next_header(struct stream *s, uint8_t *dst, size_t n)
 	return take;
 }
 
-int stream_next(struct stream *s, uint8_t *dst, size_t n, struct err *e)
+int stream_next(struct stream *s, uint8_t *stage, uint8_t *dst, size_t n, struct err *e)
 {
 	const struct step *st;
 	uint64_t left;
 	size_t take;
 
+	s->maker.stage = stage;
 	if (s->at < s->f->header_bytes) {
 		take = next_header(s, dst, n);
 		dst += take;
@@ -128,17 +165,6 @@ int stream_next(struct stream *s, uint8_t *dst, size_t n, struct err *e)
 }
 
 /* --- */
-
-/* How many sources the layouts of a file record. */
-static size_t many_digests(const struct plan_file *f)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < f->n; i++)
-		n += f->steps[i].op == OP_TILE && f->steps[i].record ? step_sources(&f->steps[i])
-								     : 0;
-	return n;
-}
 
 static void place_digests(struct stream *s)
 {

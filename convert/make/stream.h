@@ -33,17 +33,20 @@ struct stream {
 	uint64_t unit_no;        /* which one that is, UINT64_MAX none */
 };
 
-/* Bytes of memory that the stream of f, a file of p, needs but for its header. */
+/* Bytes of memory that the stream of f, a file of p, takes, and bytes of the stage that it is to be lent. */
 uint64_t stream_need(const struct plan *p, const struct plan_file *f);
+uint64_t stream_stage(const struct plan *p, const struct plan_file *f);
 
 /* Makes s the stream of f from its first byte on. lossy: a value that changes is counted and no error.
  * features: bits of enum cpu_feature; the bytes do not depend on them. keep is where what casts drop goes,
  * NULL if it is not kept. On failure s is closed. */
 int stream_open(struct stream *s, const struct plan *p, const struct plan_file *f,
 	unsigned features, bool lossy, struct err *e);
-/* Writes the next n bytes of the file to dst; the file has at least that many left. After its last byte
- * all of s->res is set. */
-int stream_next(struct stream *s, uint8_t *dst, size_t n, struct err *e);
+/* How many bytes stream_next has to make before the stream is at rest; 0: it is, and another stage may be lent. */
+uint64_t stream_rest(const struct stream *s);
+/* Writes the next n bytes of the file to dst; the file has at least that many left. stage: stream_stage bytes of
+ * working space, the same from one rest to the next. After the last byte of the file all of s->res is set. */
+int stream_next(struct stream *s, uint8_t *stage, uint8_t *dst, size_t n, struct err *e);
 /* s may be zeroed. */
 void stream_close(struct stream *s);
 

@@ -14,14 +14,13 @@
 
 #define NONE UINT64_MAX
 
-/* Scratch: this, the pointers, the row map, source rows. */
+/* State: this, the pointers, the row map. Stage: source rows. */
 struct tiling {
 	struct tile_grid grid;
 	uint32_t rows;          /* that are read together */
 	uint64_t expert, group; /* whose, and which so many rows, are in row; NONE nobody's */
-	const uint8_t **row;    /* [rows] into stage */
+	const uint8_t **row;    /* [rows] into the stage */
 	uint32_t *from;         /* row map: where row r of the matrix comes from */
-	uint8_t *stage;
 };
 
 static const struct tensor *first_source(const struct plan *p, const struct step_tile *t)
@@ -41,15 +40,22 @@ static uint32_t group_rows(const struct step_tile *t, const struct tile_grid *g)
 	return g->rows < READ_ROWS ? READ_ROWS / g->rows * g->rows : g->rows;
 }
 
-static size_t need(const struct plan *p, const struct step *s)
+static size_t state(const struct plan *p, const struct step *s)
 {
 	const struct step_tile *t = s->as.tile;
 	struct tile_grid g = tile_grid(t->fit.tile, t->fit.dim);
-	uint64_t rows = group_rows(t, &g);
 
-	return sizeof(struct tiling) + (size_t)rows * sizeof(uint8_t *) +
-		t->fit.dim.rows * sizeof(uint32_t) +
-		(size_t)(rows * step_row_bytes(first_source(p, t)));
+	(void)p;
+	return sizeof(struct tiling) + group_rows(t, &g) * sizeof(uint8_t *) +
+		t->fit.dim.rows * sizeof(uint32_t);
+}
+
+static size_t stage(const struct plan *p, const struct step *s)
+{
+	const struct step_tile *t = s->as.tile;
+	struct tile_grid g = tile_grid(t->fit.tile, t->fit.dim);
+
+	return (size_t)(group_rows(t, &g) * step_row_bytes(first_source(p, t)));
 }
 
 static uint64_t unit(const struct plan *p, const struct step *s)
@@ -61,7 +67,7 @@ static uint64_t unit(const struct plan *p, const struct step *s)
 static void begin(struct maker *m)
 {
 	const struct step_tile *t = m->st->as.tile;
-	struct tiling *g = m->scratch;
+	struct tiling *g = m->state;
 
 	m->holds = NULL;
 	g->expert = g->group = NONE;
@@ -69,14 +75,13 @@ static void begin(struct maker *m)
 	g->rows = group_rows(t, &g->grid);
 	g->row = (const uint8_t **)(void *)(g + 1);
 	g->from = (uint32_t *)(void *)(g->row + g->rows);
-	g->stage = (uint8_t *)(g->from + t->fit.dim.rows);
 	rowmap_from(t->fit.map, t->fit.dim.rows / t->parts, g->from);
 }
 
 /* Slabs of one expert and of one group of rows. */
 static uint64_t at_once(const struct maker *m, uint64_t at)
 {
-	const struct tiling *g = m->scratch;
+	const struct tiling *g = m->state;
 	uint64_t group;
 
 	at %= g->grid.n;
@@ -85,6 +90,12 @@ static uint64_t at_once(const struct maker *m, uint64_t at)
 	group = g->rows / g->grid.rows * g->grid.across;
 	group -= at % group;
 	return group < g->grid.n - at ? group : g->grid.n - at;
+}
+
+/* They are made of the rows that lie in the stage. */
+static uint64_t episode(const struct maker *m, uint64_t at)
+{
+	return at + at_once(m, at);
 }
 
 /* --- scales --- */
@@ -126,7 +137,7 @@ static int look_at_scales(struct maker *m, uint32_t k, const uint8_t *p, size_t 
 static int read_run(struct maker *m, uint32_t part, uint64_t i, uint64_t n, uint8_t *at,
 	struct err *e)
 {
-	const struct tiling *g = m->scratch;
+	const struct tiling *g = m->state;
 	const struct step_tile *t = m->st->as.tile;
 	const struct step_slice *take = &m->st->take;
 	uint64_t bytes = step_row_bytes(first_source(m->p, t)), off = (take->row + i) * bytes, r;
@@ -148,7 +159,7 @@ static int read_run(struct maker *m, uint32_t part, uint64_t i, uint64_t n, uint
 static int read_part(struct maker *m, uint32_t part, uint32_t first, uint32_t n, uint8_t **at,
 	struct err *e)
 {
-	struct tiling *g = m->scratch;
+	struct tiling *g = m->state;
 	const struct step_tile *t = m->st->as.tile;
 	uint64_t bytes = step_row_bytes(first_source(m->p, t)), col = m->st->take.col;
 	uint32_t each = t->fit.dim.rows / t->parts, lo = UINT32_MAX, hi = 0, count = 0, r, i;
@@ -184,10 +195,10 @@ static int read_part(struct maker *m, uint32_t part, uint32_t first, uint32_t n,
 /* Reads the group'th so many rows of the matrix. */
 static int load_group(struct maker *m, uint64_t group, struct err *e)
 {
-	struct tiling *g = m->scratch;
+	struct tiling *g = m->state;
 	const struct step_tile *t = m->st->as.tile;
 	uint32_t rows = t->fit.dim.rows, first = (uint32_t)group * g->rows, n, part;
-	uint8_t *at = g->stage;
+	uint8_t *at = m->stage;
 
 	n = rows - first < g->rows ? rows - first : g->rows;
 	for (part = 0; part < t->parts; part++)
@@ -201,7 +212,7 @@ static int load_group(struct maker *m, uint64_t group, struct err *e)
 static void pack(const struct maker *m, const struct engine_fit *f, uint64_t slab, uint64_t n,
 	uint8_t *dst)
 {
-	const struct tiling *g = m->scratch;
+	const struct tiling *g = m->state;
 	tile_pack_fn *fn = tile_packer(f->tile, f->dim, m->features);
 	uint64_t take, row;
 
@@ -219,7 +230,7 @@ static void pack(const struct maker *m, const struct engine_fit *f, uint64_t sla
 /* The digests of what was taken of an expert's tensors; a new record for the next one. */
 static int end_expert(struct maker *m, struct err *e)
 {
-	const struct tiling *g = m->scratch;
+	const struct tiling *g = m->state;
 	const struct step_tile *t = m->st->as.tile;
 	const struct tensor *src = first_source(m->p, t);
 	bool whole = m->st->take.rows * m->st->take.cols == src->end - src->begin;
@@ -239,7 +250,7 @@ static int end_expert(struct maker *m, struct err *e)
 
 static int make(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
 {
-	struct tiling *g = m->scratch;
+	struct tiling *g = m->state;
 	const struct engine_fit *f = &m->st->as.tile->fit;
 	uint64_t expert = at / g->grid.n, slab = at % g->grid.n, group;
 
@@ -256,4 +267,4 @@ static int make(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err
 	return 0;
 }
 
-const struct make_op tiling_op = { need, unit, begin, at_once, make, end_expert };
+const struct make_op tiling_op = { state, stage, unit, begin, episode, at_once, make, end_expert };

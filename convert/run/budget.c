@@ -5,10 +5,10 @@
 #include "core/hash/sha256.h"
 #include "formats/conversion/manifest.h"
 
-/* Program and libraries, stacks, text on its way to manifests: measured below 16 MiB. */
-#define FIXED (20ull << 20)
-/* Names and shapes are in arenas of known size; what sorting and growing leaves behind is not. */
-enum { SLACK_PERCENT = 25 };
+/* Program and libraries, stacks, text on its way to manifests: measured at most 9 MiB. */
+#define FIXED (12ull << 20)
+/* Names, shapes and steps have known sizes; what sorting and growing leaves behind has not. */
+enum { SLACK_PERCENT = 10 };
 /* From 256 KiB on a read or a write costs no less for each byte, and the pieces of four lanes fill the 1 MiB
  * of a core's L2. Three pieces of a file let one be made and one wait while one is digested. */
 enum { PIECE_MAX = 256 << 10, PIECE_MIN = 128 << 10, RING_MAX = 3 };
@@ -16,28 +16,41 @@ enum { PIECE_MAX = 256 << 10, PIECE_MIN = 128 << 10, RING_MAX = 3 };
  * files each work as a team. */
 enum { TEAM_FILES = 4 };
 
+/* The checkpoint and the plans, which are there from first to last. */
 static uint64_t tables_of(const struct conversion *c)
 {
 	const struct ckpt *k = c->folders[0].ckpt;
-	uint64_t n = k->arena.total + k->n * sizeof *k->tensors, index;
+	uint64_t n = k->arena.total + k->n * sizeof *k->tensors;
 	const struct plan *p;
 	size_t i;
 
 	for (p = c->folders; p < c->folders + c->n; p++) {
 		n += p->arena.total + k->n;
 		for (i = 0; i < p->n_files; i++)
-			n += p->files[i].n *
-				(sizeof *p->files[i].steps + sizeof(struct step_result));
+			n += p->files[i].n * sizeof *p->files[i].steps;
 	}
-	/* What was needed before the run and may not have gone back to the system: the inventory,
-	 * or the index that is written at the end. */
-	index = k->n * (sizeof(struct want) + 64);
-	return n + index + n * SLACK_PERCENT / 100;
+	return n + n * SLACK_PERCENT / 100;
+}
+
+/* What the plan was made from, and the text of a header while it is measured, are gone when the run begins; the
+ * lanes are gone when the index is written at its end. Both take about this much. */
+static uint64_t aside_of(const struct conversion *c)
+{
+	const struct plan *p;
+	uint64_t header = 0;
+	size_t i;
+
+	for (p = c->folders; p < c->folders + c->n; p++)
+		for (i = 0; i < p->n_files; i++)
+			if (p->files[i].header_bytes > header)
+				header = p->files[i].header_bytes;
+	return c->folders[0].ckpt->n * (sizeof(struct want) + 64) + header * 3 / 2;
 }
 
 /* What the files say about lanes. */
 struct files {
 	uint64_t lane;    /* bytes of a lane with the file that needs most, but for its pieces */
+	uint64_t stage;   /* bytes of the largest stage */
 	uint64_t n, made; /* how many; of which are made, and not only digested */
 	uint64_t alike;   /* how many there would be if all were as large as the largest */
 };
@@ -53,9 +66,11 @@ static struct files files_of(const struct conversion *c, bool shards)
 
 	for (p = c->folders; p < c->folders + c->n; p++) {
 		for (f = p->files; f < p->files + p->n_files; f++) {
-			n = stream_need(p, f) + f->header_bytes + f->header_bytes / 2 +
+			n = stream_need(p, f) +
 				(f->bytes / MAN_CHUNK + 1) * sizeof(struct xxh_digest);
 			r.lane = n > r.lane ? n : r.lane;
+			n = stream_stage(p, f);
+			r.stage = n > r.stage ? n : r.stage;
 			most = f->bytes > most ? f->bytes : most;
 			all += f->bytes;
 		}
@@ -80,19 +95,24 @@ static void want(struct budget *b, const struct files *f)
 	b->lanes = lanes < SHA256_LANES ? (unsigned)lanes : SHA256_LANES;
 }
 
+/* Sets pieces and peak. True if that is within limit. */
 static bool fits(struct budget *b, const struct files *f, uint64_t limit)
 {
-	uint64_t lanes = (uint64_t)b->teams * b->lanes, busy = lanes < f->made ? lanes : f->made;
+	uint64_t lanes = (uint64_t)b->teams * b->lanes, busy = lanes < f->made ? lanes : f->made,
+		 aside = b->aside, working;
 	unsigned most = b->threads > b->teams ? RING_MAX : RING_MAX - 1;
 
 	/* A thread that is alone has nobody who would digest while it makes the next piece; where it
 	 * helps another team at the end, it is not alone. */
 	most = b->threads > 1 ? most : 1;
+	b->own = lanes <= b->threads;
+	b->stage = f->stage;
 	for (b->piece = PIECE_MAX; b->piece >= PIECE_MIN; b->piece /= 2) {
 		for (b->ring = most; b->ring; b->ring--) {
-			/* Beside the lanes' pieces each thread has one to read old files into. */
-			b->peak = FIXED + b->tables + busy * f->lane +
-				(lanes * b->ring + b->threads) * b->piece;
+			/* Beside the lanes' pieces each thread has two on its desk. */
+			working = busy * f->lane + (b->own ? lanes : b->threads) * f->stage +
+				(lanes * b->ring + b->threads * 2) * b->piece;
+			b->peak = FIXED + b->tables + (working > aside ? working : aside);
 			if (b->peak <= limit)
 				return true;
 		}
@@ -106,6 +126,7 @@ int budget_make(struct budget *b, const struct conversion *c, bool shards, unsig
 	struct files f = files_of(c, shards);
 
 	b->tables = tables_of(c);
+	b->aside = aside_of(c);
 	for (b->threads = threads ? threads : 1; b->threads; b->threads--)
 		for (want(b, &f); b->lanes; b->lanes--)
 			if (fits(b, &f, limit))

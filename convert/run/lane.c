@@ -76,7 +76,7 @@ static int begin_file(struct lane *l, struct err *e)
 int lane_begin(struct lane *l, const struct item *it, struct err *e)
 {
 	l->item = it;
-	l->at = 0;
+	l->at = l->ahead = 0;
 	memset(&l->s, 0, sizeof l->s);
 	memset(&l->sha, 0, sizeof l->sha);
 	if (it->is_shard) {
@@ -96,7 +96,7 @@ int lane_again(struct lane *l, struct err *e)
 
 	drop(l);
 	l->item = it;
-	l->at = 0;
+	l->at = l->ahead = 0;
 	l->kind = ITEM_MAKE;
 	return begin_file(l, e) ? fail(l, e) : 0;
 }
@@ -127,31 +127,52 @@ static int make_shard(struct lane *l, uint8_t *p, size_t n, struct err *e)
 	return blame_source(e);
 }
 
-static int write_piece(struct lane *l, const uint8_t *p, size_t n, struct err *e)
+static int data_fd(const struct lane *l)
 {
-	const struct publisher *u = &l->folder->pub;
+	return l->kind == ITEM_MAKE ? l->folder->pub.outputs[l->item->i].data.fd : l->old_fd;
+}
 
-	if (file_write(u->dir->io, u->outputs[l->item->i].data.fd, p, n, l->at, e))
+/* Makes the next n bytes, at most a piece, and writes them or compares them with the old file. */
+static int advance(struct lane *l, uint8_t *p, size_t n, const struct desk *d, bool *differs,
+	struct err *e)
+{
+	const struct io *io = l->folder->dir.io;
+
+	if (stream_next(&l->s, l->stage ? l->stage : d->stage, p, n, e))
+		return blame_source(e);
+	if (l->kind == ITEM_COMPARE) {
+		*differs =
+			file_read(io, l->old_fd, d->old, n, l->ahead, NULL) || memcmp(d->old, p, n);
+		if (*differs)
+			return 0;
+	} else if (file_write(io, data_fd(l), p, n, l->ahead, e)) {
 		return err_at(e, "%s", l->file->name);
+	}
+	xxh_chunks(l->chunk, l->bytes, MAN_CHUNK, l->ahead, p, n, l->chunks);
+	l->ahead += n;
 	return 0;
 }
 
-static int make_file(struct lane *l, uint8_t *p, size_t n, uint8_t *old, bool *differs,
+/* A piece of n bytes to p: what was made ahead is read back, the rest is made; and then whatever the stage is
+ * needed for. */
+static int make_file(struct lane *l, uint8_t *p, size_t n, const struct desk *d, bool *differs,
 	struct err *e)
 {
-	if (stream_next(&l->s, p, n, e))
-		return blame_source(e);
-	if (l->kind == ITEM_COMPARE) {
-		*differs = file_read(l->folder->dir.io, l->old_fd, old, n, l->at, NULL) ||
-			memcmp(old, p, n);
-		if (*differs)
-			return 0;
-	}
-	xxh_chunks(l->chunk, l->bytes, MAN_CHUNK, l->at, p, n, l->chunks);
-	return l->kind == ITEM_MAKE ? write_piece(l, p, n, e) : 0;
+	const size_t piece = l->r->o->budget.piece;
+	uint64_t there = l->ahead - l->at, rest;
+	size_t have = there < n ? (size_t)there : n;
+
+	if (have && file_read(l->folder->dir.io, data_fd(l), p, have, l->at, e))
+		return err_at(e, "%s", l->file->name);
+	if (have < n && advance(l, p + have, n - have, d, differs, e))
+		return -1;
+	while (!*differs && !l->stage && (rest = stream_rest(&l->s)) > 0)
+		if (advance(l, d->spare, rest < piece ? (size_t)rest : piece, d, differs, e))
+			return -1;
+	return 0;
 }
 
-int lane_make(struct lane *l, uint64_t k, uint8_t *old, bool *differs, struct err *e)
+int lane_make(struct lane *l, uint64_t k, const struct desk *d, bool *differs, struct err *e)
 {
 	const struct budget *b = &l->r->o->budget;
 	uint64_t left = l->bytes - l->at;
@@ -159,7 +180,7 @@ int lane_make(struct lane *l, uint64_t k, uint8_t *old, bool *differs, struct er
 	uint8_t *p = l->ring + slot * b->piece;
 
 	*differs = false;
-	if (l->kind == ITEM_SHARD ? make_shard(l, p, n, e) : make_file(l, p, n, old, differs, e))
+	if (l->kind == ITEM_SHARD ? make_shard(l, p, n, e) : make_file(l, p, n, d, differs, e))
 		return fail(l, e);
 	if (*differs)
 		return l->r->o->prove ? contradicts(l, e) : 0;
@@ -237,7 +258,8 @@ int lane_new(struct lane *l, struct lanes *r, struct err *e)
 	l->ring = malloc(b->ring * b->piece);
 	l->len = calloc(b->ring, sizeof *l->len);
 	l->chunk = xxh_new();
-	return l->ring && l->len && l->chunk ? 0 : err_nomem(e);
+	l->stage = b->own ? malloc(b->stage + 1) : NULL;
+	return l->ring && l->len && l->chunk && (l->stage || !b->own) ? 0 : err_nomem(e);
 }
 
 void lane_free(struct lane *l)
@@ -248,6 +270,21 @@ void lane_free(struct lane *l)
 		drop(l);
 	free(l->ring);
 	free(l->len);
+	free(l->stage);
 	xxh_free(l->chunk);
 	memset(l, 0, sizeof *l);
+}
+
+int desk_new(struct desk *d, const struct budget *b, struct err *e)
+{
+	*d = (struct desk){ .old = malloc(b->piece), .spare = malloc(b->piece) };
+	d->stage = b->own ? NULL : malloc(b->stage + 1);
+	return d->old && d->spare && (d->stage || b->own) ? 0 : err_nomem(e);
+}
+
+void desk_free(struct desk *d)
+{
+	free(d->old);
+	free(d->spare);
+	free(d->stage);
 }

@@ -111,8 +111,8 @@ static int digest_ready(const struct crew *c, struct team *t, struct err *e)
 }
 
 /* *differs: the lane's file is to be taken up anew. */
-static int do_on(struct crew *c, struct slot *s, enum task task, uint8_t *old, bool *differs,
-	struct err *e)
+static int do_on(struct crew *c, struct slot *s, enum task task, const struct desk *d,
+	bool *differs, struct err *e)
 {
 	const struct item *it;
 
@@ -126,12 +126,12 @@ static int do_on(struct crew *c, struct slot *s, enum task task, uint8_t *old, b
 	case TASK_FINISH:
 		return lane_finish(&s->lane, differs, e);
 	default:
-		return lane_make(&s->lane, s->made, old, differs, e);
+		return lane_make(&s->lane, s->made, d, differs, e);
 	}
 }
 
-static int do_task(struct crew *c, struct team *t, struct slot *s, enum task task, uint8_t *old,
-	struct err *e)
+static int do_task(struct crew *c, struct team *t, struct slot *s, enum task task,
+	const struct desk *d, struct err *e)
 {
 	bool differs;
 	int rc;
@@ -140,7 +140,7 @@ static int do_task(struct crew *c, struct team *t, struct slot *s, enum task tas
 		return digest_ready(c, t, e);
 	s->held = true;
 	pthread_mutex_unlock(&t->lock);
-	rc = do_on(c, s, task, old, &differs, e);
+	rc = do_on(c, s, task, d, &differs, e);
 	pthread_mutex_lock(&t->lock);
 	if (rc)
 		return -1; /* it stays held: in what state it is, nobody knows */
@@ -174,7 +174,7 @@ static int interrupted(const struct crew *c, struct err *e)
 }
 
 /* Works for a team until it has nothing left, now or ever. */
-static int work_for(struct crew *c, struct team *t, uint8_t *old, struct err *e)
+static int work_for(struct crew *c, struct team *t, const struct desk *d, struct err *e)
 {
 	enum task task;
 	struct slot *s;
@@ -190,7 +190,7 @@ static int work_for(struct crew *c, struct team *t, uint8_t *old, struct err *e)
 			continue;
 		}
 		pthread_cond_signal(&t->changed); /* who wakes and finds a task wakes the next */
-		rc = do_task(c, t, s, task, old, e);
+		rc = do_task(c, t, s, task, d, e);
 		rc = rc ? rc : interrupted(c, e);
 	}
 	pthread_cond_broadcast(&t->changed); /* nothing is left for the others either */
@@ -214,13 +214,13 @@ static void give_up(struct crew *c)
 static int work(struct par *par, unsigned me, struct err *e)
 {
 	struct crew *c = par_ctx(par);
-	uint8_t *old = malloc(c->lanes->o->budget.piece);
-	int rc = old ? 0 : err_nomem(e);
+	struct desk d;
+	int rc = desk_new(&d, &c->lanes->o->budget, e);
 	unsigned i;
 
 	for (i = 0; !rc && i < c->n; i++) /* its own team, then the others */
-		rc = work_for(c, &c->teams[(me + i) % c->n], old, e);
-	free(old);
+		rc = work_for(c, &c->teams[(me + i) % c->n], &d, e);
+	desk_free(&d);
 	if (rc)
 		give_up(c);
 	return rc;
