@@ -110,6 +110,12 @@ static int do_unlink(const struct io *io, int dir, const char *path)
 	return unlinkat(dir, path, 0);
 }
 
+static int do_rmdir(const struct io *io, int dir, const char *path)
+{
+	(void)io;
+	return unlinkat(dir, path, AT_REMOVEDIR);
+}
+
 static int do_mkdir(const struct io *io, int dir, const char *path, mode_t mode)
 {
 	(void)io;
@@ -233,6 +239,7 @@ const struct io *io_posix(void)
 		.rename = do_rename,
 		.replace = do_replace,
 		.unlink = do_unlink,
+		.rmdir = do_rmdir,
 		.mkdir = do_mkdir,
 		.list = do_list,
 		.statvfs = do_statvfs,

@@ -41,6 +41,7 @@ struct io {
 	/* As renameat: what is named to is gone, in one step. */
 	int (*replace)(const struct io *, int dir, const char *from, const char *to);
 	int (*unlink)(const struct io *, int dir, const char *path);
+	int (*rmdir)(const struct io *, int dir, const char *path); /* an empty folder */
 	int (*mkdir)(const struct io *, int dir, const char *path, mode_t mode);
 	/* Names in the folder except . and .., each NUL-terminated one after the other, in *names
 	 * (malloc, the caller frees), *n of them, sorted by byte value. */

@@ -343,6 +343,19 @@ static inline int faultio_unlink(const struct io *io, int dir, const char *path)
 	return 0;
 }
 
+static inline int faultio_rmdir(const struct io *io, int dir, const char *path)
+{
+	struct faultio *f = faultio_of(io);
+
+	if (!faultio_goes(io, IO_UNLINK, path) || io_posix()->rmdir(io_posix(), dir, path))
+		return -1;
+	pthread_mutex_lock(&f->lock);
+	if (faultio_known(dir))
+		f->fd[dir].changed = true;
+	pthread_mutex_unlock(&f->lock);
+	return 0;
+}
+
 static inline int faultio_mkdir(const struct io *io, int dir, const char *path, mode_t mode)
 {
 	return faultio_goes(io, IO_MKDIR, path) ? io_posix()->mkdir(io_posix(), dir, path, mode)
@@ -393,6 +406,7 @@ static inline void faultio_make(struct faultio *f)
 				       .rename = faultio_rename,
 				       .replace = faultio_replace,
 				       .unlink = faultio_unlink,
+				       .rmdir = faultio_rmdir,
 				       .mkdir = faultio_mkdir,
 				       .list = faultio_list,
 				       .statvfs = faultio_statvfs,

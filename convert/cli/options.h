@@ -19,7 +19,7 @@
 #define CALL_TENSORS { "tensors", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(tensors), "also the fate of every source tensor" }
 #define CALL_RUN \
 	{ "no-sha256", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(no_sha256), "digest outputs with XXH3 alone" }, \
-	{ "overwrite", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(overwrite), "take an OUT that another conversion has filled with files of the same names" }, \
+	{ "overwrite", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(overwrite), "replace the conversion that OUT holds: what its manifests name is removed, other files are refused" }, \
 	{ "threads", 'j', "N", CLI_THREADS, 0, 1024, CALL_AT(threads), "threads (0: as many as processors that it may use, the default)" }, \
 	{ "max-memory", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.max_memory), "never hold more than this (1G)" }
 #define CALL_SOURCE \

@@ -62,6 +62,11 @@ static enum name_is name_is(const struct plan *p, const char *name)
 	return bare_name_is(p, bare) == NAME_FOREIGN ? NAME_FOREIGN : NAME_PART;
 }
 
+bool claim_writes(const struct plan *p, const char *name)
+{
+	return name_is(p, name) != NAME_FOREIGN;
+}
+
 /* --- evidence --- */
 
 /* 1 if the mark is of this plan, 0 if not, -1 if that could not be found out. The same for the next. */
@@ -133,7 +138,8 @@ static int look_at_data(struct claim *c, const char *name, const struct stat *st
 	return ours < 0 ? -1 : 0;
 }
 
-static int look_at(struct claim *c, const char *name, struct found *f, struct err *e)
+static int look_at(struct claim *c, const char *name, const struct owned *old, struct found *f,
+	struct err *e)
 {
 	enum name_is is = name_is(c->p, name);
 	struct stat st;
@@ -143,7 +149,9 @@ static int look_at(struct claim *c, const char *name, struct found *f, struct er
 	if (is == NAME_SOURCE && S_ISLNK(st.st_mode))
 		return err_rule(e, RULE_OUT_LINK, ERR_NOPOS, "in the output folder, %s is a link",
 			text_quote(name).s);
-	if (is == NAME_FOREIGN && !f->foreign && bystander_of(name, st.st_mode) == BYSTANDER_MODEL)
+	if (is == NAME_FOREIGN && !f->foreign &&
+		bystander_of(name, st.st_mode) == BYSTANDER_MODEL &&
+		!owned_has(old, c->p->dir, name))
 		f->foreign = name;
 	if (is >= NAME_MARK && is != NAME_SOURCE && !f->name)
 		f->name = name;
@@ -163,8 +171,9 @@ static int judge(struct claim *c, const struct found *f, const char *path, bool 
 
 	if (f->foreign)
 		return err_rule(e, RULE_OUT_FOREIGN, ERR_NOPOS,
-			"%s holds %s, which this plan does not write; take an empty folder",
-			text_quote(path).s, text_quote(f->foreign).s);
+			"%s holds %s, which this plan does not write; take an empty folder%s",
+			text_quote(path).s, text_quote(f->foreign).s,
+			overwrite ? "" : ", or --overwrite if it is of a finished conversion");
 	c->fresh = !f->name;
 	if (f->mark)
 		ours = is_mark(c, e);
@@ -181,8 +190,8 @@ static int judge(struct claim *c, const struct found *f, const char *path, bool 
 		text_quote(path).s, text_quote(f->name).s);
 }
 
-int claim_look(struct claim *c, const struct plan *p, int dir, const char *path, bool overwrite,
-	struct err *e)
+int claim_look(struct claim *c, const struct plan *p, int dir, const char *path,
+	const struct owned *old, struct err *e)
 {
 	struct found f = { 0 };
 	char *names, *s;
@@ -197,8 +206,8 @@ int claim_look(struct claim *c, const struct plan *p, int dir, const char *path,
 	if (c->io->list(c->io, dir, &names, &n))
 		return err_sys(e, "cannot list %s", text_quote(path).s);
 	for (i = 0, s = names; !rc && i < n; i++, s += strlen(s) + 1)
-		rc = look_at(c, s, &f, e);
-	rc = rc ? rc : judge(c, &f, path, overwrite, e);
+		rc = look_at(c, s, old, &f, e);
+	rc = rc ? rc : judge(c, &f, path, old != NULL, e);
 	free(names);
 	return rc;
 }

@@ -8,6 +8,7 @@
  *	weights, each with a sidecar of this plan                     ours
  *	small files of a plan that has no weights (a set's source/)   ours
  *	anything else                                                 refused; with overwrite: ours
+ *	files of a finished conversion under other names (owned.h)     refused; with overwrite: removed by who calls
  *
  * .dsv4-plan is written before the first change to the folder and removed before manifest.json
  * appears. While a run works it holds a lock on that file (fcntl), beside the one on the folder (flock):
@@ -17,6 +18,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_OUT_CLAIM_H
 #define CONVERT_OUT_CLAIM_H
+#include "convert/out/owned.h"
 #include "convert/plan/plan.h"
 
 #include <pthread.h>
@@ -45,9 +47,12 @@ struct claim {
 	struct stat mark; /* of it */
 };
 
-/* Looks into the folder, which path names in messages. Changes nothing. */
-int claim_look(struct claim *c, const struct plan *p, int dir, const char *path, bool overwrite,
-	struct err *e);
+/* Looks into the folder, which path names in messages. old: what --overwrite may replace and remove, NULL: nothing.
+ * Changes nothing. */
+int claim_look(struct claim *c, const struct plan *p, int dir, const char *path,
+	const struct owned *old, struct err *e);
+/* Returns whether the plan has a file of that name, or a part of one. */
+bool claim_writes(const struct plan *p, const char *name);
 /* After claim_look, with the folder locked by the caller: locks our mark if there is one, and removes temporary
  * files of killed runs. Returns -1 with out.locked if another run has the mark. */
 int claim_begin(struct claim *c, struct err *e);

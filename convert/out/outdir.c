@@ -234,12 +234,12 @@ int outdir_open_any(struct outdir *o, const struct plan *p, const char *path, st
 	return -1;
 }
 
-int outdir_open(struct outdir *o, const struct plan *p, const char *path, bool overwrite,
+int outdir_open(struct outdir *o, const struct plan *p, const char *path, const struct owned *old,
 	struct err *e)
 {
 	if (open_locked(o, p, path, e))
 		return -1;
-	if (!claim_look(&o->claim, p, o->fd, path, overwrite, e) && !claim_begin(&o->claim, e))
+	if (!claim_look(&o->claim, p, o->fd, path, old, e) && !claim_begin(&o->claim, e))
 		return 0;
 	outdir_close(o);
 	return -1;
@@ -254,14 +254,14 @@ static int no_link(struct err *why, struct err *e)
 }
 
 int outdir_open_below(struct outdir *o, struct outdir *top, const struct plan *p, const char *below,
-	bool overwrite, struct err *e)
+	const struct owned *old, struct err *e)
 {
 	struct err why = { 0 };
 
 	*o = (struct outdir){ .io = top->io, .fd = -1 };
 	if (file_make_below(o->io, top->fd, below, &o->fd, &why))
 		return no_link(&why, e);
-	if (!lock(o, below, e) && !claim_look(&o->claim, p, o->fd, below, overwrite, e) &&
+	if (!lock(o, below, e) && !claim_look(&o->claim, p, o->fd, below, old, e) &&
 		!claim_begin(&o->claim, e)) {
 		o->claim.above = top->claim.p ? &top->claim : NULL;
 		return 0;
@@ -270,7 +270,7 @@ int outdir_open_below(struct outdir *o, struct outdir *top, const struct plan *p
 	return -1;
 }
 
-int outdir_look(const struct plan *p, const char *path, const char *below, bool overwrite,
+int outdir_look(const struct plan *p, const char *path, const char *below, const struct owned *old,
 	uint64_t *there, struct err *e)
 {
 	const struct io *io = p->ckpt->io;
@@ -291,7 +291,7 @@ int outdir_look(const struct plan *p, const char *path, const char *below, bool 
 		missing = below;
 	}
 	if (!rc && !*missing)
-		rc = claim_look(&c, p, in, *below ? below : path, overwrite, e);
+		rc = claim_look(&c, p, in, *below ? below : path, old, e);
 	*there = c.there;
 	if (in >= 0 && in != fd)
 		(void)io->close(io, in); /* a folder has nothing to flush */

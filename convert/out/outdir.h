@@ -16,9 +16,10 @@ struct outdir {
 	struct claim claim;
 };
 
-/* Refuses a folder that is the input, lies in it or holds it; one that another run has locked; one
+/* In all of these old is what --overwrite may replace (owned.h), NULL: nothing.
+ * Refuses a folder that is the input, lies in it or holds it; one that another run has locked; one
  * with files that are not this plan's (claim.h). Makes path, and its parents, where they are missing. */
-int outdir_open(struct outdir *o, const struct plan *p, const char *path, bool overwrite,
+int outdir_open(struct outdir *o, const struct plan *p, const char *path, const struct owned *old,
 	struct err *e);
 /* The same for a folder of folders: what is in it is the caller's matter. */
 int outdir_open_any(struct outdir *o, const struct plan *p, const char *path, struct err *e);
@@ -26,14 +27,14 @@ int outdir_open_any(struct outdir *o, const struct plan *p, const char *path, st
  * Makes what is missing. No component may be a link (out.link). Where top was claimed for a plan, its manifest,
  * which names the one of this folder, is removed before this folder changes; top must then outlive o. */
 int outdir_open_below(struct outdir *o, struct outdir *top, const struct plan *p, const char *below,
-	bool overwrite, struct err *e);
+	const struct owned *old, struct err *e);
 /* An error if path is the input, lies in it or holds it. */
 int outdir_nested(const struct plan *p, const char *path, struct err *e);
 void outdir_close(struct outdir *o);
 /* Refuses what outdir_open (below being "") or outdir_open_below would, as far as that can be seen without
  * changing or locking anything. *there: bytes of the plan that need no free space, since its files are there or
  * what a run removes gives that much back. */
-int outdir_look(const struct plan *p, const char *path, const char *below, bool overwrite,
+int outdir_look(const struct plan *p, const char *path, const char *below, const struct owned *old,
 	uint64_t *there, struct err *e);
 /* Bytes that a run into the folder needs free space for. */
 uint64_t outdir_missing(const struct outdir *o);

@@ -13,22 +13,75 @@ int out_folder_err(const struct out_folder *d, struct err *e)
 	return d->p->dir[0] ? err_at(e, "%s", d->p->dir) : -1;
 }
 
-int folders_look(const struct conversion *c, const char *out, bool overwrite, uint64_t *there,
-	struct err *e)
+/* --- the conversion that is replaced --- */
+
+/* Whether the conversion writes dir/name. */
+static bool stays(const void *conversion, const char *dir, const char *name, bool folder)
 {
+	const struct conversion *c = conversion;
+	char path[4096];
+	size_t n, k;
+
+	n = (size_t)snprintf(path, sizeof path, "%s%s%s", dir, *dir ? "/" : "", name);
+	for (k = 0; k < c->n; k++) {
+		const char *mine = c->folders[k].dir;
+
+		if (folder ? !strncmp(mine, path, n) && (!mine[n] || mine[n] == '/')
+			   : !strcmp(mine, dir) && claim_writes(&c->folders[k], name))
+			return true;
+	}
+	return false;
+}
+
+static struct owned_keep keep_of(const struct conversion *c)
+{
+	return (struct owned_keep){ .ctx = c, .stays = stays };
+}
+
+/* What a finished conversion at out says is its own; nothing where out is not there. */
+static int read_old(struct owned *old, const struct conversion *c, const char *out, struct err *e)
+{
+	const struct io *io = c->folders[0].ckpt->io;
+	int fd, rc;
+
+	memset(old, 0, sizeof *old);
+	if (file_open_dir(io, out, &fd, NULL))
+		return 0; /* whatever is wrong, the run will say */
+	rc = owned_read(old, io, fd, e);
+	(void)io->close(io, fd); /* a folder has nothing to flush */
+	return rc;
+}
+
+static int look(const struct conversion *c, const char *out, const struct owned *old,
+	uint64_t *there, struct err *e)
+{
+	const struct owned_keep keep = keep_of(c);
 	const struct plan *p;
 	uint64_t one;
 	size_t k;
 
 	*there = 0;
-	if (c->is_set && top_look(c, out, e))
+	if (c->is_set && top_look(c, out, old, e))
 		return -1;
 	for (k = c->n; k--; *there += one) { /* OUT before what lies in it */
 		p = &c->folders[k];
-		if (outdir_look(p, out, p->dir, overwrite, &one, e))
+		if (outdir_look(p, out, p->dir, old, &one, e))
 			return -1;
 	}
+	*there += old ? owned_blocks(old, &keep) : 0;
 	return 0;
+}
+
+int folders_look(const struct conversion *c, const char *out, bool overwrite, uint64_t *there,
+	struct err *e)
+{
+	struct owned old = { 0 };
+	int rc = overwrite ? read_old(&old, c, out, e) : 0;
+
+	*there = 0;
+	rc = rc ? rc : look(c, out, overwrite ? &old : NULL, there, e);
+	owned_free(&old);
+	return rc;
 }
 
 /* OUT, which the other folders lie in. */
@@ -37,12 +90,18 @@ static struct outdir *top_of(struct folders *f)
 	return f->c->is_set ? &f->top : &f->v[f->c->n - 1].dir;
 }
 
+/* What may be replaced; NULL: nothing. */
+static const struct owned *old_of(const struct folders *f)
+{
+	return f->o->overwrite ? &f->old : NULL;
+}
+
 static int open_one(struct folders *f, struct out_folder *d, struct err *e)
 {
 	const struct run_opts *o = f->o;
 
-	if (d->p->dir[0] ? outdir_open_below(&d->dir, top_of(f), d->p, d->p->dir, o->overwrite, e)
-			 : outdir_open(&d->dir, d->p, o->out, o->overwrite, e))
+	if (d->p->dir[0] ? outdir_open_below(&d->dir, top_of(f), d->p, d->p->dir, old_of(f), e)
+			 : outdir_open(&d->dir, d->p, o->out, old_of(f), e))
 		return -1;
 	if (publisher_make(&d->pub, d->p, &d->dir, o->expected, o->tool, e)) {
 		outdir_close(&d->dir);
@@ -54,8 +113,9 @@ static int open_one(struct folders *f, struct out_folder *d, struct err *e)
 
 static int open_all(struct folders *f, struct err *e)
 {
+	const struct owned_keep keep = keep_of(f->c);
 	const struct outdir *any = NULL;
-	uint64_t need = 0;
+	uint64_t need = 0, back = owned_blocks(&f->old, &keep);
 	struct out_folder *d;
 
 	for (d = f->v; d < f->v + f->c->n; d++) {
@@ -66,7 +126,21 @@ static int open_all(struct folders *f, struct err *e)
 		need += outdir_missing(&d->dir);
 		any = &d->dir;
 	}
-	return any ? outdir_room(any, need, e) : 0;
+	return any ? outdir_room(any, need > back ? need - back : 0, e) : 0;
+}
+
+/* Removes what only the conversion that was there has, as it is now that OUT is locked. */
+static int remove_old(struct folders *f, struct err *e)
+{
+	const struct owned_keep keep = keep_of(f->c);
+	const struct outdir *top = top_of(f);
+
+	if (!f->old.n)
+		return 0;
+	owned_free(&f->old);
+	if (owned_read(&f->old, top->io, top->fd, e))
+		return -1;
+	return owned_remove(&f->old, top->io, top->fd, &keep, e);
 }
 
 int folders_begin(struct folders *f, const struct conversion *c, const struct run_opts *o,
@@ -82,11 +156,13 @@ int folders_begin(struct folders *f, const struct conversion *c, const struct ru
 		return err_nomem(e);
 	for (k = 0; k < c->n; k++)
 		f->v[k].p = &c->folders[k];
-	if (c->is_set &&
-		(folders_look(c, o->out, o->overwrite, &there, e) ||
-			top_open(&f->top, c, o->out, e)))
+	if (o->overwrite && read_old(&f->old, c, o->out, e))
 		return -1;
-	if (open_all(f, e))
+	if (c->is_set &&
+		(look(c, o->out, old_of(f), &there, e) ||
+			top_open(&f->top, c, o->out, old_of(f), e)))
+		return -1;
+	if (open_all(f, e) || remove_old(f, e))
 		return -1;
 	/* It speaks for all folders, and must not while they are looked at. */
 	return c->is_set ? file_remove(f->top.io, f->top.fd, MAN_NAME, e) : 0;
@@ -178,6 +254,7 @@ void folders_end(struct folders *f, bool undo)
 		outdir_close(&d->dir);
 	}
 	outdir_close(&f->top);
+	owned_free(&f->old);
 	free(f->v);
 	pthread_mutex_destroy(&f->lock);
 }

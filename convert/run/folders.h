@@ -36,6 +36,7 @@ struct folders {
 	const struct conversion *c; /* borrows */
 	const struct run_opts *o;   /* borrows */
 	struct outdir top;          /* of a set: OUT, locked; else fd is -1 */
+	struct owned old;           /* with --overwrite: the conversion that OUT holds */
 	struct out_folder *v;       /* owns; [c->n] */
 	pthread_mutex_t lock;       /* guards made, kept and written */
 };
@@ -45,7 +46,8 @@ struct folders {
 int folders_look(const struct conversion *c, const char *out, bool overwrite, uint64_t *there,
 	struct err *e);
 
-/* Returns 0, or -1. In both cases folders_end is needed. */
+/* With --overwrite it also removes what a finished conversion in OUT has under names that this one does not write, once
+ * all else was accepted. Returns 0, or -1. In both cases folders_end is needed. */
 int folders_begin(struct folders *f, const struct conversion *c, const struct run_opts *o,
 	struct err *e);
 

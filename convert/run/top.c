@@ -19,7 +19,7 @@ static bool is_first_of(const char *dir, const char *name)
 }
 
 static int check_names(const struct conversion *c, const struct io *io, int dir, const char *out,
-	bool *empty, struct err *e)
+	const struct owned *old, bool *empty, struct err *e)
 {
 	char *names, *p;
 	size_t n, i, k;
@@ -33,16 +33,17 @@ static int check_names(const struct conversion *c, const struct io *io, int dir,
 		for (k = 0; k < c->n && !is_first_of(c->folders[k].dir, p); k++)
 			;
 		if (k == c->n && strcmp(p, MAN_NAME) && !io->lstat(io, dir, p, &st) &&
-			bystander_of(p, st.st_mode) == BYSTANDER_MODEL)
+			bystander_of(p, st.st_mode) == BYSTANDER_MODEL && !owned_has(old, "", p))
 			rc = err_rule(e, RULE_OUT_FOREIGN, ERR_NOPOS,
-				"%s holds %s, which this plan does not write; take an empty folder",
-				text_quote(out).s, text_quote(p).s);
+				"%s holds %s, which this plan does not write; take an empty folder%s",
+				text_quote(out).s, text_quote(p).s,
+				old ? "" : ", or --overwrite if it is of a finished conversion");
 	}
 	free(names);
 	return rc;
 }
 
-int top_look(const struct conversion *c, const char *out, struct err *e)
+int top_look(const struct conversion *c, const char *out, const struct owned *old, struct err *e)
 {
 	const struct io *io = c->folders[0].ckpt->io;
 	bool empty;
@@ -52,17 +53,18 @@ int top_look(const struct conversion *c, const char *out, struct err *e)
 		return -1;
 	if (file_open_dir(io, out, &fd, NULL))
 		return 0; /* not there yet; whatever else is wrong, run will say */
-	rc = check_names(c, io, fd, out, &empty, e);
+	rc = check_names(c, io, fd, out, old, &empty, e);
 	(void)io->close(io, fd); /* a folder has nothing to flush */
 	return rc;
 }
 
-int top_open(struct outdir *top, const struct conversion *c, const char *out, struct err *e)
+int top_open(struct outdir *top, const struct conversion *c, const char *out,
+	const struct owned *old, struct err *e)
 {
 	bool empty;
 
 	if (outdir_open_any(top, &c->folders[0], out, e) ||
-		check_names(c, top->io, top->fd, out, &empty, e) ||
+		check_names(c, top->io, top->fd, out, old, &empty, e) ||
 		(empty && outdir_room(top, c->bytes, e)))
 		return -1;
 	return 0;

@@ -17,10 +17,11 @@ extern "C" {
 #endif
 
 /* Refuses an OUT that is, holds or lies in the input, and one that holds anything but folders of the set c
- * and its manifest. Changes nothing. Returns 0 also where there is no OUT yet. */
-int top_look(const struct conversion *c, const char *out, struct err *e);
+ * and its manifest, and what old has (NULL: nothing). Changes nothing. Returns 0 also where there is no OUT yet. */
+int top_look(const struct conversion *c, const char *out, const struct owned *old, struct err *e);
 /* Makes and locks OUT, and looks as top_look does. The caller closes *top with outdir_close, also after -1. */
-int top_open(struct outdir *top, const struct conversion *c, const char *out, struct err *e);
+int top_open(struct outdir *top, const struct conversion *c, const char *out,
+	const struct owned *old, struct err *e);
 /* Writes OUT/manifest.json. made[k], of c->n, is the manifest of folder k. */
 int top_put(const struct outdir *top, const struct conversion *c, const struct man_entry *made,
 	const char *tool, struct err *e);
