@@ -72,6 +72,42 @@ static inline struct path chain_path(const char *dir, const char *name)
 	return p;
 }
 
+/* The entry of that name in a list. */
+static inline json_t *chain_entry(json_t *list, const char *name)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(list, i, v)
+	{
+		if (chain_string(v, "name") && !strcmp(chain_string(v, "name"), name))
+			return v;
+	}
+	return NULL;
+}
+
+/* The same as chain_mend where nothing changed but a file, and its sidecar, of one folder of the set at dir. */
+static inline void chain_mend_file(const char *dir, const char *folder, const char *name)
+{
+	struct path below = chain_path(dir, folder), m = chain_path(below.s, "manifest.json"),
+		    top = chain_path(dir, "manifest.json");
+	json_t *o = json_load_file(m.s, 0, NULL), *t = json_load_file(top.s, 0, NULL),
+	       *v = chain_entry(json_object_get(o, "files"), name),
+	       *side = json_object_get(v, "sidecar"),
+	       *f = chain_entry(json_object_get(t, "folders"), folder);
+
+	if (!v || !f)
+		exit(2);
+	chain_measure(v, chain_path(below.s, name).s);
+	if (chain_string(side, "name"))
+		chain_measure(side, chain_path(below.s, chain_string(side, "name")).s);
+	chain_put(m.s, o);
+	chain_measure(f, m.s);
+	chain_put(top.s, t);
+	json_decref(o);
+	json_decref(t);
+}
+
 /* The manifest of a folder or of a set at dir; first those of the folders below it. */
 static inline void chain_mend(const char *dir, unsigned depth)
 {
