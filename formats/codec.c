@@ -8,13 +8,18 @@
 /* Types of ggml: ggml.h of ggml d99724f, enum ggml_type. */
 /* clang-format off */
 const struct codec_form codecs[CODEC_COUNT] = {
-	/*                   name        expert    code        bits scale       rows cols second    codes     scales   gguf what */
-	[CODEC_NONE]    = { "unsaid",   NULL,     DT_COUNT,    0, DT_COUNT,      1,   1, DT_COUNT, "weight", NULL,    -1, "nothing is said" },
-	[CODEC_MXFP4]   = { "mxfp4",    "fp4",    DT_I8,       4, DT_F8_E8M0,    1,  32, DT_COUNT, "weight", "scale", 39, "E2M1 codes, an E8M0 scale for 32 columns of a row" },
-	[CODEC_FP8]     = { "fp8",      "fp8",    DT_F8_E4M3,  8, DT_F8_E8M0,  128, 128, DT_COUNT, "weight", "scale", -1, "E4M3 codes, an E8M0 scale for 128 x 128" },
-	[CODEC_FP8_F32] = { "fp8-f32",  "fp8",    DT_F8_E4M3,  8, DT_F32,      128, 128, DT_COUNT, "weight", "scale", -1, "E4M3 codes, an F32 scale for 128 x 128" },
-	[CODEC_BF16]    = { "bf16",     NULL,     DT_BF16,    16, DT_COUNT,      1,   1, DT_COUNT, "weight", NULL,    30, "the upper half of an F32" },
-	[CODEC_F32]     = { "f32",      NULL,     DT_F32,     32, DT_COUNT,      1,   1, DT_COUNT, "weight", NULL,     0, "IEEE 754 binary32" },
+	/*                    name        expert    code        bits scale        meant      rows cols  codes           scales          gguf second what */
+	[CODEC_NONE]     = { "unsaid",   NULL,     DT_COUNT,    0, DT_COUNT,   SCALE_NONE,   1,   1, "weight",        NULL,            -1, { NULL, 0, false }, "nothing is said" },
+	[CODEC_MXFP4]    = { "mxfp4",    "fp4",    DT_I8,       4, DT_F8_E8M0, SCALE_E8M0,   1,  32, "weight",        "scale",         39, { NULL, 0, false }, "E2M1 codes, an E8M0 scale for 32 columns of a row" },
+	[CODEC_FP8]      = { "fp8",      "fp8",    DT_F8_E4M3,  8, DT_F8_E8M0, SCALE_E8M0, 128, 128, "weight",        "scale",         -1, { NULL, 0, false }, "E4M3 codes, an E8M0 scale for 128 x 128" },
+	[CODEC_FP8_F32]  = { "fp8-f32",  "fp8",    DT_F8_E4M3,  8, DT_F32,     SCALE_F32,  128, 128, "weight",        "scale",         -1, { NULL, 0, false }, "E4M3 codes, an F32 scale for 128 x 128" },
+	[CODEC_BF16]     = { "bf16",     NULL,     DT_BF16,    16, DT_COUNT,   SCALE_NONE,   1,   1, "weight",        NULL,            30, { NULL, 0, false }, "the upper half of an F32" },
+	[CODEC_F32]      = { "f32",      NULL,     DT_F32,     32, DT_COUNT,   SCALE_NONE,   1,   1, "weight",        NULL,             0, { NULL, 0, false }, "IEEE 754 binary32" },
+	[CODEC_MXFP8]    = { "mxfp8",    NULL,     DT_F8_E4M3,  8, DT_U8,      SCALE_E8M0,   1,  32, "weight",        "weight_scale",  -1, { NULL, 0, false }, "E4M3 codes, an E8M0 scale for 32 columns of a row" },
+	[CODEC_NVFP4]    = { "nvfp4",    NULL,     DT_U8,       4, DT_F8_E4M3, SCALE_E4M3,   1,  16, "weight",        "weight_scale",  -1, { "weight_scale_2", 0, false }, "E2M1 codes, an E4M3 scale for 16 columns of a row, an F32 factor for the matrix (ModelOpt's names)" },
+	[CODEC_NVFP4_CT] = { "nvfp4-ct", NULL,     DT_U8,       4, DT_F8_E4M3, SCALE_E4M3,   1,  16, "weight_packed", "weight_scale",  -1, { "weight_global_scale", 1, true }, "the same with an F32 divisor for the matrix (compressed-tensors' names)" },
+	[CODEC_MXFP4_CT] = { "mxfp4-ct", NULL,     DT_U8,       4, DT_U8,      SCALE_E8M0,   1,  32, "weight_packed", "weight_scale",  -1, { NULL, 0, false }, "mxfp4 by compressed-tensors' names" },
+	[CODEC_FP8_CT]   = { "fp8-ct",   NULL,     DT_F8_E4M3,  8, DT_F32,     SCALE_F32,  128, 128, "weight",        "weight_scale",  -1, { NULL, 0, false }, "fp8-f32 by compressed-tensors' names" },
 };
 /* clang-format on */
 

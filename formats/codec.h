@@ -25,7 +25,22 @@ enum codec {
 	CODEC_FP8_F32, /* E4M3, an F32 scale for 128 x 128: as -Base has them */
 	CODEC_BF16,
 	CODEC_F32,
+	CODEC_MXFP8, /* E4M3, an E8M0 scale for 32 columns of a row */
+	CODEC_NVFP4, /* E2M1, an E4M3 scale for 16 columns of a row and a factor for the matrix: as ModelOpt has it */
+	CODEC_NVFP4_CT, /* the same as compressed-tensors has it: other names, and the factor is a divisor */
+	CODEC_MXFP4_CT, /* MXFP4 by compressed-tensors' names and types */
+	CODEC_FP8_CT,   /* FP8_F32 by compressed-tensors' names */
 	CODEC_COUNT
+};
+
+/* What the bits of a scale mean; its declared type does not say it (E8M0 bytes are often U8). */
+enum scale_meaning { SCALE_NONE, SCALE_E8M0, SCALE_E4M3, SCALE_F32 };
+
+/* A factor of the whole matrix, one F32 in a tensor of its own. */
+struct codec_second {
+	const char *name; /* how its name ends; NULL: the format has none */
+	uint8_t rank;     /* dimensions of its shape, all 1 */
+	bool divides;     /* what lies there is 1 / factor */
 };
 
 struct codec_form {
@@ -35,10 +50,11 @@ struct codec_form {
 	uint8_t code;    /* enum dtype of the tensor of codes, as DeepSeek-V4 declares it */
 	uint8_t bits;    /* of a code; codes lie in a row without gap, the first in the low bits */
 	uint8_t scale;   /* enum dtype of the tensor of scales; DT_COUNT: the format has none */
-	uint32_t rows, cols; /* elements that share a scale; 1 x 1 where there is none */
-	uint8_t second; /* enum dtype of a factor of the whole tensor; DT_COUNT: there is none */
+	uint8_t meant;   /* enum scale_meaning */
+	uint32_t rows, cols;        /* elements that share a scale; 1 x 1 where there is none */
 	const char *codes, *scales; /* how the names of the two tensors end, in safetensors */
 	int gguf;                   /* the type that ggml has for it, -1 none */
+	struct codec_second second;
 	const char *what;
 };
 extern const struct codec_form codecs[CODEC_COUNT];

@@ -11,6 +11,8 @@ const struct op_row ops[OP_COUNT] = {
 	[OP_CAST_SCALE] = { "fp4-to-fp8", "the scales of that" },
 	[OP_REMAP]      = { "remap",      "expert ids, made ids of fewer experts" },
 	[OP_WIDEN]      = { "e8m0-to-f32", "E8M0 scales as FP32 numbers" },
+	[OP_REFORM]     = { "reform",     "codes, scales or factor of a matrix in another number format" },
 	[OP_TILE]       = { "tile",       "experts one after the other, each laid out for an engine" },
 };
 /* clang-format on */
+const char *const op_parts[PART_COUNT] = { "codes", "scales", "second", "input" };

@@ -21,6 +21,7 @@ enum op {
 	OP_REMAP,      /* expert ids, made ids of fewer experts (cols of them) */
 	OP_TILE,       /* experts one after the other, each laid out for an engine */
 	OP_WIDEN,      /* E8M0 scales as FP32 numbers, exactly */
+	OP_REFORM,     /* a tensor of a matrix in another number format */
 	OP_COUNT
 };
 struct op_row {
@@ -28,6 +29,16 @@ struct op_row {
 	const char *what;
 };
 extern const struct op_row ops[OP_COUNT];
+
+/* Which tensor of a matrix in a new number format one of OP_REFORM is: formats/codec.h says what they are called. */
+enum op_part {
+	PART_CODES,
+	PART_SCALES,
+	PART_SECOND, /* the factor of the matrix */
+	PART_INPUT, /* the scale of what the matrix is multiplied with, which is measured and not made of weights */
+	PART_COUNT
+};
+extern const char *const op_parts[PART_COUNT]; /* as in sidecars */
 
 #ifdef __cplusplus
 }

@@ -9,15 +9,27 @@ double codec_scale(enum codec c, const uint8_t *scales, size_t i)
 {
 	float f;
 
-	switch (codecs[c].scale) {
-	case DT_F8_E8M0:
+	switch (codecs[c].meant) {
+	case SCALE_E8M0:
 		return (double)num_e8m0(scales[i]);
-	case DT_F32:
+	case SCALE_E4M3:
+		return (double)num_e4m3(scales[i]);
+	case SCALE_F32:
 		memcpy(&f, scales + 4 * i, sizeof f);
 		return (double)f;
 	default:
 		return 1;
 	}
+}
+
+double codec_second(enum codec c, const uint8_t *p)
+{
+	float f;
+
+	if (!codecs[c].second.name)
+		return 1;
+	memcpy(&f, p, sizeof f);
+	return codecs[c].second.divides ? 1 / (double)f : (double)f;
 }
 
 /* --- E2M1 --- */
@@ -54,6 +66,18 @@ static void mxfp4_encode(const double *v, const uint8_t *scales, double second, 
 	uint8_t *codes)
 {
 	encode_e2m1(CODEC_MXFP4, v, scales, second, cols, codes);
+}
+
+static void nvfp4_decode(const uint8_t *codes, const uint8_t *scales, double second, size_t cols,
+	double *v)
+{
+	decode_e2m1(CODEC_NVFP4, codes, scales, second, cols, v);
+}
+
+static void nvfp4_encode(const double *v, const uint8_t *scales, double second, size_t cols,
+	uint8_t *codes)
+{
+	encode_e2m1(CODEC_NVFP4, v, scales, second, cols, codes);
 }
 
 /* --- E4M3 --- */
@@ -102,6 +126,18 @@ static void fp8_f32_encode(const double *v, const uint8_t *scales, double second
 	uint8_t *codes)
 {
 	encode_e4m3(CODEC_FP8_F32, v, scales, second, cols, codes);
+}
+
+static void mxfp8_decode(const uint8_t *codes, const uint8_t *scales, double second, size_t cols,
+	double *v)
+{
+	decode_e4m3(CODEC_MXFP8, codes, scales, second, cols, v);
+}
+
+static void mxfp8_encode(const double *v, const uint8_t *scales, double second, size_t cols,
+	uint8_t *codes)
+{
+	encode_e4m3(CODEC_MXFP8, v, scales, second, cols, codes);
 }
 
 /* --- BF16 and F32: little-endian, no scales --- */
@@ -162,6 +198,11 @@ const struct codec_ops codec_ops[CODEC_COUNT] = {
 	[CODEC_FP8]     = { fp8_decode,     fp8_encode,     "up to 4 significant bits between 2^-9 and 448 times the scale" },
 	[CODEC_FP8_F32] = { fp8_f32_decode, fp8_f32_encode, "up to 4 significant bits between 2^-9 and 448 times the scale, if that is a power of two" },
 	[CODEC_BF16]    = { bf16_decode,    bf16_encode,    "up to 8 significant bits between 2^-133 and 2^128" },
+	[CODEC_MXFP8]   = { mxfp8_decode,   mxfp8_encode,   "up to 4 significant bits between 2^-9 and 448 times the scale" },
+	[CODEC_NVFP4]   = { nvfp4_decode,   nvfp4_encode,   "0, 0.5, 1, 1.5, 2, 3, 4 and 6 times scale and factor" },
+	[CODEC_NVFP4_CT] = { nvfp4_decode,  nvfp4_encode,   "0, 0.5, 1, 1.5, 2, 3, 4 and 6 times scale and factor" },
+	[CODEC_MXFP4_CT] = { mxfp4_decode,  mxfp4_encode,   "0, 0.5, 1, 1.5, 2, 3, 4 and 6 times the scale" },
+	[CODEC_FP8_CT]  = { fp8_f32_decode, fp8_f32_encode, "up to 4 significant bits between 2^-9 and 448 times the scale, if that is a power of two" },
 	[CODEC_F32]     = { f32_decode,     f32_encode,     "up to 24 significant bits between 2^-149 and 2^128" },
 };
 /* clang-format on */

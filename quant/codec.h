@@ -34,6 +34,8 @@ struct codec_ops {
 /* A row for each enum codec; CODEC_NONE has no functions. */
 extern const struct codec_ops codec_ops[CODEC_COUNT];
 
+/* Returns the factor of the matrix that the four bytes at p are, in a format that has one; 1 in others. */
+double codec_second(enum codec c, const uint8_t *p);
 /* Returns scale i of a row of scales of format c, as they lie on disk; 1 where the format has none. */
 double codec_scale(enum codec c, const uint8_t *scales, size_t i);
 

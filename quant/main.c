@@ -9,12 +9,14 @@
 #include "core/near.h"
 #include "core/version.h"
 #include "formats/error_json.h"
-#include "formats/model/recipe.h"
+#include "formats/model/recipes.h"
 #include "formats/version_text.h"
 #include "quant/cli/formats.h"
 #include "quant/recode.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static volatile sig_atomic_t stop;
@@ -43,6 +45,17 @@ static int no_name(const char *name, struct err *e)
 	return -1;
 }
 
+static int check_scale(const char *s, struct err *e)
+{
+	char *end;
+	float f = strtof(s, &end);
+
+	if (!*end && end > s && f > 0 && isfinite(f))
+		return 0;
+	return err_rule(e, RULE_PLAN_INPUT_SCALE, ERR_NOPOS,
+		"--input-scale %s is no number above zero", text_quote(s).s);
+}
+
 static int check(const struct call *o, struct err *e)
 {
 	const char *to = o->job.plan.target;
@@ -56,13 +69,21 @@ static int check(const struct call *o, struct err *e)
 		return no_name(to, e);
 	if (o->scale_dtype && r->e8m0.experts == CODEC_NONE)
 		return err_set(e, ERR_USAGE, "--scale-dtype: the scales of %s have one type", to);
-	return 0;
+	if (o->signed_zero && !codecs[r->forms.experts].second.name)
+		return err_set(e, ERR_USAGE, "--signed-zero belongs to NVFP4: %s keeps minus zeros",
+			to);
+	if (o->input_scale && !r->input)
+		return err_set(e, ERR_USAGE, "--input-scale: %s has no scales of activations", to);
+	return o->input_scale ? check_scale(o->input_scale, e) : 0;
 }
 
 static struct job_opts settle(const struct call *o, enum use use)
 {
 	struct job_opts jo = call_settle(o, use);
 
+	jo.plan.drop_signs = o->signed_zero && !strcmp(o->signed_zero, "drop");
+	if (o->input_scale)
+		jo.plan.input_scale = strtof(o->input_scale, NULL);
 	jo.of_source = use != USE_RESTORE;
 	if (use == USE_RESTORE)
 		jo.plan.target = restore_target.name;
@@ -124,6 +145,8 @@ static void version(struct text *out, bool json)
 	CALL_OUT, \
 	{ "to", 't', "NAME", CLI_TEXT, 0, 0, CALL_AT(job.plan.target), "what to make (dsv4-quant formats)" }, \
 	{ "scale-dtype", 0, "f32|e8m0", CLI_CHOICE, 0, 0, CALL_AT(scale_dtype), "fp8: type of the scales (f32, which engines read; e8m0 is the official form)" }, \
+	{ "signed-zero", 0, "keep|drop", CLI_CHOICE, 0, 0, CALL_AT(signed_zero), "NVFP4: minus zero stays (keep), or becomes zero as ModelOpt has it" }, \
+	{ "input-scale", 0, "VALUE", CLI_TEXT, 0, 0, CALL_AT(input_scale), "nvfp4: scale of the activations of all experts, largest magnitude / 2688" }, \
 	CALL_LAYERS, \
 	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.plan.shard_size), "fill shards up to this (one per layer)" }, \
 	{ "no-restore", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(no_back), "leave out what restore needs (source/, *.dropped)" }, \

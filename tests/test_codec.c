@@ -43,7 +43,11 @@ static void facts(void)
 		const struct codec_form *f = &codecs[c];
 
 		CHECK_IN(f->name, codec_find(f->name) == (enum codec)c);
-		CHECK_IN(f->name, codec_of_types(f->code, f->scale) == (enum codec)c);
+		d = codec_of_types(f->code, f->scale); /* the first with these types */
+		CHECK_IN(f->name,
+			d <= c && codecs[d].code == f->code && codecs[d].scale == f->scale &&
+				codecs[d].rows == f->rows && codecs[d].cols == f->cols);
+		CHECK_IN(f->name, (f->scale == DT_COUNT) == (f->meant == SCALE_NONE));
 		CHECK_IN(f->name, codec_ops[c].decode && codec_ops[c].encode && codec_ops[c].exact);
 		CHECK_IN(f->name, (f->scale == DT_COUNT) == (f->scales == NULL));
 		CHECK_IN(f->name, f->scale != DT_COUNT || f->rows * f->cols == 1);
@@ -94,9 +98,11 @@ static void put_scale(enum codec c, uint8_t *scales, size_t i, int exponent)
 {
 	float f = ldexpf(1, exponent);
 
-	if (codecs[c].scale == DT_F8_E8M0)
+	if (codecs[c].meant == SCALE_E8M0)
 		scales[i] = (uint8_t)(exponent + 127);
-	else if (codecs[c].scale == DT_F32)
+	else if (codecs[c].meant == SCALE_E4M3) /* as far as its exponents reach */
+		scales[i] = num_e4m3_from(ldexpf(1, (exponent + 127) % 18 - 9));
+	else if (codecs[c].meant == SCALE_F32)
 		memcpy(scales + 4 * i, &f, sizeof f);
 }
 

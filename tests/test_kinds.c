@@ -62,6 +62,9 @@ static void make_conversions(void)
 	convert_to("run", FLASH, made[KIND_HF].s, "-t hf --no-restore");
 	made[KIND_HF_SOURCE] = dirs_path("hf-source");
 	convert_to("run", FLASH, made[KIND_HF_SOURCE].s, "-t hf");
+	made[KIND_QUANT] = dirs_path("quant");
+	run("%s/dsv4-quant run -q " FLASH " -o %s --to bf16 >/dev/null", build(),
+		made[KIND_QUANT].s);
 	made[KIND_SLICE] = dirs_path("slice");
 	convert_to("slice", FLASH, made[KIND_SLICE].s, "--layers 0-1");
 	made[KIND_RESTORED] = dirs_path("restored");
@@ -335,6 +338,7 @@ static const char *const expected[KINDS] = {
 	[KIND_PARTIAL]    = "xxxx" "xx" "d" "xx" "xx" "xxxx" "xgxx",
 	[KIND_HF]         = "...." "bb" "." "k." ".." "...." ".g..",
 	[KIND_HF_SOURCE]  = "...." ".." "." "k." ".." "...." ".g..",
+	[KIND_QUANT]      = "..xx" ".." "." "x." "fx" "...." ".gx.",
 	[KIND_SLICE]      = "...." "bb" "." "l." "f." "LL.r" ".go.",
 	[KIND_RESTORED]   = "...." "bb" "." ".." ".." "...." ".g..",
 	[KIND_OFFICIAL]   = "xxxx" "bb" "." "x." "f." "x.xx" ".gx.",
@@ -373,6 +377,7 @@ static const struct {
 	[KIND_SNAPSHOT]   = { "kind.download", 2 },
 	[KIND_CACHE]      = { "kind.cache", 2 },
 	[KIND_PARTIAL]    = { "kind.partial", 2 },
+	[KIND_QUANT]      = { "kind.quant", 2 },
 	[KIND_OFFICIAL]   = { "kind.official", 2 },
 	[KIND_PART]       = { "kind.part", 2 },
 	[KIND_SET]        = { "kind.set", 2 },

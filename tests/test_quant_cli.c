@@ -2,7 +2,8 @@
  * and taken back, from each kind of source; and calls that it refuses.
  *
  * SPDX-License-Identifier: MIT */
-#include "formats/model/recipe.h"
+#include "formats/model/recipes.h"
+#include "quant/reform.h"
 #include "tests/set.h"
 
 #include <stdarg.h>
@@ -79,6 +80,14 @@ static const struct {
 	{ "plan " FLASH " -o /nonexistent/x --to hf", 2, "", "no format hf" },
 	{ "run " FLASH " -o " FLASH "/x --to fp8", 2, "", "out.nested" },
 	{ "run tests -o /nonexistent/x --to fp8", 1, "", "config.missing" },
+	{ "plan " FLASH " -o /nonexistent/x --to nvfp4", 2, "", "plan.input-scale: nvfp4 has a scale of the activations" },
+	{ "plan " FLASH " -o /nonexistent/x --to nvfp4 --input-scale 0", 2, "", "plan.input-scale: --input-scale 0 is no number above zero" },
+	{ "plan " FLASH " -o /nonexistent/x --to nvfp4 --input-scale nan", 2, "", "plan.input-scale" },
+	{ "plan " FLASH " -o /nonexistent/x --to nvfp4 --input-scale -1", 2, "", "plan.input-scale" },
+	{ "plan " FLASH " -o /nonexistent/x --to bf16 --input-scale 1", 2, "", "bf16 has no scales of activations" },
+	{ "plan " FLASH " -o /nonexistent/x --to bf16 --signed-zero drop", 2, "", "--signed-zero belongs to NVFP4" },
+	{ "plan " FLASH " -o /nonexistent/x --to bf16 --scale-dtype e8m0", 2, "", "the scales of bf16 have one type" },
+	{ "plan " FLASH " -o /nonexistent/x --to bf16", 0, "experts bf16", "" },
 	{ "restore " FLASH " -o /nonexistent/x", 2, "", "kind.download" },
 };
 /* clang-format on */
@@ -134,15 +143,46 @@ static void there_and_back(const char *from, const char *to, const char *options
 	CHECK_IN(to, set_same(on.s, back.s));
 }
 
+/* Options that a name does not do without. */
+static const char *needs(const struct recipe *r)
+{
+	return r->input ? "--input-scale 0.03125" : "";
+}
+
+static void there(const struct recipe *r, const char *from, const char *more)
+{
+	char options[200];
+
+	snprintf(options, sizeof options, "%s %s", needs(r), more);
+	there_and_back(from, r->name, options);
+}
+
+/* -Base has FP8 experts, from which there is no exact way to four bits. */
+static void from_base(const struct recipe *r)
+{
+	const char *base = model("base", "tests/configs/small-base.json");
+
+	if (r->native || reform_find(CODEC_FP8_F32, r->forms.experts)) {
+		there(r, base, "");
+		return;
+	}
+	CHECK_IN(r->name,
+		ends(2, "dsv4-quant", "run -q %s -o %s --to %s %s", base, dirs_path("none").s,
+			r->name, needs(r)) &&
+			holds(err_file.s, "plan.no-way") && !is_file(dirs_path("none").s));
+}
+
 static void every_name(void)
 {
 	const struct recipe *r;
 
 	for (r = recipes; r->name; r++) {
-		there_and_back(FLASH, r->name, "");
-		there_and_back(PRO, r->name, "--shard-size 900000");
-		there_and_back(model("spark", "tests/configs/small-spark.json"), r->name, "-j1");
-		there_and_back(model("base", "tests/configs/small-base.json"), r->name, "");
+		there(r, FLASH, "");
+		there(r, PRO, "--shard-size 900000");
+		there(r, model("spark", "tests/configs/small-spark.json"), "-j1");
+		from_base(r);
+		if (codecs[r->forms.experts].second.name)
+			there(r, FLASH, "--signed-zero drop");
 		if (r->e8m0.experts != CODEC_NONE)
 			there_and_back(FLASH, r->name, "--scale-dtype e8m0");
 	}
@@ -156,7 +196,8 @@ static void computes(void)
 	for (r = recipes; r->name; r++) {
 		dirs_remove(out.s);
 		CHECK_IN(r->name,
-			ends(0, "dsv4-quant", "run -q " FLASH " -o %s --to %s", out.s, r->name));
+			ends(0, "dsv4-quant", "run -q " FLASH " -o %s --to %s %s", out.s, r->name,
+				needs(r)));
 		CHECK_IN(r->name,
 			ends(0, "dsv4-verify", "logits -q " FLASH " %s --tokens 5,17,99,3", out.s));
 	}

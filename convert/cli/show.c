@@ -44,7 +44,7 @@ static void put_target(struct text *out, const struct conversion *c)
 	if (!g) {
 		if (!strcmp(c->opts.target, "official"))
 			text_fmt(out, ", %llu rank%s", ranks, ranks > 1 ? "s" : "");
-		text_fmt(out, ", experts %s\n", codec_expert(c->experts));
+		text_fmt(out, ", experts %s\n", plan_experts(conversion_main(c)));
 		return;
 	}
 	text_fmt(out, ": %s\n", g->what);
@@ -243,7 +243,7 @@ void show_plan_json(struct text *out, const struct show_plan *s)
 	jwrite_begin(&o, out, 2);
 	jwrite_open(&o, NULL, '{');
 	put_disk_json(&o, s);
-	jwrite_str(&o, "experts", codec_expert(c->experts));
+	jwrite_str(&o, "experts", plan_experts(conversion_main(c)));
 	put_folders_json(&o, c);
 	jwrite_str(&o, "format", FORMAT_PLAN_JSON);
 	put_memory_json(&o, s);

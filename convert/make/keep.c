@@ -61,14 +61,19 @@ static int write_new(struct keep *k, const uint8_t *p, size_t n, struct err *e)
 int keep_tensor(struct keep *k, struct dropped *d, uint8_t *frame, size_t room,
 	struct man_range *at, struct err *e)
 {
-	struct sha256 *sha = &k->sha;
-	const void *data = frame;
-	size_t n;
-
 	*at = (struct man_range){ 0, 0 };
 	if (!k->io || !d->any)
 		return 0;
-	n = dropped_pack(d, frame, room);
+	return keep_frame(k, frame, dropped_pack(d, frame, room), at, e);
+}
+
+int keep_frame(struct keep *k, const uint8_t *frame, size_t n, struct man_range *at, struct err *e)
+{
+	struct sha256 *sha = &k->sha;
+	const void *data = frame;
+
+	if (!k->io)
+		return 0;
 	if (!n)
 		return err_set(e, ERR_SYSTEM, "%s: zstd failed", k->name);
 	if (k->compare ? compare_old(k, frame, n, e) : write_new(k, frame, n, e))

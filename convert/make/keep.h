@@ -41,6 +41,8 @@ int keep_begin(struct keep *k, const struct io *io, int dir, const char *name, b
  * frame, dropped_frame() bytes. */
 int keep_tensor(struct keep *k, struct dropped *d, uint8_t *frame, size_t room,
 	struct man_range *at, struct err *e);
+/* Adds a frame of n bytes that is packed already; 0: it could not be. Its place is *at. */
+int keep_frame(struct keep *k, const uint8_t *frame, size_t n, struct man_range *at, struct err *e);
 /* All tensors have come. Where it compared, k->equal says whether the old file is what it should be. */
 int keep_end(struct keep *k, struct err *e);
 /* Lets go; removes what was not taken. */

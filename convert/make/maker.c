@@ -14,6 +14,7 @@ const struct make_op *const make_ops[OP_COUNT] = {
 	[OP_CAST_SCALE] = &recoding_scales,
 	[OP_WIDEN] = &recoding_scales,
 	[OP_TILE] = &tiling_op,
+	[OP_REFORM] = &reforming_op,
 };
 
 static uint64_t state_need(const struct plan *p, const struct plan_file *f)
@@ -78,6 +79,16 @@ void maker_begin(struct maker *m, const struct step *s, uint64_t i, struct step_
 	recorder_begin(&m->recorder[0], step_records(s, 0));
 	recorder_begin(&m->recorder[1], step_sources(s) > 1 && step_records(s, 1));
 	make_ops[s->op]->begin(m);
+}
+
+int maker_lost(struct maker *m, uint64_t row, size_t col, struct err *e)
+{
+	if (m->n_lost == LOST_KEPT)
+		return 0;
+	if (mem_grow(&m->lost, &m->lost_cap, m->n_lost + 1, sizeof *m->lost))
+		return err_nomem(e);
+	m->lost[m->n_lost++] = (struct lost_block){ m->step, (uint32_t)row, (uint32_t)col };
+	return 0;
 }
 
 int maker_read(struct maker *m, unsigned k, uint64_t off, uint8_t *dst, size_t n, struct err *e)

@@ -134,16 +134,6 @@ static uint64_t codes_at_once(const struct maker *m, uint64_t at)
 	return n < band ? n : band;
 }
 
-static int keep_lost(struct maker *m, uint64_t row, size_t col, struct err *e)
-{
-	if (m->n_lost == LOST_KEPT)
-		return 0;
-	if (mem_grow(&m->lost, &m->lost_cap, m->n_lost + 1, sizeof *m->lost))
-		return err_nomem(e);
-	m->lost[m->n_lost++] = (struct lost_block){ m->step, (uint32_t)row, (uint32_t)col };
-	return 0;
-}
-
 /* All rows of the band were cast: counts its blocks, and those that lost something. */
 static int judge_band(struct maker *m, struct err *e)
 {
@@ -157,7 +147,7 @@ static int judge_band(struct maker *m, struct err *e)
 		if (!recode_inexact(x->r.verdict[b]))
 			continue;
 		m->res->inexact++;
-		if (keep_lost(m, x->band, b, e))
+		if (maker_lost(m, x->band, b, e))
 			return -1;
 		if (!m->lossy)
 			return err_rule(e, RULE_DATA_CAST_INEXACT, ERR_NOPOS,

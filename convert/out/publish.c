@@ -2,6 +2,7 @@
 #include "convert/out/publish.h"
 
 #include "convert/out/copy.h"
+#include "convert/out/rows.h"
 #include "core/hash/sha256.h"
 #include "formats/model/changed.h"
 #include "formats/conversion/manifest.h"
@@ -109,89 +110,6 @@ int publisher_begin(struct publisher *u, size_t i, struct err *e)
 
 /* --- sidecars --- */
 
-struct rows {
-	const struct plan *p;
-	const struct plan_file *f;
-	const struct stream *s;
-	size_t lost;             /* blocks of s->maker.lost that belong to rows before this one */
-	const struct step *step; /* of the row that was given last, for its sources */
-	const struct step_result *res;
-};
-
-static void lost_at(const void *ctx, uint64_t i, uint32_t at[2])
-{
-	const struct lost_block *b = ctx;
-
-	at[0] = b[i].row;
-	at[1] = b[i].col;
-}
-
-static void source_at(const void *ctx, uint64_t k, struct man_source *out)
-{
-	const struct rows *r = ctx;
-	const struct ckpt *c = r->p->ckpt;
-	const struct step *s = r->step;
-	const struct tensor *t = &c->tensors[step_source(s, (uint32_t)k)];
-
-	out->shard = c->shards[t->shard].name;
-	out->tensor = t->name;
-	out->part = s->op == OP_TILE && s->take.rows * s->take.cols < t->end - t->begin;
-	out->xxh = !step_records(s, (uint32_t)k) ? NULL
-		: s->op == OP_TILE               ? &r->res->many[k]
-						 : &r->res->src[k];
-}
-
-/* Which part of its sources the step takes, if it is a part. */
-static void describe_slice(const struct ckpt *c, const struct step *s, struct man_tensor *t)
-{
-	const struct tensor *src = &c->tensors[step_source(s, 0)];
-
-	if (s->take.rows < step_tensor_rows(src))
-		t->rows = (struct man_range){ s->take.row, s->take.row + s->take.rows };
-	if (s->take.cols < step_row_bytes(src))
-		t->cols = (struct man_range){ s->take.col, s->take.col + s->take.cols };
-}
-
-/* Rows are asked for in order. */
-static void row(void *ctx, uint64_t i, struct man_tensor *t)
-{
-	struct rows *r = ctx;
-	const struct step *s = &r->f->steps[i];
-	const struct step_result *res = &r->s->res[i];
-	const struct step_tile *g = step_tile(s);
-	const struct maker *m = &r->s->maker;
-
-	t->name = s->out.name;
-	t->transform = ops[s->op].name;
-	t->dtype = s->out.dtype;
-	t->dim = s->out.dim;
-	t->rank = s->out.rank;
-	t->begin = s->out.begin;
-	t->end = s->out.end;
-	t->xxh = res->out;
-	r->step = s;
-	r->res = res;
-	t->sources = step_sources(s);
-	t->source = source_at;
-	t->source_ctx = r;
-	describe_slice(r->p->ckpt, s, t);
-	if (g) {
-		t->layout = g->fit.tile->name;
-		t->version = g->fit.tile->version;
-		t->map = g->fit.map->name;
-		t->parts = g->parts;
-		t->scaled = g->scale;
-		memcpy(t->scales, res->scales, sizeof t->scales);
-	}
-	t->dropped = res->dropped;
-	t->blocks = res->blocks;
-	t->inexact = res->inexact;
-	t->lost = lost_at;
-	t->lost_ctx = m->n_lost ? m->lost + r->lost : NULL;
-	for (; r->lost < m->n_lost && m->lost[r->lost].step == i; r->lost++)
-		t->n_lost++;
-}
-
 static struct man_file describe(const struct publisher *u, size_t i, struct rows *r,
 	const struct xxh_digest *chunks)
 {
@@ -207,7 +125,7 @@ static struct man_file describe(const struct publisher *u, size_t i, struct rows
 		.chunks = chunks,
 		.n_chunks = mem_ceil_div(r->f->bytes, MAN_CHUNK),
 		.n_tensors = r->f->n,
-		.tensor = row,
+		.tensor = rows_give,
 		.ctx = r };
 
 	return f;
@@ -527,7 +445,7 @@ static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry
 	const struct plan *p = u->p;
 	char ranks[24], size[24], share[160];
 	const struct share *h = &p->opts.share;
-	struct man_option options[6] = { { "experts", codec_expert(p->experts) },
+	struct man_option options[6] = { { "experts", plan_experts(p) },
 		{ "layers", p->opts.layers }, { "lossy", p->opts.lossy ? "yes" : "no" },
 		{ "ranks", ranks },
 		{ h->ranks ? "share" : "shard_size", h->ranks ? share : size } };

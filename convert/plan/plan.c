@@ -14,6 +14,7 @@ const struct op_row fates[FATE_COUNT] = {
 	[FATE_SPLIT]      = { "split",       "by rows or columns, a part to each rank (slice: what is kept)" },
 	[FATE_CAST]       = { "cast",        "FP4 to FP8 with one scale for 128 x 128" },
 	[FATE_WIDEN]      = { "widened",     "E8M0 scales as FP32 numbers, exactly" },
+	[FATE_REFORM]     = { "rewritten",   "in another number format" },
 	[FATE_DEQUANT]    = { "dequantized", "to BF16: the official model computes wo_a in BF16" },
 	[FATE_MERGE]      = { "merged",      "a scale multiplied into its weight" },
 	[FATE_SKIP]       = { "dropped",     "a copy of embed or head under mtp. that the official converter skips" },
@@ -22,6 +23,12 @@ const struct op_row fates[FATE_COUNT] = {
 	[FATE_UNSELECTED] = { "left out",    "not asked for" },
 };
 /* clang-format on */
+const char *plan_experts(const struct plan *p)
+{
+	return p->recipe && !p->recipe->native ? codecs[p->forms.experts].name
+					       : codec_expert(p->experts);
+}
+
 int plan_header(const struct plan *p, const struct plan_file *f, struct text *out, struct err *e)
 {
 	if (f->raw) {
@@ -70,7 +77,7 @@ static int put_source_header(const struct ckpt *c, const struct shard *s, struct
 static int put_recipe(const struct plan *p, const struct recipe_small *made, struct text *out,
 	struct err *e)
 {
-	const struct recipe_made m = { &p->ckpt->doc, &p->ckpt->config, p->forms };
+	const struct recipe_made m = { p->recipe, &p->ckpt->doc, &p->ckpt->config, p->forms };
 
 	return made->put(out, &m, e);
 }

@@ -11,7 +11,7 @@
 #define CONVERT_PLAN_PLAN_H
 #include "convert/plan/step.h"
 #include "formats/model/audit.h"
-#include "formats/model/recipe.h"
+#include "formats/model/recipes.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -48,6 +48,7 @@ enum fate {
 	FATE_SPLIT,
 	FATE_CAST,
 	FATE_WIDEN,
+	FATE_REFORM,
 	FATE_DEQUANT,
 	FATE_MERGE,
 	FATE_SKIP,
@@ -86,7 +87,9 @@ struct plan_opts {
 	bool lossy;             /* go on where a cast is not exact */
 	bool sha256;            /* digest outputs with it */
 	bool experimental;      /* also engines that were only read about */
-	bool back;              /* hf: keep what restore needs: a folder source/, NAME.dropped */
+	bool drop_signs;        /* recipes: minus zero becomes zero where the format has a factor */
+	float input_scale; /* recipes that have such: of the activations of all experts; 0: not said */
+	bool back;         /* hf: keep what restore needs: a folder source/, NAME.dropped */
 	struct share share;
 };
 
@@ -112,6 +115,8 @@ struct plan {
 };
 
 void plan_free(struct plan *p);
+/* What the experts of the output are, in a word: as config.json says it, or the number format of a recipe. */
+const char *plan_experts(const struct plan *p);
 
 /* The first header_bytes of file f. */
 int plan_header(const struct plan *p, const struct plan_file *f, struct text *out, struct err *e);

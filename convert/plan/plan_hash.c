@@ -49,6 +49,10 @@ static void put_step(struct text *t, const struct plan *p, const struct step *s)
 	text_fmt(t, "\n%s", ops[s->op].name);
 	for (k = 0; k < 4; k++)
 		text_fmt(t, " %llu", (unsigned long long)n[k]);
+	if (s->op == OP_REFORM)
+		text_fmt(t, " %s %s %s %d %a", codecs[s->as.reform.of->how->from].name,
+			codecs[s->as.reform.of->how->to].name, op_parts[s->as.reform.part],
+			s->as.reform.of->signs, (double)s->as.reform.of->input);
 	if (g)
 		text_fmt(t, " %s/%u %s %u %u", g->fit.tile->name, g->fit.tile->version,
 			g->fit.map->name, g->e_min, g->e_max);

@@ -322,7 +322,7 @@ static int find_smalls(struct plan *p, const struct target *t, struct err *e)
 /* Decides what the scales of the output are, and whether that can be had. */
 static int settle_scales(struct plan *p, const struct audit *a, struct err *e)
 {
-	bool hf = !strcmp(p->opts.target, "hf") || p->recipe;
+	bool hf = !strcmp(p->opts.target, "hf") || (p->recipe && p->recipe->native);
 
 	p->f32_scales = hf &&
 		(p->opts.scales == SCALES_F32 ||
@@ -372,7 +372,8 @@ static void settle_recipe(struct plan *p, const struct audit *a)
 		f = &p->recipe->e8m0;
 	p->forms.dense = f->dense == CODEC_NONE ? a->forms.dense : f->dense;
 	p->forms.experts = f->experts == CODEC_NONE ? a->forms.experts : f->experts;
-	p->experts = codec_of_expert(codec_expert(p->forms.experts));
+	p->experts =
+		p->recipe->native ? codec_of_expert(codec_expert(p->forms.experts)) : a->experts;
 }
 
 static int make(struct plan *p, const struct audit *a, struct err *e)
@@ -392,6 +393,10 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 			"resharding");
 	if (settle_scales(p, a, e))
 		return -1;
+	if (p->recipe && p->recipe->input && p->opts.input_scale <= 0)
+		return err_rule(e, RULE_PLAN_INPUT_SCALE, ERR_NOPOS,
+			"%s has a scale of the activations of each expert, which weights do not tell: say --input-scale",
+			p->recipe->name);
 	on = calloc(a->inv.places + 1, sizeof *on);
 	p->fate = calloc(p->ckpt->n + 1, sizeof *p->fate);
 	if (!on || !p->fate)

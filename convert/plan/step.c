@@ -9,8 +9,26 @@ static const uint8_t sources[OP_COUNT] = {
 };
 /* clang-format on */
 
+/* Codes come of codes and scales, scales and factor of scales; the partner's scales are asked for the factor, of
+ * formats that have one. */
+static uint32_t reform_source(const struct step_reform_part *r, uint32_t k)
+{
+	const uint32_t v[] = { r->of->codes, r->of->scales, r->of->partner };
+
+	return v[r->part == PART_CODES || r->part == PART_INPUT ? k : k + 1];
+}
+
+static uint32_t reform_sources(const struct step_reform_part *r)
+{
+	uint32_t scales = r->of->how->second && r->of->partner != r->of->scales ? 2 : 1;
+
+	return r->part == PART_INPUT ? 1 : r->part == PART_CODES ? 1 + scales : scales;
+}
+
 uint32_t step_sources(const struct step *s)
 {
+	if (s->op == OP_REFORM)
+		return reform_sources(&s->as.reform);
 	return s->op == OP_TILE ? s->as.tile->experts * s->as.tile->parts : sources[s->op];
 }
 
@@ -19,6 +37,8 @@ uint32_t step_source(const struct step *s, uint32_t k)
 	switch (s->op) {
 	case OP_TILE:
 		return s->as.tile->src[k];
+	case OP_REFORM:
+		return reform_source(&s->as.reform, k);
 	case OP_REMAP:
 		return s->as.remap.src;
 	case OP_DEQUANT:

@@ -2,7 +2,7 @@
  * have only some.
  *
  *	slice     which rows of its sources, and which bytes of each row: every step has one (take)
- *	recode    another number format: decode and encode in one (as.recode)
+ *	recode    another number format: decode and encode in one (as.recode, as.reform)
  *	layout    matrices of experts stacked and laid out for an engine (as.tile)
  *
  * A step is a tagged union: op says which member of as there is. What an op is called is in formats/op.h, how
@@ -15,6 +15,7 @@
 #include "formats/model/checkpoint.h"
 #include "formats/op.h"
 #include "quant/recode.h"
+#include "quant/reform.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -46,6 +47,20 @@ struct step_recode {
 	const struct recode *how;
 };
 
+/* OP_REFORM: a matrix in another number format, of which the step makes one tensor. */
+struct step_reform {
+	uint32_t codes, scales; /* of the source */
+	uint32_t
+		partner; /* scales of the matrix that has the same factor; scales itself where there is none */
+	const struct reform *how;
+	bool signs;  /* as in struct reformer */
+	float input; /* value of PART_INPUT */
+};
+struct step_reform_part {
+	const struct step_reform *of; /* in the plan's arena; the steps of a matrix share it */
+	enum op_part part;
+};
+
 /* OP_TILE: the matrices of one or two parts (w1 and w3, or w2) of some experts. */
 struct step_tile {
 	struct engine_fit fit;
@@ -67,6 +82,7 @@ struct step {
 		struct step_copy copy;
 		struct step_remap remap;
 		struct step_recode recode;
+		struct step_reform_part reform;
 		const struct step_tile *tile; /* in the plan's arena */
 	} as;
 };

@@ -242,34 +242,59 @@ static uint64_t bytes_of(const struct step *s)
 	return n;
 }
 
+static int parcel_bytes(struct layout *l, struct parcel *p)
+{
+	struct step s;
+
+	if (layout_reforms(l, p->first)) {
+		p->bytes = layout_reform_bytes(l, p->first);
+		return 0;
+	}
+	if (layout_whole(l, p->first, &s))
+		return -1;
+	p->bytes = bytes_of(&s);
+	if (p->second == p->first)
+		return 0;
+	if (layout_whole(l, p->second, &s))
+		return -1;
+	p->bytes += bytes_of(&s);
+	return 0;
+}
+
+/* The steps of a parcel, of which there are n; -1 where they cannot be made. */
+static int parcel_steps(struct layout *l, const struct parcel *p, struct step s[PART_COUNT])
+{
+	if (layout_reforms(l, p->first))
+		return layout_reform(l, p->first, s);
+	if (layout_whole(l, p->first, &s[0]))
+		return -1;
+	if (p->second == p->first)
+		return 1;
+	return layout_whole(l, p->second, &s[1]) ? -1 : 2;
+}
+
 /* Lists what is selected, in order. *v is the caller's to free. */
 static int list_parcels(struct layout *l, struct parcel **v, size_t *n)
 {
 	size_t i, cap = 0;
 	long partner;
-	struct step s;
 	struct parcel p;
 
 	for (i = 0; i < l->p->ckpt->n; i++) {
 		const struct want *w = l->a->want[i];
 
 		layout_fate(l, i,
-			!l->selected[w->place]        ? FATE_UNSELECTED
-				: layout_casts(l, i)  ? FATE_CAST
-				: layout_widens(l, i) ? FATE_WIDEN
-						      : FATE_COPY);
+			!l->selected[w->place]         ? FATE_UNSELECTED
+				: layout_casts(l, i)   ? FATE_CAST
+				: layout_widens(l, i)  ? FATE_WIDEN
+				: layout_reforms(l, i) ? FATE_REFORM
+						       : FATE_COPY);
 		if (!l->selected[w->place] || w->scale)
 			continue; /* a scale comes with its weight */
 		partner = w->role->store == STORE_PLAIN ? -1 : audit_partner(l->a, i);
 		p = (struct parcel){ w->place, i, partner < 0 ? i : (size_t)partner, 0 };
-		if (layout_whole(l, i, &s))
+		if (parcel_bytes(l, &p))
 			return -1;
-		p.bytes = bytes_of(&s);
-		if (partner >= 0) {
-			if (layout_whole(l, (size_t)partner, &s))
-				return -1;
-			p.bytes += bytes_of(&s);
-		}
 		if (mem_grow(v, &cap, *n + 1, sizeof p))
 			return err_nomem(l->e);
 		(*v)[(*n)++] = p;
@@ -302,10 +327,11 @@ static uint32_t number_shards(const struct layout *l, struct parcel *v, size_t n
 
 static int lay_parcels(struct layout *l, const struct parcel *v, size_t n, uint32_t shards)
 {
+	struct step s[PART_COUNT];
 	char name[64];
-	struct step s;
 	size_t i;
 	long file = -1;
+	int k, made;
 
 	for (i = 0; i < n; i++) {
 		if (i == 0 || v[i].place != v[i - 1].place) {
@@ -315,11 +341,11 @@ static int lay_parcels(struct layout *l, const struct parcel *v, size_t n, uint3
 			if (file < 0)
 				return -1;
 		}
-		if (layout_whole(l, v[i].first, &s) || layout_step(l, (size_t)file, &s))
-			return -1;
-		if (v[i].second == v[i].first)
-			continue;
-		if (layout_whole(l, v[i].second, &s) || layout_step(l, (size_t)file, &s))
+		made = parcel_steps(l, &v[i], s);
+		for (k = 0; k < made; k++)
+			if (layout_step(l, (size_t)file, &s[k]))
+				return -1;
+		if (made < 0)
 			return -1;
 	}
 	return 0;

@@ -61,6 +61,16 @@ bool layout_widens(const struct layout *l, size_t i);
 /* The step that makes all of tensor i, cast if it has to be; whole, for one file. */
 int layout_whole(struct layout *l, size_t i, struct step *s);
 
+/* --- reform.c: matrices in another number format --- */
+
+/* True if tensor i is of a matrix that the plan writes in another number format. */
+bool layout_reforms(const struct layout *l, size_t i);
+/* Bytes of all tensors that weight i becomes. */
+uint64_t layout_reform_bytes(const struct layout *l, size_t i);
+/* Makes the steps of weight i, which the plan writes so: PART_COUNT of them at most. Returns how many; -1 where the
+ * matrix has no way to the format. */
+int layout_reform(struct layout *l, size_t i, struct step s[PART_COUNT]);
+
 #ifdef __cplusplus
 }
 #endif

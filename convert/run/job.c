@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/run/job.h"
 
-#include "quant/uncast.h"
+#include "quant/back.h"
 
 #include <string.h>
 
@@ -9,7 +9,6 @@
 static int open_source(struct job *j, const struct io *io, const char *dir,
 	const struct job_opts *o, struct findings *f, struct err *e)
 {
-	static const struct joined_uncast undo = { uncast_work, uncast };
 	struct folder at;
 	int rc = 0;
 
@@ -21,7 +20,7 @@ static int open_source(struct job *j, const struct io *io, const char *dir,
 		at.found = (struct findings){ 0 };
 	} else {
 		const struct joined_opts jo = {
-			.header_cap = o->ckpt.header_cap, .features = o->features, .uncast = &undo
+			.header_cap = o->ckpt.header_cap, .features = o->features, .uncast = &quant_back
 		};
 
 		rc = joined_open(&j->joined, &j->c, io, at.dir, &jo, f, e);

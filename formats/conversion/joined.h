@@ -6,9 +6,9 @@
  * the way back (restore) and to another form (reshard) are ordinary conversions of it.
  *
  *	source tensor  =  one piece, or pieces side by side by rows or by columns
- *	piece          =  a run of a file, plain, or laid out for an engine, or cast to FP8
+ *	piece          =  a run of a file, plain, or laid out for an engine, or in another number format
  *
- * A folder of target hf is such a set too: of one folder, itself.
+ * A folder of target hf, or of dsv4-quant, is such a set too: of one folder, itself.
  *
  * Manifests are held to their digests before they are believed: folder by folder from OUT/manifest.json
  * down to the sidecars. What was taken apart is held to the digest of when it was made.
@@ -50,21 +50,36 @@ struct piece {
 	size_t copy, copies; /* other files have it too: joined.copies[copy .. copy + copies] */
 };
 
-/* A matrix that was cast from FP4 to FP8 without loss, with its scales. */
+/* Two number formats of a matrix: as the source has it, and as it lies there. */
+struct joined_form {
+	uint8_t from, to; /* enum codec */
+	uint32_t rows, cols;
+};
+
+/* A matrix as it lies there, in memory. */
+struct joined_matrix {
+	const uint8_t *codes;
+	const uint8_t *scales, *second; /* NULL: the format has none */
+	const uint8_t *kept;            /* what was kept of it beside, n_kept bytes */
+	size_t n_kept;
+};
+
+/* A matrix that was written in another number format without loss. */
 struct joined_cast {
 	uint32_t file, weight, scale; /* the tensors of the source */
-	uint32_t rows, k;
-	uint64_t at,
-		t_at; /* of the FP8 codes, and of their scales, in the file; UINT64_MAX: not known */
-	uint64_t t_bytes;             /* of the scales: one each as E8M0, four as FP32 numbers */
+	struct joined_form
+		form; /* of the cast of FP4 to FP8 with F32 scales: as if they were E8M0 */
+	/* Places in the file; UINT64_MAX: not known. */
+	uint64_t at, t_at, second_at;
+	uint64_t bytes, t_bytes;      /* of codes and scales there */
 	uint64_t kept_at, kept_bytes; /* of what it dropped, in the file beside */
 };
-/* quant/uncast.h has both: the way back, and the room it needs. formats cannot know that. */
+/* The way back, and the room it needs, of which formats cannot know: quant/back.h has both. work returns 0 where there
+ * is no way. */
 struct joined_uncast {
-	size_t (*work)(uint64_t rows, uint64_t k);
-	int (*back)(const uint8_t *fp8, const uint8_t *t, const uint8_t *kept, size_t n,
-		uint32_t rows, uint32_t k, uint8_t *codes, uint8_t *scales, uint8_t *work,
-		struct err *e);
+	size_t (*work)(const struct joined_form *f);
+	int (*back)(const struct joined_form *f, const struct joined_matrix *m, uint8_t *codes,
+		uint8_t *scales, uint8_t *work, struct err *e);
 };
 
 struct joined_file {
@@ -78,10 +93,11 @@ struct joined_file {
 };
 
 struct joined_opts {
-	uint64_t header_cap;                /* 0: ST_HEADER_CAP */
-	unsigned features;                  /* of the processor */
-	const struct joined_uncast *uncast; /* quant's; NULL: casts are not taken back */
-	bool every;                         /* look at every header and every copy */
+	uint64_t header_cap; /* 0: ST_HEADER_CAP */
+	unsigned features;   /* of the processor */
+	const struct joined_uncast
+		*uncast; /* quant_back; NULL: what is in another number format is refused */
+	bool every;      /* look at every header and every copy */
 };
 
 struct joined {

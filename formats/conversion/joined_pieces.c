@@ -5,6 +5,7 @@
  * before it was bounded by what the headers of the source say.
  *
  * SPDX-License-Identifier: MIT */
+#include "formats/codec.h"
 #include "formats/conversion/joined.h"
 #include "formats/op.h"
 
@@ -115,77 +116,143 @@ static struct joined_cast *cast_of(struct joined *o, uint32_t scale)
 		return &o->casts[o->cast_of[scale] - 1];
 	if (mem_grow(&o->casts, &o->casts_cap, o->n_casts + 1, sizeof *o->casts))
 		return NULL;
-	o->casts[o->n_casts] = (struct joined_cast){
-		.scale = scale, .weight = UINT32_MAX, .at = UINT64_MAX, .t_at = UINT64_MAX
-	};
+	o->casts[o->n_casts] = (struct joined_cast){ .scale = scale,
+		.weight = UINT32_MAX,
+		.at = UINT64_MAX,
+		.t_at = UINT64_MAX,
+		.second_at = UINT64_MAX };
 	o->cast_of[scale] = (uint32_t)++o->n_casts;
 	return &o->casts[o->n_casts - 1];
 }
 
-/* The sizes of an FP4 matrix and its scales, as the source headers have them. */
-static bool is_fp4(const struct tensor *w, const struct tensor *s, struct joined_cast *c)
-{
-	uint64_t rows = w->rank == 2 ? w->dim[0] : 0, k = 0, dim[2];
+/* Which tensor of its matrix an entry is, and of which formats: by the words of the sidecar, or of the cast to FP8,
+ * which has two sources for its codes and one for its scales. */
+struct form_part {
+	uint8_t from, to;
+	unsigned part;
+};
 
-	if (w->rank == 2 && w->dim[1] <= UINT32_MAX)
-		k = codec_cols(CODEC_MXFP4, w->dim[1]);
-	if (!rows || !k || rows > UINT32_MAX || k > UINT32_MAX || !codec_whole(CODEC_FP8, rows, k))
-		return false;
-	codec_scale_dim(CODEC_MXFP4, rows, k, dim);
-	if (w->end - w->begin != rows * codec_row_bytes(CODEC_MXFP4, k) || s->rank != 2 ||
-		s->dim[0] != dim[0] || s->dim[1] != dim[1] || s->end - s->begin != dim[0] * dim[1])
-		return false;
-	c->rows = (uint32_t)rows;
-	c->k = (uint32_t)k;
-	return true;
+static struct form_part part_of(const struct sidecar_tensor *t)
+{
+	if (t->op == OP_REFORM)
+		return (struct form_part){ t->from, t->to, t->of };
+	return (struct form_part){ CODEC_MXFP4, CODEC_FP8, t->n == 2 ? PART_CODES : PART_SCALES };
 }
 
-/* The codes of a cast have two sources, its scales one, and both name the source's scales last. */
-static int settle_cast(struct joined *o, const struct entry *n, struct err *e)
+/* The sizes of a matrix of that format and its scales, as the source headers have them. */
+static bool is_matrix(const struct tensor *w, const struct tensor *s, struct form_part p,
+	struct joined_form *f)
+{
+	const struct codec_form *c = &codecs[p.from];
+	uint64_t rows = w->rank == 2 ? w->dim[0] : 0,
+		 cols = w->rank == 2 ? codec_cols((enum codec)p.from, w->dim[1]) : 0, dim[2];
+
+	if (!rows || !cols || rows > UINT32_MAX || cols > UINT32_MAX || w->dtype != c->code ||
+		s->dtype != c->scale || s->rank != 2 ||
+		w->end - w->begin != rows * codec_row_bytes((enum codec)p.from, cols))
+		return false;
+	codec_scale_dim((enum codec)p.from, rows, cols, dim);
+	*f = (struct joined_form){ p.from, p.to, (uint32_t)rows, (uint32_t)cols };
+	return s->dim[0] == dim[0] && s->dim[1] == dim[1];
+}
+
+/* Bytes of the codes, and of the scales, of a matrix in its new format. */
+static uint64_t new_codes(const struct joined_form *f)
+{
+	return f->rows * codec_row_bytes((enum codec)f->to, f->cols);
+}
+
+static uint64_t new_scales(const struct joined_form *f)
+{
+	uint64_t dim[2];
+
+	if (codecs[f->to].scale == DT_COUNT)
+		return 0;
+	codec_scale_dim((enum codec)f->to, f->rows, f->cols, dim);
+	return dim[0] * dim[1] * dtypes[codecs[f->to].scale].bits / 8;
+}
+
+/* Scales, or the factor: no part of the source as it is. */
+static int settle_beside(struct joined *o, const struct entry *n, struct form_part p,
+	struct joined_cast *c, struct err *e)
 {
 	const struct sidecar_tensor *t = n->t;
-	uint64_t kept = o->files[n->file].kept_bytes, room;
-	struct piece *p = &o->pieces[n->first];
-	const struct tensor *w;
-	struct joined_cast *c;
-	uint32_t k;
 
-	if (t->inexact)
-		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS,
-			"a cast to FP8 that was not exact (--lossy): there is no way back");
-	if (t->n < 1 || t->n > 2)
-		return wrong(e, "a cast of neither codes nor scales");
-	c = cast_of(o, p[t->n - 1].tensor);
-	if (!c)
-		return err_nomem(e);
-	if ((t->n == 1 ? c->t_at : c->at) != UINT64_MAX)
-		return wrong(e, "a cast that is there twice");
-	if (t->n == 1) {
-		c->t_at = n->data_at + t->begin;
-		c->t_bytes = t->end - t->begin;
-		o->n_pieces = n->first; /* no part of the source as it is */
+	o->n_pieces = n->first;
+	if ((p.part == PART_SECOND ? c->second_at : c->t_at) != UINT64_MAX)
+		return wrong(e, "a part of a matrix that is there twice");
+	if (p.part == PART_SECOND) {
+		if (t->end - t->begin != sizeof(float))
+			return wrong(e, "a factor that is no number");
+		c->second_at = n->data_at + t->begin;
 		return 0;
 	}
-	w = &o->c->tensors[p->tensor];
-	if (!is_fp4(w, &o->c->tensors[c->scale], c) ||
-		(uint64_t)c->rows * c->k != t->end - t->begin || t->dropped[1] > kept)
-		return wrong(e, "a cast of another size than its source has");
+	c->t_at = n->data_at + t->begin;
+	c->t_bytes = t->end - t->begin;
+	return 0;
+}
+
+static int settle_codes(struct joined *o, const struct entry *n, struct form_part part,
+	struct joined_cast *c, struct err *e)
+{
+	const struct sidecar_tensor *t = n->t;
+	struct piece *p = &o->pieces[n->first];
+	const struct tensor *w = &o->c->tensors[p->tensor], *s = &o->c->tensors[c->scale];
+	uint64_t room, kept = o->files[n->file].kept_bytes;
+	size_t work;
+	uint32_t k;
+
+	if (c->at != UINT64_MAX)
+		return wrong(e, "a matrix that is there twice");
+	o->n_pieces = n->first + 2; /* a partner's scales are no part of this matrix */
+	if (!is_matrix(w, s, part, &c->form) || t->end - t->begin != new_codes(&c->form) ||
+		t->dropped[1] > kept)
+		return wrong(e, "a matrix of another size than its source has");
+	work = o->o.uncast->work(&c->form);
+	if (!work)
+		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS, "from %s to %s: there is no way back",
+			codecs[part.from].name, codecs[part.to].name);
 	c->file = n->file;
 	c->weight = p->tensor;
 	c->at = n->data_at + t->begin;
+	c->bytes = t->end - t->begin;
 	c->kept_at = t->dropped[0];
 	c->kept_bytes = t->dropped[1] - t->dropped[0];
-	for (k = 0; k < t->n; k++) {
+	for (k = 0; k < 2; k++) {
 		if (!bound(o, t, &p[k]))
 			return wrong(e, "a part that its source has not");
 		p[k].cast = o->cast_of[c->scale];
 	}
 	o->plain = w->end - w->begin > o->plain ? w->end - w->begin : o->plain;
-	room = o->o.uncast->work(c->rows, c->k) + (uint64_t)c->rows * c->k +
-		(uint64_t)(c->rows / 128) * (c->k / 128) * sizeof(float) + c->kept_bytes +
-		(w->end - w->begin);
+	o->plain = s->end - s->begin > o->plain ? s->end - s->begin : o->plain;
+	/* Of the cast to FP8 the scales may lie there as F32 numbers. */
+	room = work + c->bytes + sizeof(float) * (new_scales(&c->form) + 1) + c->kept_bytes +
+		(w->end - w->begin) + (s->end - s->begin);
 	o->cast_room = room > o->cast_room ? room : o->cast_room;
 	return 0;
+}
+
+/* A tensor of a matrix in another number format. Its sources are the codes and scales of the matrix, or the scales;
+ * and where it has a factor, the scales of the matrix that shares it. */
+static int settle_cast(struct joined *o, const struct entry *n, struct err *e)
+{
+	struct form_part p = part_of(n->t);
+	uint32_t scale = p.part == PART_CODES;
+	struct joined_cast *c;
+
+	if (n->t->inexact)
+		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS,
+			"a matrix that was rounded (--lossy): there is no way back");
+	if (p.part == PART_INPUT) {
+		o->n_pieces = n->first; /* nothing of the source */
+		return 0;
+	}
+	if (n->t->n <= scale || n->t->n > scale + 2)
+		return wrong(e, "a part of a matrix with another number of sources than it has");
+	c = cast_of(o, o->pieces[n->first + scale].tensor);
+	if (!c)
+		return err_nomem(e);
+	return p.part == PART_CODES ? settle_codes(o, n, p, c, e) : settle_beside(o, n, p, c, e);
 }
 
 static int settle_plain(struct joined *o, const struct entry *n, struct err *e)
@@ -212,18 +279,21 @@ static int settle_plain(struct joined *o, const struct entry *n, struct err *e)
 /* Every cast that began in this file is whole. */
 static int check_casts(const struct joined *o, size_t first, struct err *e)
 {
-	uint64_t blocks, dim[2];
-	size_t i;
+	const struct joined_cast *c;
+	uint64_t scales;
 
-	for (i = first; i < o->n_casts; i++)
-		if (o->casts[i].at == UINT64_MAX || o->casts[i].t_at == UINT64_MAX)
-			return wrong(e, "a cast without its scales");
-	for (i = first; i < o->n_casts; i++) {
-		codec_scale_dim(CODEC_FP8, o->casts[i].rows, o->casts[i].k, dim);
-		blocks = dim[0] * dim[1];
-		if (o->casts[i].t_bytes != blocks && o->casts[i].t_bytes != blocks * sizeof(float))
+	for (c = o->casts + first; c < o->casts + o->n_casts; c++) {
+		if (c->at == UINT64_MAX)
+			return wrong(e, "the scales or the factor of a matrix without its codes");
+		scales = new_scales(&c->form);
+		if (scales && c->t_at == UINT64_MAX)
+			return wrong(e, "a matrix without its scales");
+		if (codecs[c->form.to].second.name && c->second_at == UINT64_MAX)
+			return wrong(e, "a matrix without its factor");
+		if (c->t_bytes != scales &&
+			!(c->form.to == CODEC_FP8 && c->t_bytes == scales * sizeof(float)))
 			return wrong(e,
-				"a cast whose scales have another size than its codes ask for");
+				"a matrix whose scales have another size than its codes ask for");
 	}
 	return 0;
 }
@@ -231,7 +301,8 @@ static int check_casts(const struct joined *o, size_t first, struct err *e)
 /* From the sources of a tensor to its pieces, by how it was made. */
 static int settle(struct joined *j, const struct entry *n, struct err *e)
 {
-	if ((n->t->op == OP_CAST || n->t->op == OP_CAST_SCALE) && j->o.uncast)
+	if ((n->t->op == OP_CAST || n->t->op == OP_CAST_SCALE || n->t->op == OP_REFORM) &&
+		j->o.uncast)
 		return settle_cast(j, n, e);
 	return n->t->layout ? settle_tile(j, n, e) : settle_plain(j, n, e);
 }

@@ -202,35 +202,49 @@ static int narrow(uint8_t *dst, const uint8_t *src, size_t n, struct err *e)
 	return 0;
 }
 
-/* How many scales the cast has, of whatever type. */
-static size_t new_scales(const struct joined_cast *c)
+/* Reads what lies there of a matrix to at; *m points into it. */
+static int read_matrix(const struct reader *r, const struct joined_cast *c, uint8_t *at,
+	struct joined_matrix *m, struct err *e)
 {
+	const struct joined_file *f = &r->j->files[c->file];
+	const struct io *io = r->j->c->io;
 	uint64_t dim[2];
+	uint8_t *scales = at + c->bytes, *second = scales + c->t_bytes,
+		*kept = second + sizeof(float);
 
-	codec_scale_dim(CODEC_FP8, c->rows, c->k, dim);
-	return (size_t)(dim[0] * dim[1]);
+	*m = (struct joined_matrix){ .codes = at, .kept = kept, .n_kept = (size_t)c->kept_bytes };
+	if (file_read(io, f->fd, at, (size_t)c->bytes, c->at, e))
+		return err_at(e, "%s", f->name);
+	codec_scale_dim((enum codec)c->form.to, c->form.rows, c->form.cols, dim);
+	if (c->t_bytes) {
+		m->scales = scales;
+		if (file_read(io, f->fd, scales, (size_t)c->t_bytes, c->t_at, e) ||
+			(c->form.to == CODEC_FP8 && c->t_bytes != dim[0] * dim[1] &&
+				narrow(scales, scales, (size_t)(dim[0] * dim[1]), e)))
+			return err_at(e, "%s", f->name);
+	}
+	if (codecs[c->form.to].second.name) {
+		m->second = second;
+		if (file_read(io, f->fd, second, sizeof(float), c->second_at, e))
+			return err_at(e, "%s", f->name);
+	}
+	return read_kept(r, c, kept, e);
 }
 
-/* Takes a cast back: the codes, or the scales, to dst. */
+/* Takes a matrix back: its codes, or its scales, to dst. */
 static int uncast(struct reader *r, const struct piece *p, uint8_t *dst, struct err *e)
 {
 	const struct joined *j = r->j;
 	const struct joined_cast *c = &j->casts[p->cast - 1];
-	const struct joined_file *f = &j->files[c->file];
-	size_t n = (size_t)c->rows * c->k, n_t = new_scales(c);
-	uint8_t *work = r->cast, *fp8 = work + j->o.uncast->work(c->rows, c->k), *t = fp8 + n,
-		*kept = t + c->t_bytes, *other = kept + c->kept_bytes;
+	uint8_t *lies = r->cast + j->o.uncast->work(&c->form),
+		*other = lies + c->bytes + c->t_bytes + sizeof(float) + c->kept_bytes;
 	bool codes = p->tensor == c->weight;
+	struct joined_matrix m;
 
-	if (file_read(j->c->io, f->fd, fp8, n, c->at, e) ||
-		file_read(j->c->io, f->fd, t, (size_t)c->t_bytes, c->t_at, e) ||
-		(c->t_bytes != n_t && narrow(t, t, n_t, e)))
-		return err_at(e, "%s", f->name);
-	if (read_kept(r, c, kept, e))
+	if (read_matrix(r, c, lies, &m, e))
 		return -1;
-	if (j->o.uncast->back(fp8, t, kept, (size_t)c->kept_bytes, c->rows, c->k,
-		    codes ? dst : other, codes ? other : dst, work, e))
-		return err_at(e, "%s: tensor %s", f->name,
+	if (j->o.uncast->back(&c->form, &m, codes ? dst : other, codes ? other : dst, r->cast, e))
+		return err_at(e, "%s: tensor %s", j->files[c->file].name,
 			text_quote(j->c->tensors[c->weight].name).s);
 	return 0;
 }

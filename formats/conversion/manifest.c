@@ -35,6 +35,8 @@ static void put_blocks(struct jwrite *o, const char *key, uint64_t blocks, uint6
 		}
 		jwrite_close(o, ']');
 	}
+	if (t && t->rescued)
+		jwrite_u64(o, "rescued", t->rescued);
 	jwrite_u64(o, "total", blocks);
 	jwrite_close(o, '}');
 }
@@ -81,6 +83,15 @@ static void put_tensor(struct jwrite *o, const struct man_tensor *t)
 	jwrite_u64(o, NULL, t->begin);
 	jwrite_u64(o, NULL, t->end);
 	jwrite_close(o, ']');
+	if (t->of) {
+		jwrite_open(o, "reform", '{');
+		jwrite_str(o, "from", t->from);
+		jwrite_str(o, "part", t->of);
+		if (t->unsigned_zeros)
+			jwrite_str(o, "signed_zero", "drop");
+		jwrite_str(o, "to", t->to);
+		jwrite_close(o, '}');
+	}
 	put_range(o, "rows", &t->rows);
 	jwrite_open(o, "shape", '[');
 	for (i = 0; i < t->rank; i++)

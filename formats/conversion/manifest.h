@@ -63,6 +63,10 @@ struct man_tensor {
 	struct man_range rows, cols;
 	struct man_range dropped; /* bytes of NAME.dropped */
 	uint64_t blocks, inexact; /* of a cast; no blocks: nothing was cast */
+	uint64_t rescued;         /* of those that are exact; see quant/reform.h */
+	const char *from, *to,
+		*of; /* of a matrix in another number format: both names, and the part; NULL: it is none */
+	bool unsigned_zeros; /* of that: minus zeros became zeros */
 	/* Row and column, in blocks, of the i-th block that lost something; n_lost of them. */
 	void (*lost)(const void *ctx, uint64_t i, uint32_t at[2]);
 	const void *lost_ctx;

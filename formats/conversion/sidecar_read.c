@@ -2,6 +2,7 @@
 #include "formats/conversion/sidecar_read.h"
 
 #include "formats/conversion/manifest.h"
+#include "formats/codec.h"
 #include "formats/format_id.h"
 #include "formats/json/jfield.h"
 #include "formats/st/safetensors.h"
@@ -18,9 +19,9 @@ struct reading {
 	struct sidecar_source s;
 	uint64_t chunk_bytes, exact;
 	uint64_t dropped; /* end of the last frame */
-	bool has_dropped, has_layout, has_tensor_dropped;
+	bool has_dropped, has_layout, has_tensor_dropped, has_reform;
 	char format[32], shard[256], dtype[32], transform[32], name[ST_NAME_MAX + 1];
-	char layout[64], map[64];
+	char layout[64], map[64], from[16], to[16], of[16], zero[8];
 	uint32_t *slots; /* owns; [n_slots] a hash table: index into a.shards, plus one; 0: free */
 	size_t n_slots;
 };
@@ -171,6 +172,7 @@ static const struct jfield block_fields[] = {
 	{ "exact", JFIELD_U64, .at = AT(exact) },
 	{ "inexact", JFIELD_U64, .at = AT(t.inexact) },
 	{ "inexact_at", JFIELD_SKIP, .optional = true },
+	{ "rescued", JFIELD_U64, .at = AT(t.rescued), .optional = true },
 	{ "total", JFIELD_U64, .at = AT(t.blocks) },
 	{ 0 } };
 static const struct jfield e8m0_fields[] = {
@@ -184,6 +186,12 @@ static const struct jfield layout_fields[] = {
 	{ "rows", JFIELD_STRING, .at = AT(map), .room = ROOM(map) },
 	{ "version", JFIELD_U32, .at = AT(t.version) },
 	{ 0 } };
+static const struct jfield reform_fields[] = {
+	{ "from", JFIELD_STRING, .at = AT(from), .room = ROOM(from) },
+	{ "part", JFIELD_STRING, .at = AT(of), .room = ROOM(of) },
+	{ "signed_zero", JFIELD_STRING, .at = AT(zero), .room = ROOM(zero), .optional = true },
+	{ "to", JFIELD_STRING, .at = AT(to), .room = ROOM(to) },
+	{ 0 } };
 static const struct jfield tensor_fields[] = {
 	{ "blocks", JFIELD_OBJECT, .fields = block_fields, .optional = true },
 	{ "columns", JFIELD_RANGE, .at = AT(t.col), .optional = true },
@@ -193,6 +201,7 @@ static const struct jfield tensor_fields[] = {
 	{ "layout", JFIELD_OBJECT, .fields = layout_fields, .has = AT(has_layout), .optional = true },
 	{ "name", JFIELD_CALL, .get = get_tensor_name },
 	{ "offsets", JFIELD_RANGE, .at = AT(t.begin) },
+	{ "reform", JFIELD_OBJECT, .fields = reform_fields, .has = AT(has_reform), .optional = true },
 	{ "rows", JFIELD_RANGE, .at = AT(t.row), .optional = true },
 	{ "shape", JFIELD_CALL, .get = get_shape },
 	{ "sources", JFIELD_ARRAY, .get = get_source },
@@ -204,6 +213,28 @@ static const struct jfield tensor_fields[] = {
 _Static_assert(offsetof(struct sidecar_tensor, end) ==
 		offsetof(struct sidecar_tensor, begin) + sizeof(uint64_t),
 	"begin and end lie side by side");
+
+/* The number formats of a matrix that is in another one, and which part of it the tensor is. */
+static int settle_reform(struct reading *r, struct err *e)
+{
+	struct sidecar_tensor *t = &r->t;
+
+	if ((t->op == OP_REFORM) != r->has_reform)
+		return jfield_wrong(e, "number formats belong to the transform reform");
+	if (!r->has_reform)
+		return 0;
+	t->unsigned_zeros = !strcmp(r->zero, "drop");
+	if (r->zero[0] && !t->unsigned_zeros)
+		return jfield_wrong(e, "signed_zero is %s", text_quote(r->zero).s);
+	t->from = codec_find(r->from);
+	t->to = codec_find(r->to);
+	for (t->of = 0; t->of < PART_COUNT && strcmp(op_parts[t->of], r->of) != 0; t->of++)
+		;
+	if (t->from == CODEC_NONE || t->to == CODEC_NONE || t->of == PART_COUNT)
+		return jfield_wrong(e, "number formats %s and %s, part %s: there is none such",
+			text_quote(r->from).s, text_quote(r->to).s, text_quote(r->of).s);
+	return 0;
+}
 
 static int settle_words(struct reading *r, struct err *e)
 {
@@ -220,6 +251,8 @@ static int settle_words(struct reading *r, struct err *e)
 		op = OP_CAST_SCALE;
 	r->t.dtype = (uint8_t)dtype;
 	r->t.op = (uint8_t)op;
+	if (settle_reform(r, e))
+		return -1;
 	if (!r->has_layout)
 		return 0;
 	if (r->t.parts > 2)
@@ -256,7 +289,7 @@ static int settle(const struct sidecar *a, const struct reading *r, struct err *
 	if ((t->op == OP_TILE) != (t->layout != NULL) || (t->op == OP_TILE && !t->parts))
 		return jfield_wrong(e, "tensor %s: a layout belongs to the transform tile",
 			text_quote(name).s);
-	if (t->inexact > t->blocks || r->exact != t->blocks - t->inexact)
+	if (t->inexact > t->blocks || r->exact != t->blocks - t->inexact || t->rescued > r->exact)
 		return jfield_wrong(e, "tensor %s: blocks do not add up", text_quote(name).s);
 	return t->n ? 0 : jfield_wrong(e, "tensor %s comes from nothing", text_quote(name).s);
 }
@@ -267,8 +300,9 @@ static int get_tensor(struct jread *j, void *ctx, struct err *e)
 	struct sidecar *a = &r->a;
 
 	memset(&r->t, 0, sizeof r->t);
-	r->has_layout = r->has_tensor_dropped = false;
+	r->has_layout = r->has_tensor_dropped = r->has_reform = false;
 	r->exact = 0;
+	r->zero[0] = 0;
 	r->t.first = (uint32_t)a->n_sources;
 	if (bounded(a, e) || jfield_object(j, tensor_fields, r, e))
 		return -1;

@@ -49,8 +49,11 @@ struct sidecar_tensor {
 	uint32_t version;  /* of the layout */
 	uint32_t e8m0[3];  /* how many scale bytes are 0, above 247, above 249; with scaled */
 	uint64_t blocks, inexact; /* blocks of a cast, and those of them that lost something */
+	uint64_t rescued;         /* of the others: those whose scale is none of the new format */
 	uint64_t dropped[2];      /* its bytes of NAME.dropped; [1] 0: it has none */
 	uint8_t dtype, rank, op;  /* enum dtype; enum op */
+	uint8_t from, to, of;     /* of OP_REFORM: enum codec of both formats; enum op_part */
+	bool unsigned_zeros;      /* minus zeros became zeros */
 	uint8_t parts;            /* of OP_TILE: matrices that were laid out as one, 1 or 2 */
 	bool scaled;
 };

@@ -6,7 +6,7 @@
 #include "formats/conversion/manifest.h"
 #include "formats/folder/foreign.h"
 #include "formats/model/blob.h"
-#include "formats/model/recipe.h"
+#include "formats/model/recipes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -184,8 +184,8 @@ static enum kind kind_of_target(const struct head *h)
 	for (i = 0; i < sizeof targets / sizeof *targets; i++)
 		if (!strcmp(h->target, targets[i].target))
 			k = h->part ? targets[i].part : targets[i].whole;
-	if (recipe_find(h->target) && recipe_find(h->target)->native)
-		k = h->part ? KIND_PART : KIND_HF;
+	if (recipe_find(h->target))
+		k = h->part ? KIND_PART : recipe_find(h->target)->native ? KIND_HF : KIND_QUANT;
 	return k == KIND_HF && h->restore[0] ? KIND_HF_SOURCE : k;
 }
 

@@ -53,6 +53,7 @@ const struct kind_row kind_rows[KINDS] = {
 
 	[KIND_HF]         = { "hf", "a conversion of target hf", "manifest.json: target hf, no folder source", RULE_COUNT, MODEL | MADE, true, true, false },
 	[KIND_HF_SOURCE]  = { "hf-source", "a conversion of target hf with what the way back needs", "the same, with source/", RULE_COUNT, MODEL | MADE, true, true, false },
+	[KIND_QUANT]      = { "quant", "a conversion to a number format that is no checkpoint's", "manifest.json: target one of dsv4-quant formats", RULE_KIND_QUANT, MADE | U(RUN) | U(PLAN) | COMPUTING, true, false, false },
 	[KIND_SLICE]      = { "slice", "a slice of a checkpoint", "manifest.json: target slice", RULE_COUNT, MODEL | MADE, true, true, false },
 	[KIND_RESTORED]   = { "restored", "a checkpoint that restore has made", "manifest.json: target restore", RULE_COUNT, MODEL | MADE, true, true, false },
 	[KIND_OFFICIAL]   = { "official", "a conversion of target official", "manifest.json: target official", RULE_KIND_OFFICIAL, MADE | U(DOCTOR) | U(LOGITS), true, false, false },

@@ -30,6 +30,7 @@ enum kind {
 	/* conversions */
 	KIND_HF,
 	KIND_HF_SOURCE,
+	KIND_QUANT,
 	KIND_SLICE,
 	KIND_RESTORED,
 	KIND_OFFICIAL,

@@ -1,4 +1,4 @@
-/* recipe.h -- what dsv4-quant can make: a row for each name that its option --to takes.
+/* recipe.h -- what dsv4-quant can make: what a row of recipes.h says.
  *
  * A row says in which number formats the matrices come out, in which container, with which small files beside them,
  * who loads that and how it was checked. Everything that plans, recognises, compares or reads such a conversion asks
@@ -20,6 +20,7 @@ enum container {
 
 /* What a conversion is, for those who write its small files. */
 struct recipe_made {
+	const struct recipe *recipe;
 	const struct config_doc *doc; /* borrows; config.json of the source */
 	const struct config *config;  /* borrows; what that says */
 	struct model_forms forms;     /* of the output */
@@ -38,16 +39,13 @@ struct recipe {
 	struct model_forms
 		e8m0; /* the same with --scale-dtype e8m0; CODEC_NONE: there is no choice */
 	enum container container;
+	const char *
+		input; /* how the names of the scales of activations of the experts end; NULL: there are none */
 	bool native; /* its tensors have the names and types of a checkpoint of this model, and it is read as one */
 	const struct recipe_small *smalls;
 	const char *loaders; /* who loads it */
 	const char *checked; /* how that was found out */
 };
-extern const struct recipe recipes[];
-
-/* Returns the row of that name, or NULL. */
-const struct recipe *recipe_find(const char *name);
-
 #ifdef __cplusplus
 }
 #endif

@@ -2,6 +2,7 @@
 #include "kernels/forward/weights.h"
 
 #include "core/file.h"
+#include "quant/back.h"
 #include "quant/num.h"
 #include "kernels/forward/shape.h"
 
@@ -46,7 +47,9 @@ static int audit(struct weights *w, struct findings *f, struct err *e)
 /* Opens at, a checkpoint or a set, as w->c, and audits it. */
 static int open_model(struct weights *w, struct folder *at, unsigned features, struct err *e)
 {
-	const struct joined_opts o = { .features = features, .every = true };
+	const struct joined_opts o = {
+		.features = features, .uncast = &quant_back, .every = true
+	};
 
 	if (at->has_ckpt) {
 		folder_take(at, &w->c);

@@ -3,7 +3,7 @@
 
 #include "formats/format_id.h"
 #include "formats/json/jwrite.h"
-#include "formats/model/recipe.h"
+#include "formats/model/recipes.h"
 
 static const char *const container_names[] = { [CONTAINER_SHARDS] = "safetensors" };
 

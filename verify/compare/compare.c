@@ -10,11 +10,14 @@
 #include "formats/conversion/joined.h"
 #include "formats/conversion/manifest.h"
 #include "formats/model/inventory.h"
+#include "formats/model/recipes.h"
 #include "formats/model/selection.h"
 #include "verify/compare/coverage.h"
 #include "verify/compare/derive.h"
+#include "verify/compare/small.h"
 #include "verify/compare/walk.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +131,8 @@ static int cover(struct file_work *w, const struct derive *d, struct err *e)
 	for (k = 0; k < t->n; k++) {
 		s = ckpt_find(&w->c->source, w->f->s->sources[t->first + k].tensor);
 		use = derive_use(d, k, s);
+		if (!use.rows && s->end > s->begin)
+			continue; /* it is only looked at */
 		p = (struct coverage_part){ .tensor = (uint32_t)(s - w->c->source.tensors),
 			.row = use.row,
 			.rows = use.rows,
@@ -136,6 +141,81 @@ static int cover(struct file_work *w, const struct derive *d, struct err *e)
 		if (coverage_add(&w->c->used, &p, e))
 			return -1;
 	}
+	return 0;
+}
+
+/* What the sidecar says of exact blocks is what the values say; of all of them, unless some were left out. */
+static void hold_counts(struct file_work *w, const struct derive *d, const struct derive_blocks *n)
+{
+	const struct sidecar_tensor *t = d->t;
+	struct report_place at = { .file = w->f->path, .tensors = &t->name, .n_tensors = 1 };
+
+	if (t->op != OP_REFORM || t->of != PART_CODES || w->c->o->sample < 100)
+		return;
+	pthread_mutex_lock(&w->lock);
+	if (n->n != t->blocks || n->lossy != t->inexact || n->rescued != t->rescued)
+		report_add(w->c->r, RULE_COMPARE_COUNTS, &at,
+			"tensor %s: of %llu blocks %llu are rounded and %llu rescued, its sidecar says %llu of %llu and %llu",
+			text_quote(t->name).s, (unsigned long long)n->n,
+			(unsigned long long)n->lossy, (unsigned long long)n->rescued,
+			(unsigned long long)t->inexact, (unsigned long long)t->blocks,
+			(unsigned long long)t->rescued);
+	report_count(w->c->r, "values", "blocks that are exact", n->n - n->lossy - n->rescued, 0);
+	report_count(w->c->r, "values", "blocks that were rescued: exact, with another scale",
+		n->rescued, 0);
+	report_count(w->c->r, "values", "blocks that were rounded", n->lossy, 0);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static int read_number(const struct file_work *w, const struct sidecar_tensor *t, float *f,
+	struct err *e)
+{
+	return t->end - t->begin != sizeof *f
+		? err_rule(e, RULE_COMPARE_SHAPE, ERR_NOPOS, "tensor %s is no number",
+			  text_quote(t->name).s)
+		: file_read(w->c->o->io, w->f->fd, f, sizeof *f, w->f->s->header_bytes + t->begin,
+			  e);
+}
+
+/* Scales of activations are measured and come from no weight: each is a number above zero, and w1 and w3 of an expert,
+ * which are multiplied with the same, have one. Numbers lie beside each other, by name. */
+static int compare_input(struct file_work *w, const struct sidecar_tensor *t, struct err *e)
+{
+	static const char first[] = ".w1.", second[] = ".w3.";
+	enum { NEAR = 16 };
+	struct report_place at = { .file = w->f->path, .tensors = &t->name, .n_tensors = 1 };
+	const char *mid = strstr(t->name, second);
+	const struct sidecar_tensor *v = w->f->s->tensors, *o;
+	float f = 0, g = 0;
+	struct derive d;
+	struct err why = { 0 };
+	int rc = derive_open(&d, &w->c->source, w->f->s, t, w->f->d->m->target, false, &why) ||
+		read_number(w, t, &f, &why);
+
+	(void)e;
+	if (!rc && !(f > 0 && isfinite(f)))
+		rc = err_rule(&why, RULE_COMPARE_BYTES, ERR_NOPOS,
+			"tensor %s is %g, and no scale of activations", text_quote(t->name).s,
+			(double)f);
+	for (o = t; !rc && mid && o > v && t - o < NEAR; o--) {
+		size_t n = (size_t)(mid - t->name);
+
+		if (strncmp(o->name, t->name, n) || strncmp(o->name + n, first, sizeof first - 1) ||
+			strcmp(o->name + n + sizeof first - 1, mid + sizeof second - 1) != 0)
+			continue;
+		rc = read_number(w, o, &g, &why);
+		if (!rc && f != g)
+			rc = err_rule(&why, RULE_COMPARE_BYTES, ERR_NOPOS,
+				"tensor %s is %g, and %s is %g: they are one",
+				text_quote(t->name).s, (double)f, text_quote(o->name).s, (double)g);
+	}
+	pthread_mutex_lock(&w->lock);
+	if (rc)
+		report_take(w->c->r, &at, &why);
+	else
+		report_count(w->c->r, "compared", "scales of activations, which no weight tells", 1,
+			4);
+	pthread_mutex_unlock(&w->lock);
 	return 0;
 }
 
@@ -149,6 +229,9 @@ static int compare_tensor(struct file_work *w, const struct sidecar_tensor *t, s
 	bool same = true;
 	int rc;
 
+	if (t->op == OP_REFORM && t->of == PART_INPUT)
+		return compare_input(w, t, e);
+	k->m.blocks = (struct derive_blocks){ 0 };
 	rc = derive_open(&d, &w->c->source, w->f->s, t, w->f->d->m->target,
 		!strcmp(w->f->d->m->target, "slice"), &why);
 	pthread_mutex_lock(&w->lock);
@@ -167,6 +250,8 @@ static int compare_tensor(struct file_work *w, const struct sidecar_tensor *t, s
 			pthread_mutex_unlock(&w->lock);
 		}
 	}
+	if (!rc && same)
+		hold_counts(w, &d, &k->m.blocks);
 	return rc == -2 ? -1 : 0;
 }
 
@@ -206,116 +291,6 @@ static unsigned threads_for(const struct compare *c, const struct walk_file *f)
 	threads = threads < c->o->threads ? threads : c->o->threads;
 	threads = threads < f->s->n ? threads : f->s->n;
 	return threads ? (unsigned)threads : 1;
-}
-
-/* --- small files --- */
-
-static int load_of_source(const struct compare *c, const char *name, struct text *t, bool *there,
-	struct err *e)
-{
-	char actual[CKPT_PATH];
-	struct stat st;
-
-	if (ckpt_file(&c->source, name, actual, &st, there, e))
-		return -1;
-	return *there ? file_load(c->o->io, c->source.dir, actual, MANIFEST_CAP, t, e) : 0;
-}
-
-/* NAME.safetensors.header: the first bytes of the shard. */
-static int load_header(const struct compare *c, const char *name, struct text *t, bool *there,
-	struct err *e)
-{
-	size_t n = strlen(name) - strlen(CKPT_HEADER), i;
-
-	*there = false;
-	for (i = 0; i < c->source.n_shards; i++) {
-		const struct shard *s = &c->source.shards[i];
-
-		if (strlen(s->name) != n || strncmp(s->name, name, n) || s->fd < 0)
-			continue;
-		*there = true;
-		if (mem_grow(&t->s, &t->cap, (size_t)s->data_at + 1, 1))
-			return err_nomem(e);
-		t->n = (size_t)s->data_at;
-		return file_read(c->o->io, s->fd, t->s, t->n, 0, e);
-	}
-	return 0;
-}
-
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
-}
-
-/* config.json of a cast has another value of expert_dtype, and every other byte as it was. */
-static bool is_config(const struct compare *c, const struct text *got)
-{
-	struct text t = { 0 };
-	struct err e = { 0 };
-	bool same = false;
-	unsigned form;
-
-	for (form = CODEC_NONE + 1; !same && form < CODEC_COUNT; form++) {
-		if (!codecs[form].expert)
-			continue;
-		t.n = 0;
-		same = !config_put(&t, &c->source.doc, (enum codec)form, &e) && t.n == got->n &&
-			!memcmp(t.s, got->s, t.n);
-	}
-	text_free(&t);
-	return same;
-}
-
-/* An index that the tool made has no counterpart in the source: it is held to its digest in the manifest. */
-static int compare_made(struct compare *c, const struct walk_file *f)
-{
-	struct report_place at = { .file = f->path };
-	struct text got = { 0 };
-	struct err e = { 0 };
-	uint8_t sha[32];
-
-	if (file_load(c->o->io, f->d->dir, f->f->name, MANIFEST_CAP, &got, &e) ||
-		sha256_of(got.s, got.n, sha, &e))
-		report_take(c->r, &at, &e);
-	else if (f->f->has_sha256 && memcmp(sha, f->f->sha256, sizeof sha) != 0)
-		report_add(c->r, RULE_COMPARE_FILE, &at, "its SHA-256 is not that of the manifest");
-	else
-		report_count(c->r, "compared", "files made by the tool, by their digests", 1,
-			f->f->bytes);
-	text_free(&got);
-	return 0;
-}
-
-static int compare_small(struct compare *c, const struct walk_file *f)
-{
-	struct report_place at = { .file = f->path };
-	struct text got = { 0 }, want = { 0 };
-	struct err e = { 0 };
-	bool there = false, same;
-	int rc;
-
-	if (!strcmp(f->f->name, CKPT_INDEX) && strcmp(f->d->name, SET_SOURCE))
-		return compare_made(c, f);
-	rc = file_load(c->o->io, f->d->dir, f->f->name, MANIFEST_CAP, &got, &e);
-	rc = rc ? rc
-		: ends_with(f->f->name, CKPT_HEADER)
-		? load_header(c, f->f->name, &want, &there, &e)
-		: load_of_source(c, f->f->name, &want, &there, &e);
-	same = there && got.n == want.n && !memcmp(got.s, want.s, got.n);
-	if (!rc && !same && there && !strcmp(f->f->name, "config.json"))
-		same = c->slice || is_config(c, &got);
-	if (rc)
-		report_take(c->r, &at, &e);
-	else if (!same)
-		report_add(c->r, RULE_COMPARE_FILE, &at, "%s",
-			there ? "it is not as in the source" : "the source has no such file");
-	else
-		report_count(c->r, "compared", "small files", 1, f->f->bytes);
-	text_free(&got);
-	text_free(&want);
-	return 0;
 }
 
 /* --- all files --- */
@@ -372,9 +347,31 @@ static int take_selection(struct compare *c, const struct walk_file *f, struct e
 	return 0;
 }
 
+/* Every matrix of a format with a factor has it, and the scale of its activations where the recipe has such. Names are
+ * those of the matrices and none is there twice, so that it is enough to count. */
+static void count_factors(struct compare *c, const struct walk_file *f)
+{
+	const struct recipe *r = recipe_find(f->d->m->target);
+	struct report_place at = { .file = f->path };
+	uint64_t n[PART_COUNT] = { 0 };
+	size_t i;
+
+	for (i = 0; i < f->s->n; i++)
+		if (f->s->tensors[i].op == OP_REFORM && codecs[f->s->tensors[i].to].second.name)
+			n[f->s->tensors[i].of]++;
+	if (r &&
+		(n[PART_SECOND] != n[PART_CODES] ||
+			n[PART_INPUT] != (r->input ? n[PART_CODES] : 0)))
+		report_add(c->r, RULE_COMPARE_LOST, &at,
+			"%llu matrices have %llu factors and %llu scales of activations",
+			(unsigned long long)n[PART_CODES], (unsigned long long)n[PART_SECOND],
+			(unsigned long long)n[PART_INPUT]);
+}
+
 static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 {
 	struct compare *c = ctx;
+	const struct compare_opts *o = c->o;
 	struct file_work w = { .c = c, .f = f, .lock = PTHREAD_MUTEX_INITIALIZER };
 	int rc;
 
@@ -383,13 +380,14 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 		return -1;
 	c->skips = c->skips || !strcmp(f->d->m->target, "official");
 	if (!f->s)
-		return compare_small(c, f);
+		return small_compare(&(struct small){ o->io, &c->source, c->r, c->slice }, f);
 	rc = par_run(threads_for(c, f), work, &w, e);
 	pthread_mutex_destroy(&w.lock);
 	c->tensors += f->s->n;
 	report_count(c->r, "compared", "tensors", f->s->n, 0);
 	report_count(c->r, "compared", "parts", w.units, w.bytes);
 	report_count(c->r, "compared", "files", 1, f->f->bytes);
+	count_factors(c, f);
 	compare_dropped(c, f);
 	return rc;
 }

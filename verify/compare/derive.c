@@ -314,6 +314,7 @@ static int (*const openers[OP_COUNT])(struct derive *d, const char *target, stru
 	[OP_WIDEN] = open_widen,
 	[OP_REMAP] = open_remap,
 	[OP_TILE] = open_tile,
+	[OP_REFORM] = derive_reform_open,
 };
 
 int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
@@ -322,7 +323,7 @@ int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
 	uint32_t k;
 
 	*d = (struct derive){ .c = c, .a = a, .t = t };
-	if (t->op != OP_TILE && t->n > 2)
+	if (t->op != OP_TILE && t->n > (t->op == OP_REFORM ? 3 : 2))
 		return wrong(d, e, "more sources than it takes");
 	for (k = 0; k < t->n && k < 2; k++) {
 		d->src[k] = find_source(d, k, e);
@@ -331,9 +332,9 @@ int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
 	}
 	if (!bound(d))
 		return wrong(d, e, "more rows or columns than its source has");
-	if (t->op != OP_TILE && !same_name(t->name, d->src[0]->name, renamed))
+	if (t->op != OP_TILE && t->op != OP_REFORM && !same_name(t->name, d->src[0]->name, renamed))
 		return wrong(d, e, "it is made of a tensor of another name");
-	if (openers[t->op](d, target, e))
+	if (derive_reform_left(d, target, e) || openers[t->op](d, target, e))
 		return -1;
 	d->units = d->row_bytes ? mem_ceil_div(d->n_rows, d->unit_rows) : 0;
 	if (d->n_rows * d->row_bytes != t->end - t->begin)
@@ -344,9 +345,13 @@ int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
 struct derive_use derive_use(const struct derive *d, uint32_t k, const struct tensor *s)
 {
 	uint64_t rows = s->rank ? s->dim[0] : 1;
+	uint64_t bytes = rows ? (s->end - s->begin) / rows : 0;
 
+	if (d->t->op == OP_REFORM)
+		return derive_reform_uses(d, s) ? (struct derive_use){ 0, rows, 0, bytes }
+						: (struct derive_use){ 0, 0, 0, 0 };
 	if (k && d->t->op != OP_TILE) /* the scale beside a weight, all of it */
-		return (struct derive_use){ 0, rows, 0, rows ? (s->end - s->begin) / rows : 0 };
+		return (struct derive_use){ 0, rows, 0, bytes };
 	return (struct derive_use){ d->row, d->rows, d->col, d->cols };
 }
 

@@ -11,6 +11,7 @@
  *	tile          an expert, laid out
  *	fp4-to-fp8    a band of 128 rows
  *	dequantize    128 rows
+ *	reform        some rows, about a MiB
  *	all others    some rows, about a MiB
  *
  * SPDX-License-Identifier: MIT */
@@ -42,6 +43,7 @@ struct derive {
 	uint64_t row_bytes, n_rows; /* of the result; of a tile: of an expert, experts */
 	uint64_t unit_rows, units;
 	enum codec from, to; /* of a change of number format, else CODEC_NONE */
+	double second;       /* of a matrix in another number format: its factor */
 	uint64_t keep;       /* of a remap: experts that are left */
 	size_t stage;        /* bytes that a maker needs */
 };
@@ -63,6 +65,11 @@ struct derive_use derive_use(const struct derive *d, uint32_t k, const struct te
 /* Bytes that deriving a unit of t takes at most, with the unit and what it is compared with. */
 uint64_t derive_memory(const struct sidecar_tensor *t);
 
+/* Blocks of codes in another number format, and what became of their values. */
+struct derive_blocks {
+	uint64_t n, lossy, rescued;
+};
+
 /* The memory of one thread; zeroed before its first use, derive_free gives it back. */
 struct derive_maker {
 	uint8_t *stage;       /* owns */
@@ -71,6 +78,8 @@ struct derive_maker {
 	size_t stage_cap, rows_cap, from_cap;
 	struct derive_tables *tables; /* owns; NULL until a format is changed */
 	struct gather gather;         /* owns */
+	struct derive_blocks
+		blocks; /* added up by units of the transform reform; its caller sets it to 0 */
 };
 /* Writes the unit to out, derive_unit_bytes() bytes. Returns -1 if the source cannot be read or memory is
  * out. derive_unit is the quick way, derive_unit_plain the meaning. */
@@ -85,6 +94,18 @@ struct derive_place {
 	char s[160];
 };
 struct derive_place derive_where(const struct derive *d, uint64_t unit, uint64_t at);
+
+/* --- derive_reform.c: matrices in another number format, for derive.c and derive_make.c --- */
+
+/* Looks whether the tensor is what the recipe of that name demands of its sources; sets what derive_open sets. */
+int derive_reform_open(struct derive *d, const char *target, struct err *e);
+/* Refuses a tensor that is as in the source where the recipe demands another number format (compare.shape). */
+int derive_reform_left(const struct derive *d, const char *target, struct err *e);
+/* Whether source s appears in it, and is not only looked at. */
+bool derive_reform_uses(const struct derive *d, const struct tensor *s);
+/* Rows row .. row + n of it to out. */
+int derive_reform_make(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e);
 
 #ifdef __cplusplus
 }

@@ -392,6 +392,7 @@ static const struct makers {
 	[OP_WIDEN] = { make_widen, make_widen },
 	[OP_REMAP] = { make_remap, make_remap },
 	[OP_TILE] = { make_tile, plain_tile },
+	[OP_REFORM] = { derive_reform_make, derive_reform_make },
 };
 
 /* Room for what d needs. */

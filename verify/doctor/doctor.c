@@ -8,7 +8,7 @@
 #include "formats/folder/folder.h"
 #include "formats/model/params.h"
 #include "formats/st/rankset.h"
-#include "quant/uncast.h"
+#include "quant/back.h"
 #include "verify/doctor/consumer.h"
 #include "verify/doctor/implied.h"
 #include "verify/doctor/meaning.h"
@@ -325,10 +325,9 @@ static int examine(struct doctor *d)
  * the report. *open is false where there is nothing to go on with. */
 static int open_ckpt(struct doctor *d, struct folder *at, bool *open)
 {
-	static const struct joined_uncast undo = { uncast_work, uncast };
 	const struct joined_opts jo = { .header_cap = d->o->header_cap,
 		.features = d->o->features,
-		.uncast = &undo,
+		.uncast = &quant_back,
 		.every = true };
 	size_t i;
 	int rc = 0;

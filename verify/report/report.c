@@ -13,6 +13,7 @@
 const struct report_section report_sections[] = {
 	{ "checked",          "what",        "number",   "bytes",  NULL,      false, false },
 	{ "compared",         "what",        "number",   "bytes",  NULL,      false, false },
+	{ "values",           "blocks",      "number",   NULL,     NULL,      false, false },
 	{ "source",           "what",        "number",   "bytes",  NULL,      false, false },
 	{ "looked at",        "what",        "number",   "bytes",  NULL,      false, false },
 	{ "config.json",      "what",        "number",   NULL,     "where",   false, false },

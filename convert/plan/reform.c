@@ -1,0 +1,181 @@
+/* reform.c -- the part of a plan that writes matrices in another number format: which tensors a weight and its scale
+ * become, by the recipe of the plan.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "convert/plan/target.h"
+
+#include "core/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The number formats of weight or scale i: as it is, and as the plan writes it. */
+static enum codec from_of(const struct layout *l, size_t i)
+{
+	return role_codec(l->a->want[i]->role, l->a->forms);
+}
+
+static enum codec to_of(const struct layout *l, size_t i)
+{
+	return role_codec(l->a->want[i]->role, l->p->forms);
+}
+
+bool layout_reforms(const struct layout *l, size_t i)
+{
+	const struct recipe *r = l->p->recipe;
+
+	return r && !r->native && l->a->want[i]->role->store != STORE_PLAIN &&
+		from_of(l, i) != to_of(l, i);
+}
+
+/* The scales of the matrix that the engine multiplies together with this one, w3 of w1 and the other way round: they
+ * have one factor. Its own scales where there is none. */
+static uint32_t partner_of(const struct layout *l, size_t i, uint32_t scales)
+{
+	static const char *const pair[2] = { ".w1.scale", ".w3.scale" };
+	const char *name = l->p->ckpt->tensors[scales].name;
+	size_t n = strlen(name), end = strlen(pair[0]), k;
+	char other[ST_NAME_MAX + 1];
+	const struct tensor *t;
+
+	if (l->a->want[i]->role->store != STORE_EXPERT || n <= end)
+		return scales;
+	for (k = 0; k < 2; k++) {
+		if (strcmp(name + n - end, pair[k]) != 0)
+			continue;
+		snprintf(other, sizeof other, "%.*s%s", (int)(n - end), name, pair[!k]);
+		t = ckpt_find(l->p->ckpt, other);
+		if (t)
+			return (uint32_t)(t - l->p->ckpt->tensors);
+	}
+	return scales;
+}
+
+/* Columns of the matrix. */
+static uint64_t cols_of(const struct layout *l, const struct step_reform *f)
+{
+	return codec_cols(f->how->from, l->p->ckpt->tensors[f->codes].dim[1]);
+}
+
+/* A tensor of the matrix f, called as the weight but for its end. */
+static int begin_step(struct layout *l, const struct step_reform *f, enum op_part part,
+	const char *end, struct step *s)
+{
+	const char *name = l->p->ckpt->tensors[f->codes].name;
+	size_t stem = strlen(name) - strlen(codecs[f->how->from].codes);
+	char full[ST_NAME_MAX + 32];
+	int n = snprintf(full, sizeof full, "%.*s%s", (int)stem, name, end);
+
+	*s = (struct step){ .op = OP_REFORM, .as.reform = { f, part } };
+	s->out.name = arena_strndup(&l->p->arena, full, (size_t)n);
+	if (!s->out.name)
+		return err_nomem(l->e);
+	s->take = step_all(&l->p->ckpt->tensors[step_source(s, 0)]);
+	s->record = part == PART_CODES || part == PART_SCALES;
+	return 0;
+}
+
+static int matrix_step(struct layout *l, const struct step_reform *f, enum op_part part,
+	struct step *s)
+{
+	const struct codec_form *to = &codecs[f->how->to];
+	bool codes = part == PART_CODES;
+	uint64_t rows = l->p->ckpt->tensors[f->codes].dim[0], dim[2] = { rows };
+
+	if (begin_step(l, f, part, codes ? to->codes : to->scales, s))
+		return -1;
+	if (codes)
+		dim[1] = codec_dim1(f->how->to, cols_of(l, f));
+	else
+		codec_scale_dim(f->how->to, rows, cols_of(l, f), dim);
+	if (codes && !f->how->scales)
+		s->record = 3; /* no step of its own reads the scales */
+	s->out.dtype = codes ? to->code : to->scale;
+	s->out.rank = 2;
+	s->out.dim = layout_dim(l, dim[0], dim[1]);
+	return s->out.dim ? 0 : -1;
+}
+
+/* One F32 number. */
+static int number_step(struct layout *l, const struct step_reform *f, enum op_part part,
+	const char *end, struct step *s)
+{
+	if (begin_step(l, f, part, end, s))
+		return -1;
+	s->out.dtype = DT_F32;
+	s->out.rank = codecs[f->how->to].second.rank;
+	s->out.dim = layout_dim(l, 1, 1);
+	return s->out.dim ? 0 : -1;
+}
+
+static int no_way(struct layout *l, size_t i)
+{
+	return err_rule(l->e, RULE_PLAN_NO_WAY, ERR_NOPOS,
+		"tensor %s is %s: from that there is no exact way to %s, which --to %s wants",
+		text_quote(l->p->ckpt->tensors[i].name).s, codecs[from_of(l, i)].name,
+		codecs[to_of(l, i)].name, l->p->recipe->name);
+}
+
+uint64_t layout_reform_bytes(const struct layout *l, size_t i)
+{
+	enum codec from = from_of(l, i), to = to_of(l, i);
+	const struct tensor *t = &l->p->ckpt->tensors[i];
+	uint64_t cols = codec_cols(from, t->dim[1]), dim[2];
+
+	codec_scale_dim(to, t->dim[0], cols, dim);
+	return t->dim[0] * codec_row_bytes(to, cols) +
+		(codecs[to].scale == DT_COUNT
+				? 0
+				: dim[0] * dim[1] * dtypes[codecs[to].scale].bits / 8) +
+		(codecs[to].second.name ? 2 * sizeof(float) : 0);
+}
+
+/* The matrix of weight i, in the arena. */
+static struct step_reform *matrix_of(struct layout *l, size_t i)
+{
+	const struct tensor *t = &l->p->ckpt->tensors[i];
+	const struct reform *how = reform_find(from_of(l, i), to_of(l, i));
+	struct step_reform *f;
+	uint64_t cols;
+
+	if (!how) {
+		no_way(l, i);
+		return NULL;
+	}
+	cols = codec_cols(how->from, t->dim[1]);
+	if (cols % how->block || cols % codecs[how->to].cols) {
+		err_rule(l->e, RULE_PLAN_CAST_SHAPE, ERR_NOPOS,
+			"tensor %s: %llu columns are no whole number of blocks of %u, so %s cannot be made of it",
+			text_quote(t->name).s, (unsigned long long)cols, how->block,
+			codecs[how->to].name);
+		return NULL;
+	}
+	f = layout_alloc(l, sizeof *f);
+	if (!f)
+		return NULL;
+	*f = (struct step_reform){ .codes = (uint32_t)i,
+		.scales = (uint32_t)audit_partner(l->a, i),
+		.how = how,
+		.signs = !l->p->opts.drop_signs,
+		.input = l->p->opts.input_scale };
+	f->partner = partner_of(l, i, f->scales);
+	return f;
+}
+
+int layout_reform(struct layout *l, size_t i, struct step s[PART_COUNT])
+{
+	const char *input = l->p->recipe->input;
+	struct step_reform *f = matrix_of(l, i);
+	int n = 0;
+
+	if (!f || matrix_step(l, f, PART_CODES, &s[n++]))
+		return -1;
+	if (f->how->scales && matrix_step(l, f, PART_SCALES, &s[n++]))
+		return -1;
+	if (f->how->second &&
+		number_step(l, f, PART_SECOND, codecs[f->how->to].second.name, &s[n++]))
+		return -1;
+	if (f->how->second && input && number_step(l, f, PART_INPUT, input, &s[n++]))
+		return -1;
+	return n;
+}

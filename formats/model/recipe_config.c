@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/model/recipe_config.h"
+
+#include "formats/json/jmember.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- config.json, member by member --- */
+
+/* A member of config.json that is given a value (JSON; NULL: it is taken out). */
+struct member {
+	const char *key, *value;
+};
+
+static int put_members(struct text *out, const struct recipe_made *m, const struct member *v,
+	size_t n, struct err *e)
+{
+	struct text t = { 0 };
+	size_t i;
+	int rc;
+
+	text_put(&t, m->doc->raw.s, m->doc->raw.n);
+	rc = t.failed ? err_nomem(e) : 0;
+	for (i = 0; !rc && i < n; i++)
+		rc = jmember_set(&t, v[i].key, v[i].value, e);
+	if (!rc)
+		text_put(out, t.s, t.n);
+	text_free(&t);
+	return rc || !out->failed ? rc : err_nomem(e);
+}
+
+/* JSON as it stands within an object: each line but the first two blanks further in. The caller frees it; NULL without
+ * memory. */
+static char *further_in(const char *json)
+{
+	size_t lines = 0, n;
+	const char *p;
+	char *out, *at;
+
+	for (p = json; *p; p++)
+		lines += *p == '\n';
+	n = (size_t)(p - json) + 2 * lines + 1;
+	out = at = malloc(n);
+	for (p = json; out && *p; p++) {
+		*at++ = *p;
+		if (*p == '\n') {
+			*at++ = ' ';
+			*at++ = ' ';
+		}
+	}
+	if (out)
+		*at = 0;
+	return out;
+}
+
+/* config.json with q, which is taken over, as its quantization_config; what_experts: expert_dtype, NULL: none. */
+static int put_quantization(struct text *out, const struct recipe_made *m, json_t *q,
+	const char *experts, struct err *e)
+{
+	char *flat = q ? json_dumps(q, JSON_INDENT(2) | JSON_SORT_KEYS) : NULL,
+	     *s = flat ? further_in(flat) : NULL;
+	const struct member v[] = { { "expert_dtype", experts }, { "quantization_config", s } };
+	int rc = s ? put_members(out, m, v, 2, e) : err_nomem(e);
+
+	free(s);
+	free(flat);
+	json_decref(q);
+	return rc;
+}
+
+/* q, which is taken over, as a file of its own. */
+static int put_document(struct text *out, json_t *q, struct err *e)
+{
+	char *s = q ? json_dumps(q, JSON_INDENT(4)) : NULL;
+
+	text_fmt(out, "%s\n", s ? s : "");
+	json_decref(q);
+	if (!s)
+		return err_nomem(e);
+	free(s);
+	return out->failed ? err_nomem(e) : 0;
+}
+
+int recipe_config_native(struct text *out, const struct recipe_made *m, struct err *e)
+{
+	return config_put(out, m->doc, m->forms.experts, e);
+}
+
+int recipe_config_plain(struct text *out, const struct recipe_made *m, struct err *e)
+{
+	static const struct member v[] = { { "expert_dtype", NULL },
+		{ "quantization_config", NULL }, { "torch_dtype", "\"bfloat16\"" } };
+
+	return put_members(out, m, v, 3, e);
+}
+
+/* --- ModelOpt --- */
+
+/* Who reads these files asks for this producer by name, so that it is named though it did not make them. */
+static json_t *producer(void)
+{
+	return json_pack("{s:s,s:s}", "name", "modelopt", "version", "dsv4-quant");
+}
+
+/* Adds the experts of a block: vLLM has NVFP4 for all of them, drafts included, whatever the file says. */
+static int add_experts(json_t *o, const char *kind, uint64_t n, json_t *form)
+{
+	char name[64];
+	uint64_t i;
+
+	for (i = 0; i < n; i++) {
+		snprintf(name, sizeof name, "%s.%llu.ffn.experts", kind, (unsigned long long)i);
+		if (json_object_set(o, name, form))
+			return -1;
+	}
+	return 0;
+}
+
+/* {"layers.0.ffn.experts": {..}, ..}; NULL without memory. */
+static json_t *quantized_layers(const struct recipe_made *m)
+{
+	json_t *o = json_object(), *form;
+
+	form = json_pack("{s:s,s:i}", "quant_algo", "NVFP4", "group_size",
+		(int)codecs[CODEC_NVFP4].cols);
+	if (!o || !form || add_experts(o, "layers", m->config->L, form) ||
+		add_experts(o, "mtp", m->config->stages, form)) {
+		json_decref(o);
+		o = NULL;
+	}
+	json_decref(form);
+	return o;
+}
+
+static json_t *left_out(void)
+{
+	return json_pack("[s,s,s]", "*.attn.*", "*.ffn.shared_experts.*", "head");
+}
+
+int recipe_config_nvfp4(struct text *out, const struct recipe_made *m, struct err *e)
+{
+	const int group = (int)codecs[CODEC_NVFP4].cols;
+	json_t *q = json_deep_copy(json_object_get(m->doc->o, "quantization_config")), *args, *add;
+
+	args = json_pack("{s:b,s:i,s:s,s:i}", "dynamic", 0, "num_bits", 4, "type", "float",
+		"group_size", group);
+	add = json_pack("{s:s,s:s,s:n,s:i,s:o,s:{s:{s:O,s:o,s:[s]}},s:o,s:o}", "moe_quant_algo",
+		"NVFP4", "quant_algo", "MIXED_PRECISION", "kv_cache_quant_algo", "group_size",
+		group, "producer", producer(), "config_groups", "group_0", "input_activations",
+		args, "weights", args, "targets", "Linear", "quantized_layers", quantized_layers(m),
+		"ignore", left_out());
+	if (!q || !add || json_object_update(q, add)) {
+		json_decref(q);
+		q = NULL;
+	} else {
+		json_object_del(q, "exclude_modules");
+	}
+	json_decref(add);
+	return put_quantization(out, m, q, "\"fp4\"", e);
+}
+
+int recipe_hf_quant_nvfp4(struct text *out, const struct recipe_made *m, struct err *e)
+{
+	return put_document(out,
+		json_pack("{s:o,s:{s:s,s:n,s:i,s:o,s:o}}", "producer", producer(), "quantization",
+			"quant_algo", "MIXED_PRECISION", "kv_cache_quant_algo", "group_size",
+			(int)codecs[CODEC_NVFP4].cols, "quantized_layers", quantized_layers(m),
+			"exclude_modules", left_out()),
+		e);
+}
+
+/* What is in BF16 or F32 and is called Linear by those who read this. */
+static json_t *plain_modules(void)
+{
+	return json_pack("[s,s,s,s,s,s,s]", "head", "embed", "*.ffn.gate", "*.compressor.*",
+		"*.weights_proj", "*.markov_head.*", "*.confidence_head.*");
+}
+
+int recipe_config_mxfp8(struct text *out, const struct recipe_made *m, struct err *e)
+{
+	return put_quantization(out, m,
+		json_pack("{s:s,s:s,s:i,s:n,s:o,s:o}", "quant_method", "modelopt", "quant_algo",
+			"MXFP8", "group_size", (int)codecs[CODEC_MXFP8].cols, "kv_cache_quant_algo",
+			"producer", producer(), "ignore", plain_modules()),
+		NULL, e);
+}
+
+int recipe_hf_quant_mxfp8(struct text *out, const struct recipe_made *m, struct err *e)
+{
+	(void)m;
+	return put_document(out,
+		json_pack("{s:o,s:{s:s,s:n,s:i,s:o}}", "producer", producer(), "quantization",
+			"quant_algo", "MXFP8", "kv_cache_quant_algo", "group_size",
+			(int)codecs[CODEC_MXFP8].cols, "exclude_modules", plain_modules()),
+		e);
+}
+
+/* --- compressed-tensors --- */
+
+/* How compressed-tensors describes weights of a codec. */
+struct ct_form {
+	enum codec codec;
+	const char *format, *strategy;
+	int bits, group; /* group 0: in blocks */
+	const char *scale_dtype;
+	bool activations; /* quantized while the model runs, in groups of the same kind */
+};
+/* clang-format off */
+static const struct ct_form ct_forms[] = {
+	{ CODEC_MXFP4_CT, "mxfp4-pack-quantized", "group",        4, 32, "torch.uint8",         false },
+	{ CODEC_MXFP8,    "mxfp8-quantized",      "group",        8, 32, "torch.uint8",         true },
+	{ CODEC_NVFP4_CT, "nvfp4-pack-quantized", "tensor_group", 4, 16, "torch.float8_e4m3fn", false },
+	{ CODEC_FP8_CT,   "float-quantized",      "block",        8, 0,  NULL,                  true },
+};
+/* clang-format on */
+
+static const struct ct_form *ct_find(enum codec c)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof ct_forms / sizeof *ct_forms; i++)
+		if (ct_forms[i].codec == c)
+			return &ct_forms[i];
+	return NULL;
+}
+
+/* The arguments of weights, or of activations; NULL without memory. */
+static json_t *ct_args(const struct ct_form *f, bool activations)
+{
+	const struct codec_form *c = &codecs[f->codec];
+	bool block = !f->group;
+	json_t *o = json_pack("{s:i,s:s,s:b,s:s,s:b}", "num_bits", f->bits, "type", "float",
+		"symmetric", 1, "strategy", block && activations ? "group" : f->strategy, "dynamic",
+		activations);
+	int rc = o ? 0 : -1;
+
+	if (block && !activations)
+		rc = rc ? rc
+			: json_object_set_new(o, "block_structure",
+				  json_pack("[i,i]", (int)c->rows, (int)c->cols));
+	else
+		rc = rc ? rc
+			: json_object_set_new(o, "group_size",
+				  json_integer(block ? (int)c->cols : f->group));
+	if (!rc && f->scale_dtype)
+		rc = json_object_set_new(o, "scale_dtype", json_string(f->scale_dtype));
+	if (rc) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
+
+static json_t *ct_group(const struct ct_form *f, const char *modules)
+{
+	return json_pack("{s:s,s:[s],s:o,s:o,s:n}", "format", f->format, "targets", modules,
+		"weights", ct_args(f, false), "input_activations",
+		f->activations ? ct_args(f, true) : json_null(), "output_activations");
+}
+
+int recipe_config_compressed(struct text *out, const struct recipe_made *m, struct err *e)
+{
+	const struct ct_form *experts = ct_find(m->forms.experts), *dense = ct_find(m->forms.dense);
+	json_t *q;
+
+	if (!experts || !dense)
+		return err_set(e, ERR_SYSTEM, "%s: a number format that compressed-tensors has not",
+			m->recipe->name);
+	q = json_pack("{s:s,s:s,s:s,s:s,s:s,s:{s:o,s:o},s:[s,s,s,s,s,s,s],s:n,s:n}", "quant_method",
+		"compressed-tensors", "quantization_status", "compressed", "format",
+		"mixed-precision", "version", "0.20.0", "scale_fmt", "ue8m0", "config_groups",
+		"group_0", ct_group(experts, "re:.*\\.ffn\\.experts\\.\\d+\\.(w1|w2|w3)$"),
+		"group_1",
+		ct_group(dense,
+			"re:.*(\\.attn\\.(wq_a|wq_b|wkv|wo_a|wo_b)|\\.indexer\\.wq_b|\\.shared_experts\\.(w1|w2|w3)|mtp\\.\\d+\\.(e_proj|h_proj|main_proj))$"),
+		"ignore", "head", "embed", "re:.*\\.ffn\\.gate$", "re:.*\\.compressor\\..*",
+		"re:.*\\.weights_proj$", "re:.*\\.markov_head\\..*", "re:.*\\.confidence_head\\..*",
+		"kv_cache_scheme", "global_compression_ratio");
+	return put_quantization(out, m, q,
+		codecs[m->forms.experts].bits == codecs[CODEC_MXFP4].bits ? "\"fp4\"" : NULL, e);
+}

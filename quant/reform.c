@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+#include "quant/reform.h"
+
+#include "core/mem.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The largest scale of NVFP4 is 2^8, for the largest old one; E8M0 has a bias of 127. */
+enum { P_MAX = 8, BIAS = 127 };
+
+const struct reform *reform_nth(unsigned i)
+{
+	unsigned n = 0;
+
+	while (reforms_fp4[n].from != CODEC_NONE)
+		n++;
+	if (i < n)
+		return &reforms_fp4[i];
+	for (i -= n, n = 0; reforms_fp8[n].from != CODEC_NONE && n < i; n++)
+		;
+	return reforms_fp8[n].from == CODEC_NONE ? NULL : &reforms_fp8[n];
+}
+
+const struct reform *reform_find(enum codec from, enum codec to)
+{
+	const struct reform *r;
+	unsigned i;
+
+	for (i = 0; (r = reform_nth(i)); i++)
+		if (r->from == from && r->to == to)
+			return r;
+	return NULL;
+}
+
+/* --- reformers --- */
+
+static size_t aligned(size_t n)
+{
+	return mem_ceil_div(n, 16) * 16;
+}
+
+size_t reform_room(const struct reform *how, size_t cols)
+{
+	return aligned(how->room(cols)) + cols / how->block;
+}
+
+void reformer_begin(struct reformer *r, const struct reform *how, size_t cols, bool signs,
+	void *room)
+{
+	*r = (struct reformer){
+		.how = how, .cols = cols, .signs = signs || !how->second, .tables = room
+	};
+	r->verdict = (uint8_t *)room + aligned(how->room(cols));
+	if (how->begin)
+		how->begin(r);
+}
+
+size_t reform_old_scales(const struct reform *how, size_t cols)
+{
+	return mem_ceil_div(cols, codecs[how->from].cols);
+}
+
+size_t reform_sound(const struct reform *how, const uint8_t *s, size_t n, enum reform_scale *what)
+{
+	size_t i;
+
+	*what = REFORM_SCALE_SOUND;
+	for (i = 0; i < n && *what == REFORM_SCALE_SOUND; i++)
+		*what = how->sound(s, i);
+	return *what == REFORM_SCALE_SOUND ? n : i - 1;
+}
+
+/* --- the factor of a matrix --- */
+
+int reform_top(int top, const uint8_t *s, size_t n)
+{
+	uint8_t most = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		most = s[i] > most ? s[i] : most;
+	return most && (int)most - BIAS > top ? (int)most - BIAS : top;
+}
+
+bool reformer_second(struct reformer *r, int top)
+{
+	int m = (top == REFORM_TOP_NONE ? 0 : top) - P_MAX;
+
+	r->second = m;
+	/* An F32 has powers of two from 2^-149 to 2^127. */
+	return !codecs[r->how->to].second.divides || -m <= BIAS;
+}
+
+void reformer_put_second(const struct reformer *r, uint8_t p[4])
+{
+	float f = ldexpf(1, codecs[r->how->to].second.divides ? -r->second : r->second);
+
+	memcpy(p, &f, sizeof f);
+}

@@ -1,0 +1,282 @@
+/* reform_fp8.c -- ways from FP8 with a scale for 128 x 128, row by row.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "quant/reform.h"
+
+#include "core/mem.h"
+#include "quant/fp8to16.h"
+#include "quant/num.h"
+
+#include <math.h>
+
+enum {
+	GROUP = 32, /* columns of an MXFP8 scale */
+	TILE = 128, /* of an FP8 scale; formats/codec.c has both, and a test holds these to it */
+	BIAS = 127  /* of E8M0 */
+};
+
+static size_t no_room(size_t cols)
+{
+	(void)cols;
+	return 0;
+}
+
+static enum reform_scale sound_e8m0(const uint8_t *s, size_t i)
+{
+	return s[i] == NUM_E8M0_NAN ? REFORM_SCALE_NAN : REFORM_SCALE_SOUND;
+}
+
+static float f32_at(const uint8_t *s, size_t i)
+{
+	float f;
+
+	memcpy(&f, s + i * sizeof f, sizeof f);
+	return f;
+}
+
+static enum reform_scale sound_f32(const uint8_t *s, size_t i)
+{
+	return isfinite(f32_at(s, i)) ? REFORM_SCALE_SOUND : REFORM_SCALE_NAN;
+}
+
+/* Those that E8M0 has: 2^-127 to 2^127. */
+static enum reform_scale sound_power(const uint8_t *s, size_t i)
+{
+	float f = f32_at(s, i);
+	int e;
+
+	if (!isfinite(f))
+		return REFORM_SCALE_NAN;
+	return frexpf(f, &e) == 0.5f && e - 1 >= -BIAS ? REFORM_SCALE_SOUND : REFORM_SCALE_POWER;
+}
+
+static uint16_t get_bf16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | p[1] << 8);
+}
+
+/* --- FP8 in tiles: codes that stay --- */
+
+static size_t same_fp8(struct reformer *r, const uint8_t *src, const uint8_t *s, uint8_t *dst)
+{
+	size_t i;
+
+	(void)s;
+	memcpy(dst, src, r->cols);
+	memset(r->verdict, REFORM_EXACT, r->cols / r->how->block);
+	for (i = 0; i < r->cols && !num_e4m3_is_nan(src[i]); i++)
+		;
+	return i;
+}
+
+static uint8_t byte_of_power(float f)
+{
+	uint32_t bits = num_bits(f);
+
+	return (uint8_t)(bits >> 23); /* 2^-127 has no exponent, and is byte 0 */
+}
+
+/* A scale for each group instead of one for each tile. */
+static void spread_e8m0(const struct reformer *r, const uint8_t *s, uint8_t *dst)
+{
+	size_t g;
+
+	for (g = 0; g < r->cols / GROUP; g++)
+		dst[g] = s[g / (TILE / GROUP)];
+}
+
+static void spread_f32(const struct reformer *r, const uint8_t *s, uint8_t *dst)
+{
+	size_t g;
+
+	for (g = 0; g < r->cols / GROUP; g++)
+		dst[g] = byte_of_power(f32_at(s, g / (TILE / GROUP)));
+}
+
+static void put_f32(uint8_t *p, size_t i, float f)
+{
+	memcpy(p + i * sizeof f, &f, sizeof f);
+}
+
+static void widen_e8m0(const struct reformer *r, const uint8_t *s, uint8_t *dst)
+{
+	size_t b;
+
+	for (b = 0; b < mem_ceil_div(r->cols, TILE); b++)
+		put_f32(dst, b, num_e8m0(s[b]));
+}
+
+static void keep_f32(const struct reformer *r, const uint8_t *s, uint8_t *dst)
+{
+	memcpy(dst, s, mem_ceil_div(r->cols, TILE) * sizeof(float));
+}
+
+/* All groups of a tile, and all its rows, have one scale. */
+static bool gather(const struct reformer *r, uint64_t i, const uint8_t *scales, uint8_t *s,
+	bool f32)
+{
+	uint8_t byte;
+	size_t g, b;
+
+	for (g = 0; g < r->cols / GROUP; g++) {
+		b = g / (TILE / GROUP);
+		byte = scales[g];
+		if (byte == NUM_E8M0_NAN)
+			return false;
+		if (g % (TILE / GROUP) == 0 && i % TILE == 0) {
+			if (f32)
+				put_f32(s, b, num_e8m0(byte));
+			else
+				s[b] = byte;
+		}
+		if (byte != (f32 ? byte_of_power(f32_at(s, b)) : s[b]))
+			return false;
+	}
+	return true;
+}
+
+static bool copy_fp8(const struct reformer *r, const uint8_t *codes, uint8_t *to)
+{
+	memcpy(to, codes, r->cols);
+	return true;
+}
+
+static bool gather_e8m0(const struct reformer *r, uint64_t i, const uint8_t *codes,
+	const uint8_t *scales, const uint8_t *kept, uint8_t *to, uint8_t *s)
+{
+	(void)kept;
+	return gather(r, i, scales, s, false) && copy_fp8(r, codes, to);
+}
+
+static bool gather_f32(const struct reformer *r, uint64_t i, const uint8_t *codes,
+	const uint8_t *scales, const uint8_t *kept, uint8_t *to, uint8_t *s)
+{
+	(void)kept;
+	return gather(r, i, scales, s, true) && copy_fp8(r, codes, to);
+}
+
+static bool narrow_e8m0(const struct reformer *r, uint64_t i, const uint8_t *codes,
+	const uint8_t *scales, const uint8_t *kept, uint8_t *to, uint8_t *s)
+{
+	size_t b;
+
+	(void)i, (void)kept;
+	for (b = 0; b < mem_ceil_div(r->cols, TILE); b++) {
+		if (sound_power(scales, b) != REFORM_SCALE_SOUND)
+			return false;
+		s[b] = byte_of_power(f32_at(scales, b));
+	}
+	return copy_fp8(r, codes, to);
+}
+
+static bool same_f32(const struct reformer *r, uint64_t i, const uint8_t *codes,
+	const uint8_t *scales, const uint8_t *kept, uint8_t *to, uint8_t *s)
+{
+	(void)i, (void)kept;
+	keep_f32(r, scales, s);
+	return copy_fp8(r, codes, to);
+}
+
+/* --- FP8 to BF16: a table for each tile of the row, made anew where its scale is another --- */
+
+struct tile_bf16 {
+	struct fp8to16_table t;
+	double scale; /* of t; 0: of none, which no scale is */
+};
+
+static size_t fp8_bf16_room(size_t cols)
+{
+	return mem_ceil_div(cols, TILE) * sizeof(struct tile_bf16);
+}
+
+static void fp8_bf16_begin(struct reformer *r)
+{
+	memset(r->tables, 0, fp8_bf16_room(r->cols));
+}
+
+static size_t fp8_bf16_codes(struct reformer *r, const uint8_t *src, const uint8_t *s, uint8_t *dst)
+{
+	struct tile_bf16 *t = r->tables;
+	size_t b, at, nan = r->cols;
+	uint32_t bad, k;
+	double scale;
+
+	for (b = 0; b < r->cols / TILE; b++, t++) {
+		at = b * TILE;
+		scale = codec_scale(r->how->from, s, b);
+		if (t->scale != scale || scale == 0)
+			fp8to16_table_make(&t->t, (float)scale);
+		t->scale = scale;
+		bad = fp8to16_run(&t->t, dst + 2 * at, src + at, TILE);
+		nan = bad < TILE && nan == r->cols ? at + bad : nan;
+		r->verdict[b] = REFORM_EXACT;
+		if (t->t.any_lossy && fp8to16_loses(&t->t, src + at, TILE) < TILE)
+			r->verdict[b] = REFORM_LOSSY;
+		for (k = 0; r->verdict[b] == REFORM_LOSSY && k < TILE; k++)
+			if (isinf(num_bf16(get_bf16(dst + 2 * (at + k)))))
+				r->verdict[b] = REFORM_OVERFLOW;
+	}
+	return nan;
+}
+
+/* All old scales. */
+static uint64_t tiles_e8m0(uint64_t rows, uint64_t cols)
+{
+	return mem_ceil_div(rows, TILE) * mem_ceil_div(cols, TILE);
+}
+
+static uint64_t tiles_f32(uint64_t rows, uint64_t cols)
+{
+	return tiles_e8m0(rows, cols) * sizeof(float);
+}
+
+static bool keep_scales(const struct reformer *r, uint64_t i, const uint8_t *src, const uint8_t *s,
+	uint8_t *kept)
+{
+	size_t n = (size_t)r->how->keeps(1, r->cols);
+
+	(void)src;
+	if (i % TILE == 0)
+		memcpy(kept + i / TILE * n, s, n);
+	return true;
+}
+
+static bool fp8_bf16_back(const struct reformer *r, uint64_t i, const uint8_t *codes,
+	const uint8_t *scales, const uint8_t *kept, uint8_t *to, uint8_t *s)
+{
+	size_t n = (size_t)r->how->keeps(1, r->cols), k;
+	double scale, v;
+
+	(void)scales;
+	if (!kept)
+		return false;
+	memcpy(s, kept + i / TILE * n, n);
+	for (k = 0; k < r->cols; k++) {
+		scale = codec_scale(r->how->from, s, k / TILE);
+		v = (double)num_bf16(get_bf16(codes + 2 * k));
+		if (!isfinite(v) || !isfinite(scale) || scale == 0)
+			return false;
+		to[k] = num_e4m3_from((float)(v / scale));
+		if ((double)num_e4m3(to[k]) * scale != v)
+			return false;
+	}
+	return true;
+}
+
+/* clang-format off */
+const struct reform reforms_fp8[] = {
+	{ CODEC_FP8, CODEC_MXFP8, TILE, false, no_room, NULL, same_fp8, spread_e8m0, sound_e8m0, NULL, NULL, gather_e8m0,
+		"always", NULL },
+	{ CODEC_FP8_F32, CODEC_MXFP8, TILE, false, no_room, NULL, same_fp8, spread_f32, sound_power, NULL, NULL, gather_f32,
+		"always; a scale that is no power of two from 2^-127 to 2^127 is an error", NULL },
+	{ CODEC_FP8, CODEC_FP8_CT, TILE, false, no_room, NULL, same_fp8, widen_e8m0, sound_e8m0, NULL, NULL, narrow_e8m0,
+		"always", NULL },
+	{ CODEC_FP8_F32, CODEC_FP8_CT, TILE, false, no_room, NULL, same_fp8, keep_f32, sound_f32, NULL, NULL, same_f32,
+		"always", NULL },
+	{ CODEC_FP8, CODEC_BF16, TILE, false, fp8_bf16_room, fp8_bf16_begin, fp8_bf16_codes, NULL, sound_e8m0, tiles_e8m0, keep_scales, fp8_bf16_back,
+		"no product with the scale is below 2^-133; one above 2^128 is an error", "the scales" },
+	{ CODEC_FP8_F32, CODEC_BF16, TILE, false, fp8_bf16_room, fp8_bf16_begin, fp8_bf16_codes, NULL, sound_f32, tiles_f32, keep_scales, fp8_bf16_back,
+		"the scale is a power of two and no product with it is below 2^-133; one above 2^128 is an error", "the scales" },
+	{ .from = CODEC_NONE },
+};
+/* clang-format on */

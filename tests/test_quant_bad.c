@@ -1,0 +1,417 @@
+/* test_quant_bad.c -- what dsv4-quant refuses, and what dsv4-verify finds in what it made: weights that the new format
+ * cannot hold, rescued and rounded blocks and their counts, sidecars that lie, forgotten parts, damaged files.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "formats/model/recipes.h"
+#include "tests/ck.h"
+#include "tests/fuzz/chain.h"
+#include "tests/verify.h"
+#include "verify/compare/compare.h"
+
+#define W1 "layers.0.ffn.experts.0.w1"
+#define SHARD "model-00002-of-00007.safetensors" /* has it */
+
+static struct path model, out, back;
+
+static struct job_opts to(const char *name)
+{
+	struct job_opts o = set_opts(name, 1, false);
+	const struct recipe *r = recipe_find(name);
+
+	o.plan.share = (struct share){ 0 };
+	o.plan.experimental = false;
+	o.of_source = true;
+	o.plan.input_scale = r && r->input ? 0.5f : 0;
+	return o;
+}
+
+static void fresh(void)
+{
+	out = dirs_path("out");
+	back = dirs_path("back");
+	dirs_remove(out.s);
+	dirs_remove(back.s);
+}
+
+static int compare(struct report *r, const char *from, const char *made)
+{
+	struct compare_opts o = {
+		.io = io_posix(), .threads = 2, .max_memory = 1 << 28, .sample = 100
+	};
+	struct err e = { 0 };
+
+	report_begin(r, "test 0", "compare", made, NULL);
+	if (compare_run(r, from, made, &o, &e))
+		report_take(r, NULL, &(struct err){ .kind = e.kind, .rule = e.rule, .pos = e.pos });
+	else
+		report_finish(r, &e);
+	return err_exit_code(&e);
+}
+
+static bool is_of(const char *from, const char *made)
+{
+	struct report r;
+	bool ok = !compare(&r, from, made);
+
+	if (!ok)
+		verify_print(&r);
+	report_free(&r);
+	return ok;
+}
+
+static bool is_not(const char *from, const char *made, const char *rule, const char *word)
+{
+	struct report r;
+	int rc = compare(&r, from, made);
+	const struct report_finding *f = verify_find(&r, rule, NULL);
+	bool ok = rc == 1 && f && strstr(f->cause, word);
+
+	if (!ok) {
+		fprintf(stderr, "expected %s with \"%s\", status %d\n", rule, word, rc);
+		verify_print(&r);
+	}
+	report_free(&r);
+	return ok;
+}
+
+/* --- weights --- */
+
+/* A model with W1's row 3, group 1 as given: a scale byte, and 32 codes of one kind. */
+static const char *with_group(uint8_t scale, uint8_t codes)
+{
+	struct ck *c = ck_load(FLASH);
+	struct ck_tensor *w = ck_get(c, W1 ".weight"), *s = ck_get(c, W1 ".scale");
+
+	memset(w->p + 3 * w->dim[1] + 16, codes, 16);
+	s->p[3 * s->dim[1] + 1] = scale;
+	if (dirs_path("model").s[0])
+		dirs_remove(dirs_path("model").s);
+	model = ck_write(c, "model");
+	ck_free(c);
+	return model.s;
+}
+
+/* The largest scale byte of w1 and w3 of expert 0. */
+static uint8_t top(void)
+{
+	struct ck *c = ck_load(FLASH);
+	static const char *const name[2] = { W1 ".scale", "layers.0.ffn.experts.0.w3.scale" };
+	uint8_t most = 0;
+	size_t i;
+	int k;
+
+	for (k = 0; k < 2; k++) {
+		const struct ck_tensor *s = ck_get(c, name[k]);
+
+		for (i = 0; i < s->n; i++)
+			most = s->p[i] > most ? s->p[i] : most;
+	}
+	ck_free(c);
+	return most;
+}
+
+static int makes(const char *name, const char *rule, const char *word)
+{
+	struct job_opts o = to(name);
+
+	fresh();
+	return rule ? set_refuses(model.s, out.s, &o, rule, word) : set_makes(model.s, out.s, &o);
+}
+
+static bool goes_back(void)
+{
+	struct job_opts b = set_back();
+
+	return set_makes(out.s, back.s, &b) && set_holds(back.s, model.s);
+}
+
+static uint64_t count(const struct report *r, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_rows; i++)
+		if (!strcmp(r->rows[i].name, name))
+			return r->rows[i].count;
+	return UINT64_MAX;
+}
+
+/* A block below the window: rescued where its codes are on the grid, else it stops the run, and with --lossy both
+ * sides count it. */
+static void windows(void)
+{
+	static const struct {
+		unsigned below;
+		uint8_t codes;
+		bool lossy;
+	} rows[] = { { 17, 0x33, false }, { 18, 0x22, false }, { 18, 0x33, true },
+		{ 18, 0x55, false }, { 19, 0x66, false }, { 19, 0x55, true }, { 20, 0x66, false },
+		{ 21, 0x66, true }, { 60, 0x00, false }, { 60, 0x88, false } };
+	struct job_opts o, b = set_back();
+	const char *name[2] = { "nvfp4", "ct-nvfp4a16" };
+	uint8_t most = top();
+	struct report r;
+	size_t i, k;
+
+	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+		with_group((uint8_t)(most - rows[i].below), rows[i].codes);
+		for (k = 0; k < 2; k++) {
+			if (!rows[i].lossy) {
+				CHECK(makes(name[k], NULL, NULL) && is_of(model.s, out.s) &&
+					goes_back());
+				CHECK(!compare(&r, model.s, out.s));
+				CHECK(count(&r,
+					      "blocks that were rescued: exact, with another scale") ==
+					(rows[i].below > 17 && (rows[i].codes & 7) ? 2 : 0));
+				report_free(&r);
+				continue;
+			}
+			CHECK(makes(name[k], "data.reform-inexact", "row 3, columns 32 to 47"));
+			CHECK(!is_file(model_file(out.s, SHARD).s) &&
+				!is_file(model_file(out.s, MAN_NAME).s));
+			o = to(name[k]);
+			o.plan.lossy = true;
+			fresh();
+			CHECK(set_makes(model.s, out.s, &o) && is_of(model.s, out.s));
+			CHECK(!compare(&r, model.s, out.s));
+			CHECK(count(&r, "blocks that were rounded") == 2);
+			report_free(&r);
+			CHECK(set_refuses(out.s, back.s, &b, "set.codec", "rounded"));
+		}
+	}
+}
+
+/* Scales at the ends of E8M0. */
+static void ends(void)
+{
+	static const char *const exact[] = { "bf16", "mxfp8", "ct-mxfp4", "ct-mxfp8" };
+	size_t i;
+
+	with_group(0, 0x77);
+	for (i = 0; i < 4; i++)
+		CHECK_IN(exact[i],
+			makes(exact[i], NULL, NULL) && is_of(model.s, out.s) && goes_back());
+	with_group(254, 0x11);
+	for (i = 0; i < 4; i++)
+		CHECK_IN(exact[i],
+			makes(exact[i], NULL, NULL) && is_of(model.s, out.s) && goes_back());
+	CHECK(makes("nvfp4", "data.reform-inexact", "would be rounded"));
+	with_group(254, 0x77); /* 6 * 2^127 */
+	CHECK(makes("bf16", "data.overflow",
+		"row 3, columns 32 to 63: a value is infinite in bf16"));
+	CHECK(makes("mxfp8", NULL, NULL) && is_of(model.s, out.s) && goes_back());
+	with_group(255, 0x11);
+	for (i = 0; i < 4; i++)
+		CHECK_IN(exact[i], makes(exact[i], "data.scale-nan", W1 ".scale"));
+	CHECK(makes("nvfp4", "data.scale-nan", W1 ".scale"));
+}
+
+/* An FP8 matrix: a NaN code; F32 scales that no E8M0 is; a product that BF16 has not. */
+static void fp8_matrices(void)
+{
+	static const char name[] = "layers.0.attn.wq_a";
+	static const float scales[] = { 1.5f, 0x1p-128f, 0 };
+	struct ck *c = ck_load(FLASH);
+	char args[900];
+	size_t i;
+
+	ck_get(c, "layers.0.attn.wq_a.weight")->p[130] = 0x7f;
+	model = ck_write(c, "model-nan");
+	CHECK(makes("bf16", "data.fp8-nan", name) && makes("mxfp8", "data.fp8-nan", name) &&
+		makes("ct-mxfp4", "data.fp8-nan", name));
+	ck_get(c, "layers.0.attn.wq_a.weight")->p[130] = 0x01;
+	ck_get(c, "layers.0.attn.wq_a.scale")->p[0] = 0; /* 2^-9 * 2^-127 */
+	model = ck_write(c, "model-small");
+	CHECK(makes("bf16", "data.reform-inexact", "layers.0.attn.wq_a.weight, row "));
+	CHECK(makes("mxfp8", NULL, NULL) && is_of(model.s, out.s) && goes_back());
+	ck_free(c);
+	snprintf(args, sizeof args, "%s --config tests/configs/small-base.json",
+		dirs_path("base").s);
+	CHECK(!model_tool("mkmodel", args));
+	for (i = 0; i < sizeof scales / sizeof *scales; i++) {
+		c = ck_load(dirs_path("base").s);
+		memcpy(ck_get(c, "layers.0.attn.wq_a.scale")->p, &scales[i], 4);
+		dirs_remove(dirs_path("model-scale").s);
+		model = ck_write(c, "model-scale");
+		ck_free(c);
+		CHECK(makes("mxfp8", "data.scale-number", "no power of two"));
+		CHECK(makes("ct-mxfp8", NULL, NULL) && is_of(model.s, out.s) && goes_back());
+	}
+}
+
+/* All scales so small that the factor is no F32 divisor. */
+static void factor(void)
+{
+	struct ck *c = ck_load(FLASH);
+	struct ck_tensor *s;
+	size_t i;
+
+	for (i = 0; (s = ck_next(c, &i, "layers.0.ffn.experts.0.", ".scale"));)
+		memset(s->p, 2, s->n);
+	model = ck_write(c, "model-tiny");
+	ck_free(c);
+	CHECK(makes("ct-nvfp4a16", "data.overflow", "F32 has no divisor"));
+	CHECK(makes("nvfp4", NULL, NULL) && is_of(model.s, out.s) && goes_back());
+}
+
+/* --- what was made --- */
+
+static void damage_byte(const char *dir, const char *tensor)
+{
+	struct path p = model_file(dir, SHARD);
+	json_t *o = load(dir, SHARD MAN_SIDECAR), *t;
+	size_t n, i;
+	uint8_t *b = file_get_all(p.s, &n);
+
+	json_array_foreach(json_object_get(o, "tensors"), i, t)
+	{
+		if (strcmp(json_string_value(json_object_get(t, "name")), tensor) != 0)
+			continue;
+		b[json_integer_value(json_object_get(json_object_get(o, "file"), "header_bytes")) +
+			json_integer_value(json_array_get(json_object_get(t, "offsets"), 0)) + 2] ^=
+			1;
+		break;
+	}
+	CHECK_IN(tensor, i < json_array_size(json_object_get(o, "tensors")));
+	model_put(dir, SHARD, b, n);
+	free(b);
+	json_decref(o);
+}
+
+static void make(const char *name)
+{
+	struct job_opts o = to(name);
+
+	model = (struct path){ FLASH };
+	fresh();
+	CHECK(set_makes(FLASH, out.s, &o));
+}
+
+/* A byte of each part of a matrix: compare says where; restore finds it by the digests of the source. */
+static void bytes(void)
+{
+	static const struct {
+		const char *name, *tensor, *word;
+		bool back; /* the way back does not need it */
+	} rows[] = {
+		{ "nvfp4", W1 ".weight", "(reform), row 0, column 2", false },
+		{ "nvfp4", W1 ".weight_scale", "(reform), row 0, column 2", false },
+		{ "nvfp4", W1 ".weight_scale_2", "(reform), row 0", false },
+		{ "nvfp4", "layers.0.ffn.experts.0.w3.input_scale", "they are one", true },
+		{ "mxfp8", "layers.0.attn.wq_a.weight_scale", "(reform), row 0, column 2", false },
+		{ "bf16", "layers.0.attn.wo_b.weight", "(reform), row 0, column 1", false },
+		{ "ct-mxfp4", W1 ".weight_packed", "(reform), row 0", false },
+		{ "ct-nvfp4a16", W1 ".weight_global_scale", "(reform), row 0", false },
+	};
+	struct job_opts b = set_back();
+	struct err e;
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+		make(rows[i].name);
+		damage_byte(out.s, rows[i].tensor);
+		CHECK_IN(rows[i].tensor, is_not(FLASH, out.s, "compare.bytes", rows[i].word));
+		CHECK_IN(rows[i].tensor, !set_execute(out.s, back.s, &b, &e) == rows[i].back);
+		CHECK_IN(rows[i].tensor, rows[i].back || (e.rule && !strcmp(e.rule, "set.digest")));
+	}
+}
+
+/* Gives the conversion in out another target, in all its documents. */
+static void rename_target(const char *from, const char *to_name)
+{
+	char line[1500];
+
+	snprintf(line, sizeof line,
+		"sed -i 's/\"target\": \"%s\"/\"target\": \"%s\"/' %s/*manifest.json", from,
+		to_name, out.s);
+	CHECK(!system(line));
+	chain_mend(out.s, 0);
+}
+
+/* Sidecars that say something else, under digests that fit. */
+static void lies(void)
+{
+	static const struct {
+		const char *name, *from, *to, *rule, *word;
+	} rows[] = {
+		{ "nvfp4", "\"total\": 4096", "\"total\": 4097", NULL, NULL },
+		{ "nvfp4", "{\"exact\": 2048, \"inexact\": 0, \"total\": 2048}",
+			"{\"exact\": 2047, \"inexact\": 1, \"total\": 2048}", "compare.counts",
+			"its sidecar says 1 of 2048" },
+		{ "nvfp4", "{\"exact\": 2048, \"inexact\": 0, \"total\": 2048}",
+			"{\"exact\": 2048, \"inexact\": 0, \"rescued\": 7, \"total\": 2048}",
+			"compare.counts", "and 7" },
+		{ "nvfp4", "\"to\": \"nvfp4\"", "\"to\": \"mxfp8\"", "compare.shape",
+			"number formats" },
+		{ "nvfp4", "\"part\": \"second\"", "\"part\": \"scales\"", "compare.shape",
+			"another name" },
+		{ "nvfp4", "\"part\": \"input\"", "\"part\": \"codes\"", "compare.shape",
+			"sources" },
+		{ "bf16", "\"from\": \"fp8\"", "\"from\": \"mxfp4\"", "compare.shape",
+			"number formats" },
+		{ "bf16", "\"part\": \"codes\"", "\"part\": \"rows\"", "set.form", "part rows" },
+		{ "bf16", "\"transform\": \"reform\"", "\"transform\": \"dequantize\"", "set.form",
+			"belong to the transform" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (!rows[i].rule)
+			continue;
+		make(rows[i].name);
+		verify_edit(out.s, SHARD, rows[i].from, rows[i].to);
+		CHECK_IN(rows[i].to, is_not(FLASH, out.s, rows[i].rule, rows[i].word));
+	}
+	/* Another name for the whole: everything in it is of another format than that has. */
+	make("ct-mxfp8");
+	rename_target("ct-mxfp8", "ct-mxfp4");
+	CHECK(is_not(FLASH, out.s, "compare.shape", "number formats that are not those"));
+	/* Small files: of the recipe, and no others. */
+	make("nvfp4");
+	verify_exchange(model_file(out.s, "hf_quant_config.json").s, "NVFP4", "NVFP8");
+	CHECK(is_not(FLASH, out.s, "compare.file", "no such file"));
+	make("nvfp4");
+	verify_exchange(model_file(out.s, "config.json").s, "\"MIXED_PRECISION\"", "\"NVFP4\"");
+	chain_mend(out.s, 0);
+	CHECK(is_not(FLASH, out.s, "compare.file", "not as in the source"));
+}
+
+/* Experts that stayed as they were, under the name of a format that changes them: the fault of published builds. */
+static void left(void)
+{
+	struct job_opts o = to("hf");
+
+	fresh();
+	o.of_source = false;
+	CHECK(set_makes(FLASH, out.s, &o));
+	rename_target("hf", "nvfp4");
+	CHECK(is_not(FLASH, out.s, "compare.shape", "is as in the source, where nvfp4 has nvfp4"));
+}
+
+/* A conversion is a source where it kept what its own source was, and only there. */
+static void chains(void)
+{
+	struct job_opts o = to("nvfp4"), b = set_back(), m = set_opts("marlin-mxfp4", 2, false);
+	struct path set = dirs_path("set"), want = dirs_path("want");
+
+	make("bf16");
+	CHECK(set_makes(out.s, back.s, &o) && is_of(FLASH, back.s));
+	m.use = USE_RESHARD;
+	CHECK(set_makes(back.s, set.s, &m));
+	m.use = USE_RUN;
+	CHECK(set_makes(FLASH, want.s, &m) && set_same(set.s, want.s));
+	o = to("bf16");
+	o.plan.back = false;
+	fresh();
+	CHECK(set_makes(FLASH, out.s, &o) && is_of(FLASH, out.s));
+	CHECK(set_refuses(out.s, back.s, &b, "set.form", "--no-restore"));
+	o = to("nvfp4");
+	CHECK(set_refuses(out.s, back.s, &o, "set.form", "--no-restore"));
+	o.use = USE_SLICE;
+	CHECK(set_refuses(out.s, back.s, &o, "kind.quant", "conversion"));
+}
+
+static const struct test tests[] = { { "quant bad: windows", windows }, { "quant bad: ends", ends },
+	{ "quant bad: FP8 matrices", fp8_matrices }, { "quant bad: factor", factor },
+	{ "quant bad: bytes", bytes }, { "quant bad: lies", lies }, { "quant bad: left", left },
+	{ "quant bad: chains", chains }, { 0 } };
+TEST_MAIN(tests)

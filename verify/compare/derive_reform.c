@@ -1,0 +1,392 @@
+/* derive_reform.c -- a tensor of a matrix in another number format, made once more from the source.
+ *
+ * Nothing of how the converter makes it is used but the table of formats: a new scale is the number that the old one
+ * is, over the factor of the matrix, held to what its type can write; codes are decode and encode with it. Where the
+ * values of a block change by that, and where only the scale was out of reach, is counted on the way.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "verify/compare/derive.h"
+
+#include "formats/model/recipes.h"
+#include "quant/num.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	UNIT = 1 << 20, /* bytes of a result that are made at a time, or a row */
+	SECOND_BELOW =
+		8, /* the factor is 2^8 below the largest scale: that is what E4M3 has above 1 */
+	E8M0_BIAS = 127
+};
+static const double e4m3_least = 0x1p-9;
+
+static int wrong(const struct derive *d, struct err *e, const char *what)
+{
+	return err_rule(e, RULE_COMPARE_SHAPE, ERR_NOPOS, "tensor %s (%s): %s",
+		text_quote(d->t->name).s, ops[d->t->op].name, what);
+}
+
+/* --- what the recipe demands --- */
+
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && !strcmp(s + n - m, end);
+}
+
+/* The number format in which the recipe has the matrix that a source tensor is of; CODEC_NONE: as it is. */
+static enum codec demanded(const struct recipe *r, const char *source)
+{
+	return strstr(source, ".ffn.experts.") ? r->forms.experts : r->forms.dense;
+}
+
+int derive_reform_left(const struct derive *d, const char *target, struct err *e)
+{
+	const struct recipe *r = recipe_find(target);
+	const char *name = d->src[0]->name;
+	char scale[ST_NAME_MAX + 16];
+	enum codec to;
+
+	if (!r || r->native || d->t->op == OP_REFORM)
+		return 0;
+	to = demanded(r, name);
+	snprintf(scale, sizeof scale, "%.*s.scale", (int)(strlen(name) - strlen(".weight")), name);
+	if (to == CODEC_NONE ||
+		!(ends_with(name, ".scale") ||
+			(ends_with(name, ".weight") && ckpt_find(d->c, scale))))
+		return 0;
+	return err_rule(e, RULE_COMPARE_SHAPE, ERR_NOPOS,
+		"tensor %s is as in the source, where %s has %s", text_quote(d->t->name).s, r->name,
+		codecs[to].name);
+}
+
+/* How the name of that part ends; NULL where the recipe has none. */
+static const char *end_of(const struct derive *d, const struct recipe *r)
+{
+	const struct codec_form *to = &codecs[d->to];
+
+	switch (d->t->of) {
+	case PART_CODES:
+		return to->codes;
+	case PART_SCALES:
+		return to->scales;
+	case PART_SECOND:
+		return to->second.name;
+	default:
+		return to->second.name ? r->input : NULL;
+	}
+}
+
+/* The scales that share a factor with those called name: of w3 for w1 and the other way round. NULL: there are none. */
+static const struct tensor *partner(const struct derive *d, const char *name)
+{
+	char other[ST_NAME_MAX + 1];
+	size_t n = strlen(name) - strlen("1.scale");
+
+	if (!strstr(name, ".ffn.experts.") ||
+		!(ends_with(name, ".w1.scale") || ends_with(name, ".w3.scale")))
+		return NULL;
+	snprintf(other, sizeof other, "%s", name);
+	other[n] = name[n] == '1' ? '3' : '1';
+	return ckpt_find(d->c, other);
+}
+
+/* Sets d->src to weight and scale of the matrix, by the sources that the sidecar names: those and no others, in that
+ * order, and behind them the scales that share the factor. */
+static int find_matrix(struct derive *d, const struct tensor **other, struct err *e)
+{
+	const struct tensor *v[3] = { NULL, NULL, NULL }, *w, *s;
+	char name[ST_NAME_MAX + 16];
+	bool whole = d->t->of == PART_CODES || d->t->of == PART_INPUT;
+	uint32_t k, want;
+
+	for (k = 0; k < d->t->n && k < 3; k++)
+		v[k] = ckpt_find(d->c, d->a->sources[d->t->first + k].tensor);
+	s = whole ? NULL : v[0];
+	w = whole ? v[0] : NULL;
+	if ((!s && !w) || (w && !ends_with(w->name, ".weight")) ||
+		(s && !ends_with(s->name, ".scale")))
+		return wrong(d, e, "its sources are no weight and its scale");
+	if (w) {
+		snprintf(name, sizeof name, "%.*s.scale", (int)(strlen(w->name) - 7), w->name);
+		s = ckpt_find(d->c, name);
+	} else {
+		snprintf(name, sizeof name, "%.*s.weight", (int)(strlen(s->name) - 6), s->name);
+		w = ckpt_find(d->c, name);
+	}
+	if (!w || !s || w->rank != 2 || s->rank != 2)
+		return wrong(d, e, "its sources are no weight and its scale");
+	*other = codecs[d->to].second.name ? partner(d, s->name) : NULL;
+	want = d->t->of == PART_INPUT ? 1 : 1u + (d->t->of == PART_CODES) + (*other != NULL);
+	if (d->t->n != want || (d->t->of == PART_CODES && v[1] != s) ||
+		(*other && d->t->of != PART_INPUT && v[want - 1] != *other))
+		return wrong(d, e,
+			"its sources are not those of the matrix and of what shares its factor");
+	d->src[0] = w;
+	d->src[1] = s;
+	return 0;
+}
+
+/* --- the factor --- */
+
+/* The largest scale byte of a tensor of E8M0 scales; 0 where all are 0. */
+static int largest(const struct derive *d, const struct tensor *s, unsigned *top, struct err *e)
+{
+	uint8_t some[4096];
+	uint64_t at, bytes = s->end - s->begin;
+	size_t n, i;
+
+	for (at = 0; at < bytes; at += n) {
+		n = bytes - at < sizeof some ? (size_t)(bytes - at) : sizeof some;
+		if (ckpt_read(d->c, s, at, some, n, e))
+			return -1;
+		for (i = 0; i < n; i++)
+			*top = some[i] > *top ? some[i] : *top;
+	}
+	return 0;
+}
+
+static int find_second(struct derive *d, const struct tensor *other, struct err *e)
+{
+	unsigned top = 0;
+
+	d->second = 1;
+	if (!codecs[d->to].second.name || d->t->of == PART_INPUT)
+		return 0;
+	if (largest(d, d->src[1], &top, e) || (other && largest(d, other, &top, e)))
+		return -1;
+	d->second = ldexp(1, (top ? (int)top - E8M0_BIAS : 0) - SECOND_BELOW);
+	return 0;
+}
+
+/* --- opening --- */
+
+/* Type and shape of the part. */
+static bool has_form(const struct derive *d, uint64_t rows, uint64_t cols)
+{
+	const struct codec_form *to = &codecs[d->to];
+	uint64_t dim[2] = { rows, codec_dim1(d->to, cols) };
+	const struct sidecar_tensor *t = d->t;
+
+	if (t->of == PART_SECOND || t->of == PART_INPUT)
+		return t->dtype == DT_F32 && t->rank == to->second.rank &&
+			(!t->rank || t->dim[0] == 1);
+	if (t->of == PART_SCALES)
+		codec_scale_dim(d->to, rows, cols, dim);
+	return t->dtype == (t->of == PART_CODES ? to->code : to->scale) && t->rank == 2 &&
+		t->dim[0] == dim[0] && t->dim[1] == dim[1];
+}
+
+static void set_units(struct derive *d, uint64_t rows)
+{
+	const struct tensor *s = d->src[1];
+	uint64_t scale_bytes = s->dim[1] * dtypes[s->dtype].bits / 8;
+	bool number = d->t->of == PART_SECOND || d->t->of == PART_INPUT;
+
+	d->src_bytes = codec_row_bytes(d->from, codec_cols(d->from, d->src[0]->dim[1]));
+	d->n_rows = number ? 1 : d->t->of == PART_SCALES ? d->t->dim[0] : rows;
+	d->row_bytes = d->n_rows ? (d->t->end - d->t->begin) / d->n_rows : 0;
+	d->unit_rows = d->row_bytes ? UNIT / d->row_bytes : 1;
+	d->unit_rows = d->unit_rows ? d->unit_rows : 1;
+	d->unit_rows = d->unit_rows < d->n_rows ? d->unit_rows : d->n_rows;
+	d->rows = rows;
+	d->cols = d->src_bytes;
+	d->stage = (size_t)(d->src_bytes + scale_bytes);
+}
+
+int derive_reform_open(struct derive *d, const char *target, struct err *e)
+{
+	const struct recipe *r = recipe_find(target);
+	const struct tensor *other = NULL;
+	char name[ST_NAME_MAX + 64];
+	const char *end;
+	uint64_t cols;
+
+	d->to = (enum codec)d->t->to;
+	if (!r || r->native)
+		return wrong(d, e, "the target is none that has other number formats");
+	if (find_matrix(d, &other, e))
+		return -1;
+	d->from = codec_of_types(d->src[0]->dtype, d->src[1]->dtype);
+	cols = codec_cols(d->from, d->src[0]->dim[1]);
+	if (d->from == CODEC_NONE || d->from != d->t->from || demanded(r, d->src[0]->name) != d->to)
+		return wrong(d, e,
+			"number formats that are not those of its source and of the target");
+	end = end_of(d, r);
+	snprintf(name, sizeof name, "%.*s.%s", (int)(strlen(d->src[0]->name) - 7), d->src[0]->name,
+		end ? end : "");
+	if (!end || strcmp(name, d->t->name) != 0)
+		return wrong(d, e, "it is made of a tensor of another name");
+	if (d->t->row[1] || d->t->col[1] || !has_form(d, d->src[0]->dim[0], cols) ||
+		cols % codecs[d->to].cols ||
+		(codecs[d->from].rows == 1 && cols % codecs[d->from].cols))
+		return wrong(d, e, "type or shape are not those of the number format");
+	set_units(d, d->src[0]->dim[0]);
+	return find_second(d, other, e);
+}
+
+bool derive_reform_uses(const struct derive *d, const struct tensor *s)
+{
+	bool no_scales = codecs[d->to].scale == DT_COUNT; /* then they are in the codes */
+
+	if (d->t->of == PART_CODES)
+		return s == d->src[0] || (no_scales && s == d->src[1]);
+	return d->t->of == PART_SCALES && s == d->src[1];
+}
+
+/* --- making --- */
+
+/* Room for a row: its values there and back, the new scales. */
+struct row {
+	double *was, *is;
+	uint8_t *scales;
+};
+
+/* Writes number i of a row of scales: v in the type of the new format. */
+static void put_scale(const struct derive *d, uint8_t *scales, uint64_t i, double v)
+{
+	float f = (float)v;
+
+	switch (codecs[d->to].meant) {
+	case SCALE_E8M0:
+		scales[i] = (uint8_t)(ilogb(v) + E8M0_BIAS);
+		break;
+	case SCALE_E4M3:
+		scales[i] = num_e4m3_from((float)(v < e4m3_least ? e4m3_least : v));
+		break;
+	case SCALE_F32:
+		memcpy(scales + 4 * i, &f, sizeof f);
+		break;
+	default:
+		break;
+	}
+}
+
+/* The old scale of column c of the row, over the factor. */
+static double scale_at(const struct derive *d, const uint8_t *old, uint64_t c)
+{
+	return codec_scale(d->from, old, (size_t)(c / codecs[d->from].cols)) / d->second;
+}
+
+static void put_scales(const struct derive *d, const uint8_t *old, uint64_t cols, uint8_t *scales)
+{
+	uint64_t i, each = codecs[d->to].cols;
+
+	for (i = 0; codecs[d->to].scale != DT_COUNT && i * each < cols; i++)
+		put_scale(d, scales, i, scale_at(d, old, i * each));
+}
+
+/* Counts the blocks of a row: the least that shares both an old and a new scale. */
+static void count(struct derive_maker *m, const struct derive *d, const struct row *r,
+	const uint8_t *old, uint64_t cols)
+{
+	uint64_t block = codecs[d->from].cols, c;
+	bool changed = false, any = false;
+
+	if (codecs[d->to].scale != DT_COUNT && codecs[d->to].meant == SCALE_E4M3)
+		block = codecs[d->to].cols;
+	for (c = 0; c < cols; c++) {
+		changed = changed || r->was[c] != r->is[c];
+		any = any || r->was[c] != 0;
+		if ((c + 1) % block)
+			continue;
+		m->blocks.n++;
+		m->blocks.lossy += changed;
+		m->blocks.rescued += !changed && any && codecs[d->to].meant == SCALE_E4M3 &&
+			scale_at(d, old, c) < e4m3_least;
+		changed = any = false;
+	}
+}
+
+static void drop_signs(const struct derive *d, double *v, uint64_t cols)
+{
+	uint64_t c;
+
+	for (c = 0; d->t->unsigned_zeros && c < cols; c++)
+		if (v[c] == 0)
+			v[c] = 0;
+}
+
+/* Codes that stay: of 8 bits on both sides, since the new scale is the same number. To encode their values would be to
+ * ask for the same, but for a scale that is 0 or no power of two. */
+static bool same_codes(const struct derive *d)
+{
+	return codecs[d->from].code == DT_F8_E4M3 && codecs[d->to].code == DT_F8_E4M3;
+}
+
+/* A row of codes. */
+static int make_row(struct derive_maker *m, const struct derive *d, uint64_t row, struct row *r,
+	uint8_t *out, struct err *e)
+{
+	const struct tensor *w = d->src[0], *s = d->src[1];
+	uint64_t cols = codec_cols(d->from, w->dim[1]),
+		 bytes = s->dim[1] * dtypes[s->dtype].bits / 8;
+	uint8_t *old = m->stage + d->src_bytes;
+
+	if (ckpt_read(d->c, w, row * d->src_bytes, m->stage, (size_t)d->src_bytes, e) ||
+		ckpt_read(d->c, s, row / codecs[d->from].rows * bytes, old, (size_t)bytes, e))
+		return -1;
+	put_scales(d, old, cols, r->scales);
+	codec_ops[d->from].decode(m->stage, old, 1, (size_t)cols, r->was);
+	drop_signs(d, r->was, cols);
+	if (same_codes(d))
+		memcpy(out, m->stage, (size_t)d->row_bytes);
+	else
+		codec_ops[d->to].encode(r->was, r->scales, d->second, (size_t)cols, out);
+	codec_ops[d->to].decode(out, r->scales, d->second, (size_t)cols, r->is);
+	count(m, d, r, old, cols);
+	return 0;
+}
+
+static int make_codes(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e)
+{
+	size_t cols = (size_t)codec_cols(d->from, d->src[0]->dim[1]);
+	struct row r = { .was = malloc(2 * cols * sizeof *r.was), .scales = malloc(4 * cols + 1) };
+	uint64_t i;
+	int rc = r.was && r.scales ? 0 : err_nomem(e);
+
+	r.is = r.was + cols;
+	for (i = 0; !rc && i < n; i++)
+		rc = make_row(m, d, row + i, &r, out + i * d->row_bytes, e);
+	free(r.was);
+	free(r.scales);
+	return rc;
+}
+
+static int make_scales(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e)
+{
+	const struct tensor *s = d->src[1];
+	uint64_t cols = codec_cols(d->from, d->src[0]->dim[1]), i,
+		 bytes = s->dim[1] * dtypes[s->dtype].bits / 8;
+
+	for (i = 0; i < n; i++) {
+		if (ckpt_read(d->c, s,
+			    (row + i) * codecs[d->to].rows / codecs[d->from].rows * bytes, m->stage,
+			    (size_t)bytes, e))
+			return -1;
+		put_scales(d, m->stage, cols, out + i * d->row_bytes);
+	}
+	return 0;
+}
+
+int derive_reform_make(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e)
+{
+	float f = (float)(codecs[d->to].second.divides ? 1 / d->second : d->second);
+
+	switch (d->t->of) {
+	case PART_CODES:
+		return make_codes(m, d, row, n, out, e);
+	case PART_SCALES:
+		return make_scales(m, d, row, n, out, e);
+	default:
+		memcpy(out, &f, sizeof f);
+		return 0;
+	}
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#include "verify/compare/small.h"
+
+#include "core/file.h"
+#include "core/hash/sha256.h"
+#include "formats/model/recipes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int load_of_source(const struct small *c, const char *name, struct text *t, bool *there,
+	struct err *e)
+{
+	char actual[CKPT_PATH];
+	struct stat st;
+
+	if (ckpt_file(c->source, name, actual, &st, there, e))
+		return -1;
+	return *there ? file_load(c->io, c->source->dir, actual, MANIFEST_CAP, t, e) : 0;
+}
+
+/* NAME.safetensors.header: the first bytes of the shard. */
+static int load_header(const struct small *c, const char *name, struct text *t, bool *there,
+	struct err *e)
+{
+	size_t n = strlen(name) - strlen(CKPT_HEADER), i;
+
+	*there = false;
+	for (i = 0; i < c->source->n_shards; i++) {
+		const struct shard *s = &c->source->shards[i];
+
+		if (strlen(s->name) != n || strncmp(s->name, name, n) || s->fd < 0)
+			continue;
+		*there = true;
+		if (mem_grow(&t->s, &t->cap, (size_t)s->data_at + 1, 1))
+			return err_nomem(e);
+		t->n = (size_t)s->data_at;
+		return file_read(c->io, s->fd, t->s, t->n, 0, e);
+	}
+	return 0;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && !strcmp(s + n - m, end);
+}
+
+/* config.json of a cast has another value of expert_dtype, and every other byte as it was. */
+static bool is_config(const struct small *c, const struct text *got)
+{
+	struct text t = { 0 };
+	struct err e = { 0 };
+	bool same = false;
+	unsigned form;
+
+	for (form = CODEC_NONE + 1; !same && form < CODEC_COUNT; form++) {
+		if (!codecs[form].expert)
+			continue;
+		t.n = 0;
+		same = !config_put(&t, &c->source->doc, (enum codec)form, &e) && t.n == got->n &&
+			!memcmp(t.s, got->s, t.n);
+	}
+	text_free(&t);
+	return same;
+}
+
+/* A small file that the recipe of the conversion makes of the source's config.json. */
+static bool is_made(const struct small *c, const struct walk_file *f, const struct text *got)
+{
+	const struct recipe *r = recipe_find(f->d->m->target);
+	const struct recipe_small *m = r ? r->smalls : NULL;
+	struct recipe_made made = { r, &c->source->doc, &c->source->config,
+		r ? r->forms : (struct model_forms){ 0 } };
+	struct text t = { 0 };
+	struct err e = { 0 };
+	bool same = false;
+
+	for (; m && m->name && !same; m++) {
+		t.n = 0;
+		same = !strcmp(m->name, f->f->name) && !m->put(&t, &made, &e) && t.n == got->n &&
+			!memcmp(t.s, got->s, t.n);
+	}
+	text_free(&t);
+	return same;
+}
+
+/* An index that the tool made has no counterpart in the source: it is held to its digest in the manifest. */
+static int compare_made(const struct small *c, const struct walk_file *f)
+{
+	struct report_place at = { .file = f->path };
+	struct text got = { 0 };
+	struct err e = { 0 };
+	uint8_t sha[32];
+
+	if (file_load(c->io, f->d->dir, f->f->name, MANIFEST_CAP, &got, &e) ||
+		sha256_of(got.s, got.n, sha, &e))
+		report_take(c->r, &at, &e);
+	else if (f->f->has_sha256 && memcmp(sha, f->f->sha256, sizeof sha) != 0)
+		report_add(c->r, RULE_COMPARE_FILE, &at, "its SHA-256 is not that of the manifest");
+	else
+		report_count(c->r, "compared", "files made by the tool, by their digests", 1,
+			f->f->bytes);
+	text_free(&got);
+	return 0;
+}
+
+int small_compare(const struct small *c, const struct walk_file *f)
+{
+	struct report_place at = { .file = f->path };
+	struct text got = { 0 }, want = { 0 };
+	struct err e = { 0 };
+	bool there = false, same;
+	int rc;
+
+	if (!strcmp(f->f->name, CKPT_INDEX) && strcmp(f->d->name, SET_SOURCE))
+		return compare_made(c, f);
+	rc = file_load(c->io, f->d->dir, f->f->name, MANIFEST_CAP, &got, &e);
+	rc = rc ? rc
+		: ends_with(f->f->name, CKPT_HEADER)
+		? load_header(c, f->f->name, &want, &there, &e)
+		: load_of_source(c, f->f->name, &want, &there, &e);
+	same = there && got.n == want.n && !memcmp(got.s, want.s, got.n);
+	if (!rc && !same && there && !strcmp(f->f->name, "config.json"))
+		same = c->slice || (!recipe_find(f->d->m->target) && is_config(c, &got));
+	same = same || (!rc && is_made(c, f, &got));
+	if (rc)
+		report_take(c->r, &at, &e);
+	else if (!same)
+		report_add(c->r, RULE_COMPARE_FILE, &at, "%s",
+			there ? "it is not as in the source" : "the source has no such file");
+	else
+		report_count(c->r, "compared", "small files", 1, f->f->bytes);
+	text_free(&got);
+	text_free(&want);
+	return 0;
+}
