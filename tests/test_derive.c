@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "formats/layout/engine.h"
 #include "tests/verify.h"
+#include "formats/model/recipes.h"
 #include "verify/compare/derive.h"
 #include "verify/compare/walk.h"
 
@@ -151,6 +152,7 @@ static void quick_is_plain(void)
 	struct units u = { .seen = { 0 } };
 	struct model_job j = model_job("official", 2);
 	const struct engine *g;
+	const struct recipe *r;
 	struct job_opts o;
 	struct err e;
 	char args[700];
@@ -187,6 +189,14 @@ static void quick_is_plain(void)
 	dirs_remove(d.s);
 	CHECK(set_makes(FLASH, d.s, &o));
 	compare_units(&u, FLASH, d.s);
+	for (r = recipes; r->name; r++) {
+		o = set_opts(r->name, 1, false);
+		o.plan.share = (struct share){ 0 };
+		o.plan.input_scale = 0.5f;
+		dirs_remove(d.s);
+		CHECK(set_makes(FLASH, d.s, &o));
+		compare_units(&u, FLASH, d.s);
+	}
 	for (g = engines; g < engines + n_engines; g++) {
 		o = set_opts(g->name, 2, false);
 		dirs_remove(d.s);
