@@ -1,8 +1,8 @@
 /* reforming.c -- OP_REFORM: the tensors of a matrix in another number format, by a row of quant/reform.h. A unit is a row
  * of the tensor; of the two that are one number, that.
  *
- * Scratch, in this order: the state, what the reformer wants, rows of scales and of codes on their way, and of codes
- * whose way back is kept what was kept so far and the frame that it is packed into.
+ * State, in this order: the struct, what the reformer wants, scales that several rows share. Stage: rows of codes and of
+ * scales on their way, and of codes whose way back is kept what was kept so far and the frame that it is packed into.
  *
  * SPDX-License-Identifier: MIT */
 #include "convert/make/maker.h"
@@ -14,22 +14,20 @@
 
 enum { SCALES_STAGE = 64 << 10 }; /* bytes of scales that are read at a time to find the largest */
 
-struct reforming {
-	struct reformer r;
-	uint64_t
-		band; /* whose scales are at hand, where several rows share them; UINT64_MAX nobody's */
-	bool has_second;
-	uint8_t *scales, *stage;
-	size_t scales_bytes, stage_bytes;
-	struct reform_kept kept;
-	uint8_t *frame;
-	size_t frame_bytes;
-};
-
 struct sizes {
 	uint64_t rows, cols, old_row,
-		scale_row; /* of the matrix; bytes of its old codes and scales */
-	size_t reformer, scales, stage, kept, frame;
+		scale_row;                 /* of the matrix; bytes of its old codes and scales */
+	size_t reformer, shared;           /* of the state */
+	size_t codes, scales, kept, frame; /* of the stage, one behind the other */
+};
+
+struct reforming {
+	struct reformer r;
+	struct sizes z;
+	uint8_t *shared; /* scales of a band of rows, where several rows share them */
+	uint64_t band;   /* whose those are, UINT64_MAX nobody's */
+	bool has_second;
+	struct reform_kept kept; /* lies in the stage */
 };
 
 static size_t aligned(size_t n)
@@ -42,25 +40,33 @@ static struct sizes sizes_of(const struct plan *p, const struct step *s)
 	const struct step_reform *f = s->as.reform.of;
 	const struct tensor *w = &p->ckpt->tensors[f->codes];
 	struct sizes z = { .rows = w->dim[0], .cols = codec_cols(f->how->from, w->dim[1]) };
+	bool codes = s->as.reform.part == PART_CODES;
 
 	z.old_row = codec_row_bytes(f->how->from, z.cols);
 	z.scale_row = step_row_bytes(&p->ckpt->tensors[f->scales]);
 	z.reformer = aligned(reform_room(f->how, (size_t)z.cols));
-	z.stage = aligned(maker_stage(s->as.reform.part == PART_CODES ? z.old_row : 1));
-	z.scales = aligned((size_t)((z.stage / z.old_row + 2) * z.scale_row) + SCALES_STAGE);
-	if (s->as.reform.part == PART_CODES && p->opts.back) {
+	z.shared = codecs[f->how->from].rows > 1 ? aligned((size_t)z.scale_row) : 0;
+	z.codes = aligned(maker_rows(codes ? z.old_row : 1));
+	z.scales = aligned((size_t)((z.codes / z.old_row + 2) * z.scale_row) + SCALES_STAGE);
+	if (codes && p->opts.back) {
 		z.kept = aligned(reform_kept_room(f->how, f->signs, z.rows, z.cols));
 		z.frame = reform_kept_frame(z.kept);
 	}
 	return z;
 }
 
-static size_t need(const struct plan *p, const struct step *s)
+static size_t state(const struct plan *p, const struct step *s)
 {
 	struct sizes z = sizes_of(p, s);
 
-	return aligned(sizeof(struct reforming)) + z.reformer + z.scales + z.stage + z.kept +
-		z.frame;
+	return aligned(sizeof(struct reforming)) + z.reformer + z.shared;
+}
+
+static size_t stage(const struct plan *p, const struct step *s)
+{
+	struct sizes z = sizes_of(p, s);
+
+	return z.codes + z.scales + z.kept + z.frame;
 }
 
 static uint64_t unit(const struct plan *p, const struct step *s)
@@ -72,23 +78,32 @@ static uint64_t unit(const struct plan *p, const struct step *s)
 static void begin(struct maker *m)
 {
 	const struct step_reform *f = m->st->as.reform.of;
-	struct sizes z = sizes_of(m->p, m->st);
-	struct reforming *x = m->scratch;
-	uint8_t *at = (uint8_t *)m->scratch + aligned(sizeof *x);
+	struct reforming *x = m->state;
+	uint8_t *at = (uint8_t *)m->state + aligned(sizeof *x);
 
 	m->holds = NULL;
-	reformer_begin(&x->r, f->how, (size_t)z.cols, f->signs, at);
+	x->z = sizes_of(m->p, m->st);
+	reformer_begin(&x->r, f->how, (size_t)x->z.cols, f->signs, at);
+	x->shared = at + x->z.reformer;
 	x->band = UINT64_MAX;
 	x->has_second = false;
-	x->scales = at += z.reformer;
-	x->scales_bytes = z.scales;
-	x->stage = at += z.scales;
-	x->stage_bytes = z.stage;
-	at += z.stage;
-	x->frame = at + z.kept;
-	x->frame_bytes = z.frame;
-	if (z.kept)
-		reform_kept_begin(&x->kept, &x->r, z.rows, at);
+	memset(&x->kept, 0, sizeof x->kept);
+}
+
+/* Whether what the matrix does not say any more is kept. */
+static bool keeps(const struct maker *m)
+{
+	const struct reforming *x = m->state;
+
+	return m->keep && x->z.kept;
+}
+
+/* Where rows of scales lie on their way. */
+static uint8_t *scales_of(const struct maker *m)
+{
+	const struct reforming *x = m->state;
+
+	return m->stage + x->z.codes;
 }
 
 /* --- scales --- */
@@ -120,17 +135,17 @@ static int hold_scales(struct maker *m, uint32_t t, const uint8_t *p, size_t n, 
 /* The largest of all scales of tensor t. */
 static int top_of(struct maker *m, uint32_t t, int *top, struct err *e)
 {
-	struct reforming *x = m->scratch;
+	const struct reforming *x = m->state;
+	uint8_t *p = scales_of(m);
 	const struct tensor *s = &m->p->ckpt->tensors[t];
 	uint64_t at, bytes = s->end - s->begin;
 	size_t n;
 
 	for (at = 0; at < bytes; at += n) {
-		n = bytes - at < x->scales_bytes ? (size_t)(bytes - at) : x->scales_bytes;
-		if (source_read(&m->source, t, at, x->scales, n, e) ||
-			hold_scales(m, t, x->scales, n, at, e))
+		n = bytes - at < x->z.scales ? (size_t)(bytes - at) : x->z.scales;
+		if (source_read(&m->source, t, at, p, n, e) || hold_scales(m, t, p, n, at, e))
 			return -1;
-		*top = reform_top(*top, x->scales, n);
+		*top = reform_top(*top, p, n);
 	}
 	return 0;
 }
@@ -139,49 +154,57 @@ static int top_of(struct maker *m, uint32_t t, int *top, struct err *e)
 static int find_second(struct maker *m, struct err *e)
 {
 	const struct step_reform *f = m->st->as.reform.of;
-	struct reforming *x = m->scratch;
+	struct reforming *x = m->state;
 	int top = REFORM_TOP_NONE;
 
 	if (x->has_second || !f->how->second)
 		return 0;
 	if (top_of(m, f->scales, &top, e) ||
-		(f->partner != f->scales &&
-			top_of(m, f->partner, &top, e)))
+		(f->partner != f->scales && top_of(m, f->partner, &top, e)))
 		return -1;
 	if (!reformer_second(&x->r, top))
 		return source_bad_byte(&m->source, f->scales, 0, RULE_DATA_OVERFLOW,
 			"all its scales are so small that F32 has no divisor for them", e);
 	x->has_second = true;
-	x->band = UINT64_MAX;
 	return 0;
 }
 
-/* Reads the scales of rows row .. row + n of the matrix to x->scales, unless they are there: k is which source they
- * are. */
-static int load_scales(struct maker *m, unsigned k, uint64_t row, uint64_t n, struct err *e)
+/* Reads the scales of rows row .. row + n of the matrix, of one band where rows share them; k is which source they are.
+ * They are at *p. */
+static int load_scales(struct maker *m, unsigned k, uint64_t row, uint64_t n, const uint8_t **p,
+	struct err *e)
 {
 	const struct step_reform *f = m->st->as.reform.of;
-	struct reforming *x = m->scratch;
-	uint64_t bytes = step_row_bytes(&m->p->ckpt->tensors[f->scales]),
-		 tall = codecs[f->how->from].rows, first = row / tall, last = (row + n - 1) / tall;
-	size_t each = dtypes[m->p->ckpt->tensors[f->scales].dtype].bits / 8,
-	       all = (size_t)((last - first + 1) * bytes);
+	struct reforming *x = m->state;
+	uint64_t bytes = x->z.scale_row, tall = codecs[f->how->from].rows;
+	size_t each = dtypes[m->p->ckpt->tensors[f->scales].dtype].bits / 8;
+	uint8_t *to = tall > 1 ? x->shared : scales_of(m);
 
-	if (tall > 1 && x->band == first && first == last)
+	*p = to;
+	if (tall > 1 && x->band == row / tall)
 		return 0;
-	if (maker_read(m, k, first * bytes, x->scales, all, e) ||
-		hold_scales(m, f->scales, x->scales, all / each, first * bytes / each, e))
+	n = tall > 1 ? 1 : n;
+	if (maker_read(m, k, row / tall * bytes, to, (size_t)(n * bytes), e))
 		return -1;
-	x->band = first == last ? first : UINT64_MAX;
-	return 0;
+	x->band = row / tall;
+	return hold_scales(m, f->scales, to, (size_t)(n * bytes) / each, row / tall * bytes / each,
+		e);
 }
 
 /* --- codes: a unit is a row --- */
 
+/* What was kept so far lies in the stage until the end of the matrix. */
+static uint64_t matrix(const struct maker *m, uint64_t at)
+{
+	const struct reforming *x = m->state;
+
+	return m->st->as.reform.part == PART_CODES && keeps(m) ? x->z.rows : at + 1;
+}
+
 static uint64_t codes_at_once(const struct maker *m, uint64_t at)
 {
-	const struct reforming *x = m->scratch;
-	uint64_t n = x->stage_bytes / codec_row_bytes(x->r.how->from, x->r.cols);
+	const struct reforming *x = m->state;
+	uint64_t n = x->z.codes / x->z.old_row;
 	uint64_t tall = codecs[x->r.how->from].rows, band = tall - at % tall;
 
 	return tall > 1 && band < n ? band : n;
@@ -191,7 +214,7 @@ static int lossy_block(struct maker *m, uint64_t row, size_t b, enum reform_verd
 	struct err *e)
 {
 	const struct tensor *t = &m->p->ckpt->tensors[m->st->as.reform.of->codes];
-	const struct reforming *x = m->scratch;
+	const struct reforming *x = m->state;
 	bool over = v == REFORM_OVERFLOW;
 
 	return err_rule(e, over ? RULE_DATA_OVERFLOW : RULE_DATA_REFORM_INEXACT, ERR_NOPOS,
@@ -204,7 +227,7 @@ static int lossy_block(struct maker *m, uint64_t row, size_t b, enum reform_verd
 
 static int judge(struct maker *m, uint64_t row, struct err *e)
 {
-	const struct reforming *x = m->scratch;
+	const struct reforming *x = m->state;
 	size_t b, n = x->r.cols / x->r.how->block;
 	uint8_t worst = 0;
 
@@ -224,47 +247,51 @@ static int judge(struct maker *m, uint64_t row, struct err *e)
 	return 0;
 }
 
+static int make_row(struct maker *m, uint64_t row, const uint8_t *src, const uint8_t *s,
+	uint8_t *dst, struct err *e)
+{
+	struct reforming *x = m->state;
+	size_t nan = x->r.how->codes(&x->r, src, s, dst);
+
+	if (nan < x->r.cols)
+		return source_bad_byte(&m->source, m->st->as.reform.of->codes,
+			row * x->z.old_row + nan, RULE_DATA_FP8_NAN, "the FP8 code is NaN", e);
+	if (judge(m, row, e))
+		return -1;
+	if (keeps(m))
+		reform_keep(&x->kept, &x->r, row, src, s);
+	return 0;
+}
+
 static int make_codes(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
 {
-	struct reforming *x = m->scratch;
-	const struct reform *how = x->r.how;
-	uint64_t bytes = codec_row_bytes(how->from, x->r.cols),
-		 to = codec_row_bytes(how->to, x->r.cols),
-		 scales = step_row_bytes(&m->p->ckpt->tensors[m->st->as.reform.of->scales]), i,
-		 first = at / codecs[how->from].rows;
-	size_t nan;
+	struct reforming *x = m->state;
+	uint64_t to = codec_row_bytes(x->r.how->to, x->r.cols), i,
+		 tall = codecs[x->r.how->from].rows;
+	const uint8_t *s;
 
-	if (find_second(m, e) || load_scales(m, 1, at, n, e) ||
-		maker_read(m, 0, at * bytes, x->stage, n * (size_t)bytes, e))
+	if (!at && keeps(m))
+		reform_kept_begin(&x->kept, &x->r, x->z.rows, m->stage + x->z.codes + x->z.scales);
+	if (find_second(m, e) || load_scales(m, 1, at, n, &s, e) ||
+		maker_read(m, 0, at * x->z.old_row, m->stage, n * (size_t)x->z.old_row, e))
 		return -1;
-	for (i = 0; i < n; i++) {
-		const uint8_t *src = x->stage + i * bytes,
-			      *s = x->scales + ((at + i) / codecs[how->from].rows - first) * scales;
-
-		nan = how->codes(&x->r, src, s, dst + i * to);
-		if (nan < x->r.cols)
-			return source_bad_byte(&m->source, m->st->as.reform.of->codes,
-				(at + i) * bytes + nan, RULE_DATA_FP8_NAN, "the FP8 code is NaN",
-				e);
-		if (judge(m, at + i, e))
+	for (i = 0; i < n; i++)
+		if (make_row(m, at + i, m->stage + i * x->z.old_row,
+			    s + (tall > 1 ? 0 : i * x->z.scale_row), dst + i * to, e))
 			return -1;
-		if (m->keep && x->frame_bytes)
-			reform_keep(&x->kept, &x->r, at + i, src, s);
-	}
 	return 0;
 }
 
 static int end_codes(struct maker *m, struct err *e)
 {
-	struct reforming *x = m->scratch;
-	size_t n;
+	struct reforming *x = m->state;
+	uint8_t *frame = m->stage + x->z.codes + x->z.scales + x->z.kept;
 
-	if (m->keep && x->frame_bytes && x->kept.any && !m->res->inexact) {
-		n = reform_pack(&x->kept, x->frame, x->frame_bytes);
-		if (keep_frame(m->keep, x->frame, n, &m->res->dropped, e))
-			return -1;
-	}
-	return maker_end_records(m, x->stage, x->stage_bytes, e);
+	if (keeps(m) && x->kept.any && !m->res->inexact &&
+		keep_frame(m->keep, frame, reform_pack(&x->kept, frame, x->z.frame),
+			&m->res->dropped, e))
+		return -1;
+	return maker_end_records(m, m->stage, x->z.codes, e);
 }
 
 /* --- scales: a unit is a row --- */
@@ -277,31 +304,29 @@ static uint64_t one(const struct maker *m, uint64_t at)
 
 static uint64_t scales_at_once(const struct maker *m, uint64_t at)
 {
-	const struct reforming *x = m->scratch;
-	uint64_t bytes = step_row_bytes(&m->p->ckpt->tensors[m->st->as.reform.of->scales]);
+	const struct reforming *x = m->state;
 
-	return codecs[x->r.how->from].rows > 1 ? one(m, at) : x->scales_bytes / bytes;
+	return codecs[x->r.how->from].rows > 1 ? one(m, at) : x->z.scales / x->z.scale_row;
 }
 
 static int make_scales(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
 {
-	struct reforming *x = m->scratch;
-	const struct reform *how = x->r.how;
-	uint64_t tall = codecs[how->to].rows, i, to = step_row_bytes(&m->st->out),
-		 bytes = step_row_bytes(&m->p->ckpt->tensors[m->st->as.reform.of->scales]);
+	struct reforming *x = m->state;
+	uint64_t i, to = step_row_bytes(&m->st->out);
+	const uint8_t *s;
 
-	if (find_second(m, e) || load_scales(m, 0, at * tall, n * tall, e))
+	if (find_second(m, e) || load_scales(m, 0, at * codecs[x->r.how->to].rows, n, &s, e))
 		return -1;
 	for (i = 0; i < n; i++)
-		how->scales(&x->r, x->scales + i * bytes, dst + i * to);
+		x->r.how->scales(&x->r, s + i * x->z.scale_row, dst + i * to);
 	return 0;
 }
 
 static int end_scales(struct maker *m, struct err *e)
 {
-	struct reforming *x = m->scratch;
+	const struct reforming *x = m->state;
 
-	return maker_end_records(m, x->stage, x->stage_bytes, e);
+	return maker_end_records(m, m->stage, x->z.codes, e);
 }
 
 /* --- the two that are one number --- */
@@ -309,7 +334,7 @@ static int end_scales(struct maker *m, struct err *e)
 static int make_number(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
 {
 	const struct step_reform *f = m->st->as.reform.of;
-	struct reforming *x = m->scratch;
+	struct reforming *x = m->state;
 
 	(void)at, (void)n;
 	if (m->st->as.reform.part == PART_INPUT) {
@@ -348,4 +373,4 @@ static int end(struct maker *m, struct err *e)
 	return parts[m->st->as.reform.part].end(m, e);
 }
 
-const struct make_op reforming_op = { need, unit, begin, at_once, make, end };
+const struct make_op reforming_op = { state, stage, unit, begin, matrix, at_once, make, end };
