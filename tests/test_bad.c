@@ -263,7 +263,7 @@ static const struct bad headers[] = {
 	{ "tensor-type",       header, "\"dtype\":\"I64\",\"shape\":[256,2]", "\"dtype\":\"F64\",\"shape\":[256,2]", 0, "model.dtype", "tid2eid" },
 	{ "tensor-shape",      header, "\"shape\":[256,2]", "\"shape\":[2,256]", 0, "model.shape", "[2,256] I64, expected [256,2] I64" },
 	{ "scale-shape",       header, S1 "\":{\"dtype\":\"F8_E8M0\",\"shape\":[128,8]", S1 "\":{\"dtype\":\"F8_E8M0\",\"shape\":[8,128]", 0, "model.scale-form", S1 },
-	{ "scale-type",        header, S1 "\":{\"dtype\":\"F8_E8M0\"", S1 "\":{\"dtype\":\"U8\"", 0, "model.spelling", S1 },
+	{ "scale-type",        header, S1 "\":{\"dtype\":\"F8_E8M0\"", S1 "\":{\"dtype\":\"I8\"", 0, "model.scale-form", S1 },
 	{ NULL, NULL, NULL, NULL, 0, NULL, NULL },
 };
 

@@ -86,29 +86,6 @@ static void dense_int8(struct ck *c)
 		strcpy(t->type, "I8");
 }
 
-static void experts_f4(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i;
-
-	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".weight"));) {
-		strcpy(t->type, "F4");
-		t->dim[1] *= 2;
-	}
-}
-
-static void experts_u8(struct ck *c)
-{
-	struct ck_tensor *t;
-	size_t i;
-
-	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", ".weight"));)
-		strcpy(t->type, "U8");
-	for (i = 0; (t = ck_next(c, &i, NULL, ".scale"));)
-		if (!strcmp(t->type, "F8_E8M0"))
-			strcpy(t->type, "U8");
-}
-
 /* --- another model, another draft, other names --- */
 
 static void add(struct ck *c, const char *name, const char *type, uint64_t n)
@@ -235,8 +212,6 @@ static const struct row {
 	{ "dense_bf16",   GOLD,  dense_bf16,    "model.dequantized",    "attn.wo_b", "download", 1 },
 	{ "experts_int8", GOLD,  experts_int8,  "model.number-format",  "integers", "fp4", 1 },
 	{ "dense_int8",   GOLD,  dense_int8,    "model.number-format",  "integers", "fp4", 1 },
-	{ "experts_f4",   GOLD,  experts_f4,    "model.spelling",       "only the headers differ", "expert_dtype", 1 },
-	{ "experts_u8",   GOLD,  experts_u8,    "model.spelling",       "only the headers differ", "expert_dtype", 1 },
 	{ "vision",       GOLD,  vision,        "kind.vision",        "", "remove", 1 },
 	{ "spark",        SPARK, older_config,  "config.drafter",       "DSpark", "num_nextn", 1 },
 	{ "prefix_model", GOLD,  wrapped,       "kind.prefixed",        "", "missing", 1 },

@@ -136,11 +136,11 @@ static const char *rule_of_checkpoint(const struct ck_tensor *t, const struct dt
 	bool as_wide = d->bits == dtypes[dtype_find(t->type, strlen(t->type))].bits;
 
 	if (sort != PLAIN && !strcmp(d->name, "U8"))
-		return "model.spelling";
+		return ""; /* the same bytes under another name: read as what they are */
 	if (sort == SCALE)
 		return "model.scale-form";
 	if (sort == EXPERT && !strcmp(d->name, "F4"))
-		return same_bytes ? "model.spelling" : "model.dtype";
+		return same_bytes ? "" : "model.shape";
 	if (sort == EXPERT && (as_wide || !same_bytes))
 		return "model.packed";
 	if (sort == DENSE && !strcmp(d->name, "I8"))
@@ -153,7 +153,7 @@ static const char *rule_of_checkpoint(const struct ck_tensor *t, const struct dt
 /* The exit status that belongs to the rule: 2 where it is another kind of checkpoint, which is named. */
 static int status_of(const char *rule)
 {
-	return one_of(rule, "model.spelling", "model.number-format", "model.spelling") ? 2 : 1;
+	return !*rule ? 0 : !strcmp(rule, "model.number-format") ? 2 : 1;
 }
 
 /* --- substitutions --- */

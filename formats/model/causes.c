@@ -304,45 +304,6 @@ static int packed(struct misfits *m)
 		b.n, text_quote(b.first).s, type, type);
 }
 
-/* The same bytes under another name of their type: F4 counts codes where I8 counts pairs of them, U8 counts bytes. */
-static bool spelled(const struct tensor *t, const struct want *w)
-{
-	uint64_t last = t->rank ? t->dim[t->rank - 1] : 0, want = w->rank ? w->dim[w->rank - 1] : 0;
-
-	if (t->rank != w->rank || !t->rank || t->end - t->begin != w->bytes ||
-		dtypes[w->dtype].bits != 8)
-		return false;
-	if (t->dtype == DT_F4 && w->dtype == DT_I8)
-		return last == 2 * want;
-	return t->dtype == DT_U8 && last == want;
-}
-
-static int spelling(struct misfits *m)
-{
-	struct batch b = { 0 };
-	char is[128] = "", said[128] = "";
-	size_t i;
-
-	for (i = 0; i < m->c->n; i++) {
-		const struct tensor *t = tensor(m, i);
-		const struct want *w = m->want[i];
-
-		if (!m->other[i] || !spelled(t, w))
-			continue;
-		if (!b.n) {
-			misfits_describe(is, sizeof is, t->dtype, t->dim, t->rank);
-			misfits_describe(said, sizeof said, w->dtype, w->dim, w->rank);
-		}
-		misfits_claim(m, &b, i);
-	}
-	if (!b.n)
-		return 0;
-	return finding_add(m->f, RULE_MODEL_SPELLING, b.file,
-		"%zu tensors are declared otherwise than in the official files, first %s as %s where they have "
-		"%s: the bytes are of the same number and order, only the headers differ",
-		b.n, text_quote(b.first).s, is, said);
-}
-
 /* Does an expert matrix have the form of codec c? */
 static bool has_form(const struct tensor *t, const uint64_t dim[2], enum codec c)
 {
@@ -435,8 +396,8 @@ static int int8(struct misfits *m)
 
 int causes_find(struct misfits *m)
 {
-	static int (*const causes[])(struct misfits *) = { drafter, dialect, blocks, packed,
-		spelling, mixed, dequantized, int8 };
+	static int (*const causes[])(struct misfits *) = { drafter, dialect, blocks, packed, mixed,
+		dequantized, int8 };
 	size_t i;
 
 	for (i = 0; i < sizeof causes / sizeof *causes; i++)

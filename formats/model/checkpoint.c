@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/checkpoint.h"
 
+#include "formats/model/spelling.h"
+
 #include "formats/model/family.h"
 #include "core/file.h"
 #include "formats/model/blob.h"
@@ -490,6 +492,27 @@ int ckpt_open(struct ckpt *c, const struct io *io, const char *path, const struc
 	return rc;
 }
 
+/* Reads tensors as what they are, and says so once. */
+static int settle_spellings(struct opener *o)
+{
+	struct ckpt *c = o->c;
+	struct spellings s;
+
+	if (o->opts->as_declared)
+		return 0;
+	if (spellings_settle(&s, c->tensors, c->n, &c->config, &c->arena))
+		return err_nomem(o->e);
+	c->respelled = s.n;
+	if (!s.n)
+		return 0;
+	return finding_add(o->f, RULE_MODEL_SPELLING, c->shards[s.first->shard].name,
+		       "%zu tensors are declared otherwise than in the official files, first %s as %s where they "
+		       "have %s: only the headers differ, the bytes are read as what they are",
+		       s.n, text_quote(s.first->name).s, s.was, s.is)
+		? err_nomem(o->e)
+		: 0;
+}
+
 int ckpt_open_at(struct ckpt *c, const struct io *io, int dir, const struct ckpt_opts *opts,
 	struct findings *f, struct err *e)
 {
@@ -508,7 +531,7 @@ int ckpt_open_at(struct ckpt *c, const struct io *io, int dir, const struct ckpt
 	for (i = 0; i < c->n_shards; i++)
 		if (load_shard(&o, i))
 			goto out;
-	rc = cross_check(&o);
+	rc = cross_check(&o) || settle_spellings(&o) ? -1 : 0;
 out:
 	shardmap_free(&o.map);
 	if (rc)

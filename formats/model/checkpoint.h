@@ -39,6 +39,7 @@ struct ckpt_payload {
 
 struct ckpt_opts {
 	bool headers;        /* the shards are there as headers only (NAME.header) */
+	bool as_declared;    /* keep types as the headers have them (spelling.h) */
 	uint64_t header_cap; /* bytes; 0 = ST_HEADER_CAP */
 	bool follow_links; /* links that lead elsewhere than to ../../blobs/HASH of a hub's cache, too */
 };
@@ -65,6 +66,7 @@ struct ckpt {
 	size_t n;
 	uint64_t bytes; /* payload of all tensors */
 	bool has_index;
+	size_t respelled; /* tensors that the headers declare under another type (spelling.h) */
 	struct ckpt_seen seen[CKPT_SEEN];
 	bool follow_links, headers;         /* as in ckpt_opts */
 	const struct ckpt_payload *payload; /* borrows; NULL: in the shards */

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/family.h"
 
+#include "formats/st/safetensors.h"
+
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 const struct family *const families[] = { &family_v4, NULL };
@@ -45,4 +48,35 @@ const uint64_t *family_field(const struct config *c, const char *name, size_t n)
 		if (strlen(f[i].name) == n && !memcmp(f[i].name, name, n))
 			return (const uint64_t *)(const void *)((const char *)c + f[i].at);
 	return n == 2 && !memcmp(name, "NT", 2) ? &c->NT : NULL;
+}
+
+const struct role *family_role(const struct family *f, const char *name, bool scale)
+{
+	static const char experts[] = "ffn.experts.";
+	char key[ST_NAME_MAX + 8];
+	size_t n = 0, digits;
+	unsigned i;
+
+	if (!strncmp(name, "layers.", 7) || !strncmp(name, "mtp.", 4)) {
+		name = strchr(name, '.') + 1;
+		digits = strspn(name, "0123456789");
+		if (!digits || name[digits] != '.')
+			return NULL;
+		name += digits + 1;
+	}
+	if (strlen(name) > ST_NAME_MAX)
+		return NULL;
+	if (!strncmp(name, experts, sizeof experts - 1)) {
+		name += sizeof experts - 1;
+		name += strspn(name, "0123456789");
+		n = (size_t)snprintf(key, sizeof key, "%s#", experts);
+	}
+	snprintf(key + n, sizeof key - n, "%s", name);
+	n = strlen(key);
+	if (scale && n > 6)
+		snprintf(key + n - 5, 8, "weight");
+	for (i = 0; i < f->n_roles; i++)
+		if (!strcmp(f->roles[i].name, key))
+			return &f->roles[i];
+	return NULL;
 }

@@ -38,6 +38,10 @@ int config_read(struct config *c, const struct config_doc *d, struct err *e);
 int config_read_as(struct config *c, const struct config_doc *d, const struct family *const *from,
 	struct err *e);
 
+/* The role of a tensor of the family by its name alone. scale: the name ends in ".scale", and the role is that of its
+ * weight. NULL: no model of the family has such a tensor. */
+const struct role *family_role(const struct family *f, const char *name, bool scale);
+
 /* The field of c that formulas of its family call so (n bytes); NULL if there is none. */
 const uint64_t *family_field(const struct config *c, const char *name, size_t n);
 

@@ -18,33 +18,7 @@ static bool is_wo_a(const struct role *r)
 
 const struct role *ranks_role(const char *name, bool scale)
 {
-	static const char experts[] = "ffn.experts.";
-	char key[ST_NAME_MAX + 8];
-	size_t n = 0, digits;
-	unsigned i;
-
-	if (!strncmp(name, "layers.", 7) || !strncmp(name, "mtp.", 4)) {
-		name = strchr(name, '.') + 1;
-		digits = strspn(name, "0123456789");
-		if (!digits || name[digits] != '.')
-			return NULL;
-		name += digits + 1;
-	}
-	if (strlen(name) > ST_NAME_MAX)
-		return NULL;
-	if (!strncmp(name, experts, sizeof experts - 1)) {
-		name += sizeof experts - 1;
-		name += strspn(name, "0123456789");
-		n = (size_t)snprintf(key, sizeof key, "%s#", experts);
-	}
-	snprintf(key + n, sizeof key - n, "%s", name);
-	n = strlen(key);
-	if (scale && n > 6)
-		snprintf(key + n - 5, 8, "weight");
-	for (i = 0; i < family_v4.n_roles; i++)
-		if (!strcmp(family_v4.roles[i].name, key))
-			return &family_v4.roles[i];
-	return NULL;
+	return family_role(&family_v4, name, scale);
 }
 
 bool ranks_dtype(const struct role *r, bool scale, enum dtype dtype)

@@ -120,7 +120,9 @@ int tensors_open(struct tensors *t, const char *path, const struct tensors_opts 
 	struct walk w = {
 		.io = o->io, .r = r, .header_cap = o->header_cap, .file = take_file, .ctx = t
 	};
-	struct ckpt_opts co = { .header_cap = o->header_cap, .follow_links = o->follow_links };
+	struct ckpt_opts co = {
+		.header_cap = o->header_cap, .follow_links = o->follow_links, .as_declared = true
+	};
 	struct folder at;
 	size_t i, n = 0;
 	int rc;

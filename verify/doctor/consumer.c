@@ -85,4 +85,8 @@ void consumer_judge(const struct consumer *c, const struct audit *a, bool unsaid
 	if (c->e8m0_fp8 && a->forms.experts == CODEC_FP8)
 		report_add(r, c->e8m0_breaks ? RULE_ENGINE_SCALES : RULE_ENGINE_SETTING, &at,
 			"%s: %s", c->name, c->e8m0_fp8);
+	if (a->ckpt->respelled)
+		report_add(r, RULE_ENGINE_TYPES, NULL,
+			"%s: %zu tensors are declared under other types than in the official files",
+			c->name, a->ckpt->respelled);
 }

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/model/spelling.h"
+
+#include "formats/model/family.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct row {
+	enum dtype declared, official;
+	unsigned per; /* declared elements in an official one */
+} rows[] = {
+	{ DT_F4, DT_I8, 2 },
+	{ DT_U8, DT_I8, 1 },
+	{ DT_U8, DT_F8_E4M3, 1 },
+	{ DT_U8, DT_F8_E8M0, 1 },
+};
+
+/* The type that the published files give a quantized weight or its scale; DT_COUNT where the name is of neither. */
+static enum dtype official(const struct config *c, const char *name)
+{
+	static const char end[] = ".scale";
+	size_t n = strlen(name), m = sizeof end - 1;
+	bool scale = n > m && !strcmp(name + n - m, end);
+	const struct role *r = family_role(c->family, name, scale);
+	enum codec form;
+
+	if (!r || r->store == STORE_PLAIN)
+		return DT_COUNT;
+	form = r->store == STORE_DENSE || c->experts == CODEC_FP8 || c->experts == CODEC_FP8_F32
+		? CODEC_FP8
+		: CODEC_MXFP4;
+	return scale ? codecs[form].scale : codecs[form].code;
+}
+
+static void describe(const struct tensor *t, char text[64])
+{
+	snprintf(text, 64, "%s [%llu,%llu]", dtypes[t->dtype].name,
+		(unsigned long long)(t->rank ? t->dim[0] : 0),
+		(unsigned long long)(t->rank > 1 ? t->dim[1] : 0));
+}
+
+static int respell(struct tensor *t, const struct row *r, struct spellings *s, struct arena *arena)
+{
+	uint64_t *dim;
+
+	if (t->rank != 2 || t->dim[1] % r->per)
+		return 0;
+	dim = arena_alloc(arena, 2 * sizeof *dim);
+	if (!dim)
+		return -1;
+	dim[0] = t->dim[0];
+	dim[1] = t->dim[1] / r->per;
+	if (!s->n)
+		describe(t, s->was);
+	t->dim = dim;
+	t->dtype = (uint8_t)r->official;
+	if (!s->n) {
+		describe(t, s->is);
+		s->first = t;
+	}
+	s->n++;
+	return 0;
+}
+
+int spellings_settle(struct spellings *s, struct tensor *t, size_t n, const struct config *c,
+	struct arena *arena)
+{
+	const struct row *r, *end = rows + sizeof rows / sizeof *rows;
+	enum dtype want;
+	size_t i;
+
+	memset(s, 0, sizeof *s);
+	for (i = 0; c->family && i < n; i++) {
+		if (t[i].dtype != DT_F4 && t[i].dtype != DT_U8)
+			continue;
+		want = official(c, t[i].name);
+		for (r = rows; r < end && (r->declared != t[i].dtype || r->official != want); r++)
+			;
+		if (r < end && respell(&t[i], r, s, arena))
+			return -1;
+	}
+	return 0;
+}
