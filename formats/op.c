@@ -12,6 +12,7 @@ const struct op_row ops[OP_COUNT] = {
 	[OP_REMAP]      = { "remap",      "expert ids, made ids of fewer experts" },
 	[OP_WIDEN]      = { "e8m0-to-f32", "E8M0 scales as FP32 numbers" },
 	[OP_REFORM]     = { "reform",     "codes, scales or factor of a matrix in another number format" },
+	[OP_GGML]       = { "ggml",       "matrices one after the other, in rows of a type of ggml" },
 	[OP_TILE]       = { "tile",       "experts one after the other, each laid out for an engine" },
 };
 /* clang-format on */

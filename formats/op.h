@@ -22,6 +22,7 @@ enum op {
 	OP_TILE,       /* experts one after the other, each laid out for an engine */
 	OP_WIDEN,      /* E8M0 scales as FP32 numbers, exactly */
 	OP_REFORM,     /* a tensor of a matrix in another number format */
+	OP_GGML,       /* matrices one after the other, in rows of a type of ggml */
 	OP_COUNT
 };
 struct op_row {

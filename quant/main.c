@@ -74,6 +74,8 @@ static int check(const struct call *o, struct err *e)
 			to);
 	if (o->input_scale && !r->input)
 		return err_set(e, ERR_USAGE, "--input-scale: %s has no scales of activations", to);
+	if (o->dense && r->container != CONTAINER_GGUF)
+		return err_set(e, ERR_USAGE, "--dense belongs to gguf");
 	return o->input_scale ? check_scale(o->input_scale, e) : 0;
 }
 
@@ -84,6 +86,9 @@ static struct job_opts settle(const struct call *o, enum use use)
 	jo.plan.drop_signs = o->signed_zero && !strcmp(o->signed_zero, "drop");
 	if (o->input_scale)
 		jo.plan.input_scale = strtof(o->input_scale, NULL);
+	for (jo.plan.dense = 0; o->dense && strcmp(gguf_dense_names[jo.plan.dense], o->dense) != 0;
+		jo.plan.dense++)
+		;
 	jo.of_source = use != USE_RESTORE;
 	if (use == USE_RESTORE)
 		jo.plan.target = restore_target.name;
@@ -147,6 +152,7 @@ static void version(struct text *out, bool json)
 	{ "scale-dtype", 0, "f32|e8m0", CLI_CHOICE, 0, 0, CALL_AT(scale_dtype), "fp8: type of the scales (f32, which engines read; e8m0 is the official form)" }, \
 	{ "signed-zero", 0, "keep|drop", CLI_CHOICE, 0, 0, CALL_AT(signed_zero), "NVFP4: minus zero stays (keep), or becomes zero as ModelOpt has it" }, \
 	{ "input-scale", 0, "VALUE", CLI_TEXT, 0, 0, CALL_AT(input_scale), "nvfp4: scale of the activations of all experts, largest magnitude / 2688" }, \
+	{ "dense", 0, "bf16|q8_0|f32", CLI_CHOICE, 0, 0, CALL_AT(dense), "gguf: type of matrices that are FP8 in the source (bf16, exact; q8_0 rounds; f32: all matrices)" }, \
 	CALL_LAYERS, \
 	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.plan.shard_size), "fill shards up to this (one per layer)" }, \
 	{ "no-restore", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(no_back), "leave out what restore needs (source/, *.dropped)" }, \

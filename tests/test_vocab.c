@@ -64,6 +64,7 @@ static const struct {
 	const char *rule; /* NULL: taken */
 } cases[] = {
 	{ "good", GOOD, NULL, NULL },
+	{ "an empty object in it", "{'model':{}}", NULL, "gguf.tokenizer" },
 	{ "the model first", "{'model':" MODEL ",'pre_tokenizer':" PRE ",'added_tokens':" ADDED "}", NULL, NULL },
 	{ "no normalizer", DOC(ADDED, "null", PRE, "null", MODEL), NULL, NULL },
 	{ "merges in pairs", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':" VOCAB ",'merges':[['a','b']]}"), NULL, NULL },
@@ -181,6 +182,9 @@ static void none(void)
 	struct err e = { 0 };
 	bool there = true;
 
+	CHECK(!vocab_read(&v, io_posix(), dir, 9, NULL, &there, &e) && !there && !v.t.tokens);
+	there = true;
+	put(dir, TOKENIZER_JSON, "{}");
 	CHECK(!vocab_read(&v, io_posix(), dir, 9, NULL, &there, &e) && !there && !v.t.tokens);
 	close(dir);
 }

@@ -15,6 +15,7 @@ const struct make_op *const make_ops[OP_COUNT] = {
 	[OP_WIDEN] = &recoding_scales,
 	[OP_TILE] = &tiling_op,
 	[OP_REFORM] = &reforming_op,
+	[OP_GGML] = &blocks_op,
 };
 
 static uint64_t state_need(const struct plan *p, const struct plan_file *f)

@@ -25,8 +25,9 @@ extern "C" {
 struct step_result {
 	struct xxh_digest out, src[2]; /* src: only where the step records */
 	uint64_t blocks, inexact;      /* blocks cast, and those that lost something */
-	uint64_t rescued;         /* of the others: those whose scale is none of the new format */
-	struct xxh_digest *many;  /* OP_TILE that records: of all its sources; in the stream */
+	uint64_t rescued; /* of the others: those whose scale is none of the new format */
+	struct xxh_digest
+		*many; /* of ops with many sources that record: of all of them; in the stream */
 	uint64_t scales[3];       /* OP_TILE: scale bytes 0, above 247, above 249 */
 	struct man_range dropped; /* OP_CAST, OP_REFORM: place of its frame, if it has one */
 };
@@ -102,11 +103,11 @@ static inline size_t maker_rows(uint64_t row_bytes)
 /* Notes that block (row, col) of the step lost something; only so many of a file are kept. */
 int maker_lost(struct maker *m, uint64_t row, size_t col, struct err *e);
 
-/* The rows of slicing.c, recoding.c, tiling.c and reforming.c. */
+/* The rows of slicing.c, recoding.c, tiling.c, reforming.c and blocks.c. */
 extern const struct make_op slicing_bytes, slicing_columns, slicing_ids;
 extern const struct make_op recoding_codes, recoding_scales;
 extern const struct make_op tiling_op;
-extern const struct make_op reforming_op;
+extern const struct make_op reforming_op, blocks_op;
 
 #ifdef __cplusplus
 }

@@ -27,8 +27,7 @@ static size_t many_digests(const struct plan_file *f)
 	size_t i, n = 0;
 
 	for (i = 0; i < f->n; i++)
-		n += f->steps[i].op == OP_TILE && f->steps[i].record ? step_sources(&f->steps[i])
-								     : 0;
+		n += step_many(&f->steps[i]) && f->steps[i].record ? step_sources(&f->steps[i]) : 0;
 	return n;
 }
 
@@ -131,6 +130,17 @@ static size_t next_header(struct stream *s, uint8_t *dst, size_t n)
 	return take;
 }
 
+/* Zeros between the tensor before and the one at hand, of formats that align tensors; their bytes. */
+static size_t next_gap(struct stream *s, uint8_t *dst, size_t n)
+{
+	uint64_t from = s->f->header_bytes + s->f->steps[s->step].out.begin + s->off;
+	size_t take = from - s->at < n ? (size_t)(from - s->at) : n;
+
+	memset(dst, 0, take);
+	s->at += take;
+	return take;
+}
+
 int stream_next(struct stream *s, uint8_t *stage, uint8_t *dst, size_t n, struct err *e)
 {
 	const struct step *st;
@@ -146,6 +156,11 @@ int stream_next(struct stream *s, uint8_t *stage, uint8_t *dst, size_t n, struct
 	/* One more round than bytes: empty tensors, and the end of the last one. */
 	while (s->step < s->f->n && s->at >= s->f->header_bytes) {
 		st = &s->f->steps[s->step];
+		take = next_gap(s, dst, n);
+		dst += take;
+		n -= take;
+		if (s->at < s->f->header_bytes + st->out.begin + s->off)
+			break;
 		left = st->out.end - st->out.begin - s->off;
 		take = left < n ? (size_t)left : n;
 		if (take && next_units(s, dst, take, e))
@@ -172,7 +187,7 @@ static void place_digests(struct stream *s)
 	size_t i;
 
 	for (i = 0; i < s->f->n; i++)
-		if (s->f->steps[i].op == OP_TILE && s->f->steps[i].record) {
+		if (step_many(&s->f->steps[i]) && s->f->steps[i].record) {
 			s->res[i].many = at;
 			at += step_sources(&s->f->steps[i]);
 		}

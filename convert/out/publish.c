@@ -445,7 +445,7 @@ static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry
 	const struct plan *p = u->p;
 	char ranks[24], size[24], share[160];
 	const struct share *h = &p->opts.share;
-	struct man_option options[6] = { { "experts", plan_experts(p) },
+	struct man_option options[7] = { { "experts", plan_experts(p) },
 		{ "layers", p->opts.layers }, { "lossy", p->opts.lossy ? "yes" : "no" },
 		{ "ranks", ranks },
 		{ h->ranks ? "share" : "shard_size", h->ranks ? share : size } };
@@ -456,6 +456,10 @@ static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry
 	if (p->f32_scales) { /* names stay in order */
 		options[n_options] = options[n_options - 1];
 		options[n_options++ - 1] = (struct man_option){ "scale_dtype", "f32" };
+	}
+	if (p->recipe && p->recipe->container == CONTAINER_GGUF) {
+		memmove(options + 1, options, n_options++ * sizeof *options);
+		options[0] = (struct man_option){ "dense", gguf_dense_names[p->opts.dense] };
 	}
 	snprintf(ranks, sizeof ranks, "%llu",
 		(unsigned long long)(h->ranks ? h->ranks : p->opts.ranks));

@@ -22,7 +22,7 @@ static void source_at(const void *ctx, uint64_t k, struct man_source *out)
 	out->tensor = t->name;
 	out->part = s->op == OP_TILE && s->take.rows * s->take.cols < t->end - t->begin;
 	out->xxh = !step_records(s, (uint32_t)k) ? NULL
-		: s->op == OP_TILE               ? &r->res->many[k]
+		: step_many(s)                   ? &r->res->many[k]
 						 : &r->res->src[k];
 }
 

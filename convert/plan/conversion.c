@@ -120,13 +120,22 @@ static int hash_set(struct conversion *c, struct err *e)
 
 /* --- */
 
+/* Names of dsv4-quant from which there is a way back. */
+static bool keeps_source(const char *name)
+{
+	const struct recipe *r = recipe_find(name);
+
+	return r && r->container == CONTAINER_SHARDS;
+}
+
 int conversion_make(struct conversion *c, const struct audit *a, const struct plan_opts *o,
 	struct err *e)
 {
 	memset(c, 0, sizeof *c);
 	c->opts = *o;
 	c->is_set = engine_find(o->target);
-	c->opts.back = o->back && (c->is_set || !strcmp(o->target, "hf") || recipe_find(o->target));
+	c->opts.back =
+		o->back && (c->is_set || !strcmp(o->target, "hf") || keeps_source(o->target));
 	if (add_folders(c, a, e) || (c->is_set && hash_set(c, e))) {
 		conversion_free(c);
 		return -1;

@@ -11,6 +11,7 @@
 #define CONVERT_PLAN_PLAN_H
 #include "convert/plan/step.h"
 #include "formats/model/audit.h"
+#include "formats/model/gguf_name.h"
 #include "formats/model/recipes.h"
 
 #ifdef __cplusplus
@@ -83,11 +84,13 @@ struct plan_opts {
 	const char *layers;     /* NULL: all */
 	const char *shard;      /* restore: only this one; NULL: all */
 	uint64_t keep;          /* slice: this many experts; 0: all */
-	uint64_t shard_size;    /* hf: bytes of a shard; 0: one per layer */
-	bool lossy;             /* go on where a cast is not exact */
-	bool sha256;            /* digest outputs with it */
-	bool experimental;      /* also engines that were only read about */
-	bool drop_signs;        /* recipes: minus zero becomes zero where the format has a factor */
+	uint64_t
+		shard_size; /* hf: bytes of a shard; 0: one per layer. gguf: of a part; 0: one file */
+	enum gguf_dense dense; /* gguf: of matrices that are FP8 in the source */
+	bool lossy;            /* go on where a cast is not exact */
+	bool sha256;           /* digest outputs with it */
+	bool experimental;     /* also engines that were only read about */
+	bool drop_signs;       /* recipes: minus zero becomes zero where the format has a factor */
 	float input_scale; /* recipes that have such: of the activations of all experts; 0: not said */
 	bool back;         /* hf: keep what restore needs: a folder source/, NAME.dropped */
 	struct share share;

@@ -29,6 +29,8 @@ uint32_t step_sources(const struct step *s)
 {
 	if (s->op == OP_REFORM)
 		return reform_sources(&s->as.reform);
+	if (s->op == OP_GGML)
+		return s->as.ggml->matrices * s->as.ggml->each;
 	return s->op == OP_TILE ? s->as.tile->experts * s->as.tile->parts : sources[s->op];
 }
 
@@ -39,6 +41,8 @@ uint32_t step_source(const struct step *s, uint32_t k)
 		return s->as.tile->src[k];
 	case OP_REFORM:
 		return reform_source(&s->as.reform, k);
+	case OP_GGML:
+		return s->as.ggml->src[k];
 	case OP_REMAP:
 		return s->as.remap.src;
 	case OP_DEQUANT:

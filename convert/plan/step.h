@@ -14,6 +14,7 @@
 #include "formats/layout/engine.h"
 #include "formats/model/checkpoint.h"
 #include "formats/op.h"
+#include "quant/ggml.h"
 #include "quant/recode.h"
 #include "quant/reform.h"
 
@@ -71,19 +72,29 @@ struct step_tile {
 	bool scale; /* the matrices are scales */
 };
 
+/* OP_GGML: matrices one after the other, in rows of a type of ggml. */
+struct step_ggml {
+	const struct ggml_way *how;
+	const uint32_t *src; /* in the plan's arena; [matrices][each] */
+	uint32_t matrices;
+	uint32_t each;       /* sources of a matrix: codes, and scales where the format has some */
+	uint64_t rows, cols; /* of a matrix */
+};
+
 struct step {
 	struct tensor out; /* name, type, shape, place in the payload; .shard and .pos unused */
 	struct step_slice take;
 	uint8_t op;     /* enum op: the tag of as */
 	uint8_t record; /* bit k: this step digests source k, so that each source is digested once in a
-			 * conversion. Of OP_TILE bit 0 is for all sources, and the digest is of what is
-			 * taken */
+			 * conversion. Of OP_TILE and OP_GGML bit 0 is for all sources, and the digest is of
+			 * what is taken */
 	union {
 		struct step_copy copy;
 		struct step_remap remap;
 		struct step_recode recode;
 		struct step_reform_part reform;
 		const struct step_tile *tile; /* in the plan's arena */
+		const struct step_ggml *ggml; /* the same */
 	} as;
 };
 
@@ -91,9 +102,15 @@ struct step {
 uint32_t step_sources(const struct step *s);
 uint32_t step_source(const struct step *s, uint32_t k);
 
+/* Whether it may have any number of sources, all of which it records or none. */
+static inline bool step_many(const struct step *s)
+{
+	return s->op == OP_TILE || s->op == OP_GGML;
+}
+
 static inline bool step_records(const struct step *s, uint32_t k)
 {
-	return s->op == OP_TILE ? s->record & 1 : s->record >> k & 1;
+	return step_many(s) ? s->record & 1 : s->record >> k & 1;
 }
 
 /* The matrix layout of a step, NULL where it has none. */

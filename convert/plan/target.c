@@ -445,6 +445,7 @@ const struct target *target_find(const char *name)
 	if (!strcmp(name, slice_target.name))
 		return &slice_target;
 	if (recipe_find(name))
-		return &shards_target;
+		return recipe_find(name)->container == CONTAINER_GGUF ? &gguf_target
+								      : &shards_target;
 	return engine_find(name) ? &engine_target : NULL;
 }

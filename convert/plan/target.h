@@ -27,6 +27,8 @@ struct target {
 extern const struct target targets[]; /* ends with a NULL name */
 /* That of all names of dsv4-quant whose container is CONTAINER_SHARDS (formats/model/recipe.h). */
 extern const struct target shards_target;
+/* The same of CONTAINER_GGUF. */
+extern const struct target gguf_target;
 /* That of all engines of engine.h. */
 extern const struct target engine_target;
 /* Headers and small files of the source, which the way back needs. */

@@ -4,6 +4,7 @@
 #include "core/file.h"
 #include "core/hash/hash_file.h"
 #include "core/hash/sha256.h"
+#include "formats/conversion/gguf_header.h"
 #include "formats/conversion/head.h"
 
 #include <errno.h>
@@ -276,7 +277,9 @@ int chain_header(struct st_header *h, struct arena *arena, const struct io *io, 
 	size_t i;
 
 	*tensor = NULL;
-	if (st_read(h, io, fd, s->bytes, header_cap ? header_cap : ST_HEADER_CAP, arena, e))
+	if (gguf_header_is(s->name) ? gguf_header_read(h, io, fd, s->bytes, arena, e)
+				    : st_read(h, io, fd, s->bytes,
+					      header_cap ? header_cap : ST_HEADER_CAP, arena, e))
 		return -1;
 	if (h->n != s->n || h->data_at != s->header_bytes)
 		return err_rule(e, RULE_CHECK_HEADER, ERR_NOPOS,

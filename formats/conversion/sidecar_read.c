@@ -4,6 +4,7 @@
 #include "formats/conversion/manifest.h"
 #include "formats/codec.h"
 #include "formats/format_id.h"
+#include "formats/gguf/gguf.h"
 #include "formats/json/jfield.h"
 #include "formats/st/safetensors.h"
 
@@ -273,6 +274,14 @@ static int settle_frame(struct reading *r, struct err *e)
 	return 0;
 }
 
+/* Bytes that may lie between two tensors, plus one: in a GGUF each begins at a multiple of its alignment. */
+static uint64_t gap_of(const struct sidecar *a)
+{
+	size_t n = strlen(a->name);
+
+	return n > 5 && !strcmp(a->name + n - 5, ".gguf") ? GGUF_ALIGNMENT : 1;
+}
+
 /* What one tensor says has to fit together. */
 static int settle(const struct sidecar *a, const struct reading *r, struct err *e)
 {
@@ -283,7 +292,7 @@ static int settle(const struct sidecar *a, const struct reading *r, struct err *
 	if (!st_bytes((enum dtype)t->dtype, t->dim, t->rank, &bytes) || bytes != t->end - t->begin)
 		return jfield_wrong(e, "tensor %s has another size than its shape",
 			text_quote(name).s);
-	if (t->begin != at)
+	if (t->begin < at || t->begin - at >= gap_of(a))
 		return jfield_wrong(e, "tensor %s does not begin where the one before it ends",
 			text_quote(name).s);
 	if ((t->op == OP_TILE) != (t->layout != NULL) || (t->op == OP_TILE && !t->parts))

@@ -25,6 +25,7 @@ struct reader {
 	unsigned n_splits; /* seen in the pre-tokenizer */
 	bool bytes;        /* it ends with ByteLevel */
 	bool has_model, has_pre;
+	size_t members; /* of all objects so far */
 	struct err *e;
 };
 
@@ -55,6 +56,7 @@ static int read_object(struct reader *r, const struct members *table)
 	if (jread_object(&r->j))
 		return -1;
 	while ((more = jread_key(&r->j)) == 1) {
+		r->members++;
 		for (m = table; m->key && !is(r, m->key); m++)
 			;
 		pos = r->j.str_pos;
@@ -408,6 +410,9 @@ static int read_document(struct reader *r)
 
 	if (read_object(r, table) || jread_end(&r->j, true))
 		return -1;
+	r->t->none = !r->members;
+	if (r->t->none)
+		return 0;
 	if (!r->has_model || !r->t->n_merges)
 		return refuse(r, 0, "there is no model, or it has no merges");
 	if (r->n_splits != SPLITS || !r->bytes)

@@ -47,6 +47,7 @@ struct tokenizer {
 	struct tokenizer_merge *merges; /* owns */
 	size_t n_merges;
 	int add_bos, add_eos; /* 0, 1; -1: not said */
+	bool none;            /* the document is an empty object, which says nothing */
 	struct arena arena;
 };
 

@@ -146,8 +146,12 @@ int vocab_read(struct vocab *v, const struct io *io, int dir, size_t n, const js
 		v->special[i] = -1;
 	if (!tokenizer_json_read(&v->t, io, dir, n, e) &&
 		!load(io, dir, template_name, &v->chat, &chat, e) && !read_config(v, io, dir, e) &&
-		!take_ids(v, config, e))
+		!take_ids(v, config, e)) {
+		*there = !v->t.none;
+		if (!*there)
+			vocab_free(v);
 		return 0;
+	}
 	vocab_free(v);
 	return -1;
 }

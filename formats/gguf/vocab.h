@@ -38,7 +38,7 @@ struct vocab {
 struct json_t; /* of jansson */
 
 /* Reads tokenizer.json, and where they are there tokenizer_config.json and chat_template.jinja, of the folder dir, for
- * a model of n tokens whose config.json is config. *there is false, and *v zeroed, where there is no tokenizer.json:
+ * a model of n tokens whose config.json is config. *there is false, and *v zeroed, where there is no tokenizer.json or an empty object:
  * that is no error. On failure *v is zeroed. */
 int vocab_read(struct vocab *v, const struct io *io, int dir, size_t n, const struct json_t *config,
 	bool *there, struct err *e);

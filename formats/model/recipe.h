@@ -15,7 +15,8 @@ extern "C" {
 #endif
 
 enum container {
-	CONTAINER_SHARDS /* safetensors files and an index, as a checkpoint has them */
+	CONTAINER_SHARDS, /* safetensors files and an index, as a checkpoint has them */
+	CONTAINER_GGUF    /* one GGUF file, or parts of one */
 };
 
 /* What a conversion is, for those who write its small files. */

@@ -1,0 +1,210 @@
+/* blocks.c -- OP_GGML: matrices one after the other, in rows of a type of ggml (quant/ggml.h). A unit is a row.
+ *
+ * State, in this order: struct blocks, values of a row, scales of a band where the source's blocks have several rows.
+ * Stage: source rows on their way, then their own scales. Nothing stays in it.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "convert/make/maker.h"
+
+#include <string.h>
+
+#define NONE UINT64_MAX
+
+struct blocks {
+	uint64_t matrix; /* whose rows are made, NONE nobody's */
+	uint64_t band;   /* of formats whose blocks have several rows: whose scales are at hand */
+	double *v;       /* [cols] */
+	uint8_t *scales; /* of a band */
+};
+
+/* What a step needs: all of it follows from the matrix. */
+struct sizes {
+	size_t v, scales, stage;
+	uint64_t row; /* bytes of a source row */
+	uint64_t scale_row;
+	uint64_t out;   /* bytes of a row that is made */
+	uint64_t block; /* rows of a block of the source format */
+};
+
+static size_t aligned(size_t n)
+{
+	return mem_ceil_div(n, 16) * 16;
+}
+
+static const struct tensor *source_of(const struct plan *p, const struct step *s, uint32_t k)
+{
+	return &p->ckpt->tensors[s->as.ggml->src[k]];
+}
+
+static struct sizes sizes_of(const struct plan *p, const struct step *s)
+{
+	const struct step_ggml *g = s->as.ggml;
+	const struct tensor *codes = source_of(p, s, 0);
+	struct sizes z = { .row = (codes->end - codes->begin) / g->rows, /* a vector is one row */
+		.out = ggml_row_bytes(g->how->type, g->cols),
+		.block = codecs[g->how->from].rows };
+
+	z.scale_row = g->each > 1 ? step_row_bytes(source_of(p, s, 1)) : 0;
+	z.v = aligned((size_t)g->cols * sizeof(double));
+	z.stage = aligned(maker_rows(z.row));
+	z.scales = aligned((size_t)(z.block > 1 ? z.scale_row : z.scale_row * (z.stage / z.row)));
+	return z;
+}
+
+static size_t state(const struct plan *p, const struct step *s)
+{
+	struct sizes z = sizes_of(p, s);
+
+	return aligned(sizeof(struct blocks)) + z.v + (z.block > 1 ? z.scales : 0);
+}
+
+static size_t stage(const struct plan *p, const struct step *s)
+{
+	struct sizes z = sizes_of(p, s);
+
+	return z.stage + (z.block > 1 ? 0 : z.scales);
+}
+
+static uint64_t unit(const struct plan *p, const struct step *s)
+{
+	return sizes_of(p, s).out;
+}
+
+static void begin(struct maker *m)
+{
+	struct sizes z = sizes_of(m->p, m->st);
+	struct blocks *x = m->state;
+	uint8_t *at = (uint8_t *)m->state + aligned(sizeof *x);
+
+	m->holds = NULL;
+	x->matrix = x->band = NONE;
+	x->v = (double *)(void *)at;
+	x->scales = at + z.v;
+}
+
+/* Where scales of the rows at hand lie. */
+static uint8_t *scales_at(const struct maker *m, const struct sizes *z)
+{
+	const struct blocks *x = m->state;
+
+	return z->block > 1 ? x->scales : m->stage + z->stage;
+}
+
+/* Rows of one matrix, and of one band where there are bands. */
+static uint64_t at_once(const struct maker *m, uint64_t at)
+{
+	struct sizes z = sizes_of(m->p, m->st);
+	uint64_t rows = m->st->as.ggml->rows, row = at % rows, n = z.stage / z.row;
+
+	n = n < rows - row ? n : rows - row;
+	if (z.block > 1 && n > z.block - row % z.block)
+		n = z.block - row % z.block;
+	return n;
+}
+
+/* The digests of a matrix that was read to its end; a new record for the next one. */
+static int end_matrix(struct maker *m, struct err *e)
+{
+	const struct blocks *x = m->state;
+	const struct step_ggml *g = m->st->as.ggml;
+	struct xxh_digest d;
+	uint32_t k;
+
+	for (k = 0; x->matrix != NONE && k < g->each; k++) {
+		d = recorder_end(&m->recorder[k]);
+		m->res->many[x->matrix * g->each + k] = d;
+		if (source_check(&m->source, g->src[x->matrix * g->each + k], &d, e))
+			return -1;
+		recorder_begin(&m->recorder[k], true);
+	}
+	return 0;
+}
+
+static int read_rows(struct maker *m, uint32_t k, uint64_t off, uint8_t *dst, size_t n,
+	struct err *e)
+{
+	const struct blocks *x = m->state;
+	const struct step_ggml *g = m->st->as.ggml;
+	uint32_t i = g->src[x->matrix * g->each + k];
+
+	if (source_read(&m->source, i, off, dst, n, e))
+		return -1;
+	recorder_add(&m->recorder[k], off, dst, n);
+	return k && m->p->ckpt->tensors[i].dtype == DT_F8_E8M0
+		? source_check_e8m0(&m->source, i, dst, n, off, e)
+		: 0;
+}
+
+/* Reads the scales of rows row..row+n; those of a band once. */
+static int read_scales(struct maker *m, const struct sizes *z, uint64_t row, size_t n,
+	struct err *e)
+{
+	struct blocks *x = m->state;
+
+	if (!z->scale_row)
+		return 0;
+	if (z->block == 1)
+		return read_rows(m, 1, row * z->scale_row, scales_at(m, z),
+			n * (size_t)z->scale_row, e);
+	if (x->band == row / z->block)
+		return 0;
+	x->band = row / z->block;
+	return read_rows(m, 1, x->band * z->scale_row, x->scales, (size_t)z->scale_row, e);
+}
+
+/* Says what is wrong with column col of a row. */
+static int bad(struct maker *m, const struct sizes *z, uint64_t row, size_t col, struct err *e)
+{
+	const struct blocks *x = m->state;
+	const struct step_ggml *g = m->st->as.ggml;
+	static const struct {
+		enum codec from;
+		enum rule_id rule;
+		const char *what;
+	} why[] = {
+		{ CODEC_NONE, RULE_DATA_EXPERT_ID, "an expert id that is no expert's" },
+		{ CODEC_BF16, RULE_DATA_NOT_FINITE, "a BF16 value that is NaN or infinite" },
+		{ CODEC_FP8, RULE_DATA_DEQUANT_INEXACT,
+			"the product with its scale is NaN or cannot be had in the type that is written" },
+		{ CODEC_FP8_F32, RULE_DATA_DEQUANT_INEXACT,
+			"the product with its scale is NaN or cannot be had in the type that is written" },
+		{ CODEC_MXFP4, RULE_DATA_DEQUANT_INEXACT,
+			"the product with its scale cannot be had in the type that is written" },
+	};
+	size_t i = 0;
+
+	while (i + 1 < sizeof why / sizeof *why && why[i].from != g->how->from)
+		i++;
+	return source_bad_byte(&m->source, g->src[x->matrix * g->each],
+		row * z->row + col * z->row / g->cols, why[i].rule, why[i].what, e);
+}
+
+static int make(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
+{
+	struct blocks *x = m->state;
+	const struct step_ggml *g = m->st->as.ggml;
+	struct sizes z = sizes_of(m->p, m->st);
+	uint64_t row = at % g->rows;
+	const uint8_t *scales = z.scale_row ? scales_at(m, &z) : NULL;
+	size_t i, col;
+
+	if (x->matrix != at / g->rows) {
+		if (end_matrix(m, e))
+			return -1;
+		x->matrix = at / g->rows;
+		x->band = NONE;
+	}
+	if (read_scales(m, &z, row, n, e) ||
+		read_rows(m, 0, row * z.row, m->stage, n * (size_t)z.row, e))
+		return -1;
+	for (i = 0; i < n; i++) {
+		col = g->how->row(m->stage + i * z.row, scales, (size_t)g->cols, x->v,
+			dst + i * z.out);
+		if (col < g->cols)
+			return bad(m, &z, row + i, col, e);
+		scales = z.block == 1 && scales ? scales + z.scale_row : scales;
+	}
+	return 0;
+}
+
+const struct make_op blocks_op = { state, stage, unit, begin, NULL, at_once, make, end_matrix };

@@ -1,0 +1,420 @@
+/* gguf.c -- a GGUF of the model: one file, or parts of at most --shard-size bytes.
+ *
+ *	metadata | list of tensors | padding | token_embd | blk.0.* | blk.1.* | ... | output_norm, output, ...
+ *
+ * Routed experts of a layer lie one after the other in one tensor, by their ids. The order of tensors is that of the
+ * shards of an official checkpoint, so that a source is read from its beginning to its end. Drafts (mtp.) are files of
+ * their own in llama.cpp, and are left out.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "convert/plan/target.h"
+#include "core/hash/sha256.h"
+#include "core/hash/xxh.h"
+#include "formats/gguf/gguf_set.h"
+#include "formats/gguf/vocab.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char stem[] = "model";
+
+/* A tensor of the GGUF on its way. */
+struct item {
+	char name[GGUF_NAME_MAX + 1];
+	uint32_t place; /* shard of an official checkpoint */
+	size_t weight;  /* the source tensor; of experts that of the first that was met */
+	uint32_t type;  /* enum ggml_type */
+	uint64_t dim[GGUF_RANK_MAX]; /* as GGUF has it, the fastest first */
+	unsigned rank;
+	uint64_t bytes;
+	struct step_ggml *stack; /* of experts; NULL: one matrix, or a copy */
+};
+
+struct items {
+	struct layout *l;
+	struct item *v; /* owns */
+	size_t n, cap;
+};
+
+/* Columns of a weight; a vector is one row. */
+static uint64_t cols_of(const struct layout *l, size_t i)
+{
+	const struct want *w = l->a->want[i];
+	const struct tensor *t = &l->p->ckpt->tensors[i];
+	uint64_t dim1 = t->rank > 1 ? t->dim[1] : t->rank ? t->dim[0] : 1;
+	enum codec c = role_codec(w->role, l->a->forms);
+
+	return c == CODEC_NONE ? dim1 : codec_cols(c, dim1);
+}
+
+static uint64_t rows_of(const struct layout *l, size_t i)
+{
+	const struct tensor *t = &l->p->ckpt->tensors[i];
+
+	return t->rank > 1 ? t->dim[0] : 1;
+}
+
+/* The number format that a source tensor is decoded from; CODEC_NONE: ids. */
+static enum codec from_of(const struct layout *l, size_t i)
+{
+	const struct want *w = l->a->want[i];
+
+	if (w->role->store != STORE_PLAIN)
+		return role_codec(w->role, l->a->forms);
+	return w->role->dtype == DT_BF16   ? CODEC_BF16
+		: w->role->dtype == DT_F32 ? CODEC_F32
+					   : CODEC_NONE;
+}
+
+static struct step_ggml *make_stack(struct items *s, size_t i, uint32_t type, uint32_t matrices)
+{
+	struct layout *l = s->l;
+	struct step_ggml *g = layout_alloc(l, sizeof *g);
+	uint32_t *src;
+
+	if (!g)
+		return NULL;
+	*g = (struct step_ggml){ .how = ggml_way_find(from_of(l, i), type),
+		.matrices = matrices,
+		.each = l->a->want[i]->role->store == STORE_PLAIN ? 1 : 2,
+		.rows = rows_of(l, i),
+		.cols = cols_of(l, i) };
+	if (!g->how) {
+		err_set(l->e, ERR_UNSUPPORTED,
+			"tensor %s: there is no way from its number format to %s",
+			text_quote(l->p->ckpt->tensors[i].name).s, ggml_type_name(type));
+		return NULL;
+	}
+	src = layout_alloc(l, (size_t)matrices * g->each * sizeof *src);
+	g->src = src;
+	return src ? g : NULL;
+}
+
+/* Sets the sources of matrix k. */
+static void set_sources(struct items *s, struct step_ggml *g, uint32_t k, size_t i)
+{
+	uint32_t *src = (uint32_t *)(uintptr_t)g->src + (size_t)k * g->each;
+
+	src[0] = (uint32_t)i;
+	if (g->each > 1)
+		src[1] = (uint32_t)audit_partner(s->l->a, i);
+}
+
+static struct item *find(struct items *s, const char *name)
+{
+	size_t i;
+
+	for (i = s->n; i-- > 0;) /* the tensors are sorted: what is looked for was met of late */
+		if (!strcmp(s->v[i].name, name))
+			return &s->v[i];
+	return NULL;
+}
+
+/* Makes the entry of weight i, which is the first of its name. */
+static int add(struct items *s, const char *name, size_t i)
+{
+	struct layout *l = s->l;
+	const struct want *w = l->a->want[i];
+	struct item *x;
+
+	if (mem_grow(&s->v, &s->cap, s->n + 1, sizeof *s->v))
+		return err_nomem(l->e);
+	x = &s->v[s->n];
+	*x = (struct item){ .place = w->place,
+		.weight = i,
+		.type = gguf_type_of(w, l->a->forms, l->p->opts.dense) };
+	snprintf(x->name, sizeof x->name, "%s", name);
+	x->rank = w->role->store == STORE_EXPERT ? 3 : l->p->ckpt->tensors[i].rank;
+	x->dim[0] = cols_of(l, i);
+	x->dim[1] = rows_of(l, i);
+	x->dim[2] = w->role->store == STORE_EXPERT ? l->p->ckpt->config.E : 1;
+	x->dim[3] = 1;
+	if (!gguf_bytes(x->type, x->dim, x->rank, &x->bytes))
+		return err_set(l->e, ERR_UNSUPPORTED,
+			"tensor %s: %llu columns are no whole number of blocks of %s",
+			text_quote(l->p->ckpt->tensors[i].name).s, (unsigned long long)x->dim[0],
+			ggml_type_name(x->type));
+	if (w->role->store == STORE_EXPERT) {
+		x->stack = make_stack(s, i, x->type, (uint32_t)x->dim[2]);
+		if (!x->stack)
+			return -1;
+	}
+	s->n++;
+	return 0;
+}
+
+/* Where source tensor i goes. */
+static int take(struct items *s, size_t i)
+{
+	struct layout *l = s->l;
+	const struct want *w = l->a->want[i];
+	char name[GGUF_NAME_MAX + 1];
+	struct item *x;
+
+	if (w->stage >= 0) {
+		layout_fate(l, i, FATE_UNSELECTED);
+		return 0;
+	}
+	if (w->scale) {
+		layout_fate(l, i, w->role->store == STORE_EXPERT ? FATE_TILE : FATE_MERGE);
+		return 0;
+	}
+	if (!gguf_name(name, w))
+		return err_set(l->e, ERR_UNSUPPORTED, "tensor %s has no name in GGUF",
+			text_quote(l->p->ckpt->tensors[i].name).s);
+	x = w->expert > 0 || w->role->store == STORE_EXPERT ? find(s, name) : NULL;
+	if (!x && add(s, name, i))
+		return -1;
+	x = x ? x : &s->v[s->n - 1];
+	if (x->stack)
+		set_sources(s, x->stack, (uint32_t)w->expert, i);
+	layout_fate(l, i,
+		w->role->store == STORE_EXPERT          ? FATE_TILE
+			: w->role->store == STORE_DENSE ? FATE_DEQUANT
+							: FATE_COPY);
+	return 0;
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const struct item *x = a, *y = b;
+
+	if (x->place != y->place)
+		return x->place < y->place ? -1 : 1;
+	return x->weight < y->weight ? -1 : 1;
+}
+
+/* --- steps --- */
+
+/* Type and shape as a sidecar has them: blocks are bytes. */
+static int settle_out(struct layout *l, const struct item *x, struct step *s)
+{
+	static const struct {
+		uint32_t type;
+		enum dtype dtype;
+	} plain[] = { { GGML_F32, DT_F32 }, { GGML_BF16, DT_BF16 }, { GGML_I32, DT_I32 } };
+	uint64_t *dim = layout_alloc(l, GGUF_RANK_MAX * sizeof *dim);
+	unsigned i;
+
+	if (!dim)
+		return -1;
+	s->out.dtype = DT_U8;
+	for (i = 0; i < sizeof plain / sizeof *plain; i++)
+		if (plain[i].type == x->type)
+			s->out.dtype = (uint8_t)plain[i].dtype;
+	for (i = 0; i < x->rank; i++)
+		dim[i] = x->dim[x->rank - 1 - i];
+	if (s->out.dtype == DT_U8)
+		dim[x->rank - 1] = ggml_row_bytes(x->type, x->dim[0]);
+	s->out.dim = dim;
+	s->out.rank = (uint8_t)x->rank;
+	return 0;
+}
+
+/* FP8 to BF16 has a quicker way than by values, where the matrix is whole blocks. */
+static const struct recode *quick(const struct layout *l, const struct item *x)
+{
+	enum codec from = from_of(l, x->weight);
+
+	if (x->stack || x->type != GGML_BF16 || !codec_whole(from, x->dim[1], x->dim[0]))
+		return NULL;
+	return recode_find(from, CODEC_BF16);
+}
+
+/* Whether source and GGUF have the same bytes. */
+static bool same(const struct layout *l, const struct item *x)
+{
+	enum codec from = from_of(l, x->weight);
+
+	return (from == CODEC_BF16 && x->type == GGML_BF16) ||
+		(from == CODEC_F32 && x->type == GGML_F32);
+}
+
+static int make_step(struct items *s, const struct item *x, uint64_t at, struct step *st)
+{
+	struct layout *l = s->l;
+	const struct tensor *t = &l->p->ckpt->tensors[x->weight];
+	struct step_ggml *g = x->stack;
+
+	*st = (struct step){ .take = step_all(t), .record = 1 };
+	st->out.name = arena_strndup(&l->p->arena, x->name, strlen(x->name));
+	if (!st->out.name)
+		return err_nomem(l->e);
+	if (settle_out(l, x, st))
+		return -1;
+	st->out.begin = at;
+	st->out.end = at + x->bytes;
+	if (same(l, x)) {
+		st->op = OP_COPY;
+		st->as.copy.src = (uint32_t)x->weight;
+		return 0;
+	}
+	if (quick(l, x)) {
+		st->op = OP_DEQUANT;
+		st->record = 3;
+		st->as.recode = (struct step_recode){ (uint32_t)x->weight,
+			(uint32_t)audit_partner(l->a, x->weight), quick(l, x) };
+		return 0;
+	}
+	if (!g) {
+		g = make_stack(s, x->weight, x->type, 1);
+		if (!g)
+			return -1;
+		set_sources(s, g, 0, x->weight);
+	}
+	st->op = OP_GGML;
+	st->as.ggml = g;
+	return 0;
+}
+
+/* --- files --- */
+
+/* Tells parts of one run from those of another, as far as headers and small files can: SHA-256 of config.json and of
+ * names and sizes of all shards. */
+static int name_run(const struct layout *l, char run[65])
+{
+	const struct ckpt *c = l->p->ckpt;
+	struct text t = { 0 };
+	uint8_t digest[32];
+	size_t i;
+	int rc;
+
+	text_put(&t, c->doc.raw.s, c->doc.raw.n);
+	for (i = 0; i < c->n_shards; i++)
+		text_fmt(&t, "\n%s %lld", c->shards[i].name, (long long)c->shards[i].st.st_size);
+	text_fmt(&t, "\n%u %llu", (unsigned)l->p->opts.dense,
+		(unsigned long long)l->p->opts.shard_size);
+	rc = t.failed ? err_nomem(l->e) : sha256_of(t.s, t.n, digest, l->e);
+	text_free(&t);
+	if (!rc)
+		hex_of(digest, sizeof digest, run);
+	return rc;
+}
+
+/* The metadata of the model. */
+static int put_keys(struct layout *l, struct gguf_out *o)
+{
+	const struct ckpt *c = l->p->ckpt;
+	struct findings f = { 0 };
+	struct params p;
+	struct vocab v;
+	bool there;
+	int rc = params_read(&p, &c->doc, &f, l->e);
+
+	rc = rc ? rc : finding_first(&f, l->e);
+	finding_free(&f);
+	if (rc || gguf_keys_put(o, &c->config, &p, &c->doc, l->p->opts.dense, l->e))
+		return -1;
+	if (vocab_read(&v, c->io, c->dir, (size_t)c->config.V, c->doc.o, &there, l->e))
+		return -1;
+	vocab_put(&v, o);
+	vocab_free(&v);
+	return 0;
+}
+
+/* Which part each tensor is in; returns how many parts there are. */
+static unsigned number_parts(const struct items *s, unsigned *part)
+{
+	uint64_t room = s->l->p->opts.shard_size, used = 0;
+	unsigned n = 0;
+	size_t i;
+
+	for (i = 0; i < s->n; i++) {
+		if (room && used && used + s->v[i].bytes > room) {
+			n++;
+			used = 0;
+		}
+		used += s->v[i].bytes;
+		part[i] = n;
+	}
+	return n + 1;
+}
+
+/* Makes the file of part no, whose tensors are first..end. */
+static int lay_part(struct items *s, size_t first, size_t end, unsigned no, unsigned parts,
+	const char *run)
+{
+	struct layout *l = s->l;
+	struct gguf_out o = { 0 };
+	struct text head = { 0 };
+	struct step st;
+	char name[256];
+	size_t i;
+	long file;
+	int rc = -1;
+
+	if (!gguf_part_name(name, stem, strlen(stem), no, parts))
+		return err_set(l->e, ERR_UNSUPPORTED, "too many parts");
+	file = layout_file(l, name);
+	if (file < 0 || (!no && put_keys(l, &o)))
+		goto out;
+	if (parts > 1) {
+		gguf_put_u16(&o, "split.no", (uint16_t)no);
+		gguf_put_u16(&o, "split.count", (uint16_t)parts);
+		gguf_put_i32(&o, "split.tensors.count", (int32_t)s->n);
+		gguf_put_string(&o, "dsv4.run", run, strlen(run));
+	}
+	for (i = first; i < end; i++)
+		if (make_step(s, &s->v[i],
+			    gguf_put_tensor(&o, s->v[i].name, s->v[i].type, s->v[i].dim,
+				    s->v[i].rank),
+			    &st) ||
+			layout_step(l, (size_t)file, &st))
+			goto out;
+	gguf_write_head(&o, &head);
+	l->p->files[file].raw = head.failed ? NULL : arena_strndup(&l->p->arena, head.s, head.n);
+	l->p->files[file].header_bytes = head.n;
+	rc = l->p->files[file].raw ? 0 : err_nomem(l->e);
+out:
+	gguf_out_free(&o);
+	text_free(&head);
+	return rc;
+}
+
+static int lay_files(struct items *s)
+{
+	unsigned *part = calloc(s->n + 1, sizeof *part), parts;
+	char run[65] = "";
+	size_t i, first;
+	int rc;
+
+	if (!part)
+		return err_nomem(s->l->e);
+	parts = number_parts(s, part);
+	rc = parts > GGUF_PARTS_MAX
+		? err_set(s->l->e, ERR_USAGE,
+			  "--shard-size: that would be %u parts, at most %d are taken", parts,
+			  GGUF_PARTS_MAX)
+		: name_run(s->l, run);
+	for (i = first = 0; !rc && i <= s->n; i++) {
+		if (i < s->n && part[i] == part[first])
+			continue;
+		rc = lay_part(s, first, i, part[first], parts, run);
+		first = i;
+		if (i == s->n)
+			break;
+	}
+	free(part);
+	return rc;
+}
+
+static int lay_gguf(struct layout *l)
+{
+	struct items s = { .l = l };
+	size_t i;
+	int rc = 0;
+
+	if (l->p->opts.layers)
+		return err_set(l->e, ERR_USAGE, "--layers: a GGUF is of the whole model");
+	for (i = 0; !rc && i < l->p->ckpt->n; i++)
+		rc = take(&s, i);
+	if (s.n)
+		qsort(s.v, s.n, sizeof *s.v, by_place);
+	rc = rc ? rc : lay_files(&s);
+	free(s.v);
+	return rc;
+}
+
+static const char *const none[] = { NULL };
+const struct target gguf_target = { "gguf", "a GGUF file for llama.cpp", lay_gguf, none };

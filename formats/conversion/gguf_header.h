@@ -1,0 +1,23 @@
+/* gguf_header.h -- the header of a GGUF file in the terms of safetensors, for those who hold files of weights to their
+ * sidecars: blocks of a quantized type are bytes (U8), the last dimension of a shape is the fastest.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_CONVERSION_GGUF_HEADER_H
+#define FORMATS_CONVERSION_GGUF_HEADER_H
+#include "formats/st/safetensors.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Reads the header of an open GGUF file of size bytes: h->data_at is where its data begins, the tensors are in the
+ * order of the file. Names and dims go to the arena. On failure *h is zeroed. */
+int gguf_header_read(struct st_header *h, const struct io *io, int fd, uint64_t size,
+	struct arena *arena, struct err *e);
+/* Whether a file of that name is a GGUF. */
+bool gguf_header_is(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
