@@ -8,74 +8,130 @@
 /* clang-format off */
 static const struct {
 	const char *role, *leaf; /* leaf stands behind "blk.N." of what is in a layer */
+	bool global;             /* it is in none */
 } names[] = {
-	{ "embed.weight",   "token_embd.weight" },
-	{ "head.weight",    "output.weight" },
-	{ "norm.weight",    "output_norm.weight" },
-	{ "hc_head_base",   "output_hc_base.weight" },
-	{ "hc_head_fn",     "output_hc_fn.weight" },
-	{ "hc_head_scale",  "output_hc_scale.weight" },
+	{ "embed.weight",   "token_embd.weight", true },
+	{ "head.weight",    "output.weight", true },
+	{ "norm.weight",    "output_norm.weight", true },
+	{ "hc_head_base",   "output_hc_base.weight", true },
+	{ "hc_head_fn",     "output_hc_fn.weight", true },
+	{ "hc_head_scale",  "output_hc_scale.weight", true },
 
-	{ "hc_attn_base",   "hc_attn_base.weight" },
-	{ "hc_attn_fn",     "hc_attn_fn.weight" },
-	{ "hc_attn_scale",  "hc_attn_scale.weight" },
-	{ "hc_ffn_base",    "hc_ffn_base.weight" },
-	{ "hc_ffn_fn",      "hc_ffn_fn.weight" },
-	{ "hc_ffn_scale",   "hc_ffn_scale.weight" },
-	{ "attn_norm.weight", "attn_norm.weight" },
-	{ "ffn_norm.weight",  "ffn_norm.weight" },
+	{ "hc_attn_base",   "hc_attn_base.weight", false },
+	{ "hc_attn_fn",     "hc_attn_fn.weight", false },
+	{ "hc_attn_scale",  "hc_attn_scale.weight", false },
+	{ "hc_ffn_base",    "hc_ffn_base.weight", false },
+	{ "hc_ffn_fn",      "hc_ffn_fn.weight", false },
+	{ "hc_ffn_scale",   "hc_ffn_scale.weight", false },
+	{ "attn_norm.weight", "attn_norm.weight", false },
+	{ "ffn_norm.weight",  "ffn_norm.weight", false },
 
-	{ "attn.attn_sink",      "attn_sinks.weight" },
-	{ "attn.q_norm.weight",  "attn_q_a_norm.weight" },
-	{ "attn.kv_norm.weight", "attn_kv_a_norm.weight" },
-	{ "attn.wq_a.weight",    "attn_q_a.weight" },
-	{ "attn.wq_b.weight",    "attn_q_b.weight" },
-	{ "attn.wkv.weight",     "attn_kv.weight" },
-	{ "attn.wo_a.weight",    "attn_output_a.weight" },
-	{ "attn.wo_b.weight",    "attn_output_b.weight" },
+	{ "attn.attn_sink",      "attn_sinks.weight", false },
+	{ "attn.q_norm.weight",  "attn_q_a_norm.weight", false },
+	{ "attn.kv_norm.weight", "attn_kv_a_norm.weight", false },
+	{ "attn.wq_a.weight",    "attn_q_a.weight", false },
+	{ "attn.wq_b.weight",    "attn_q_b.weight", false },
+	{ "attn.wkv.weight",     "attn_kv.weight", false },
+	{ "attn.wo_a.weight",    "attn_output_a.weight", false },
+	{ "attn.wo_b.weight",    "attn_output_b.weight", false },
 
-	{ "attn.compressor.ape",          "attn_compressor_ape.weight" },
-	{ "attn.compressor.wkv.weight",   "attn_compressor_kv.weight" },
-	{ "attn.compressor.wgate.weight", "attn_compressor_gate.weight" },
-	{ "attn.compressor.norm.weight",  "attn_compressor_norm.weight" },
+	{ "attn.compressor.ape",          "attn_compressor_ape.weight", false },
+	{ "attn.compressor.wkv.weight",   "attn_compressor_kv.weight", false },
+	{ "attn.compressor.wgate.weight", "attn_compressor_gate.weight", false },
+	{ "attn.compressor.norm.weight",  "attn_compressor_norm.weight", false },
 
-	{ "attn.indexer.wq_b.weight",             "indexer.attn_q_b.weight" },
-	{ "attn.indexer.weights_proj.weight",     "indexer.proj.weight" },
-	{ "attn.indexer.compressor.ape",          "indexer_compressor_ape.weight" },
-	{ "attn.indexer.compressor.wkv.weight",   "indexer_compressor_kv.weight" },
-	{ "attn.indexer.compressor.wgate.weight", "indexer_compressor_gate.weight" },
-	{ "attn.indexer.compressor.norm.weight",  "indexer_compressor_norm.weight" },
+	{ "attn.indexer.wq_b.weight",             "indexer.attn_q_b.weight", false },
+	{ "attn.indexer.weights_proj.weight",     "indexer.proj.weight", false },
+	{ "attn.indexer.compressor.ape",          "indexer_compressor_ape.weight", false },
+	{ "attn.indexer.compressor.wkv.weight",   "indexer_compressor_kv.weight", false },
+	{ "attn.indexer.compressor.wgate.weight", "indexer_compressor_gate.weight", false },
+	{ "attn.indexer.compressor.norm.weight",  "indexer_compressor_norm.weight", false },
 
-	{ "ffn.gate.weight",  "ffn_gate_inp.weight" },
-	{ "ffn.gate.bias",    "exp_probs_b.bias" },
-	{ "ffn.gate.tid2eid", "ffn_gate_tid2eid.weight" },
-	{ "ffn.shared_experts.w1.weight", "ffn_gate_shexp.weight" },
-	{ "ffn.shared_experts.w2.weight", "ffn_down_shexp.weight" },
-	{ "ffn.shared_experts.w3.weight", "ffn_up_shexp.weight" },
-	{ "ffn.experts.#.w1.weight", "ffn_gate_exps.weight" },
-	{ "ffn.experts.#.w2.weight", "ffn_down_exps.weight" },
-	{ "ffn.experts.#.w3.weight", "ffn_up_exps.weight" },
+	{ "ffn.gate.weight",  "ffn_gate_inp.weight", false },
+	{ "ffn.gate.bias",    "exp_probs_b.bias", false },
+	{ "ffn.gate.tid2eid", "ffn_gate_tid2eid.weight", false },
+	{ "ffn.shared_experts.w1.weight", "ffn_gate_shexp.weight", false },
+	{ "ffn.shared_experts.w2.weight", "ffn_down_shexp.weight", false },
+	{ "ffn.shared_experts.w3.weight", "ffn_up_shexp.weight", false },
+	{ "ffn.experts.#.w1.weight", "ffn_gate_exps.weight", false },
+	{ "ffn.experts.#.w2.weight", "ffn_down_exps.weight", false },
+	{ "ffn.experts.#.w3.weight", "ffn_up_exps.weight", false },
 };
 /* clang-format on */
 
 const char *const gguf_dense_names[GGUF_DENSE_COUNT] = { "bf16", "q8_0", "f32" };
 
-bool gguf_name(char out[GGUF_NAME_MAX + 1], const struct want *w)
+/* The number that *s begins with, without leading zeros; *s moves behind it. -1: it begins with none. */
+static long number(const char **s)
 {
+	long v = 0;
+	unsigned n;
+
+	for (n = 0; (*s)[n] >= '0' && (*s)[n] <= '9' && n < 6; n++)
+		v = v * 10 + ((*s)[n] - '0');
+	if (!n || (n > 1 && **s == '0'))
+		return -1;
+	*s += n;
+	return v;
+}
+
+/* Whether tensor is role, in which # stands for the id of an expert. */
+static bool is_role(const char *tensor, const char *role, long *expert, bool scale)
+{
+	static const char weight[] = "weight";
+	const char *hash = strchr(role, '#');
+	size_t n = hash ? (size_t)(hash - role) : 0;
+
+	*expert = -1;
+	if (hash) {
+		if (strncmp(tensor, role, n) != 0)
+			return false;
+		tensor += n;
+		*expert = number(&tensor);
+		if (*expert < 0)
+			return false;
+		role = hash + 1;
+	}
+	n = strlen(role);
+	if (!scale)
+		return !strcmp(tensor, role);
+	if (n < sizeof weight || strcmp(role + n - (sizeof weight - 1), weight) != 0)
+		return false;
+	n -= sizeof weight - 1;
+	return !strncmp(tensor, role, n) && !strcmp(tensor + n, "scale");
+}
+
+bool gguf_name_of(char out[GGUF_NAME_MAX + 1], long *expert, const char *tensor, bool scale)
+{
+	static const char layers[] = "layers.";
+	long layer = -1;
 	size_t i;
 
-	if (w->stage >= 0 || w->scale)
-		return false;
+	*expert = -1;
+	if (!strncmp(tensor, layers, sizeof layers - 1)) {
+		tensor += sizeof layers - 1;
+		layer = number(&tensor);
+		if (layer < 0 || *tensor++ != '.')
+			return false;
+	}
 	for (i = 0; i < sizeof names / sizeof *names; i++) {
-		if (strcmp(names[i].role, w->role->name) != 0)
+		if ((layer >= 0) == names[i].global ||
+			!is_role(tensor, names[i].role, expert, scale))
 			continue;
-		if (w->layer < 0)
+		if (layer < 0)
 			snprintf(out, GGUF_NAME_MAX + 1, "%s", names[i].leaf);
 		else
-			snprintf(out, GGUF_NAME_MAX + 1, "blk.%d.%s", w->layer, names[i].leaf);
+			snprintf(out, GGUF_NAME_MAX + 1, "blk.%ld.%s", layer, names[i].leaf);
 		return true;
 	}
 	return false;
+}
+
+bool gguf_name(char out[GGUF_NAME_MAX + 1], const struct want *w)
+{
+	long expert;
+
+	return w->stage < 0 && !w->scale && gguf_name_of(out, &expert, w->name, false);
 }
 
 uint32_t gguf_type_of(const struct want *w, struct model_forms forms, enum gguf_dense dense)

@@ -30,6 +30,9 @@ extern const char *const gguf_dense_names[GGUF_DENSE_COUNT]; /* as --dense has t
 /* Writes the name of w, no scale, to out. Of routed experts that is the name of all of their layer. Returns false
  * where GGUF has no place for it: drafts, which are files of their own. */
 bool gguf_name(char out[GGUF_NAME_MAX + 1], const struct want *w);
+/* The same by the name of a tensor of the source; scale: it is the scale beside the weight that is meant. *expert is
+ * the id of a routed expert, else -1. */
+bool gguf_name_of(char out[GGUF_NAME_MAX + 1], long *expert, const char *tensor, bool scale);
 /* Its type. rank: dimensions of w. */
 uint32_t gguf_type_of(const struct want *w, struct model_forms forms, enum gguf_dense dense);
 

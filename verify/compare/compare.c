@@ -32,8 +32,9 @@ struct compare {
 	bool slice; /* experts and layers were left out, and config.json says so */
 	bool *on; /* owns; [places] the blocks that the conversion was asked for; NULL until a manifest said it */
 	size_t places;
-	bool skips;  /* official: copies that the converter leaves out */
-	bool failed; /* some file could not be looked at */
+	bool skips;     /* official: copies that the converter leaves out */
+	bool no_drafts; /* some folder is of target gguf */
+	bool failed;    /* some file could not be looked at */
 	uint64_t tensors, units, bytes, left_out;
 };
 
@@ -379,6 +380,7 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 	if (!c->on && take_selection(c, f, e))
 		return -1;
 	c->skips = c->skips || !strcmp(f->d->m->target, "official");
+	c->no_drafts = c->no_drafts || !strcmp(f->d->m->target, "gguf");
 	if (!f->s)
 		return small_compare(&(struct small){ o->io, &c->source, c->r, c->slice }, f);
 	rc = par_run(threads_for(c, f), work, &w, e);
@@ -392,12 +394,15 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 	return rc;
 }
 
-/* Copies of embedding and head in MTP blocks, which the official converter skips. */
+/* Copies of embedding and head in MTP blocks, which the official converter skips; all drafts, which are no part of a
+ * GGUF. */
 static bool is_skipped(const struct compare *c, const char *name)
 {
 	const char *at = strncmp(name, "mtp.", 4) ? NULL : strchr(name + 4, '.');
 	unsigned i;
 
+	if (c->no_drafts && at)
+		return true;
 	if (!c->skips || !at)
 		return false;
 	for (i = 0; i < family_v4.n_roles; i++)

@@ -302,6 +302,30 @@ static int open_tile(struct derive *d, const char *target, struct err *e)
 	return check_stack(d, target, e);
 }
 
+static const struct tensor *any_source(const struct derive *d, uint64_t k)
+{
+	return find_source(d, k, NULL);
+}
+
+static int open_ggml(struct derive *d, const char *target, struct err *e)
+{
+	const char *what = derive_ggml_open(d, any_source);
+
+	(void)target;
+	return what ? wrong(d, e, what) : 0;
+}
+
+/* Whether the tensor may be called as it is. Tensors with many sources look at that themselves. */
+static bool is_named(const struct derive *d, const char *target, bool renamed)
+{
+	if (d->t->op == OP_TILE || d->t->op == OP_GGML || d->t->op == OP_REFORM)
+		return true;
+	if (!strcmp(target, "gguf"))
+		return derive_ggml_named(d, 0, d->t->n) &&
+			(d->t->n < 2 || derive_ggml_named(d, 1, d->t->n));
+	return same_name(d->t->name, d->src[0]->name, renamed);
+}
+
 /* A row for each transform: whether sources and result fit together, and what a unit is. On success
  * n_rows, row_bytes, unit_rows and stage are set. */
 static int (*const openers[OP_COUNT])(struct derive *d, const char *target, struct err *e) = {
@@ -315,6 +339,7 @@ static int (*const openers[OP_COUNT])(struct derive *d, const char *target, stru
 	[OP_REMAP] = open_remap,
 	[OP_TILE] = open_tile,
 	[OP_REFORM] = derive_reform_open,
+	[OP_GGML] = open_ggml,
 };
 
 int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
@@ -323,7 +348,7 @@ int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
 	uint32_t k;
 
 	*d = (struct derive){ .c = c, .a = a, .t = t };
-	if (t->op != OP_TILE && t->n > (t->op == OP_REFORM ? 3 : 2))
+	if (t->op != OP_TILE && t->op != OP_GGML && t->n > (t->op == OP_REFORM ? 3 : 2))
 		return wrong(d, e, "more sources than it takes");
 	for (k = 0; k < t->n && k < 2; k++) {
 		d->src[k] = find_source(d, k, e);
@@ -332,7 +357,7 @@ int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
 	}
 	if (!bound(d))
 		return wrong(d, e, "more rows or columns than its source has");
-	if (t->op != OP_TILE && t->op != OP_REFORM && !same_name(t->name, d->src[0]->name, renamed))
+	if (!is_named(d, target, renamed))
 		return wrong(d, e, "it is made of a tensor of another name");
 	if (derive_reform_left(d, target, e) || openers[t->op](d, target, e))
 		return -1;
@@ -350,7 +375,8 @@ struct derive_use derive_use(const struct derive *d, uint32_t k, const struct te
 	if (d->t->op == OP_REFORM)
 		return derive_reform_uses(d, s) ? (struct derive_use){ 0, rows, 0, bytes }
 						: (struct derive_use){ 0, 0, 0, 0 };
-	if (k && d->t->op != OP_TILE) /* the scale beside a weight, all of it */
+	if (d->t->op == OP_GGML ||
+		(k && d->t->op != OP_TILE)) /* the scale beside a weight, all of it */
 		return (struct derive_use){ 0, rows, 0, bytes };
 	return (struct derive_use){ d->row, d->rows, d->col, d->cols };
 }

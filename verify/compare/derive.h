@@ -12,6 +12,7 @@
  *	fp4-to-fp8    a band of 128 rows
  *	dequantize    128 rows
  *	reform        some rows, about a MiB
+ *	ggml          some rows of any matrix
  *	all others    some rows, about a MiB
  *
  * SPDX-License-Identifier: MIT */
@@ -44,7 +45,8 @@ struct derive {
 	uint64_t unit_rows, units;
 	enum codec from, to; /* of a change of number format, else CODEC_NONE */
 	double second;       /* of a matrix in another number format: its factor */
-	uint64_t keep;       /* of a remap: experts that are left */
+	uint64_t keep;       /* of a remap: experts that are left; of ggml: sources of a matrix */
+	uint32_t ggml;       /* of ggml: the type, enum ggml_type */
 	size_t stage;        /* bytes that a maker needs */
 };
 
@@ -88,6 +90,21 @@ int derive_unit(struct derive_maker *m, const struct derive *d, uint64_t unit, u
 int derive_unit_plain(struct derive_maker *m, const struct derive *d, uint64_t unit, uint8_t *out,
 	struct err *e);
 void derive_free(struct derive_maker *m);
+
+/* --- tensors of a GGUF: derive_ggml.c, for derive.c and derive_make.c --- */
+
+/* Whether source k of the tensor may be what it is made of by its name; of experts, of which each has `each` sources,
+ * also in the order of their ids. */
+bool derive_ggml_named(const struct derive *d, uint32_t k, uint32_t each);
+/* Looks at types and shapes of all sources, whose first two are d->src; sets n_rows, row_bytes, unit_rows, stage, from
+ * and ggml of *d. Returns NULL, or what is wrong. source(d, k) gives each source, NULL where there is none. */
+const char *derive_ggml_open(struct derive *d,
+	const struct tensor *(*source)(const struct derive *d, uint64_t k));
+/* Makes rows row..row+n of the result. */
+int derive_ggml_make(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e);
+
+/* --- */
 
 /* Where byte `at` of a unit is, in words: "row 5, column 17". */
 struct derive_place {

@@ -393,6 +393,7 @@ static const struct makers {
 	[OP_REMAP] = { make_remap, make_remap },
 	[OP_TILE] = { make_tile, plain_tile },
 	[OP_REFORM] = { derive_reform_make, derive_reform_make },
+	[OP_GGML] = { derive_ggml_make, derive_ggml_make },
 };
 
 /* Room for what d needs. */

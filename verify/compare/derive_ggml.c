@@ -1,0 +1,240 @@
+/* derive_ggml.c -- tensors of a GGUF made once more from the source: what they must be called, and rows of the block
+ * formats of ggml, element by element.
+ *
+ * It shares nothing with the converter but the tables of formats (quant/codec.h, formats/gguf/ggml_type.h) and of names
+ * (formats/model/gguf_name.h).
+ *
+ * SPDX-License-Identifier: MIT */
+#include "verify/compare/derive.h"
+
+#include "formats/gguf/ggml_type.h"
+#include "formats/model/gguf_name.h"
+#include "quant/num.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = 32, UNIT = 1 << 20 };
+
+bool derive_ggml_named(const struct derive *d, uint32_t k, uint32_t each)
+{
+	const char *from = d->a->sources[d->t->first + k].tensor;
+	char name[GGUF_NAME_MAX + 1];
+	long expert;
+
+	if (!gguf_name_of(name, &expert, from, k % each == 1))
+		return false;
+	return !strcmp(name, d->t->name) && (expert < 0 || (uint32_t)expert == k / each);
+}
+
+/* The number format of the sources; *each is how many a matrix has. False where they are of none that is taken. */
+static bool format_of(struct derive *d, uint32_t *each)
+{
+	const struct tensor *w = d->src[0], *s = d->t->n > 1 ? d->src[1] : NULL;
+
+	*each = 1;
+	d->from = CODEC_NONE;
+	if (w->dtype == DT_BF16)
+		d->from = CODEC_BF16;
+	if (w->dtype == DT_BF16 || w->dtype == DT_I64)
+		return d->t->n == 1;
+	*each = 2;
+	d->from = s ? codec_of_types(w->dtype, s->dtype) : CODEC_NONE;
+	return d->from == CODEC_MXFP4 || d->from == CODEC_FP8 || d->from == CODEC_FP8_F32;
+}
+
+/* The type of ggml that type and shape of the result are, by bytes of a row. */
+static bool type_of(struct derive *d, uint64_t cols)
+{
+	uint64_t last = d->t->rank ? d->t->dim[d->t->rank - 1] : 1;
+
+	switch (d->t->dtype) {
+	case DT_F32:
+		d->ggml = GGML_F32;
+		return last == cols;
+	case DT_BF16:
+		d->ggml = GGML_BF16;
+		return last == cols;
+	case DT_I32:
+		d->ggml = GGML_I32;
+		return last == cols && d->src[0]->dtype == DT_I64;
+	case DT_U8:
+		d->ggml = d->from == CODEC_MXFP4 ? GGML_MXFP4 : GGML_Q8_0;
+		return cols % BLOCK == 0 &&
+			last == cols / BLOCK * (d->from == CODEC_MXFP4 ? 17 : 34);
+	default:
+		return false;
+	}
+}
+
+/* All matrices are like the first, and called as they must be. */
+static const char *check_all(const struct derive *d, uint32_t each,
+	const struct tensor *(*source)(const struct derive *d, uint64_t k))
+{
+	const struct tensor *s, *first;
+	uint32_t k;
+
+	for (k = 0; k < d->t->n; k++) {
+		s = source(d, k);
+		first = d->src[k % each];
+		if (!s || s->dtype != first->dtype || s->rank != first->rank ||
+			memcmp(s->dim, first->dim, s->rank * sizeof *s->dim) != 0)
+			return "its sources are not of one type and shape";
+		if (!derive_ggml_named(d, k, each))
+			return "a source that is not what its name says, or out of order";
+	}
+	return NULL;
+}
+
+const char *derive_ggml_open(struct derive *d,
+	const struct tensor *(*source)(const struct derive *d, uint64_t k))
+{
+	const struct tensor *w = d->src[0];
+	uint64_t matrices, rows, cols, dim[2], n = 1;
+	uint32_t each, i;
+
+	if (!format_of(d, &each) || d->t->n % each || w->rank < 1 || w->rank > 2 || d->t->row[1] ||
+		d->t->col[1])
+		return "its sources are no matrices that a GGUF is made of";
+	matrices = d->t->n / each;
+	rows = w->rank > 1 ? w->dim[0] : 1;
+	cols = w->rank > 1 ? w->dim[1] : w->dim[0];
+	cols = each > 1 ? codec_cols(d->from, cols) : cols;
+	if (each > 1) {
+		codec_scale_dim(d->from, rows, cols, dim);
+		if (d->src[1]->rank != 2 || d->src[1]->dim[0] != dim[0] ||
+			d->src[1]->dim[1] != dim[1])
+			return "its scales are not those of its codes";
+	}
+	for (i = 0; i + 1 < d->t->rank; i++)
+		n *= d->t->dim[i];
+	if (d->t->rank != (matrices > 1 ? 3u : w->rank) || !cols || !rows || n != matrices * rows ||
+		!type_of(d, cols))
+		return "type or shape are not what the transform makes";
+	d->rows = rows;
+	d->cols = cols;
+	d->src_bytes = (w->end - w->begin) / rows;
+	d->n_rows = matrices * rows;
+	d->row_bytes = (d->t->end - d->t->begin) / d->n_rows;
+	d->unit_rows = UNIT / d->row_bytes ? UNIT / d->row_bytes : 1;
+	d->keep = each;
+	d->stage = (size_t)(d->src_bytes + cols * (sizeof(double) + sizeof(float)) + 64);
+	return check_all(d, each, source);
+}
+
+/* --- making rows --- */
+
+/* IEEE binary16 of a number that is not negative, found by trying: the nearest of all, ties to even. */
+static uint16_t half(double x)
+{
+	uint16_t lo = 0, hi = 0x7bff, mid;
+	double a, b;
+
+#define VALUE(h) ((h) < 0x400 ? ldexp((h), -24) : ldexp(1024 + ((h)&0x3ff), ((h) >> 10) - 25))
+	while (lo < hi) { /* the largest whose value is not above x */
+		mid = (uint16_t)((lo + hi + 1) / 2);
+		if (VALUE(mid) <= x)
+			lo = mid;
+		else
+			hi = (uint16_t)(mid - 1);
+	}
+	a = x - VALUE(lo);
+	b = VALUE(lo + 1) - x;
+	return (uint16_t)(a < b || (a == b && lo % 2 == 0) ? lo : lo + 1);
+}
+
+static void put_q8_0(const double *v, uint8_t *out)
+{
+	float most = 0, d, id;
+	uint16_t h;
+	unsigned i;
+
+	for (i = 0; i < BLOCK; i++)
+		most = fmaxf(most, fabsf((float)v[i]));
+	d = most / 127.0f;
+	id = d != 0 ? 1.0f / d : 0.0f;
+	h = half((double)d);
+	memcpy(out, &h, sizeof h);
+	for (i = 0; i < BLOCK; i++)
+		out[2 + i] = (uint8_t)(int)roundf((float)v[i] * id);
+}
+
+/* Code i of a block of MXFP4 of the source. */
+static unsigned code(const uint8_t *codes, unsigned i)
+{
+	return codes[i / 2] >> 4 * (i % 2) & 15u;
+}
+
+static void put_mxfp4(const uint8_t *codes, uint8_t scale, uint8_t *out)
+{
+	unsigned i;
+
+	out[0] = scale;
+	for (i = 0; i < BLOCK / 2; i++)
+		out[1 + i] = (uint8_t)(code(codes, i) | code(codes, i + BLOCK / 2) << 4);
+}
+
+static void put_values(const struct derive *d, const double *v, uint8_t *out)
+{
+	uint64_t i;
+	float f;
+	uint16_t h;
+
+	for (i = 0; i < d->cols; i++) {
+		f = (float)v[i];
+		h = num_bf16_from(f);
+		if (d->ggml == GGML_F32)
+			memcpy(out + 4 * i, &f, sizeof f);
+		else if (d->ggml == GGML_BF16)
+			memcpy(out + 2 * i, &h, sizeof h);
+		else if (i % BLOCK == 0)
+			put_q8_0(v + i, out + i / BLOCK * 34);
+	}
+}
+
+/* One row, whose codes and scales are at hand. */
+static void put_row(const struct derive *d, const uint8_t *codes, const uint8_t *scales, double *v,
+	uint8_t *out)
+{
+	uint64_t i;
+
+	if (d->ggml == GGML_I32) {
+		for (i = 0; i < d->cols;
+			i++) /* the lower half of an id; ids are small, as the converter says */
+			memcpy(out + 4 * i, codes + 8 * i, 4);
+	} else if (d->ggml == GGML_MXFP4) {
+		for (i = 0; i < d->cols / BLOCK; i++)
+			put_mxfp4(codes + 16 * i, scales[i], out + 17 * i);
+	} else {
+		codec_ops[d->from].decode(codes, scales, 1, (size_t)d->cols, v);
+		put_values(d, v, out);
+	}
+}
+
+int derive_ggml_make(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e)
+{
+	const struct sidecar_source *s = d->a->sources + d->t->first;
+	double *v = (double *)(void *)m->stage;
+	uint8_t *codes = m->stage + d->cols * sizeof *v, *scales = codes + d->src_bytes;
+	const struct tensor *w, *t;
+	uint64_t each = d->keep, band;
+	size_t bytes;
+
+	for (; n--; row++, out += d->row_bytes) {
+		w = ckpt_find(d->c, s[row / d->rows * each].tensor);
+		if (ckpt_read(d->c, w, row % d->rows * d->src_bytes, codes, (size_t)d->src_bytes,
+			    e))
+			return -1;
+		if (each > 1) {
+			t = ckpt_find(d->c, s[row / d->rows * each + 1].tensor);
+			bytes = (size_t)((t->end - t->begin) / t->dim[0]);
+			band = row % d->rows / codecs[d->from].rows;
+			if (ckpt_read(d->c, t, band * bytes, scales, bytes, e))
+				return -1;
+		}
+		put_row(d, codes, scales, v, out);
+	}
+	return 0;
+}
