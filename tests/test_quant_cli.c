@@ -2,6 +2,8 @@
  * and taken back, from each kind of source; and calls that it refuses.
  *
  * SPDX-License-Identifier: MIT */
+#include "core/file.h"
+#include "formats/gguf/gguf_set.h"
 #include "formats/model/recipes.h"
 #include "quant/reform.h"
 #include "tests/set.h"
@@ -172,11 +174,102 @@ static void from_base(const struct recipe *r)
 			holds(err_file.s, "plan.no-way") && !is_file(dirs_path("none").s));
 }
 
+/* A GGUF: made, checked, compared, made again; there is no way back from it yet. */
+static void gguf_of(const char *from, const char *options)
+{
+	struct path out = dirs_path("out");
+
+	dirs_remove(out.s);
+	CHECK_IN(options,
+		ends(0, "dsv4-quant", "run -q %s -o %s --to gguf %s", from, out.s, options));
+	CHECK_IN(options, ends(0, "dsv4-verify", "check -q %s", out.s));
+	CHECK_IN(options, ends(0, "dsv4-verify", "compare -q %s %s", from, out.s));
+	CHECK_IN(options,
+		ends(0, "dsv4-quant", "run %s -o %s --to gguf %s", from, out.s, options) &&
+			holds(err_file.s, " 0 files made"));
+	CHECK_IN(options,
+		ends(1, "dsv4-quant", "restore -q %s -o %s", out.s, dirs_path("none").s) &&
+			!is_file(dirs_path("none").s));
+}
+
+static int count_keys(void *ctx, struct gguf *g, const struct gguf_value *v, struct err *e)
+{
+	(void)g, (void)v, (void)e;
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+/* Parts hold together what one file holds. */
+static void gguf_parts(void)
+{
+	struct err e = { 0 };
+	struct gguf_set one, many;
+	unsigned keys[2] = { 0 };
+	struct path out = dirs_path("out");
+	int dir;
+
+	gguf_of(FLASH, "");
+	CHECK(!file_open_dir(io_posix(), out.s, &dir, &e) &&
+		!gguf_set_read(&one, io_posix(), dir, "model.gguf", count_keys, &keys[0], &e));
+	close(dir);
+	gguf_of(FLASH, "--shard-size 300000");
+	CHECK(!file_open_dir(io_posix(), out.s, &dir, &e) &&
+		!gguf_set_read(&many, io_posix(), dir, "model-00001-of-00036.gguf", count_keys,
+			&keys[1], &e));
+	close(dir);
+	CHECK(one.n == 1 && many.n == 36 && one.tensors == many.tensors && keys[1] == keys[0] + 4);
+	gguf_set_free(&one);
+	gguf_set_free(&many);
+}
+
+/* Damage behind the header and in it. */
+static void gguf_damaged(void)
+{
+	struct path out = dirs_path("out"), file;
+	static const size_t at[] = { 3, 100, 5000, 100000 };
+	uint8_t *p;
+	size_t i, n;
+
+	gguf_of(FLASH, "");
+	file = model_file(out.s, "model.gguf");
+	for (i = 0; i < sizeof at / sizeof *at; i++) {
+		p = file_get_all(file.s, &n);
+		p[at[i]] ^= 1;
+		file_put_all(file.s, p, n);
+		CHECK(ends(1, "dsv4-verify", "check -q %s", out.s));
+		CHECK(i < 3 || ends(1, "dsv4-verify", "compare -q " FLASH " %s", out.s));
+		p[at[i]] ^= 1;
+		file_put_all(file.s, p, n);
+		free(p);
+	}
+	CHECK(ends(0, "dsv4-verify", "check -q %s", out.s));
+}
+
+static void gguf(void)
+{
+	gguf_parts();
+	gguf_damaged();
+	gguf_of(FLASH, "--dense q8_0");
+	gguf_of(FLASH, "--dense f32 -j1");
+	gguf_of(PRO, "--shard-size 900000");
+	gguf_of(model("spark", "tests/configs/small-spark.json"), "");
+	gguf_of(model("base", "tests/configs/small-base.json"), "");
+	gguf_of(model("base", "tests/configs/small-base.json"), "--dense q8_0");
+	CHECK(ends(2, "dsv4-quant", "run -q " FLASH " -o %s --to gguf --layers 0",
+		      dirs_path("none").s) &&
+		holds(err_file.s, "a GGUF is of the whole model"));
+	CHECK(ends(2, "dsv4-quant", "run -q " FLASH " -o %s --to fp8 --dense f32",
+		      dirs_path("none").s) &&
+		holds(err_file.s, "--dense belongs to gguf"));
+}
+
 static void every_name(void)
 {
 	const struct recipe *r;
 
 	for (r = recipes; r->name; r++) {
+		if (r->container == CONTAINER_GGUF)
+			continue;
 		there(r, FLASH, "");
 		there(r, PRO, "--shard-size 900000");
 		there(r, model("spark", "tests/configs/small-spark.json"), "-j1");
@@ -194,6 +287,8 @@ static void computes(void)
 	const struct recipe *r;
 
 	for (r = recipes; r->name; r++) {
+		if (r->container == CONTAINER_GGUF)
+			continue;
 		dirs_remove(out.s);
 		CHECK_IN(r->name,
 			ends(0, "dsv4-quant", "run -q " FLASH " -o %s --to %s %s", out.s, r->name,
@@ -205,5 +300,5 @@ static void computes(void)
 
 static const struct test tests[] = { { "quant: calls", all_calls },
 	{ "quant: every name, there and back", every_name }, { "quant: computes", computes },
-	{ 0 } };
+	{ "quant: gguf", gguf }, { 0 } };
 TEST_MAIN(tests)

@@ -1,0 +1,210 @@
+/* test_ggml.c -- rows in the block formats of ggml and the names of tensors in GGUF: each way held to its meaning,
+ * written once more here, and to bytes worked out by hand; ways back; what is refused.
+ *
+ * tests/oracle/runtime/gguf.py holds the same to the package gguf and to llama.cpp's own converter.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "formats/model/gguf_name.h"
+#include "quant/ggml.h"
+#include "quant/num.h"
+#include "tests/check.h"
+
+#include <math.h>
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+enum { COLS = 256 };
+
+static const struct ggml_way *way(enum codec from, uint32_t type)
+{
+	const struct ggml_way *w = ggml_way_find(from, type);
+
+	CHECK(w != NULL);
+	return w;
+}
+
+/* Block b of a row of MXFP4 holds what the source has, nibble by nibble; and back. */
+static void mxfp4_moves(void)
+{
+	const struct ggml_way *w = way(CODEC_MXFP4, GGML_MXFP4);
+	uint8_t codes[COLS / 2], scales[COLS / 32], out[COLS / 32 * 17], back[COLS / 2],
+		s2[COLS / 32];
+	unsigned n, b, i, lo, hi;
+
+	for (n = 0; n < 200; n++) {
+		rnd_bytes(codes, sizeof codes);
+		for (b = 0; b < COLS / 32; b++)
+			scales[b] = (uint8_t)rnd(255);
+		CHECK(w->row(codes, scales, COLS, NULL, out) == COLS);
+		for (b = 0; b < COLS / 32; b++) {
+			CHECK(out[17 * b] == scales[b]);
+			for (i = 0; i < 16; i++) {
+				lo = codes[16 * b + i / 2] >> 4 * (i % 2) & 15;
+				hi = codes[16 * b + 8 + i / 2] >> 4 * (i % 2) & 15;
+				CHECK(out[17 * b + 1 + i] == (lo | hi << 4));
+			}
+		}
+		CHECK(w->back(out, s2, COLS, NULL, back));
+		CHECK(same_bytes("codes", back, codes, sizeof codes) &&
+			same_bytes("scales", s2, scales, sizeof scales));
+	}
+	scales[3] = 255;
+	CHECK(w->row(codes, scales, COLS, NULL, out) == 3 * 32);
+}
+
+/* Every code with every scale: MXFP4 to F32 is the value, with the sign of zeros. */
+static void mxfp4_values(void)
+{
+	const struct ggml_way *w = way(CODEC_MXFP4, GGML_F32);
+	uint8_t codes[16], out[32 * 4], scale;
+	double v[32];
+	unsigned s, i;
+	float f, want;
+
+	for (i = 0; i < 16; i++)
+		codes[i] = (uint8_t)(2 * (i % 8) | (2 * (i % 8) + 1) << 4);
+	for (s = 0; s < 255; s++) {
+		scale = (uint8_t)s;
+		if (s > 252) { /* 6 * 2^126 is beyond FP32 */
+			CHECK(w->row(codes, &scale, 32, v, out) < 32);
+			continue;
+		}
+		CHECK(w->row(codes, &scale, 32, v, out) == 32);
+		for (i = 0; i < 32; i++) {
+			want = num_e2m1(i % 16) * num_e8m0(s);
+			memcpy(&f, out + 4 * i, sizeof f);
+			CHECK(num_bits(f) == num_bits(want));
+		}
+	}
+}
+
+/* By hand: d = 2/127 is 0x2408 in FP16 (0.01574), and so on. */
+static void q8_0(void)
+{
+	static const uint8_t want[34] = { 0x08, 0x24, 127, (uint8_t)-127, 64, 0, 32, (uint8_t)-32 };
+	const struct ggml_way *w = way(CODEC_FP8, GGML_Q8_0);
+	uint8_t codes[128] = { 0x40, 0xc0, 0x38, 0x80, 0x30, 0xb0 }, out[4 * 34], scale = 127;
+	double v[128];
+	size_t i;
+
+	/* 2, -2, 1, -0, .5, -.5 and zeros */
+	CHECK(w->lossy && w->row(codes, &scale, 128, v, out) == 128);
+	CHECK(same_bytes("block", out, want, sizeof want));
+	for (i = 34; i < sizeof out; i++)
+		CHECK(out[i] == 0); /* blocks of zeros have d = 0 */
+	codes[5] = 0x7f;
+	CHECK(w->row(codes, &scale, 128, v, out) == 5);
+	codes[5] = 0x7e;
+	scale = 254; /* 448 * 2^127: no F32 */
+	CHECK(w->row(codes, &scale, 128, v, out) < 128);
+	scale = 160; /* 448 * 2^33 / 127: no FP16 */
+	CHECK(w->row(codes, &scale, 128, v, out) == 0);
+}
+
+/* Every code with scales at the ends and in the middle: FP8 to BF16 and F32 is the product, or refused. */
+static void fp8_values(void)
+{
+	static const uint8_t ends[] = { 0, 1, 2, 5, 60, 127, 200, 246, 247, 250, 254 };
+	const struct ggml_way *b = way(CODEC_FP8, GGML_BF16), *f = way(CODEC_FP8, GGML_F32);
+	uint8_t codes[128], out[512];
+	double v[128], x;
+	unsigned s, c, i;
+	uint16_t h;
+	float g;
+
+	for (s = 0; s < COUNT(ends); s++)
+		for (c = 0; c < 256; c++) {
+			memset(codes, (int)c, sizeof codes);
+			x = (double)num_e4m3(c) * (double)num_e8m0(ends[s]);
+			g = (float)x;
+			i = (unsigned)f->row(codes, &ends[s], 128, v, out);
+			CHECK((i == 128) == (isfinite(x) && isfinite(g) && (double)g == x));
+			CHECK(i < 128 || !memcmp(out + 4, &g, 4));
+			h = num_bf16_from(g);
+			i = (unsigned)b->row(codes, &ends[s], 128, v, out);
+			CHECK((i == 128) == (isfinite(x) && (double)num_bf16(h) == x));
+			CHECK(i < 128 || !memcmp(out + 2, &h, 2));
+		}
+}
+
+/* All BF16: the upper half, NaN refused, and back; ids. */
+static void plain(void)
+{
+	const struct ggml_way *w = way(CODEC_BF16, GGML_F32), *d = way(CODEC_NONE, GGML_I32);
+	int64_t id[3] = { 0, 255, INT32_MAX }, id2[3];
+	uint8_t out[12];
+	uint16_t h, h2;
+	uint32_t u;
+	float f;
+
+	for (u = 0; u < 65536; u++) {
+		h = (uint16_t)u;
+		if ((u & 0x7f80) == 0x7f80) { /* NaN or infinite */
+			CHECK(w->row((const uint8_t *)&h, NULL, 1, NULL, out) == 0);
+			continue;
+		}
+		CHECK(w->row((const uint8_t *)&h, NULL, 1, NULL, out) == 1);
+		memcpy(&f, out, 4);
+		CHECK(num_bits(f) == u << 16);
+		CHECK(w->back(out, NULL, 1, NULL, (uint8_t *)&h2) && h2 == h);
+	}
+	out[0] = 1;
+	CHECK(!w->back(out, NULL, 1, NULL, (uint8_t *)&h2));
+	CHECK(d->row((const uint8_t *)id, NULL, 3, NULL, out) == 3 &&
+		d->back(out, NULL, 3, NULL, (uint8_t *)id2));
+	CHECK(!memcmp(id, id2, sizeof id));
+	id[1] = -1;
+	CHECK(d->row((const uint8_t *)id, NULL, 3, NULL, out) == 1);
+	id[1] = (int64_t)INT32_MAX + 1;
+	CHECK(d->row((const uint8_t *)id, NULL, 3, NULL, out) == 1);
+	CHECK(!ggml_way_find(CODEC_BF16, GGML_Q8_0));
+}
+
+static void names(void)
+{
+	static const struct {
+		const char *tensor;
+		bool scale;
+		const char *name; /* NULL: none */
+		long expert;
+	} row[] = {
+		{ "embed.weight", false, "token_embd.weight", -1 },
+		{ "norm.weight", false, "output_norm.weight", -1 },
+		{ "hc_head_fn", false, "output_hc_fn.weight", -1 },
+		{ "layers.0.attn.wq_a.weight", false, "blk.0.attn_q_a.weight", -1 },
+		{ "layers.0.attn.wq_a.scale", true, "blk.0.attn_q_a.weight", -1 },
+		{ "layers.42.attn.indexer.weights_proj.weight", false, "blk.42.indexer.proj.weight",
+			-1 },
+		{ "layers.3.ffn.gate.bias", false, "blk.3.exp_probs_b.bias", -1 },
+		{ "layers.3.ffn.experts.17.w1.weight", false, "blk.3.ffn_gate_exps.weight", 17 },
+		{ "layers.3.ffn.experts.0.w2.scale", true, "blk.3.ffn_down_exps.weight", 0 },
+		{ "layers.3.ffn.experts.255.w3.weight", false, "blk.3.ffn_up_exps.weight", 255 },
+		{ "layers.3.ffn.experts.0.w2.scale", false, NULL, 0 },
+		{ "layers.3.ffn.experts.00.w1.weight", false, NULL, 0 },
+		{ "layers.3.ffn.experts..w1.weight", false, NULL, 0 },
+		{ "layers.03.attn_norm.weight", false, NULL, 0 },
+		{ "layers.x.attn_norm.weight", false, NULL, 0 },
+		{ "layers.3attn_norm.weight", false, NULL, 0 },
+		{ "layers.3.embed.weight", false, NULL, 0 },
+		{ "attn_norm.weight", false, NULL, 0 },
+		{ "layers.3.attn_norm.weight.x", false, NULL, 0 },
+		{ "layers.3.attn.attn_sink", true, NULL, 0 },
+		{ "mtp.0.norm.weight", false, NULL, 0 },
+		{ "", false, NULL, 0 },
+	};
+	char name[GGUF_NAME_MAX + 1];
+	long expert;
+	size_t i;
+	bool ok;
+
+	for (i = 0; i < COUNT(row); i++) {
+		ok = gguf_name_of(name, &expert, row[i].tensor, row[i].scale);
+		CHECK_IN(row[i].tensor, ok == (row[i].name != NULL));
+		CHECK_IN(row[i].tensor,
+			!ok || (!strcmp(name, row[i].name) && expert == row[i].expert));
+	}
+}
+
+static const struct test tests[] = { { "mxfp4_moves", mxfp4_moves },
+	{ "mxfp4_values", mxfp4_values }, { "q8_0", q8_0 }, { "fp8_values", fp8_values },
+	{ "plain", plain }, { "names", names }, { NULL, NULL } };
+TEST_MAIN(tests)
