@@ -1,7 +1,7 @@
 /* test_ggml.c -- rows in the block formats of ggml and the names of tensors in GGUF: each way held to its meaning,
  * written once more here, and to bytes worked out by hand; ways back; what is refused.
  *
- * tests/oracle/runtime/gguf.py holds the same to the package gguf and to llama.cpp's own converter.
+ * tests/oracle/runtime_gguf.py holds the same to the package gguf and to llama.cpp's own converter.
  *
  * SPDX-License-Identifier: MIT */
 #include "formats/model/gguf_name.h"

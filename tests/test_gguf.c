@@ -1,7 +1,7 @@
 /* test_gguf.c -- GGUF headers: what the reader takes, what it refuses, by which rule and at which byte; parts; what it
  * costs on hostile files; and that the writer's bytes are those that were read.
  *
- * The second opinion on what was taken is in tests/fuzz/gguf_check.h; tests/oracle/gguf.py holds both reader and writer
+ * The second opinion on what was taken is in tests/fuzz/gguf_check.h; tests/oracle/runtime_gguf.py holds both reader and writer
  * against the Python package gguf.
  *
  * SPDX-License-Identifier: MIT */

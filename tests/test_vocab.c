@@ -1,7 +1,7 @@
 /* test_vocab.c -- the tokenizer of a model as metadata of a GGUF: what is taken of tokenizer.json,
  * tokenizer_config.json and chat_template.jinja, and what is refused.
  *
- * That the real tokenizer of DeepSeek-V4 comes out as llama.cpp's own converter writes it is tests/oracle/gguf.py's.
+ * That the real tokenizer of DeepSeek-V4 comes out as llama.cpp's own converter writes it is tests/oracle/runtime_gguf.py's.
  *
  * SPDX-License-Identifier: MIT */
 #include "core/file.h"

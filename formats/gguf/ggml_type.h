@@ -2,7 +2,7 @@
  *
  * A row of a tensor is a whole number of blocks; a block of `items` elements takes `bytes` bytes.
  *
- * Source: enum ggml_type and the block structs of llama.cpp 0c1e570; tests/oracle/gguf.py holds the table against the
+ * Source: enum ggml_type and the block structs of llama.cpp 0c1e570; tests/oracle/runtime_gguf.py holds the table against the
  * Python package gguf.
  *
  * SPDX-License-Identifier: MIT */
