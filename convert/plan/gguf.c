@@ -153,7 +153,7 @@ static int take(struct items *s, size_t i)
 	struct item *x;
 
 	if (w->stage >= 0) {
-		layout_fate(l, i, FATE_UNSELECTED);
+		layout_fate(l, i, FATE_DRAFT);
 		return 0;
 	}
 	if (w->scale) {

@@ -15,11 +15,12 @@ const struct op_row fates[FATE_COUNT] = {
 	[FATE_CAST]       = { "cast",        "FP4 to FP8 with one scale for 128 x 128" },
 	[FATE_WIDEN]      = { "widened",     "E8M0 scales as FP32 numbers, exactly" },
 	[FATE_REFORM]     = { "rewritten",   "in another number format" },
-	[FATE_DEQUANT]    = { "dequantized", "to BF16: the official model computes wo_a in BF16" },
+	[FATE_DEQUANT]    = { "dequantized", "FP8 codes multiplied with their scales" },
 	[FATE_MERGE]      = { "merged",      "a scale multiplied into its weight" },
 	[FATE_SKIP]       = { "dropped",     "a copy of embed or head under mtp. that the official converter skips" },
-	[FATE_TILE]       = { "laid out",    "stacked and laid out for the engine" },
+	[FATE_TILE]       = { "laid out",    "stacked, and laid out for the engine" },
 	[FATE_ELSEWHERE]  = { "elsewhere",   "in another rank or stage" },
+	[FATE_DRAFT]      = { "drafts",      "left out: a GGUF has no place for them" },
 	[FATE_UNSELECTED] = { "left out",    "not asked for" },
 };
 /* clang-format on */
