@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/out/publish.h"
 
+#include "convert/out/account.h"
 #include "convert/out/copy.h"
-#include "convert/out/rows.h"
 #include "core/hash/sha256.h"
 #include "formats/model/changed.h"
 #include "formats/conversion/manifest.h"
@@ -110,80 +110,29 @@ int publisher_begin(struct publisher *u, size_t i, struct err *e)
 
 /* --- sidecars --- */
 
-static struct man_file describe(const struct publisher *u, size_t i, struct rows *r,
-	const struct xxh_digest *chunks)
-{
-	struct man_file f = { .name = r->f->name,
-		.target = u->p->opts.target,
-		.plan = u->p->hash,
-		.tool = u->tool,
-		.bytes = r->f->bytes,
-		.header_bytes = r->f->header_bytes,
-		.sha256 = u->p->opts.sha256 ? u->outputs[i].sha256 : NULL,
-		.dropped_sha256 = u->outputs[i].keep.bytes ? u->outputs[i].keep.sha256 : NULL,
-		.dropped_bytes = u->outputs[i].keep.bytes,
-		.chunks = chunks,
-		.n_chunks = mem_ceil_div(r->f->bytes, MAN_CHUNK),
-		.n_tensors = r->f->n,
-		.tensor = rows_give,
-		.ctx = r };
-
-	return f;
-}
-
-/* Where a sidecar goes: into a new file, or against an old one. Digested in both cases. */
-struct sink {
-	const struct io *io;
-	int fd;
-	bool compare, equal;
-	uint64_t at;
-	char *old; /* owns; what is read for a comparison */
-	size_t old_cap;
-	struct sha256 sha;
-};
-
-static int take(void *ctx, const char *p, size_t n, struct err *e)
-{
-	struct sink *k = ctx;
-	struct sha256 *s = &k->sha;
-	const void *data = p;
-
-	if (sha256_update(&s, &data, n, 1, e))
-		return -1;
-	if (!k->compare) {
-		if (file_write(k->io, k->fd, p, n, k->at, e))
-			return -1;
-	} else if (k->equal) {
-		if (mem_grow(&k->old, &k->old_cap, n, 1))
-			return err_nomem(e);
-		k->equal =
-			!file_read(k->io, k->fd, k->old, n, k->at, NULL) && !memcmp(k->old, p, n);
-	}
-	k->at += n;
-	return 0;
-}
-
 static int put_sidecar(struct publisher *u, size_t i, const struct stream *st,
-	const struct xxh_digest *chunks, struct sink *k, struct err *e)
+	const struct xxh_digest *chunks, struct account_sink *k, struct err *e)
 {
 	struct output *o = &u->outputs[i];
-	struct rows r = { .p = u->p, .f = &u->p->files[i], .s = st };
-	struct man_file f = describe(u, i, &r, chunks);
-	struct sha256_kit kit;
+	const struct plan_file *f = &u->p->files[i];
+	struct account a = { .p = u->p,
+		.f = f,
+		.s = st,
+		.tool = u->tool,
+		.sha256 = u->p->opts.sha256 ? o->sha256 : NULL,
+		.keep = &o->keep,
+		.chunks = chunks,
+		.bytes = f->bytes,
+		.steps = f->n };
 	size_t s, b;
 
 	k->io = u->dir->io;
-	sha256_kit_evp(&kit);
-	if (sha256_init(&k->sha, &kit, e))
+	if (account_put(&a, k, e))
 		return -1;
-	if (man_put_sidecar(&f, take, k, e)) {
-		sha256_free(&k->sha);
-		return -1;
-	}
 	o->side_bytes = k->at;
 	o->blocks = o->inexact = 0;
 	memset(o->scales, 0, sizeof o->scales);
-	for (s = 0; s < r.f->n; s++) {
+	for (s = 0; s < f->n; s++) {
 		for (b = 0; b < 3; b++)
 			o->scales[b] += st->res[s].scales[b];
 		o->blocks += st->res[s].blocks;
@@ -255,7 +204,7 @@ int publisher_ready(struct publisher *u, size_t i, const struct stream *s,
 	const struct xxh_digest *chunks, struct err *e)
 {
 	struct output *o = &u->outputs[i];
-	struct sink k = { .compare = false };
+	struct account_sink k = { .compare = false };
 	int rc;
 
 	if (is_as_said(u, i, e))
@@ -278,7 +227,7 @@ int publisher_ready(struct publisher *u, size_t i, const struct stream *s,
 int publisher_keep(struct publisher *u, size_t i, const struct stream *s,
 	const struct xxh_digest *chunks, bool *kept, struct err *e)
 {
-	struct sink k = { .compare = true, .equal = true };
+	struct account_sink k = { .compare = true, .equal = true };
 	struct stat st;
 	int rc;
 
