@@ -267,7 +267,8 @@ static const struct cli_cmd cmds[] = {
 	{ "run", "DIR -o OUT --target T", "convert: write what plan says",
 		"Files appear whole, manifest.json last: without it OUT is unfinished. The same call again\n"
 		"makes every file that is there once more in memory, compares it with the one on disk,\n"
-		"keeps it if they are equal and writes the others. A file that was broken off begins anew.\n"
+		"keeps it if they are equal and writes the others. What Ctrl-C or SIGTERM\n"
+		"stops goes on in unfinished files too; what is killed begins them anew.\n"
 		"Prints a SHA-256 line for each file of weights, for sha256sum -c.\n",
 		run_opts, 1, 1, run_run },
 	{ "restore", "OUT -o BACK", "the way back: the shards that a set was made of, byte for byte",

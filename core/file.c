@@ -226,6 +226,16 @@ bool file_is_part(const char *part, char name[256])
 	return true;
 }
 
+void file_part_beside(const char *part, const char *name, char out[300])
+{
+	size_t n = strlen(part), end = sizeof part_end - 1;
+
+	out[0] = 0;
+	if (n > end + TOKEN + 2 && part[n - end - TOKEN - 1] == '.' &&
+		strspn(part + n - end - TOKEN, "0123456789abcdef") == TOKEN)
+		snprintf(out, 300, ".%.250s%s", name, part + n - end - TOKEN - 1);
+}
+
 int file_out_begin(struct file_out *o, const struct io *io, int dir, const char *name,
 	uint64_t size, struct err *e)
 {
@@ -266,6 +276,46 @@ int file_out_close(struct file_out *o, struct err *e)
 	o->fd = -1; /* closed now, whatever close says */
 	if (o->io->close(o->io, fd))
 		return err_sys(e, "cannot close %s", o->part);
+	return 0;
+}
+
+int file_out_leave(struct file_out *o, struct err *e)
+{
+	int fd = o->fd;
+
+	if (o->io->fsync(o->io, fd))
+		return err_sys(e, "cannot sync %s", o->part);
+	o->fd = -1; /* closed now, whatever close says */
+	if (o->io->close(o->io, fd))
+		return err_sys(e, "cannot close %s", o->part);
+	o->begun = false;
+	return 0;
+}
+
+int file_out_again(struct file_out *o, const struct io *io, int dir, const char *part,
+	uint64_t size, bool *usable, struct err *e)
+{
+	struct stat st;
+
+	memset(o, 0, sizeof *o);
+	o->io = io;
+	o->dir = dir;
+	o->size = size;
+	o->fd = -1;
+	*usable = false;
+	if (!file_is_part(part, o->name) || strlen(part) >= sizeof o->part)
+		return 0;
+	snprintf(o->part, sizeof o->part, "%s", part);
+	o->fd = io->open(io, dir, part, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+	if (o->fd < 0)
+		return errno == EMFILE || errno == ENFILE ? err_sys(e, "cannot open %s", part) : 0;
+	*usable = !io->fstat(io, o->fd, &st) && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+		(uint64_t)st.st_size == size;
+	o->begun = *usable;
+	if (!*usable) {
+		(void)io->close(io, o->fd); /* nothing was written */
+		o->fd = -1;
+	}
 	return 0;
 }
 

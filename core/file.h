@@ -63,9 +63,18 @@ int file_out_publish(struct file_out *o, struct err *e);
 int file_out_replace(struct file_out *o, struct err *e);
 /* Removes what there is of it. */
 void file_out_abandon(struct file_out *o);
+/* Syncs what was written so far and lets go of the file, which stays under its temporary name for a later call of
+ * file_out_again; after a failure it is still to be abandoned. */
+int file_out_leave(struct file_out *o, struct err *e);
+/* Takes up the temporary file part, of size bytes, where file_out_leave has left it. *usable: it is a regular file
+ * of that size and has no other name; else nothing is open. Returns -1 where that cannot be found out. */
+int file_out_again(struct file_out *o, const struct io *io, int dir, const char *part,
+	uint64_t size, bool *usable, struct err *e);
 /* True if part is a name that file_out_begin makes, of this version or an earlier one (.NAME.part); then the
  * name that the file was to get is in name. */
 bool file_is_part(const char *part, char name[256]);
+/* The temporary name that name would have with the token of part; "" if part has none. */
+void file_part_beside(const char *part, const char *name, char out[300]);
 /* Returns 1 if name is the regular file that was, 0 if not, -1 with errno: by device and inode, or, on file systems that number their files
  * anew, by size and time of the last write. */
 int file_is(const struct io *io, int dir, const char *name, const struct stat *was);

@@ -88,6 +88,16 @@ kept() {
 no_parts() {
 	[ -z "$(find "$out" -name '*.part' 2>/dev/null)" ] || fail "$1: leaves $(ls -A "$out")"
 }
+# in_pairs WHAT: what is left of unfinished files has a record each
+in_pairs() {
+	find "$out" -name '.*.manifest.json.*.part' 2>/dev/null >"$tmp/records"
+	[ "$(find "$out" -name '*.part' 2>/dev/null | wc -l)" = $((2 * $(wc -l <"$tmp/records"))) ] ||
+		fail "$1: leaves $(ls -A "$out")"
+	while read -r record; do
+		[ -f "$(echo "$record" | sed 's/\.manifest\.json\(\.[0-9a-f]*\.part\)$/\1/')" ] ||
+			fail "$1: leaves $record alone"
+	done <"$tmp/records"
+}
 # again WHAT: the same call, now undisturbed
 again() {
 	plain "$out" >"$tmp/log" 2>&1 || fail "$1: then $(cat "$tmp/log")"
@@ -175,9 +185,10 @@ terminate() {
 		status=$?
 		[ $status = 2 ] || fail "write $n: status $status instead of 2"
 		grep -q interrupted "$tmp/log" || fail "write $n: says $(cat "$tmp/log")"
-		no_parts "write $n"
+		in_pairs "write $n"
 		look "write $n"
 		again "write $n"
+		no_parts "write $n, then"
 		kept "write $n"
 	done
 	end

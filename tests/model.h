@@ -98,6 +98,9 @@ struct model_job {
 	const volatile sig_atomic_t *stop;
 	struct run_counts result;
 	struct budget budget; /* of the run */
+	struct run_anew anew;
+	const char *tool; /* name and version; NULL: some */
+	size_t piece;     /* bytes made at a time; 0: as the budget says */
 	char hash[65];
 };
 
@@ -117,7 +120,7 @@ static inline int model_execute(struct model_job *j, const struct conversion *p,
 {
 	struct run_opts o = { .out = out,
 		.overwrite = j->overwrite,
-		.tool = "test 0",
+		.tool = j->tool ? j->tool : "test 0",
 		.features = j->features,
 		.stop = j->stop };
 	struct run_result r;
@@ -126,6 +129,7 @@ static inline int model_execute(struct model_job *j, const struct conversion *p,
 
 	if (budget_make(&o.budget, p, j->expected, j->threads, j->memory, e))
 		return -1;
+	o.budget.piece = j->piece ? j->piece : o.budget.piece;
 	j->budget = o.budget;
 	if (j->expected) {
 		if (expected_read(&x, p->folders[0].ckpt, j->expected, e))
@@ -134,6 +138,7 @@ static inline int model_execute(struct model_job *j, const struct conversion *p,
 	}
 	rc = run_conversion(p, &o, &r, e);
 	j->result = r.sum;
+	j->anew = r.anew;
 	run_result_free(&r);
 	if (j->expected)
 		expected_free(&x);

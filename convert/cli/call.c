@@ -100,6 +100,13 @@ static void say_done(struct text *t, const struct run_result *all, double second
 		text_str(t,
 			"the source was touched while it was read: every file was made once more and is "
 			"equal\n");
+	if (r->went_on)
+		text_fmt(t,
+			"%zu unfinished file%s went on from %s that were there and are as written\n",
+			r->went_on, r->went_on == 1 ? "" : "s", text_bytes(r->went_on_bytes).s);
+	if (all->anew.n)
+		text_fmt(t, "%zu unfinished file%s begun anew: %s: %s\n", all->anew.n,
+			all->anew.n == 1 ? "" : "s", text_quote(all->anew.name).s, all->anew.why);
 	text_fmt(t, "%s: %zu file%s made (%s), %zu kept, in %.1f s", text_quote(out).s, r->made,
 		r->made == 1 ? "" : "s", text_bytes(r->written).s, r->kept, seconds);
 	if (seconds > 0 && r->written)

@@ -219,6 +219,25 @@ failed:
 	return -1;
 }
 
+uint64_t stream_bytes(const struct plan_file *f, size_t n)
+{
+	return n ? f->header_bytes + f->steps[n - 1].out.end : 0;
+}
+
+void stream_forget(struct stream *s)
+{
+	memset(s->res, 0, s->f->n * sizeof *s->res);
+	place_digests(s);
+}
+
+void stream_skip(struct stream *s, size_t n)
+{
+	s->at = stream_bytes(s->f, n);
+	s->step = n;
+	text_free(&s->header);
+	begin_step(s);
+}
+
 void stream_close(struct stream *s)
 {
 	maker_close(&s->maker);

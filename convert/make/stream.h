@@ -47,6 +47,13 @@ uint64_t stream_rest(const struct stream *s);
 /* Writes the next n bytes of the file to dst; the file has at least that many left. stage: stream_stage bytes of
  * working space, the same from one rest to the next. After the last byte of the file all of s->res is set. */
 int stream_next(struct stream *s, uint8_t *stage, uint8_t *dst, size_t n, struct err *e);
+/* The first n steps of the file are made, and their results are in s->res: goes on after them. s has just been
+ * opened. */
+void stream_skip(struct stream *s, size_t n);
+/* Empties s->res, which somebody has begun to fill for stream_skip. */
+void stream_forget(struct stream *s);
+/* Bytes of the file up to the end of its first n steps; of none: 0. */
+uint64_t stream_bytes(const struct plan_file *f, size_t n);
 /* s may be zeroed. */
 void stream_close(struct stream *s);
 

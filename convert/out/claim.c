@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/out/claim.h"
 
+#include "convert/out/partial.h"
 #include "core/file.h"
 #include "formats/conversion/bystander.h"
 #include "formats/conversion/chain.h"
@@ -268,7 +269,7 @@ static void unlock_mark(struct claim *c)
 	c->lock = -1;
 }
 
-/* Temporary files of this plan that a killed run left. */
+/* Temporary files of this plan that a killed run left; but for those that it was told to stop in. */
 static int sweep(struct claim *c, struct err *e)
 {
 	char *names, *s;
@@ -279,7 +280,7 @@ static int sweep(struct claim *c, struct err *e)
 	if (c->io->list(c->io, c->dir, &names, &n))
 		return err_sys(e, "cannot list the output folder");
 	for (s = names; !rc && n--; s += strlen(s) + 1) {
-		if (name_is(c->p, s) != NAME_PART)
+		if (name_is(c->p, s) != NAME_PART || partial_paired(c->io, c->dir, s))
 			continue;
 		rc = c->io->lstat(c->io, c->dir, s, &st)
 			? err_sys(e, "cannot look at %s", text_quote(s).s)

@@ -12,6 +12,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Finds the files that an earlier run was told to stop in. Of two for one name the second is removed. */
+static int find_parts(struct publisher *u, struct err *e)
+{
+	const struct io *io = u->dir->io;
+	char *names, *s, name[256];
+	size_t n, i;
+	int rc = 0;
+
+	if (io->list(io, u->dir->fd, &names, &n))
+		return err_sys(e, "cannot list the output folder");
+	for (s = names; !rc && n--; s += strlen(s) + 1) {
+		if (!file_is_part(s, name) || !partial_paired(io, u->dir->fd, s))
+			continue;
+		for (i = 0; i < u->p->n_files && strcmp(u->p->files[i].name, name) != 0; i++)
+			;
+		if (i < u->p->n_files && u->outputs[i].part[0])
+			rc = partial_remove(io, u->dir->fd, s, e);
+		else if (i < u->p->n_files)
+			snprintf(u->outputs[i].part, sizeof u->outputs[i].part, "%s", s);
+	}
+	free(names);
+	return rc;
+}
+
 int publisher_make(struct publisher *u, const struct plan *p, struct outdir *dir,
 	const struct expected *x, const char *tool, struct err *e)
 {
@@ -39,7 +63,10 @@ int publisher_make(struct publisher *u, const struct plan *p, struct outdir *dir
 	for (i = 0; i < p->n_files; i++)
 		snprintf(u->outputs[i].keep_name, sizeof u->outputs[i].keep_name, "%s%s",
 			p->files[i].name, MAN_DROPPED);
-	return 0;
+	if (!dir->claim.parts || !find_parts(u, e))
+		return 0;
+	publisher_free(u, false);
+	return -1;
 }
 
 void publisher_trust(struct publisher *u)
@@ -60,6 +87,19 @@ static void remove_names(const struct publisher *u, size_t i)
 		(void)u->dir->io->unlink(u->dir->io, u->dir->fd, u->outputs[i].keep_name);
 }
 
+/* What was not published is removed; but a file that an earlier run was told to stop in is still what its record
+ * says. */
+static void let_go(struct publisher *u, size_t i, bool undo)
+{
+	struct output *o = &u->outputs[i];
+
+	if (o->part[0] && o->data.begun && !undo && !file_out_leave(&o->data, NULL))
+		return;
+	if (o->part[0] && o->data.begun)
+		(void)partial_forget(u->dir->io, u->dir->fd, o->part, NULL);
+	file_out_abandon(&o->data);
+}
+
 void publisher_free(struct publisher *u, bool undo)
 {
 	bool left = false;
@@ -68,13 +108,14 @@ void publisher_free(struct publisher *u, bool undo)
 	if (!u->outputs)
 		return;
 	for (i = 0; i < u->p->n_files; i++) {
-		file_out_abandon(&u->outputs[i].data);
+		let_go(u, i, undo);
 		file_out_abandon(&u->outputs[i].side);
 		keep_free(&u->outputs[i].keep);
 		if (undo && u->outputs[i].state == OUTPUT_DONE)
 			remove_names(u, i);
 		else
-			left = left || u->outputs[i].state >= OUTPUT_DONE;
+			left = left || u->outputs[i].state >= OUTPUT_DONE || u->outputs[i].stays ||
+				u->outputs[i].part[0];
 	}
 	if (!left && !u->smalls)
 		claim_undo(&u->dir->claim);
@@ -95,17 +136,70 @@ bool publisher_has(const struct publisher *u, size_t i)
 		!io->lstat(io, u->dir->fd, u->outputs[i].side_name, &side) && S_ISREG(side.st_mode);
 }
 
-int publisher_begin(struct publisher *u, size_t i, struct err *e)
+/* Takes up what an earlier run has left of file i. */
+static int take_up(struct publisher *u, size_t i, struct stream *s, struct partial *k,
+	const char **why, struct err *e)
 {
 	const struct outdir *d = u->dir;
+	struct output *o = &u->outputs[i];
+	bool usable = false;
 
+	if (!partial_load(k, d->io, d->fd, o->part, u->p, &u->p->files[i], u->tool, s, why, e) &&
+		(!k->bytes ||
+			!file_out_again(&o->data, d->io, d->fd, o->part, u->p->files[i].bytes,
+				&usable, e))) {
+		if (usable)
+			return 0;
+		if (k->bytes) {
+			*why = "it is not the file that was left";
+			stream_forget(s);
+		}
+		partial_free(k);
+		return partial_remove(d->io, d->fd, o->part, e);
+	}
+	partial_free(k);
+	return -1;
+}
+
+int publisher_begin(struct publisher *u, size_t i, struct stream *s, struct partial *k,
+	const char **why, struct err *e)
+{
+	const struct outdir *d = u->dir;
+	struct output *o = &u->outputs[i];
+	bool again = o->data.begun;
+
+	*k = (struct partial){ 0 };
+	*why = NULL;
+	file_out_abandon(&o->data);
+	if (again && o->part[0] && partial_forget(d->io, d->fd, o->part, e))
+		return -1;
+	if (again)
+		o->part[0] = 0;
 	if (claim_take(&u->dir->claim, e) ||
 		file_remove(d->io, d->fd, u->outputs[i].side_name, e) ||
 		file_remove(d->io, d->fd, u->p->files[i].name, e) ||
 		(u->p->opts.back && file_remove(d->io, d->fd, u->outputs[i].keep_name, e)))
 		return -1;
-	return file_out_begin(&u->outputs[i].data, d->io, d->fd, u->p->files[i].name,
-		u->p->files[i].bytes, e);
+	if (o->part[0] && take_up(u, i, s, k, why, e))
+		return -1;
+	if (o->data.begun)
+		return 0;
+	o->part[0] = 0;
+	return file_out_begin(&o->data, d->io, d->fd, u->p->files[i].name, u->p->files[i].bytes, e);
+}
+
+int publisher_save(struct publisher *u, size_t i, const struct account *a, struct err *e)
+{
+	struct output *o = &u->outputs[i];
+
+	if (file_out_leave(&o->data, e))
+		return -1;
+	if (a && partial_save(&o->data, a, e)) {
+		o->data.begun = true; /* to be removed */
+		return -1;
+	}
+	o->stays = true;
+	return 0;
 }
 
 /* --- sidecars --- */
@@ -164,8 +258,10 @@ static int publish(struct publisher *u, size_t i, struct err *e)
 {
 	struct output *o = &u->outputs[i];
 
-	if (file_out_publish(&o->data, e))
+	if ((o->part[0] && partial_forget(u->dir->io, u->dir->fd, o->part, e)) ||
+		file_out_publish(&o->data, e))
 		return -1;
+	o->part[0] = 0;
 	o->state = OUTPUT_DONE;
 	if ((!o->keep.out.begun || !file_out_publish(&o->keep.out, e)) &&
 		!file_out_publish(&o->side, e))
@@ -243,7 +339,10 @@ int publisher_keep(struct publisher *u, size_t i, const struct stream *s,
 		return rc;
 	if (u->dir->io->lstat(u->dir->io, u->dir->fd, u->p->files[i].name, &u->outputs[i].data.st))
 		return err_sys(e, "cannot stat %s", u->p->files[i].name);
+	if (u->outputs[i].part[0] && partial_remove(u->dir->io, u->dir->fd, u->outputs[i].part, e))
+		return -1;
 	pthread_mutex_lock(&u->lock);
+	u->outputs[i].part[0] = 0;
 	u->outputs[i].state = OUTPUT_KEPT;
 	pthread_mutex_unlock(&u->lock);
 	return 0;

@@ -11,6 +11,7 @@
 #define CONVERT_OUT_PUBLISH_H
 #include "formats/model/expected.h"
 #include "convert/out/outdir.h"
+#include "convert/out/partial.h"
 #include "convert/plan/plan.h"
 #include "convert/make/stream.h"
 #include "core/file.h"
@@ -29,6 +30,8 @@ struct output {
 	struct file_out data, side;
 	struct keep keep;
 	char side_name[256], keep_name[256];
+	char part[264]; /* where an earlier run was told to stop in the file; "": nowhere */
+	bool stays;     /* this run was, and has saved what is made of it */
 	uint8_t sha256[32], side_sha256[32];
 	uint64_t side_bytes;
 	uint64_t blocks, inexact; /* of its casts */
@@ -60,8 +63,13 @@ void publisher_free(struct publisher *u, bool undo);
 
 /* True if file i is there under its name with a sidecar, so that it may be worth keeping. */
 bool publisher_has(const struct publisher *u, size_t i);
-/* Makes room for file i: removes what there is under its name, and the manifest before that. */
-int publisher_begin(struct publisher *u, size_t i, struct err *e);
+/* Makes room for file i, which s is to make: removes what there is under its name, and the manifest before that.
+ * Where an earlier run was told to stop in it, *k says what is there of it, and the results of these steps are in s;
+ * where that is not to be believed, *why says so, and else is NULL. Called again, it takes back what is not published. */
+int publisher_begin(struct publisher *u, size_t i, struct stream *s, struct partial *k,
+	const char **why, struct err *e);
+/* The run is told to stop in file i: saves what a says of it. */
+int publisher_save(struct publisher *u, size_t i, const struct account *a, struct err *e);
 /* File i is complete, made by s: data closed. Writes its sidecar, publishes what can be. */
 int publisher_ready(struct publisher *u, size_t i, const struct stream *s,
 	const struct xxh_digest *chunks, struct err *e);

@@ -182,6 +182,17 @@ int folders_shard(struct folders *f, size_t i, const uint8_t sha256[32], struct 
 	return 0;
 }
 
+void folders_anew(struct folders *f, const struct out_folder *d, const char *name, const char *why)
+{
+	pthread_mutex_lock(&f->lock);
+	if (!f->anew.n++) {
+		snprintf(f->anew.name, sizeof f->anew.name, "%s%s%.200s", d->p->dir,
+			d->p->dir[0] ? "/" : "", name);
+		f->anew.why = why;
+	}
+	pthread_mutex_unlock(&f->lock);
+}
+
 void folders_finished(struct folders *f, size_t *files, uint64_t *bytes)
 {
 	struct out_folder *d;

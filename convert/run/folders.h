@@ -15,6 +15,7 @@
 #ifndef CONVERT_RUN_FOLDERS_H
 #define CONVERT_RUN_FOLDERS_H
 #include "convert/out/publish.h"
+#include "convert/run/anew.h"
 #include "convert/run/run_opts.h"
 
 #include <pthread.h>
@@ -28,8 +29,10 @@ struct out_folder {
 	bool open;            /* dir and pub are there */
 	struct outdir dir;
 	struct publisher pub;
-	size_t made, kept; /* files */
-	uint64_t written;  /* bytes of the files made */
+	size_t made, kept;      /* files */
+	uint64_t written;       /* bytes of the files made */
+	size_t went_on;         /* of those: files in which an earlier run was told to stop */
+	uint64_t went_on_bytes; /* that it had made of them */
 };
 
 struct folders {
@@ -38,8 +41,12 @@ struct folders {
 	struct outdir top;          /* of a set: OUT, locked; else fd is -1 */
 	struct owned old;           /* with --overwrite: the conversion that OUT holds */
 	struct out_folder *v;       /* owns; [c->n] */
-	pthread_mutex_t lock;       /* guards made, kept and written */
+	pthread_mutex_t lock;       /* guards what follows, and the numbers of the folders */
+	struct run_anew anew;
 };
+
+/* File name of d is begun anew, although an earlier run was told to stop in it. why: a literal. Any thread. */
+void folders_anew(struct folders *f, const struct out_folder *d, const char *name, const char *why);
 
 /* Refuses what folders_begin would refuse for the names in OUT and in its folders; changes nothing. *there:
  * bytes of the conversion that need no free space. */

@@ -28,6 +28,7 @@ static void drop(struct lane *l)
 	l->old_fd = -1;
 	stream_close(&l->s);
 	sha256_free(&l->sha);
+	partial_free(&l->known);
 	free(l->chunks);
 	l->chunks = NULL;
 	l->item = NULL;
@@ -52,6 +53,7 @@ static int begin_file(struct lane *l, struct err *e)
 {
 	struct lanes *r = l->r;
 	struct publisher *u = &l->folder->pub;
+	const char *why = NULL;
 	struct stat st;
 
 	l->bytes = l->file->bytes;
@@ -64,8 +66,13 @@ static int begin_file(struct lane *l, struct err *e)
 		sha256_init(&l->sha, &r->sha, e))
 		return -1;
 	progress_say(r->o->progress, l->kind == ITEM_MAKE ? "converting" : "checking");
-	if (l->kind == ITEM_MAKE && publisher_begin(u, l->item->i, e))
+	if (l->kind == ITEM_MAKE && publisher_begin(u, l->item->i, &l->s, &l->known, &why, e))
 		return -1;
+	if (why)
+		folders_anew(r->folders, l->folder, l->file->name, why);
+	if (l->known.bytes)
+		stream_skip(&l->s, l->known.steps);
+	l->ahead = l->known.bytes;
 	if (begin_keep(l, e))
 		return -1;
 	if (l->kind == ITEM_MAKE)
@@ -94,6 +101,9 @@ int lane_again(struct lane *l, struct err *e)
 {
 	const struct item *it = l->item;
 
+	if (l->known.bytes)
+		folders_anew(l->r->folders, l->folder, l->file->name,
+			"its bytes are not those that were written");
 	drop(l);
 	l->item = it;
 	l->at = l->ahead = 0;
@@ -153,6 +163,25 @@ static int advance(struct lane *l, uint8_t *p, size_t n, const struct desk *d, b
 	return 0;
 }
 
+/* Bytes of the file that an earlier run has made were read again; with the last of them all are held to what is
+ * known. */
+static bool as_known(struct lane *l, const uint8_t *p, size_t n)
+{
+	const struct partial *k = &l->known;
+	size_t whole = (size_t)(k->bytes / MAN_CHUNK);
+	struct xxh_digest tail;
+
+	xxh_chunks(l->chunk, l->bytes, MAN_CHUNK, l->at, p, n, l->chunks);
+	if (l->at + n < k->bytes)
+		return true;
+	if (k->bytes == l->bytes) /* the last chunk is ended, whole or not */
+		return !memcmp(l->chunks, k->chunks,
+			mem_ceil_div(k->bytes, MAN_CHUNK) * sizeof *k->chunks);
+	tail = xxh_final(l->chunk);
+	return !memcmp(l->chunks, k->chunks, whole * sizeof *k->chunks) &&
+		(k->bytes % MAN_CHUNK == 0 || !memcmp(&tail, &k->chunks[whole], sizeof tail));
+}
+
 /* A piece of n bytes to p: what was made ahead is read back, the rest is made; and then whatever the stage is
  * needed for. */
 static int make_file(struct lane *l, uint8_t *p, size_t n, const struct desk *d, bool *differs,
@@ -164,6 +193,9 @@ static int make_file(struct lane *l, uint8_t *p, size_t n, const struct desk *d,
 
 	if (have && file_read(l->folder->dir.io, data_fd(l), p, have, l->at, e))
 		return err_at(e, "%s", l->file->name);
+	*differs = l->at < l->known.bytes && !as_known(l, p, have);
+	if (*differs)
+		return 0;
 	if (have < n && advance(l, p + have, n - have, d, differs, e))
 		return -1;
 	while (!*differs && !l->stage && (rest = stream_rest(&l->s)) > 0)
@@ -212,7 +244,9 @@ static int finish_file(struct lane *l, bool *differs, struct err *e)
 	pthread_mutex_lock(&l->r->folders->lock);
 	l->folder->kept += kept;
 	l->folder->made += !kept;
-	l->folder->written += kept ? 0 : l->bytes;
+	l->folder->written += kept ? 0 : l->bytes - l->known.bytes;
+	l->folder->went_on += l->known.bytes > 0;
+	l->folder->went_on_bytes += l->known.bytes;
 	pthread_mutex_unlock(&l->r->folders->lock);
 	return 0;
 }
@@ -234,6 +268,75 @@ int lane_finish(struct lane *l, bool *differs, struct err *e)
 						     : 0;
 	if (!rc && !*differs)
 		drop(l);
+	return rc;
+}
+
+/* Digests of the chunks of the first bytes of the file: of the last one from what was written. The caller frees them. */
+static struct xxh_digest *first_chunks(struct lane *l, uint64_t bytes, struct err *e)
+{
+	const struct budget *b = &l->r->o->budget;
+	uint64_t at = bytes / MAN_CHUNK * MAN_CHUNK, n_chunks = mem_ceil_div(bytes, MAN_CHUNK);
+	struct xxh_digest *v = malloc((n_chunks + 1) * sizeof *v);
+	size_t n;
+
+	if (!v) {
+		err_nomem(e);
+		return NULL;
+	}
+	memcpy(v, l->chunks, n_chunks * sizeof *v);
+	xxh_reset(l->chunk);
+	for (; at < bytes; at += n) {
+		n = bytes - at < b->piece ? (size_t)(bytes - at) : b->piece;
+		if (file_read(l->folder->dir.io, data_fd(l), l->ring, n, at, e)) {
+			free(v);
+			return NULL;
+		}
+		xxh_update(l->chunk, l->ring, n);
+	}
+	if (bytes % MAN_CHUNK)
+		v[n_chunks - 1] = xxh_final(l->chunk);
+	return v;
+}
+
+/* Bytes of the file that are worth keeping: up to the end of a tensor. What casts drop lies in a file of its own, and
+ * blocks that lost something are listed: such files begin anew. */
+static uint64_t worth(const struct lane *l)
+{
+	const struct output *o = &l->folder->pub.outputs[l->item->i];
+
+	if (source_of(l)->payload || o->keep.bytes || l->s.maker.n_lost)
+		return 0;
+	return stream_bytes(l->file, l->s.step);
+}
+
+int lane_save(struct lane *l, uint64_t *kept, struct err *e)
+{
+	struct xxh_digest *chunks;
+	struct account a;
+	int rc;
+
+	*kept = 0;
+	if (!l->item || l->kind != ITEM_MAKE)
+		return 0;
+	if (l->at < l->known.bytes) { /* not yet looked at: it stays as it is, with its record */
+		*kept = l->known.bytes;
+		return publisher_save(&l->folder->pub, l->item->i, NULL, e);
+	}
+	a = (struct account){ .p = l->folder->p,
+		.f = l->file,
+		.s = &l->s,
+		.tool = l->r->o->tool,
+		.bytes = worth(l),
+		.steps = l->s.step };
+	if (!a.bytes)
+		return 0;
+	chunks = first_chunks(l, a.bytes, e);
+	if (!chunks)
+		return -1;
+	a.chunks = chunks;
+	rc = publisher_save(&l->folder->pub, l->item->i, &a, e);
+	free(chunks);
+	*kept = rc ? 0 : a.bytes;
 	return rc;
 }
 

@@ -48,6 +48,7 @@ struct lane {
 	const struct plan_file *file; /* borrows; not of a shard */
 	uint64_t at, bytes;           /* made as pieces, all */
 	uint64_t ahead;               /* made, compared or written: not less than at */
+	struct partial known;         /* owns; of a file that an earlier run was told to stop in */
 	uint8_t *stage;               /* owns; NULL: it is lent one with each call */
 	uint8_t *ring;                /* owns; budget.ring pieces */
 	size_t *len;                  /* owns; [budget.ring] bytes in each */
@@ -78,6 +79,10 @@ int lane_again(struct lane *l, struct err *e);
 /* All pieces are made and digested: publishes or keeps the file, and the lane has no item any more; or
  * *differs as above. */
 int lane_finish(struct lane *l, bool *differs, struct err *e);
+
+/* The run is told to stop, and nobody works on the lane: saves what is made of its file for the next run. *kept: its
+ * bytes, 0 if it is not worth it. */
+int lane_save(struct lane *l, uint64_t *kept, struct err *e);
 
 /* Where piece k lies, and its bytes. */
 uint8_t *lane_piece(const struct lane *l, uint64_t k, size_t *n);

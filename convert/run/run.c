@@ -57,6 +57,8 @@ static void add(struct run_counts *sum, const struct run_counts *n)
 	sum->made += n->made;
 	sum->kept += n->kept;
 	sum->written += n->written;
+	sum->went_on += n->went_on;
+	sum->went_on_bytes += n->went_on_bytes;
 	sum->blocks += n->blocks;
 	sum->inexact += n->inexact;
 	for (k = 0; k < 3; k++)
@@ -71,6 +73,8 @@ static void tell(const struct out_folder *d, struct run_folder *r)
 	r->n.made = d->made;
 	r->n.kept = d->kept;
 	r->n.written = d->written;
+	r->n.went_on = d->went_on;
+	r->n.went_on_bytes = d->went_on_bytes;
 	for (i = 0; d->open && i < d->p->n_files; i++) {
 		o = &d->pub.outputs[i];
 		memcpy(r->sha256[i], o->sha256, 32);
@@ -134,6 +138,7 @@ int run_conversion(const struct conversion *c, const struct run_opts *o, struct 
 		tell(&f.v[k], &r->folders[k]);
 		add(&r->sum, &r->folders[k].n);
 	}
+	r->anew = f.anew;
 	folders_end(&f, rc && e->blame == BLAME_SOURCE);
 	return rc;
 }

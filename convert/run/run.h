@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_RUN_RUN_H
 #define CONVERT_RUN_RUN_H
+#include "convert/run/anew.h"
 #include "convert/run/run_opts.h"
 
 #ifdef __cplusplus
@@ -13,8 +14,10 @@ extern "C" {
 
 /* What came of a folder, or of all. */
 struct run_counts {
-	size_t made, kept;        /* files */
-	uint64_t written;         /* bytes of the files made */
+	size_t made, kept; /* files */
+	uint64_t written;  /* bytes of the files made */
+	size_t went_on;    /* of the files made: those in which an earlier run was told to stop */
+	uint64_t went_on_bytes;   /* bytes of them that were there; not written */
 	uint64_t blocks, inexact; /* cast */
 	uint64_t scales[3];       /* of experts laid out: scale bytes 0, above 247, above 249 */
 };
@@ -28,6 +31,7 @@ struct run_result {
 	struct run_counts sum;
 	struct run_folder *folders; /* owns; [n]; as those of the conversion */
 	size_t n;
+	struct run_anew anew;
 	unsigned proofs; /* how often everything was compared with the source once more (proof.h) */
 };
 

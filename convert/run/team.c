@@ -29,7 +29,8 @@ struct crew {
 	struct items *items;
 	struct team *teams; /* owns; [n] */
 	unsigned n, each;   /* teams, lanes of each */
-	atomic_bool failed;
+	atomic_bool failed,
+		told; /* no thread begins another task: one has failed; o->stop was set */
 };
 
 /* What a thread does next. Of two lanes it prefers the one with the greater. */
@@ -158,19 +159,11 @@ static int do_task(struct crew *c, struct team *t, struct slot *s, enum task tas
 
 /* --- a thread --- */
 
-static int interrupted(const struct crew *c, struct err *e)
+static bool told_to_stop(const struct crew *c)
 {
 	const volatile sig_atomic_t *stop = c->lanes->o->stop;
-	uint64_t bytes;
-	size_t files;
 
-	if (!stop || !*stop)
-		return 0;
-	folders_finished(c->lanes->folders, &files, &bytes);
-	return err_set(e, ERR_SYSTEM,
-		"interrupted; %zu of %llu files (%s) are finished and stay, the same call checks them and "
-		"makes the rest",
-		files, (unsigned long long)c->lanes->folders->c->files, text_bytes(bytes).s);
+	return stop && *stop;
 }
 
 /* Works for a team until it has nothing left, now or ever. */
@@ -191,7 +184,10 @@ static int work_for(struct crew *c, struct team *t, const struct desk *d, struct
 		}
 		pthread_cond_signal(&t->changed); /* who wakes and finds a task wakes the next */
 		rc = do_task(c, t, s, task, d, e);
-		rc = rc ? rc : interrupted(c, e);
+		if (!rc && told_to_stop(c)) {
+			atomic_store(&c->told, true);
+			break;
+		}
 	}
 	pthread_cond_broadcast(&t->changed); /* nothing is left for the others either */
 	pthread_mutex_unlock(&t->lock);
@@ -218,15 +214,41 @@ static int work(struct par *par, unsigned me, struct err *e)
 	int rc = desk_new(&d, &c->lanes->o->budget, e);
 	unsigned i;
 
-	for (i = 0; !rc && i < c->n; i++) /* its own team, then the others */
+	for (i = 0; !rc && !atomic_load(&c->told) && i < c->n;
+		i++) /* its own team, then the others */
 		rc = work_for(c, &c->teams[(me + i) % c->n], &d, e);
 	desk_free(&d);
-	if (rc)
+	if (rc || atomic_load(&c->told))
 		give_up(c);
 	return rc;
 }
 
 /* --- the whole --- */
+
+/* Nobody works any more: saves what is made of unfinished files. Returns -1 and says what stays. */
+static int stopped(const struct crew *c, struct err *e)
+{
+	uint64_t bytes, kept, in = 0;
+	size_t files, some = 0;
+	struct slot *s;
+	unsigned i;
+
+	for (i = 0; i < c->n; i++) {
+		for (s = c->teams[i].slots; s < c->teams[i].slots + c->each; s++) {
+			/* What cannot be saved is made again. */
+			if (s->differs || lane_save(&s->lane, &kept, NULL))
+				continue;
+			some += kept > 0;
+			in += kept;
+		}
+	}
+	folders_finished(c->lanes->folders, &files, &bytes);
+	return err_set(e, ERR_SYSTEM,
+		"interrupted; %zu of %llu files (%s) are finished and stay, and %s of %zu unfinished ones; the "
+		"same call checks them and makes the rest",
+		files, (unsigned long long)c->lanes->folders->c->files, text_bytes(bytes).s,
+		text_bytes(in).s, some);
+}
 
 static int team_new(struct crew *c, struct team *t, struct err *e)
 {
@@ -267,6 +289,8 @@ int team_run(struct lanes *r, struct items *items, struct err *e)
 	for (; !rc && c.n < b->teams; c.n++)
 		rc = team_new(&c, &c.teams[c.n], e);
 	rc = rc ? rc : par_run(b->threads, work, &c, e);
+	if (!rc && atomic_load(&c.told))
+		rc = stopped(&c, e);
 	for (made = 0; made < c.n; made++)
 		team_free(&c, &c.teams[made]);
 	free(c.teams);
