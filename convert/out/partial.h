@@ -28,6 +28,8 @@ bool partial_paired(const struct io *io, int dir, const char *name);
 int partial_forget(const struct io *io, int dir, const char *part, struct err *e);
 int partial_remove(const struct io *io, int dir, const char *part, struct err *e);
 
+/* Whether a record has all that the first n steps of f found out. */
+bool partial_has(const struct plan_file *f, size_t n);
 /* Writes the record of a, whose file out has been left (file_out_leave), and syncs the folder. */
 int partial_save(const struct file_out *out, const struct account *a, struct err *e);
 

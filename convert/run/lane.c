@@ -304,7 +304,8 @@ static uint64_t worth(const struct lane *l)
 {
 	const struct output *o = &l->folder->pub.outputs[l->item->i];
 
-	if (source_of(l)->payload || o->keep.bytes || l->s.maker.n_lost)
+	if (source_of(l)->payload || o->keep.bytes || l->s.maker.n_lost ||
+		!partial_has(l->file, l->s.step))
 		return 0;
 	return stream_bytes(l->file, l->s.step);
 }
