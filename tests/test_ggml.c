@@ -191,13 +191,47 @@ static void names(void)
 		{ "mtp.0.norm.weight", false, NULL, 0 },
 		{ "", false, NULL, 0 },
 	};
+	static const struct {
+		enum gguf_file_of of;
+		const char *tensor;
+		bool scale;
+		const char *name; /* NULL: none */
+	} drafts[] = {
+		{ GGUF_OF_MTP, "mtp.0.e_proj.weight", false, "blk.43.nextn.eh_proj.weight" },
+		{ GGUF_OF_MTP, "mtp.0.h_proj.scale", true, "blk.43.nextn.eh_proj.weight" },
+		{ GGUF_OF_MTP, "mtp.0.norm.weight", false, "blk.43.nextn.shared_head_norm.weight" },
+		{ GGUF_OF_MTP, "mtp.0.hc_head_fn", false, "output_hc_fn.weight" },
+		{ GGUF_OF_MTP, "mtp.0.attn.wkv.weight", false, "blk.43.attn_kv.weight" },
+		{ GGUF_OF_MTP, "mtp.0.ffn.experts.7.w3.weight", false,
+			"blk.43.ffn_up_exps.weight" },
+		{ GGUF_OF_MTP, "embed.weight", false, "token_embd.weight" },
+		{ GGUF_OF_MTP, "norm.weight", false, "output_norm.weight" },
+		{ GGUF_OF_MTP, "head.weight", false, "output.weight" },
+		{ GGUF_OF_MTP, "hc_head_fn", false, NULL },
+		{ GGUF_OF_MTP, "layers.0.attn.wkv.weight", false, NULL },
+		{ GGUF_OF_MTP, "mtp.0.emb.tok_emb.weight", false, NULL },
+		{ GGUF_OF_MTP, "mtp.0.main_proj.weight", false, NULL },
+		{ GGUF_OF_DSPARK, "mtp.0.main_proj.weight", false, "fc.weight" },
+		{ GGUF_OF_DSPARK, "mtp.2.markov_head.markov_w1.weight", false, "markov_w1.weight" },
+		{ GGUF_OF_DSPARK, "mtp.2.norm.weight", false, "output_norm.weight" },
+		{ GGUF_OF_DSPARK, "mtp.1.ffn.gate.bias", false, "blk.1.exp_probs_b.bias" },
+		{ GGUF_OF_DSPARK, "embed.weight", false, NULL },
+		{ GGUF_OF_DSPARK, "mtp.0.e_proj.weight", false, NULL },
+	};
+	const struct config c = { .L = 43, .stages = 1 };
 	char name[GGUF_NAME_MAX + 1];
 	long expert;
 	size_t i;
 	bool ok;
 
+	for (i = 0; i < COUNT(drafts); i++) {
+		ok = gguf_name_of(name, &expert, drafts[i].tensor, drafts[i].scale, drafts[i].of,
+			&c);
+		CHECK_IN(drafts[i].tensor, ok == (drafts[i].name != NULL));
+		CHECK_IN(drafts[i].tensor, !ok || !strcmp(name, drafts[i].name));
+	}
 	for (i = 0; i < COUNT(row); i++) {
-		ok = gguf_name_of(name, &expert, row[i].tensor, row[i].scale);
+		ok = gguf_name_of(name, &expert, row[i].tensor, row[i].scale, GGUF_OF_MODEL, &c);
 		CHECK_IN(row[i].tensor, ok == (row[i].name != NULL));
 		CHECK_IN(row[i].tensor,
 			!ok || (!strcmp(name, row[i].name) && expert == row[i].expert));

@@ -222,6 +222,20 @@ static void gguf_parts(void)
 	gguf_set_free(&many);
 }
 
+/* Drafts are there: nothing of the source is missing, and a file of them that is gone is missed. */
+static void gguf_drafts_of(const char *from, const char *name)
+{
+	struct path out = dirs_path("out");
+
+	gguf_of(from, "");
+	CHECK_IN(name,
+		ends(0, "dsv4-verify", "compare %s %s", from, out.s) &&
+			!holds(out_file.s, "left out"));
+	CHECK_IN(name, !unlink(model_file(out.s, name).s));
+	CHECK_IN(name, ends(1, "dsv4-verify", "check -q %s", out.s));
+	CHECK_IN(name, ends(1, "dsv4-verify", "compare -q %s %s", from, out.s));
+}
+
 /* Damage behind the header and in it. */
 static void gguf_damaged(void)
 {
@@ -252,7 +266,8 @@ static void gguf(void)
 	gguf_of(FLASH, "--dense q8_0");
 	gguf_of(FLASH, "--dense f32 -j1");
 	gguf_of(PRO, "--shard-size 900000");
-	gguf_of(model("spark", "tests/configs/small-spark.json"), "");
+	gguf_drafts_of(FLASH, "mtp-model.gguf");
+	gguf_drafts_of(model("spark", "tests/configs/small-spark.json"), "dspark-model.gguf");
 	gguf_of(model("base", "tests/configs/small-base.json"), "");
 	gguf_of(model("base", "tests/configs/small-base.json"), "--dense q8_0");
 	CHECK(ends(2, "dsv4-quant", "run -q " FLASH " -o %s --to gguf --layers 0",

@@ -67,7 +67,7 @@ static size_t stage(const struct plan *p, const struct step *s)
 
 static uint64_t unit(const struct plan *p, const struct step *s)
 {
-	return sizes_of(p, s).out;
+	return sizes_of(p, s).out * (s->as.ggml->beside ? s->as.ggml->matrices : 1);
 }
 
 static void begin(struct maker *m)
@@ -110,7 +110,7 @@ static int end_matrix(struct maker *m, struct err *e)
 	struct xxh_digest d;
 	uint32_t k;
 
-	for (k = 0; x->matrix != NONE && k < g->each; k++) {
+	for (k = 0; m->st->record && x->matrix != NONE && k < g->each; k++) {
 		d = recorder_end(&m->recorder[k]);
 		m->res->many[x->matrix * g->each + k] = d;
 		if (source_check(&m->source, g->src[x->matrix * g->each + k], &d, e))
@@ -179,6 +179,27 @@ static int bad(struct maker *m, const struct sizes *z, uint64_t row, size_t col,
 		row * z->row + col * z->row / g->cols, why[i].rule, why[i].what, e);
 }
 
+/* Rows of matrices that are put side by side. */
+static int make_beside(struct maker *m, const struct sizes *z, uint64_t row, size_t n, uint8_t *dst,
+	struct err *e)
+{
+	struct blocks *x = m->state;
+	const struct step_ggml *g = m->st->as.ggml;
+	size_t col;
+
+	for (; n--; row++)
+		for (x->matrix = 0; x->matrix < g->matrices; x->matrix++, dst += z->out) {
+			x->band = NONE;
+			if (read_scales(m, z, row, 1, e) ||
+				read_rows(m, 0, row * z->row, m->stage, (size_t)z->row, e))
+				return -1;
+			col = g->how->row(m->stage, scales_at(m, z), (size_t)g->cols, x->v, dst);
+			if (col < g->cols)
+				return bad(m, z, row, col, e);
+		}
+	return 0;
+}
+
 static int make(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
 {
 	struct blocks *x = m->state;
@@ -188,6 +209,8 @@ static int make(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err
 	const uint8_t *scales = z.scale_row ? scales_at(m, &z) : NULL;
 	size_t i, col;
 
+	if (g->beside)
+		return make_beside(m, &z, row, n, dst, e);
 	if (x->matrix != at / g->rows) {
 		if (end_matrix(m, e))
 			return -1;

@@ -3,8 +3,8 @@
  *	metadata | list of tensors | padding | token_embd | blk.0.* | blk.1.* | ... | output_norm, output, ...
  *
  * Routed experts of a layer lie one after the other in one tensor, by their ids. The order of tensors is that of the
- * shards of an official checkpoint, so that a source is read from its beginning to its end. Drafts (mtp.) are files of
- * their own in llama.cpp, and are left out.
+ * shards of an official checkpoint, so that a source is read from its beginning to its end. Drafts are files of their own,
+ * as llama.cpp loads them: mtp-model.gguf, which has copies of embedding, norm and head; dspark-model.gguf.
  *
  * SPDX-License-Identifier: MIT */
 #include "convert/plan/target.h"
@@ -12,12 +12,15 @@
 #include "core/hash/xxh.h"
 #include "formats/gguf/gguf_set.h"
 #include "formats/gguf/vocab.h"
+#include "formats/model/gguf_keys.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char stem[] = "model";
+static const char *const stems[] = {
+	[GGUF_OF_MODEL] = "model", [GGUF_OF_MTP] = "mtp-model", [GGUF_OF_DSPARK] = "dspark-model"
+};
 
 /* A tensor of the GGUF on its way. */
 struct item {
@@ -33,6 +36,7 @@ struct item {
 
 struct items {
 	struct layout *l;
+	enum gguf_file_of of;
 	struct item *v; /* owns */
 	size_t n, cap;
 };
@@ -111,11 +115,20 @@ static struct item *find(struct items *s, const char *name)
 	return NULL;
 }
 
+/* The two projections of an MTP block lie side by side in one matrix, that of the embedding first. */
+static int side_of(const struct want *w)
+{
+	return !strcmp(w->role->name, "e_proj.weight")    ? 0
+		: !strcmp(w->role->name, "h_proj.weight") ? 1
+							  : -1;
+}
+
 /* Makes the entry of weight i, which is the first of its name. */
 static int add(struct items *s, const char *name, size_t i)
 {
 	struct layout *l = s->l;
 	const struct want *w = l->a->want[i];
+	bool expert = w->role->store == STORE_EXPERT, beside = side_of(w) >= 0;
 	struct item *x;
 
 	if (mem_grow(&s->v, &s->cap, s->n + 1, sizeof *s->v))
@@ -125,54 +138,67 @@ static int add(struct items *s, const char *name, size_t i)
 		.weight = i,
 		.type = gguf_type_of(w, l->a->forms, l->p->opts.dense) };
 	snprintf(x->name, sizeof x->name, "%s", name);
-	x->rank = w->role->store == STORE_EXPERT ? 3 : l->p->ckpt->tensors[i].rank;
-	x->dim[0] = cols_of(l, i);
+	x->rank = expert ? 3 : l->p->ckpt->tensors[i].rank;
+	x->dim[0] = cols_of(l, i) * (beside ? 2 : 1);
 	x->dim[1] = rows_of(l, i);
-	x->dim[2] = w->role->store == STORE_EXPERT ? l->p->ckpt->config.E : 1;
+	x->dim[2] = expert ? l->p->ckpt->config.E : 1;
 	x->dim[3] = 1;
 	if (!gguf_bytes(x->type, x->dim, x->rank, &x->bytes))
 		return err_set(l->e, ERR_UNSUPPORTED,
 			"tensor %s: %llu columns are no whole number of blocks of %s",
 			text_quote(l->p->ckpt->tensors[i].name).s, (unsigned long long)x->dim[0],
 			ggml_type_name(x->type));
-	if (w->role->store == STORE_EXPERT) {
-		x->stack = make_stack(s, i, x->type, (uint32_t)x->dim[2]);
+	if (expert || beside) {
+		x->stack = make_stack(s, i, x->type, expert ? (uint32_t)x->dim[2] : 2);
 		if (!x->stack)
 			return -1;
+		x->stack->beside = beside;
 	}
 	s->n++;
 	return 0;
 }
 
-/* Where source tensor i goes. */
+/* What becomes of source tensor i where it is in a file of its own kind, and not a copy in that of a draft. */
+static void set_fate(struct items *s, size_t i)
+{
+	const struct want *w = s->l->a->want[i];
+
+	if ((w->stage >= 0) != (s->of != GGUF_OF_MODEL))
+		return;
+	layout_fate(s->l, i,
+		w->role->store == STORE_EXPERT          ? FATE_TILE
+			: w->scale                      ? FATE_MERGE
+			: w->role->store == STORE_DENSE ? FATE_DEQUANT
+							: FATE_COPY);
+}
+
+/* Where source tensor i goes, if this file has a place for it. */
 static int take(struct items *s, size_t i)
 {
 	struct layout *l = s->l;
 	const struct want *w = l->a->want[i];
 	char name[GGUF_NAME_MAX + 1];
 	struct item *x;
+	long expert;
 
-	if (w->stage >= 0) {
-		layout_fate(l, i, FATE_DRAFT);
+	if (!gguf_name_of(name, &expert, l->p->ckpt->tensors[i].name, w->scale, s->of,
+		    &l->p->ckpt->config)) {
+		if (s->of == GGUF_OF_MODEL && w->stage < 0)
+			return err_set(l->e, ERR_UNSUPPORTED, "tensor %s has no name in GGUF",
+				text_quote(l->p->ckpt->tensors[i].name).s);
+		if (s->of == GGUF_OF_MODEL)
+			layout_fate(l, i, FATE_DRAFT); /* unless a file of drafts has it */
 		return 0;
 	}
-	if (w->scale) {
-		layout_fate(l, i, w->role->store == STORE_EXPERT ? FATE_TILE : FATE_MERGE);
+	set_fate(s, i);
+	if (w->scale)
 		return 0;
-	}
-	if (!gguf_name(name, w))
-		return err_set(l->e, ERR_UNSUPPORTED, "tensor %s has no name in GGUF",
-			text_quote(l->p->ckpt->tensors[i].name).s);
-	x = w->expert > 0 || w->role->store == STORE_EXPERT ? find(s, name) : NULL;
+	x = expert >= 0 || side_of(w) >= 0 ? find(s, name) : NULL;
 	if (!x && add(s, name, i))
 		return -1;
 	x = x ? x : &s->v[s->n - 1];
 	if (x->stack)
-		set_sources(s, x->stack, (uint32_t)w->expert, i);
-	layout_fate(l, i,
-		w->role->store == STORE_EXPERT          ? FATE_TILE
-			: w->role->store == STORE_DENSE ? FATE_DEQUANT
-							: FATE_COPY);
+		set_sources(s, x->stack, expert >= 0 ? (uint32_t)expert : (uint32_t)side_of(w), i);
 	return 0;
 }
 
@@ -236,8 +262,11 @@ static int make_step(struct items *s, const struct item *x, uint64_t at, struct 
 	struct layout *l = s->l;
 	const struct tensor *t = &l->p->ckpt->tensors[x->weight];
 	struct step_ggml *g = x->stack;
+	/* Each source is digested once: copies in a file of drafts are not, nor what lies side by side. */
+	bool record = (l->a->want[x->weight]->stage >= 0) == (s->of != GGUF_OF_MODEL) &&
+		!(g && g->beside);
 
-	*st = (struct step){ .take = step_all(t), .record = 1 };
+	*st = (struct step){ .take = step_all(t), .record = record };
 	st->out.name = arena_strndup(&l->p->arena, x->name, strlen(x->name));
 	if (!st->out.name)
 		return err_nomem(l->e);
@@ -293,7 +322,7 @@ static int name_run(const struct layout *l, char run[65])
 }
 
 /* The metadata of the model. */
-static int put_keys(struct layout *l, struct gguf_out *o)
+static int put_keys(struct layout *l, enum gguf_file_of of, struct gguf_out *o)
 {
 	const struct ckpt *c = l->p->ckpt;
 	struct findings f = { 0 };
@@ -304,7 +333,7 @@ static int put_keys(struct layout *l, struct gguf_out *o)
 
 	rc = rc ? rc : finding_first(&f, l->e);
 	finding_free(&f);
-	if (rc || gguf_keys_put(o, &c->config, &p, &c->doc, l->p->opts.dense, l->e))
+	if (rc || gguf_keys_put(o, &c->config, &p, &c->doc, l->p->opts.dense, of, l->e))
 		return -1;
 	if (vocab_read(&v, c->io, c->dir, (size_t)c->config.V, c->doc.o, &there, l->e))
 		return -1;
@@ -344,10 +373,10 @@ static int lay_part(struct items *s, size_t first, size_t end, unsigned no, unsi
 	long file;
 	int rc = -1;
 
-	if (!gguf_part_name(name, stem, strlen(stem), no, parts))
+	if (!gguf_part_name(name, stems[s->of], strlen(stems[s->of]), no, parts))
 		return err_set(l->e, ERR_UNSUPPORTED, "too many parts");
 	file = layout_file(l, name);
-	if (file < 0 || (!no && put_keys(l, &o)))
+	if (file < 0 || (!no && put_keys(l, s->of, &o)))
 		goto out;
 	if (parts > 1) {
 		gguf_put_u16(&o, "split.no", (uint16_t)no);
@@ -399,14 +428,12 @@ static int lay_files(struct items *s)
 	return rc;
 }
 
-static int lay_gguf(struct layout *l)
+static int lay_one(struct layout *l, enum gguf_file_of of)
 {
-	struct items s = { .l = l };
+	struct items s = { .l = l, .of = of };
 	size_t i;
 	int rc = 0;
 
-	if (l->p->opts.layers)
-		return err_set(l->e, ERR_USAGE, "--layers: a GGUF is of the whole model");
 	for (i = 0; !rc && i < l->p->ckpt->n; i++)
 		rc = take(&s, i);
 	if (s.n)
@@ -414,6 +441,17 @@ static int lay_gguf(struct layout *l)
 	rc = rc ? rc : lay_files(&s);
 	free(s.v);
 	return rc;
+}
+
+static int lay_gguf(struct layout *l)
+{
+	const struct config *c = &l->p->ckpt->config;
+
+	if (l->p->opts.layers)
+		return err_set(l->e, ERR_USAGE, "--layers: a GGUF is of the whole model");
+	if (lay_one(l, GGUF_OF_MODEL))
+		return -1;
+	return gguf_drafts(c) ? lay_one(l, c->spark ? GGUF_OF_DSPARK : GGUF_OF_MTP) : 0;
 }
 
 static const char *const none[] = { NULL };

@@ -20,7 +20,7 @@ const struct op_row fates[FATE_COUNT] = {
 	[FATE_SKIP]       = { "dropped",     "a copy of embed or head under mtp. that the official converter skips" },
 	[FATE_TILE]       = { "laid out",    "stacked, and laid out for the engine" },
 	[FATE_ELSEWHERE]  = { "elsewhere",   "in another rank or stage" },
-	[FATE_DRAFT]      = { "drafts",      "left out: a GGUF has no place for them" },
+	[FATE_DRAFT]      = { "drafts",      "left out: the GGUF has no place for them" },
 	[FATE_UNSELECTED] = { "left out",    "not asked for" },
 };
 /* clang-format on */

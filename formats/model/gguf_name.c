@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/gguf_name.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 /* clang-format off */
-static const struct {
+static const struct name {
 	const char *role, *leaf; /* leaf stands behind "blk.N." of what is in a layer */
 	bool global;             /* it is in none */
 } names[] = {
@@ -56,6 +55,31 @@ static const struct {
 	{ "ffn.experts.#.w1.weight", "ffn_gate_exps.weight", false },
 	{ "ffn.experts.#.w2.weight", "ffn_down_exps.weight", false },
 	{ "ffn.experts.#.w3.weight", "ffn_up_exps.weight", false },
+	{ NULL, NULL, false },
+};
+/* Of the one MTP block that llama.cpp takes. */
+static const struct name mtp_names[] = {
+	{ "hc_head_base",  "output_hc_base.weight", true },
+	{ "hc_head_fn",    "output_hc_fn.weight", true },
+	{ "hc_head_scale", "output_hc_scale.weight", true },
+	{ "e_proj.weight", "nextn.eh_proj.weight", false },
+	{ "h_proj.weight", "nextn.eh_proj.weight", false },
+	{ "enorm.weight",  "nextn.enorm.weight", false },
+	{ "hnorm.weight",  "nextn.hnorm.weight", false },
+	{ "norm.weight",   "nextn.shared_head_norm.weight", false },
+	{ NULL, NULL, false },
+};
+static const struct name dspark_names[] = {
+	{ "hc_head_base",  "output_hc_base.weight", true },
+	{ "hc_head_fn",    "output_hc_fn.weight", true },
+	{ "hc_head_scale", "output_hc_scale.weight", true },
+	{ "norm.weight",   "output_norm.weight", true },
+	{ "main_proj.weight", "fc.weight", true },
+	{ "main_norm.weight", "enc.output_norm.weight", true },
+	{ "markov_head.markov_w1.weight", "markov_w1.weight", true },
+	{ "markov_head.markov_w2.weight", "markov_w2.weight", true },
+	{ "confidence_head.proj.weight",  "conf_proj.weight", true },
+	{ NULL, NULL, false },
 };
 /* clang-format on */
 
@@ -101,37 +125,61 @@ static bool is_role(const char *tensor, const char *role, long *expert, bool sca
 	return !strncmp(tensor, role, n) && !strcmp(tensor + n, "scale");
 }
 
-bool gguf_name_of(char out[GGUF_NAME_MAX + 1], long *expert, const char *tensor, bool scale)
+/* Looks the rest of a name up in a table; *leaf is set where it is there. */
+static bool find(const struct name *n, const char *rest, bool global, bool scale, long *expert,
+	const char **leaf)
 {
-	static const char layers[] = "layers.";
-	long layer = -1;
-	size_t i;
-
-	*expert = -1;
-	if (!strncmp(tensor, layers, sizeof layers - 1)) {
-		tensor += sizeof layers - 1;
-		layer = number(&tensor);
-		if (layer < 0 || *tensor++ != '.')
-			return false;
-	}
-	for (i = 0; i < sizeof names / sizeof *names; i++) {
-		if ((layer >= 0) == names[i].global ||
-			!is_role(tensor, names[i].role, expert, scale))
-			continue;
-		if (layer < 0)
-			snprintf(out, GGUF_NAME_MAX + 1, "%s", names[i].leaf);
-		else
-			snprintf(out, GGUF_NAME_MAX + 1, "blk.%ld.%s", layer, names[i].leaf);
-		return true;
-	}
+	for (; n->role; n++)
+		if (n->global == global && is_role(rest, n->role, expert, scale)) {
+			*leaf = n->leaf;
+			return true;
+		}
 	return false;
 }
 
-bool gguf_name(char out[GGUF_NAME_MAX + 1], const struct want *w)
+/* A tensor of stage s of the drafts: *global where it is called without the number of a block. */
+static bool find_draft(enum gguf_file_of of, const char *rest, bool scale, long *expert,
+	const char **leaf, bool *global)
 {
-	long expert;
+	const struct name *own = of == GGUF_OF_MTP ? mtp_names : dspark_names;
 
-	return w->stage < 0 && !w->scale && gguf_name_of(out, &expert, w->name, false);
+	*global = find(own, rest, true, scale, expert, leaf);
+	return *global || find(own, rest, false, scale, expert, leaf) ||
+		find(names, rest, false, scale, expert, leaf);
+}
+
+bool gguf_name_of(char out[GGUF_NAME_MAX + 1], long *expert, const char *tensor, bool scale,
+	enum gguf_file_of of, const struct config *c)
+{
+	static const char layers[] = "layers.", mtp[] = "mtp.";
+	bool layer = !strncmp(tensor, layers, sizeof layers - 1),
+	     stage = !strncmp(tensor, mtp, sizeof mtp - 1), global = false;
+	const char *leaf = NULL;
+	long block = -1;
+
+	*expert = -1;
+	if (layer || stage) {
+		tensor += layer ? sizeof layers - 1 : sizeof mtp - 1;
+		block = number(&tensor);
+		if (block < 0 || *tensor++ != '.')
+			return false;
+	}
+	if (stage && of == GGUF_OF_MODEL)
+		return false;
+	if (stage ? !find_draft(of, tensor, scale, expert, &leaf, &global)
+		  : !find(names, tensor, !layer, scale, expert, &leaf))
+		return false;
+	/* of the model itself a file of MTP has a copy of what both need */
+	if (!stage && of != GGUF_OF_MODEL &&
+		(of == GGUF_OF_DSPARK || layer || !strncmp(tensor, "hc_", 3)))
+		return false;
+	if (stage && of == GGUF_OF_MTP)
+		block += (long)c->L;
+	if (global || (!layer && !stage))
+		snprintf(out, GGUF_NAME_MAX + 1, "%s", leaf);
+	else
+		snprintf(out, GGUF_NAME_MAX + 1, "blk.%ld.%s", block, leaf);
+	return true;
 }
 
 uint32_t gguf_type_of(const struct want *w, struct model_forms forms, enum gguf_dense dense)
@@ -151,118 +199,4 @@ uint32_t gguf_type_of(const struct want *w, struct model_forms forms, enum gguf_
 	}
 	return experts && forms.experts == CODEC_MXFP4 && dense != GGUF_DENSE_F32 ? GGML_MXFP4
 										  : type[dense];
-}
-
-/* --- metadata --- */
-
-/* llama.cpp's numbers: of the gating function sqrt(softplus(x)), of kinds of files, of the revision of block formats. */
-enum { SQRT_SOFTPLUS = 4, FILE_F32 = 0, FILE_MXFP4_MOE = 38, QUANT_VERSION = 2 };
-
-static void put_u32(struct gguf_out *o, const char *key, uint64_t v)
-{
-	char name[128];
-
-	snprintf(name, sizeof name, GGUF_ARCH ".%s", key);
-	gguf_put_u32(o, name, (uint32_t)v);
-}
-
-static void put_f32(struct gguf_out *o, const char *key, double v)
-{
-	char name[128];
-
-	snprintf(name, sizeof name, GGUF_ARCH ".%s", key);
-	gguf_put_f32(o, name, (float)v);
-}
-
-/* Numbers that are fields of config.json under other names. */
-static void put_shape(struct gguf_out *o, const struct config *c)
-{
-	const struct {
-		const char *key;
-		uint64_t v;
-	} row[] = {
-		{ "block_count", c->L },
-		{ "embedding_length", c->D },
-		{ "embedding_length_out", c->D * c->hc },
-		{ "vocab_size", c->V },
-		{ "attention.head_count", c->H },
-		{ "attention.head_count_kv", 1 },
-		{ "attention.key_length", c->hd },
-		{ "attention.value_length", c->hd },
-		{ "attention.q_lora_rank", c->QL },
-		{ "attention.output_group_count", c->G },
-		{ "attention.output_lora_rank", c->R },
-		{ "attention.indexer.head_count", c->IH },
-		{ "attention.indexer.key_length", c->IHD },
-		{ "expert_count", c->E },
-		{ "expert_used_count", c->K },
-		{ "expert_shared_count", c->S },
-		{ "expert_feed_forward_length", c->I },
-		{ "expert_gating_func", SQRT_SOFTPLUS },
-		{ "hyper_connection.count", c->hc },
-		{ "hash_layer_count", c->n_hash },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof row / sizeof *row; i++)
-		put_u32(o, row[i].key, row[i].v);
-}
-
-static void put_params(struct gguf_out *o, const struct params *p)
-{
-	put_u32(o, "attention.sliding_window", p->window);
-	put_u32(o, "attention.indexer.top_k", p->topk);
-	put_u32(o, "rope.dimension_count", p->rope_dim);
-	put_u32(o, "hyper_connection.sinkhorn_iterations", p->hc_iters);
-	put_u32(o, "rope.scaling.original_context_length", (uint64_t)p->yarn_original);
-	put_f32(o, "rope.scaling.factor", p->yarn_factor);
-	put_f32(o, "rope.scaling.yarn_beta_fast", p->beta_fast);
-	put_f32(o, "rope.scaling.yarn_beta_slow", p->beta_slow);
-	put_f32(o, "rope.freq_base", p->theta);
-	put_f32(o, "attention.compress_rope_freq_base", p->theta_compress);
-	put_f32(o, "attention.layer_norm_rms_epsilon", (double)p->eps);
-	put_f32(o, "hyper_connection.epsilon", (double)p->hc_eps);
-	put_f32(o, "expert_weights_scale", (double)p->route_scale);
-	gguf_put_string(o, GGUF_ARCH ".rope.scaling.type", "yarn", 4);
-	gguf_put_bool(o, GGUF_ARCH ".expert_weights_norm",
-		true); /* params_read takes nothing else */
-}
-
-static void put_by_layer(struct gguf_out *o, const struct config *c, const struct params *p)
-{
-	static const char *const clamp[] = { GGUF_ARCH ".swiglu_clamp_exp",
-		GGUF_ARCH ".swiglu_clamp_shexp" };
-	size_t i, k;
-
-	gguf_put_array(o, GGUF_ARCH ".attention.compress_ratios", GGUF_I32, c->L + c->stages);
-	for (i = 0; i < c->L + c->stages; i++)
-		gguf_put_item_i32(o, (int32_t)c->ratio[i]);
-	for (k = 0; k < 2; k++) {
-		gguf_put_array(o, clamp[k], GGUF_F32, c->L);
-		for (i = 0; i < c->L; i++)
-			gguf_put_item_f32(o, p->swiglu_limit);
-	}
-}
-
-int gguf_keys_put(struct gguf_out *o, const struct config *c, const struct params *p,
-	const struct config_doc *doc, enum gguf_dense dense, struct err *e)
-{
-	const json_t *context = json_object_get(doc->o, "max_position_embeddings");
-	static const char name[] = "DeepSeek-V4";
-
-	if (!json_is_integer(context) || json_integer_value(context) < 1 ||
-		json_integer_value(context) > UINT32_MAX)
-		return err_rule(e, RULE_CONFIG_FORWARD, ERR_NOPOS,
-			"config.json: \"max_position_embeddings\" is %s",
-			context ? "no length" : "missing");
-	gguf_put_string(o, "general.architecture", GGUF_ARCH, strlen(GGUF_ARCH));
-	gguf_put_string(o, "general.type", "model", 5);
-	gguf_put_string(o, "general.name", name, strlen(name));
-	gguf_put_u32(o, "general.file_type", dense == GGUF_DENSE_F32 ? FILE_F32 : FILE_MXFP4_MOE);
-	gguf_put_u32(o, "general.quantization_version", QUANT_VERSION);
-	put_u32(o, "context_length", (uint64_t)json_integer_value(context));
-	put_shape(o, c);
-	put_params(o, p);
-	put_by_layer(o, c, p);
-	return 0;
 }

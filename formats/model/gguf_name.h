@@ -1,4 +1,4 @@
-/* gguf_name.h -- what tensors of a DeepSeek-V4 are called in GGUF, of which type they are there, and the metadata.
+/* gguf_name.h -- what tensors of a DeepSeek-V4 are called in GGUF, and of which type they are there.
  *
  * Names, types and keys are those of llama.cpp's own converter for this family (0c1e570, arch deepseek4). Its dense
  * FP8 weights become Q8_0, which is lossy; here they are BF16, which has all of their values, unless another type is
@@ -8,15 +8,15 @@
 #ifndef FORMATS_MODEL_GGUF_NAME_H
 #define FORMATS_MODEL_GGUF_NAME_H
 #include "formats/gguf/ggml_type.h"
-#include "formats/gguf/gguf_write.h"
+#include "formats/gguf/gguf.h"
 #include "formats/model/inventory.h"
-#include "formats/model/params.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-#define GGUF_ARCH "deepseek4"
+/* What a file is of: the model; its MTP block, which llama.cpp loads beside it; its DSpark drafter, the same. */
+enum gguf_file_of { GGUF_OF_MODEL, GGUF_OF_MTP, GGUF_OF_DSPARK };
 
 /* In which type matrices come out that are FP8 in the source. */
 enum gguf_dense {
@@ -27,18 +27,18 @@ enum gguf_dense {
 };
 extern const char *const gguf_dense_names[GGUF_DENSE_COUNT]; /* as --dense has them */
 
-/* Writes the name of w, no scale, to out. Of routed experts that is the name of all of their layer. Returns false
- * where GGUF has no place for it: drafts, which are files of their own. */
-bool gguf_name(char out[GGUF_NAME_MAX + 1], const struct want *w);
-/* The same by the name of a tensor of the source; scale: it is the scale beside the weight that is meant. *expert is
- * the id of a routed expert, else -1. */
-bool gguf_name_of(char out[GGUF_NAME_MAX + 1], long *expert, const char *tensor, bool scale);
+/* Writes the name that a tensor of the source has in such a file to out; scale: it is the scale beside the weight that
+ * is meant. Routed experts of a layer have one name, *expert is the id; else it is -1. Returns false where the file has
+ * no place for it. */
+bool gguf_name_of(char out[GGUF_NAME_MAX + 1], long *expert, const char *tensor, bool scale,
+	enum gguf_file_of of, const struct config *c);
+/* Whether there is a file for the drafts of such a model: of MTP llama.cpp takes one block. */
+static inline bool gguf_drafts(const struct config *c)
+{
+	return c->spark ? c->stages > 0 : c->stages == 1;
+}
 /* Its type. rank: dimensions of w. */
 uint32_t gguf_type_of(const struct want *w, struct model_forms forms, enum gguf_dense dense);
-
-/* Puts the metadata of the model but for its tokenizer. doc: config.json, of which p are the parameters. */
-int gguf_keys_put(struct gguf_out *o, const struct config *c, const struct params *p,
-	const struct config_doc *doc, enum gguf_dense dense, struct err *e);
 
 #ifdef __cplusplus
 }

@@ -37,7 +37,7 @@ const struct recipe recipes[] = {
 	{ "ct-nvfp4a16", "routed experts in NVFP4 without scales of activations, the rest in FP8 with F32 scales, as compressed-tensors has them",
 		{ CODEC_FP8_CT, CODEC_NVFP4_CT }, NONE, CONTAINER_SHARDS, NULL, false, compressed,
 		"vLLM, transformers", "values, by dsv4-verify compare; no engine was run" },
-	{ "gguf", "one file for llama.cpp: routed experts MXFP4, dense matrices BF16 (--dense), norms F32; without drafts",
+	{ "gguf", "a file for llama.cpp: routed experts MXFP4, dense matrices BF16 (--dense), norms F32; drafts beside it",
 		NONE, NONE, CONTAINER_GGUF, NULL, false, NULL,
 		"llama.cpp, ik_llama.cpp", "logits in llama.cpp 2026.10 on a CPU (run); the GGUF of its own converter, tensor by tensor (run)" },
 	{ .name = NULL },

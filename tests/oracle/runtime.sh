@@ -199,15 +199,19 @@ if have llama.cpp && have transformers; then
         small="--set vocab_size=129280 --set num_hidden_layers=1 --set num_hash_layers=1 --set compress_ratios=[0,0]"
         must "$B/mkmodel" "$work/words" --config tests/configs/small4.json $small --seed 14
         must cp build/runtime-llama/tokenizer.json build/runtime-llama/tokenizer_config.json "$work/words"
+        must "$B/mkmodel" "$work/spark" --config tests/configs/small-spark.json --seed 15
+        must "$B/dsv4-quant" run "$work/spark" -o "$work/gguf-spark" --to gguf --dense q8_0 -q
         must "$B/dsv4-quant" run "$work/words" -o "$work/gguf-words" --to gguf -q
         run ../runtime_gguf.py build/runtime-llama --type-table \
             --equal "llama.cpp's converter, gguf" "$work/fp4" "$work/gguf-bf16/model.gguf" \
             --equal "llama.cpp's converter, gguf --dense q8_0" "$work/fp4" "$work/gguf-q8_0/model.gguf" \
+            --mtp "llama.cpp's converter, MTP" "$work/fp4" "$work/gguf-q8_0/mtp-model.gguf" \
+            --dspark "llama.cpp's converter, DSpark" "$work/spark" "$work/gguf-spark/dspark-model.gguf" \
             --tokenizer "llama.cpp's converter, the tokenizer of V4" "$work/words" "$work/gguf-words/model.gguf"
     else
         say "SKIP llama.cpp's converter: its source package was not had ($(tail -n 1 "$work/log"))"
     fi
-    rm -rf "$work"/words "$work"/gguf-*
+    rm -rf "$work"/words "$work"/spark "$work"/gguf-*
 fi
 
 engine=MLX script=in_mlx.py form=mlx

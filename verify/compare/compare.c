@@ -3,6 +3,7 @@
 
 #include "formats/model/changed.h"
 #include "formats/model/family.h"
+#include "formats/model/gguf_name.h"
 #include "core/file.h"
 #include "core/hash/hash_file.h"
 #include "core/par.h"
@@ -33,7 +34,7 @@ struct compare {
 	bool *on; /* owns; [places] the blocks that the conversion was asked for; NULL until a manifest said it */
 	size_t places;
 	bool skips;     /* official: copies that the converter leaves out */
-	bool no_drafts; /* some folder is of target gguf */
+	bool no_drafts; /* it is a GGUF, of a model whose drafts have no place there */
 	bool failed;    /* some file could not be looked at */
 	uint64_t tensors, units, bytes, left_out;
 };
@@ -380,7 +381,10 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 	if (!c->on && take_selection(c, f, e))
 		return -1;
 	c->skips = c->skips || !strcmp(f->d->m->target, "official");
-	c->no_drafts = c->no_drafts || !strcmp(f->d->m->target, "gguf");
+	if (!strcmp(f->d->m->target, "gguf")) {
+		c->skips = true;
+		c->no_drafts = !gguf_drafts(&c->source.config);
+	}
 	if (!f->s)
 		return small_compare(&(struct small){ o->io, &c->source, c->r, c->slice }, f);
 	rc = par_run(threads_for(c, f), work, &w, e);
@@ -394,8 +398,8 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 	return rc;
 }
 
-/* Copies of embedding and head in MTP blocks, which the official converter skips; all drafts, which are no part of a
- * GGUF. */
+/* Copies of embedding and head in MTP blocks, which the official converter skips, as a GGUF does; drafts that a GGUF
+ * has no place for. */
 static bool is_skipped(const struct compare *c, const char *name)
 {
 	const char *at = strncmp(name, "mtp.", 4) ? NULL : strchr(name + 4, '.');

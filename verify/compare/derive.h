@@ -47,6 +47,7 @@ struct derive {
 	double second;       /* of a matrix in another number format: its factor */
 	uint64_t keep;       /* of a remap: experts that are left; of ggml: sources of a matrix */
 	uint32_t ggml;       /* of ggml: the type, enum ggml_type */
+	bool beside;         /* of ggml: the matrices lie side by side */
 	size_t stage;        /* bytes that a maker needs */
 };
 

@@ -17,15 +17,35 @@
 
 enum { BLOCK = 32, UNIT = 1 << 20 };
 
+/* What the file is of, by its name. */
+static enum gguf_file_of of_file(const struct derive *d)
+{
+	return !strncmp(d->a->name, "mtp-", 4)       ? GGUF_OF_MTP
+		: !strncmp(d->a->name, "dspark-", 7) ? GGUF_OF_DSPARK
+						     : GGUF_OF_MODEL;
+}
+
+/* The two projections of an MTP block, which lie side by side. */
+static bool is_beside(const struct derive *d)
+{
+	static const char end[] = ".nextn.eh_proj.weight";
+	size_t n = strlen(d->t->name);
+
+	return n > sizeof end && !strcmp(d->t->name + n - (sizeof end - 1), end);
+}
+
 bool derive_ggml_named(const struct derive *d, uint32_t k, uint32_t each)
 {
 	const char *from = d->a->sources[d->t->first + k].tensor;
 	char name[GGUF_NAME_MAX + 1];
 	long expert;
 
-	if (!gguf_name_of(name, &expert, from, k % each == 1))
+	if (!gguf_name_of(name, &expert, from, k % each == 1, of_file(d), &d->c->config) ||
+		strcmp(name, d->t->name) != 0)
 		return false;
-	return !strcmp(name, d->t->name) && (expert < 0 || (uint32_t)expert == k / each);
+	if (is_beside(d))
+		return strstr(from, k / each ? ".h_proj." : ".e_proj.") != NULL;
+	return expert < 0 || (uint32_t)expert == k / each;
 }
 
 /* The number format of the sources; *each is how many a matrix has. False where they are of none that is taken. */
@@ -109,13 +129,15 @@ const char *derive_ggml_open(struct derive *d,
 	}
 	for (i = 0; i + 1 < d->t->rank; i++)
 		n *= d->t->dim[i];
-	if (d->t->rank != (matrices > 1 ? 3u : w->rank) || !cols || !rows || n != matrices * rows ||
-		!type_of(d, cols))
+	d->beside = is_beside(d);
+	if (d->t->rank != (matrices > 1 && !d->beside ? 3u : w->rank) || !cols || !rows ||
+		n != (d->beside ? rows : matrices * rows) ||
+		!type_of(d, d->beside ? matrices * cols : cols))
 		return "type or shape are not what the transform makes";
 	d->rows = rows;
 	d->cols = cols;
 	d->src_bytes = (w->end - w->begin) / rows;
-	d->n_rows = matrices * rows;
+	d->n_rows = n;
 	d->row_bytes = (d->t->end - d->t->begin) / d->n_rows;
 	d->unit_rows = UNIT / d->row_bytes ? UNIT / d->row_bytes : 1;
 	d->keep = each;
@@ -212,29 +234,38 @@ static void put_row(const struct derive *d, const uint8_t *codes, const uint8_t 
 	}
 }
 
+/* Row `row` of matrix k of the tensor to out. */
+static int make_row(const struct derive *d, uint64_t k, uint64_t row, uint8_t *stage, uint8_t *out,
+	struct err *e)
+{
+	const struct sidecar_source *s = d->a->sources + d->t->first + k * d->keep;
+	double *v = (double *)(void *)stage;
+	uint8_t *codes = stage + d->cols * sizeof *v, *scales = codes + d->src_bytes;
+	const struct tensor *t;
+	size_t bytes;
+
+	if (ckpt_read(d->c, ckpt_find(d->c, s[0].tensor), row * d->src_bytes, codes,
+		    (size_t)d->src_bytes, e))
+		return -1;
+	if (d->keep > 1) {
+		t = ckpt_find(d->c, s[1].tensor);
+		bytes = (size_t)((t->end - t->begin) / t->dim[0]);
+		if (ckpt_read(d->c, t, row / codecs[d->from].rows * bytes, scales, bytes, e))
+			return -1;
+	}
+	put_row(d, codes, scales, v, out);
+	return 0;
+}
+
 int derive_ggml_make(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
 	uint8_t *out, struct err *e)
 {
-	const struct sidecar_source *s = d->a->sources + d->t->first;
-	double *v = (double *)(void *)m->stage;
-	uint8_t *codes = m->stage + d->cols * sizeof *v, *scales = codes + d->src_bytes;
-	const struct tensor *w, *t;
-	uint64_t each = d->keep, band;
-	size_t bytes;
+	uint64_t k, parts = d->beside ? d->t->n / d->keep : 1;
 
-	for (; n--; row++, out += d->row_bytes) {
-		w = ckpt_find(d->c, s[row / d->rows * each].tensor);
-		if (ckpt_read(d->c, w, row % d->rows * d->src_bytes, codes, (size_t)d->src_bytes,
-			    e))
-			return -1;
-		if (each > 1) {
-			t = ckpt_find(d->c, s[row / d->rows * each + 1].tensor);
-			bytes = (size_t)((t->end - t->begin) / t->dim[0]);
-			band = row % d->rows / codecs[d->from].rows;
-			if (ckpt_read(d->c, t, band * bytes, scales, bytes, e))
+	for (; n--; row++)
+		for (k = 0; k < parts; k++, out += d->row_bytes / parts)
+			if (make_row(d, d->beside ? k : row / d->rows, row % d->rows, m->stage, out,
+				    e))
 				return -1;
-		}
-		put_row(d, codes, scales, v, out);
-	}
 	return 0;
 }

@@ -1,0 +1,24 @@
+/* gguf_keys.h -- the metadata of a DeepSeek-V4 in GGUF, but for its tokenizer (formats/gguf/vocab.h).
+ *
+ * Keys, types and values are those of llama.cpp's own converter for this family (0c1e570); docs/quant.md lists them.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_MODEL_GGUF_KEYS_H
+#define FORMATS_MODEL_GGUF_KEYS_H
+#include "formats/gguf/gguf_write.h"
+#include "formats/model/gguf_name.h"
+#include "formats/model/params.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Puts the metadata of such a file. doc: config.json, of which p are the parameters. Returns -1 where a field that only
+ * GGUF asks for is missing. */
+int gguf_keys_put(struct gguf_out *o, const struct config *c, const struct params *p,
+	const struct config_doc *doc, enum gguf_dense dense, enum gguf_file_of of, struct err *e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
