@@ -188,19 +188,23 @@ if have llama.cpp; then
     done
     must "$B/dsv4-quant" run "$work/base" -o "$work/gguf-base" --to gguf --dense f32 -q
     must "$B/dsv4-quant" run "$work/fp4" -o "$work/gguf-parts" --to gguf --dense f32 --shard-size 5000000 -q
+    must "$B/mkmodel" "$work/spark" --config tests/configs/small-spark.json --seed 15
+    must "$B/dsv4-quant" run "$work/spark" -o "$work/gguf-spark" --to gguf --dense q8_0 -q
     part=$(ls "$work"/gguf-parts/model-00001-of-*.gguf)
     run in_llamacpp.py \
         --within "llama.cpp, gguf --dense f32" "$work/gguf-f32/model.gguf" "$work/fp4.rec" \
         --within "llama.cpp, gguf --dense f32 of -Base" "$work/gguf-base/model.gguf" "$work/base.rec" \
-        --within "llama.cpp, gguf --dense f32 in parts" "$part" "$work/fp4.rec"
+        --within "llama.cpp, gguf --dense f32 in parts" "$part" "$work/fp4.rec" \
+        --near "llama.cpp, gguf" "$work/gguf-bf16/model.gguf" "$work/fp4.rec" 1e-2 \
+        --near "llama.cpp, gguf --dense q8_0" "$work/gguf-q8_0/model.gguf" "$work/fp4.rec" 6e-2 \
+        --loads "llama.cpp, MTP of gguf" "$work/gguf-bf16/mtp-model.gguf" \
+        --loads "llama.cpp, DSpark of gguf" "$work/gguf-spark/dspark-model.gguf"
 fi
 if have llama.cpp && have transformers; then
     if $python tests/oracle/runtime_gguf.py fetch build/runtime-llama >"$work/log" 2>&1; then
         small="--set vocab_size=129280 --set num_hidden_layers=1 --set num_hash_layers=1 --set compress_ratios=[0,0]"
         must "$B/mkmodel" "$work/words" --config tests/configs/small4.json $small --seed 14
         must cp build/runtime-llama/tokenizer.json build/runtime-llama/tokenizer_config.json "$work/words"
-        must "$B/mkmodel" "$work/spark" --config tests/configs/small-spark.json --seed 15
-        must "$B/dsv4-quant" run "$work/spark" -o "$work/gguf-spark" --to gguf --dense q8_0 -q
         must "$B/dsv4-quant" run "$work/words" -o "$work/gguf-words" --to gguf -q
         run ../runtime_gguf.py build/runtime-llama --type-table \
             --equal "llama.cpp's converter, gguf" "$work/fp4" "$work/gguf-bf16/model.gguf" \
@@ -211,8 +215,8 @@ if have llama.cpp && have transformers; then
     else
         say "SKIP llama.cpp's converter: its source package was not had ($(tail -n 1 "$work/log"))"
     fi
-    rm -rf "$work"/words "$work"/spark "$work"/gguf-*
 fi
+rm -rf "$work"/words "$work"/spark "$work"/gguf-*
 
 engine=MLX script=in_mlx.py form=mlx
 if have transformers && have mlx; then

@@ -101,6 +101,14 @@ class Llama:
         self.call("llama_model_free", None, model)
         return found
 
+    def loads(self, path):
+        params = self.model_params
+        params.gpu_layers, params.check_tensors, params.load_mtp = 0, True, True
+        model = pointer(self.call("llama_model_load_from_file", pointer, path.encode(), params))
+        if model:
+            self.call("llama_model_free", None, model)
+        return bool(model)
+
     def batch(self, ids):
         batch = self.call("llama_batch_init", Batch, i32(len(ids)), i32(0), i32(1))
         batch.n = len(ids)
@@ -111,4 +119,5 @@ class Llama:
 
 
 if __name__ == "__main__":
-    judge.run(Llama().logits)
+    llama = Llama()
+    judge.run(llama.logits, loads=llama.loads)

@@ -1,6 +1,8 @@
 """What a script that runs an engine is asked to do, and the verdict on the logits that came out.
 
     --within NAME FOLDER RECORD       the engine's logits of FOLDER must be those of RECORD
+    --near NAME FOLDER RECORD LIMIT   they must be within LIMIT (relative L2 of all), as far as the engine rounds on the way
+    --loads NAME FILE                 the engine must load it
     --beyond NAME FOLDER RECORD       they must not: FOLDER is damaged, and an engine that does not show it is no judge
     --parameters NAME FOLDER SOURCE   the engine must hold the same numbers for both (where it can be asked)
 
@@ -42,28 +44,32 @@ class Judge:
         self.failed = self.failed or not good
         print(f"{'ok  ' if good else 'FAIL'} {name}: {figures}", flush=True)
 
-    def logits(self, name, found, expected, damaged):
+    def logits(self, name, found, expected, damaged, near=None):
         if found.shape != expected.shape or not np.all(np.isfinite(found)):
             self.say(False, name, f"logits {found.shape}, expected finite ones {expected.shape}")
             return
         whole, worst = distance(found, expected)
         same = int(np.sum(found.argmax(-1) == expected.argmax(-1)))
         figures = f"relative L2 {whole:.1e}, worst position {worst:.1e}, top-1 {same}/{len(found)}"
-        if damaged:
+        if near:
+            self.say(whole <= near, name, figures)
+        elif damaged:
             self.say(worst > LIMIT, name, figures + ("" if worst > LIMIT else ": it does not show"))
         else:
             self.say(worst <= LIMIT and same == len(found), name, figures)
 
 
-def run(compute, parameters=None):
+def run(compute, parameters=None, loads=None):
     """Does the jobs of the command line. compute(folder, ids) gives logits; parameters(folder) gives {name: array}."""
     parser = argparse.ArgumentParser()
     for job in ("within", "beyond", "parameters"):
         parser.add_argument(f"--{job}", nargs=3, action="append", default=[])
+    parser.add_argument("--near", nargs=4, action="append", default=[])
+    parser.add_argument("--loads", nargs=2, action="append", default=[])
     jobs = parser.parse_args()
     judge = Judge()
-    for damaged, triples in ((False, jobs.within), (True, jobs.beyond)):
-        for name, folder, record in triples:
+    for damaged, triples in ((False, jobs.within), (False, jobs.near), (True, jobs.beyond)):
+        for name, folder, record, *near in triples:
             ids, expected = read_record(record)
             try:
                 found = compute(folder, ids)
@@ -71,7 +77,9 @@ def run(compute, parameters=None):
                 traceback.print_exc()
                 judge.say(False, name, f"not computed, {type(error).__name__}")
                 continue
-            judge.logits(name, found, expected, damaged)
+            judge.logits(name, found, expected, damaged, *map(float, near))
+    for name, file in jobs.loads:
+        judge.say(loads(file), name, "loaded, values checked")
     for name, folder, source in jobs.parameters:
         same_parameters(judge, name, parameters(folder), parameters(source))
     sys.exit(1 if judge.failed else 0)
