@@ -63,12 +63,15 @@ struct faultio {
 	struct io io; /* first */
 
 	/* What goes wrong. */
-	enum io_op op;  /* IO_ANY: calls of all kinds are counted together */
-	uint64_t at;    /* which call of op fails, from 1; 0: none */
-	bool forever;   /* and all of op after it */
-	int error;      /* errno; 0 for pread and pwrite: they return 0 */
-	bool lie;       /* pwrite does not fail but only says it wrote */
-	int no_blocks;  /* errno of all calls of allocate, or 0 */
+	enum io_op op; /* IO_ANY: calls of all kinds are counted together */
+	uint64_t at;   /* which call of op fails, from 1; 0: none */
+	bool forever;  /* and all of op after it */
+	int error;     /* errno; 0 for pread and pwrite: they return 0 */
+	bool lie;      /* pwrite does not fail but only says it wrote */
+	int no_blocks; /* errno of all calls of allocate, or 0 */
+	int no_dir_sync; /* errno of all fsync of folders, or 0: the file system has none, and nothing is lost */
+	int no_lock;    /* errno of all calls of lock and lock_file, or 0 */
+	int no_statvfs; /* errno of all calls of statvfs, or 0; -1: it says 0 of everything */
 	size_t most;    /* not 0: transfers move 1..most bytes */
 	unsigned eintr; /* calls of op are interrupted this often before each that is not */
 	uint64_t room;  /* not 0: bytes that statvfs says are free */
@@ -288,6 +291,12 @@ static inline int faultio_fsync(const struct io *io, int fd)
 	bad = d->file ? &d->file->poisoned : &d->poisoned;
 	f->again += *bad && d->file;
 	f->again_dir += *bad && !d->file;
+	if (goes && !d->file && f->no_dir_sync) {
+		d->changed = false;
+		pthread_mutex_unlock(&f->lock);
+		errno = f->no_dir_sync;
+		return -1;
+	}
 	*bad = *bad || !goes;
 	if (d->file)
 		d->file->synced = goes;
@@ -373,6 +382,12 @@ static inline int faultio_statvfs(const struct io *io, int fd, struct statvfs *v
 
 	if (!faultio_goes(io, IO_STATVFS, NULL) || io_posix()->statvfs(io_posix(), fd, v))
 		return -1;
+	if (f->no_statvfs > 0) {
+		errno = f->no_statvfs;
+		return -1;
+	}
+	if (f->no_statvfs)
+		memset(v, 0, sizeof *v);
 	if (f->room) {
 		v->f_frsize = 1;
 		v->f_bavail = f->room;
@@ -381,14 +396,25 @@ static inline int faultio_statvfs(const struct io *io, int fd, struct statvfs *v
 	return 0;
 }
 
+/* Counts a call for a lock. False, with errno, if it is to fail. */
+static inline bool faultio_locks(const struct io *io)
+{
+	const int why = faultio_of(io)->no_lock;
+	bool goes = faultio_goes(io, IO_LOCK, NULL) && !why;
+
+	if (why)
+		errno = why;
+	return goes;
+}
+
 static inline int faultio_lock(const struct io *io, int fd)
 {
-	return faultio_goes(io, IO_LOCK, NULL) ? io_posix()->lock(io_posix(), fd) : -1;
+	return faultio_locks(io) ? io_posix()->lock(io_posix(), fd) : -1;
 }
 
 static inline int faultio_lock_file(const struct io *io, int fd)
 {
-	return faultio_goes(io, IO_LOCK, NULL) ? io_posix()->lock_file(io_posix(), fd) : -1;
+	return faultio_locks(io) ? io_posix()->lock_file(io_posix(), fd) : -1;
 }
 
 /* A table that does as the real one. */

@@ -618,6 +618,47 @@ static void test_no_space(void)
 	}
 }
 
+/* --- calls that a file system refuses --- */
+
+/* File systems that have no fsync of folders (CIFS, vboxsf), no locks (NFS, FUSE), and say nothing of their room: a
+ * conversion ends as it does elsewhere, from each start. */
+static void test_refused_calls(void)
+{
+	static const int refused[] = { EPERM, EINVAL, ENOSYS, EOPNOTSUPP, EBADF };
+	enum { DIR_SYNC, LOCK, STATVFS, ZEROS, ALL, CALLS };
+	static const char *const call[CALLS] = { "fsync of folders", "locks", "statvfs", "zeros",
+		"all" };
+	enum { ERRNOS = sizeof refused / sizeof *refused };
+	struct faultio f;
+	struct err e;
+	char what[120];
+	unsigned c, i, k;
+	int st;
+
+	set_up();
+	for (k = 0; k < WAYS; k++)
+		for (c = 0; c < CALLS; c++)
+			for (i = 0; i < ERRNOS; i++) {
+				st = (int)((k + c + i) % STARTS); /* each of them with each call */
+				faultio_make(&f);
+				f.no_dir_sync = c == DIR_SYNC || c == ALL ? refused[i] : 0;
+				f.no_lock = c == LOCK || c == ALL ? refused[i] : 0;
+				f.no_statvfs =
+					c == STATVFS || c == ALL ? refused[i] : -(c == ZEROS);
+				snprintf(what, sizeof what, "%s, %s, %s: %s", ways[k].name,
+					start_names[st], call[c], strerror(refused[i]));
+				CHECK_IN(what, !disturbed(&f, &ways[k], (enum start)st, what, &e));
+				if (e.kind)
+					fprintf(stderr, "%s: %s\n", what, e.text);
+			}
+	faultio_make(&f); /* a disk that fails is another thing */
+	f.no_dir_sync = EIO;
+	CHECK(disturbed(&f, &ways[0], EMPTY, "EIO", &e) && err_exit_code(&e) == 2);
+	faultio_make(&f);
+	f.no_lock = EIO;
+	CHECK(disturbed(&f, &ways[0], EMPTY, "EIO", &e) && err_exit_code(&e) == 2);
+}
+
 /* clang-format off */
 TEST_MAIN(((const struct test[]){
 	{ "order of names", test_order },
@@ -629,4 +670,5 @@ TEST_MAIN(((const struct test[]){
 	{ "nested", test_nested },
 	{ "foreign", test_foreign },
 	{ "no space", test_no_space },
+	{ "refused calls", test_refused_calls },
 	{ 0 } }))

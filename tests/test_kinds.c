@@ -777,11 +777,25 @@ static void failing_calls(void)
 	printf("     %llu calls\n", (unsigned long long)tried);
 }
 
+/* A set without stages that was broken off, before source/ was made: its folders of ranks lie there alone. */
+static void sets_broken_off(void)
+{
+	struct path set = dirs_path("broken-set");
+
+	make();
+	convert_to("run", FLASH, set.s, "-t marlin-mxfp4 --ranks 2");
+	run("rm -r %s/manifest.json %s/source", set.s, set.s);
+	says_of("dsv4-verify check", set.s, "", 2, "kind.rank"); /* it looks like a stage */
+	run("rm %s/rank-1-of-2/manifest.json", set.s);
+	says_of("dsv4-verify check", set.s, "", 1, "check.unfinished");
+}
+
 static const struct test tests[] = { { "every_verb_on_every_kind", every_verb_on_every_kind },
 	{ "every_verb_has_a_row", every_verb_has_a_row },
 	{ "blobs_are_digests", blobs_are_digests },
 	{ "blobs_that_are_not_there", blobs_that_are_not_there },
 	{ "links_elsewhere", links_elsewhere }, { "other_forms", other_forms },
 	{ "doctor_looks_at_the_folder", doctor_looks_at_the_folder }, { "downloads", downloads },
-	{ "manifests_of_others", manifests_of_others }, { "failing_calls", failing_calls }, { 0 } };
+	{ "manifests_of_others", manifests_of_others }, { "failing_calls", failing_calls },
+	{ "sets_broken_off", sets_broken_off }, { 0 } };
 TEST_MAIN(tests)

@@ -218,7 +218,8 @@ int claim_look(struct claim *c, const struct plan *p, int dir, const char *path,
 /* True where a lock on a file is something that the file system does not have. */
 static bool no_such_lock(int why)
 {
-	return why == EINVAL || why == ENOLCK || why == ENOSYS || why == EOPNOTSUPP || why == EBADF;
+	return why == EINVAL || why == ENOLCK || why == ENOSYS || why == EOPNOTSUPP ||
+		why == EBADF || why == EPERM;
 }
 
 /* An error of that rule if the mark is not the file that was locked. */

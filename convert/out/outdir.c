@@ -186,7 +186,7 @@ static int sync_parent(const struct outdir *o, struct err *e)
 static int lock(const struct outdir *o, const char *path, struct err *e)
 {
 	if (!o->io->lock(o->io, o->fd) || errno == EBADF || errno == EINVAL || errno == ENOLCK ||
-		errno == ENOSYS || errno == EOPNOTSUPP)
+		errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM)
 		return 0;
 	if (errno == EWOULDBLOCK)
 		return err_rule(e, RULE_OUT_LOCKED, ERR_NOPOS, "another run is writing to %s",

@@ -41,6 +41,8 @@ enum sight {
 	SIGHTS
 };
 
+#define RANK_FOLDER "rank-[0-9]*-of-[0-9]*"
+
 /* A name is counted in the first row that it matches, and in that alone. */
 static const struct {
 	const char *pattern;
@@ -51,7 +53,7 @@ static const struct {
 	{ "*" MAN_SIDECAR, SEE_SIDECAR },
 	{ "*.safetensors" CKPT_HEADER, SEE_HEADER },
 	{ "model[0-9]*-mp[0-9]*.safetensors", SEE_RANKFILE },
-	{ "rank-[0-9]*-of-[0-9]*", SEE_RANK },
+	{ RANK_FOLDER, SEE_RANK },
 	{ "pp-[0-9]*-of-[0-9]*", SEE_STAGE },
 	{ "source", SEE_SOURCE },
 	{ "shard-[0-9]*-model-[0-9]*.safetensors", SEE_SHARDED },
@@ -271,15 +273,41 @@ static int is_link_to_blob(const struct folder *f, const char *name, struct err 
 	return blob_of(link, 0) != NULL;
 }
 
+/* Whether every folder of a rank has its manifest: those of a stage do, those of a set that was broken off do not.
+ * Returns 1, 0, or -1 if that could not be found out. */
+static int ranks_finished(const struct folder *f, struct err *e)
+{
+	char *names = NULL, *p, ignored[KIND_MORE];
+	size_t n, i;
+	int rc = 1;
+
+	if (f->io->list(f->io, f->dir, &names, &n))
+		return err_sys(e, "cannot list %s", text_quote(f->path).s);
+	for (i = 0, p = names; rc > 0 && i < n; i++, p += strlen(p) + 1)
+		if (!fnmatch(RANK_FOLDER, p, 0))
+			rc = first_in(f, p, MAN_NAME, ignored, e);
+	free(names);
+	return rc;
+}
+
+/* Folders of ranks, without anything above them that says what they are. */
+static int by_ranks(struct folder *f, const struct sights *s, struct err *e)
+{
+	int whole = s->n[SEE_STAGE] || s->n[SEE_SOURCE] ? 0 : ranks_finished(f, e);
+
+	f->kind = whole > 0 ? KIND_STAGE : KIND_UNFINISHED;
+	return whole < 0 ? -1 : 0;
+}
+
 static int by_names(struct folder *f, const struct sights *s, struct err *e)
 {
 	int rc = 0;
 	size_t weights = s->n[SEE_SHARD] + s->n[SEE_RANKFILE] + s->n[SEE_SHARDED];
 
-	if (s->n[SEE_MARK] || ((s->n[SEE_RANK] || s->n[SEE_STAGE]) && s->n[SEE_SOURCE]))
+	if (s->n[SEE_MARK])
 		f->kind = KIND_UNFINISHED;
 	else if (s->n[SEE_RANK] || s->n[SEE_STAGE])
-		f->kind = s->n[SEE_STAGE] ? KIND_UNFINISHED : KIND_STAGE;
+		rc = by_ranks(f, s, e);
 	else if (s->n[SEE_SIDECAR] || s->n[SEE_HEADER])
 		f->kind = KIND_BARE;
 	else if (s->n[SEE_SHARDED])

@@ -60,9 +60,9 @@ const struct kind_row kind_rows[KINDS] = {
 	[KIND_PART]       = { "part", "a conversion of some layers only", "manifest.json: options.layers", RULE_KIND_PART, MADE, true, false, false },
 	[KIND_SET]        = { "set", "a set of folders for an engine", "manifest.json: folders", RULE_KIND_SET, MADE | U(DOCTOR) | COMPUTING, true, false, false },
 	[KIND_RANK]       = { "rank", "the folder of one rank of a set", "manifest.json: the target is an engine", RULE_KIND_RANK, U(CHECK) | U(DIFF) | SIGNING, true, false, false },
-	[KIND_STAGE]      = { "stage", "the folder of one stage of a set", "folders rank-R-of-N and no manifest.json", RULE_KIND_RANK, SIGNING, false, false, false },
+	[KIND_STAGE]      = { "stage", "the folder of one stage of a set", "folders rank-R-of-N, each with its manifest.json, and none above them", RULE_KIND_RANK, SIGNING, false, false, false },
 	[KIND_SOURCE]     = { "source", "what a conversion keeps of its source: headers and small files", "manifest.json: target source", RULE_KIND_SOURCE, U(CHECK) | SIGNING, true, false, false },
-	[KIND_UNFINISHED] = { "unfinished", "a conversion that did not end", ".dsv4-plan, or folders of a set, and no manifest.json", RULE_KIND_UNFINISHED, U(CHECK) | SIGNING, false, false, false },
+	[KIND_UNFINISHED] = { "unfinished", "a conversion that did not end", ".dsv4-plan, or folders of a set of which some are not finished, and no manifest.json", RULE_KIND_UNFINISHED, U(CHECK) | SIGNING, false, false, false },
 	[KIND_BROKEN]     = { "broken", "a conversion whose manifest.json is not as it was written", "manifest.json: its digest of itself, or its form", RULE_SET_MANIFEST, U(CHECK) | U(SIGNATURE), true, false, false },
 	[KIND_BARE]       = { "bare", "a conversion whose manifest.json is gone", "NAME.manifest.json and no manifest.json", RULE_KIND_BARE, U(CHECK) | U(SIGNATURE), false, false, false },
 
