@@ -1,5 +1,6 @@
 /* commands.c -- whole calls of the tools on damaged input: sources, conversions, sets, official rank files,
- * records, signed folders; also with all digests made right again after the damage.
+ * records, signed and attested folders, placements, lists of digests; also with all digests made right again after
+ * the damage.
  *
  *	build/.../commands SECONDS [SEED]     runs until the time is over; ends with a line of counts
  *	build/.../commands -n RUN [SEED]      does run RUN again and leaves its folder
@@ -85,6 +86,21 @@ static const struct subject subjects[] = {
 		"$B/dsv4-verify sign %1 --key $KEYS/p256.pem -q", {
 		{ "dsv4-verify signature %1 --key $KEYS/p256.pub -q", NOTICES, NOTICES },
 		{ "dsv4-verify sign %1 --key $KEYS/p256.pem -o %2 -q", ANYTHING, ANYTHING } } },
+	{ "attested", "$B/dsv4-convert run " MODEL " -o %1 --target official --mp 2 -q && "
+		"$B/dsv4-verify attest %1 --key $KEYS/p256.pem -o %1/attestation.json -q", {
+		{ "dsv4-verify signature %1 --signature %1/attestation.json --key $KEYS/p256.pub -q", NOTICES, NOTICES },
+		{ "dsv4-verify signature %1 --signature %1/attestation.json --key $KEYS/p256.pub --source " MODEL " -q",
+			NOTICES, NOTICES } } },
+	{ "placed", "mkdir %1 && printf '{\"layers.0\":[[0,1,2],[3,4,5,6,7]],\"layers.1\":[[0,2,4,6],[1,3,5,7]]}' "
+		">%1/placement.json && cd " MODEL " && sha256sum *.safetensors >%1/list.txt", {
+		{ "dsv4-convert plan " MODEL " -o %2 --target frag-k32 --ranks 2 --placement %1/placement.json", ANYTHING, ANYTHING },
+		{ "dsv4-convert run " MODEL " -o %2 --target frag-k32 --ranks 2 --placement %1/placement.json -q", ANYTHING, ANYTHING },
+		{ "dsv4-convert run " MODEL " -o %2 --target hf --source-sha256 %1/list.txt -q", ANYTHING, ANYTHING },
+		{ "dsv4-verify check " MODEL " --source-sha256 %1/list.txt -q", ANYTHING, ANYTHING } } },
+	{ "replaced", "$B/dsv4-convert run " MODEL " -o %1 --target kmajor-sf128 --ranks 2 -q", {
+		{ "dsv4-convert run " MODEL " -o %1 --target official --overwrite -q", ANYTHING, ANYTHING },
+		{ "dsv4-verify doctor %1 -q", ANYTHING, ANYTHING },
+		{ "dsv4-verify record %1 --tokens 5,17 -o %2 -q", ANYTHING, ANYTHING } } },
 	{ "minisigned", "$B/dsv4-convert run " MODEL " -o %1 --target hf -q && "
 		"$B/dsv4-verify sign %1 --key $KEYS/mini.key -q", {
 		{ "dsv4-verify signature %1 --key $KEYS/mini.mpub -q", NOTICES, NOTICES } } },
