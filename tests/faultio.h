@@ -70,6 +70,7 @@ struct faultio {
 	bool lie;      /* pwrite does not fail but only says it wrote */
 	int no_blocks; /* errno of all calls of allocate, or 0 */
 	int no_dir_sync; /* errno of all fsync of folders, or 0: the file system has none, and nothing is lost */
+	bool no_up;     /* folders above may be passed, not opened: mode 0711 of others */
 	int no_lock;    /* errno of all calls of lock and lock_file, or 0 */
 	int no_statvfs; /* errno of all calls of statvfs, or 0; -1: it says 0 of everything */
 	size_t most;    /* not 0: transfers move 1..most bytes */
@@ -183,6 +184,10 @@ static inline int faultio_open(const struct io *io, int dir, const char *path, i
 
 	if (!faultio_goes(io, IO_OPEN, path))
 		return -1;
+	if (faultio_of(io)->no_up && !strcmp(path, "..")) {
+		errno = EACCES;
+		return -1;
+	}
 	fd = io_posix()->open(io_posix(), dir, path, flags, mode);
 	if (fd >= 0)
 		faultio_opened(faultio_of(io), dir, fd, path, flags & O_CREAT);

@@ -620,12 +620,12 @@ static void test_no_space(void)
 
 /* --- calls that a file system refuses --- */
 
-/* File systems that have no fsync of folders (CIFS, vboxsf), no locks (NFS, FUSE), and say nothing of their room: a
- * conversion ends as it does elsewhere, from each start. */
+/* File systems that have no fsync of folders (CIFS, vboxsf), no locks (NFS, FUSE), and say nothing of their room, below
+ * folders that may be passed alone: a conversion ends as it does elsewhere, from each start. */
 static void test_refused_calls(void)
 {
 	static const int refused[] = { EPERM, EINVAL, ENOSYS, EOPNOTSUPP, EBADF };
-	enum { DIR_SYNC, LOCK, STATVFS, ZEROS, ALL, CALLS };
+	enum { DIR_SYNC, LOCK, STATVFS, ZEROS, ABOVE, ALL, CALLS };
 	static const char *const call[CALLS] = { "fsync of folders", "locks", "statvfs", "zeros",
 		"all" };
 	enum { ERRNOS = sizeof refused / sizeof *refused };
@@ -645,6 +645,7 @@ static void test_refused_calls(void)
 				f.no_lock = c == LOCK || c == ALL ? refused[i] : 0;
 				f.no_statvfs =
 					c == STATVFS || c == ALL ? refused[i] : -(c == ZEROS);
+				f.no_up = c == ABOVE || c == ALL;
 				snprintf(what, sizeof what, "%s, %s, %s: %s", ways[k].name,
 					start_names[st], call[c], strerror(refused[i]));
 				CHECK_IN(what, !disturbed(&f, &ways[k], (enum start)st, what, &e));
