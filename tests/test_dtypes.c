@@ -597,6 +597,41 @@ static void engine_set_forms(void)
 	case_close(&x);
 }
 
+/* What a loader reads in the metadata of rank 1: each member another text, or gone, or one more. */
+static void engine_set_metadata(void)
+{
+	static const char *const key[] = { "dsv4.experts", "dsv4.layouts", "dsv4.w13", "dsv4.w2",
+		"dsv4.target", "dsv4.alignment", "format" };
+	struct path top = set_of_two("set-meta", false);
+	struct rank_file_case x;
+	json_t *meta;
+	size_t i;
+
+	case_open(&x, top.s, SOME_LAYER);
+	for (i = 0; i < sizeof key / sizeof *key; i++) {
+		case_begin(&x);
+		meta = json_object_get(x.header, "__metadata__");
+		CHECK_IN(key[i], json_object_get(meta, key[i]));
+		json_object_set_new(meta, key[i], json_string("3,2"));
+		case_write(&x, true);
+		case_end(&x, key[i], true, "check.header");
+		case_begin(&x);
+		json_object_del(json_object_get(x.header, "__metadata__"), key[i]);
+		case_write(&x, true);
+		case_end(&x, key[i], true, "check.header");
+	}
+	case_begin(&x);
+	json_object_set_new(json_object_get(x.header, "__metadata__"), "dsv4.more",
+		json_string("x"));
+	case_write(&x, true);
+	case_end(&x, "one more", true, "check.header");
+	case_begin(&x);
+	json_object_del(x.header, "__metadata__");
+	case_write(&x, true);
+	case_end(&x, "none", true, "check.header");
+	case_close(&x);
+}
+
 /* A byte of the payload of rank 1, which is read after that of rank 0. */
 static void engine_set_copies(void)
 {
@@ -665,6 +700,7 @@ static const struct test tests[] = {
 	{ "rank_sets", rank_sets },
 	{ "engine_set", engine_set },
 	{ "engine_set_forms", engine_set_forms },
+	{ "engine_set_metadata", engine_set_metadata },
 	{ "engine_set_copies", engine_set_copies },
 	{ "engine_set_lacks", engine_set_lacks },
 	{ NULL, NULL },

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/conversion/chain.h"
 
+#include "formats/conversion/engine_meta.h"
+
 #include "core/file.h"
 #include "core/hash/hash_file.h"
 #include "core/hash/sha256.h"
@@ -298,5 +300,5 @@ int chain_header(struct st_header *h, struct arena *arena, const struct io *io, 
 			"sidecar",
 			text_quote(h->tensors[i].name).s);
 	}
-	return 0;
+	return engine_meta_check(io, fd, h, s, e);
 }

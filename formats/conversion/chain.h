@@ -59,7 +59,8 @@ int chain_open(const struct chain_folder *f, const char *name, uint64_t bytes, i
  * the file. Rules: those of chain_open, set.manifest, check.plan, set.form, json.*. On failure *s is zeroed. */
 int chain_sidecar(struct sidecar *s, const struct chain_folder *f, const struct manifest_file *file,
 	struct err *e);
-/* Reads the header of the open file fd, whose sidecar is s, and holds it to that. On success the tensors of h
+/* Reads the header of the open file fd, whose sidecar is s, and holds it to that, metadata of
+ * engines too (engine_meta.h). On success the tensors of h
  * have the order of those of s. Rules: check.header, st.*; then *tensor is the name of the first tensor that
  * is not the same, or NULL. The caller frees *h and *arena in any case. header_cap 0: ST_HEADER_CAP. */
 int chain_header(struct st_header *h, struct arena *arena, const struct io *io, int fd,

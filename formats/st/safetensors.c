@@ -231,6 +231,8 @@ static int read_metadata(struct reader *r)
 			goto out;
 		}
 	}
+	r->h->meta_at = from;
+	r->h->meta_end = jread_pos(&r->j);
 	rc = 0;
 out:
 	free(keys);

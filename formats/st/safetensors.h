@@ -44,6 +44,8 @@ struct st_header {
 	struct tensor *tensors; /* owns; in header order */
 	size_t n;
 	bool metadata; /* it has a __metadata__ entry */
+	uint64_t meta_at,
+		meta_end; /* bytes of the file from its name on: white space, a colon, the object */
 };
 
 /* Reads the header of an open regular file of size bytes. Names and dims go to the arena. What is

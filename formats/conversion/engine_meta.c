@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include "formats/conversion/engine_meta.h"
+
+#include "core/file.h"
+#include "core/text.h"
+#include "formats/layout/engine.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char experts[] = ".ffn.experts.";
+
+/* The tensors of experts of a file, as they are named after that. */
+static const char *const stacks[] = { "w13.weight", "w13.scale", "w2.weight", "w2.scale" };
+enum { STACKS = sizeof stacks / sizeof *stacks };
+
+/* What is expected. */
+struct meta {
+	const struct sidecar_tensor *stack[STACKS]; /* NULL: the file has none */
+	struct text ids, layouts;
+};
+
+static void find_stacks(struct meta *m, const struct sidecar *s)
+{
+	const char *at;
+	size_t i, k;
+
+	for (i = 0; i < s->n; i++) {
+		at = s->tensors[i].op == OP_TILE ? strstr(s->tensors[i].name, experts) : NULL;
+		for (k = 0; at && k < STACKS; k++)
+			if (!strcmp(at + sizeof experts - 1, stacks[k]))
+				m->stack[k] = &s->tensors[i];
+	}
+}
+
+/* The id in the name of a source: "layers.3.ffn.experts.17.w1.weight". */
+static void put_id(struct text *t, const char *name)
+{
+	const char *at = strstr(name, experts);
+	int n;
+
+	at = at ? at + sizeof experts - 1 : "";
+	n = (int)strspn(at, "0123456789");
+	text_fmt(t, "%s%.*s", t->n ? "," : "", n, at);
+}
+
+static void put_all(struct meta *m, const struct sidecar *s)
+{
+	const struct sidecar_tensor *t = m->stack[0];
+	uint32_t i;
+	size_t k;
+
+	for (i = 0; t && t->parts && i < t->n; i += t->parts)
+		put_id(&m->ids, s->sources[t->first + i].tensor);
+	for (k = 0; k < STACKS; k++)
+		if (m->stack[k])
+			text_fmt(&m->layouts, "%s%s %s/%u", m->layouts.n ? ", " : "", stacks[k],
+				m->stack[k]->layout, m->stack[k]->version);
+}
+
+/* Reads the object as it stands in the header. NULL: *e says why. */
+static json_t *load(const struct io *io, int fd, const struct st_header *h, struct err *e)
+{
+	size_t n = (size_t)(h->meta_end - h->meta_at); /* the reader of the header has bounded it */
+	char *p = malloc(n + 1), *from;
+	json_t *o = NULL;
+
+	if (!p) {
+		err_nomem(e);
+		return NULL;
+	}
+	if (!file_read(io, fd, p, n, h->meta_at, e)) {
+		from = memchr(p, '{', n);
+		if (from)
+			o = json_loadb(from, n - (size_t)(from - p), JSON_REJECT_DUPLICATES, NULL);
+		if (!o)
+			err_nomem(e); /* its form was looked at before */
+	}
+	free(p);
+	return o;
+}
+
+static int hold(const json_t *o, const char *key, const char *want, struct err *e)
+{
+	const char *is = json_string_value(json_object_get(o, key));
+
+	if (is && (!want || !strcmp(is, want)))
+		return 0;
+	return err_rule(e, RULE_CHECK_HEADER, ERR_NOPOS,
+		"its header says %s of %s, its sidecar makes it %s",
+		is ? text_quote(is).s : "nothing", key, want ? text_quote(want).s : "something");
+}
+
+static int hold_all(const json_t *o, const struct meta *m, const struct sidecar *s,
+	const struct engine *g, struct err *e)
+{
+	const struct {
+		const char *key, *want; /* NULL: any text */
+		bool stacked;           /* it is there where experts are */
+	} rows[] = {
+		{ "dsv4.alignment", "4096", false },
+		{ "dsv4.target", s->target, false },
+		{ "dsv4.share", NULL, false },
+		{ "format", "pt", false },
+		{ "dsv4.experts", m->ids.s, true },
+		{ "dsv4.layouts", m->layouts.s, true },
+		{ "dsv4.w13", g->w13, true },
+		{ "dsv4.w2", g->w2, true },
+	};
+	size_t i, n = 0;
+
+	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (rows[i].stacked && !m->stack[0])
+			continue;
+		if (hold(o, rows[i].key, rows[i].want, e))
+			return -1;
+		n++;
+	}
+	if (json_object_size(o) == n)
+		return 0;
+	return err_rule(e, RULE_CHECK_HEADER, ERR_NOPOS,
+		"the metadata in its header has %zu members, %zu are made", json_object_size(o), n);
+}
+
+int engine_meta_check(const struct io *io, int fd, const struct st_header *h,
+	const struct sidecar *s, struct err *e)
+{
+	const struct engine *g = engine_find(s->target);
+	struct meta m = { .ids = { 0 } };
+	json_t *o;
+	int rc;
+
+	if (!g)
+		return 0;
+	if (!h->metadata)
+		return err_rule(e, RULE_CHECK_HEADER, ERR_NOPOS, "its header has no metadata");
+	o = load(io, fd, h, e);
+	if (!o)
+		return -1;
+	find_stacks(&m, s);
+	put_all(&m, s);
+	rc = m.ids.failed || m.layouts.failed ? err_nomem(e) : hold_all(o, &m, s, g, e);
+	text_free(&m.ids);
+	text_free(&m.layouts);
+	json_decref(o);
+	return rc;
+}
