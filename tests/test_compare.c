@@ -238,7 +238,7 @@ static void lies(void)
 		{ &off, "model0-mp2.safetensors", "\"dequantize\"", "\"remap\"", "compare.shape", "expert ids" },
 		{ &off8, "model0-mp2.safetensors", "\"fp4-to-fp8\"", "\"dequantize\"", "compare.shape", "(dequantize)" },
 		{ &set, "rank-0-of-2/model-00002-of-00007.safetensors", w1, w3, "compare.shape", "experts in order" },
-		{ &set, "rank-0-of-2/model-00002-of-00007.safetensors", "\"frag-k32-sf-256\"", "\"frag-k32-sf-128\"", "compare.shape", "of the target" },
+		{ &set, "rank-0-of-2/model-00002-of-00007.safetensors", "\"frag-k32-sf-256\"", "\"frag-k32-sf-128\"", "check.header", "dsv4.layouts" },
 		{ &set, "rank-0-of-2/model-00002-of-00007.safetensors", "\"version\": 1", "\"version\": 2", NULL, "none of this program's" },
 		{ &set, "rank-0-of-2/model-00002-of-00007.safetensors", "\"rows\": \"gate-up\"", "\"rows\": \"up-gate\"", "compare.shape", "of the target" },
 	};

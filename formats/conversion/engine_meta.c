@@ -34,6 +34,20 @@ static void find_stacks(struct meta *m, const struct sidecar *s)
 	}
 }
 
+/* Layouts that this program does not know are said so by who wants to read them (set.layout). */
+static bool known(const struct meta *m)
+{
+	const struct tile *t;
+	size_t k;
+
+	for (k = 0; k < STACKS; k++) {
+		t = m->stack[k] ? tile_find(m->stack[k]->layout) : NULL;
+		if (m->stack[k] && (!t || t->version != m->stack[k]->version))
+			return false;
+	}
+	return true;
+}
+
 /* The id in the name of a source: "layers.3.ffn.experts.17.w1.weight". */
 static void put_id(struct text *t, const char *name)
 {
@@ -131,14 +145,14 @@ int engine_meta_check(const struct io *io, int fd, const struct st_header *h,
 	json_t *o;
 	int rc;
 
-	if (!g)
+	find_stacks(&m, s);
+	if (!g || !known(&m))
 		return 0;
 	if (!h->metadata)
 		return err_rule(e, RULE_CHECK_HEADER, ERR_NOPOS, "its header has no metadata");
 	o = load(io, fd, h, e);
 	if (!o)
 		return -1;
-	find_stacks(&m, s);
 	put_all(&m, s);
 	rc = m.ids.failed || m.layouts.failed ? err_nomem(e) : hold_all(o, &m, s, g, e);
 	text_free(&m.ids);
