@@ -555,6 +555,11 @@ static void swap_members(json_t *o, const char *a, const char *b)
 	json_object_set_new(o, b, x);
 }
 
+static void put_meta(struct rank_file_case *x, const char *key, const char *value)
+{
+	json_object_set_new(json_object_get(x->header, "__metadata__"), key, json_string(value));
+}
+
 /* What a header and a sidecar may say together, and must not: names, orders and layouts of other tensors. */
 static void engine_set_forms(void)
 {
@@ -588,12 +593,20 @@ static void engine_set_forms(void)
 	json_array_set(s, 0, json_array_get(s, 2));
 	json_array_set_new(s, 2, t);
 	case_write(&x, true);
-	case_end(&x, "order of experts", true, "set.form");
+	case_end(&x, "order of experts", true, "check.header");
+	put_meta(&x, "dsv4.experts", "3,2");
+	case_write(&x, true);
+	case_end(&x, "order of experts, in the metadata too", true, "set.form");
 	case_begin(&x);
 	json_object_set_new(json_object_get(in_sidecar(&x, w13), "layout"), "name",
 		json_string("marlin4-a8"));
 	case_write(&x, true);
-	case_end(&x, "layout", true, "set.form");
+	case_end(&x, "layout", true, "check.header");
+	put_meta(&x, "dsv4.layouts",
+		"w13.weight marlin4-a8/1, w13.scale marlin-sf-a16/1, w2.weight marlin4-a16/1, w2.scale "
+		"marlin-sf-a16/1");
+	case_write(&x, true);
+	case_end(&x, "layout, in the metadata too", true, "set.form");
 	case_close(&x);
 }
 
@@ -612,7 +625,7 @@ static void engine_set_metadata(void)
 		case_begin(&x);
 		meta = json_object_get(x.header, "__metadata__");
 		CHECK_IN(key[i], json_object_get(meta, key[i]));
-		json_object_set_new(meta, key[i], json_string("3,2"));
+		CHECK(!json_object_set_new(meta, key[i], json_string("9,8")));
 		case_write(&x, true);
 		case_end(&x, key[i], true, "check.header");
 		case_begin(&x);
