@@ -9,7 +9,7 @@
 # make oracle     compare with independent re-derivations in Python (fetches packages)
 # make oracle-engines   compare layouts with the engines' own Python (fetches gigabytes)
 # make oracle-runtime   run conversions in transformers, llama.cpp and MLX on this CPU (fetches gigabytes)
-# make install    PREFIX=/usr/local, DESTDIR=; tools, man pages, documents, completions for bash, zsh, fish
+# make install    PREFIX=/usr/local (or prefix=), DESTDIR=; tools, man pages, documents, completions for bash, zsh, fish
 # make uninstall  remove what make install put there
 # make dist       the committed tree as dsv4-tools-VERSION.tar.gz
 # make format     rewrite the sources as .clang-format has it
@@ -27,7 +27,8 @@ SAN    ?= 0
 Q      := $(if $(filter 1,$(V)),,@)
 NVCC   ?= $(shell command -v nvcc 2>/dev/null || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
 CUDA   ?= $(if $(NVCC),1,0)
-PREFIX ?= /usr/local
+prefix ?= /usr/local
+PREFIX ?= $(prefix)
 MANDIR  = $(PREFIX)/share/man/man1
 DOCDIR  = $(PREFIX)/share/doc/dsv4-tools
 BASHDIR = $(PREFIX)/share/bash-completion/completions

@@ -93,6 +93,12 @@ for s in zsh fish; do
 	fi
 done
 
+# packagers write it in small letters
+: >"$tmp/bad"
+MAKEFLAGS='' make -s -n -o all install CC="$CC" B="$B" DESTDIR="$tmp/dest" prefix=/opt/y 2>&1 |
+	grep -q "$tmp/dest/opt/y/bin\|$tmp/dest\"*/opt/y/bin" || echo "prefix= is not taken" >"$tmp/bad"
+check install_prefix "$tmp/bad"
+
 MAKEFLAGS='' make -s uninstall DESTDIR="$tmp/dest" PREFIX=/opt/x >"$tmp/bad" 2>&1
 find "$tmp/dest" ! -type d >>"$tmp/bad"
 check uninstall_leaves_nothing "$tmp/bad"
