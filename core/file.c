@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -442,4 +443,18 @@ int file_remove(const struct io *io, int dir, const char *name, struct err *e)
 	if (io->unlink(io, dir, name) && errno != ENOENT)
 		return err_sys(e, "cannot remove %s", text_quote(name).s);
 	return 0;
+}
+
+uint64_t file_most_open(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r))
+		return UINT64_MAX; /* nobody says; opening will */
+	if (r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &r) && getrlimit(RLIMIT_NOFILE, &r))
+			return UINT64_MAX;
+	}
+	return r.rlim_cur == RLIM_INFINITY ? UINT64_MAX : (uint64_t)r.rlim_cur;
 }

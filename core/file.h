@@ -95,6 +95,9 @@ int file_replace(const struct io *io, int dir, const char *name, const void *p, 
 	struct err *e);
 /* Makes a temporary file for name and removes it: returns -1 where the folder cannot be written. */
 int file_try(const struct io *io, int dir, const char *name, struct err *e);
+/* Lets this process have as many open files as the system allows it, and says how many that are: many systems begin
+ * with 1024 and allow more for the asking. */
+uint64_t file_most_open(void);
 /* Removes name; not being there is fine. */
 int file_remove(const struct io *io, int dir, const char *name, struct err *e);
 

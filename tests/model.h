@@ -101,6 +101,8 @@ struct model_job {
 	struct run_anew anew;
 	const char *tool; /* name and version; NULL: some */
 	size_t piece;     /* bytes made at a time; 0: as the budget says */
+	const struct budget
+		*crew; /* threads, teams, lanes, ring and own; NULL: as the budget says */
 	char hash[65];
 };
 
@@ -130,6 +132,13 @@ static inline int model_execute(struct model_job *j, const struct conversion *p,
 	if (budget_make(&o.budget, p, j->expected, j->threads, j->memory, e))
 		return -1;
 	o.budget.piece = j->piece ? j->piece : o.budget.piece;
+	if (j->crew) {
+		o.budget.threads = j->crew->threads;
+		o.budget.teams = j->crew->teams;
+		o.budget.lanes = j->crew->lanes;
+		o.budget.ring = j->crew->ring;
+		o.budget.own = j->crew->own;
+	}
 	j->budget = o.budget;
 	if (j->expected) {
 		if (expected_read(&x, p->folders[0].ckpt, j->expected, e))

@@ -2,6 +2,7 @@
 #include "convert/run/budget.h"
 
 #include "convert/make/stream.h"
+#include "core/file.h"
 #include "core/hash/sha256.h"
 #include "formats/conversion/manifest.h"
 
@@ -84,13 +85,24 @@ static struct files files_of(const struct conversion *c, bool shards)
 	return r;
 }
 
-/* The teams and lanes that b->threads would like. */
-static void want(struct budget *b, const struct files *f)
+/* A lane has its file open, at its end the sidecar, and what casts drop. Beside lanes there are the shards, of each
+ * folder itself and its mark, and what a process begins with and libraries open. */
+enum { OPEN_LANE = 3, OPEN_FOLDER = 2, OPEN_OTHER = 24 };
+
+static uint64_t open_of(const struct conversion *c)
+{
+	return c->folders[0].ckpt->n_shards + c->n * OPEN_FOLDER + OPEN_OTHER;
+}
+
+/* The teams and lanes that b->threads would like, of which so many may be. */
+static void want(struct budget *b, const struct files *f, uint64_t may)
 {
 	uint64_t teams = f->alike / TEAM_FILES, lanes;
 
 	teams = teams < 1 ? 1 : teams < b->threads ? teams : b->threads;
+	teams = teams < may ? teams : may;
 	lanes = mem_ceil_div(f->n ? f->n : 1, teams);
+	lanes = lanes < may / teams ? lanes : may / teams;
 	b->teams = (unsigned)teams;
 	b->lanes = lanes < SHA256_LANES ? (unsigned)lanes : SHA256_LANES;
 }
@@ -124,11 +136,19 @@ int budget_make(struct budget *b, const struct conversion *c, bool shards, unsig
 	uint64_t limit, struct err *e)
 {
 	struct files f = files_of(c, shards);
+	uint64_t may = file_most_open(), open = open_of(c);
 
+	if (may < open + OPEN_LANE)
+		return err_set(e, ERR_SYSTEM,
+			"this conversion of %zu shards into %zu folders has %llu files open at a time, and "
+			"%llu are allowed: raise the limit (ulimit -n)",
+			c->folders[0].ckpt->n_shards, c->n, (unsigned long long)open + OPEN_LANE,
+			(unsigned long long)may);
+	may = (may - open) / OPEN_LANE;
 	b->tables = tables_of(c);
 	b->aside = aside_of(c);
 	for (b->threads = threads ? threads : 1; b->threads; b->threads--)
-		for (want(b, &f); b->lanes; b->lanes--)
+		for (want(b, &f, may); b->lanes; b->lanes--)
 			if (fits(b, &f, limit))
 				return 0;
 	return err_rule(e, RULE_PLAN_MEMORY, ERR_NOPOS,

@@ -24,7 +24,7 @@ struct budget {
 	uint64_t aside; /* of that, what is needed before and after the lanes and not beside them */
 };
 
-/* Fits the conversion c into limit bytes; shards: those of the source are digested too. Smaller and fewer pieces
+/* Fits the conversion c into limit bytes, and into the number of files that a process may have open; shards: those of the source are digested too. Smaller and fewer pieces
  * first, then fewer lanes, then fewer threads: the result changes how fast a run is, never what it writes. Returns
  * 0, or -1 and an error that says what the least would be. */
 int budget_make(struct budget *b, const struct conversion *c, bool shards, unsigned threads,
