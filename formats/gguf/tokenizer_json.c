@@ -14,9 +14,10 @@ enum {
 };
 
 /* What text is split by before BPE: tokenizer.json of DeepSeek-V4. */
-static const char *const splits[SPLITS] = { "\\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+",
+static const char words[] =
 	"[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| "
-	"?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+" };
+	"?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+";
+static const char *const splits[SPLITS] = { "\\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", words };
 
 struct reader {
 	struct jread j;

@@ -16,7 +16,8 @@ extern "C" {
 
 enum container {
 	CONTAINER_SHARDS, /* safetensors files and an index, as a checkpoint has them */
-	CONTAINER_GGUF    /* one GGUF file, or parts of one */
+	CONTAINER_GGUF,   /* GGUF files: the model, its drafts, each maybe in parts */
+	CONTAINER_COUNT
 };
 
 /* What a conversion is, for those who write its small files. */

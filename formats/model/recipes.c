@@ -39,7 +39,7 @@ const struct recipe recipes[] = {
 		"vLLM, transformers", "values, by dsv4-verify compare; no engine was run" },
 	{ "gguf", "a file for llama.cpp: routed experts MXFP4, dense matrices BF16 (--dense), norms F32; drafts beside it",
 		NONE, NONE, CONTAINER_GGUF, NULL, false, NULL,
-		"llama.cpp, ik_llama.cpp", "logits in llama.cpp 2026.10 on a CPU (run); the GGUF of its own converter, tensor by tensor (run)" },
+		"llama.cpp", "logits in llama.cpp 2026.10 on a CPU (run); the GGUF of its own converter, tensor by tensor (run)" },
 	{ .name = NULL },
 };
 /* clang-format on */

@@ -5,12 +5,24 @@
 #include "formats/json/jwrite.h"
 #include "formats/model/recipes.h"
 
-static const char *const container_names[] = { [CONTAINER_SHARDS] = "safetensors" };
+/* What files there are, and what matrices are where the row of a recipe leaves it to the container. */
+static const struct {
+	const char *name, *experts, *dense;
+} containers[CONTAINER_COUNT] = {
+	[CONTAINER_SHARDS] = { "safetensors", "as they are", "as they are" },
+	[CONTAINER_GGUF] = { "GGUF", "mxfp4", "bf16" },
+};
 
-/* What the matrices of a class are; CODEC_NONE: as the source has them. */
-static const char *codec_word(enum codec c)
+static const char *experts_word(const struct recipe *r)
 {
-	return c == CODEC_NONE ? "as they are" : codecs[c].name;
+	return r->forms.experts == CODEC_NONE ? containers[r->container].experts
+					      : codecs[r->forms.experts].name;
+}
+
+static const char *dense_word(const struct recipe *r)
+{
+	return r->forms.dense == CODEC_NONE ? containers[r->container].dense
+					    : codecs[r->forms.dense].name;
 }
 
 void formats_text(struct text *out)
@@ -20,9 +32,8 @@ void formats_text(struct text *out)
 	for (r = recipes; r->name; r++)
 		text_fmt(out,
 			"%-14s %s\n%-14s experts %s, dense %s, %s\n%-14s loaded by %s\n%-14s checked: %s\n",
-			r->name, r->what, "", codec_word(r->forms.experts),
-			codec_word(r->forms.dense), container_names[r->container], "", r->loaders,
-			"", r->checked);
+			r->name, r->what, "", experts_word(r), dense_word(r),
+			containers[r->container].name, "", r->loaders, "", r->checked);
 }
 
 void formats_json(struct text *out)
@@ -37,9 +48,9 @@ void formats_json(struct text *out)
 	for (r = recipes; r->name; r++) {
 		jwrite_open(&o, NULL, '{');
 		jwrite_str(&o, "checked", r->checked);
-		jwrite_str(&o, "container", container_names[r->container]);
-		jwrite_str(&o, "dense", codec_word(r->forms.dense));
-		jwrite_str(&o, "experts", codec_word(r->forms.experts));
+		jwrite_str(&o, "container", containers[r->container].name);
+		jwrite_str(&o, "dense", dense_word(r));
+		jwrite_str(&o, "experts", experts_word(r));
 		jwrite_str(&o, "loaded_by", r->loaders);
 		jwrite_str(&o, "meaning", r->what);
 		jwrite_str(&o, "name", r->name);
