@@ -111,6 +111,7 @@ void publisher_free(struct publisher *u, bool undo)
 		let_go(u, i, undo);
 		file_out_abandon(&u->outputs[i].side);
 		keep_free(&u->outputs[i].keep);
+		free(u->outputs[i].lossy.v);
 		if (undo && u->outputs[i].state == OUTPUT_DONE)
 			remove_names(u, i);
 		else
@@ -120,6 +121,7 @@ void publisher_free(struct publisher *u, bool undo)
 	if (!left && !u->smalls)
 		claim_undo(&u->dir->claim);
 	pthread_mutex_destroy(&u->lock);
+	tally_free(&u->tally);
 	free(u->outputs);
 	free(u->shard_sha256);
 	free(u->shard_ok);
@@ -232,7 +234,8 @@ static int put_sidecar(struct publisher *u, size_t i, const struct stream *st,
 		o->blocks += st->res[s].blocks;
 		o->inexact += st->res[s].inexact;
 	}
-	return sha256_final(&k->sha, o->side_sha256, e);
+	return tally_places_of(&o->lossy, st, e) || sha256_final(&k->sha, o->side_sha256, e) ? -1
+											     : 0;
 }
 
 /* --- publishing --- */
@@ -315,7 +318,7 @@ int publisher_ready(struct publisher *u, size_t i, const struct stream *s,
 		return -1;
 	pthread_mutex_lock(&u->lock);
 	o->state = OUTPUT_READY;
-	rc = publish_trusted(u, e);
+	rc = tally_add(&u->tally, s, e) || publish_trusted(u, e) ? -1 : 0;
 	pthread_mutex_unlock(&u->lock);
 	return rc;
 }
@@ -344,8 +347,9 @@ int publisher_keep(struct publisher *u, size_t i, const struct stream *s,
 	pthread_mutex_lock(&u->lock);
 	u->outputs[i].part[0] = 0;
 	u->outputs[i].state = OUTPUT_KEPT;
+	rc = tally_add(&u->tally, s, e);
 	pthread_mutex_unlock(&u->lock);
-	return 0;
+	return rc;
 }
 
 int publisher_shard(struct publisher *u, size_t i, struct err *e)
@@ -487,48 +491,94 @@ static void list_shards(const struct publisher *u, struct man_entry *v, bool ver
 			.sha256 = verified ? u->shard_sha256[i] : NULL };
 }
 
-static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry *files,
-	struct man_entry *shards, struct err *e)
-{
-	const struct plan *p = u->p;
-	char ranks[24], size[24], share[160];
-	const struct share *h = &p->opts.share;
-	struct man_option options[7] = { { "experts", plan_experts(p) },
-		{ "layers", p->opts.layers }, { "lossy", p->opts.lossy ? "yes" : "no" },
-		{ "ranks", ranks },
-		{ h->ranks ? "share" : "shard_size", h->ranks ? share : size } };
-	unsigned n_options = 5;
-	struct text t = { 0 };
-	int rc;
+/* Words of the options that are numbers. */
+struct option_words {
+	char ranks[24], size[24], share[160], input[32];
+};
 
-	if (p->f32_scales) { /* names stay in order */
-		options[n_options] = options[n_options - 1];
-		options[n_options++ - 1] = (struct man_option){ "scale_dtype", "f32" };
-	}
-	if (p->recipe && p->recipe->container == CONTAINER_GGUF) {
-		memmove(options + 1, options, n_options++ * sizeof *options);
-		options[0] = (struct man_option){ "dense", gguf_dense_names[p->opts.dense] };
-	}
-	snprintf(ranks, sizeof ranks, "%llu",
+enum { OPTIONS_MAX = 8 };
+
+/* The options of the plan, sorted by name; returns how many. */
+static unsigned list_options(const struct plan *p, struct option_words *w,
+	struct man_option v[OPTIONS_MAX])
+{
+	const struct share *h = &p->opts.share;
+	bool input = p->recipe && p->recipe->input;
+	unsigned n = 0;
+
+	snprintf(w->ranks, sizeof w->ranks, "%llu",
 		(unsigned long long)(h->ranks ? h->ranks : p->opts.ranks));
-	snprintf(size, sizeof size, "%llu", (unsigned long long)p->opts.shard_size);
-	snprintf(share, sizeof share,
+	snprintf(w->size, sizeof w->size, "%llu", (unsigned long long)p->opts.shard_size);
+	snprintf(w->share, sizeof w->share,
 		"rank %llu of %llu, stage %llu of %llu, experts %s, attention %s",
 		(unsigned long long)h->rank, (unsigned long long)h->ranks,
 		(unsigned long long)h->stage, (unsigned long long)h->stages,
 		h->experts_tp ? "tp" : "ep", h->attention_tp ? "tp" : "replicate");
+	snprintf(w->input, sizeof w->input, "%.9g", (double)p->opts.input_scale);
+	if (p->recipe && p->recipe->container == CONTAINER_GGUF)
+		v[n++] = (struct man_option){ "dense", gguf_dense_names[p->opts.dense] };
+	v[n++] = (struct man_option){ "experts", plan_experts(p) };
+	if (input)
+		v[n++] = (struct man_option){ "input_scale", w->input };
+	v[n++] = (struct man_option){ "layers", p->opts.layers };
+	v[n++] = (struct man_option){ "lossy", p->opts.lossy ? "yes" : "no" };
+	v[n++] = (struct man_option){ "ranks", w->ranks };
+	if (p->f32_scales)
+		v[n++] = (struct man_option){ "scale_dtype", "f32" };
+	v[n++] = (struct man_option){ h->ranks ? "share" : "shard_size",
+		h->ranks ? w->share : w->size };
+	if (p->recipe && codecs[p->forms.experts].second.name)
+		v[n++] = (struct man_option){ "signed_zero", p->opts.drop_signs ? "drop" : "keep" };
+	return n;
+}
+
+/* The first rounded blocks, in the order of the plan. *v is the caller's to free. */
+static int list_lossy(const struct publisher *u, struct man_place **v, size_t *n, struct err *e)
+{
+	const struct tally_places *l;
+	size_t i, k;
+
+	*n = 0;
+	*v = malloc(TALLY_PLACES * sizeof **v);
+	if (!*v)
+		return err_nomem(e);
+	for (i = 0; i < u->p->n_files; i++) {
+		l = &u->outputs[i].lossy;
+		for (k = 0; k < l->n && *n < TALLY_PLACES; k++)
+			(*v)[(*n)++] =
+				(struct man_place){ u->p->files[i].steps[l->v[k].step].out.name,
+					l->v[k].row, l->v[k].col };
+	}
+	return 0;
+}
+
+static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry *files,
+	struct man_entry *shards, struct err *e)
+{
+	const struct plan *p = u->p;
+	struct man_option options[OPTIONS_MAX];
+	struct man_place *lossy;
+	struct option_words words;
+	struct text t = { 0 };
+	int rc;
+
+	if (list_lossy(u, &lossy, &m->n_lossy, e))
+		return -1;
+	tally_sort(&u->tally);
+	m->roles = u->tally.v;
+	m->n_roles = u->tally.n;
+	m->lossy = lossy;
+	m->options = options;
+	m->n_options = list_options(p, &words, options);
 	list_files(u, m, files);
 	qsort(files, (size_t)m->n_files, sizeof *files, by_name);
 	m->n_shards = p->ckpt->n_shards;
-	list_shards(u, shards, false);
 	m->verified = u->expected != NULL; /* what an earlier manifest says of it is not believed */
 	list_shards(u, shards, m->verified);
 	m->restore = u->restore;
 	m->target = p->opts.target;
 	m->plan = p->hash;
 	m->tool = u->tool;
-	m->options = options;
-	m->n_options = n_options;
 	m->files = files;
 	m->shards = shards;
 	m->source_tensors = p->ckpt->n;
@@ -538,6 +588,7 @@ static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry
 	rc = t.failed ? err_nomem(e) : sha256_of(t.s, t.n, u->manifest_sha256, e);
 	rc = rc ? rc : put_last(u, &t, e);
 	text_free(&t);
+	free(lossy);
 	return rc;
 }
 

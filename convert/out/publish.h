@@ -16,6 +16,7 @@
 #include "convert/make/stream.h"
 #include "core/file.h"
 #include "core/par.h"
+#include "convert/out/tally.h"
 
 #include <pthread.h>
 
@@ -34,8 +35,9 @@ struct output {
 	bool stays;     /* this run was, and has saved what is made of it */
 	uint8_t sha256[32], side_sha256[32];
 	uint64_t side_bytes;
-	uint64_t blocks, inexact; /* of its casts */
-	uint64_t scales[3];       /* as in struct run_result */
+	uint64_t blocks, inexact;  /* of its casts */
+	uint64_t scales[3];        /* as in struct run_result */
+	struct tally_places lossy; /* owns */
 };
 
 struct publisher {
@@ -50,7 +52,8 @@ struct publisher {
 	const struct man_entry *restore; /* borrows; for the manifest */
 	uint64_t manifest_bytes;         /* of the manifest that publisher_finish has left there */
 	uint8_t manifest_sha256[32];
-	pthread_mutex_t lock; /* guards states, shard_ok and the folder */
+	struct tally tally;   /* owns */
+	pthread_mutex_t lock; /* guards states, shard_ok, tally and the folder */
 };
 
 int publisher_make(struct publisher *u, const struct plan *p, struct outdir *dir,

@@ -193,6 +193,39 @@ static void put_entry(struct jwrite *o, const struct man_entry *f)
 	jwrite_close(o, '}');
 }
 
+static void put_roles(struct jwrite *o, const struct man_top *m)
+{
+	const struct man_role *r;
+
+	jwrite_open(o, "blocks_by_role", '[');
+	for (r = m->roles; r < m->roles + m->n_roles; r++) {
+		jwrite_open(o, NULL, '{');
+		jwrite_u64(o, "exact", r->total - r->lossy);
+		jwrite_u64(o, "inexact", r->lossy);
+		jwrite_str(o, "layers", r->where);
+		jwrite_u64(o, "rescued", r->rescued);
+		jwrite_str(o, "role", r->role);
+		jwrite_u64(o, "total", r->total);
+		jwrite_close(o, '}');
+	}
+	jwrite_close(o, ']');
+}
+
+static void put_lossy(struct jwrite *o, const struct man_top *m)
+{
+	const struct man_place *p;
+
+	jwrite_open(o, "inexact_at", '[');
+	for (p = m->lossy; p < m->lossy + m->n_lossy; p++) {
+		jwrite_open(o, NULL, '{');
+		jwrite_u64(o, "block", p->block);
+		jwrite_u64(o, "row", p->row);
+		jwrite_str(o, "tensor", p->tensor);
+		jwrite_close(o, '}');
+	}
+	jwrite_close(o, ']');
+}
+
 void man_put_top(struct text *out, const struct man_top *m)
 {
 	struct jwrite o;
@@ -200,6 +233,10 @@ void man_put_top(struct text *out, const struct man_top *m)
 
 	jwrite_begin(&o, out, 3);
 	jwrite_open(&o, NULL, '{');
+	o.flat = 2;
+	if (m->n_roles)
+		put_roles(&o, m);
+	o.flat = 3;
 	if (m->blocks)
 		put_blocks(&o, "cast_blocks", m->blocks, m->inexact, NULL);
 	o.flat = 2;
@@ -208,6 +245,8 @@ void man_put_top(struct text *out, const struct man_top *m)
 		put_entry(&o, &m->files[i]);
 	jwrite_close(&o, ']');
 	jwrite_str(&o, "format", FORMAT_MANIFEST);
+	if (m->n_lossy)
+		put_lossy(&o, m);
 	jwrite_open(&o, "options", '{');
 	for (i = 0; i < m->n_options; i++) {
 		if (m->options[i].value)

@@ -104,6 +104,18 @@ struct man_option {
 	const char *name, *value; /* value NULL: null */
 };
 
+/* What became of the blocks of one kind of matrix in another number format. */
+struct man_role {
+	const char *where; /* static: "hash", "score" (how the layers route), "drafts" */
+	char role[48];
+	uint64_t total, rescued, lossy; /* blocks; rescued: of those that are exact */
+};
+/* A block that was rounded: row of the matrix, and which block of that row. */
+struct man_place {
+	const char *tensor;
+	uint32_t row, block;
+};
+
 struct man_top {
 	const char *target, *plan, *tool;
 	const struct man_option *options; /* sorted by name */
@@ -119,6 +131,10 @@ struct man_top {
 		*restore;         /* the folder of what the way back needs; NULL: none. name of the
 					  * folder, bytes and sha256 of its manifest */
 	uint64_t blocks, inexact; /* of all casts */
+	const struct man_role *roles; /* sorted by where and role */
+	size_t n_roles;
+	const struct man_place *lossy; /* the first of them */
+	size_t n_lossy;
 };
 /* out is empty before. */
 void man_put_top(struct text *out, const struct man_top *m);

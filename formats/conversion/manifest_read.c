@@ -250,9 +250,11 @@ static const struct jfield source_fields[] = {
 	{ "tensors", JFIELD_U64, .at = AT(m.source_tensors) },
 	{ 0 } };
 static const struct jfield manifest_fields[] = {
+	{ "blocks_by_role", JFIELD_SKIP, .optional = true },
 	{ "cast_blocks", JFIELD_OBJECT, .fields = block_fields, .optional = true },
 	{ "files", JFIELD_ARRAY, .get = get_file },
 	{ "format", JFIELD_STRING, .at = AT(format), .room = ROOM(format) },
+	{ "inexact_at", JFIELD_SKIP, .optional = true },
 	{ "options", JFIELD_CALL, .get = get_folder_options },
 	{ "plan", JFIELD_HEX_TEXT, .at = AT(m.plan), .room = ROOM(m.plan) },
 	{ "restore", JFIELD_CALL, .get = get_restore, .optional = true },

@@ -1,0 +1,41 @@
+/* tally.h -- what became of the blocks of matrices in another number format: added up by role, for the manifest, with
+ * layers that route by token id, layers that route by score, and drafts apart; and where the first rounded ones are.
+ *
+ * Sums do not depend on the order in which files are finished, and places are taken in the order of the plan.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CONVERT_OUT_TALLY_H
+#define CONVERT_OUT_TALLY_H
+#include "convert/make/stream.h"
+#include "formats/conversion/manifest.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { TALLY_PLACES = 1000 }; /* rounded blocks that the manifest names */
+
+/* Zeroed: nothing was added. */
+struct tally {
+	struct man_role *v; /* owns; sorted by where and role after tally_sort */
+	size_t n, cap;
+};
+
+/* Rounded blocks of one file. Zeroed: none. */
+struct tally_places {
+	struct lost_block *v; /* owns; the first TALLY_PLACES */
+	size_t n;
+};
+
+/* Adds the steps of a file that s made. Returns -1 without memory. */
+int tally_add(struct tally *t, const struct stream *s, struct err *e);
+void tally_sort(struct tally *t);
+void tally_free(struct tally *t);
+
+/* Keeps the rounded blocks of a file that s made. Returns -1 without memory. */
+int tally_places_of(struct tally_places *p, const struct stream *s, struct err *e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
