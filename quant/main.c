@@ -14,9 +14,7 @@
 #include "quant/cli/formats.h"
 #include "quant/recode.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static volatile sig_atomic_t stop;
@@ -45,17 +43,6 @@ static int no_name(const char *name, struct err *e)
 	return -1;
 }
 
-static int check_scale(const char *s, struct err *e)
-{
-	char *end;
-	float f = strtof(s, &end);
-
-	if (!*end && end > s && f > 0 && isfinite(f))
-		return 0;
-	return err_rule(e, RULE_PLAN_INPUT_SCALE, ERR_NOPOS,
-		"--input-scale %s is no number above zero", text_quote(s).s);
-}
-
 static int check(const struct call *o, struct err *e)
 {
 	const char *to = o->job.plan.target;
@@ -76,7 +63,7 @@ static int check(const struct call *o, struct err *e)
 		return err_set(e, ERR_USAGE, "--input-scale: %s has no scales of activations", to);
 	if (o->dense && r->container != CONTAINER_GGUF)
 		return err_set(e, ERR_USAGE, "--dense belongs to gguf");
-	return o->input_scale ? check_scale(o->input_scale, e) : 0;
+	return 0;
 }
 
 static struct job_opts settle(const struct call *o, enum use use)
@@ -84,8 +71,7 @@ static struct job_opts settle(const struct call *o, enum use use)
 	struct job_opts jo = call_settle(o, use);
 
 	jo.plan.drop_signs = o->signed_zero && !strcmp(o->signed_zero, "drop");
-	if (o->input_scale)
-		jo.plan.input_scale = strtof(o->input_scale, NULL);
+	jo.input_scale = o->input_scale;
 	for (jo.plan.dense = 0; o->dense && strcmp(gguf_dense_names[jo.plan.dense], o->dense) != 0;
 		jo.plan.dense++)
 		;
@@ -151,7 +137,7 @@ static void version(struct text *out, bool json)
 	{ "to", 't', "NAME", CLI_TEXT, 0, 0, CALL_AT(job.plan.target), "what to make (dsv4-quant formats)" }, \
 	{ "scale-dtype", 0, "f32|e8m0", CLI_CHOICE, 0, 0, CALL_AT(scale_dtype), "fp8: type of the scales (f32, which engines read; e8m0 is the official form)" }, \
 	{ "signed-zero", 0, "keep|drop", CLI_CHOICE, 0, 0, CALL_AT(signed_zero), "NVFP4: minus zero stays (keep), or becomes zero as ModelOpt has it" }, \
-	{ "input-scale", 0, "VALUE", CLI_TEXT, 0, 0, CALL_AT(input_scale), "nvfp4: scale of the activations of all experts, largest magnitude / 2688" }, \
+	{ "input-scale", 0, "VALUE|FILE|DIR", CLI_TEXT, 0, 0, CALL_AT(input_scale), "nvfp4: scales of the activations of experts: a number for all (largest magnitude / 2688), measured maxima (JSON), or another export of the model" }, \
 	{ "dense", 0, "bf16|q8_0|f32", CLI_CHOICE, 0, 0, CALL_AT(dense), "gguf: type of matrices that are FP8 in the source (bf16, exact; q8_0 rounds; f32: all matrices)" }, \
 	CALL_LAYERS, \
 	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.plan.shard_size), "fill shards up to this (one per layer)" }, \

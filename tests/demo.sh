@@ -2,6 +2,7 @@
 # build/demo, which is emptied first. B= names the build folder.
 set -eu
 tool=build/dsv4-convert
+quant=build/dsv4-quant
 verify=build/dsv4-verify
 d=build/demo
 rm -rf $d
@@ -69,6 +70,17 @@ echo "\$ $tool restore $d/marlin -o $d/back"
 $tool restore $d/marlin -o $d/back >/dev/null
 for f in "$d"/flash/*; do cmp "$f" "$d/back/${f##*/}"; done && echo "every file of the download again, byte for byte"
 
+say "In another number format: NVFP4 as vLLM and SGLang load it, exact, and the download back"
+echo "\$ $quant run $d/flash -o $d/nvfp4 --to nvfp4 --input-scale 0.01"
+$quant run $d/flash -o $d/nvfp4 --to nvfp4 --input-scale 0.01 2>&1 >/dev/null | grep -v '^plan'
+sed -n '/blocks_by_role/,/^ \]/p' $d/nvfp4/manifest.json | short 12 0
+show $verify check $d/nvfp4 -q | short 6 2
+show $verify compare $d/flash $d/nvfp4 -q | short 6 2
+show $verify logits $d/flash $d/nvfp4 --tokens 1,2,3,5,8,13,21,34 -q
+echo "\$ $quant restore $d/nvfp4 -o $d/back4"
+$quant restore $d/nvfp4 -o $d/back4 >/dev/null
+for f in "$d"/flash/*; do cmp "$f" "$d/back4/${f##*/}"; done && echo "every file of the download again, byte for byte"
+
 say "Is it whole, and as it was made? Digests of every file and every 16 MiB"
 show $verify check $d/marlin -q --report $d/check.html | short 6 2
 
@@ -100,4 +112,4 @@ found $verify check $d/marlin -q
 found $verify compare $d/flash $d/marlin -q
 found $verify signature $d/marlin --key $d/key.pub.pem -q
 
-say "All of this lies in $d (870 MB); make clean removes it"
+say "All of this lies in $d (1.1 GB); make clean removes it"

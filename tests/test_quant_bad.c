@@ -21,7 +21,7 @@ static struct job_opts to(const char *name)
 	o.plan.share = (struct share){ 0 };
 	o.plan.experimental = false;
 	o.of_source = true;
-	o.plan.input_scale = r && r->input ? 0.5f : 0;
+	o.input_scale = r && r->input ? "0.5" : NULL;
 	return o;
 }
 
@@ -135,6 +135,30 @@ static uint64_t count(const struct report *r, const char *name)
 	return UINT64_MAX;
 }
 
+/* The manifest has two rounded blocks, of w1 in a layer that routes by token id, and where they are. */
+static bool tallied(void)
+{
+	json_t *o = load(out.s, MAN_NAME), *v, *at = json_object_get(o, "inexact_at");
+	json_int_t hash = 0, others = 0;
+	size_t i;
+	bool ok;
+
+	json_array_foreach(json_object_get(o, "blocks_by_role"), i, v)
+	{
+		bool here = !strcmp(json_string_value(json_object_get(v, "layers")), "hash") &&
+			!strcmp(json_string_value(json_object_get(v, "role")), "ffn.experts.#.w1");
+
+		*(here ? &hash : &others) += json_integer_value(json_object_get(v, "inexact"));
+	}
+	v = json_array_get(at, 1);
+	ok = hash == 2 && !others && json_array_size(at) == 2 &&
+		json_integer_value(json_object_get(v, "row")) == 3 &&
+		json_integer_value(json_object_get(v, "block")) == 3 &&
+		!strncmp(json_string_value(json_object_get(v, "tensor")), W1 ".", strlen(W1) + 1);
+	json_decref(o);
+	return ok;
+}
+
 /* A block below the window: rescued where its codes are on the grid, else it stops the run, and with --lossy both
  * sides count it. */
 static void windows(void)
@@ -172,6 +196,7 @@ static void windows(void)
 			o.plan.lossy = true;
 			fresh();
 			CHECK(set_makes(model.s, out.s, &o) && is_of(model.s, out.s));
+			CHECK(tallied());
 			CHECK(!compare(&r, model.s, out.s));
 			CHECK(count(&r, "blocks that were rounded") == 2);
 			report_free(&r);
@@ -410,8 +435,78 @@ static void chains(void)
 	CHECK(set_refuses(out.s, back.s, &o, "kind.quant", "conversion"));
 }
 
+/* --- scales of activations --- */
+
+static float number_of(const char *dir, const char *tensor)
+{
+	struct ckpt_opts o = { .header_cap = 0 };
+	struct findings f = { 0 };
+	struct err e = { 0 };
+	const struct tensor *t;
+	struct ckpt c;
+	float v = -1;
+
+	CHECK(!ckpt_open(&c, io_posix(), dir, &o, &f, &e));
+	t = ckpt_find(&c, tensor);
+	CHECK_IN(tensor, t && !ckpt_read(&c, t, 0, &v, sizeof v, &e));
+	finding_free(&f);
+	ckpt_close(&c);
+	return v;
+}
+
+/* Measured maxima, another export, and what is neither. */
+static void inputs(void)
+{
+	/* clang-format off */
+	static const struct {
+		const char *json, *word;
+	} wrong[] = {
+		{ "[1]", "neither a number nor a JSON object" },
+		{ "{", "neither a number nor a JSON object" },
+		{ "{}", "nothing of the experts" },
+		{ "{\"" W1 "\": 1}", "nothing of the experts" },
+		{ "{\"layers.0.ffn.experts.8.w1\": 1}", "no expert's matrix of this model" },
+		{ "{\"layers.0.attn.wq_a\": 1}", "no expert's matrix of this model" },
+		{ "{\"" W1 "\": 0}", "no number above zero" },
+		{ "{\"" W1 "\": \"a\"}", "no number above zero" },
+		{ "{\"" W1 "\": -3.5}", "no number above zero" },
+		{ "{\"" W1 "\": 1e300}", "no number above zero" },
+	};
+	/* clang-format on */
+	static const char good[] =
+		"{\"" W1 "\": 2688, \"layers.0.ffn.experts.0.w3_input_quantizer._amax\": 5376,"
+		" \"layers.1.ffn.experts.2.w2\": 1344}";
+	struct path file = dirs_path("amax.json"), again = dirs_path("again");
+	struct job_opts o = to("nvfp4");
+	size_t i;
+
+	o.input_scale = file.s;
+	for (i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		fresh();
+		file_put_all(file.s, wrong[i].json, strlen(wrong[i].json));
+		CHECK_IN(wrong[i].json,
+			set_refuses(FLASH, out.s, &o, "plan.input-scale", wrong[i].word) &&
+				!is_file(out.s));
+	}
+	file_put_all(file.s, good, strlen(good));
+	fresh();
+	CHECK(set_makes(FLASH, out.s, &o) && is_of(FLASH, out.s));
+	CHECK(number_of(out.s, W1 ".input_scale") == 2);
+	CHECK(number_of(out.s, "layers.0.ffn.experts.0.w3.input_scale") == 2);
+	CHECK(number_of(out.s, "layers.1.ffn.experts.2.w2.input_scale") == 0.5f);
+	CHECK(number_of(out.s, "mtp.0.ffn.experts.7.w3.input_scale") == 2); /* of no token */
+	/* The same from that export; and from a folder that has none, or is not there. */
+	o.input_scale = out.s;
+	CHECK(set_makes(FLASH, again.s, &o) && is_of(FLASH, again.s));
+	CHECK(number_of(again.s, "layers.1.ffn.experts.2.w2.input_scale") == 0.5f);
+	o.input_scale = FLASH;
+	CHECK(set_refuses(FLASH, back.s, &o, "plan.input-scale", "nothing of the experts"));
+	o.input_scale = "/nonexistent";
+	CHECK(set_refuses(FLASH, back.s, &o, "plan.input-scale", "that is there"));
+}
+
 static const struct test tests[] = { { "quant bad: windows", windows }, { "quant bad: ends", ends },
 	{ "quant bad: FP8 matrices", fp8_matrices }, { "quant bad: factor", factor },
 	{ "quant bad: bytes", bytes }, { "quant bad: lies", lies }, { "quant bad: left", left },
-	{ "quant bad: chains", chains }, { 0 } };
+	{ "quant bad: chains", chains }, { "quant bad: inputs", inputs }, { 0 } };
 TEST_MAIN(tests)

@@ -83,7 +83,7 @@ static const struct {
 	{ "run " FLASH " -o " FLASH "/x --to fp8", 2, "", "out.nested" },
 	{ "run tests -o /nonexistent/x --to fp8", 1, "", "config.missing" },
 	{ "plan " FLASH " -o /nonexistent/x --to nvfp4", 2, "", "plan.input-scale: nvfp4 has a scale of the activations" },
-	{ "plan " FLASH " -o /nonexistent/x --to nvfp4 --input-scale 0", 2, "", "plan.input-scale: --input-scale 0 is no number above zero" },
+	{ "plan " FLASH " -o /nonexistent/x --to nvfp4 --input-scale 0", 2, "", "plan.input-scale: --input-scale 0: no number above zero" },
 	{ "plan " FLASH " -o /nonexistent/x --to nvfp4 --input-scale nan", 2, "", "plan.input-scale" },
 	{ "plan " FLASH " -o /nonexistent/x --to nvfp4 --input-scale -1", 2, "", "plan.input-scale" },
 	{ "plan " FLASH " -o /nonexistent/x --to bf16 --input-scale 1", 2, "", "bf16 has no scales of activations" },

@@ -119,7 +119,7 @@ static void say_done(struct text *t, const struct run_result *all, double second
 			text_thousands(r->scales[0]).s, text_thousands(r->scales[1]).s,
 			text_thousands(r->scales[2]).s);
 	if (r->blocks)
-		text_fmt(t, "cast to FP8: %s of %s blocks exact%s\n",
+		text_fmt(t, "blocks in their new format: %s of %s exact%s\n",
 			text_thousands(r->blocks - r->inexact).s, text_thousands(r->blocks).s,
 			r->inexact ? ", the others were rounded (--lossy): the sidecars name them"
 				   : "");

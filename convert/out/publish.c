@@ -3,6 +3,7 @@
 
 #include "convert/out/account.h"
 #include "convert/out/copy.h"
+#include "convert/out/options.h"
 #include "core/hash/sha256.h"
 #include "formats/model/changed.h"
 #include "formats/conversion/manifest.h"
@@ -491,47 +492,6 @@ static void list_shards(const struct publisher *u, struct man_entry *v, bool ver
 			.sha256 = verified ? u->shard_sha256[i] : NULL };
 }
 
-/* Words of the options that are numbers. */
-struct option_words {
-	char ranks[24], size[24], share[160], input[32];
-};
-
-enum { OPTIONS_MAX = 8 };
-
-/* The options of the plan, sorted by name; returns how many. */
-static unsigned list_options(const struct plan *p, struct option_words *w,
-	struct man_option v[OPTIONS_MAX])
-{
-	const struct share *h = &p->opts.share;
-	bool input = p->recipe && p->recipe->input;
-	unsigned n = 0;
-
-	snprintf(w->ranks, sizeof w->ranks, "%llu",
-		(unsigned long long)(h->ranks ? h->ranks : p->opts.ranks));
-	snprintf(w->size, sizeof w->size, "%llu", (unsigned long long)p->opts.shard_size);
-	snprintf(w->share, sizeof w->share,
-		"rank %llu of %llu, stage %llu of %llu, experts %s, attention %s",
-		(unsigned long long)h->rank, (unsigned long long)h->ranks,
-		(unsigned long long)h->stage, (unsigned long long)h->stages,
-		h->experts_tp ? "tp" : "ep", h->attention_tp ? "tp" : "replicate");
-	snprintf(w->input, sizeof w->input, "%.9g", (double)p->opts.input_scale);
-	if (p->recipe && p->recipe->container == CONTAINER_GGUF)
-		v[n++] = (struct man_option){ "dense", gguf_dense_names[p->opts.dense] };
-	v[n++] = (struct man_option){ "experts", plan_experts(p) };
-	if (input)
-		v[n++] = (struct man_option){ "input_scale", w->input };
-	v[n++] = (struct man_option){ "layers", p->opts.layers };
-	v[n++] = (struct man_option){ "lossy", p->opts.lossy ? "yes" : "no" };
-	v[n++] = (struct man_option){ "ranks", w->ranks };
-	if (p->f32_scales)
-		v[n++] = (struct man_option){ "scale_dtype", "f32" };
-	v[n++] = (struct man_option){ h->ranks ? "share" : "shard_size",
-		h->ranks ? w->share : w->size };
-	if (p->recipe && codecs[p->forms.experts].second.name)
-		v[n++] = (struct man_option){ "signed_zero", p->opts.drop_signs ? "drop" : "keep" };
-	return n;
-}
-
 /* The first rounded blocks, in the order of the plan. *v is the caller's to free. */
 static int list_lossy(const struct publisher *u, struct man_place **v, size_t *n, struct err *e)
 {
@@ -569,7 +529,7 @@ static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry
 	m->n_roles = u->tally.n;
 	m->lossy = lossy;
 	m->options = options;
-	m->n_options = list_options(p, &words, options);
+	m->n_options = options_list(p, &words, options);
 	list_files(u, m, files);
 	qsort(files, (size_t)m->n_files, sizeof *files, by_name);
 	m->n_shards = p->ckpt->n_shards;

@@ -77,6 +77,7 @@ enum scale_form {
 	SCALES_F32
 };
 
+struct inputs;
 struct plan_opts {
 	const char *target;     /* a row of targets */
 	uint64_t ranks;         /* official: files */
@@ -92,8 +93,9 @@ struct plan_opts {
 	bool sha256;           /* digest outputs with it */
 	bool experimental;     /* also engines that were only read about */
 	bool drop_signs;       /* recipes: minus zero becomes zero where the format has a factor */
-	float input_scale; /* recipes that have such: of the activations of all experts; 0: not said */
-	bool back;         /* hf: keep what restore needs: a folder source/, NAME.dropped */
+	const struct inputs
+		*inputs; /* recipes that have scales of activations: those; NULL: not said */
+	bool back;       /* hf: keep what restore needs: a folder source/, NAME.dropped */
 	struct share share;
 };
 

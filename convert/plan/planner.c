@@ -393,7 +393,7 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 			"resharding");
 	if (settle_scales(p, a, e))
 		return -1;
-	if (p->recipe && p->recipe->input && p->opts.input_scale <= 0)
+	if (p->recipe && p->recipe->input && !p->opts.inputs)
 		return err_rule(e, RULE_PLAN_INPUT_SCALE, ERR_NOPOS,
 			"%s has a scale of the activations of each expert, which weights do not tell: say --input-scale",
 			p->recipe->name);

@@ -2,6 +2,7 @@
  * become, by the recipe of the plan.
  *
  * SPDX-License-Identifier: MIT */
+#include "convert/plan/inputs.h"
 #include "convert/plan/target.h"
 
 #include "core/text.h"
@@ -135,6 +136,7 @@ static struct step_reform *matrix_of(struct layout *l, size_t i)
 {
 	const struct tensor *t = &l->p->ckpt->tensors[i];
 	const struct reform *how = reform_find(from_of(l, i), to_of(l, i));
+	const struct inputs *inputs = l->p->opts.inputs;
 	struct step_reform *f;
 	uint64_t cols;
 
@@ -157,7 +159,7 @@ static struct step_reform *matrix_of(struct layout *l, size_t i)
 		.scales = (uint32_t)audit_partner(l->a, i),
 		.how = how,
 		.signs = !l->p->opts.drop_signs,
-		.input = l->p->opts.input_scale };
+		.input = inputs && how->second ? inputs_of(inputs, l->a->want[i]) : 0 };
 	f->partner = partner_of(l, i, f->scales);
 	return f;
 }

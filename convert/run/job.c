@@ -19,9 +19,9 @@ static int open_source(struct job *j, const struct io *io, const char *dir,
 		*f = at.found;
 		at.found = (struct findings){ 0 };
 	} else {
-		const struct joined_opts jo = {
-			.header_cap = o->ckpt.header_cap, .features = o->features, .uncast = &quant_back
-		};
+		const struct joined_opts jo = { .header_cap = o->ckpt.header_cap,
+			.features = o->features,
+			.uncast = &quant_back };
 
 		rc = joined_open(&j->joined, &j->c, io, at.dir, &jo, f, e);
 	}
@@ -40,6 +40,11 @@ static int plan(struct job *j, const struct job_opts *o, const struct audit *a, 
 			    j->c.config.E, e))
 			return -1;
 		p.share.placement = &j->placement;
+	}
+	if (o->input_scale) {
+		if (inputs_read(&j->inputs, a, o->input_scale, e))
+			return -1;
+		p.inputs = &j->inputs;
 	}
 	return conversion_make(&j->conversion, a, &p, e);
 }
@@ -101,6 +106,7 @@ void job_close(struct job *j)
 		expected_free(&j->expected);
 	conversion_free(&j->conversion);
 	placement_free(&j->placement);
+	inputs_free(&j->inputs);
 	joined_close(&j->joined);
 	ckpt_close(&j->c);
 	memset(j, 0, sizeof *j);

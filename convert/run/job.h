@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_RUN_JOB_H
 #define CONVERT_RUN_JOB_H
+#include "convert/plan/inputs.h"
 #include "convert/plan/placement.h"
 #include "convert/run/budget.h"
 #include "formats/conversion/joined.h"
@@ -19,6 +20,7 @@ struct job_opts {
 		plan; /* but for share.placement; target NULL: that of the conversion that is read */
 	enum codec assume;
 	const char *placement;     /* path of a file, or NULL */
+	const char *input_scale;   /* as inputs_read takes it, or NULL */
 	const char *source_sha256; /* published digests of the source, or NULL */
 	enum use
 		use; /* what dir is wanted for; USE_RESTORE, USE_RESHARD: a conversion, whose source is read */
@@ -33,6 +35,7 @@ struct job {
 	struct joined joined; /* of a conversion: what c reads from */
 	struct conversion conversion;
 	struct placement placement;
+	struct inputs inputs;
 	struct expected expected;
 	bool has_expected;
 	size_t unsaid; /* of a hub's cache: shards whose blobs are not named by their SHA-256; they are not verified */
