@@ -790,6 +790,20 @@ static void sets_broken_off(void)
 	says_of("dsv4-verify check", set.s, "", 1, "check.unfinished");
 }
 
+/* A set of some layers lacks tensors that no folder will bring: that is said, and not that folders are missing. */
+static void sets_of_some_layers(void)
+{
+	struct path set = dirs_path("part-set"), out = dirs_path("part-out");
+
+	make();
+	convert_to("run", FLASH, set.s, "-t marlin-mxfp4 --layers 1-2");
+	says_of("dsv4-verify check", set.s, "", 0, NULL);
+	says_of("dsv4-verify doctor", set.s, "", 2, "kind.part");
+	says_of("dsv4-verify logits " FLASH, set.s, "--tokens 5", 2, "kind.part");
+	says_of("dsv4-convert restore -o", out.s, set.s, 2, "kind.part");
+	says_of("dsv4-convert reshard --ranks 2 -o", out.s, set.s, 2, "kind.part");
+}
+
 static const struct test tests[] = { { "every_verb_on_every_kind", every_verb_on_every_kind },
 	{ "every_verb_has_a_row", every_verb_has_a_row },
 	{ "blobs_are_digests", blobs_are_digests },
@@ -797,5 +811,6 @@ static const struct test tests[] = { { "every_verb_on_every_kind", every_verb_on
 	{ "links_elsewhere", links_elsewhere }, { "other_forms", other_forms },
 	{ "doctor_looks_at_the_folder", doctor_looks_at_the_folder }, { "downloads", downloads },
 	{ "manifests_of_others", manifests_of_others }, { "failing_calls", failing_calls },
-	{ "sets_broken_off", sets_broken_off }, { 0 } };
+	{ "sets_broken_off", sets_broken_off }, { "sets_of_some_layers", sets_of_some_layers },
+	{ 0 } };
 TEST_MAIN(tests)

@@ -108,6 +108,7 @@ static int join_files(void *ctx, const struct chain_folder *d, struct err *e)
 	size_t i;
 
 	o->j->n_folders++;
+	o->j->part = o->j->part || d->m->layers[0];
 	for (i = 0; i < d->m->files.n; i++)
 		if (d->m->files.v[i].side && join_file(o->j, d, &d->m->files.v[i], e))
 			return -1;
@@ -215,6 +216,21 @@ static int order(struct joined *j, struct err *e)
 	}
 	j->first[j->c->n] = j->n_pieces;
 	return j->o.every ? joined_ranks(j, e) : 0;
+}
+
+/* What was never made is not missing: no folder brings it. */
+static int check_part(const struct opener *o, struct err *e)
+{
+	const struct joined *j = o->j;
+	size_t i;
+
+	for (i = 0; j->part && !j->missing[0] && i < j->c->n; i++)
+		if (!j->has[i])
+			return err_rule(e, RULE_KIND_PART, ERR_NOPOS,
+				"the conversion is of some layers only (--layers), and tensor %s was in none of "
+				"them",
+				text_quote(j->c->tensors[i].name).s);
+	return 0;
 }
 
 /* --- opening --- */
@@ -338,7 +354,7 @@ static int open_all(struct opener *o, int top, struct err *e)
 				 "not kept (target official, or --no-restore)");
 	w.wants = is_no_source;
 	w.folder = join_files;
-	return chain_walk(&w, top, e) || order(o->j, e) ? -1 : 0;
+	return chain_walk(&w, top, e) || order(o->j, e) || check_part(o, e) ? -1 : 0;
 }
 
 int joined_open(struct joined *j, struct ckpt *c, const struct io *io, int dir,

@@ -120,6 +120,7 @@ struct joined {
 	char target[64];
 	uint32_t n_folders; /* with weights */
 	uint64_t ranks;     /* of a set; else 1 */
+	bool part;          /* a manifest says that it was made of some layers only */
 	char missing[256];  /* names of folders that are not there */
 	uint64_t packed,
 		plain;      /* bytes of the largest matrix laid out, and of a tensor from such */
