@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT */
 #include "core/file.h"
 #include "formats/gguf/gguf_set.h"
+#include "formats/json/jmember.h"
 #include "formats/model/recipes.h"
 #include "quant/reform.h"
 #include "tests/set.h"
@@ -236,6 +237,35 @@ static void gguf_drafts_of(const char *from, const char *name)
 	CHECK_IN(name, ends(1, "dsv4-verify", "compare -q %s %s", from, out.s));
 }
 
+/* The metadata are held to config.json of the source: another number there is another model. */
+static void gguf_metadata(void)
+{
+	static const char *const members[][2] = { { "rope_theta", "20000" },
+		{ "swiglu_limit", "7.0" }, { "max_position_embeddings", "4096" },
+		{ "routed_scaling_factor", "2.5" }, { "eos_token_id", "2" } };
+	struct path out = dirs_path("out"), from = dirs_path("other");
+	struct text t = { 0 };
+	struct err e = { 0 };
+	uint8_t *p;
+	size_t i, n;
+
+	gguf_of(FLASH, "");
+	for (i = 0; i < sizeof members / sizeof *members; i++) {
+		dirs_remove(from.s);
+		from = model_copy(FLASH, "other");
+		p = file_get_all(model_file(from.s, "config.json").s, &n);
+		t.n = 0;
+		text_put(&t, p, n);
+		CHECK(!jmember_set(&t, members[i][0], members[i][1], &e));
+		model_put(from.s, "config.json", t.s, t.n);
+		/* without a tokenizer nobody writes the id of a token down */
+		CHECK_IN(members[i][0],
+			ends(i < 4 ? 1 : 0, "dsv4-verify", "compare -q %s %s", from.s, out.s));
+		free(p);
+	}
+	text_free(&t);
+}
+
 /* Damage behind the header and in it. */
 static void gguf_damaged(void)
 {
@@ -263,6 +293,7 @@ static void gguf(void)
 {
 	gguf_parts();
 	gguf_damaged();
+	gguf_metadata();
 	gguf_of(FLASH, "--dense q8_0");
 	gguf_of(FLASH, "--dense f32 -j1");
 	gguf_of(PRO, "--shard-size 900000");

@@ -11,7 +11,6 @@
 #include "core/hash/sha256.h"
 #include "core/hash/xxh.h"
 #include "formats/gguf/gguf_set.h"
-#include "formats/gguf/vocab.h"
 #include "formats/model/gguf_keys.h"
 
 #include <stdio.h>
@@ -321,27 +320,6 @@ static int name_run(const struct layout *l, char run[65])
 	return rc;
 }
 
-/* The metadata of the model. */
-static int put_keys(struct layout *l, enum gguf_file_of of, struct gguf_out *o)
-{
-	const struct ckpt *c = l->p->ckpt;
-	struct findings f = { 0 };
-	struct params p;
-	struct vocab v;
-	bool there;
-	int rc = params_read(&p, &c->doc, &f, l->e);
-
-	rc = rc ? rc : finding_first(&f, l->e);
-	finding_free(&f);
-	if (rc || gguf_keys_put(o, &c->config, &p, &c->doc, l->p->opts.dense, of, l->e))
-		return -1;
-	if (vocab_read(&v, c->io, c->dir, (size_t)c->config.V, c->doc.o, &there, l->e))
-		return -1;
-	vocab_put(&v, o);
-	vocab_free(&v);
-	return 0;
-}
-
 /* Which part each tensor is in; returns how many parts there are. */
 static unsigned number_parts(const struct items *s, unsigned *part)
 {
@@ -376,7 +354,7 @@ static int lay_part(struct items *s, size_t first, size_t end, unsigned no, unsi
 	if (!gguf_part_name(name, stems[s->of], strlen(stems[s->of]), no, parts))
 		return err_set(l->e, ERR_UNSUPPORTED, "too many parts");
 	file = layout_file(l, name);
-	if (file < 0 || (!no && put_keys(l, s->of, &o)))
+	if (file < 0 || (!no && gguf_metadata_put(&o, l->p->ckpt, l->p->opts.dense, s->of, l->e)))
 		goto out;
 	if (parts > 1) {
 		gguf_put_u16(&o, "split.no", (uint16_t)no);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/gguf_keys.h"
 
+#include "formats/gguf/vocab.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -174,4 +176,23 @@ int gguf_keys_put(struct gguf_out *o, const struct config *c, const struct param
 	put_params(&k);
 	put_by_block(&k);
 	return of == GGUF_OF_DSPARK ? put_dspark(&k, doc, e) : 0;
+}
+
+int gguf_metadata_put(struct gguf_out *o, const struct ckpt *c, enum gguf_dense dense,
+	enum gguf_file_of of, struct err *e)
+{
+	struct findings f = { 0 };
+	struct params p;
+	struct vocab v;
+	bool there;
+	int rc = params_read(&p, &c->doc, &f, e);
+
+	rc = rc ? rc : finding_first(&f, e);
+	finding_free(&f);
+	if (rc || gguf_keys_put(o, &c->config, &p, &c->doc, dense, of, e) ||
+		vocab_read(&v, c->io, c->dir, (size_t)c->config.V, c->doc.o, &there, e))
+		return -1;
+	vocab_put(&v, o);
+	vocab_free(&v);
+	return 0;
 }

@@ -6,6 +6,7 @@
 #ifndef FORMATS_MODEL_GGUF_KEYS_H
 #define FORMATS_MODEL_GGUF_KEYS_H
 #include "formats/gguf/gguf_write.h"
+#include "formats/model/checkpoint.h"
 #include "formats/model/gguf_name.h"
 #include "formats/model/params.h"
 
@@ -17,6 +18,10 @@ extern "C" {
  * GGUF asks for is missing. */
 int gguf_keys_put(struct gguf_out *o, const struct config *c, const struct params *p,
 	const struct config_doc *doc, enum gguf_dense dense, enum gguf_file_of of, struct err *e);
+
+/* Puts all metadata of such a file of the checkpoint c, tokenizer and all, but for what makes it a part of several. */
+int gguf_metadata_put(struct gguf_out *o, const struct ckpt *c, enum gguf_dense dense,
+	enum gguf_file_of of, struct err *e);
 
 #ifdef __cplusplus
 }

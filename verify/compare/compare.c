@@ -15,6 +15,7 @@
 #include "formats/model/selection.h"
 #include "verify/compare/coverage.h"
 #include "verify/compare/derive.h"
+#include "verify/compare/gguf_head.h"
 #include "verify/compare/small.h"
 #include "verify/compare/walk.h"
 
@@ -370,6 +371,22 @@ static void count_factors(struct compare *c, const struct walk_file *f)
 			(unsigned long long)n[PART_INPUT]);
 }
 
+/* The metadata of a GGUF, which are what config.json is beside other weights. */
+static void compare_head(struct compare *c, const struct walk_file *f)
+{
+	struct report_place at = { .file = f->path };
+	struct err why = { 0 };
+	bool same = true;
+
+	if (strcmp(f->d->m->target, "gguf") != 0)
+		return;
+	if (gguf_head_same(&c->source, f->s, f->fd, &same, &why))
+		report_take(c->r, &at, &why);
+	else if (!same)
+		report_add(c->r, RULE_COMPARE_FILE, &at,
+			"its metadata are not what config.json and tokenizer of the source make");
+}
+
 static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 {
 	struct compare *c = ctx;
@@ -387,6 +404,7 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 	}
 	if (!f->s)
 		return small_compare(&(struct small){ o->io, &c->source, c->r, c->slice }, f);
+	compare_head(c, f);
 	rc = par_run(threads_for(c, f), work, &w, e);
 	pthread_mutex_destroy(&w.lock);
 	c->tensors += f->s->n;

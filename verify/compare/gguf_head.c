@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "verify/compare/gguf_head.h"
+
+#include "core/file.h"
+#include "formats/gguf/gguf_set.h"
+#include "formats/model/gguf_keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	FIXED = 24,    /* magic, version, two counts */
+	PART_PAIRS = 4 /* of a file that is one part of several */
+};
+
+/* Every matrix in F32, or not: what the kind of file says. */
+static enum gguf_dense dense_of(const struct sidecar *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->n; i++)
+		if (s->tensors[i].dtype == DT_BF16 || s->tensors[i].dtype == DT_U8)
+			return GGUF_DENSE_BF16;
+	return GGUF_DENSE_F32;
+}
+
+static enum gguf_file_of of_name(const char *name)
+{
+	return !strncmp(name, "mtp-", 4)       ? GGUF_OF_MTP
+		: !strncmp(name, "dspark-", 7) ? GGUF_OF_DSPARK
+					       : GGUF_OF_MODEL;
+}
+
+int gguf_head_same(const struct ckpt *source, const struct sidecar *s, int fd, bool *same,
+	struct err *e)
+{
+	struct gguf_out o = { 0 };
+	unsigned no, parts;
+	uint8_t *is = NULL;
+	uint64_t pairs = 0;
+	size_t stem, i, n;
+	int rc = -1;
+
+	*same = gguf_part_parse(s->name, &stem, &no, &parts);
+	if (!*same || no)
+		return 0;
+	if (gguf_metadata_put(&o, source, dense_of(s), of_name(s->name), e))
+		goto out;
+	n = FIXED + o.pairs.n;
+	is = malloc(n);
+	if (!is || o.pairs.failed) {
+		err_nomem(e);
+		goto out;
+	}
+	*same = s->header_bytes >= n;
+	if (*same && file_read(source->io, fd, is, n, 0, e))
+		goto out;
+	for (i = 0; *same && i < 8; i++)
+		pairs |= (uint64_t)is[16 + i] << 8 * i;
+	*same = *same && pairs == o.n_pairs + (parts > 1 ? PART_PAIRS : 0) &&
+		!memcmp(is + FIXED, o.pairs.s, o.pairs.n);
+	rc = 0;
+out:
+	free(is);
+	gguf_out_free(&o);
+	return rc;
+}
