@@ -3,7 +3,7 @@
  *
  *	bench kernels
  *	bench linears
- *	bench bound FROM OUT FILES BYTES THREADS SHA   reads FROM, digests, writes OUT.0 .. of BYTES each
+ *	bench bound FROM OUT THREADS SHA BYTES...      reads FROM, digests, writes OUT.0 .. of so many bytes each
  *	bench sums THREADS FILE...                     reads the files and digests them with SHA-256, no more
  *	bench pair RUNS PREPARE A B BYTES              runs A and B in turn; wall and cpu per GB, ratio
  *	bench dry DIR OUT TARGET RANKS THREADS EXPERTS a conversion without reading or writing payload
@@ -225,78 +225,109 @@ static int kernels(void)
 
 /* --- the least --- */
 
+enum { PIECE = 256 << 10, BOUND_FILES = 64 };
+
 struct bound {
 	const char *from, *out;
 	unsigned files, threads;
-	uint64_t bytes, size; /* of each output file; of from */
+	uint64_t each[BOUND_FILES],
+		size; /* bytes of each output file, the largest first; of from */
 	bool sha;
 	struct sha256_kit kit;
-	atomic_uint next;
 };
 
-enum { PIECE = 256 << 10 };
+/* A file that is written. */
+struct bound_lane {
+	int fd;
+	uint64_t bytes;
+	uint8_t *piece;
+	struct sha256 s;
+};
+
+static int bound_begin(const struct bound *b, struct bound_lane *l, unsigned file, struct err *e)
+{
+	char path[512];
+
+	snprintf(path, sizeof path, "%s.%u", b->out, file);
+	l->bytes = b->each[file];
+	l->piece = take(PIECE);
+	l->fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+	if (l->fd < 0 || sha256_init(&l->s, &b->kit, e))
+		return err_sys(e, "%s", path);
+	return fallocate(l->fd, 0, 0, (off_t)l->bytes) ? err_sys(e, "fallocate") : 0;
+}
+
+/* A piece of each file that is not at its end, at byte at. */
+static int bound_round(const struct bound *b, int in, struct xxh *x, struct bound_lane *l,
+	unsigned n, uint64_t at, struct err *e)
+{
+	struct sha256_piece pieces[SHA256_LANES];
+	unsigned i, m = 0;
+	size_t have;
+
+	for (i = 0; i < n && at < l[i].bytes; i++, m++) {
+		have = l[i].bytes - at < PIECE ? (size_t)(l[i].bytes - at) : PIECE;
+		if (file_read(io_posix(), in, l[i].piece, have,
+			    (at * n + i * PIECE) % (b->size - PIECE), e))
+			return -1;
+		xxh_update(x, l[i].piece, have);
+		pieces[m] = (struct sha256_piece){ &l[i].s, l[i].piece, have };
+	}
+	if (b->sha && sha256_pieces(pieces, m, e))
+		return -1;
+	for (i = 0; i < m; i++)
+		if (file_write(io_posix(), l[i].fd, l[i].piece, pieces[i].n, at, e))
+			return -1;
+	return 0;
+}
 
 /* Each thread takes its share of the files and advances them together. */
 static int bound_work(struct par *par, unsigned me, struct err *e)
 {
 	struct bound *b = par_ctx(par);
-	unsigned share = (b->files + b->threads - 1) / b->threads, n = 0, i;
-	int fd[SHA256_LANES], in = open(b->from, O_RDONLY | O_CLOEXEC);
-	uint8_t *piece[SHA256_LANES];
-	struct sha256 s[SHA256_LANES], *sp[SHA256_LANES];
+	struct bound_lane l[SHA256_LANES];
+	int in = open(b->from, O_RDONLY | O_CLOEXEC);
 	struct xxh *x = xxh_new();
-	uint64_t at, file;
-	size_t have;
-	char path[512];
+	unsigned n = 0, i;
+	uint64_t at;
 
-	(void)me;
-	for (i = 0; i < share && i < SHA256_LANES; i++) {
-		file = atomic_fetch_add(&b->next, 1);
-		if (file >= b->files)
-			break;
-		snprintf(path, sizeof path, "%s.%u", b->out, (unsigned)file);
-		fd[n] = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
-		if (in < 0 || fd[n] < 0 || sha256_init(&s[n], &b->kit, e))
-			return err_sys(e, "%s", path);
-		if (fallocate(fd[n], 0, 0, (off_t)b->bytes))
-			return err_sys(e, "fallocate");
-		piece[n] = take(PIECE);
-		sp[n] = &s[n];
-		n++;
-	}
-	for (at = 0; at < b->bytes; at += have) {
-		have = b->bytes - at < PIECE ? (size_t)(b->bytes - at) : PIECE;
-		for (i = 0; i < n; i++) {
-			if (file_read(io_posix(), in, piece[i], have,
-				    (at * n + i * PIECE) % (b->size - PIECE), e))
-				return -1;
-			xxh_update(x, piece[i], have);
-		}
-		if (b->sha && sha256_update(sp, (const void *const *)piece, have, n, e))
+	if (in < 0)
+		return err_sys(e, "%s", b->from);
+	for (i = me; i < b->files && n < SHA256_LANES; i += b->threads)
+		if (bound_begin(b, &l[n++], i, e))
 			return -1;
-		for (i = 0; i < n; i++)
-			if (file_write(io_posix(), fd[i], piece[i], have, at, e))
-				return -1;
-	}
+	for (at = 0; n && at < l[0].bytes; at += PIECE)
+		if (bound_round(b, in, x, l, n, at, e))
+			return -1;
 	for (i = 0; i < n; i++)
-		close(fd[i]);
+		close(l[i].fd);
 	return 0;
 }
 
-static int bound(char **a)
+static int bound_larger(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x < y) - (x > y);
+}
+
+static int bound(int n, char **a)
 {
 	struct bound b = { .from = a[0],
 		.out = a[1],
-		.files = (unsigned)atoi(a[2]),
-		.bytes = strtoull(a[3], NULL, 10),
-		.threads = (unsigned)atoi(a[4]),
-		.sha = atoi(a[5]) };
+		.threads = (unsigned)atoi(a[2]),
+		.sha = atoi(a[3]),
+		.files = (unsigned)n - 4 };
 	struct stat st;
 	struct err e = { 0 };
+	unsigned i;
 
-	if (stat(b.from, &st))
+	if (stat(b.from, &st) || b.files > BOUND_FILES)
 		return 2;
 	b.size = (uint64_t)st.st_size;
+	for (i = 0; i < b.files; i++)
+		b.each[i] = strtoull(a[4 + i], NULL, 10);
+	qsort(b.each, b.files, sizeof *b.each, bound_larger);
 	sha256_kit_best(&b.kit, cpu_features());
 	if (!par_run(b.threads, bound_work, &b, &e))
 		return 0;
@@ -509,8 +540,8 @@ int main(int argc, char **argv)
 		bench_linears();
 		return 0;
 	}
-	if (argc == 8 && !strcmp(argv[1], "bound"))
-		return bound(argv + 2);
+	if (argc > 6 && !strcmp(argv[1], "bound"))
+		return bound(argc - 2, argv + 2);
 	if (argc > 3 && !strcmp(argv[1], "sums"))
 		return sums(argc - 2, argv + 2);
 	if (argc == 7 && !strcmp(argv[1], "pair"))

@@ -64,7 +64,7 @@ table() { # table TITLE OPTIONS: ratios for 1 and 2 threads
 	rm -rf "$d/out"
 	bytes=$(cat "$d"/keep/* | wc -c)
 	files=$(ls "$d/keep" | wc -l)
-	each=$((bytes / files))
+	sizes=$(wc -c "$d"/keep/* | awk '$2 != "total" { printf("%s ", $1) }')
 	clean="rm -rf $d/out $d/copy $d/bound.*"
 	sha=1
 	case $options in *--no-sha256*) sha=0 ;; esac
@@ -83,7 +83,7 @@ table() { # table TITLE OPTIONS: ratios for 1 and 2 threads
 			line "cp; openssl dgst" "$copy && openssl dgst -sha256 $d/copy/* >/dev/null"
 			line "cp; sha256sum" "$copy && sha256sum $d/copy/* >/dev/null"
 		fi
-		line bound "$B/bench bound $(ls "$d"/fp4/model-00002*.safetensors) $d/bound $files $each $j $sha"
+		line bound "$B/bench bound $(ls "$d"/fp4/model-00002*.safetensors) $d/bound $j $sha $sizes"
 	done
 }
 table "official, experts fp4, 8 ranks, XXH3 and SHA-256" "--target official --mp 8"
@@ -98,6 +98,30 @@ if [ "$quick" = 0 ]; then
 	table "trtllm-mxfp4, 4 ranks" "--target trtllm-mxfp4 --ranks 4"
 	table "frag-k32, 4 ranks" "--target frag-k32 --ranks 4"
 fi
+
+# Headers of a whole Pro, whose payload is holes: what plan takes, what it promises of a run, and what the first
+# gigabytes of that run take.
+echo
+echo "== memory: V4-Pro by its headers; A: dsv4-convert plan, B: nothing; then promises and peaks"
+"$B/mkmodel" "$d/pro" --config tests/configs/pro.json --sparse
+plans() { # plans TARGET OPTION N EXPERTS [RANKS]
+	printf '%-33s' "plan of $1, $2 $3"
+	"$B/bench" pair "$runs" true "$tool plan $d/pro -o $d/none --target $1 $2 $3 >/dev/null" true 1000000000
+	for j in 1 2; do
+		rm -rf "$d/dry"
+		"$B/bench" dry "$d/pro" "$d/dry" "$1" "${5:-$3}" "$j" "$4"
+	done
+}
+plans official --mp 8 fp4
+if [ "$quick" = 0 ]; then
+	plans official --mp 1 fp4
+	plans hf --experts fp4 fp4 1
+	plans hf --experts fp8 fp8 1
+	for t in $("$tool" targets --json | sed -n 's/.*"experimental": false.*"name": "\([^"]*\)".*/\1/p'); do
+		plans "$t" --ranks 8 fp4
+	done
+fi
+rm -rf "$d/pro" "$d/dry"
 
 # dsv4-verify check beside the least that it must do: reading and SHA-256, the same code.
 checks() { # checks TITLE OPTIONS
