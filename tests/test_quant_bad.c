@@ -252,6 +252,9 @@ static void fp8_matrices(void)
 	snprintf(args, sizeof args, "%s --config tests/configs/small-base.json",
 		dirs_path("base").s);
 	CHECK(!model_tool("mkmodel", args));
+	model = dirs_path("base"); /* its experts are FP8 */
+	CHECK(makes("nvfp4", "plan.no-way", "is fp8-f32: from that there is no exact way to nvfp4"));
+	CHECK(makes("ct-mxfp4", "plan.no-way", "no exact way to mxfp4-ct"));
 	for (i = 0; i < sizeof scales / sizeof *scales; i++) {
 		c = ck_load(dirs_path("base").s);
 		memcpy(ck_get(c, "layers.0.attn.wq_a.scale")->p, &scales[i], 4);
