@@ -257,7 +257,7 @@ static bool sound(const char *dir, const char *engine, bool full)
 static void healthy(void)
 {
 	static const char *const who[] = { NULL, "vllm", "sglang", "llama.cpp", "transformers",
-		"tensorrt-llm", "official", "official-fp8", "marlin-mxfp4", "megamoe" };
+		"official", "official-fp8", "marlin-mxfp4", "megamoe" };
 	struct path spark;
 	struct ck *c;
 	char line[700];

@@ -319,8 +319,8 @@ static const struct {
 	{ 'b', 1, "set.form" },     /* nothing was kept for the way back */
 	{ 'k', 1, "compare.file" }, /* config.json, and the index of other shards */
 	{ 'l', 1, "compare.lost" }, /* another model */
-	{ 'f', 1, "diff.only" }, { 'L', 2, "logits.models" }, { 'r', 1, "record.form" },
-	{ 'o', 2, "system" }, /* a shard cannot be opened */
+	{ 'f', 1, "diff.only" }, { 'F', 1, "form.matrix" }, { 'L', 2, "logits.models" },
+	{ 'r', 1, "record.form" }, { 'o', 2, "system" }, /* a shard cannot be opened */
 	{ 's', 1, "sig.unfinished" }, { 'g', 1, "sig.missing" },
 	{ 'c', 1, "sig.uncovered" }, /* no manifest.json of a conversion */
 };
@@ -338,7 +338,7 @@ static const char *const expected[KINDS] = {
 	[KIND_PARTIAL]    = "xxxx" "xx" "d" "xx" "xx" "xxxx" "xgxx",
 	[KIND_HF]         = "...." "bb" "." "k." ".." "...." ".g..",
 	[KIND_HF_SOURCE]  = "...." ".." "." "k." ".." "...." ".g..",
-	[KIND_QUANT]      = "..xx" ".." "." "x." "fx" "...." ".gx.",
+	[KIND_QUANT]      = "..xx" ".." "." "x." "f." "...." ".gx.",
 	[KIND_SLICE]      = "...." "bb" "." "l." "f." "LL.r" ".go.",
 	[KIND_RESTORED]   = "...." "bb" "." ".." ".." "...." ".g..",
 	[KIND_OFFICIAL]   = "xxxx" "bb" "." "x." "f." "x.xx" ".gx.",
@@ -356,9 +356,9 @@ static const char *const expected[KINDS] = {
 	[KIND_SHARDED]    = "xxxx" "xx" "x" "xx" "xx" "xxxx" ".gxc",
 	[KIND_GGUF]       = "xxxx" "xx" "x" "xx" "xx" "xxxx" ".gxc",
 	[KIND_MLX]        = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc",
-	[KIND_NVFP4]      = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc",
+	[KIND_NVFP4]      = "xxxx" "xx" "p" "xx" "fF" "xxxx" ".gxc",
 	[KIND_QUARK]      = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc",
-	[KIND_COMPRESSED] = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc",
+	[KIND_COMPRESSED] = "xxxx" "xx" "p" "xx" "fF" "xxxx" ".gxc",
 	[KIND_QUANTIZED]  = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc",
 	[KIND_BF16]       = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc",
 	[KIND_VISION]     = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc",
@@ -667,7 +667,10 @@ static void other_forms(void)
 	static const struct {
 		void (*change)(struct ck *c);
 		const char *rule;
-	} forms[] = { { nvfp4_by_names, "kind.nvfp4" }, { quark_by_config, "kind.quark" } };
+		int status; /* of doctor, which reads NVFP4 */
+		const char *finds;
+	} forms[] = { { nvfp4_by_names, "kind.nvfp4", 1, "form.matrix" },
+		{ quark_by_config, "kind.quark", 2, "kind.quark" } };
 	struct path p;
 	struct ck *c;
 	size_t i;
@@ -679,7 +682,7 @@ static void other_forms(void)
 		p = ck_write(c, "form");
 		ck_free(c);
 		says_of("dsv4-convert inspect", p.s, "", 2, forms[i].rule);
-		says_of("dsv4-verify doctor", p.s, "", 2, forms[i].rule);
+		says_of("dsv4-verify doctor", p.s, "", forms[i].status, forms[i].finds);
 	}
 	says_of("dsv4-convert inspect", model_file(made[KIND_GGUF].s, "x.gguf").s, "", 2,
 		"kind.gguf");

@@ -40,7 +40,6 @@ static const struct trap_case {
 	{ "mlx", "quantization",
 		"{\"language_model.model.layers.0.attn.wq_a\": {\"group_size\": 32, \"bits\": 8, \"mode\": \"mxfp8\"}}",
 		"engine.field" },
-	{ "tensorrt-llm", "use_cache", "true", NULL },
 	{ "transformers", "use_cache", "true", NULL },
 	{ "llama.cpp", "use_cache", "true", NULL },
 };
@@ -101,7 +100,8 @@ static void scales(void)
 	report_free(&r);
 	CHECK(ck_doctor(&r, dir.s, "vllm", NULL, false) == 0);
 	report_free(&r);
-	CHECK(ck_doctor(&r, dir.s, "tensorrt-llm", NULL, false) == 0 && r.warnings);
+	CHECK(ck_doctor(&r, dir.s, "tensorrt-llm", NULL, false) == 2 &&
+		verify_find(&r, "engine.unknown", NULL));
 	report_free(&r);
 }
 

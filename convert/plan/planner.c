@@ -327,7 +327,8 @@ static int settle_scales(struct plan *p, const struct audit *a, struct err *e)
 	p->f32_scales = hf &&
 		(p->opts.scales == SCALES_F32 ||
 			(p->opts.scales == SCALES_UNSAID &&
-				(p->recipe || p->opts.experts == CODEC_FP8)));
+				(p->recipe ? p->recipe->forms.experts == CODEC_FP8_F32
+					   : p->opts.experts == CODEC_FP8)));
 	if (p->opts.scales != SCALES_UNSAID && !hf && strcmp(p->opts.target, source_target.name))
 		return err_rule(e, RULE_PLAN_SCALE_DTYPE, ERR_NOPOS,
 			"--scale-dtype belongs to target hf; target %s has scales of one type",
@@ -376,6 +377,22 @@ static void settle_recipe(struct plan *p, const struct audit *a)
 		p->recipe->native ? codec_of_expert(codec_expert(p->forms.experts)) : a->experts;
 }
 
+/* Makes the small files of a name once, so that one that cannot be made is refused before anything is written. */
+static int try_smalls(const struct plan *p, struct err *e)
+{
+	const struct recipe_made m = { p->recipe, &p->ckpt->doc, &p->ckpt->config, p->forms };
+	const struct recipe_small *s;
+	struct text t = { 0 };
+	int rc = 0;
+
+	for (s = p->recipe->smalls; !rc && s && s->name; s++) {
+		t.n = 0;
+		rc = s->put(&t, &m, e);
+	}
+	text_free(&t);
+	return rc;
+}
+
 static int make(struct plan *p, const struct audit *a, struct err *e)
 {
 	const struct target *t = target_find(p->opts.target);
@@ -385,8 +402,11 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 
 	if (!t)
 		return no_target(p->opts.target, e);
-	if (p->recipe)
+	if (p->recipe) {
 		settle_recipe(p, a);
+		if (try_smalls(p, e))
+			return -1;
+	}
 	if (p->experts == CODEC_MXFP4 && a->experts == CODEC_FP8)
 		return err_rule(e, RULE_PLAN_EXPERTS, ERR_NOPOS,
 			"the experts are FP8 here; to make FP4 of them loses bits and is not a matter of "

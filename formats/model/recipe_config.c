@@ -2,6 +2,7 @@
 #include "formats/model/recipe_config.h"
 
 #include "formats/json/jmember.h"
+#include "formats/model/mlx.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -281,4 +282,26 @@ int recipe_config_compressed(struct text *out, const struct recipe_made *m, stru
 		"kv_cache_scheme", "global_compression_ratio");
 	return put_quantization(out, m, q,
 		codecs[m->forms.experts].bits == codecs[CODEC_MXFP4].bits ? "\"fp4\"" : NULL, e);
+}
+
+/* --- MLX --- */
+
+int recipe_config_mlx(struct text *out, const struct recipe_made *m, struct err *e)
+{
+	json_t *q = mlx_quantization(m->config, m->forms);
+	char *flat = q ? json_dumps(q, JSON_INDENT(2)) : NULL, *s = flat ? further_in(flat) : NULL;
+	char experts[24];
+	const struct member v[] = { { "expert_dtype", experts }, { "quantization", s } };
+	int rc;
+
+	snprintf(experts, sizeof experts, "\"%s\"", codec_expert(m->forms.experts));
+	if (!mlx_reads(m->forms.dense) || !mlx_reads(m->forms.experts))
+		rc = err_rule(e, RULE_PLAN_NO_WAY, ERR_NOPOS,
+			"MLX loads the matrices as they lie here, and of scales it takes E8M0: these are F32");
+	else
+		rc = s ? put_members(out, m, v, 2, e) : err_nomem(e);
+	free(s);
+	free(flat);
+	json_decref(q);
+	return rc;
 }

@@ -24,6 +24,8 @@ int recipe_config_mxfp8(struct text *out, const struct recipe_made *m, struct er
 int recipe_hf_quant_mxfp8(struct text *out, const struct recipe_made *m, struct err *e);
 /* compressed-tensors', for every recipe with its number formats. */
 int recipe_config_compressed(struct text *out, const struct recipe_made *m, struct err *e);
+/* With the member "quantization" that tells MLX what the matrices are; refuses number formats that it does not read. */
+int recipe_config_mlx(struct text *out, const struct recipe_made *m, struct err *e);
 
 #ifdef __cplusplus
 }

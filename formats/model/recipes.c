@@ -11,6 +11,7 @@ static const struct recipe_small plain[] = { { "config.json", recipe_config_plai
 static const struct recipe_small modelopt_nvfp4[] = { { "config.json", recipe_config_nvfp4 }, { "hf_quant_config.json", recipe_hf_quant_nvfp4 }, { NULL, NULL } };
 static const struct recipe_small modelopt_mxfp8[] = { { "config.json", recipe_config_mxfp8 }, { "hf_quant_config.json", recipe_hf_quant_mxfp8 }, { NULL, NULL } };
 static const struct recipe_small compressed[] = { { "config.json", recipe_config_compressed }, { NULL, NULL } };
+static const struct recipe_small mlx[] = { { "config.json", recipe_config_mlx }, { NULL, NULL } };
 
 #define NONE { CODEC_NONE, CODEC_NONE }
 const struct recipe recipes[] = {
@@ -18,28 +19,31 @@ const struct recipe recipes[] = {
 	{ "fp8", "all quantized matrices in E4M3 with a scale for 128 x 128: F32 scales, or E8M0 with --scale-dtype e8m0",
 		{ CODEC_FP8_F32, CODEC_FP8_F32 }, { CODEC_FP8, CODEC_FP8 }, CONTAINER_SHARDS, NULL, true, native,
 		"vLLM, SGLang, the official code (e8m0), transformers",
-		"parameters in vLLM 0.32 (run), its loader in 0.33 (read); transformers 5.23 (run)" },
+		"parameters in vLLM 0.32 (run), its loader in 0.33 (read); logits of transformers 5.23 (run)" },
 	{ "bf16", "all matrices in BF16, as they were multiplied out",
 		{ CODEC_BF16, CODEC_BF16 }, NONE, CONTAINER_SHARDS, NULL, false, plain,
-		"trainers, transformers, other quantizers", "values, by dsv4-verify compare" },
+		"trainers, transformers, other quantizers", "logits of transformers 5.23 (run)" },
 	{ "mxfp8", "all quantized matrices in E4M3 with an E8M0 scale for 32 columns",
 		{ CODEC_MXFP8, CODEC_MXFP8 }, NONE, CONTAINER_SHARDS, NULL, false, modelopt_mxfp8,
-		"vLLM, torchao", "values, by dsv4-verify compare; no engine was run" },
+		"vLLM, torchao", "torchao 0.18 and ModelOpt 0.47 read and write the same bytes (run)" },
 	{ "nvfp4", "routed experts in NVFP4, drafts included, as ModelOpt has them; the rest as it is",
 		{ CODEC_NONE, CODEC_NVFP4 }, NONE, CONTAINER_SHARDS, "input_scale", false, modelopt_nvfp4,
-		"vLLM, SGLang, TensorRT-LLM", "values, by dsv4-verify compare; no engine was run" },
+		"vLLM, SGLang, TensorRT-LLM", "ModelOpt 0.47 writes the same bytes (run); no engine was run" },
 	{ "ct-mxfp4", "routed experts in MXFP4, the rest in FP8 with F32 scales, as compressed-tensors has them",
 		{ CODEC_FP8_CT, CODEC_MXFP4_CT }, NONE, CONTAINER_SHARDS, NULL, false, compressed,
-		"vLLM, transformers", "values, by dsv4-verify compare; no engine was run" },
+		"vLLM", "compressed-tensors 0.20.0 reads and writes the same bytes (run); its names are passed over by transformers 5.23 (run)" },
 	{ "ct-mxfp8", "routed experts in MXFP8, the rest in FP8 with F32 scales, as compressed-tensors has them",
 		{ CODEC_FP8_CT, CODEC_MXFP8 }, NONE, CONTAINER_SHARDS, NULL, false, compressed,
-		"vLLM, transformers", "values, by dsv4-verify compare; no engine was run" },
+		"vLLM", "compressed-tensors 0.20.0 reads and writes the same bytes (run); its names are passed over by transformers 5.23 (run)" },
 	{ "ct-nvfp4a16", "routed experts in NVFP4 without scales of activations, the rest in FP8 with F32 scales, as compressed-tensors has them",
 		{ CODEC_FP8_CT, CODEC_NVFP4_CT }, NONE, CONTAINER_SHARDS, NULL, false, compressed,
-		"vLLM, transformers", "values, by dsv4-verify compare; no engine was run" },
+		"vLLM", "compressed-tensors 0.20.0 reads and writes the same bytes (run); its names are passed over by transformers 5.23 (run)" },
 	{ "gguf", "a file for llama.cpp: routed experts MXFP4, dense matrices BF16 (--dense), norms F32; drafts beside it",
 		NONE, NONE, CONTAINER_GGUF, NULL, false, NULL,
 		"llama.cpp", "logits in llama.cpp 2026.10 on a CPU (run); the GGUF of its own converter, tensor by tensor (run)" },
+	{ "mlx", "the published bytes, and in config.json what they are for MLX",
+		NONE, NONE, CONTAINER_SHARDS, NULL, true, mlx,
+		"MLX (mlx-vlm)", "logits of mlx-vlm 0.7.10 on the packed bytes (run)" },
 	{ .name = NULL },
 };
 /* clang-format on */

@@ -4,6 +4,7 @@
 #include "formats/model/family.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct row {
@@ -31,6 +32,25 @@ static enum dtype official(const struct config *c, const char *name)
 		? CODEC_FP8
 		: CODEC_MXFP4;
 	return scale ? codecs[form].scale : codecs[form].code;
+}
+
+static int by_name(const void *name, const void *t)
+{
+	return strcmp(name, ((const struct tensor *)t)->name);
+}
+
+/* True of a scale, and of a weight that has one under the published name. Without it the bytes are another number
+ * format's (NVFP4 has U8 too). t is sorted by name. */
+static bool is_published(const struct tensor *t, size_t n, const char *name)
+{
+	static const char end[] = ".weight";
+	size_t len = strlen(name), m = sizeof end - 1;
+	char scale[ST_NAME_MAX + 8];
+
+	if (len < m || strcmp(name + len - m, end) != 0)
+		return true;
+	snprintf(scale, sizeof scale, "%.*s.scale", (int)(len - m), name);
+	return bsearch(scale, t, n, sizeof *t, by_name);
 }
 
 static void describe(const struct tensor *t, char text[64])
@@ -77,7 +97,7 @@ int spellings_settle(struct spellings *s, struct tensor *t, size_t n, const stru
 		want = official(c, t[i].name);
 		for (r = rows; r < end && (r->declared != t[i].dtype || r->official != want); r++)
 			;
-		if (r < end && respell(&t[i], r, s, arena))
+		if (r < end && is_published(t, n, t[i].name) && respell(&t[i], r, s, arena))
 			return -1;
 	}
 	return 0;

@@ -26,7 +26,7 @@ struct spellings {
 	char was[64], is[64];       /* type and shape of that one: declared, official */
 };
 
-/* Gives each such tensor of t[n] its official type and shape; new shapes go to the arena. Returns -1 without memory. */
+/* Gives each such tensor of t[n], which is sorted by name and in which weights have scales of the published name, its official type and shape; new shapes go to the arena. Returns -1 without memory. */
 int spellings_settle(struct spellings *s, struct tensor *t, size_t n, const struct config *c,
 	struct arena *arena);
 

@@ -80,13 +80,13 @@ must() {
 
 # run SCRIPT JOBS...: its lines are verdicts; what else it says is shown where it fails
 run() {
-    script=$1
+    judge=$1
     shift
-    $python $here/"$script" "$@" >"$work/out" 2>"$work/err"
+    $python $here/"$judge" "$@" >"$work/out" 2>"$work/err"
     status=$?
     grep -E '^(ok|FAIL|SKIP) ' "$work/out" | tee -a "$verdicts"
     [ $status -eq 0 ] && return
-    grep -q '^FAIL' "$work/out" || say "FAIL $script: exit status $status"
+    grep -q '^FAIL' "$work/out" || say "FAIL $judge: exit status $status"
     tail -n 20 "$work/err" | sed 's/^/     /'
 }
 
@@ -108,13 +108,13 @@ convert() {
 
 # quant NAME MODEL OUT [OPTIONS]: whether dsv4-quant makes that form; makes it, or says SKIP
 quant() {
-    form=$1 name=$2 out=$3
+    to=$1 name=$2 out=$3
     shift 3
-    if ! "$B/dsv4-quant" formats | grep -q "^$form "; then
-        say "SKIP $form: dsv4-quant does not make it"
+    if ! "$B/dsv4-quant" formats | grep -q "^$to "; then
+        say "SKIP $to: dsv4-quant does not make it"
         return 1
     fi
-    must "$B/dsv4-quant" run "$work/$name" -o "$work/$out" --to "$form" "$@" -q
+    must "$B/dsv4-quant" run "$work/$name" -o "$work/$out" --to "$to" "$@" -q
 }
 
 # 160 tokens: more than the window of 128, and one entry of the layers that compress 128 tokens to one.
@@ -161,6 +161,17 @@ if have transformers; then
         --parameters "transformers holds hf as the source" "$work/hf" "$work/fp4" \
         --parameters "transformers holds hf --experts fp8 as the source" "$work/hf8" "$work/fp4" \
         --parameters "transformers holds hf of -Base as the source" "$work/basehf" "$work/base"
+    set --
+    for of in fp8 bf16; do
+        quant $of fp4 q-$of && set -- "$@" --within "transformers, dsv4-quant $of" "$work/q-$of" "$work/fp4.rec"
+    done
+    if have compressed-tensors; then # without the package it says no more than that
+        for of in ct-mxfp4 ct-mxfp8 ct-nvfp4a16; do
+            quant $of fp4 q-$of && set -- "$@" --refused "transformers does not load $of" "$work/q-$of" "$work/fp4.rec"
+        done
+    fi
+    [ $# -gt 0 ] && run $script "$@"
+    rm -rf "$work"/q-*
     beyond
 fi
 
@@ -228,6 +239,13 @@ if have transformers && have mlx; then
         --within "MLX, source" "$work/fp4.mlx" "$work/fp4.rec" \
         --within "MLX, hf" "$work/hf.mlx" "$work/fp4.rec" \
         --within "MLX, hf --experts fp8 --scale-dtype e8m0" "$work/hf8e.mlx" "$work/fp4.rec"
+    if quant mlx fp4 q-mlx && quant mlx hf8e q-mlx8; then
+        run $script \
+            --within "MLX, dsv4-quant mlx" "$work/q-mlx" "$work/fp4.rec" \
+            --within "MLX, dsv4-quant mlx of FP8 experts" "$work/q-mlx8" "$work/fp4.rec"
+        run same_member.py quantization "$work/q-mlx/config.json" "$work/fp4.mlx/config.json"
+        run same_member.py quantization "$work/q-mlx8/config.json" "$work/hf8e.mlx/config.json"
+    fi
     for n in $(seq "$(wc -l <"$work/damages")"); do
         must $python $here/mlx_twin.py "$work/damaged$n" "$work/mlx$n"
     done
@@ -243,9 +261,9 @@ ln -s "../../$golden" "$work/golden"
 if have transformers && have modelopt; then
     run bytes_nvfp4.py $golden
     run bytes_nvfp4.py "$work/spread"
-    if quant nvfp4 golden nvfp4 --signed-zero drop; then
+    if quant nvfp4 golden nvfp4 --signed-zero drop --input-scale 0.01; then
         run bytes_nvfp4.py $golden "$work/nvfp4"
-        quant nvfp4 golden nvfp4-keep
+        quant nvfp4 golden nvfp4-keep --input-scale 0.01
         run bytes_nvfp4.py $golden "$work/nvfp4-keep" --signed-zero keep
     fi
 fi

@@ -66,13 +66,34 @@ static bool is_config(const struct small *c, const struct text *got)
 	return same;
 }
 
+/* The number format of a matrix of the source; CODEC_NONE: it has no such matrix. */
+static enum codec form_of(const struct ckpt *c, const char *weight, const char *scale)
+{
+	const struct tensor *w = ckpt_find(c, weight), *s = ckpt_find(c, scale);
+
+	return w && s ? codec_of_types(w->dtype, s->dtype) : CODEC_NONE;
+}
+
+/* What a recipe makes of the number formats of the source; it names none that it leaves as they are. */
+static struct model_forms forms_of(const struct ckpt *c, const struct recipe *r)
+{
+	struct model_forms f = r ? r->forms : (struct model_forms){ 0 };
+
+	if (f.dense == CODEC_NONE)
+		f.dense = form_of(c, "layers.0.attn.wq_a.weight", "layers.0.attn.wq_a.scale");
+	if (f.experts == CODEC_NONE)
+		f.experts = form_of(c, "layers.0.ffn.experts.0.w1.weight",
+			"layers.0.ffn.experts.0.w1.scale");
+	return f;
+}
+
 /* A small file that the recipe of the conversion makes of the source's config.json. */
 static bool is_made(const struct small *c, const struct walk_file *f, const struct text *got)
 {
 	const struct recipe *r = recipe_find(f->d->m->target);
 	const struct recipe_small *m = r ? r->smalls : NULL;
 	struct recipe_made made = { r, &c->source->doc, &c->source->config,
-		r ? r->forms : (struct model_forms){ 0 } };
+		forms_of(c->source, r) };
 	struct text t = { 0 };
 	struct err e = { 0 };
 	bool same = false;

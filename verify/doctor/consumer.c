@@ -25,7 +25,7 @@ static const struct consumer consumers[] = {
 		"scales are FP32; its converter expects E8M0", NULL, false, false, false, 0, 254 },
 	{ "transformers", CODEC_NONE, NULL, NULL, NULL, false, false, false, 0, 254 },
 	{ "mlx",          CODEC_NONE, NULL, NULL, NULL, false, false, false, 0, 254 },
-	{ "tensorrt-llm", CODEC_NONE, "experts are FP8: whether it loads these was not looked at; what is published for it is NVFP4", NULL, NULL, false, false, false, 0, 254 },
+	{ "tensorrt-llm", CODEC_NONE, NULL, NULL, NULL, false, false, false, 0, 254 },
 	{ "official",     CODEC_MXFP4,    "experts are FP8: say --expert-dtype fp8 and take expert_dtype out of inference/config.json",
 		NULL, NULL, false, false, false, 0, 254 },
 	{ "official-fp8", CODEC_MXFP4,    "experts are FP8: there is nothing to cast", NULL, NULL, false, true, false, 0, 254 },

@@ -10,10 +10,12 @@
 #include "formats/st/rankset.h"
 #include "quant/back.h"
 #include "verify/doctor/consumer.h"
+#include "verify/doctor/formed.h"
 #include "verify/doctor/implied.h"
 #include "verify/doctor/meaning.h"
 #include "verify/doctor/order.h"
 #include "verify/doctor/rankfiles.h"
+#include "verify/doctor/reads.h"
 #include "verify/doctor/scan.h"
 #include "verify/doctor/suspect.h"
 #include "verify/doctor/trap.h"
@@ -305,8 +307,7 @@ static int examine(struct doctor *d)
 	if (d->has_who && d->has_audit) {
 		consumer_judge(&d->who, &d->a,
 			m.o && !json_is_string(json_object_get(m.o, "expert_dtype")), d->r);
-		trap_judge(&(struct trap_view){
-			.who = &d->who, .a = &d->a, .o = m.o, .r = d->r });
+		trap_judge(&(struct trap_view){ .who = &d->who, .a = &d->a, .o = m.o, .r = d->r });
 	}
 	report_row(d->r, "looked at", "tensors", d->c.n, d->c.bytes, NULL);
 	if (look(d))
@@ -371,6 +372,47 @@ static int run_ckpt(struct doctor *d, struct folder *at)
 	return rc;
 }
 
+/* A model in a number format that is no checkpoint's: a conversion of dsv4-quant, or one that others made. */
+static bool is_formed(enum kind k)
+{
+	return k == KIND_QUANT || k == KIND_NVFP4 || k == KIND_COMPRESSED;
+}
+
+static int run_formed(struct doctor *d, struct folder *at, const struct ckpt_opts *co)
+{
+	struct formed f = { 0 };
+	struct findings found = { 0 };
+	int rc = 0;
+	size_t i;
+
+	if (at->has_ckpt)
+		folder_take(at, &d->c);
+	else if (ckpt_open_at(&d->c, d->o->io, at->dir, co, &found, d->e))
+		rc = -1;
+	/* What config.json says of quantization is judged as that of this form, and not of a checkpoint. */
+	for (i = 0; i < found.n; i++)
+		if (!found.v[i].rule || strncmp(found.v[i].rule, "config.", 7) != 0)
+			report_findings(d->r,
+				&(struct findings){ .v = &found.v[i], .n = 1, .total = 1 });
+	if (!rc && !at->has_ckpt)
+		report_findings(d->r, &at->found);
+	if (!rc && formed_make(&f, &d->c, d->r, d->e)) {
+		rc = d->e->kind == ERR_DATA || d->e->kind == ERR_MISMATCH ? 0 : -1;
+		if (!rc)
+			report_take(d->r, NULL, d->e);
+	} else if (!rc) {
+		reads_judge(&f, d->has_who ? &d->who : NULL, d->r);
+		report_row(d->r, "looked at", "tensors", d->c.n, d->c.bytes, NULL);
+	}
+	if (!rc && d->o->fix_config)
+		report_row(d->r, "config.json", "not written", 0, 0,
+			"in this number format doctor says what is wrong and corrects nothing");
+	formed_free(&f);
+	finding_free(&found);
+	ckpt_close(&d->c);
+	return rc;
+}
+
 int doctor_run(struct report *r, const char *path, const struct doctor_opts *o, struct err *e)
 {
 	struct ckpt_opts co = { .header_cap = o->header_cap, .follow_links = o->follow_links };
@@ -398,7 +440,8 @@ int doctor_run(struct report *r, const char *path, const struct doctor_opts *o, 
 	}
 	rc = at.kind == KIND_RANKS || at.kind == KIND_OFFICIAL
 		? rankfiles_run(r, at.dir, o, d.has_who ? &d.who : NULL, e)
-		: run_ckpt(&d, &at);
+		: is_formed(at.kind) ? run_formed(&d, &at, &co)
+				     : run_ckpt(&d, &at);
 	folder_close(&at);
 	dest_close(&d.fix);
 	dest_close(&d.fix_index);

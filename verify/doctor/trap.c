@@ -70,6 +70,15 @@ static void quantization(const struct trap_view *v)
 	json_decref(meant);
 }
 
+/* --- TensorRT-LLM --- */
+
+static void not_looked_at(const struct trap_view *v)
+{
+	report_add(v->r, RULE_ENGINE_UNKNOWN, NULL,
+		"whether TensorRT-LLM loads experts in %s was not looked at: what is published for it is NVFP4",
+		codecs[v->a->forms.experts].name);
+}
+
 /* --- */
 
 static const struct trap {
@@ -80,6 +89,7 @@ static const struct trap {
 	{ "llama.cpp", equal_heads },
 	{ "mlx", scales_as_numbers },
 	{ "mlx", quantization },
+	{ "tensorrt-llm", not_looked_at },
 };
 
 void trap_judge(const struct trap_view *v)

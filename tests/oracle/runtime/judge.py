@@ -4,6 +4,7 @@
     --near NAME FOLDER RECORD LIMIT   they must be within LIMIT (relative L2 of all), as far as the engine rounds on the way
     --loads NAME FILE                 the engine must load it
     --beyond NAME FOLDER RECORD       they must not: FOLDER is damaged, and an engine that does not show it is no judge
+    --refused NAME FOLDER RECORD      the engine does not load it, or not all of it, as docs/engines.md says
     --parameters NAME FOLDER SOURCE   the engine must hold the same numbers for both (where it can be asked)
 
 RECORD is what `dsv4-verify record --arithmetic fp32` wrote of the source, so an agreement is one of two programs that
@@ -62,7 +63,7 @@ class Judge:
 def run(compute, parameters=None, loads=None):
     """Does the jobs of the command line. compute(folder, ids) gives logits; parameters(folder) gives {name: array}."""
     parser = argparse.ArgumentParser()
-    for job in ("within", "beyond", "parameters"):
+    for job in ("within", "beyond", "refused", "parameters"):
         parser.add_argument(f"--{job}", nargs=3, action="append", default=[])
     parser.add_argument("--near", nargs=4, action="append", default=[])
     parser.add_argument("--loads", nargs=2, action="append", default=[])
@@ -80,6 +81,13 @@ def run(compute, parameters=None, loads=None):
             judge.logits(name, found, expected, damaged, *map(float, near))
     for name, file in jobs.loads:
         judge.say(loads(file), name, "loaded, values checked")
+    for name, folder, record in jobs.refused:
+        try:
+            compute(folder, read_record(record)[0])
+        except Exception as error:
+            judge.say(True, name, f"{type(error).__name__}")
+        else:
+            judge.say(False, name, "it is loaded now: doctor and docs/engines.md say that it is not")
     for name, folder, source in jobs.parameters:
         same_parameters(judge, name, parameters(folder), parameters(source))
     sys.exit(1 if judge.failed else 0)

@@ -1,0 +1,275 @@
+/* test_formed.c -- dsv4-verify doctor of models in number formats that no checkpoint has: all that dsv4-quant makes, for
+ * each who might load it; and the same as others publish it, with one thing wrong.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "formats/model/recipes.h"
+#include "tests/ck.h"
+#include "tests/verify.h"
+#include "verify/doctor/formed.h"
+
+#include <math.h>
+
+/* Makes NAME of the golden model in a folder of that name. */
+static struct path made(const char *name, const char *options)
+{
+	struct path out = dirs_path(name);
+	char args[1200];
+
+	dirs_remove(out.s);
+	snprintf(args, sizeof args, "run " FLASH " -o %s --to %s %s -q", out.s, name, options);
+	CHECK_IN(name, model_tool("dsv4-quant", args) == 0);
+	return out;
+}
+
+/* --- our own, for each engine --- */
+
+static const struct loader {
+	const char *name, *options; /* of dsv4-quant */
+	const char *engine;
+	int status;
+	const char *rule; /* NULL: nothing is found */
+} loaders[] = {
+	{ "nvfp4", "--input-scale 0.01", "vllm", 0, NULL },
+	{ "nvfp4", "--input-scale 0.01", "sglang", 0, NULL },
+	{ "nvfp4", "--input-scale 0.01", "tensorrt-llm", 0, NULL },
+	{ "nvfp4", "--input-scale 0.01", "transformers", 2, "engine.unknown" },
+	{ "nvfp4", "--input-scale 0.01", "llama.cpp", 1, "engine.form" },
+	{ "nvfp4", "--input-scale 0.01", "mlx", 1, "engine.form" },
+	{ "nvfp4", "--input-scale 0.01", "marlin-mxfp4", 1, "engine.form" },
+	{ "bf16", "", "transformers", 0, NULL },
+	{ "bf16", "", "official", 1, "engine.form" },
+	{ "bf16", "", "vllm", 2, "engine.unknown" },
+	{ "mxfp8", "", "vllm", 0, NULL },
+	{ "mxfp8", "", "transformers", 1, "engine.form" },
+	{ "ct-mxfp4", "", "vllm", 0, NULL },
+	{ "ct-mxfp4", "", "transformers", 1, "engine.form" },
+	{ "ct-mxfp8", "", "vllm", 0, NULL },
+	{ "ct-nvfp4a16", "", "vllm", 0, NULL },
+	{ "ct-nvfp4a16", "", "sglang", 2, "engine.unknown" },
+};
+
+static void ours(void)
+{
+	const struct loader *t;
+	struct path dir = { 0 };
+	struct report r;
+	size_t i;
+
+	for (i = 0; i < sizeof loaders / sizeof *loaders; i++) {
+		t = &loaders[i];
+		if (!i || strcmp(t->name, t[-1].name) != 0)
+			dir = made(t->name, t->options);
+		if (ck_doctor(&r, dir.s, t->engine, NULL, false) != t->status ||
+			(t->rule ? !verify_find(&r, t->rule, NULL) : r.n > 0)) {
+			verify_print(&r);
+			FAILED(t->engine);
+		}
+		report_free(&r);
+		if (t->status == 0) { /* and for nobody in particular */
+			CHECK_IN(t->name, ck_doctor(&r, dir.s, NULL, NULL, false) == 0 && !r.n);
+			report_free(&r);
+		}
+	}
+}
+
+/* --- as others publish it, one thing wrong --- */
+
+static struct ck_tensor *first(struct ck *c, const char *a, const char *end)
+{
+	size_t i = 0;
+	struct ck_tensor *t = ck_next(c, &i, a, end);
+
+	if (!t)
+		exit(2);
+	return t;
+}
+
+/* The experts of the draft as the download has them: NAME.weight in I8 with an E8M0 scale for 32 columns. */
+static void drafts_in_mxfp4(struct ck *c)
+{
+	struct ck_tensor *t;
+	size_t i;
+
+	for (i = 0; (t = ck_next(c, &i, "mtp.0.ffn.experts.", ".weight"));)
+		snprintf(t->type, sizeof t->type, "I8");
+	for (i = 0; (t = ck_next(c, &i, "mtp.0.ffn.experts.", ".weight_scale_2"));)
+		t->gone = true;
+	for (i = 0; (t = ck_next(c, &i, "mtp.0.ffn.experts.", ".input_scale"));)
+		t->gone = true;
+	for (i = 0; (t = ck_next(c, &i, "mtp.0.ffn.experts.", ".weight_scale"));) {
+		ck_retype(t, "F8_E8M0", t->dim[0], t->dim[1] / 2, t->n / 2);
+		memset(t->p, 120, t->n);
+		strcpy(strrchr(t->name, '.'), ".scale");
+	}
+}
+
+static void drafts_left_out(struct ck *c)
+{
+	drafts_in_mxfp4(c);
+	json_object_set_new(json_object_get(c->config, "quantization_config"), "ignore",
+		json_pack("[s]", "mtp.*"));
+	c->new_config = true;
+}
+
+static void one_in_mxfp4(struct ck *c)
+{
+	struct ck_tensor *t = first(c, "layers.1.ffn.experts.3.w2.", ".weight");
+
+	snprintf(t->type, sizeof t->type, "I8");
+	t = first(c, "layers.1.ffn.experts.3.w2.", ".weight_scale");
+	ck_retype(t, "F8_E8M0", t->dim[0], t->dim[1] / 2, t->n / 2);
+	strcpy(strrchr(t->name, '.'), ".scale");
+}
+
+static void no_scale(struct ck *c)
+{
+	first(c, "layers.1.ffn.experts.3.w2.", ".weight_scale")->gone = true;
+}
+
+static void no_factor(struct ck *c)
+{
+	first(c, "layers.1.ffn.experts.3.w2.", ".weight_scale_2")->gone = true;
+}
+
+static void short_scale(struct ck *c)
+{
+	struct ck_tensor *t = first(c, "layers.2.ffn.experts.0.w1.", ".weight_scale");
+
+	ck_retype(t, "F8_E4M3", t->dim[0], t->dim[1] / 2, t->n / 2);
+}
+
+static void no_norm(struct ck *c)
+{
+	ck_get(c, "layers.1.attn_norm.weight")->gone = true;
+}
+
+static void set_factor(struct ck *c, const char *end, float v)
+{
+	memcpy(first(c, "layers.1.ffn.experts.3.w1.", end)->p, &v, sizeof v);
+}
+
+static void factors_apart(struct ck *c)
+{
+	set_factor(c, ".weight_scale_2", 0.03125f);
+}
+
+static void factor_nan(struct ck *c)
+{
+	set_factor(c, ".weight_scale_2", NAN);
+}
+
+static void input_zero(struct ck *c)
+{
+	set_factor(c, ".input_scale", 0);
+}
+
+static void no_expert_dtype(struct ck *c)
+{
+	ck_config(c, "expert_dtype", NULL);
+}
+
+static void no_algo(struct ck *c)
+{
+	json_object_del(json_object_get(c->config, "quantization_config"), "moe_quant_algo");
+	c->new_config = true;
+}
+
+static void ignores_what_is_there(struct ck *c)
+{
+	json_object_set_new(json_object_get(c->config, "quantization_config"), "ignore",
+		json_pack("[s,s]", "head", "mtp.*"));
+	c->new_config = true;
+}
+
+static void no_scale_fmt(struct ck *c)
+{
+	json_object_del(json_object_get(c->config, "quantization_config"), "scale_fmt");
+	c->new_config = true;
+}
+
+static void says_fp4(struct ck *c)
+{
+	ck_config(c, "expert_dtype", "\"fp4\"");
+}
+
+static void nothing(struct ck *c)
+{
+	size_t i = 0;
+
+	(void)ck_next(c, &i, NULL, NULL);
+}
+
+static const struct wrong {
+	const char *name, *options;
+	void (*damage)(struct ck *c);
+	const char *engine;
+	int status;
+	const char *rule;
+} wrongs[] = {
+	{ "nvfp4", "--input-scale 0.01", nothing, "vllm", 0, NULL },
+	{ "nvfp4", "--input-scale 0.01", drafts_in_mxfp4, "vllm", 1, "engine.drafts" },
+	{ "nvfp4", "--input-scale 0.01", drafts_left_out, "vllm", 1, "engine.drafts" },
+	{ "nvfp4", "--input-scale 0.01", drafts_left_out, "tensorrt-llm", 0, "form.drafts" },
+	{ "nvfp4", "--input-scale 0.01", one_in_mxfp4, NULL, 1, "form.mixed" },
+	{ "nvfp4", "--input-scale 0.01", no_scale, NULL, 1, "form.matrix" },
+	{ "nvfp4", "--input-scale 0.01", no_factor, NULL, 1, "form.matrix" },
+	{ "nvfp4", "--input-scale 0.01", short_scale, NULL, 1, "form.matrix" },
+	{ "nvfp4", "--input-scale 0.01", no_norm, NULL, 1, "model.missing" },
+	{ "nvfp4", "--input-scale 0.01", factors_apart, NULL, 1, "form.factor" },
+	{ "nvfp4", "--input-scale 0.01", factor_nan, NULL, 1, "form.factor" },
+	{ "nvfp4", "--input-scale 0.01", input_zero, NULL, 1, "form.factor" },
+	{ "nvfp4", "--input-scale 0.01", no_expert_dtype, "vllm", 1, "engine.field" },
+	{ "nvfp4", "--input-scale 0.01", no_algo, NULL, 1, "engine.field" },
+	{ "nvfp4", "--input-scale 0.01", ignores_what_is_there, NULL, 1, "config.quant-excluded" },
+	{ "ct-nvfp4a16", "", nothing, "vllm", 0, NULL },
+	{ "ct-nvfp4a16", "", no_scale_fmt, "vllm", 1, "engine.field" },
+	{ "ct-mxfp4", "", nothing, "vllm", 0, NULL },
+	{ "ct-mxfp4", "", no_scale, NULL, 1, "form.matrix" },
+	{ "mxfp8", "", says_fp4, NULL, 2, "kind.quantized" },
+};
+
+/* What dsv4-quant wrote without a word of ours beside it. */
+static void make_foreign(const char *dir)
+{
+	char line[1300];
+
+	snprintf(line, sizeof line, "cd %s && rm -rf manifest.json ./*.manifest.json source .dsv4*",
+		dir);
+	CHECK(system(line) == 0);
+}
+
+static void published(void)
+{
+	const struct wrong *t;
+	struct path dir = { 0 }, other;
+	struct report r;
+	struct ck *c;
+	size_t i;
+
+	for (i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
+		t = &wrongs[i];
+		if (!i || strcmp(t->name, t[-1].name) != 0) {
+			dir = made(t->name, t->options);
+			make_foreign(dir.s);
+		}
+		c = ck_load(dir.s);
+		t->damage(c);
+		other = ck_write(c, "foreign");
+		ck_write_index(c, other.s);
+		ck_free(c);
+		if (ck_doctor(&r, other.s, t->engine, NULL, false) != t->status ||
+			(t->rule ? !verify_find(&r, t->rule, NULL) : r.n > 0)) {
+			fprintf(stderr, "row %zu, %s\n", i, t->rule ? t->rule : "sound");
+			verify_print(&r);
+			FAILED(t->name);
+		}
+		report_free(&r);
+	}
+}
+
+static const struct test tests[] = {
+	{ "formed_ours", ours },
+	{ "formed_published", published },
+	{ NULL, NULL },
+};
+TEST_MAIN(tests)

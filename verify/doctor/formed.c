@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+#include "verify/doctor/formed.h"
+
+#include "formats/model/family.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const formed_classes[FORMED_CLASSES] = { "dense matrices", "routed experts of layers",
+	"routed experts of drafts" };
+
+/* --- one matrix --- */
+
+/* The tensor NAME.END if it has that type, NULL otherwise. */
+static const struct tensor *part(const struct ckpt *c, const char *name, const char *end,
+	unsigned dtype)
+{
+	char full[ST_NAME_MAX + 32];
+	const struct tensor *t;
+
+	snprintf(full, sizeof full, "%s.%s", name, end);
+	t = ckpt_find(c, full);
+	return t && t->dtype == dtype ? t : NULL;
+}
+
+static bool is_matrix(const struct tensor *t, uint64_t rows, uint64_t cols)
+{
+	return t && t->rank == 2 && t->dim[0] == rows && t->dim[1] == cols;
+}
+
+static bool has_form(const struct ckpt *c, const char *name, uint64_t rows, uint64_t cols,
+	enum codec k)
+{
+	const struct codec_form *f = &codecs[k];
+	uint64_t dim[2];
+
+	if (f->code == DT_COUNT ||
+		!is_matrix(part(c, name, f->codes, f->code), rows, codec_dim1(k, cols)))
+		return false;
+	codec_scale_dim(k, rows, cols, dim);
+	if (f->scale != DT_COUNT && !is_matrix(part(c, name, f->scales, f->scale), dim[0], dim[1]))
+		return false;
+	return !f->second.name || part(c, name, f->second.name, DT_F32);
+}
+
+enum codec formed_matrix(const struct ckpt *c, const char *name, uint64_t rows, uint64_t cols)
+{
+	unsigned k;
+
+	for (k = CODEC_NONE + 1; k < CODEC_COUNT; k++)
+		if (has_form(c, name, rows, cols, (enum codec)k))
+			return (enum codec)k;
+	return CODEC_NONE;
+}
+
+/* NAME of NAME.weight; false: the tensor is no matrix of that kind. */
+static bool module_of(const struct want *w, char *out, size_t room)
+{
+	static const char end[] = ".weight";
+	size_t n = strlen(w->name);
+
+	if (w->scale || w->role->store == STORE_PLAIN || n < sizeof end || n >= room ||
+		strcmp(w->name + n - (sizeof end - 1), end) != 0)
+		return false;
+	memcpy(out, w->name, n - (sizeof end - 1));
+	out[n - (sizeof end - 1)] = 0;
+	return true;
+}
+
+static enum formed_class class_of(const struct want *w)
+{
+	if (w->role->store != STORE_EXPERT)
+		return FORMED_DENSE;
+	return w->stage >= 0 ? FORMED_DRAFTS : FORMED_EXPERTS;
+}
+
+/* --- all of them --- */
+
+struct tally {
+	uint64_t n[FORMED_CLASSES][CODEC_COUNT];
+	char first[FORMED_CLASSES][CODEC_COUNT][ST_NAME_MAX + 1];
+	uint64_t absent;
+	const char *absent_first;
+};
+
+static void count(const struct formed *f, struct tally *t)
+{
+	char name[ST_NAME_MAX + 1];
+	size_t i;
+
+	for (i = 0; i < f->inv.n; i++) {
+		const struct want *w = &f->inv.wants[i];
+		enum formed_class k = class_of(w);
+		enum codec c;
+
+		if (w->scale || w->optional)
+			continue;
+		if (!module_of(w, name, sizeof name)) {
+			if (!ckpt_find(f->c, w->name) && !t->absent++)
+				t->absent_first = w->name;
+			continue;
+		}
+		c = formed_matrix(f->c, name, w->dim[0], w->dim[1]);
+		if (!t->n[k][c]++)
+			snprintf(t->first[k][c], sizeof t->first[k][c], "%s", name);
+	}
+}
+
+static void judge_class(struct formed *f, const struct tally *t, enum formed_class k,
+	struct report *r)
+{
+	enum codec most = CODEC_NONE;
+	unsigned c;
+
+	for (c = CODEC_NONE + 1; c < CODEC_COUNT; c++)
+		most = t->n[k][c] > t->n[k][most] || most == CODEC_NONE ? (enum codec)c : most;
+	f->form[k] = t->n[k][most] ? most : CODEC_NONE;
+	if (t->n[k][CODEC_NONE])
+		report_add(r, RULE_FORM_MATRIX, NULL,
+			"%llu of the %s are in no number format that is known, or lack a tensor of it; the first is %s",
+			(unsigned long long)t->n[k][CODEC_NONE], formed_classes[k],
+			text_quote(t->first[k][CODEC_NONE]).s);
+	for (c = CODEC_NONE + 1; c < CODEC_COUNT; c++)
+		if (c != most && t->n[k][c])
+			report_add(r, RULE_FORM_MIXED, NULL,
+				"%llu of the %s are %s, the others %s; the first is %s",
+				(unsigned long long)t->n[k][c], formed_classes[k], codecs[c].name,
+				codecs[most].name, text_quote(t->first[k][c]).s);
+	if (f->form[k] != CODEC_NONE)
+		report_row(r, "looked at", formed_classes[k], t->n[k][most], 0, codecs[most].name);
+}
+
+/* --- factors of whole matrices --- */
+
+/* The value of NAME.END into *v; false: it is not there, or no one number. */
+static bool factor(const struct ckpt *c, const char *name, const char *end, float *v)
+{
+	const struct tensor *t = part(c, name, end, DT_F32);
+	struct err e = { 0 };
+
+	return t && t->end - t->begin == sizeof *v && !ckpt_read(c, t, 0, v, sizeof *v, &e);
+}
+
+struct seconds {
+	uint64_t bad, apart;
+	char bad_first[ST_NAME_MAX + 32], apart_first[ST_NAME_MAX + 1];
+};
+
+/* One factor of an expert's w1 and of its w3, which engines multiply as one matrix. */
+static void judge_factor(const struct ckpt *c, const char *name, const char *end, struct seconds *s)
+{
+	char mate[ST_NAME_MAX + 1];
+	size_t n = strlen(name);
+	float v = 0, other;
+
+	if (!factor(c, name, end, &v) || !isfinite(v) || v <= 0) {
+		if (!s->bad++)
+			snprintf(s->bad_first, sizeof s->bad_first, "%s.%s", name, end);
+		return;
+	}
+	if (n < 2 || strcmp(name + n - 2, "w1") != 0)
+		return;
+	snprintf(mate, sizeof mate, "%.*s3", (int)(n - 1), name);
+	if (factor(c, mate, end, &other) && memcmp(&v, &other, sizeof v) && !s->apart++)
+		snprintf(s->apart_first, sizeof s->apart_first, "%s", name);
+}
+
+/* A name of the scale that activations are quantized with is ModelOpt's alone. */
+static const char input_scale[] = "input_scale";
+
+static void judge_seconds(const struct formed *f, struct report *r)
+{
+	struct seconds s = { 0 };
+	char name[ST_NAME_MAX + 1];
+	size_t i;
+
+	for (i = 0; i < f->inv.n; i++) {
+		const struct want *w = &f->inv.wants[i];
+		enum codec c;
+
+		if (class_of(w) == FORMED_DENSE || !module_of(w, name, sizeof name))
+			continue;
+		c = formed_matrix(f->c, name, w->dim[0], w->dim[1]);
+		if (codecs[c].second.name)
+			judge_factor(f->c, name, codecs[c].second.name, &s);
+		if (c == CODEC_NVFP4)
+			judge_factor(f->c, name, input_scale, &s);
+	}
+	if (s.bad)
+		report_add(r, RULE_FORM_FACTOR, NULL,
+			"%llu factors are missing, or no positive number; the first is %s",
+			(unsigned long long)s.bad, text_quote(s.bad_first).s);
+	if (s.apart)
+		report_add(r, RULE_FORM_FACTOR, NULL,
+			"w1 and w3 of %llu experts have different factors, and engines multiply both with one; the first is %s",
+			(unsigned long long)s.apart, text_quote(s.apart_first).s);
+}
+
+/* --- */
+
+/* The shapes of config.json, whatever it says of quantization and experts: that is judged by itself. */
+static int read_shapes(struct formed *f, struct err *e)
+{
+	json_t *o = json_copy(f->c->doc.o),
+	       *q = json_pack("{s:s,s:[i,i]}", "quant_method", "fp8", "weight_block_size",
+		       (int)codecs[CODEC_FP8].rows, (int)codecs[CODEC_FP8].cols);
+	struct config_doc doc = { .o = o };
+	int rc;
+
+	json_object_del(o, "expert_dtype");
+	rc = o && q && !json_object_set(o, "quantization_config", q)
+		? config_read(&f->config, &doc, e)
+		: err_nomem(e);
+	json_decref(q);
+	json_decref(o);
+	return rc;
+}
+
+int formed_make(struct formed *f, const struct ckpt *c, struct report *r, struct err *e)
+{
+	struct tally *t;
+	unsigned k;
+
+	memset(f, 0, sizeof *f);
+	f->c = c;
+	if (!c->doc.o)
+		return err_rule(e, RULE_CONFIG_MISSING, ERR_NOPOS, "there is no config.json");
+	/* FP8 so that dim is rows x columns: a code is a byte. */
+	if (read_shapes(f, e) ||
+		inventory_make(&f->inv, &f->config, (struct model_forms){ CODEC_FP8, CODEC_FP8 },
+			e))
+		return -1;
+	t = calloc(1, sizeof *t);
+	if (!t)
+		return err_nomem(e);
+	count(f, t);
+	for (k = 0; k < FORMED_CLASSES; k++)
+		judge_class(f, t, (enum formed_class)k, r);
+	if (t->absent)
+		report_add(r, RULE_MODEL_MISSING, NULL,
+			"%llu tensors are not there; the first is %s",
+			(unsigned long long)t->absent, t->absent_first);
+	free(t);
+	judge_seconds(f, r);
+	return 0;
+}
+
+void formed_free(struct formed *f)
+{
+	inventory_free(&f->inv);
+	config_free(&f->config);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+#include "verify/doctor/reads.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct report_place config_json = { .file = "config.json" };
+
+/* --- who loads what --- */
+
+/* clang-format off */
+static const struct reads {
+	const char *engine;
+	enum codec experts;
+	bool yes;
+	const char *why; /* of a no */
+} table[] = {
+	{ "vllm",         CODEC_NVFP4,    true,  NULL }, /* read: models/deepseek_v4/quant_config.py of 0.33 */
+	{ "vllm",         CODEC_NVFP4_CT, true,  NULL }, /* recipes of third parties that name it */
+	{ "vllm",         CODEC_MXFP4_CT, true,  NULL },
+	{ "vllm",         CODEC_MXFP8,    true,  NULL },
+	{ "sglang",       CODEC_NVFP4,    true,  NULL }, /* its pull request 25820 */
+	{ "tensorrt-llm", CODEC_NVFP4,    true,  NULL }, /* its pull request 16433 */
+	{ "transformers", CODEC_BF16,     true,  NULL }, /* run, 5.23.0 */
+	{ "transformers", CODEC_NVFP4_CT, false, "it passes over the scales under these names (run, 5.23.0)" },
+	{ "transformers", CODEC_MXFP4_CT, false, "it passes over the scales under these names (run, 5.23.0)" },
+	{ "transformers", CODEC_MXFP8,    false, "it passes over the scales, or stops (run, 5.23.0)" },
+	{ "llama.cpp",    CODEC_COUNT,    false, "it loads GGUF alone, and its converter starts from the download" },
+	{ "mlx",          CODEC_COUNT,    false, "it loads the bytes of the download (dsv4-quant run --to mlx)" },
+	{ "official",     CODEC_COUNT,    false, "its converter starts from the download" },
+	{ "official-fp8", CODEC_COUNT,    false, "its converter starts from the download" },
+};
+/* clang-format on */
+
+static const struct reads *find(const char *engine, enum codec experts)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof table / sizeof *table; i++)
+		if (!strcmp(table[i].engine, engine) &&
+			(table[i].experts == experts || table[i].experts == CODEC_COUNT))
+			return &table[i];
+	return NULL;
+}
+
+static void loads(const struct formed *f, const struct consumer *who, struct report *r)
+{
+	enum codec c = f->form[FORMED_EXPERTS];
+	const struct reads *t = find(who->name, c);
+
+	if (c == CODEC_NONE)
+		return;
+	if (who->fp4_only)
+		report_add(r, RULE_ENGINE_FORM, NULL,
+			"%s takes FP4 experts of a download, these are %s", who->name,
+			codecs[c].name);
+	else if (!t)
+		report_add(r, RULE_ENGINE_UNKNOWN, NULL,
+			"whether %s loads experts in %s was not looked at", who->name,
+			codecs[c].name);
+	else if (!t->yes)
+		report_add(r, RULE_ENGINE_FORM, NULL, "%s does not load experts in %s: %s",
+			who->name, codecs[c].name, t->why);
+}
+
+/* --- what config.json has to say --- */
+
+#define Q "quantization_config."
+/* clang-format off */
+static const struct need {
+	const char *engine; /* NULL: whoever loads it */
+	enum codec experts;
+	const char *member, *value; /* JSON; NULL: it must not be there */
+	const char *why;
+	bool all; /* only where the dense matrices have that format too */
+} needs[] = {
+	{ NULL,     CODEC_NVFP4,    Q "moe_quant_algo", "\"NVFP4\"",              "engines take the experts for MXFP4 without it", false },
+	{ NULL,     CODEC_NVFP4,    Q "quant_method",   "\"fp8\"",                "the other matrices are FP8", false },
+	{ "vllm",   CODEC_NVFP4,    "expert_dtype",     "\"fp4\"",                "vLLM chooses the class of the experts by it", false },
+	{ "sglang", CODEC_NVFP4,    Q "quant_algo",     "\"MIXED_PRECISION\"",    "SGLang asks for it", false },
+	{ "sglang", CODEC_NVFP4,    Q "group_size",     "16",                     "SGLang asks for it", false },
+	{ NULL,     CODEC_NVFP4_CT, Q "quant_method",   "\"compressed-tensors\"", "the tensors have its names", false },
+	{ NULL,     CODEC_MXFP4_CT, Q "quant_method",   "\"compressed-tensors\"", "the tensors have its names", false },
+	{ "vllm",   CODEC_NVFP4_CT, Q "scale_fmt",      "\"ue8m0\"",              "vLLM reads it without asking whether it is there", false },
+	{ "vllm",   CODEC_MXFP4_CT, Q "scale_fmt",      "\"ue8m0\"",              "vLLM reads it without asking whether it is there", false },
+	{ NULL,     CODEC_MXFP8,    "expert_dtype",     NULL,                     "its values name other forms than this one", false },
+	{ NULL,     CODEC_BF16,     "expert_dtype",     NULL,                     "the experts are not quantized", false },
+	{ NULL,     CODEC_BF16,     "quantization_config", NULL,                  "nothing is quantized", true },
+};
+/* clang-format on */
+
+/* The member "a.b" of o; NULL: it is not there, or null. */
+static const json_t *member(const json_t *o, const char *path)
+{
+	const char *dot = strchr(path, '.');
+	const json_t *x;
+	char first[64];
+
+	if (dot) {
+		snprintf(first, sizeof first, "%.*s", (int)(dot - path), path);
+		x = json_object_get(json_object_get(o, first), dot + 1);
+	} else {
+		x = json_object_get(o, path);
+	}
+	return json_is_null(x) ? NULL : x;
+}
+
+static void need(const struct need *n, const json_t *o, struct report *r)
+{
+	json_t *want = n->value ? json_loads(n->value, JSON_DECODE_ANY, NULL) : NULL;
+	const json_t *is = member(o, n->member);
+
+	if (!n->value && is)
+		report_add(r, RULE_ENGINE_FIELD, &config_json,
+			"config.json: \"%s\" must not be there: %s", n->member, n->why);
+	else if (n->value && !json_equal(is, want))
+		report_add(r, RULE_ENGINE_FIELD, &config_json,
+			"config.json: \"%s\" is %s, and not %s: %s", n->member,
+			is ? "something else" : "missing", n->value, n->why);
+	json_decref(want);
+}
+
+/* --- drafts --- */
+
+/* Whether a list of exceptions has a pattern about the stages. */
+static bool leaves_out_drafts(const json_t *o)
+{
+	static const char *const keys[] = { "ignore", "exclude_modules" };
+	const json_t *q = json_object_get(o, "quantization_config"), *x;
+	const char *s;
+	size_t k, i;
+
+	for (k = 0; k < sizeof keys / sizeof *keys; k++) {
+		json_array_foreach(json_object_get(q, keys[k]), i, x)
+		{
+			s = json_string_value(x);
+			if (s &&
+				(!strncmp(s, "mtp", 3) || !strncmp(s, "re:mtp", 6) ||
+					!strncmp(s, "re:^mtp", 7)))
+				return true;
+		}
+	}
+	return false;
+}
+
+static void drafts(const struct formed *f, const struct consumer *who, struct report *r)
+{
+	enum codec layers = f->form[FORMED_EXPERTS], stages = f->form[FORMED_DRAFTS];
+	bool vllm = who && !strcmp(who->name, "vllm") && layers == CODEC_NVFP4;
+	bool out = leaves_out_drafts(f->c->doc.o);
+
+	if (stages == CODEC_NONE || layers == CODEC_NONE)
+		return;
+	if (stages != layers)
+		report_add(r, vllm ? RULE_ENGINE_DRAFTS : RULE_FORM_DRAFTS, NULL,
+			"routed experts of drafts are %s, those of layers %s%s",
+			codecs[stages].name, codecs[layers].name,
+			vllm ? ": vLLM reads all routed experts as NVFP4, whatever \"ignore\" says, and accepts hardly a draft"
+			     : "");
+	else if (out)
+		report_add(r, RULE_CONFIG_QUANT_EXCLUDED, &config_json,
+			"config.json leaves out mtp., but the routed experts of drafts are %s",
+			codecs[stages].name);
+}
+
+void reads_judge(const struct formed *f, const struct consumer *who, struct report *r)
+{
+	enum codec c = f->form[FORMED_EXPERTS];
+	size_t i;
+
+	for (i = 0; i < sizeof needs / sizeof *needs; i++)
+		if (needs[i].experts == c && (!needs[i].all || f->form[FORMED_DENSE] == c) &&
+			(!needs[i].engine || (who && !strcmp(who->name, needs[i].engine))))
+			need(&needs[i], f->c->doc.o, r);
+	drafts(f, who, r);
+	if (who)
+		loads(f, who, r);
+}
