@@ -59,15 +59,15 @@ static int write_new(struct keep *k, const uint8_t *p, size_t n, struct err *e)
 }
 
 int keep_tensor(struct keep *k, struct dropped *d, uint8_t *frame, size_t room,
-	struct man_range *at, struct err *e)
+	struct keep_place *at, struct err *e)
 {
-	*at = (struct man_range){ 0, 0 };
+	*at = (struct keep_place){ 0, 0 };
 	if (!k->io || !d->any)
 		return 0;
 	return keep_frame(k, frame, dropped_pack(d, frame, room), at, e);
 }
 
-int keep_frame(struct keep *k, const uint8_t *frame, size_t n, struct man_range *at, struct err *e)
+int keep_frame(struct keep *k, const uint8_t *frame, size_t n, struct keep_place *at, struct err *e)
 {
 	struct sha256 *sha = &k->sha;
 	const void *data = frame;
@@ -80,7 +80,7 @@ int keep_frame(struct keep *k, const uint8_t *frame, size_t n, struct man_range 
 		return err_at(e, "%s", k->name);
 	if (sha256_update(&sha, &data, n, 1, e))
 		return -1;
-	*at = (struct man_range){ k->bytes, k->bytes + n };
+	*at = (struct keep_place){ k->bytes, k->bytes + n };
 	k->bytes += n;
 	return 0;
 }

@@ -19,6 +19,11 @@
 extern "C" {
 #endif
 
+/* Where a frame lies in the file; both 0: there is none. */
+struct keep_place {
+	uint64_t from, to;
+};
+
 struct keep {
 	const struct io *io; /* NULL: nothing is kept */
 	int dir;             /* borrows */
@@ -40,9 +45,10 @@ int keep_begin(struct keep *k, const struct io *io, int dir, const char *name, b
 /* What one tensor dropped: a frame, whose place is *at; both 0 where it is nothing. room: space for a
  * frame, dropped_frame() bytes. */
 int keep_tensor(struct keep *k, struct dropped *d, uint8_t *frame, size_t room,
-	struct man_range *at, struct err *e);
+	struct keep_place *at, struct err *e);
 /* Adds a frame of n bytes that is packed already; 0: it could not be. Its place is *at. */
-int keep_frame(struct keep *k, const uint8_t *frame, size_t n, struct man_range *at, struct err *e);
+int keep_frame(struct keep *k, const uint8_t *frame, size_t n, struct keep_place *at,
+	struct err *e);
 /* All tensors have come. Where it compared, k->equal says whether the old file is what it should be. */
 int keep_end(struct keep *k, struct err *e);
 /* Lets go; removes what was not taken. */

@@ -72,11 +72,12 @@ void maker_close(struct maker *m)
 	memset(m, 0, sizeof *m);
 }
 
-void maker_begin(struct maker *m, const struct step *s, uint64_t i, struct step_result *res)
+void maker_begin(struct maker *m, const struct step *s, struct step_result *res)
 {
 	m->st = s;
-	m->step = i;
 	m->res = res;
+	res->lost = (uint32_t)m->n_lost;
+	res->n_lost = 0;
 	recorder_begin(&m->recorder[0], step_records(s, 0));
 	recorder_begin(&m->recorder[1], step_sources(s) > 1 && step_records(s, 1));
 	make_ops[s->op]->begin(m);
@@ -84,11 +85,12 @@ void maker_begin(struct maker *m, const struct step *s, uint64_t i, struct step_
 
 int maker_lost(struct maker *m, uint64_t row, size_t col, struct err *e)
 {
-	if (m->n_lost == LOST_KEPT)
+	if (m->n_lost == SIDECAR_LOST)
 		return 0;
 	if (mem_grow(&m->lost, &m->lost_cap, m->n_lost + 1, sizeof *m->lost))
 		return err_nomem(e);
-	m->lost[m->n_lost++] = (struct lost_block){ m->step, (uint32_t)row, (uint32_t)col };
+	m->lost[m->n_lost++] = (struct sidecar_block){ (uint32_t)row, (uint32_t)col };
+	m->res->n_lost++;
 	return 0;
 }
 

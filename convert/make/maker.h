@@ -17,6 +17,7 @@
 #include "convert/make/recorder.h"
 #include "convert/make/source.h"
 #include "convert/plan/plan.h"
+#include "formats/conversion/sidecar.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,31 +26,24 @@ extern "C" {
 struct step_result {
 	struct xxh_digest out, src[2]; /* src: only where the step records */
 	uint64_t blocks, inexact;      /* blocks cast, and those that lost something */
+	uint32_t lost, n_lost;         /* of those, the blocks maker.lost[lost .. lost + n_lost] */
 	uint64_t rescued; /* of the others: those whose scale is none of the new format */
 	struct xxh_digest
 		*many; /* of ops with many sources that record: of all of them; in the stream */
-	uint64_t scales[3];       /* OP_TILE: scale bytes 0, above 247, above 249 */
-	struct man_range dropped; /* OP_CAST, OP_REFORM: place of its frame, if it has one */
+	uint64_t scales[3];        /* OP_TILE: scale bytes 0, above 247, above 249 */
+	struct keep_place dropped; /* OP_CAST, OP_REFORM: place of its frame, if it has one */
 };
-
-/* A block whose cast lost something. */
-struct lost_block {
-	uint64_t step;
-	uint32_t row, col; /* in blocks */
-};
-enum { LOST_KEPT = 1 << 16 }; /* blocks of one file that are listed; the counts are of all */
 
 struct maker {
 	const struct plan *p;        /* borrows */
 	const struct step *st;       /* borrows; the step at hand */
 	struct step_result *res;     /* borrows; its result */
-	uint64_t step;               /* its number, for lost blocks */
 	struct source source;        /* owns */
 	struct recorder recorder[2]; /* own; of the two sources, or parts, of the step */
 	unsigned features;           /* bits of enum cpu_feature; results do not depend on them */
 	bool lossy;                  /* a value that changes is counted and is no error */
 	struct keep *keep;           /* borrows; NULL: what casts drop is not kept */
-	struct lost_block *lost;     /* owns; in order */
+	struct sidecar_block *lost;  /* owns; [n_lost] of all steps of the file, in order */
 	size_t n_lost, lost_cap;
 	void *state;       /* owns; as large as the step of the file that needs most says */
 	const void *holds; /* whose tables are at its beginning, NULL nobody's */
@@ -84,8 +78,8 @@ uint64_t maker_stage_need(const struct plan *p, const struct plan_file *f);
 int maker_open(struct maker *m, const struct plan *p, const struct plan_file *f, struct err *e);
 /* m may be zeroed. */
 void maker_close(struct maker *m);
-/* Begins step i of the file; its result goes to *res. */
-void maker_begin(struct maker *m, const struct step *s, uint64_t i, struct step_result *res);
+/* Begins step s of the file; its result goes to *res. */
+void maker_begin(struct maker *m, const struct step *s, struct step_result *res);
 
 /* For rows of the table. Reads bytes of source k of the step, and records them if the step does. */
 int maker_read(struct maker *m, unsigned k, uint64_t off, uint8_t *dst, size_t n, struct err *e);

@@ -102,7 +102,7 @@ static void begin_step(struct stream *s)
 	s->unit_no = NONE;
 	xxh_reset(s->out);
 	if (s->step < s->f->n)
-		maker_begin(&s->maker, &s->f->steps[s->step], s->step, &s->res[s->step]);
+		maker_begin(&s->maker, &s->f->steps[s->step], &s->res[s->step]);
 }
 
 static int end_step(struct stream *s, struct err *e)

@@ -10,16 +10,8 @@
 extern "C" {
 #endif
 
-/* Words of the options that are numbers. */
-struct option_words {
-	char ranks[24], size[24], share[160];
-};
-
-enum { OPTIONS_MAX = 10 };
-
-/* Writes the options of the plan to v, sorted by name; returns how many. v borrows w, whose words it sets, and p. */
-unsigned options_list(const struct plan *p, struct option_words *w,
-	struct man_option v[OPTIONS_MAX]);
+/* Appends the options of the plan, as manifest.options has them. */
+void options_put(const struct plan *p, struct text *t);
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/out/partial.h"
 
-#include "formats/conversion/sidecar_read.h"
+#include "formats/conversion/sidecar.h"
 #include "formats/format_id.h"
 
 #include <errno.h>

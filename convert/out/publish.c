@@ -7,6 +7,7 @@
 #include "core/hash/sha256.h"
 #include "formats/model/changed.h"
 #include "formats/conversion/manifest.h"
+#include "formats/conversion/sidecar.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -438,139 +439,140 @@ static int hold_source(const struct publisher *u, struct err *e)
 }
 
 /* A small file of the plan; its line of the manifest goes to *m. */
-static int put_small(struct publisher *u, const struct plan_small *s, struct man_entry *m,
-	uint8_t sha[32], struct err *e)
+static int put_small(struct publisher *u, const struct plan_small *s, struct manifest_file *m,
+	struct err *e)
 {
 	struct text t = { 0 };
-	uint64_t bytes = 0;
 	int rc;
 
+	*m = (struct manifest_file){ .name = s->name, .has_sha256 = true };
 	if (s->kind == SMALL_COPY) {
-		rc = copy_file(u->p->ckpt, u->dir, s->name, &bytes, sha, e);
+		rc = copy_file(u->p->ckpt, u->dir, s->name, &m->bytes, m->sha256, e);
 	} else {
 		rc = plan_small_text(u->p, s, &t, e);
-		rc = rc ? rc : sha256_of(t.s, t.n, sha, e);
+		rc = rc ? rc : sha256_of(t.s, t.n, m->sha256, e);
 		rc = rc ? rc : put_text(u, s->name, &t, e);
-		bytes = t.n;
+		m->bytes = t.n;
 	}
-	*m = (struct man_entry){ .name = s->name, .bytes = bytes, .sha256 = sha };
 	text_free(&t);
 	return rc;
 }
 
 static int by_name(const void *a, const void *b)
 {
-	return strcmp(((const struct man_entry *)a)->name, ((const struct man_entry *)b)->name);
+	return strcmp(((const struct manifest_file *)a)->name,
+		((const struct manifest_file *)b)->name);
 }
 
-static void list_files(const struct publisher *u, struct man_top *m, struct man_entry *v)
+/* The files of weights, before the small ones, and what their casts lost. */
+static void list_files(const struct publisher *u, struct manifest *m)
 {
 	const struct output *o;
+	struct manifest_file *f;
 	size_t i;
 
 	for (i = 0; i < u->p->n_files; i++) {
 		o = &u->outputs[i];
-		v[i] = (struct man_entry){ .name = u->p->files[i].name,
+		f = &m->files.v[i];
+		*f = (struct manifest_file){ .name = u->p->files[i].name,
 			.bytes = u->p->files[i].bytes,
-			.sha256 = u->p->opts.sha256 ? o->sha256 : NULL,
-			.sidecar = o->side_name,
-			.sidecar_bytes = o->side_bytes,
-			.sidecar_sha256 = o->side_sha256 };
+			.side = o->side_name,
+			.side_bytes = o->side_bytes,
+			.has_sha256 = u->p->opts.sha256 };
+		memcpy(f->sha256, o->sha256, sizeof f->sha256);
+		memcpy(f->side_sha256, o->side_sha256, sizeof f->side_sha256);
 		m->blocks += o->blocks;
 		m->inexact += o->inexact;
 	}
+	qsort(m->files.v, m->files.n, sizeof *m->files.v, by_name);
 }
 
-static void list_shards(const struct publisher *u, struct man_entry *v, bool verified)
+static void list_shards(const struct publisher *u, struct manifest *m)
 {
 	const struct ckpt *c = u->p->ckpt;
+	struct manifest_file *f;
 	size_t i;
 
-	for (i = 0; i < c->n_shards; i++)
-		v[i] = (struct man_entry){ .name = c->shards[i].name,
+	for (i = 0; i < c->n_shards; i++) {
+		f = &m->shards.v[i];
+		*f = (struct manifest_file){ .name = c->shards[i].name,
 			.bytes = (uint64_t)c->shards[i].st.st_size,
-			.sha256 = verified ? u->shard_sha256[i] : NULL };
+			.has_sha256 = m->verified };
+		memcpy(f->sha256, u->shard_sha256[i], sizeof f->sha256);
+	}
 }
 
-/* The first rounded blocks, in the order of the plan. *v is the caller's to free. */
-static int list_lossy(const struct publisher *u, struct man_place **v, size_t *n, struct err *e)
+/* The first rounded blocks, in the order of the plan. */
+static int list_lossy(const struct publisher *u, struct manifest *m, struct err *e)
 {
 	const struct tally_places *l;
 	size_t i, k;
 
-	*n = 0;
-	*v = malloc(TALLY_PLACES * sizeof **v);
-	if (!*v)
+	m->lossy = malloc(MANIFEST_PLACES * sizeof *m->lossy);
+	if (!m->lossy)
 		return err_nomem(e);
 	for (i = 0; i < u->p->n_files; i++) {
 		l = &u->outputs[i].lossy;
-		for (k = 0; k < l->n && *n < TALLY_PLACES; k++)
-			(*v)[(*n)++] =
-				(struct man_place){ u->p->files[i].steps[l->v[k].step].out.name,
-					l->v[k].row, l->v[k].col };
+		for (k = 0; k < l->n && m->n_lossy < MANIFEST_PLACES; k++)
+			m->lossy[m->n_lossy++] = l->v[k];
 	}
 	return 0;
 }
 
-static int put_manifest(struct publisher *u, struct man_top *m, struct man_entry *files,
-	struct man_entry *shards, struct err *e)
+/* m->files has the small files already. */
+static int put_manifest(struct publisher *u, struct manifest *m, struct err *e)
 {
 	const struct plan *p = u->p;
-	struct man_option options[OPTIONS_MAX];
-	struct man_place *lossy;
-	struct option_words words;
-	struct text t = { 0 };
-	int rc;
+	struct text t = { 0 }, options = { 0 };
+	int rc = -1;
 
-	if (list_lossy(u, &lossy, &m->n_lossy, e))
+	m->verified = u->expected != NULL; /* what an earlier manifest says of it is not believed */
+	list_files(u, m);
+	list_shards(u, m);
+	if (list_lossy(u, m, e))
 		return -1;
 	tally_sort(&u->tally);
-	m->roles = u->tally.v;
+	m->roles = u->tally.v; /* borrows */
 	m->n_roles = u->tally.n;
-	m->lossy = lossy;
-	m->options = options;
-	m->n_options = options_list(p, &words, options);
-	list_files(u, m, files);
-	qsort(files, (size_t)m->n_files, sizeof *files, by_name);
-	m->n_shards = p->ckpt->n_shards;
-	m->verified = u->expected != NULL; /* what an earlier manifest says of it is not believed */
-	list_shards(u, shards, m->verified);
-	m->restore = u->restore;
-	m->target = p->opts.target;
-	m->plan = p->hash;
-	m->tool = u->tool;
-	m->files = files;
-	m->shards = shards;
+	if (u->restore)
+		m->restore = *u->restore;
+	m->restore.plan[0] = 0; /* a set says it, and a folder beside others does not */
+	snprintf(m->target, sizeof m->target, "%s", p->opts.target);
+	snprintf(m->plan, sizeof m->plan, "%s", p->hash);
+	snprintf(m->tool, sizeof m->tool, "%s", u->tool);
 	m->source_tensors = p->ckpt->n;
 	m->source_bytes = p->ckpt->bytes;
-	man_put_top(&t, m);
+	options_put(p, &options);
+	m->options = options.s;
+	if (!options.failed)
+		manifest_put(&t, m);
 	u->manifest_bytes = t.n;
-	rc = t.failed ? err_nomem(e) : sha256_of(t.s, t.n, u->manifest_sha256, e);
-	rc = rc ? rc : put_last(u, &t, e);
+	if (options.failed || t.failed)
+		err_nomem(e);
+	else
+		rc = sha256_of(t.s, t.n, u->manifest_sha256, e) || put_last(u, &t, e) ? -1 : 0;
+	m->roles = NULL;
+	text_free(&options);
 	text_free(&t);
-	free(lossy);
 	return rc;
 }
 
 int publisher_finish(struct publisher *u, struct err *e)
 {
 	const struct plan *p = u->p;
-	struct man_top m = { .n_files = p->n_files + p->n_smalls };
-	struct man_entry *files = calloc(p->n_files + p->n_smalls + 1, sizeof *files);
-	struct man_entry *shards = calloc(p->ckpt->n_shards + 1, sizeof *shards);
-	uint8_t(*sha)[32] = calloc(p->n_smalls + 1, sizeof *sha);
+	struct manifest m = { .files.n = p->n_files + p->n_smalls, .shards.n = p->ckpt->n_shards };
 	size_t i;
-	int rc = files && shards && sha ? 0 : err_nomem(e);
+	int rc;
 
+	m.files.v = calloc(m.files.n + 1, sizeof *m.files.v);
+	m.shards.v = calloc(m.shards.n + 1, sizeof *m.shards.v);
+	rc = m.files.v && m.shards.v ? 0 : err_nomem(e);
 	rc = rc || hold_names(u, e) || hold_source(u, e) ? -1 : 0;
 	u->smalls = u->smalls || (!rc && p->n_smalls);
 	for (i = 0; !rc && i < p->n_smalls; i++)
-		rc = put_small(u, &p->smalls[i], &files[p->n_files + i], sha[i], e);
+		rc = put_small(u, &p->smalls[i], &m.files.v[p->n_files + i], e);
 	rc = rc ? rc : hold_source(u, e);
-	if (!rc)
-		rc = put_manifest(u, &m, files, shards, e);
-	free(files);
-	free(shards);
-	free(sha);
+	rc = rc ? rc : put_manifest(u, &m, e);
+	manifest_free(&m);
 	return rc;
 }

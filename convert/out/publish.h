@@ -49,8 +49,8 @@ struct publisher {
 	uint8_t (*shard_sha256)[32];     /* owns; [ckpt->n_shards]; with expected */
 	bool *shard_ok;                  /* owns; [ckpt->n_shards]; digested and as expected */
 	bool smalls;                     /* small files were begun: the mark must stay */
-	const struct man_entry *restore; /* borrows; for the manifest */
-	uint64_t manifest_bytes;         /* of the manifest that publisher_finish has left there */
+	const struct manifest_folder *restore; /* borrows; for the manifest; NULL: none */
+	uint64_t manifest_bytes; /* of the manifest that publisher_finish has left there */
 	uint8_t manifest_sha256[32];
 	struct tally tally;   /* owns */
 	pthread_mutex_t lock; /* guards states, shard_ok, tally and the folder */

@@ -3,88 +3,89 @@
 
 #include <string.h>
 
-static void lost_at(const void *ctx, uint64_t i, uint32_t at[2])
-{
-	const struct lost_block *b = ctx;
-
-	at[0] = b[i].row;
-	at[1] = b[i].col;
-}
-
-static void source_at(const void *ctx, uint64_t k, struct man_source *out)
+void rows_source(void *ctx, uint32_t k, struct sidecar_source *x)
 {
 	const struct rows *r = ctx;
 	const struct ckpt *c = r->p->ckpt;
 	const struct step *s = r->step;
-	const struct tensor *t = &c->tensors[step_source(s, (uint32_t)k)];
+	const struct tensor *t = &c->tensors[step_source(s, k)];
 
-	out->shard = c->shards[t->shard].name;
-	out->tensor = t->name;
-	out->part = s->op == OP_TILE && s->take.rows * s->take.cols < t->end - t->begin;
-	out->xxh = !step_records(s, (uint32_t)k) ? NULL
-		: step_many(s)                   ? &r->res->many[k]
-						 : &r->res->src[k];
+	x->shard = t->shard;
+	x->tensor = t->name;
+	x->part = s->op == OP_TILE && s->take.rows * s->take.cols < t->end - t->begin;
+	x->has_xxh = step_records(s, k);
+	if (x->has_xxh)
+		x->xxh = step_many(s) ? r->res->many[k] : r->res->src[k];
+}
+
+static void put_range(uint64_t to[2], uint64_t from, uint64_t n)
+{
+	to[0] = from;
+	to[1] = from + n;
 }
 
 /* Which part of its sources the step takes, if it is a part. */
-static void describe_slice(const struct ckpt *c, const struct step *s, struct man_tensor *t)
+static void describe_slice(const struct ckpt *c, const struct step *s, struct sidecar_tensor *t)
 {
 	const struct tensor *src = &c->tensors[step_source(s, 0)];
 
 	if (s->take.rows < step_tensor_rows(src))
-		t->rows = (struct man_range){ s->take.row, s->take.row + s->take.rows };
+		put_range(t->row, s->take.row, s->take.rows);
 	if (s->take.cols < step_row_bytes(src))
-		t->cols = (struct man_range){ s->take.col, s->take.col + s->take.cols };
+		put_range(t->col, s->take.col, s->take.cols);
 }
 
-static void describe_reform(const struct step *s, struct man_tensor *t)
+static void describe_tile(const struct step_tile *g, const struct step_result *res,
+	struct sidecar_tensor *t)
+{
+	unsigned i;
+
+	t->layout = g->fit.tile->name;
+	t->version = g->fit.tile->version;
+	t->map = g->fit.map->name;
+	t->parts = (uint8_t)g->parts;
+	t->scaled = g->scale;
+	for (i = 0; i < 3; i++)
+		t->e8m0[i] = (uint32_t)res->scales[i];
+}
+
+static void describe_reform(const struct step *s, struct sidecar_tensor *t)
 {
 	const struct step_reform *f = s->as.reform.of;
 
-	t->from = codecs[f->how->from].name;
-	t->to = codecs[f->how->to].name;
-	t->of = op_parts[s->as.reform.part];
+	t->from = (uint8_t)f->how->from;
+	t->to = (uint8_t)f->how->to;
+	t->of = (uint8_t)s->as.reform.part;
 	t->unsigned_zeros = f->how->second && !f->signs;
 }
 
-void rows_give(void *ctx, uint64_t i, struct man_tensor *t)
+void rows_tensor(void *ctx, size_t i, struct sidecar_tensor *t)
 {
 	struct rows *r = ctx;
 	const struct step *s = &r->f->steps[i];
 	const struct step_result *res = &r->s->res[i];
-	const struct step_tile *g = step_tile(s);
-	const struct maker *m = &r->s->maker;
 
+	r->step = s;
+	r->res = res;
 	t->name = s->out.name;
-	t->transform = ops[s->op].name;
-	t->dtype = s->out.dtype;
+	t->op = (uint8_t)s->op;
+	t->dtype = (uint8_t)s->out.dtype;
 	t->dim = s->out.dim;
-	t->rank = s->out.rank;
+	t->rank = (uint8_t)s->out.rank;
 	t->begin = s->out.begin;
 	t->end = s->out.end;
 	t->xxh = res->out;
-	r->step = s;
-	r->res = res;
-	t->sources = step_sources(s);
-	t->source = source_at;
-	t->source_ctx = r;
+	t->n = step_sources(s);
 	describe_slice(r->p->ckpt, s, t);
-	if (g) {
-		t->layout = g->fit.tile->name;
-		t->version = g->fit.tile->version;
-		t->map = g->fit.map->name;
-		t->parts = g->parts;
-		t->scaled = g->scale;
-		memcpy(t->scales, res->scales, sizeof t->scales);
-	}
+	if (step_tile(s))
+		describe_tile(step_tile(s), res, t);
 	if (s->op == OP_REFORM)
 		describe_reform(s, t);
 	t->rescued = res->rescued;
-	t->dropped = res->dropped;
+	t->dropped[0] = res->dropped.from;
+	t->dropped[1] = res->dropped.to;
 	t->blocks = res->blocks;
 	t->inexact = res->inexact;
-	t->lost = lost_at;
-	t->lost_ctx = m->n_lost ? m->lost + r->lost : NULL;
-	for (; r->lost < m->n_lost && m->lost[r->lost].step == i; r->lost++)
-		t->n_lost++;
+	t->lost = res->n_lost ? r->s->maker.lost + res->lost : NULL;
+	t->n_lost = res->n_lost;
 }

@@ -34,7 +34,7 @@ static void role_of(const char *name, char *out, size_t room)
 	out[n] = 0;
 }
 
-static struct man_role *row_of(struct tally *t, const char *where, const char *role)
+static struct manifest_role *row_of(struct tally *t, const char *where, const char *role)
 {
 	size_t i;
 
@@ -43,7 +43,8 @@ static struct man_role *row_of(struct tally *t, const char *where, const char *r
 			return &t->v[i];
 	if (mem_grow(&t->v, &t->cap, t->n + 1, sizeof *t->v))
 		return NULL;
-	t->v[t->n] = (struct man_role){ .where = where };
+	t->v[t->n] = (struct manifest_role){ .total = 0 };
+	snprintf(t->v[t->n].where, sizeof t->v->where, "%s", where);
 	snprintf(t->v[t->n].role, sizeof t->v->role, "%s", role);
 	return &t->v[t->n++];
 }
@@ -52,7 +53,7 @@ int tally_add(struct tally *t, const struct stream *s, struct err *e)
 {
 	const struct step_result *r;
 	const struct step *st;
-	struct man_role *row;
+	struct manifest_role *row;
 	const char *name;
 	char role[sizeof row->role];
 	size_t i;
@@ -76,7 +77,7 @@ int tally_add(struct tally *t, const struct stream *s, struct err *e)
 
 static int by_place(const void *a, const void *b)
 {
-	const struct man_role *x = a, *y = b;
+	const struct manifest_role *x = a, *y = b;
 	int c = strcmp(x->where, y->where);
 
 	return c ? c : strcmp(x->role, y->role);
@@ -97,14 +98,21 @@ void tally_free(struct tally *t)
 int tally_places_of(struct tally_places *p, const struct stream *s, struct err *e)
 {
 	const struct maker *m = &s->maker;
-	size_t i, n = m->n_lost < TALLY_PLACES ? m->n_lost : TALLY_PLACES;
+	size_t i, k, n = m->n_lost < MANIFEST_PLACES ? m->n_lost : MANIFEST_PLACES;
+	const struct sidecar_block *b;
 
 	free(p->v);
 	*p = (struct tally_places){ .v = n ? malloc(n * sizeof *p->v) : NULL };
 	if (n && !p->v)
 		return err_nomem(e);
-	for (i = 0; i < n; i++)
-		if (s->f->steps[m->lost[i].step].op == OP_REFORM)
-			p->v[p->n++] = m->lost[i];
+	for (i = 0; i < s->f->n; i++) {
+		if (s->f->steps[i].op != OP_REFORM)
+			continue;
+		for (k = 0; k < s->res[i].n_lost && p->n < n; k++) {
+			b = &m->lost[s->res[i].lost + k];
+			p->v[p->n++] =
+				(struct manifest_place){ s->f->steps[i].out.name, b->row, b->col };
+		}
+	}
 	return 0;
 }

@@ -13,17 +13,15 @@
 extern "C" {
 #endif
 
-enum { TALLY_PLACES = 1000 }; /* rounded blocks that the manifest names */
-
 /* Zeroed: nothing was added. */
 struct tally {
-	struct man_role *v; /* owns; sorted by where and role after tally_sort */
+	struct manifest_role *v; /* owns; sorted by where and role after tally_sort */
 	size_t n, cap;
 };
 
 /* Rounded blocks of one file. Zeroed: none. */
 struct tally_places {
-	struct lost_block *v; /* owns; the first TALLY_PLACES */
+	struct manifest_place *v; /* owns; the first MANIFEST_PLACES; names are of the plan */
 	size_t n;
 };
 

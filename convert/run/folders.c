@@ -224,8 +224,17 @@ static int open_late(struct folders *f, struct out_folder *d, struct err *e)
 	return 0;
 }
 
+/* What the document above says of a folder that is finished. */
+static void describe(const struct out_folder *d, struct manifest_folder *m)
+{
+	snprintf(m->name, sizeof m->name, "%s", d->p->dir);
+	snprintf(m->plan, sizeof m->plan, "%s", d->p->hash);
+	m->bytes = d->pub.manifest_bytes;
+	memcpy(m->sha256, d->pub.manifest_sha256, sizeof m->sha256);
+}
+
 /* Finishes all folders; made[k] becomes the manifest of folder k. */
-static int finish_each(struct folders *f, struct man_entry *made, struct err *e)
+static int finish_each(struct folders *f, struct manifest_folder *made, struct err *e)
 {
 	struct out_folder *last = &f->v[f->c->n - 1], *d;
 
@@ -236,16 +245,14 @@ static int finish_each(struct folders *f, struct man_entry *made, struct err *e)
 			d->pub.restore = &made[0];
 		if (publisher_finish(&d->pub, e))
 			return out_folder_err(d, e);
-		made[d - f->v] = (struct man_entry){ .name = d->p->dir,
-			.bytes = d->pub.manifest_bytes,
-			.sha256 = d->pub.manifest_sha256 };
+		describe(d, &made[d - f->v]);
 	}
 	return 0;
 }
 
 int folders_finish(struct folders *f, struct err *e)
 {
-	struct man_entry *made = calloc(f->c->n, sizeof *made);
+	struct manifest_folder *made = calloc(f->c->n, sizeof *made);
 	int rc = made ? finish_each(f, made, e) : err_nomem(e);
 
 	if (!rc && f->c->is_set)

@@ -3,10 +3,8 @@
 
 #include "core/file.h"
 #include "formats/conversion/bystander.h"
-#include "formats/conversion/seal.h"
-#include "formats/format_id.h"
-#include "formats/json/jwrite.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,50 +68,35 @@ int top_open(struct outdir *top, const struct conversion *c, const char *out,
 	return 0;
 }
 
-static void put_folders(struct jwrite *j, const struct conversion *c, const struct man_entry *made)
+static void put_options(const struct share *h, struct text *t)
 {
-	size_t k;
+	struct jwrite o;
 
-	jwrite_open(j, "folders", '[');
-	for (k = 0; k < c->n; k++) {
-		jwrite_open(j, NULL, '{');
-		jwrite_u64(j, "bytes", made[k].bytes);
-		jwrite_str(j, "name", made[k].name);
-		jwrite_str(j, "plan", c->folders[k].hash);
-		jwrite_hex(j, "sha256", made[k].sha256, 32);
-		jwrite_close(j, '}');
-	}
-	jwrite_close(j, ']');
+	manifest_options(&o, t);
+	jwrite_str(&o, "attention", h->attention_tp ? "tp" : "replicate");
+	jwrite_str(&o, "experts_by", h->experts_tp ? "tp" : "ep");
+	jwrite_u64(&o, "ranks", h->ranks);
+	jwrite_u64(&o, "stages", h->stages);
+	manifest_options_end(&o);
 }
 
-static void put_options(struct jwrite *j, const struct share *h)
-{
-	jwrite_open(j, "options", '{');
-	jwrite_str(j, "attention", h->attention_tp ? "tp" : "replicate");
-	jwrite_str(j, "experts_by", h->experts_tp ? "tp" : "ep");
-	jwrite_u64(j, "ranks", h->ranks);
-	jwrite_u64(j, "stages", h->stages);
-	jwrite_close(j, '}');
-}
-
-int top_put(const struct outdir *top, const struct conversion *c, const struct man_entry *made,
+int top_put(const struct outdir *top, const struct conversion *c, struct manifest_folder *made,
 	const char *tool, struct err *e)
 {
-	struct text t = { 0 };
-	struct jwrite j;
+	struct set_manifest m = { .v = made, .n = c->n };
+	struct text t = { 0 }, options = { 0 };
 	int rc;
 
-	jwrite_begin(&j, &t, 2);
-	jwrite_open(&j, NULL, '{');
-	put_folders(&j, c, made);
-	jwrite_str(&j, "format", FORMAT_SET);
-	put_options(&j, &c->opts.share);
-	jwrite_str(&j, "plan", c->hash);
-	jwrite_str(&j, "target", c->opts.target);
-	jwrite_str(&j, "tool", tool);
-	seal_put(&j);
-	jwrite_close(&j, '}');
-	rc = t.failed ? err_nomem(e) : file_put(top->io, top->fd, MAN_NAME, t.s, t.n, e);
+	snprintf(m.target, sizeof m.target, "%s", c->opts.target);
+	snprintf(m.plan, sizeof m.plan, "%s", c->hash);
+	snprintf(m.tool, sizeof m.tool, "%s", tool);
+	put_options(&c->opts.share, &options);
+	m.options = options.s;
+	if (!options.failed)
+		set_manifest_put(&t, &m);
+	rc = options.failed || t.failed ? err_nomem(e)
+					: file_put(top->io, top->fd, MAN_NAME, t.s, t.n, e);
+	text_free(&options);
 	text_free(&t);
 	return rc;
 }

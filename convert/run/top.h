@@ -22,8 +22,8 @@ int top_look(const struct conversion *c, const char *out, const struct owned *ol
 /* Makes and locks OUT, and looks as top_look does. The caller closes *top with outdir_close, also after -1. */
 int top_open(struct outdir *top, const struct conversion *c, const char *out,
 	const struct owned *old, struct err *e);
-/* Writes OUT/manifest.json. made[k], of c->n, is the manifest of folder k. */
-int top_put(const struct outdir *top, const struct conversion *c, const struct man_entry *made,
+/* Writes OUT/manifest.json. made[k], of c->n, tells of folder k. */
+int top_put(const struct outdir *top, const struct conversion *c, struct manifest_folder *made,
 	const char *tool, struct err *e);
 
 #ifdef __cplusplus

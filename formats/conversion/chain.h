@@ -9,8 +9,8 @@
  * SPDX-License-Identifier: MIT */
 #ifndef FORMATS_CONVERSION_CHAIN_H
 #define FORMATS_CONVERSION_CHAIN_H
-#include "formats/conversion/manifest_read.h"
-#include "formats/conversion/sidecar_read.h"
+#include "formats/conversion/manifest.h"
+#include "formats/conversion/sidecar.h"
 #include "formats/st/safetensors.h"
 
 #ifdef __cplusplus

@@ -12,7 +12,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef FORMATS_CONVERSION_ENGINE_META_H
 #define FORMATS_CONVERSION_ENGINE_META_H
-#include "formats/conversion/sidecar_read.h"
+#include "formats/conversion/sidecar.h"
 #include "formats/st/safetensors.h"
 
 #ifdef __cplusplus

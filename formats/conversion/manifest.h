@@ -1,21 +1,29 @@
-/* manifest.h -- what was made from what: a sidecar beside every output file, and one manifest.
+/* manifest.h -- the manifests of a folder (dsv4-manifest-1) and of a set (dsv4-set-1): what they say, how it is
+ * written down (manifest_put.c) and read again (manifest_read.c).
  *
- *	NAME.manifest.json  how NAME came about, with digests of it, its chunks and its tensors
- *	manifest.json       all files with their digests; written last: without it a folder is
- *	                    unfinished
+ *	manifest.json       all files of a folder with their digests; written last: without it a folder is unfinished
+ *	NAME.manifest.json  how NAME came about: sidecar.h
  *
- * Both are reproducible: keys sorted, no time, host or path. docs/format.md describes every member.
- * This file knows how they are written down, not what a conversion is.
+ * They are reproducible: keys are sorted, and there is no time, host or path in them. docs/format.md describes every
+ * member. Written and read again, a struct is what it was; read and written again, a document has the same bytes
+ * (tests/test_record.c).
+ *
+ * The one reader is strict. Every member is known, none is there twice and none is missing; names
+ * are plain, lists are sorted, digests and numbers have the form in which dsv4-convert writes them, and
+ * nothing follows the document. What breaks that is set.form or a rule of json.; a seal that is broken is
+ * set.manifest. Memory and time are bounded by MANIFEST_CAP and the numbers below.
+ *
+ * The reader takes a document without a seal and says so: below the top the document above holds its
+ * digest. Who reads the document at the top refuses one without (chain.h).
  *
  * SPDX-License-Identifier: MIT */
 #ifndef FORMATS_CONVERSION_MANIFEST_H
 #define FORMATS_CONVERSION_MANIFEST_H
 #include "core/err.h"
+#include "core/mem.h"
 #include "core/text.h"
-#include "core/hash/xxh.h"
-#include "formats/dtype.h"
-
-#include <stdbool.h>
+#include "formats/conversion/seal.h"
+#include "formats/json/jwrite.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -30,114 +38,100 @@ extern "C" {
 /* Bytes of a manifest. One with 65,536 files and as many shards, the most that are taken, has 40 MB. */
 #define MANIFEST_CAP (64u << 20)
 
-/* A range of anything; to 0: none is meant. */
-struct man_range {
-	uint64_t from, to;
-};
+/* The most that is taken: files of a folder, shards of its source, folders of a set. A folder of --target hf
+ * has a file for each shard, and one with more of them than this could not be listed by most file systems in
+ * a sensible time; a set has a folder for each rank of each stage. */
+enum { MANIFEST_FILES = 65536, MANIFEST_FOLDERS = 4096 };
 
-/* A source of an output tensor. */
-struct man_source {
-	const char *shard, *tensor;
-	const struct xxh_digest
-		*xxh; /* of the whole source tensor; NULL if another file records it */
-	bool part;    /* of the part that is taken of it, row by row */
-};
-
-struct man_tensor {
-	const char *name, *transform;
-	enum dtype dtype;
-	const uint64_t *dim;
-	unsigned rank;
-	uint64_t begin, end;
-	struct xxh_digest xxh;
-	/* Gives source k. */
-	void (*source)(const void *ctx, uint64_t k, struct man_source *out);
-	const void *source_ctx;
-	uint64_t sources;
-	/* Of experts laid out for an engine; layout NULL: it is not. */
-	const char *layout, *map;
-	unsigned version, parts;
-	uint64_t scales[3]; /* scale bytes 0, above 247, above 249 */
-	bool scaled;
-	/* What it takes of its sources, where that is not all: rows, bytes of a row; to 0: all. */
-	struct man_range rows, cols;
-	struct man_range dropped; /* bytes of NAME.dropped */
-	uint64_t blocks, inexact; /* of a cast; no blocks: nothing was cast */
-	uint64_t rescued;         /* of those that are exact; see quant/reform.h */
-	const char *from, *to,
-		*of; /* of a matrix in another number format: both names, and the part; NULL: it is none */
-	bool unsigned_zeros; /* of that: minus zeros became zeros */
-	/* Row and column, in blocks, of the i-th block that lost something; n_lost of them. */
-	void (*lost)(const void *ctx, uint64_t i, uint32_t at[2]);
-	const void *lost_ctx;
-	uint64_t n_lost;
-};
-
-struct man_file {
-	const char *name, *target, *plan, *tool; /* plan: hash in hex */
-	uint64_t bytes, header_bytes;            /* header_bytes: 8+N */
-	const uint8_t *sha256;                   /* 32 bytes, or NULL if not computed */
-	const uint8_t *dropped_sha256;           /* of NAME.dropped; NULL: there is none */
-	uint64_t dropped_bytes;
-	const struct xxh_digest *chunks; /* one for each MAN_CHUNK of the file */
-	uint64_t n_chunks;
-	uint64_t n_tensors;
-	/* Gives tensor i, in the order of the file. */
-	void (*tensor)(void *ctx, uint64_t i, struct man_tensor *out);
-	void *ctx;
-};
-/* Gives the sidecar of f to sink, piece by piece: a big model's has tens of megabytes. */
-int man_put_sidecar(const struct man_file *f,
-	int (*sink)(void *ctx, const char *p, size_t n, struct err *e), void *ctx, struct err *e);
-
-/* A line of the manifest. */
-struct man_entry {
-	const char *name;
+/* A file of the folder, or a shard of the source. */
+struct manifest_file {
+	const char *name; /* in the arena, as side is */
 	uint64_t bytes;
-	const uint8_t *sha256; /* NULL if not computed */
-	const char *sidecar;   /* its name; NULL for files without */
-	uint64_t sidecar_bytes;
-	const uint8_t *sidecar_sha256;
+	const char *side; /* name of its sidecar, NAME.manifest.json; NULL: it has none */
+	uint64_t side_bytes;
+	uint8_t sha256[32], side_sha256[32];
+	bool has_sha256;
 };
 
-struct man_option {
-	const char *name, *value; /* value NULL: null */
+struct manifest_files {
+	struct manifest_file *v; /* owns; sorted by name, no two alike, not even but for case */
+	size_t n, cap;
 };
+
+/* The most of these that are taken, and written. */
+enum { MANIFEST_ROLES = 256, MANIFEST_PLACES = 1000 };
 
 /* What became of the blocks of one kind of matrix in another number format. */
-struct man_role {
-	const char *where; /* static: "hash", "score" (how the layers route), "drafts" */
+struct manifest_role {
+	char where[8]; /* "hash", "score" (how the layers route), "drafts" */
 	char role[48];
 	uint64_t total, rescued, lossy; /* blocks; rescued: of those that are exact */
 };
+
 /* A block that was rounded: row of the matrix, and which block of that row. */
-struct man_place {
-	const char *tensor;
+struct manifest_place {
+	const char *tensor; /* in the arena */
 	uint32_t row, block;
 };
 
-struct man_top {
-	const char *target, *plan, *tool;
-	const struct man_option *options; /* sorted by name */
-	unsigned n_options;
-	const struct man_entry *files; /* sorted by name */
-	uint64_t n_files;
-	const struct man_entry
-		*shards; /* of the source; sha256 NULL if nobody said what it should be */
-	uint64_t n_shards;
-	bool verified; /* every shard had the expected SHA-256 */
-	uint64_t source_tensors, source_bytes;
-	const struct man_entry
-		*restore;         /* the folder of what the way back needs; NULL: none. name of the
-					  * folder, bytes and sha256 of its manifest */
-	uint64_t blocks, inexact; /* of all casts */
-	const struct man_role *roles; /* sorted by where and role */
-	size_t n_roles;
-	const struct man_place *lossy; /* the first of them */
-	size_t n_lossy;
+/* A folder below, by its manifest. */
+struct manifest_folder {
+	char name[96]; /* such as "rank-0-of-2" or "pp-1-of-2/rank-0-of-2": it leads nowhere else */
+	char plan[65]; /* "": nothing is said of its plan */
+	uint64_t bytes; /* of its manifest.json */
+	uint8_t sha256[32];
 };
-/* out is empty before. */
-void man_put_top(struct text *out, const struct man_top *m);
+
+/* The document of a folder with weights, or of source/. */
+struct manifest {
+	char target[64], plan[65], tool[128];
+	const char *options; /* in the arena; the object as it stands in the document */
+	char layers[4096];   /* as options have it; "": none, so all layers */
+	struct manifest_files files;
+	struct manifest_files shards; /* of the source; none has a sidecar */
+	bool verified;                /* every shard had the SHA-256 that was expected of it */
+	uint64_t source_bytes, source_tensors;
+	uint64_t blocks, inexact;    /* of casts, summed up over the files */
+	struct manifest_role *roles; /* owns; sorted by where and role */
+	size_t n_roles, roles_cap;
+	struct manifest_place *lossy; /* owns; the first blocks that were rounded */
+	size_t n_lossy, lossy_cap;
+	struct manifest_folder restore; /* the headers of the source; name "": there are none */
+	enum seal seal;
+	struct arena arena;
+};
+
+/* The document above the folders of a set. */
+struct set_manifest {
+	char target[64], plan[65], tool[128];
+	const char *options;       /* in the arena; the object as it stands in the document */
+	struct manifest_folder *v; /* owns; no name twice */
+	size_t n, cap;
+	uint64_t ranks, stages;
+	enum seal seal;
+	struct arena arena;
+};
+
+/* Append the document of m; out is empty before. Of m the arena, caps and seal count for nothing: what is written is
+ * sealed. */
+void manifest_put(struct text *out, const struct manifest *m);
+void set_manifest_put(struct text *out, const struct set_manifest *m);
+/* Begin and end the text that manifest.options and set_manifest.options have; the caller writes the members of the
+ * object in between, sorted by name. */
+void manifest_options(struct jwrite *o, struct text *t);
+void manifest_options_end(struct jwrite *o);
+
+/* Read the document t. On failure *m is zeroed. */
+int manifest_read(struct manifest *m, const struct text *t, struct err *e);
+void manifest_free(struct manifest *m);
+int set_manifest_read(struct set_manifest *m, const struct text *t, struct err *e);
+void set_manifest_free(struct set_manifest *m);
+
+/* The file of that name; NULL: it is not in the list. */
+const struct manifest_file *manifest_find(const struct manifest_files *f, const char *name);
+
+/* The hash of a set's plan, which is made of the plans of its folders. */
+int set_plan_hash(const struct manifest_folder *v, size_t n, char hash[65], struct err *e);
 
 #ifdef __cplusplus
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "formats/conversion/manifest_read.h"
+#include "formats/conversion/manifest.h"
 
 #include "core/hash/sha256.h"
 #include "core/hash/xxh.h"
 #include "formats/format_id.h"
 #include "formats/json/jfield.h"
+#include "formats/st/safetensors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,14 @@ struct reading {
 	struct {
 		uint64_t exact, inexact, total;
 	} blocks;
+	struct {
+		struct manifest_role r;
+		uint64_t exact;
+	} role;
+	struct {
+		struct manifest_place p;
+		char tensor[ST_NAME_MAX + 1];
+	} place;
 };
 #define READING(ctx) ((struct reading *)(ctx))
 #define AT(field) offsetof(struct reading, field)
@@ -238,6 +247,58 @@ static int get_folder_options(struct jread *j, void *ctx, struct err *e)
 }
 
 /* clang-format off */
+static const struct jfield role_fields[] = {
+	{ "exact", JFIELD_U64, .at = AT(role.exact) },
+	{ "inexact", JFIELD_U64, .at = AT(role.r.lossy) },
+	{ "layers", JFIELD_STRING, .at = AT(role.r.where), .room = ROOM(role.r.where) },
+	{ "rescued", JFIELD_U64, .at = AT(role.r.rescued) },
+	{ "role", JFIELD_STRING, .at = AT(role.r.role), .room = ROOM(role.r.role) },
+	{ "total", JFIELD_U64, .at = AT(role.r.total) },
+	{ 0 } };
+static const struct jfield place_fields[] = {
+	{ "block", JFIELD_U32, .at = AT(place.p.block) },
+	{ "row", JFIELD_U32, .at = AT(place.p.row) },
+	{ "tensor", JFIELD_STRING, .at = AT(place.tensor), .room = ROOM(place.tensor) },
+	{ 0 } };
+/* clang-format on */
+
+static int get_role(struct jread *j, void *ctx, struct err *e)
+{
+	struct reading *r = ctx;
+	struct manifest *m = &r->m;
+
+	memset(&r->role, 0, sizeof r->role);
+	if (jfield_object(j, role_fields, r, e))
+		return -1;
+	if (r->role.exact + r->role.r.lossy != r->role.r.total || r->role.r.rescued > r->role.exact)
+		return jfield_wrong(e, "blocks_by_role does not add up");
+	if (m->n_roles == MANIFEST_ROLES)
+		return jfield_wrong(e, "more than %d roles", MANIFEST_ROLES);
+	if (mem_grow(&m->roles, &m->roles_cap, m->n_roles + 1, sizeof *m->roles))
+		return err_nomem(e);
+	m->roles[m->n_roles++] = r->role.r;
+	return 0;
+}
+
+static int get_place(struct jread *j, void *ctx, struct err *e)
+{
+	struct reading *r = ctx;
+	struct manifest *m = &r->m;
+
+	memset(&r->place, 0, sizeof r->place);
+	if (jfield_object(j, place_fields, r, e))
+		return -1;
+	if (m->n_lossy == MANIFEST_PLACES)
+		return jfield_wrong(e, "more than %d rounded blocks", MANIFEST_PLACES);
+	r->place.p.tensor = arena_strndup(&m->arena, r->place.tensor, strlen(r->place.tensor));
+	if (!r->place.p.tensor ||
+		mem_grow(&m->lossy, &m->lossy_cap, m->n_lossy + 1, sizeof *m->lossy))
+		return err_nomem(e);
+	m->lossy[m->n_lossy++] = r->place.p;
+	return 0;
+}
+
+/* clang-format off */
 static const struct jfield block_fields[] = {
 	{ "exact", JFIELD_U64, .at = AT(blocks.exact) },
 	{ "inexact", JFIELD_U64, .at = AT(blocks.inexact) },
@@ -250,11 +311,11 @@ static const struct jfield source_fields[] = {
 	{ "tensors", JFIELD_U64, .at = AT(m.source_tensors) },
 	{ 0 } };
 static const struct jfield manifest_fields[] = {
-	{ "blocks_by_role", JFIELD_SKIP, .optional = true },
+	{ "blocks_by_role", JFIELD_ARRAY, .get = get_role, .optional = true },
 	{ "cast_blocks", JFIELD_OBJECT, .fields = block_fields, .optional = true },
 	{ "files", JFIELD_ARRAY, .get = get_file },
 	{ "format", JFIELD_STRING, .at = AT(format), .room = ROOM(format) },
-	{ "inexact_at", JFIELD_SKIP, .optional = true },
+	{ "inexact_at", JFIELD_ARRAY, .get = get_place, .optional = true },
 	{ "options", JFIELD_CALL, .get = get_folder_options },
 	{ "plan", JFIELD_HEX_TEXT, .at = AT(m.plan), .room = ROOM(m.plan) },
 	{ "restore", JFIELD_CALL, .get = get_restore, .optional = true },
@@ -305,6 +366,8 @@ void manifest_free(struct manifest *m)
 {
 	free(m->files.v);
 	free(m->shards.v);
+	free(m->roles);
+	free(m->lossy);
 	arena_free(&m->arena);
 	memset(m, 0, sizeof *m);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "formats/conversion/sidecar_read.h"
+#include "formats/conversion/sidecar.h"
 
 #include "formats/conversion/manifest.h"
 #include "formats/codec.h"
@@ -19,7 +19,9 @@ struct reading {
 	struct sidecar_tensor t;
 	struct sidecar_source s;
 	uint64_t chunk_bytes, exact;
-	uint64_t dropped; /* end of the last frame */
+	uint64_t dropped;           /* end of the last frame */
+	struct sidecar_block *lost; /* owns; of the tensor at hand */
+	size_t lost_cap, lost_all;  /* lost_all: in the file so far */
 	bool has_dropped, has_layout, has_tensor_dropped, has_reform;
 	char format[32], shard[256], dtype[32], transform[32], name[ST_NAME_MAX + 1];
 	char layout[64], map[64], from[16], to[16], of[16], zero[8];
@@ -168,11 +170,41 @@ static int get_shape(struct jread *j, void *ctx, struct err *e)
 	return 0;
 }
 
+/* A block that lost something: its row and its column. */
+static int get_lost(struct jread *j, void *ctx, struct err *e)
+{
+	struct reading *r = ctx;
+	struct sidecar_tensor *t = &r->t;
+	uint64_t v[2] = { 0 };
+	unsigned n = 0;
+	int more;
+
+	if (jread_array(j))
+		return -1;
+	while ((more = jread_item(j)) == 1) {
+		if (n == 2)
+			return jfield_wrong(e, "a block is a row and a column");
+		if (jread_u64(j, UINT32_MAX, &v[n++]))
+			return -1;
+	}
+	if (more)
+		return -1;
+	if (n != 2 || r->lost_all == SIDECAR_LOST)
+		return jfield_wrong(e,
+			n != 2 ? "a block is a row and a column"
+			       : "it lists more blocks than this tool does");
+	if (mem_grow(&r->lost, &r->lost_cap, t->n_lost + 1u, sizeof *r->lost))
+		return err_nomem(e);
+	r->lost[t->n_lost++] = (struct sidecar_block){ (uint32_t)v[0], (uint32_t)v[1] };
+	r->lost_all++;
+	return 0;
+}
+
 /* clang-format off */
 static const struct jfield block_fields[] = {
 	{ "exact", JFIELD_U64, .at = AT(exact) },
 	{ "inexact", JFIELD_U64, .at = AT(t.inexact) },
-	{ "inexact_at", JFIELD_SKIP, .optional = true },
+	{ "inexact_at", JFIELD_ARRAY, .get = get_lost, .optional = true },
 	{ "rescued", JFIELD_U64, .at = AT(t.rescued), .optional = true },
 	{ "total", JFIELD_U64, .at = AT(t.blocks) },
 	{ 0 } };
@@ -282,6 +314,22 @@ static uint64_t gap_of(const struct sidecar *a)
 	return n > 5 && !strcmp(a->name + n - 5, ".gguf") ? GGUF_ALIGNMENT : 1;
 }
 
+/* Keeps the blocks that the tensor lists. */
+static int settle_lost(struct reading *r, struct err *e)
+{
+	size_t n = r->t.n_lost * sizeof *r->lost;
+	struct sidecar_block *v;
+
+	if (!n)
+		return 0;
+	v = arena_alloc(&r->a.arena, n);
+	if (!v)
+		return err_nomem(e);
+	memcpy(v, r->lost, n);
+	r->t.lost = v;
+	return 0;
+}
+
 /* What one tensor says has to fit together. */
 static int settle(const struct sidecar *a, const struct reading *r, struct err *e)
 {
@@ -298,7 +346,8 @@ static int settle(const struct sidecar *a, const struct reading *r, struct err *
 	if ((t->op == OP_TILE) != (t->layout != NULL) || (t->op == OP_TILE && !t->parts))
 		return jfield_wrong(e, "tensor %s: a layout belongs to the transform tile",
 			text_quote(name).s);
-	if (t->inexact > t->blocks || r->exact != t->blocks - t->inexact || t->rescued > r->exact)
+	if (t->inexact > t->blocks || t->n_lost > t->inexact ||
+		r->exact != t->blocks - t->inexact || t->rescued > r->exact)
 		return jfield_wrong(e, "tensor %s: blocks do not add up", text_quote(name).s);
 	return t->n ? 0 : jfield_wrong(e, "tensor %s comes from nothing", text_quote(name).s);
 }
@@ -316,7 +365,7 @@ static int get_tensor(struct jread *j, void *ctx, struct err *e)
 	if (bounded(a, e) || jfield_object(j, tensor_fields, r, e))
 		return -1;
 	r->t.n = (uint32_t)a->n_sources - r->t.first;
-	if (settle_words(r, e) || settle_frame(r, e) || settle(a, r, e))
+	if (settle_words(r, e) || settle_frame(r, e) || settle_lost(r, e) || settle(a, r, e))
 		return -1;
 	if (mem_grow(&a->tensors, &a->cap, a->n + 1, sizeof *a->tensors))
 		return err_nomem(e);
@@ -400,6 +449,7 @@ int sidecar_read(struct sidecar *s, const struct io *io, int fd, uint64_t size, 
 		sidecar_free(s);
 out:
 	free(r->slots);
+	free(r->lost);
 	free(r);
 	return rc;
 }

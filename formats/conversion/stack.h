@@ -6,7 +6,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef FORMATS_CONVERSION_STACK_H
 #define FORMATS_CONVERSION_STACK_H
-#include "formats/conversion/sidecar_read.h"
+#include "formats/conversion/sidecar.h"
 #include "formats/layout/rowmap.h"
 #include "formats/layout/tile.h"
 

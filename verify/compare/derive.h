@@ -18,7 +18,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_COMPARE_DERIVE_H
 #define VERIFY_COMPARE_DERIVE_H
-#include "formats/conversion/sidecar_read.h"
+#include "formats/conversion/sidecar.h"
 #include "formats/model/checkpoint.h"
 #include "formats/layout/rowmap.h"
 #include "formats/layout/tile.h"

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_COMPARE_GGUF_HEAD_H
 #define VERIFY_COMPARE_GGUF_HEAD_H
-#include "formats/conversion/sidecar_read.h"
+#include "formats/conversion/sidecar.h"
 #include "formats/model/checkpoint.h"
 
 #ifdef __cplusplus
