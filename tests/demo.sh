@@ -90,6 +90,12 @@ show $verify compare $d/flash $d/marlin -q | short 12 2
 say "Does it compute the same? Both models run side by side, layer by layer, from the bytes as they lie"
 show $verify logits $d/flash $d/marlin --tokens 1,2,3,5,8,13,21,34 -q
 
+say "For llama.cpp: a GGUF, exact too; its drafts are files of their own"
+echo "\$ $quant run $d/flash -o $d/gguf --to gguf"
+$quant run $d/flash -o $d/gguf --to gguf >/dev/null
+show $verify check $d/gguf -q
+show $verify compare $d/flash $d/gguf -q
+
 say "Signed, so that others can tell: an OpenSSF Model Signing bundle"
 show openssl ecparam -name prime256v1 -genkey -noout -out $d/key.pem
 chmod 600 $d/key.pem
@@ -112,4 +118,4 @@ found $verify check $d/marlin -q
 found $verify compare $d/flash $d/marlin -q
 found $verify signature $d/marlin --key $d/key.pub.pem -q
 
-say "All of this lies in $d (1.1 GB); make clean removes it"
+say "All of this lies in $d (1.3 GB); make clean removes it"
