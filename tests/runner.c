@@ -58,7 +58,7 @@ struct result {
 
 struct unit {
 	char *path, *test, *name; /* test is NULL for a script or a program that lists nothing */
-	double expected;          /* seconds of the last run; large if it is unknown */
+	double expected; /* seconds of the last run; 2, more than most take, if it is unknown */
 
 	pid_t pid; /* 0: not started, or done */
 	int fd;    /* its stdout and stderr; -1: closed */
@@ -186,7 +186,7 @@ static void read_promises(struct runner *r)
 static void add(struct runner *r, const char *path, const char *test)
 {
 	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-	struct unit u = { .fd = -1, .expected = 1e9 };
+	struct unit u = { .fd = -1, .expected = 2 };
 	size_t i;
 
 	u.name = joined(base, test ? ": " : "", test ? test : "");
