@@ -253,7 +253,8 @@ static void fp8_matrices(void)
 		dirs_path("base").s);
 	CHECK(!model_tool("mkmodel", args));
 	model = dirs_path("base"); /* its experts are FP8 */
-	CHECK(makes("nvfp4", "plan.no-way", "is fp8-f32: from that there is no exact way to nvfp4"));
+	CHECK(makes("nvfp4", "plan.no-way",
+		"is fp8-f32: from that there is no exact way to nvfp4"));
 	CHECK(makes("ct-mxfp4", "plan.no-way", "no exact way to mxfp4-ct"));
 	for (i = 0; i < sizeof scales / sizeof *scales; i++) {
 		c = ck_load(dirs_path("base").s);

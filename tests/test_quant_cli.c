@@ -44,7 +44,8 @@ static bool holds(const char *file, const char *what)
 }
 
 /* Runs it and says what went wrong where the status is another one. */
-static bool ends(int status, const char *tool, const char *fmt, ...)
+static __attribute__((format(printf, 3, 4))) bool ends(int status, const char *tool,
+	const char *fmt, ...)
 {
 	char args[2048];
 	va_list ap;

@@ -259,8 +259,8 @@ static int settle_reform(struct reading *r, struct err *e)
 	t->unsigned_zeros = !strcmp(r->zero, "drop");
 	if (r->zero[0] && !t->unsigned_zeros)
 		return jfield_wrong(e, "signed_zero is %s", text_quote(r->zero).s);
-	t->from = codec_find(r->from);
-	t->to = codec_find(r->to);
+	t->from = (uint8_t)codec_find(r->from);
+	t->to = (uint8_t)codec_find(r->to);
 	for (t->of = 0; t->of < PART_COUNT && strcmp(op_parts[t->of], r->of) != 0; t->of++)
 		;
 	if (t->from == CODEC_NONE || t->to == CODEC_NONE || t->of == PART_COUNT)

@@ -47,9 +47,7 @@ static int audit(struct weights *w, struct findings *f, struct err *e)
 /* Opens at, a checkpoint or a set, as w->c, and audits it. */
 static int open_model(struct weights *w, struct folder *at, unsigned features, struct err *e)
 {
-	const struct joined_opts o = {
-		.features = features, .uncast = &quant_back, .every = true
-	};
+	const struct joined_opts o = { .features = features, .uncast = &quant_back, .every = true };
 
 	if (at->has_ckpt) {
 		folder_take(at, &w->c);

@@ -361,7 +361,7 @@ static void damage(struct dice *d, size_t subject, const char *top, struct damag
 		how = "a document, digests mended";
 		if (g->mended)
 			break;
-		/* fall through */
+		__attribute__((fallthrough));
 	case 4:
 	case 5:
 		how = "its header";
@@ -371,7 +371,7 @@ static void damage(struct dice *d, size_t subject, const char *top, struct damag
 				chain_mend(top, 0);
 			break;
 		}
-		/* fall through */
+		__attribute__((fallthrough));
 	default:
 		damage_bytes(d, at.s);
 		how = "bytes";
