@@ -124,6 +124,7 @@ seq 160 | awk '{ printf "%s%d", (NR > 1 ? "," : ""), ($1 * $1 * 31 + $1 * 7) % 5
 shape="--set head_dim=512 --set index_topk=8 --set index_n_heads=32 --set num_hidden_layers=4"
 model fp4 small4 $shape --set compress_ratios='[0,4,128,4,0]' --seed 11
 model base small-base $shape --set compress_ratios='[0,4,128,4,0]' --seed 12
+model base8 small-base $shape --set compress_ratios='[0,4,128,4,0]' --seed 15 --e8m0-scales
 convert fp4 hf --target hf
 convert fp4 hf8 --target hf --experts fp8
 convert base basehf --target hf
@@ -232,19 +233,19 @@ rm -rf "$work"/words "$work"/spark "$work"/gguf-*
 engine=MLX script=in_mlx.py form=mlx
 if have transformers && have mlx; then
     convert fp4 hf8e --target hf --experts fp8 --scale-dtype e8m0 # it takes no F32 scales
-    for of in fp4 hf hf8e; do
+    for of in fp4 hf hf8e base8; do
         must $python $here/mlx_twin.py "$work/$of" "$work/$of.mlx"
     done
     run $script \
         --within "MLX, source" "$work/fp4.mlx" "$work/fp4.rec" \
         --within "MLX, hf" "$work/hf.mlx" "$work/fp4.rec" \
         --within "MLX, hf --experts fp8 --scale-dtype e8m0" "$work/hf8e.mlx" "$work/fp4.rec"
-    if quant mlx fp4 q-mlx && quant mlx hf8e q-mlx8; then
+    if quant mlx fp4 q-mlx && quant mlx base8 q-mlx8; then
         run $script \
             --within "MLX, dsv4-quant mlx" "$work/q-mlx" "$work/fp4.rec" \
-            --within "MLX, dsv4-quant mlx of FP8 experts" "$work/q-mlx8" "$work/fp4.rec"
+            --within "MLX, dsv4-quant mlx of FP8 experts" "$work/q-mlx8" "$work/base8.rec"
         run same_member.py quantization "$work/q-mlx/config.json" "$work/fp4.mlx/config.json"
-        run same_member.py quantization "$work/q-mlx8/config.json" "$work/hf8e.mlx/config.json"
+        run same_member.py quantization "$work/q-mlx8/config.json" "$work/base8.mlx/config.json"
     fi
     for n in $(seq "$(wc -l <"$work/damages")"); do
         must $python $here/mlx_twin.py "$work/damaged$n" "$work/mlx$n"
