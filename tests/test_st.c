@@ -9,7 +9,7 @@
 
 /* --- what is refused --- */
 
-static bool seen[256]; /* rules that some case was refused by, by row of the table */
+static bool seen[RULE_COUNT]; /* rules that some case was refused by, by row of the table */
 
 static void see(const char *rule)
 {
