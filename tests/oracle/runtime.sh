@@ -75,6 +75,7 @@ must() {
     "$@" >"$work/log" 2>&1 && return
     say "FAIL $*"
     sed 's/^/     /' "$work/log"
+    [ -n "${aside:-}" ] && exit 1
     finish
 }
 
@@ -149,6 +150,48 @@ beyond() {
     done <"$work/damages"
     run "$script" "$@"
 }
+
+# ---------------------------------------------------------------- bytes
+
+# Bytes are looked at beside the engines: each keeps one processor busy. What is installed is installed before.
+for group in llama.cpp ggml transformers mlx compressed-tensors torchao modelopt; do
+    have $group
+done
+bytes_of_forms() {
+    work=$work/bytes
+    mkdir "$work"
+    # A matrix of random codes, with scales far apart: what forms.py says of blocks that do not fit.
+    must $python tests/oracle/spread.py tests/golden/tiny-flash "$work/spread"
+    golden=tests/golden/tiny-flash
+    ln -s "$PWD/$golden" "$work/golden"
+    if have transformers && have modelopt; then
+        run bytes_nvfp4.py $golden
+        run bytes_nvfp4.py "$work/spread"
+        if quant nvfp4 golden nvfp4 --signed-zero drop --input-scale 0.01; then
+            run bytes_nvfp4.py $golden "$work/nvfp4"
+            quant nvfp4 golden nvfp4-keep --input-scale 0.01
+            run bytes_nvfp4.py $golden "$work/nvfp4-keep" --signed-zero keep
+        fi
+    fi
+    if have transformers && { have torchao; have modelopt; }; then
+        run bytes_mxfp8.py $golden
+        quant mxfp8 golden mxfp8 && run bytes_mxfp8.py $golden "$work/mxfp8"
+    fi
+    if have transformers && have compressed-tensors; then
+        for of in mxfp4 mxfp8 nvfp4a16; do
+            run bytes_ct.py $golden $of
+            quant ct-$of golden ct-$of && run bytes_ct.py $golden $of "$work/ct-$of"
+        done
+    fi
+    if have llama.cpp && have ggml; then
+        run bytes_ggml.py $golden
+    fi
+}
+(
+    aside=yes
+    bytes_of_forms
+) &
+bytes=$!
 
 # ---------------------------------------------------------------- the list
 
@@ -253,33 +296,5 @@ if have transformers && have mlx; then
     beyond
 fi
 
-# ---------------------------------------------------------------- bytes
-
-# A matrix of random codes, with scales far apart: what forms.py says of blocks that do not fit.
-must $python tests/oracle/spread.py tests/golden/tiny-flash "$work/spread"
-golden=tests/golden/tiny-flash
-ln -s "../../$golden" "$work/golden"
-if have transformers && have modelopt; then
-    run bytes_nvfp4.py $golden
-    run bytes_nvfp4.py "$work/spread"
-    if quant nvfp4 golden nvfp4 --signed-zero drop --input-scale 0.01; then
-        run bytes_nvfp4.py $golden "$work/nvfp4"
-        quant nvfp4 golden nvfp4-keep --input-scale 0.01
-        run bytes_nvfp4.py $golden "$work/nvfp4-keep" --signed-zero keep
-    fi
-fi
-if have transformers && { have torchao; have modelopt; }; then
-    run bytes_mxfp8.py $golden
-    quant mxfp8 golden mxfp8 && run bytes_mxfp8.py $golden "$work/mxfp8"
-fi
-if have transformers && have compressed-tensors; then
-    for of in mxfp4 mxfp8 nvfp4a16; do
-        run bytes_ct.py $golden $of
-        quant ct-$of golden ct-$of && run bytes_ct.py $golden $of "$work/ct-$of"
-    done
-fi
-if have llama.cpp && have ggml; then
-    run bytes_ggml.py $golden
-fi
-
+wait "$bytes"
 finish
