@@ -70,8 +70,9 @@ struct faultio {
 	bool lie;      /* pwrite does not fail but only says it wrote */
 	int no_blocks; /* errno of all calls of allocate, or 0 */
 	int no_dir_sync; /* errno of all fsync of folders, or 0: the file system has none, and nothing is lost */
-	bool no_up;     /* folders above may be passed, not opened: mode 0711 of others */
-	int no_lock;    /* errno of all calls of lock and lock_file, or 0 */
+	bool no_up;   /* folders above may be passed, not opened: mode 0711 of others */
+	int no_lock;  /* errno of all calls of lock and lock_file, or 0 */
+	int no_flock; /* errno of all calls of lock alone, or 0: as for a run on another machine */
 	int no_statvfs; /* errno of all calls of statvfs, or 0; -1: it says 0 of everything */
 	size_t most;    /* not 0: transfers move 1..most bytes */
 	unsigned eintr; /* calls of op are interrupted this often before each that is not */
@@ -401,10 +402,9 @@ static inline int faultio_statvfs(const struct io *io, int fd, struct statvfs *v
 	return 0;
 }
 
-/* Counts a call for a lock. False, with errno, if it is to fail. */
-static inline bool faultio_locks(const struct io *io)
+/* Counts a call for a lock, which fails with errno why if that is not 0. False, with errno, if it is to fail. */
+static inline bool faultio_locks(const struct io *io, int why)
 {
-	const int why = faultio_of(io)->no_lock;
 	bool goes = faultio_goes(io, IO_LOCK, NULL) && !why;
 
 	if (why)
@@ -414,12 +414,17 @@ static inline bool faultio_locks(const struct io *io)
 
 static inline int faultio_lock(const struct io *io, int fd)
 {
-	return faultio_locks(io) ? io_posix()->lock(io_posix(), fd) : -1;
+	const struct faultio *f = faultio_of(io);
+
+	return faultio_locks(io, f->no_lock ? f->no_lock : f->no_flock)
+		? io_posix()->lock(io_posix(), fd)
+		: -1;
 }
 
 static inline int faultio_lock_file(const struct io *io, int fd)
 {
-	return faultio_locks(io) ? io_posix()->lock_file(io_posix(), fd) : -1;
+	return faultio_locks(io, faultio_of(io)->no_lock) ? io_posix()->lock_file(io_posix(), fd)
+							  : -1;
 }
 
 /* A table that does as the real one. */

@@ -1040,6 +1040,10 @@ static void lists_of_conversions(void)
 	o.source_sha256 = "/nonexistent";
 	CHECK(verify_check(&r, d.s, &o) == 2);
 	report_free(&r);
+	o.quick = true;
+	CHECK(verify_check(&r, d.s, &o) == 2);
+	report_free(&r);
+	o.quick = false;
 	CHECK(verify_check(&r, hf8.s, &o) == 2);
 	report_free(&r);
 	/* a set: of its source by source/, whose small files are the source's too */

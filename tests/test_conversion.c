@@ -242,7 +242,9 @@ static void large(void)
 	static const char *const verbs[] = { "dsv4-convert restore $D -o $D.out -q",
 		"dsv4-convert reshard $D -o $D.out -q --target hf", "dsv4-verify check $D -q",
 		"dsv4-verify sign $D --key $D/none -q", "dsv4-verify doctor $D -q",
-		"dsv4-verify compare tests/golden/tiny-flash $D -q" };
+		"dsv4-verify compare tests/golden/tiny-flash $D -q",
+		"dsv4-verify logits tests/golden/tiny-flash $D --tokens 5,17 -q -j 1",
+		"dsv4-verify attest $D -o $D.json -q" };
 	size_t i, k;
 
 	make();

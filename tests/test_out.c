@@ -105,6 +105,7 @@ static void nested(void)
 		CHECK(!is_file(model_file(hf.s, "back").s));
 	}
 	CHECK(ends(run("", "dsv4-verify check %s -q", hf.s), 0, NULL));
+	CHECK_IN(said.s, !strcmp(said.s, "check: true\n")); /* -q: the verdict alone */
 }
 
 /* --- what lies beside a conversion --- */
@@ -192,6 +193,7 @@ static void between(void)
 	CHECK(!run("", "dsv4-convert run " FLASH " -o %s -q --target marlin-mxfp4 --ranks 2 --pp 2",
 		out.s));
 	CHECK(ends(run("", "dsv4-verify check %s", out.s), 0, NULL));
+	CHECK_IN(said.s, !strstr(said.s, "config.json")); /* what is true is counted, not listed */
 	at = model_file(out.s, "pp-0-of-2/rank-9-of-9");
 	CHECK(!mkdir(at.s, 0777));
 	CHECK(ends(run("", "dsv4-verify check %s", out.s), 1, "check.extra"));

@@ -507,6 +507,23 @@ static void do_fifo(const char *d)
 	CHECK(!unlink(a.s) && !mkfifo(a.s, 0600));
 }
 
+/* Under a name that signatures have. */
+static void do_sig_fifo(const char *d)
+{
+	CHECK(!mkfifo(below(d, "attestation.json").s, 0600));
+}
+
+static void do_sig_folder(const char *d)
+{
+	CHECK(!mkdir(below(d, "attestation.json").s, 0777));
+	tiny_file(NULL, d, "attestation.json/x.py", "", true);
+}
+
+static void do_sig_link(const char *d)
+{
+	CHECK(!symlink("config.json", below(d, "attestation.json").s));
+}
+
 static void do_folder(const char *d)
 {
 	struct path a = below(d, "config.json");
@@ -593,6 +610,9 @@ static const struct {
 	{ "a link to a folder", "file.symlink", NULL, do_folder_link },
 	{ "a FIFO", "file.not-regular", NULL, do_fifo },
 	{ "a folder", "sig.gone", NULL, do_folder },
+	{ "a FIFO that is called a signature", "file.not-regular", NULL, do_sig_fifo },
+	{ "a folder that is called a signature", "sig.extra", NULL, do_sig_folder },
+	{ "a link that is called a signature", "file.symlink", NULL, do_sig_link },
 	{ "the manifest", "sig.changed", "sig.wrong", do_manifest },
 	{ "the digest of a source", "sig.changed", "sig.wrong", do_lineage },
 	{ "no manifest", "sig.gone", "(system)", do_no_manifest },
@@ -1000,6 +1020,51 @@ static void faults(void)
 			}
 }
 
+/* Each call fails once while a new signature is made over an old one: one of them is there, and it holds. */
+static void old_one_kept(void)
+{
+	static const char *const keys[][2] = { { "p256.pem", "p256.pub" },
+		{ "mini.key", "mini.mpub" } };
+	struct path d;
+	size_t i, n, failed = 0;
+
+	keys_make();
+	for (i = 0; i < 2; i++) {
+		struct path key = key_path(keys[i][0]);
+		struct sign_opts o = { .dir = d.s,
+			.key = { key.s, -1 },
+			.password.fd = -1,
+			.overwrite = true,
+			.threads = 1 };
+
+		d = tiny_new("over");
+		CHECK(sig_true(SIG_SIGN, d.s, keys[i][0]));
+		for (n = 1; n < 500; n++) {
+			struct faultio io;
+			struct report r;
+			struct err e = { 0 };
+
+			faultio_make(&io);
+			io.at = n;
+			io.op = IO_ANY;
+			io.error = EIO;
+			o.io = &io.io;
+			report_begin(&r, "test 0", "sign", d.s, NULL);
+			if (!sign_make(&o, &r, &e))
+				report_finish(&r, &e);
+			report_free(&r);
+			failed += e.kind != ERR_NONE;
+			/* true; a temporary file that could not be removed is only told of */
+			CHECK(sig_run(&(struct sig_call){
+					      .verb = SIG_CHECK, .dir = d.s, .key = keys[i][1] })
+					.status == 0);
+			if (!io.failed[IO_ANY])
+				break; /* all were tried */
+		}
+	}
+	CHECK(failed > 20);
+}
+
 /* --- every bit --- */
 
 static void public_key(struct eckey *k, const char *name)
@@ -1212,7 +1277,8 @@ static const struct test tests[] = { { "bad_bundles", bad_bundles },
 	{ "bad_folders", bad_folders }, { "hidden file", hidden_file }, { "git_files", git_files },
 	{ "bad_to_sign", bad_to_sign }, { "bad_minisigs", bad_minisigs },
 	{ "bad_manifests", bad_manifests }, { "opens_nothing_else", opens_nothing_else },
-	{ "faults", faults }, { "every_bit_of_a_bundle", every_bit_of_a_bundle },
+	{ "faults", faults }, { "old_one_kept", old_one_kept },
+	{ "every_bit_of_a_bundle", every_bit_of_a_bundle },
 	{ "every_bit_of_a_minisig", every_bit_of_a_minisig },
 	{ "hostile_bundles", hostile_bundles }, { "hostile_statements", hostile_statements },
 	{ "number_of_cases", seventy }, { NULL, NULL } };
