@@ -55,6 +55,19 @@ for name in $(sed -n 's/^\t{ "\([a-z0-9-]*\)", .*/\1/p' formats/layout/tile.c fo
 done
 [ -z "$bad" ] && echo "ok   docs_layouts" || echo "FAIL docs_layouts:$bad"
 
+# The table of docs/cases.md that says which test holds what: `FILE`: `test`, `test`; ... Each is there.
+bad=$(awk -F'|' '/^## / { inside = /which test holds each/ } inside && NF == 4 { print $3 }' docs/cases.md |
+	tr ';' '\n' | grep -o '`[^`]*`\(:\)\{0,1\}' | tr -d '`' | while read -r word; do
+	case $word in
+	test_*:) file=tests/${word%:}.c like='{ "%s", ' ;;
+	*:) file=${word%:} like=%s ;;
+	# shellcheck disable=SC2059 # the form depends on the file
+	*) grep -qF -- "$(printf "$like" "$word")" "$file" || printf ' %s:%s' "$file" "$word" ;;
+	esac
+done)
+n=$(grep -c '| `test_[a-z_]*`: ' docs/cases.md)
+[ -z "$bad" ] && [ "$n" -gt 40 ] && echo "ok   docs_tests_there" || echo "FAIL docs_tests_there: $n rows;$bad"
+
 # paths of a machine or of a person have no business here
 bad=$(grep -rnIE '/(home|root|work|Users)/[A-Za-z]' README.md NEWS.md docs core formats quant convert tests \
 	--include=*.md --include=*.c --include=*.h --include=*.sh --include=*.py | grep -v 'tests/docs.sh')
