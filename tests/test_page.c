@@ -158,6 +158,7 @@ static void html(void)
 	CHECK(strstr(t.s, "id=\"verdict\">false<"));
 	CHECK(!strstr(t.s, "<script") && !strstr(t.s, "http:") && !strstr(t.s, "https:") &&
 		!strstr(t.s, "url("));
+	CHECK(count(t.s, "</th>") >= 6); /* heads of all columns */
 	CHECK(strstr(t.s, "prefers-color-scheme:dark") && strstr(t.s, "width=device-width"));
 	text_free(&t);
 	report_free(&r);

@@ -94,6 +94,7 @@ static void stop_and_go(const char *target, uint64_t ranks, enum codec experts, 
 		CHECK_IN(what,
 			run_to(&j, PRO, out.s, 1 + rnd(all * i / 8), &e) == -1 &&
 				strstr(e.text, "interrupted"));
+		CHECK_IN(e.text, strstr(e.text, "finished and stay")); /* says what is kept */
 		CHECK_IN(what, convert(&j, PRO, out.s) && !j.anew.n && same_tree(want.s, out.s));
 		went_on += j.result.went_on_bytes;
 		dirs_remove(out.s);
