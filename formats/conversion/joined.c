@@ -351,7 +351,7 @@ static int open_all(struct opener *o, int top, struct err *e)
 	if (!o->has_source)
 		return err_rule(e, RULE_SET_FORM, ERR_NOPOS,
 			MAN_NAME ": it names no folder " SET_SOURCE ": what the way back needs was "
-				 "not kept (target official, or --no-restore)");
+				 "not kept (target official, a GGUF, or --no-restore)");
 	w.wants = is_no_source;
 	w.folder = join_files;
 	return chain_walk(&w, top, e) || order(o->j, e) || check_part(o, e) ? -1 : 0;
