@@ -368,7 +368,7 @@ static void damaged(void)
 		p = (uint8_t *)t.s;
 		for (k = rnd(3) + 1; k--;) {
 			at = rnd((uint32_t)t.n);
-			p[at] = rnd(2) ? (uint8_t)(p[at] ^ 1u << rnd(8)) : (uint8_t)rnd(256);
+			p[at] = (uint8_t)(rnd(2) ? (uint32_t)p[at] ^ (1u << rnd(8)) : rnd(256));
 		}
 		wrong = gguf_check_read(p, t.n, t.n, 0, &end, &rule);
 		CHECK_IN(wrong, !wrong);

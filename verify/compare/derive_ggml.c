@@ -185,7 +185,7 @@ static void put_q8_0(const double *v, uint8_t *out)
 /* Code i of a block of MXFP4 of the source. */
 static unsigned code(const uint8_t *codes, unsigned i)
 {
-	return codes[i / 2] >> 4 * (i % 2) & 15u;
+	return (unsigned)codes[i / 2] >> 4 * (i % 2) & 15u;
 }
 
 static void put_mxfp4(const uint8_t *codes, uint8_t scale, uint8_t *out)

@@ -16,7 +16,7 @@ extern "C" {
 /* Zeroed = nothing is known. */
 struct lineage {
 	bool known; /* the manifest is one of ours */
-	char format[32], target[64], plan[65], tool[64];
+	char format[32], target[64], plan[65], tool[128];
 	struct text options;     /* owns; the object as it stands in the manifest */
 	struct tree shards;      /* owns; of the source; hashed where their digest is recorded */
 	uint64_t tensors, bytes; /* of the source */
