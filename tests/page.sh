@@ -27,6 +27,16 @@ if [ $status = 1 ] && [ "$want" -gt 1 ] && [ "$want" = "$got" ] && grep -q 'id="
 else
 	echo "FAIL page_in_a_browser: status $status, $want findings, $got on the page"
 fi
+# At three widths nothing reaches beyond the window: a copy of the page, which may run a script, says so in its title.
+{
+	sed 's/<meta http-equiv="Content-Security-Policy"[^>]*>//' "$tmp/page.html"
+	echo '<script>document.title = document.documentElement.scrollWidth <= innerWidth ? "fits" : "overflows"</script>'
+} >"$tmp/probe.html"
+bad=
+for width in 500 900 1600; do
+	chrome --window-size=$width,900 --dump-dom "file://$tmp/probe.html" | grep -q '<title>fits<' || bad="$bad $width"
+done
+[ -z "$bad" ] && echo "ok   page_fits_windows" || echo "FAIL page_fits_windows: not at$bad pixels"
 if [ "${1:-}" = keep ]; then
 	chrome --screenshot="$2/page.png" --window-size=1100,1600 "file://$tmp/page.html"
 	cp "$tmp/page.html" "$2/"
