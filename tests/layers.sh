@@ -119,6 +119,9 @@ check ifdef_at_the_top "$(for f in $lib; do
 done)"
 # The name of a format stands in one place, and once there; tests and documents spell it as others read it.
 check format_ids_once "$(grep -nE '"dsv4-[a-z-]+-[0-9]+' $sources | grep -v '^formats/format_id\.h:')$(grep -ohE '"dsv4-[a-z-]+-[0-9]+"' formats/format_id.h | sort | uniq -d)"
+# A family is a row: which one a checkpoint is of stands in its config (the page of roles prints V4's).
+check families_are_rows "$(code '\bfamily_v4\b|"deepseek_v4"' \
+	"$(printf '%s\n' $sources | grep -vE '^formats/model/|^convert/cli/tables\.c$')")"
 long=$(wc -l $(printf '%s\n' $sources | grep '\.[ch]$') | awk '$2 != "total" && $1 > 600 { print $2 ": " $1 " lines" }')
 check files_of_one_noun "$long"
 

@@ -56,14 +56,14 @@ static bool sum_up(struct sums *s, const struct ckpt *c, const struct audit *a)
 }
 
 /* "attn.wq_a.weight", or "attn.wq_a.scale" for its scale. */
-static void role_name(char *out, size_t room, unsigned role, bool scale)
+static void role_name(char *out, size_t room, const struct role *role, bool scale)
 {
-	size_t n = strlen(family_v4.roles[role].name);
+	size_t n = strlen(role->name);
 
 	memset(out, 0, room);
 	if (n >= room)
 		n = room - 1;
-	memcpy(out, family_v4.roles[role].name, n);
+	memcpy(out, role->name, n);
 	if (scale)
 		memcpy(out + n - strlen("weight"), "scale", strlen("scale") + 1);
 }
@@ -94,18 +94,18 @@ static void put_line(struct text *out, const char *name, const struct sum *s, co
 		text_thousands(s->bytes).s, *type ? "  " : "", type);
 }
 
-static void put_roles(struct text *out, const struct sums *s)
+static void put_roles(struct text *out, const struct sums *s, const struct family *of)
 {
 	char name[64];
 	unsigned r, scale;
 
 	text_fmt(out, "\n  %-40s %9s %19s  %s\n", "role (# = expert id)", "tensors", "bytes",
 		"type");
-	for (r = 0; r < family_v4.n_roles; r++) {
+	for (r = 0; of && r < of->n_roles; r++) {
 		for (scale = 0; scale < 2; scale++) {
 			if (!s->role[r][scale].n)
 				continue;
-			role_name(name, sizeof name, r, scale);
+			role_name(name, sizeof name, &of->roles[r], scale);
 			put_line(out, name, &s->role[r][scale],
 				dtypes[s->role_type[r][scale]].name);
 		}
@@ -174,7 +174,7 @@ void inspect_put_text(struct text *out, const struct folder *f, const struct aud
 	text_fmt(out, "%s tensors in %s shards, %s bytes of payload (%s)\n", text_thousands(c->n).s,
 		text_thousands(c->n_shards).s, text_thousands(c->bytes).s, text_bytes(c->bytes).s);
 	if (a->want)
-		put_roles(out, &s);
+		put_roles(out, &s, c->config.family);
 	put_types(out, &s);
 	put_shards(out, c, &s);
 	put_findings(out, &f->found);
@@ -235,6 +235,7 @@ static void put_json_findings(struct jwrite *o, const struct findings *f)
 void inspect_put_json(struct text *out, const struct folder *f, const struct audit *a)
 {
 	const struct ckpt *c = &f->ckpt;
+	const struct family *of = c->config.family;
 	struct jwrite o;
 	struct sums s;
 	struct sum shard;
@@ -261,9 +262,9 @@ void inspect_put_json(struct text *out, const struct folder *f, const struct aud
 	if (c->config.family)
 		put_json_model(&o, &c->config, a);
 	jwrite_open(&o, "roles", '[');
-	for (r = 0; r < family_v4.n_roles; r++) {
+	for (r = 0; of && r < of->n_roles; r++) {
 		for (scale = 0; scale < 2; scale++) {
-			role_name(name, sizeof name, r, scale);
+			role_name(name, sizeof name, &of->roles[r], scale);
 			if (s.role[r][scale].n)
 				put_sum(&o, "name", name, &s.role[r][scale],
 					dtypes[s.role_type[r][scale]].name);

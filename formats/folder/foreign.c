@@ -2,6 +2,7 @@
 #include "formats/folder/foreign.h"
 
 #include "core/text.h"
+#include "formats/model/family.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -171,7 +172,7 @@ static enum kind by_type(const json_t *o, char more[KIND_MORE])
 	const char *type = string_of(o, "model_type");
 	bool said = json_is_string(json_object_get(o, "model_type"));
 
-	if (!said || !strcmp(type, "deepseek_v4"))
+	if (!said || family_knows(type))
 		return KIND_DOWNLOAD;
 	snprintf(more, KIND_MORE, "model_type %s", text_quote(type).s);
 	return !strncmp(type, "deepseek_v41", 12) || !strncmp(type, "deepseek_v4_1", 13)

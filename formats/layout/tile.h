@@ -56,6 +56,9 @@ struct tile {
 	uint32_t row_unit, col_unit;   /* of these the matrix must be a multiple ... */
 	bool pads;                     /* ... or it is rounded up, with zeros */
 	bool by_cols;
+	/* The place of an element. The quick ways rely on this, and a test holds each to it: in the
+	 * first slab at(row, col) is at(row, 0) + at(0, col), and the other slabs repeat it, one behind the other.
+	 * An XOR of row and column is no such place. */
 	uint64_t (*at)(struct tile_dim d, uint32_t row, uint32_t col);
 	uint32_t (*twist)(uint32_t), (*untwist)(uint32_t); /* of each word of the result, or NULL */
 	const char *engine; /* who reads it, and the version it was checked against */

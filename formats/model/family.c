@@ -9,6 +9,16 @@
 
 const struct family *const families[] = { &family_v4, NULL };
 
+bool family_knows(const char *model_type)
+{
+	const struct family *const *f;
+
+	for (f = families; *f; f++)
+		if (!strcmp((*f)->name, model_type))
+			return true;
+	return false;
+}
+
 int config_read_as(struct config *c, const struct config_doc *d, const struct family *const *from,
 	struct err *e)
 {

@@ -31,6 +31,9 @@ extern const struct family family_v4; /* DeepSeek-V4: Flash, Pro, -Base, with MT
 /* All of them; ends with NULL. */
 extern const struct family *const families[];
 
+/* True if a family has models of that model_type. */
+bool family_knows(const char *model_type);
+
 /* Takes the fields of config.json by the family that recognises it. On failure *c is zeroed: rule config.model-type
  * where no family does. */
 int config_read(struct config *c, const struct config_doc *d, struct err *e);

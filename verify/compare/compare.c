@@ -421,15 +421,15 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 static bool is_skipped(const struct compare *c, const char *name)
 {
 	const char *at = strncmp(name, "mtp.", 4) ? NULL : strchr(name + 4, '.');
+	const struct family *of = c->source.config.family;
 	unsigned i;
 
 	if (c->no_drafts && at)
 		return true;
-	if (!c->skips || !at)
+	if (!c->skips || !at || !of)
 		return false;
-	for (i = 0; i < family_v4.n_roles; i++)
-		if (family_v4.roles[i].where == IN_MTP_EXTRA &&
-			!strcmp(family_v4.roles[i].name, at + 1))
+	for (i = 0; i < of->n_roles; i++)
+		if (of->roles[i].where == IN_MTP_EXTRA && !strcmp(of->roles[i].name, at + 1))
 			return true;
 	return false;
 }
