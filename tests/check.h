@@ -3,7 +3,7 @@
  *
  * A test prints one line: "ok   name", "FAIL name" or "SKIP name: reason"; tests/runner.c runs every test in a
  * process of its own and adds them up. SEED=n in the environment changes the random numbers; a name as argument
- * runs that test alone; --list prints a line "test name" for each.
+ * runs that test alone, and one that no test has fails; --list prints a line "test name" for each.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef TESTS_CHECK_H
@@ -119,6 +119,7 @@ static inline bool check_list(const struct test *t, int argc, char **argv)
 static inline int check_main(const struct test *t, int argc, char **argv)
 {
 	int before;
+	bool ran = argc < 2;
 
 	if (check_list(t, argc, argv))
 		return 0;
@@ -129,6 +130,7 @@ static inline int check_main(const struct test *t, int argc, char **argv)
 	for (; t->name; t++) {
 		if (argc > 1 && strcmp(argv[1], t->name))
 			continue;
+		ran = true;
 		before = check_failed;
 		check_skipped = NULL;
 		t->run();
@@ -140,7 +142,9 @@ static inline int check_main(const struct test *t, int argc, char **argv)
 		else
 			printf("ok   %s\n", t->name);
 	}
-	return check_failed != 0;
+	if (!ran)
+		printf("FAIL there is no test %s\n", argv[1]);
+	return check_failed != 0 || !ran;
 }
 #define TEST_MAIN(t)                              \
 	int main(int argc, char **argv)           \
