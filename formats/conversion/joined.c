@@ -371,8 +371,10 @@ int joined_open(struct joined *j, struct ckpt *c, const struct io *io, int dir,
 	rc = open_all(&o, dir, e);
 	j->payload = joined_payload(j);
 	c->payload = &j->payload;
-	if (rc)
+	if (rc) {
 		joined_close(j);
+		ckpt_close(c);
+	}
 	return rc;
 }
 
