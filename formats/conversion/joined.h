@@ -131,7 +131,8 @@ struct joined {
 };
 
 /* Opens the source headers in OUT, the open folder dir, which is not kept, as *c and joins the folders that are
- * there; a folder that is missing is told only to who asks for what it had. On success c->payload is this; on failure neither is open. */
+ * there; a folder that is missing is told only to who asks for what it had. On success c->payload is this; on failure
+ * neither is open. */
 int joined_open(struct joined *j, struct ckpt *c, const struct io *io, int dir,
 	const struct joined_opts *o, struct findings *f, struct err *e);
 void joined_close(struct joined *j);
