@@ -123,7 +123,7 @@ void publisher_free(struct publisher *u, bool undo)
 	if (!left && !u->smalls)
 		claim_undo(&u->dir->claim);
 	pthread_mutex_destroy(&u->lock);
-	tally_free(&u->tally);
+	block_roles_free(&u->tally);
 	free(u->outputs);
 	free(u->shard_sha256);
 	free(u->shard_ok);
@@ -531,7 +531,7 @@ static int put_manifest(struct publisher *u, struct manifest *m, struct err *e)
 	list_shards(u, m);
 	if (list_lossy(u, m, e))
 		return -1;
-	tally_sort(&u->tally);
+	block_roles_sort(&u->tally);
 	m->roles = u->tally.v; /* borrows */
 	m->n_roles = u->tally.n;
 	if (u->restore)

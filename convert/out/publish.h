@@ -52,8 +52,8 @@ struct publisher {
 	const struct manifest_folder *restore; /* borrows; for the manifest; NULL: none */
 	uint64_t manifest_bytes; /* of the manifest that publisher_finish has left there */
 	uint8_t manifest_sha256[32];
-	struct tally tally;   /* owns */
-	pthread_mutex_t lock; /* guards states, shard_ok, tally and the folder */
+	struct block_roles tally; /* owns */
+	pthread_mutex_t lock;     /* guards states, shard_ok, tally and the folder */
 };
 
 int publisher_make(struct publisher *u, const struct plan *p, struct outdir *dir,

@@ -1,61 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/out/tally.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* Which blocks of the model a source tensor is in. */
-static const char *where_of(const struct config *c, const char *name)
-{
-	static const char layers[] = "layers.";
-
-	if (strncmp(name, layers, sizeof layers - 1) != 0)
-		return "drafts";
-	return strtoull(name + sizeof layers - 1, NULL, 10) < c->n_hash ? "hash" : "score";
-}
-
-/* layers.N.ffn.experts.E.w1.weight: ffn.experts.#.w1 */
-static void role_of(const char *name, char *out, size_t room)
-{
-	static const char end[] = ".weight";
-	const char *p = strchr(name, '.'), *last = name + strlen(name) - (sizeof end - 1);
-	size_t n = 0;
-
-	p = p ? strchr(p + 1, '.') : NULL;
-	for (p = p ? p + 1 : name; p < last && n + 2 < room; n++) {
-		if (p[-1] == '.' && *p >= '0' && *p <= '9') {
-			out[n] = '#';
-			p += strspn(p, "0123456789");
-		} else {
-			out[n] = *p++;
-		}
-	}
-	out[n] = 0;
-}
-
-static struct manifest_role *row_of(struct tally *t, const char *where, const char *role)
-{
-	size_t i;
-
-	for (i = 0; i < t->n; i++)
-		if (!strcmp(t->v[i].where, where) && !strcmp(t->v[i].role, role))
-			return &t->v[i];
-	if (mem_grow(&t->v, &t->cap, t->n + 1, sizeof *t->v))
-		return NULL;
-	t->v[t->n] = (struct manifest_role){ .total = 0 };
-	snprintf(t->v[t->n].where, sizeof t->v->where, "%s", where);
-	snprintf(t->v[t->n].role, sizeof t->v->role, "%s", role);
-	return &t->v[t->n++];
-}
-
-int tally_add(struct tally *t, const struct stream *s, struct err *e)
+int tally_add(struct block_roles *t, const struct stream *s, struct err *e)
 {
 	const struct step_result *r;
 	const struct step *st;
-	struct manifest_role *row;
-	const char *name;
-	char role[sizeof row->role];
 	size_t i;
 
 	for (i = 0; i < s->f->n; i++) {
@@ -63,36 +14,15 @@ int tally_add(struct tally *t, const struct stream *s, struct err *e)
 		r = &s->res[i];
 		if (st->op != OP_REFORM || st->as.reform.part != PART_CODES)
 			continue;
-		name = s->p->ckpt->tensors[st->as.reform.of->codes].name;
-		role_of(name, role, sizeof role);
-		row = row_of(t, where_of(&s->p->ckpt->config, name), role);
-		if (!row)
-			return err_nomem(e);
-		row->total += r->blocks;
-		row->rescued += r->rescued;
-		row->lossy += r->inexact;
+		if (block_roles_add(t, &s->p->ckpt->config,
+			    s->p->ckpt->tensors[st->as.reform.of->codes].name,
+			    &(struct manifest_role){ .total = r->blocks,
+				    .rescued = r->rescued,
+				    .lossy = r->inexact },
+			    e))
+			return -1;
 	}
 	return 0;
-}
-
-static int by_place(const void *a, const void *b)
-{
-	const struct manifest_role *x = a, *y = b;
-	int c = strcmp(x->where, y->where);
-
-	return c ? c : strcmp(x->role, y->role);
-}
-
-void tally_sort(struct tally *t)
-{
-	if (t->n)
-		qsort(t->v, t->n, sizeof *t->v, by_place);
-}
-
-void tally_free(struct tally *t)
-{
-	free(t->v);
-	memset(t, 0, sizeof *t);
 }
 
 int tally_places_of(struct tally_places *p, const struct stream *s, struct err *e)

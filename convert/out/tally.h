@@ -7,17 +7,11 @@
 #ifndef CONVERT_OUT_TALLY_H
 #define CONVERT_OUT_TALLY_H
 #include "convert/make/stream.h"
-#include "formats/conversion/manifest.h"
+#include "formats/conversion/block_roles.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* Zeroed: nothing was added. */
-struct tally {
-	struct manifest_role *v; /* owns; sorted by where and role after tally_sort */
-	size_t n, cap;
-};
 
 /* Rounded blocks of one file. Zeroed: none. */
 struct tally_places {
@@ -26,9 +20,7 @@ struct tally_places {
 };
 
 /* Adds the steps of a file that s made. Returns -1 without memory. */
-int tally_add(struct tally *t, const struct stream *s, struct err *e);
-void tally_sort(struct tally *t);
-void tally_free(struct tally *t);
+int tally_add(struct block_roles *t, const struct stream *s, struct err *e);
 
 /* Keeps the rounded blocks of a file that s made. Returns -1 without memory. */
 int tally_places_of(struct tally_places *p, const struct stream *s, struct err *e);

@@ -9,6 +9,7 @@
 #include "core/par.h"
 #include "formats/folder/folder.h"
 #include "formats/conversion/joined.h"
+#include "formats/conversion/block_roles.h"
 #include "formats/conversion/manifest.h"
 #include "formats/model/inventory.h"
 #include "formats/model/recipes.h"
@@ -38,6 +39,11 @@ struct compare {
 	bool no_drafts; /* it is a GGUF, of a model whose drafts have no place there */
 	bool failed;    /* some file could not be looked at */
 	uint64_t tensors, units, bytes, left_out;
+	struct block_roles said,
+		found; /* own; of manifests, and of the values; the lock of the file is held */
+	char said_of[sizeof((struct manifest_folder *)0)
+			     ->name]; /* the last folder whose manifest is in said */
+	bool said_some;
 };
 
 /* A file while its tensors are compared by several threads. */
@@ -152,6 +158,7 @@ static void hold_counts(struct file_work *w, const struct derive *d, const struc
 {
 	const struct sidecar_tensor *t = d->t;
 	struct report_place at = { .file = w->f->path, .tensors = &t->name, .n_tensors = 1 };
+	struct err why = { 0 };
 
 	if (t->op != OP_REFORM || t->of != PART_CODES || w->c->o->sample < 100)
 		return;
@@ -163,6 +170,11 @@ static void hold_counts(struct file_work *w, const struct derive *d, const struc
 			(unsigned long long)n->lossy, (unsigned long long)n->rescued,
 			(unsigned long long)t->inexact, (unsigned long long)t->blocks,
 			(unsigned long long)t->rescued);
+	if (block_roles_add(&w->c->found, &w->c->source.config, w->f->s->sources[t->first].tensor,
+		    &(struct manifest_role){
+			    .total = n->n, .rescued = n->rescued, .lossy = n->lossy },
+		    &why))
+		report_take(w->c->r, &at, &why);
 	report_count(w->c->r, "values", "blocks that are exact", n->n - n->lossy - n->rescued, 0);
 	report_count(w->c->r, "values", "blocks that were rescued: exact, with another scale",
 		n->rescued, 0);
@@ -387,6 +399,38 @@ static void compare_head(struct compare *c, const struct walk_file *f)
 			"its metadata are not what config.json and tokenizer of the source make");
 }
 
+/* What the manifest of the file's folder says of blocks, once for each folder. Files of a folder come one after the
+ * other. */
+static int hear_manifest(struct compare *c, const struct walk_file *f, struct err *e)
+{
+	const struct manifest *m = f->d->m;
+	size_t i;
+
+	if (c->said_some && !strcmp(c->said_of, f->d->name))
+		return 0;
+	c->said_some = true;
+	snprintf(c->said_of, sizeof c->said_of, "%s", f->d->name);
+	for (i = 0; i < m->n_roles; i++)
+		if (block_roles_merge(&c->said, &m->roles[i], e))
+			return -1;
+	return 0;
+}
+
+/* What manifests say of exact, rescued and rounded blocks, by role, is what the values say. To be asked where nothing
+ * else is wrong and all was compared: else the values were not counted to their end. */
+static void hold_roles(struct compare *c)
+{
+	const struct manifest_role *d;
+
+	block_roles_sort(&c->said);
+	block_roles_sort(&c->found);
+	d = block_roles_differ(&c->said, &c->found);
+	if (d)
+		report_add(c->r, RULE_COMPARE_COUNTS, &(struct report_place){ .file = MAN_NAME },
+			"what blocks_by_role says of %s (%s) is not what the values say",
+			text_quote(d->role).s, text_quote(d->where).s);
+}
+
 static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 {
 	struct compare *c = ctx;
@@ -395,7 +439,7 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 	int rc;
 
 	c->slice = c->slice || !strcmp(f->d->m->target, "slice");
-	if (!c->on && take_selection(c, f, e))
+	if ((!c->on && take_selection(c, f, e)) || hear_manifest(c, f, e))
 		return -1;
 	c->skips = c->skips || !strcmp(f->d->m->target, "official");
 	if (!strcmp(f->d->m->target, "gguf")) {
@@ -508,9 +552,13 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 			report_add(r, RULE_COMPARE_LOST, NULL,
 				"the conversion has no tensor that could be compared");
 		account_for(&c);
+		if (!r->errors && o->sample >= 100)
+			hold_roles(&c);
 		report_sort(r);
 	}
 	free(c.on);
+	block_roles_free(&c.said);
+	block_roles_free(&c.found);
 	coverage_free(&c.used);
 	ckpt_close(&c.source);
 	return rc;
