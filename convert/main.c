@@ -11,7 +11,6 @@
 #include "core/mem.h"
 #include "core/version.h"
 #include "formats/version_text.h"
-#include "formats/error_json.h"
 #include "formats/layout/engine.h"
 #include "formats/rulebook.h"
 #include "quant/recode.h"
@@ -313,18 +312,6 @@ static const char *word(const char *option, unsigned i)
 	return i < 2 ? plain[i] : i - 2 < n_engines ? engines[i - 2].name : NULL;
 }
 
-/* With --json every call prints one document, also one that failed. */
-static void failed(const struct cli_failure *f)
-{
-	struct text t = { 0 };
-	struct err ignored = { 0 };
-
-	if (!cli_word(f->argc, f->argv, "json", true))
-		return;
-	error_json_put(&t, "dsv4-convert", f->verb, f->e);
-	(void)cli_print(&t, &ignored); /* there is an error to report already */
-}
-
 int main(int argc, char **argv)
 {
 	static const struct cli_tool cli = { .name = "dsv4-convert",
@@ -333,14 +320,12 @@ int main(int argc, char **argv)
 		.opts_size = sizeof(struct call),
 		.defaults = call_defaults,
 		.version = version,
-		.exit_text =
-			"exit status: 0 done and true; 1 looked and found it false; 2 wrong call, or "
-			"could not tell\n",
+		.exit_text = call_exit_text,
 		.examples = examples,
 		.files = files,
 		.see_also = see_also,
 		.word = word,
-		.failed = failed };
+		.failed = call_failed };
 
 	mem_give_back();
 	return cli_main(&cli, argc, argv);

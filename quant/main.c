@@ -8,7 +8,6 @@
 #include "core/mem.h"
 #include "core/near.h"
 #include "core/version.h"
-#include "formats/error_json.h"
 #include "formats/model/recipes.h"
 #include "formats/version_text.h"
 #include "quant/cli/formats.h"
@@ -192,18 +191,6 @@ static const char *word(const char *option, unsigned i)
 	return r->name;
 }
 
-/* With --json every call prints one document, also one that failed. */
-static void failed(const struct cli_failure *f)
-{
-	struct text t = { 0 };
-	struct err ignored = { 0 };
-
-	if (!cli_word(f->argc, f->argv, "json", true))
-		return;
-	error_json_put(&t, "dsv4-quant", f->verb, f->e);
-	(void)cli_print(&t, &ignored); /* there is an error to report already */
-}
-
 int main(int argc, char **argv)
 {
 	static const struct cli_tool cli = { .name = "dsv4-quant",
@@ -212,14 +199,12 @@ int main(int argc, char **argv)
 		.opts_size = sizeof(struct call),
 		.defaults = call_defaults,
 		.version = version,
-		.exit_text =
-			"exit status: 0 done and true; 1 looked and found it false; 2 wrong call, or "
-			"could not tell\n",
+		.exit_text = call_exit_text,
 		.examples = examples,
 		.files = files,
 		.see_also = see_also,
 		.word = word,
-		.failed = failed };
+		.failed = call_failed };
 
 	mem_give_back();
 	return cli_main(&cli, argc, argv);

@@ -6,8 +6,23 @@
 #include "convert/run/proof.h"
 #include "core/cli/cli.h"
 #include "core/cpu.h"
+#include "formats/error_json.h"
 
 #include <string.h>
+
+const char call_exit_text[] =
+	"exit status: 0 done and true; 1 looked and found it false; 2 wrong call, or could not tell\n";
+
+void call_failed(const struct cli_failure *f)
+{
+	struct text t = { 0 };
+	struct err ignored = { 0 };
+
+	if (!cli_word(f->argc, f->argv, "json", true))
+		return;
+	error_json_put(&t, f->tool, f->verb, f->e);
+	(void)cli_print(&t, &ignored); /* there is an error to report already */
+}
 
 void call_defaults(void *p)
 {

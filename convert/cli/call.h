@@ -9,6 +9,7 @@
 #ifndef CONVERT_CLI_CALL_H
 #define CONVERT_CLI_CALL_H
 #include "convert/run/job.h"
+#include "core/cli/command.h"
 #include "core/text.h"
 
 #include <signal.h>
@@ -49,6 +50,11 @@ int call_plan(const struct call *o, const struct job_opts *jo, const char *dir, 
 /* Opens dir, plans, runs and prints the outcome; what a person watches goes to stderr. */
 int call_run(const struct call *o, const struct job_opts *jo, const char *dir,
 	const struct call_tool *tool, struct err *e);
+
+/* With --json every call prints one document, also one that failed; for cli_tool.failed. */
+void call_failed(const struct cli_failure *f);
+/* What exit statuses mean, for cli_tool.exit_text. */
+extern const char call_exit_text[];
 
 /* Prints a table of the program to stdout by one of two functions. */
 int call_table(const struct call *o, void (*text)(struct text *out), void (*json)(struct text *out),

@@ -187,7 +187,7 @@ static const struct cli_cmd *run_call(const struct cli_tool *t, int argc, char *
 	}
 	free(words);
 	if (e->kind != ERR_NONE && !e->told && t->failed)
-		t->failed(&(struct cli_failure){ c ? c->name : NULL, argc, argv, e });
+		t->failed(&(struct cli_failure){ t->name, c ? c->name : NULL, argc, argv, e });
 	return c;
 }
 

@@ -49,6 +49,7 @@ struct cli_cmd {
 
 /* A call that ended with an error. */
 struct cli_failure {
+	const char *tool; /* its name */
 	const char *verb; /* NULL: none was named */
 	int argc;
 	char **argv; /* borrows; all words of the call, in the order in which they came */
