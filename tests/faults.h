@@ -13,6 +13,7 @@
 #include "core/hash/sha256.h"
 #include "core/hash/xxh.h"
 #include "formats/conversion/manifest.h"
+#include "tests/sanitized.h"
 #include "tests/dirs.h"
 #include "core/file.h"
 #include "tests/faultio.h"
@@ -23,17 +24,7 @@
 static struct path model; /* a copy of it with small files beside the weights */
 
 /* Sanitized code is slow: fewer points there. */
-#if defined(__SANITIZE_ADDRESS__)
-enum { SLOW = 3 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-enum { SLOW = 3 };
-#else
-enum { SLOW = 1 };
-#endif
-#else
-enum { SLOW = 1 };
-#endif
+enum { SLOW = SANITIZED ? 3 : 1 };
 
 /* --- allocations that fail: the linker sends our calls here --- */
 

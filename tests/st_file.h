@@ -9,21 +9,13 @@
 #include "tests/dirs.h"
 #include "tests/fuzz/st_cases.h"
 #include "tests/fuzz/st_check.h"
+#include "tests/sanitized.h"
 
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-enum { SLOW = 1 }; /* do less, and do not measure memory */
-#else
-enum { SLOW = 0 };
-#endif
+enum { SLOW = SANITIZED }; /* do less, and do not measure memory */
 
 /* --- files --- */
 

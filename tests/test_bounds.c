@@ -2,21 +2,13 @@
  * checkpoints of a quarter of a million each.
  *
  * SPDX-License-Identifier: MIT */
+#include "tests/sanitized.h"
 #include "tests/set.h"
 
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-enum { MEASURE = 0 };
-#else
-enum { MEASURE = 1 };
-#endif
+enum { MEASURE = !SANITIZED };
 
 /* Runs a tool with a verb on one folder or two; its exit status, and the most memory it had. */
 static int call(const char *tool, const char *verb, const char *a, const char *b, long *mib)

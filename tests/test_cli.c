@@ -2,42 +2,15 @@
  * stderr, JSON that parses, digests that sha256sum accepts.
  *
  * SPDX-License-Identifier: MIT */
-#include "tests/model.h"
+#include "tests/shell.h"
 
 #include <sched.h>
-#include <sys/wait.h>
 
 #define PRO "tests/golden/tiny-pro"
 
-static struct path out_file, err_file;
-
-/* Runs "dsv4-convert ARGS", in a shell; the exit status. */
 static int sh(const char *args)
 {
-	char line[2048];
-	const char *b = getenv("B");
-	int rc;
-
-	out_file = dirs_path("stdout");
-	err_file = dirs_path("stderr");
-	snprintf(line, sizeof line, "%s/dsv4-convert %s >%s 2>%s", b ? b : "build/gcc-opt", args,
-		out_file.s, err_file.s);
-	rc = system(line);
-	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128;
-}
-
-static bool holds(const char *file, const char *what)
-{
-	size_t n;
-	char *s = (char *)file_get_all(file, &n);
-	bool yes;
-
-	if (!s)
-		return false;
-	s[n] = 0;
-	yes = *what ? strstr(s, what) != NULL : n == 0;
-	free(s);
-	return yes;
+	return shell("dsv4-convert", args);
 }
 
 /* clang-format off */

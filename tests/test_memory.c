@@ -6,21 +6,13 @@
 #include "core/mem.h"
 #include "formats/layout/engine.h"
 #include "tests/dry.h"
+#include "tests/sanitized.h"
 #include "tests/set.h"
 
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-enum { MEASURE = 0 };
-#else
-enum { MEASURE = 1 };
-#endif
+enum { MEASURE = !SANITIZED };
 
 enum { ALLOWED = 320 }; /* MiB */
 

@@ -8,40 +8,9 @@
 #include "formats/model/recipes.h"
 #include "quant/reform.h"
 #include "tests/set.h"
+#include "tests/shell.h"
 
 #include <stdarg.h>
-#include <sys/wait.h>
-
-static struct path out_file, err_file;
-
-/* Runs a tool with arguments, in a shell; the exit status. */
-static int sh(const char *tool, const char *args)
-{
-	char line[3600];
-	const char *b = getenv("B");
-	int rc;
-
-	out_file = dirs_path("stdout");
-	err_file = dirs_path("stderr");
-	snprintf(line, sizeof line, "%s/%s %s >%s 2>%s", b ? b : "build/gcc-opt", tool, args,
-		out_file.s, err_file.s);
-	rc = system(line);
-	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128;
-}
-
-static bool holds(const char *file, const char *what)
-{
-	size_t n;
-	char *s = (char *)file_get_all(file, &n);
-	bool yes;
-
-	if (!s)
-		return false;
-	s[n] = 0;
-	yes = *what ? strstr(s, what) != NULL : n == 0;
-	free(s);
-	return yes;
-}
 
 /* Runs it and says what went wrong where the status is another one. */
 static __attribute__((format(printf, 3, 4))) bool ends(int status, const char *tool,
@@ -56,7 +25,7 @@ static __attribute__((format(printf, 3, 4))) bool ends(int status, const char *t
 	va_start(ap, fmt);
 	vsnprintf(args, sizeof args, fmt, ap);
 	va_end(ap);
-	rc = sh(tool, args);
+	rc = shell(tool, args);
 	if (rc == status)
 		return true;
 	s = (char *)file_get_all(err_file.s, &n);

@@ -5,19 +5,11 @@
 #ifndef TESTS_VERIFY_H
 #define TESTS_VERIFY_H
 #include "formats/conversion/manifest.h"
+#include "tests/sanitized.h"
 #include "tests/set.h"
 #include "verify/check/check.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-enum { SLOW = 1 };
-#else
-enum { SLOW = 0 };
-#endif
+enum { SLOW = SANITIZED };
 
 static inline struct check_opts verify_opts(void)
 {

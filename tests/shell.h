@@ -1,0 +1,41 @@
+/* shell.h -- a tool as a script calls it: its exit status, and what it said on stdout and stderr.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef TESTS_SHELL_H
+#define TESTS_SHELL_H
+#include "tests/model.h"
+
+#include <sys/wait.h>
+
+static struct path out_file, err_file; /* what the last call printed */
+
+/* Runs "TOOL ARGS" of this build in a shell, and returns the exit status. */
+static int shell(const char *tool, const char *args)
+{
+	char line[3600];
+	const char *b = getenv("B");
+	int rc;
+
+	out_file = dirs_path("stdout");
+	err_file = dirs_path("stderr");
+	snprintf(line, sizeof line, "%s/%s %s >%s 2>%s", b ? b : "build/gcc-opt", tool, args,
+		out_file.s, err_file.s);
+	rc = system(line);
+	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128;
+}
+
+/* True if the file has what in it; "": if it is empty. */
+static bool holds(const char *file, const char *what)
+{
+	size_t n;
+	char *s = (char *)file_get_all(file, &n);
+	bool yes;
+
+	if (!s)
+		return false;
+	s[n] = 0;
+	yes = *what ? strstr(s, what) != NULL : n == 0;
+	free(s);
+	return yes;
+}
+#endif
