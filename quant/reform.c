@@ -2,6 +2,7 @@
 #include "quant/reform.h"
 
 #include "core/mem.h"
+#include "quant/num.h"
 
 #include <math.h>
 #include <string.h>
@@ -38,6 +39,17 @@ const struct reform *reform_find(enum codec from, enum codec to)
 static size_t aligned(size_t n)
 {
 	return mem_ceil_div(n, 16) * 16;
+}
+
+size_t reform_no_room(size_t cols)
+{
+	(void)cols;
+	return 0;
+}
+
+enum reform_scale reform_sound_e8m0(const uint8_t *s, size_t i)
+{
+	return s[i] == NUM_E8M0_NAN ? REFORM_SCALE_NAN : REFORM_SCALE_SOUND;
 }
 
 size_t reform_room(const struct reform *how, size_t cols)

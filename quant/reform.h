@@ -70,6 +70,9 @@ struct reform {
 	const char *exact; /* a clause: when no value changes */
 	const char *drops; /* a clause: what is kept beside; NULL: nothing has to be */
 };
+/* For rows of the table: no room for tables; a scale in E8M0 is a number. */
+size_t reform_no_room(size_t cols);
+enum reform_scale reform_sound_e8m0(const uint8_t *s, size_t i);
 extern const struct reform reforms_fp4[], reforms_fp8[]; /* end with from == CODEC_NONE */
 /* Returns row i of both, or NULL behind the last. */
 const struct reform *reform_nth(unsigned i);

@@ -18,17 +18,6 @@ enum {
 	BIAS = 127 /* of E8M0 */
 };
 
-static size_t no_room(size_t cols)
-{
-	(void)cols;
-	return 0;
-}
-
-static enum reform_scale sound_e8m0(const uint8_t *s, size_t i)
-{
-	return s[i] == NUM_E8M0_NAN ? REFORM_SCALE_NAN : REFORM_SCALE_SOUND;
-}
-
 /* --- MXFP4 to NVFP4 --- */
 
 /* shift[d - 1][byte]: two codes divided by 2^d, and whether they stay what they are; from d = 6 on nothing but zeros
@@ -409,15 +398,15 @@ static bool fp4_bf16_back(const struct reformer *r, uint64_t i, const uint8_t *c
 #define LOST_GROUPS "the scale of each 32 columns, where the values do not tell it"
 /* clang-format off */
 const struct reform reforms_fp4[] = {
-	{ CODEC_MXFP4, CODEC_NVFP4, HALF, true, nvfp4_room, nvfp4_begin, nvfp4_codes, nvfp4_scales, sound_e8m0, groups, nvfp4_keep, nvfp4_back,
+	{ CODEC_MXFP4, CODEC_NVFP4, HALF, true, nvfp4_room, nvfp4_begin, nvfp4_codes, nvfp4_scales, reform_sound_e8m0, groups, nvfp4_keep, nvfp4_back,
 		"a block's scale lies at most 2^17 below the largest, or its codes stay on the grid when they are divided by what is missing", LOST_GROUPS },
-	{ CODEC_MXFP4, CODEC_NVFP4_CT, HALF, true, nvfp4_room, nvfp4_begin, nvfp4_codes, nvfp4_scales, sound_e8m0, groups, nvfp4_keep, nvfp4_back,
+	{ CODEC_MXFP4, CODEC_NVFP4_CT, HALF, true, nvfp4_room, nvfp4_begin, nvfp4_codes, nvfp4_scales, reform_sound_e8m0, groups, nvfp4_keep, nvfp4_back,
 		"a block's scale lies at most 2^17 below the largest, or its codes stay on the grid when they are divided by what is missing", LOST_GROUPS },
-	{ CODEC_MXFP4, CODEC_MXFP8, GROUP, false, wide_room, wide_begin, wide_codes, same_scales, sound_e8m0, NULL, NULL, wide_back,
+	{ CODEC_MXFP4, CODEC_MXFP8, GROUP, false, wide_room, wide_begin, wide_codes, same_scales, reform_sound_e8m0, NULL, NULL, wide_back,
 		"always", NULL },
-	{ CODEC_MXFP4, CODEC_MXFP4_CT, GROUP, false, no_room, NULL, same_fp4, same_scales, sound_e8m0, NULL, NULL, same_back,
+	{ CODEC_MXFP4, CODEC_MXFP4_CT, GROUP, false, reform_no_room, NULL, same_fp4, same_scales, reform_sound_e8m0, NULL, NULL, same_back,
 		"always", NULL },
-	{ CODEC_MXFP4, CODEC_BF16, GROUP, false, fp4_bf16_room, fp4_bf16_begin, fp4_bf16_codes, NULL, sound_e8m0, groups, fp4_bf16_keep, fp4_bf16_back,
+	{ CODEC_MXFP4, CODEC_BF16, GROUP, false, fp4_bf16_room, fp4_bf16_begin, fp4_bf16_codes, NULL, reform_sound_e8m0, groups, fp4_bf16_keep, fp4_bf16_back,
 		"always; a product above 2^128 is an error", LOST_GROUPS },
 	{ .from = CODEC_NONE },
 };

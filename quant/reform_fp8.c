@@ -15,17 +15,6 @@ enum {
 	BIAS = 127  /* of E8M0 */
 };
 
-static size_t no_room(size_t cols)
-{
-	(void)cols;
-	return 0;
-}
-
-static enum reform_scale sound_e8m0(const uint8_t *s, size_t i)
-{
-	return s[i] == NUM_E8M0_NAN ? REFORM_SCALE_NAN : REFORM_SCALE_SOUND;
-}
-
 static float f32_at(const uint8_t *s, size_t i)
 {
 	float f;
@@ -265,15 +254,15 @@ static bool fp8_bf16_back(const struct reformer *r, uint64_t i, const uint8_t *c
 
 /* clang-format off */
 const struct reform reforms_fp8[] = {
-	{ CODEC_FP8, CODEC_MXFP8, TILE, false, no_room, NULL, same_fp8, spread_e8m0, sound_e8m0, NULL, NULL, gather_e8m0,
+	{ CODEC_FP8, CODEC_MXFP8, TILE, false, reform_no_room, NULL, same_fp8, spread_e8m0, reform_sound_e8m0, NULL, NULL, gather_e8m0,
 		"always", NULL },
-	{ CODEC_FP8_F32, CODEC_MXFP8, TILE, false, no_room, NULL, same_fp8, spread_f32, sound_power, NULL, NULL, gather_f32,
+	{ CODEC_FP8_F32, CODEC_MXFP8, TILE, false, reform_no_room, NULL, same_fp8, spread_f32, sound_power, NULL, NULL, gather_f32,
 		"always; a scale that is no power of two from 2^-127 to 2^127 is an error", NULL },
-	{ CODEC_FP8, CODEC_FP8_CT, TILE, false, no_room, NULL, same_fp8, widen_e8m0, sound_e8m0, NULL, NULL, narrow_e8m0,
+	{ CODEC_FP8, CODEC_FP8_CT, TILE, false, reform_no_room, NULL, same_fp8, widen_e8m0, reform_sound_e8m0, NULL, NULL, narrow_e8m0,
 		"always", NULL },
-	{ CODEC_FP8_F32, CODEC_FP8_CT, TILE, false, no_room, NULL, same_fp8, keep_f32, sound_f32, NULL, NULL, same_f32,
+	{ CODEC_FP8_F32, CODEC_FP8_CT, TILE, false, reform_no_room, NULL, same_fp8, keep_f32, sound_f32, NULL, NULL, same_f32,
 		"always", NULL },
-	{ CODEC_FP8, CODEC_BF16, TILE, false, fp8_bf16_room, fp8_bf16_begin, fp8_bf16_codes, NULL, sound_e8m0, tiles_e8m0, keep_scales, fp8_bf16_back,
+	{ CODEC_FP8, CODEC_BF16, TILE, false, fp8_bf16_room, fp8_bf16_begin, fp8_bf16_codes, NULL, reform_sound_e8m0, tiles_e8m0, keep_scales, fp8_bf16_back,
 		"no product with the scale is below 2^-133; one above 2^128 is an error", "the scales" },
 	{ CODEC_FP8_F32, CODEC_BF16, TILE, false, fp8_bf16_room, fp8_bf16_begin, fp8_bf16_codes, NULL, sound_f32, tiles_f32, keep_scales, fp8_bf16_back,
 		"the scale is a power of two and no product with it is below 2^-133; one above 2^128 is an error", "the scales" },

@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: MIT */
 #include "core/rule.h"
 #include "tests/check.h"
-#include "verify/report/pattern.h"
+#include "core/pattern.h"
 #include "verify/report/report.h"
 
 #include <jansson.h>

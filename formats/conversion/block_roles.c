@@ -2,6 +2,7 @@
 #include "formats/conversion/block_roles.h"
 
 #include "core/mem.h"
+#include "core/pattern.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,21 +22,19 @@ static const char *where_of(const struct config *c, const char *name)
 static void role_of(const char *name, char *out, size_t room)
 {
 	static const char end[] = ".weight";
-	size_t length = strlen(name), tail = sizeof end - 1, n = 0;
-	const char *p = strchr(name, '.'), *last = name + length;
+	const size_t tail = sizeof end - 1;
+	char pattern[256];
+	const char *p;
+	size_t n;
 
-	if (length > tail && !strcmp(last - tail, end))
-		last -= tail;
+	pattern_of(name, pattern, sizeof pattern);
+	p = strchr(pattern, '.');
 	p = p ? strchr(p + 1, '.') : NULL;
-	for (p = p ? p + 1 : name; p < last && n + 2 < room; n++) {
-		if (p[-1] == '.' && *p >= '0' && *p <= '9') {
-			out[n] = '#';
-			p += strspn(p, "0123456789");
-		} else {
-			out[n] = *p++;
-		}
-	}
-	out[n] = 0;
+	p = p ? p + 1 : pattern;
+	n = strlen(p);
+	if (n > tail && !strcmp(p + n - tail, end))
+		n -= tail;
+	snprintf(out, room, "%.*s", (int)n, p);
 }
 
 int block_roles_merge(struct block_roles *t, const struct manifest_role *n, struct err *e)

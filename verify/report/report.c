@@ -2,7 +2,7 @@
 #include "verify/report/report.h"
 
 #include "core/rule.h"
-#include "verify/report/pattern.h"
+#include "core/pattern.h"
 
 #include <stdarg.h>
 #include <stdio.h>

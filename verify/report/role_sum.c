@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/report/role_sum.h"
 
-#include "verify/report/pattern.h"
+#include "core/pattern.h"
 
 #include <ctype.h>
 #include <stdio.h>

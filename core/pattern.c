@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "verify/report/pattern.h"
+#include "core/pattern.h"
 
 #include <ctype.h>
 #include <stdbool.h>

@@ -7,8 +7,8 @@
  * exponent. A run of at least 16 hex digits (a digest) is a number too.
  *
  * SPDX-License-Identifier: MIT */
-#ifndef VERIFY_REPORT_PATTERN_H
-#define VERIFY_REPORT_PATTERN_H
+#ifndef CORE_PATTERN_H
+#define CORE_PATTERN_H
 #include <stddef.h>
 
 #ifdef __cplusplus
