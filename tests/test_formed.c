@@ -267,7 +267,26 @@ static void published(void)
 	}
 }
 
+/* What is wrong with index and shards is found before the number format is looked at, and is said. */
+static void indexes(void)
+{
+	struct path dir = made("nvfp4", "--input-scale 0.01");
+	struct report r;
+
+	make_foreign(dir.s);
+	verify_exchange(model_file(dir.s, CKPT_INDEX).s, "model-00002-of", "model-00003-of");
+	CHECK(ck_doctor(&r, dir.s, NULL, NULL, false) == 1);
+	CHECK(verify_find(&r, "index.wrong-shard", NULL));
+	report_free(&r);
+	dir = made("nvfp4", "--input-scale 0.01");
+	verify_exchange(model_file(dir.s, "config.json").s, "{", "{,");
+	CHECK(ck_doctor(&r, dir.s, NULL, NULL, false) != 0);
+	CHECK(verify_find(&r, "config.syntax", NULL));
+	report_free(&r);
+}
+
 static const struct test tests[] = {
+	{ "formed_indexes", indexes },
 	{ "formed_ours", ours },
 	{ "formed_published", published },
 	{ NULL, NULL },

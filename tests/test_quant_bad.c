@@ -399,6 +399,7 @@ static void lies(void)
 		{ "bf16", "\"transform\": \"reform\"", "\"transform\": \"dequantize\"", "set.form",
 			"belong to the transform" },
 	};
+	char line[1500];
 	size_t i;
 
 	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -410,6 +411,12 @@ static void lies(void)
 	make("ct-mxfp8");
 	rename_target("ct-mxfp8", "ct-mxfp4");
 	CHECK(is_not(FLASH, out.s, "compare.shape", "number formats that are not those"));
+	/* The config of the source, which tells engines that experts are what they are no more. */
+	make("nvfp4");
+	snprintf(line, sizeof line, "cp -f %s/config.json %s/config.json", FLASH, out.s);
+	CHECK(!system(line));
+	chain_mend(out.s, 0);
+	CHECK(is_not(FLASH, out.s, "compare.file", "not as in the source"));
 	/* Small files: of the recipe, and no others. */
 	make("nvfp4");
 	verify_exchange(model_file(out.s, "hf_quant_config.json").s, "NVFP4", "NVFP8");
@@ -424,12 +431,20 @@ static void lies(void)
 static void left(void)
 {
 	struct job_opts o = to("hf");
+	const struct report_finding *f;
+	struct report r;
 
 	fresh();
 	o.of_source = false;
 	CHECK(set_makes(FLASH, out.s, &o));
 	rename_target("hf", "nvfp4");
 	CHECK(is_not(FLASH, out.s, "compare.shape", "is as in the source, where nvfp4 has nvfp4"));
+	CHECK(compare(&r, FLASH, out.s) == 1);
+	f = verify_find(&r, "compare.lost", MAN_NAME);
+	CHECK(f && strstr(f->cause, "hf_quant_config.json"));
+	report_free(&r);
+	rename_target("nvfp4", "fp8");
+	CHECK(is_not(FLASH, out.s, "compare.shape", "is as in the source, where fp8 has fp8"));
 }
 
 /* A conversion is a source where it kept what its own source was, and only there. */

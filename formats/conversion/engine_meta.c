@@ -73,6 +73,35 @@ static void put_all(struct meta *m, const struct sidecar *s)
 				m->stack[k]->layout, m->stack[k]->version);
 }
 
+/* All layers of the file have the experts that the header names, once for all of them. */
+static int same_ids(const struct meta *m, const struct sidecar *s, struct err *e)
+{
+	const struct sidecar_tensor *t;
+	struct text ids = { 0 };
+	const char *at;
+	uint32_t i;
+	int rc = 0;
+
+	for (t = s->tensors; !rc && t < s->tensors + s->n; t++) {
+		at = t->op == OP_TILE && t->parts ? strstr(t->name, experts) : NULL;
+		if (!at ||
+			(strcmp(at + sizeof experts - 1, stacks[0]) &&
+				strcmp(at + sizeof experts - 1, stacks[2])))
+			continue;
+		ids.n = 0;
+		for (i = 0; i < t->n; i += t->parts)
+			put_id(&ids, s->sources[t->first + i].tensor);
+		if (ids.failed)
+			rc = err_nomem(e);
+		else if (ids.n != m->ids.n || memcmp(ids.s, m->ids.s, ids.n))
+			rc = err_rule(e, RULE_SET_FORM, ERR_NOPOS,
+				"tensor %s has the experts %s, and others of its file have others or another order",
+				text_quote(t->name).s, text_quote(ids.s ? ids.s : "").s);
+	}
+	text_free(&ids);
+	return rc;
+}
+
 /* Reads the object as it stands in the header. NULL: *e says why. */
 static json_t *load(const struct io *io, int fd, const struct st_header *h, struct err *e)
 {
@@ -155,6 +184,7 @@ int engine_meta_check(const struct io *io, int fd, const struct st_header *h,
 		return -1;
 	put_all(&m, s);
 	rc = m.ids.failed || m.layouts.failed ? err_nomem(e) : hold_all(o, &m, s, g, e);
+	rc = rc || !m.stack[0] ? rc : same_ids(&m, s, e);
 	text_free(&m.ids);
 	text_free(&m.layouts);
 	json_decref(o);

@@ -48,6 +48,11 @@ static int take(struct tensor *t, const struct gguf_tensor *g, struct arena *are
 	for (i = 0; i < sizeof plain / sizeof *plain; i++)
 		if (plain[i].type == g->type)
 			t->dtype = (uint8_t)plain[i].dtype;
+	/* Other types have blocks of the same sizes, and bytes alone would not tell them apart. */
+	if (t->dtype == DT_U8 && g->type != GGML_Q8_0 && g->type != GGML_MXFP4)
+		return err_rule(e, RULE_GGUF_TENSOR_TYPE, g->pos,
+			"tensor %s is of type %s, which no conversion of this program has",
+			text_quote(g->name).s, r->name);
 	if (t->dtype == DT_U8 && g->rank)
 		dim[g->rank - 1] = g->dim[0] / r->items * r->bytes;
 	return 0;

@@ -399,6 +399,19 @@ static void compare_head(struct compare *c, const struct walk_file *f)
 			"its metadata are not what config.json and tokenizer of the source make");
 }
 
+/* Every small file that the recipe of the target makes is there. */
+static void want_smalls(struct compare *c, const struct manifest *m)
+{
+	const struct recipe *r = recipe_find(m->target);
+	const struct recipe_small *s = r ? r->smalls : NULL;
+
+	for (; s && s->name; s++)
+		if (!manifest_find(&m->files, s->name))
+			report_add(c->r, RULE_COMPARE_LOST,
+				&(struct report_place){ .file = MAN_NAME },
+				"it names no %s, which target %s makes", s->name, r->name);
+}
+
 /* What the manifest of the file's folder says of blocks, once for each folder. Files of a folder come one after the
  * other. */
 static int hear_manifest(struct compare *c, const struct walk_file *f, struct err *e)
@@ -410,6 +423,8 @@ static int hear_manifest(struct compare *c, const struct walk_file *f, struct er
 		return 0;
 	c->said_some = true;
 	snprintf(c->said_of, sizeof c->said_of, "%s", f->d->name);
+	if (strcmp(f->d->name, SET_SOURCE) != 0)
+		want_smalls(c, m);
 	for (i = 0; i < m->n_roles; i++)
 		if (block_roles_merge(&c->said, &m->roles[i], e))
 			return -1;
@@ -552,7 +567,7 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 			report_add(r, RULE_COMPARE_LOST, NULL,
 				"the conversion has no tensor that could be compared");
 		account_for(&c);
-		if (!r->errors && o->sample >= 100)
+		if (!r->errors && !r->unknown && o->sample >= 100)
 			hold_roles(&c);
 		report_sort(r);
 	}

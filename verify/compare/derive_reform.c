@@ -44,20 +44,39 @@ static enum codec demanded(const struct recipe *r, const char *source)
 	return strstr(source, ".ffn.experts.") ? r->forms.experts : r->forms.dense;
 }
 
+/* The number format of the matrix that a source tensor is of, its codes or scales; CODEC_NONE: it is of none. */
+static enum codec matrix_of(const struct ckpt *c, const char *name)
+{
+	static const char codes[] = ".weight", scales[] = ".scale";
+	const char *end = ends_with(name, codes) ? codes : ends_with(name, scales) ? scales : NULL;
+	char weight[ST_NAME_MAX + 16], scale[ST_NAME_MAX + 16];
+	const struct tensor *w, *s;
+	int n;
+
+	if (!end)
+		return CODEC_NONE;
+	n = (int)(strlen(name) - strlen(end));
+	snprintf(weight, sizeof weight, "%.*s%s", n, name, codes);
+	snprintf(scale, sizeof scale, "%.*s%s", n, name, scales);
+	w = ckpt_find(c, weight);
+	s = ckpt_find(c, scale);
+	return w && s ? codec_of_types(w->dtype, s->dtype) : CODEC_NONE;
+}
+
 int derive_reform_left(const struct derive *d, const char *target, struct err *e)
 {
 	const struct recipe *r = recipe_find(target);
 	const char *name = d->src[0]->name;
-	char scale[ST_NAME_MAX + 16];
-	enum codec to;
+	enum codec from, to;
 
-	if (!r || r->native || d->t->op == OP_REFORM)
+	if (!r || d->t->op == OP_REFORM)
 		return 0;
+	from = matrix_of(d->c, name);
 	to = demanded(r, name);
-	snprintf(scale, sizeof scale, "%.*s.scale", (int)(strlen(name) - strlen(".weight")), name);
-	if (to == CODEC_NONE ||
-		!(ends_with(name, ".scale") ||
-			(ends_with(name, ".weight") && ckpt_find(d->c, scale))))
+	if (to == CODEC_NONE || from == CODEC_NONE)
+		return 0;
+	/* FP8 may stay what it is in a native format, with the scales of either type. */
+	if (r->native && (from != CODEC_MXFP4 || d->t->op != OP_COPY))
 		return 0;
 	return err_rule(e, RULE_COMPARE_SHAPE, ERR_NOPOS,
 		"tensor %s is as in the source, where %s has %s", text_quote(d->t->name).s, r->name,

@@ -127,6 +127,19 @@ static int compare_made(const struct small *c, const struct walk_file *f)
 	return 0;
 }
 
+/* The recipe of the conversion makes a file of that name: what the source has under it is not what is wanted. */
+static bool is_of_recipe(const struct walk_file *f)
+{
+	const struct recipe *r = recipe_find(f->d->m->target);
+	const struct recipe_small *m = r ? r->smalls : NULL;
+
+	if (!strcmp(f->d->name, SET_SOURCE))
+		return false;
+	while (m && m->name && strcmp(m->name, f->f->name) != 0)
+		m++;
+	return m && m->name;
+}
+
 int small_compare(const struct small *c, const struct walk_file *f)
 {
 	struct report_place at = { .file = f->path };
@@ -142,7 +155,7 @@ int small_compare(const struct small *c, const struct walk_file *f)
 		: ends_with(f->f->name, CKPT_HEADER)
 		? load_header(c, f->f->name, &want, &there, &e)
 		: load_of_source(c, f->f->name, &want, &there, &e);
-	same = there && got.n == want.n && !memcmp(got.s, want.s, got.n);
+	same = there && !is_of_recipe(f) && got.n == want.n && !memcmp(got.s, want.s, got.n);
 	if (!rc && !same && there && !strcmp(f->f->name, "config.json"))
 		same = c->slice || (!recipe_find(f->d->m->target) && is_config(c, &got));
 	same = same || (!rc && is_made(c, f, &got));

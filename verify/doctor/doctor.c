@@ -378,24 +378,32 @@ static bool is_formed(enum kind k)
 	return k == KIND_QUANT || k == KIND_NVFP4 || k == KIND_COMPRESSED;
 }
 
+/* What was found while it was opened. What config.json says of quantization is judged as that of this form, and not of
+ * a checkpoint; that it is no JSON is said all the same. */
+static void tell_opening(struct doctor *d, const struct findings *f)
+{
+	const struct finding *v;
+
+	for (v = f->v; v < f->v + f->n; v++)
+		if (!v->rule || strncmp(v->rule, "config.", 7) != 0 ||
+			!strcmp(v->rule, rules[RULE_CONFIG_SYNTAX].id))
+			report_findings(d->r,
+				&(struct findings){
+					.v = (struct finding *)(uintptr_t)v, .n = 1, .total = 1 });
+}
+
 static int run_formed(struct doctor *d, struct folder *at, const struct ckpt_opts *co)
 {
 	struct formed f = { 0 };
 	struct findings found = { 0 };
 	int rc = 0;
-	size_t i;
 
 	if (at->has_ckpt)
 		folder_take(at, &d->c);
 	else if (ckpt_open_at(&d->c, d->o->io, at->dir, co, &found, d->e))
 		rc = -1;
-	/* What config.json says of quantization is judged as that of this form, and not of a checkpoint. */
-	for (i = 0; i < found.n; i++)
-		if (!found.v[i].rule || strncmp(found.v[i].rule, "config.", 7) != 0)
-			report_findings(d->r,
-				&(struct findings){ .v = &found.v[i], .n = 1, .total = 1 });
-	if (!rc && !at->has_ckpt)
-		report_findings(d->r, &at->found);
+	tell_opening(d, &found);
+	tell_opening(d, &at->found);
 	if (!rc && formed_make(&f, &d->c, d->r, d->e)) {
 		rc = d->e->kind == ERR_DATA || d->e->kind == ERR_MISMATCH ? 0 : -1;
 		if (!rc)
@@ -406,6 +414,9 @@ static int run_formed(struct doctor *d, struct folder *at, const struct ckpt_opt
 	}
 	if (!rc && d->o->fix_config)
 		report_row(d->r, "config.json", "not written", 0, 0,
+			"in this number format doctor says what is wrong and corrects nothing");
+	if (!rc && d->o->fix_index)
+		report_row(d->r, CKPT_INDEX, "not written", 0, 0,
 			"in this number format doctor says what is wrong and corrects nothing");
 	formed_free(&f);
 	finding_free(&found);

@@ -181,7 +181,7 @@ static void judge_seconds(const struct formed *f, struct report *r)
 		const struct want *w = &f->inv.wants[i];
 		enum codec c;
 
-		if (class_of(w) == FORMED_DENSE || !module_of(w, name, sizeof name))
+		if (!module_of(w, name, sizeof name))
 			continue;
 		c = formed_matrix(f->c, name, w->dim[0], w->dim[1]);
 		if (codecs[c].second.name)
