@@ -447,6 +447,29 @@ static void left(void)
 	CHECK(is_not(FLASH, out.s, "compare.shape", "is as in the source, where fp8 has fp8"));
 }
 
+/* IQ4_XS has as many bytes for 256 columns as MXFP4 has: a header that says the one of the other is not true. */
+static void gguf_types(void)
+{
+	static const char name[] = "blk.1.ffn_gate_exps.weight";
+	const size_t after = sizeof name - 1 + 4 + 3 * 8; /* rank, dimensions */
+	struct path file;
+	uint8_t *p, *at;
+	size_t n;
+
+	make("gguf");
+	file = model_file(out.s, "model.gguf");
+	p = file_get_all(file.s, &n);
+	at = p ? memmem(p, n, name, sizeof name - 1) : NULL;
+	CHECK(at && at[after] == 39);
+	if (at) {
+		at[after] = 23;
+		unlink(file.s);
+		file_put_all(file.s, p, n);
+		CHECK(is_not(FLASH, out.s, "gguf.tensor-type", "IQ4_XS"));
+	}
+	free(p);
+}
+
 /* A conversion is a source where it kept what its own source was, and only there. */
 static void chains(void)
 {
@@ -543,6 +566,7 @@ static void inputs(void)
 static const struct test tests[] = { { "quant bad: windows", windows }, { "quant bad: ends", ends },
 	{ "quant bad: FP8 matrices", fp8_matrices }, { "quant bad: factor", factor },
 	{ "quant bad: bytes", bytes }, { "quant bad: lies", lies },
-	{ "quant bad: lying manifests", lying_manifests }, { "quant bad: left", left },
+	{ "quant bad: lying manifests", lying_manifests },
+	{ "quant bad: types of a GGUF", gguf_types }, { "quant bad: left", left },
 	{ "quant bad: chains", chains }, { "quant bad: inputs", inputs }, { 0 } };
 TEST_MAIN(tests)

@@ -95,6 +95,11 @@ static void let_go(struct publisher *u, size_t i, bool undo)
 {
 	struct output *o = &u->outputs[i];
 
+	if (o->part[0] && o->data.begun && !undo && o->data.fd < 0) {
+		o->data.begun =
+			false; /* it was synced and closed: the record has its first bytes */
+		return;
+	}
 	if (o->part[0] && o->data.begun && !undo && !file_out_leave(&o->data, NULL))
 		return;
 	if (o->part[0] && o->data.begun)

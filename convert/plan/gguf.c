@@ -90,6 +90,8 @@ static struct step_ggml *make_stack(struct items *s, size_t i, uint32_t type, ui
 		return NULL;
 	}
 	src = layout_alloc(l, (size_t)matrices * g->each * sizeof *src);
+	if (src) /* until it is known */
+		memset(src, 0xff, (size_t)matrices * g->each * sizeof *src);
 	g->src = src;
 	return src ? g : NULL;
 }
@@ -102,6 +104,16 @@ static void set_sources(struct items *s, struct step_ggml *g, uint32_t k, size_t
 	src[0] = (uint32_t)i;
 	if (g->each > 1)
 		src[1] = (uint32_t)audit_partner(s->l->a, i);
+}
+
+/* Every matrix of it has its sources. */
+static bool all_set(const struct step_ggml *g)
+{
+	size_t i;
+
+	for (i = 0; i < (size_t)g->matrices * g->each && g->src[i] != UINT32_MAX; i++)
+		;
+	return i == (size_t)g->matrices * g->each;
 }
 
 static struct item *find(struct items *s, const char *name)
@@ -291,6 +303,9 @@ static int make_step(struct items *s, const struct item *x, uint64_t at, struct 
 			return -1;
 		set_sources(s, g, 0, x->weight);
 	}
+	if (!all_set(g))
+		return err_set(l->e, ERR_UNSUPPORTED,
+			"the source has not all matrices of tensor %s", text_quote(x->name).s);
 	st->op = OP_GGML;
 	st->as.ggml = g;
 	return 0;

@@ -44,7 +44,7 @@ static bool is_expert(const struct want *w)
 
 static bool is_scale(double v)
 {
-	return v > 0 && v <= (double)FLT_MAX;
+	return v <= (double)FLT_MAX && (float)v > 0;
 }
 
 /* Takes the larger of what is there and v. */
@@ -131,6 +131,19 @@ static int take_tensor(struct inputs *x, const struct ckpt *c, const struct want
 	return 0;
 }
 
+/* The first error about the export's files. What config.json says is of a form that is no checkpoint's, and no matter. */
+static int first_of_files(const struct findings *f, struct err *e)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; !rc && i < f->n; i++)
+		if (!f->v[i].rule || strncmp(f->v[i].rule, "config.", 7) != 0)
+			rc = finding_first(&(struct findings){ .v = &f->v[i], .n = 1, .total = 1 },
+				e);
+	return rc;
+}
+
 static int read_export(struct inputs *x, const struct audit *a, const char *word, struct err *e)
 {
 	struct ckpt_opts o = { .follow_links = true };
@@ -141,7 +154,7 @@ static int read_export(struct inputs *x, const struct audit *a, const char *word
 
 	if (ckpt_open(&c, a->ckpt->io, word, &o, &f, e))
 		return -1;
-	for (i = 0, rc = 0; !rc && i < a->inv.n; i++)
+	for (i = 0, rc = first_of_files(&f, e); !rc && i < a->inv.n; i++)
 		if (is_expert(&a->inv.wants[i]))
 			rc = take_tensor(x, &c, &a->inv.wants[i], word, e);
 	finding_free(&f);
@@ -186,7 +199,7 @@ static int read_number(struct inputs *x, const char *word, bool *is, struct err 
 	*is = end > word && !*end;
 	if (!*is)
 		return 0;
-	if (!is_scale(v) || (float)v == 0)
+	if (!is_scale(v))
 		return bad(e, word, "no number above zero");
 	for (i = 0; i < x->places * x->E * PROJECTIONS; i++)
 		x->v[i] = (float)v;

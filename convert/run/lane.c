@@ -114,9 +114,12 @@ int lane_again(struct lane *l, struct err *e)
 /* A file that was made of the same source, made once more, has other bytes. */
 static int contradicts(const struct lane *l, struct err *e)
 {
+	struct err ignored = { 0 };
+
 	err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS,
 		"%s, made once more, has other bytes: the source was changed while it was read",
 		l->file->name);
+	(void)claim_take(&l->folder->dir.claim, &ignored); /* a manifest of it must not stand */
 	return fail(l, e);
 }
 

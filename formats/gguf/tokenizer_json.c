@@ -352,10 +352,27 @@ static int get_kind(struct reader *r, uint64_t pos)
 	return 0;
 }
 
+static int get_behavior(struct reader *r, uint64_t pos)
+{
+	if (jread_string(&r->j, 64))
+		return -1;
+	return is(r, "Isolated") ? 0 : refuse(r, pos, "the behavior of a Split is not Isolated");
+}
+
+/* Members that change how text is split, and that DeepSeek-V4 has as false. */
+static int get_false(struct reader *r, uint64_t pos)
+{
+	if (jread_peek(&r->j) != 'f')
+		return refuse(r, pos,
+			"invert, add_prefix_space or use_regex of a pre-tokenizer is not false");
+	return jread_skip(&r->j);
+}
+
 static int get_pretokenizers(struct reader *r, uint64_t pos)
 {
 	static const struct members table[] = { { "type", get_kind }, { "pattern", get_pattern },
-		{ NULL, NULL } };
+		{ "behavior", get_behavior }, { "invert", get_false },
+		{ "add_prefix_space", get_false }, { "use_regex", get_false }, { NULL, NULL } };
 	int more;
 
 	(void)pos;
