@@ -82,7 +82,7 @@ TESTS  := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 ifeq ($(origin CXX),default)
 CXX    := $(if $(findstring clang,$(CC)),clang++,g++)
 endif
-CUTESTS := test_cuda test_device test_cudamodel
+CUTESTS := test_cuda test_device test_devlinear test_cudamodel
 CU     := $(wildcard kernels/cuda/*.cu) tests/fiber/probe.cu
 NVFLAGS := -std=c++17 -O3 -I. -fmad=false -ftz=false -prec-div=true -prec-sqrt=true -Werror all-warnings
 ARCHS  := $(if $(NVCC),$(filter 80 86 89 90 100 120,$(patsubst compute_%,%,$(shell "$(NVCC)" --list-gpu-arch 2>/dev/null))))

@@ -38,7 +38,9 @@ done
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
 if [ -n "$sanitizer" ]; then
 	for tool in memcheck racecheck synccheck initcheck; do
-		one "test_device $tool" "$sanitizer" --tool $tool --error-exitcode 9 "$B/gpu/test_device"
+		for t in test_device test_devlinear; do
+			one "$t $tool" "$sanitizer" --tool $tool --error-exitcode 9 "$B/gpu/$t"
+		done
 	done
 fi
 failed=$(grep -c '^FAIL' "$log")

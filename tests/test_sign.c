@@ -1,5 +1,5 @@
 /* Signatures there and back: both formats, every curve, keys and passwords as people have them, real
- * conversions of every form, the lineage. What must be refused is test_sign_bad.c's.
+ * conversions of every form, the lineage. What must be refused is in test_bundle.c, test_minisign.c and test_sign_bad.c.
  *
  * SPDX-License-Identifier: MIT */
 #include "tests/set.h"
