@@ -121,7 +121,9 @@ bool partial_has(const struct plan_file *f, size_t n)
 	return i == n;
 }
 
-static int put_record(struct account_sink *k, const struct account *a, struct err *e)
+/* *bytes: those of the record. */
+static int put_record(struct account_sink *k, const struct account *a, uint64_t *bytes,
+	struct err *e)
 {
 	char source[65], line[LINE + 1], seal[65];
 	uint8_t sha[32];
@@ -138,35 +140,39 @@ static int put_record(struct account_sink *k, const struct account *a, struct er
 		return -1;
 	hex_of(sha, sizeof sha, seal);
 	n = snprintf(line, sizeof line, "%s\n", seal);
+	*bytes = k->at + (uint64_t)n;
 	return file_write(k->io, k->fd, line, (size_t)n, k->at, e);
+}
+
+/* Begins a temporary file that is to get the name of the record of part: the record that is there, of fewer bytes,
+ * stays until this one can take its place. */
+static int begin_record(struct file_out *r, const struct file_out *out, struct err *e)
+{
+	char record[300], side[300];
+
+	record_of(out->part, record);
+	if (!record[0] || strlen(record) >= sizeof r->name)
+		return err_set(e, ERR_SYSTEM, "%s has no record", out->part);
+	snprintf(side, sizeof side, "%s%s", out->name, MAN_SIDECAR);
+	if (file_out_begin(r, out->io, out->dir, side, 0, e))
+		return -1;
+	snprintf(r->name, sizeof r->name, "%s", record);
+	return 0;
 }
 
 int partial_save(const struct file_out *out, const struct account *a, struct err *e)
 {
-	const struct io *io = out->io;
-	struct account_sink k = { .io = io, .fd = -1 };
-	char record[300];
-	int rc;
+	struct account_sink k = { .io = out->io };
+	struct file_out r = { 0 };
 
-	record_of(out->part, record);
-	if (!record[0])
-		return err_set(e, ERR_SYSTEM, "%s has no record", out->part);
-	if (file_remove(io, out->dir, record, e))
+	if (begin_record(&r, out, e))
 		return -1;
-	k.fd = io->open(io, out->dir, record, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC,
-		0666);
-	if (k.fd < 0)
-		return err_sys(e, "cannot create %s", record);
-	rc = put_record(&k, a, e);
-	if (!rc && io->fsync(io, k.fd))
-		rc = err_sys(e, "cannot sync %s", record);
-	if (io->close(io, k.fd) && !rc)
-		rc = err_sys(e, "cannot close %s", record);
-	if (!rc && file_sync_dir(io, out->dir))
-		rc = err_sys(e, "cannot sync the folder of %s", out->name);
-	if (rc)
-		(void)io->unlink(io, out->dir, record);
-	return rc;
+	k.fd = r.fd;
+	if (put_record(&k, a, &r.size, e) || file_out_close(&r, e) || file_out_replace(&r, e)) {
+		file_out_abandon(&r);
+		return -1;
+	}
+	return 0;
 }
 
 /* --- loading --- */

@@ -268,14 +268,17 @@ static int publish(struct publisher *u, size_t i, struct err *e)
 {
 	struct output *o = &u->outputs[i];
 
-	if ((o->part[0] && partial_forget(u->dir->io, u->dir->fd, o->part, e)) ||
-		file_out_publish(&o->data, e))
+	if (file_out_publish(&o->data, e))
 		return -1;
-	o->part[0] = 0;
 	o->state = OUTPUT_DONE;
-	if ((!o->keep.out.begun || !file_out_publish(&o->keep.out, e)) &&
-		!file_out_publish(&o->side, e))
+	/* The record of a file that was gone on in goes after its name is there: until then it is what keeps the bytes. */
+	if ((!o->part[0] || !partial_forget(u->dir->io, u->dir->fd, o->part, e)) &&
+		(!o->keep.out.begun || !file_out_publish(&o->keep.out, e)) &&
+		!file_out_publish(&o->side, e)) {
+		o->part[0] = 0;
 		return 0;
+	}
+	o->part[0] = 0;
 	remove_names(u, i); /* a file without a sidecar is not finished */
 	o->state = OUTPUT_TODO;
 	return -1;
