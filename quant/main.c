@@ -60,6 +60,10 @@ static int check(const struct call *o, struct err *e)
 			to);
 	if (o->input_scale && !r->input)
 		return err_set(e, ERR_USAGE, "--input-scale: %s has no scales of activations", to);
+	if (o->drafts && !strcmp(o->drafts, "drop") && o->job.plan.layers &&
+		strstr(o->job.plan.layers, "mtp"))
+		return err_set(e, ERR_USAGE,
+			"--layers names drafts, and --drafts drop leaves them out");
 	if (o->dense && r->container != CONTAINER_GGUF)
 		return err_set(e, ERR_USAGE, "--dense belongs to gguf");
 	return 0;
@@ -71,6 +75,8 @@ static struct job_opts settle(const struct call *o, enum use use)
 
 	jo.plan.drop_signs = o->signed_zero && !strcmp(o->signed_zero, "drop");
 	jo.input_scale = o->input_scale;
+	if (o->drafts)
+		(void)drafts_find(&jo.plan.drafts, o->drafts); /* the option takes no other word */
 	for (jo.plan.dense = 0; o->dense && strcmp(gguf_dense_names[jo.plan.dense], o->dense) != 0;
 		jo.plan.dense++)
 		;
@@ -138,6 +144,7 @@ static void version(struct text *out, bool json)
 	{ "signed-zero", 0, "keep|drop", CLI_CHOICE, 0, 0, CALL_AT(signed_zero), "NVFP4: minus zero stays (keep), or becomes zero as ModelOpt has it" }, \
 	{ "input-scale", 0, "VALUE|FILE|DIR", CLI_TEXT, 0, 0, CALL_AT(input_scale), "nvfp4: scales of the activations of experts: a number for all (largest magnitude / 2688), measured maxima (JSON), or another export of the model" }, \
 	{ "dense", 0, "bf16|q8_0|f32", CLI_CHOICE, 0, 0, CALL_AT(dense), "gguf: type of matrices that are FP8 in the source (bf16, exact; q8_0 rounds; f32: all matrices)" }, \
+	{ "drafts", 0, "same|keep|drop", CLI_CHOICE, 0, 0, CALL_AT(drafts), "MTP or DSpark: in the format of the layers (same), as in the source (keep), left out (drop)" }, \
 	CALL_LAYERS, \
 	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.plan.shard_size), "fill shards up to this (one per layer)" }, \
 	{ "no-restore", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(no_back), "leave out what restore needs (source/, *.dropped)" }, \

@@ -23,8 +23,8 @@ extern "C" {
  * by call_settle. */
 struct call {
 	struct job_opts job;
-	const char *out, *signed_zero, *input_scale, *dense, *experts, *scale_dtype, *assume,
-		*experts_by, *attention;
+	const char *out, *signed_zero, *input_scale, *dense, *drafts, *experts, *scale_dtype,
+		*assume, *experts_by, *attention;
 	uint64_t mp, threads;
 	bool json, quiet, no_sha256, hf_cache, tensors, overwrite, no_back;
 };

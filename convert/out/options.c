@@ -14,6 +14,8 @@ void options_put(const struct plan *p, struct text *t)
 	manifest_options(&o, t);
 	if (p->recipe && p->recipe->container == CONTAINER_GGUF)
 		jwrite_str(&o, "dense", gguf_dense_names[p->opts.dense]);
+	if (p->recipe || p->opts.drafts != DRAFTS_SAME)
+		jwrite_str(&o, "drafts", drafts_names[p->opts.drafts]);
 	jwrite_str(&o, "experts", plan_experts(p));
 	if (p->recipe && p->recipe->input && p->opts.inputs)
 		jwrite_str(&o, "input_scale", p->opts.inputs->said);

@@ -20,7 +20,7 @@ const struct op_row fates[FATE_COUNT] = {
 	[FATE_SKIP]       = { "dropped",     "a copy of embed or head under mtp. that the official converter skips" },
 	[FATE_TILE]       = { "laid out",    "stacked, and laid out for the engine" },
 	[FATE_ELSEWHERE]  = { "elsewhere",   "in another rank or stage" },
-	[FATE_DRAFT]      = { "drafts",      "left out: the GGUF has no place for them" },
+	[FATE_DRAFT]      = { "drafts",      "left out: --drafts drop, or the GGUF has no place for them" },
 	[FATE_UNSELECTED] = { "left out",    "not asked for" },
 };
 /* clang-format on */
@@ -78,9 +78,10 @@ static int put_source_header(const struct ckpt *c, const struct shard *s, struct
 static int put_recipe(const struct plan *p, const struct recipe_small *made, struct text *out,
 	struct err *e)
 {
-	const struct recipe_made m = { p->recipe, &p->ckpt->doc, &p->ckpt->config, p->forms };
+	const struct recipe_made m = { p->recipe, &p->ckpt->doc, &p->ckpt->config, p->forms,
+		p->opts.drafts };
 
-	return made->put(out, &m, e);
+	return recipe_small_put(made, out, &m, e);
 }
 
 int plan_small_text(const struct plan *p, const struct plan_small *s, struct text *out,

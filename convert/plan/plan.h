@@ -94,8 +94,9 @@ struct plan_opts {
 	bool experimental;     /* also engines that were only read about */
 	bool drop_signs;       /* recipes: minus zero becomes zero where the format has a factor */
 	const struct inputs
-		*inputs; /* recipes that have scales of activations: those; NULL: not said */
-	bool back;       /* hf: keep what restore needs: a folder source/, NAME.dropped */
+		*inputs;    /* recipes that have scales of activations: those; NULL: not said */
+	enum drafts drafts; /* recipes: what becomes of the blocks under mtp. */
+	bool back;          /* hf: keep what restore needs: a folder source/, NAME.dropped */
 	struct share share;
 };
 

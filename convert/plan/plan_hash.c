@@ -28,6 +28,8 @@ int plan_hash_begin(struct plan_hash *h, const struct plan *p, struct err *e)
 		p->opts.sha256, p->opts.lossy);
 	if (p->opts.back)
 		text_str(&h->t, "back\n");
+	if (p->opts.drafts != DRAFTS_SAME)
+		text_fmt(&h->t, "drafts %s\n", drafts_names[p->opts.drafts]);
 	for (i = 0; i < p->ckpt->n_shards; i++)
 		text_fmt(&h->t, "source %s %lld\n", p->ckpt->shards[i].name,
 			(long long)p->ckpt->shards[i].st.st_size);

@@ -113,6 +113,11 @@ bool layout_widens(const struct layout *l, size_t i)
 		l->p->ckpt->tensors[i].dtype == DT_F8_E8M0 && !layout_casts(l, i);
 }
 
+bool layout_drops(const struct layout *l, size_t i)
+{
+	return l->p->opts.drafts == DRAFTS_DROP && l->a->want[i]->stage >= 0;
+}
+
 /* The scales of a weight whose codes stay, as FP32 numbers. */
 static void widen_step(const struct layout *l, size_t i, struct step *s)
 {
@@ -247,6 +252,14 @@ static int settle(struct plan *p, struct err *e)
 	return plan_hash_end(&h, rc, p->hash, e);
 }
 
+/* The source is a conversion that was made without the draft that the tensor is of. */
+static int no_drafts(const char *tensor, struct err *e)
+{
+	return err_rule(e, RULE_PLAN_DRAFTS, ERR_NOPOS,
+		"tensor %s is of a draft, and the conversion was made without drafts (--drafts drop)",
+		text_quote(tensor).s);
+}
+
 /* A source that is joined from converted folders may lack some. */
 static int check_there(const struct plan *p, struct err *e)
 {
@@ -258,6 +271,9 @@ static int check_there(const struct plan *p, struct err *e)
 		for (i = 0; i < p->files[f].n; i++)
 			for (k = 0; k < step_sources(&p->files[f].steps[i]); k++) {
 				t = step_source(&p->files[f].steps[i], k);
+				if (!from->has(from->ctx, t) && !from->missing(from->ctx) &&
+					drafts_own(p->ckpt->tensors[t].name))
+					return no_drafts(p->ckpt->tensors[t].name, e);
 				if (!from->has(from->ctx, t))
 					return err_rule(e, RULE_SET_INCOMPLETE, ERR_NOPOS,
 						"tensor %s is not whole in the folders that are "
@@ -380,17 +396,35 @@ static void settle_recipe(struct plan *p, const struct audit *a)
 /* Makes the small files of a name once, so that one that cannot be made is refused before anything is written. */
 static int try_smalls(const struct plan *p, struct err *e)
 {
-	const struct recipe_made m = { p->recipe, &p->ckpt->doc, &p->ckpt->config, p->forms };
+	const struct recipe_made m = { p->recipe, &p->ckpt->doc, &p->ckpt->config, p->forms,
+		p->opts.drafts };
 	const struct recipe_small *s;
 	struct text t = { 0 };
 	int rc = 0;
 
 	for (s = p->recipe->smalls; !rc && s && s->name; s++) {
 		t.n = 0;
-		rc = s->put(&t, &m, e);
+		rc = recipe_small_put(s, &t, &m, e);
 	}
 	text_free(&t);
 	return rc;
+}
+
+/* Whether the drafts can be what the option asks for. */
+static int check_drafts(const struct plan *p, const struct audit *a, struct err *e)
+{
+	const struct recipe *r = p->recipe;
+
+	if (p->opts.drafts != DRAFTS_KEEP || !p->ckpt->config.stages)
+		return 0;
+	if (r->container == CONTAINER_GGUF)
+		return err_rule(e, RULE_PLAN_DRAFTS, ERR_NOPOS,
+			"--drafts keep: drafts are GGUF files of their own, in the types that llama.cpp takes");
+	if (r->native && (p->forms.dense != a->forms.dense || p->forms.experts != a->forms.experts))
+		return err_rule(e, RULE_PLAN_DRAFTS, ERR_NOPOS,
+			"--drafts keep: config.json of %s has one word for all experts, so that drafts in %s beside layers in %s would be misread",
+			r->name, codecs[a->forms.experts].name, codecs[p->forms.experts].name);
+	return 0;
 }
 
 static int make(struct plan *p, const struct audit *a, struct err *e)
@@ -404,7 +438,7 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 		return no_target(p->opts.target, e);
 	if (p->recipe) {
 		settle_recipe(p, a);
-		if (try_smalls(p, e))
+		if (check_drafts(p, a, e) || try_smalls(p, e))
 			return -1;
 	}
 	if (p->experts == CODEC_MXFP4 && a->experts == CODEC_FP8)

@@ -18,7 +18,9 @@ static enum codec from_of(const struct layout *l, size_t i)
 
 static enum codec to_of(const struct layout *l, size_t i)
 {
-	return role_codec(l->a->want[i]->role, l->p->forms);
+	bool stays = l->p->opts.drafts == DRAFTS_KEEP && l->a->want[i]->stage >= 0;
+
+	return stays ? from_of(l, i) : role_codec(l->a->want[i]->role, l->p->forms);
 }
 
 bool layout_reforms(const struct layout *l, size_t i)

@@ -284,12 +284,13 @@ static int list_parcels(struct layout *l, struct parcel **v, size_t *n)
 		const struct want *w = l->a->want[i];
 
 		layout_fate(l, i,
-			!l->selected[w->place]         ? FATE_UNSELECTED
-				: layout_casts(l, i)   ? FATE_CAST
-				: layout_widens(l, i)  ? FATE_WIDEN
-				: layout_reforms(l, i) ? FATE_REFORM
-						       : FATE_COPY);
-		if (!l->selected[w->place] || w->scale)
+			layout_drops(l, i)               ? FATE_DRAFT
+				: !l->selected[w->place] ? FATE_UNSELECTED
+				: layout_casts(l, i)     ? FATE_CAST
+				: layout_widens(l, i)    ? FATE_WIDEN
+				: layout_reforms(l, i)   ? FATE_REFORM
+							 : FATE_COPY);
+		if (!l->selected[w->place] || layout_drops(l, i) || w->scale)
 			continue; /* a scale comes with its weight */
 		partner = w->role->store == STORE_PLAIN ? -1 : audit_partner(l->a, i);
 		p = (struct parcel){ w->place, i, partner < 0 ? i : (size_t)partner, 0 };
@@ -312,8 +313,9 @@ static uint32_t number_shards(const struct layout *l, struct parcel *v, size_t n
 	uint32_t shard = 0;
 	size_t i;
 
-	if (!room)
-		return l->a->inv.places;
+	if (!room) /* the stages are the last places */
+		return l->p->opts.drafts == DRAFTS_DROP ? (uint32_t)l->p->ckpt->config.L + 2
+							: l->a->inv.places;
 	for (i = 0; i < n; i++) {
 		if (used && used + v[i].bytes > room) {
 			shard++;

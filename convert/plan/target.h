@@ -60,6 +60,8 @@ const uint64_t *layout_dim(struct layout *l, uint64_t rows, uint64_t cols);
 bool layout_casts(const struct layout *l, size_t i);
 /* True if tensor i is a scale that stays and has to become F32. */
 bool layout_widens(const struct layout *l, size_t i);
+/* True if tensor i is of a draft that the plan leaves out. */
+bool layout_drops(const struct layout *l, size_t i);
 /* The step that makes all of tensor i, cast if it has to be; whole, for one file. */
 int layout_whole(struct layout *l, size_t i, struct step *s);
 

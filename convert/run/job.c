@@ -49,15 +49,35 @@ static int plan(struct job *j, const struct job_opts *o, const struct audit *a, 
 	return conversion_make(&j->conversion, a, &p, e);
 }
 
+/* Whether the source may lack its drafts: they are not wanted, or the conversion that goes back was made of such a one. */
+static bool goes_without_drafts(const struct job_opts *o)
+{
+	return o->plan.drafts == DRAFTS_DROP || o->use == USE_RESTORE;
+}
+
+static bool has_drafts(const struct ckpt *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->n && !drafts_own(c->tensors[i].name); i++)
+		;
+	return i < c->n;
+}
+
 static int audit_and_plan(struct job *j, const struct job_opts *o, struct findings *f,
 	struct err *e)
 {
 	struct audit a;
 	int rc;
 
+	if (goes_without_drafts(o) && !has_drafts(&j->c))
+		drafts_take_out(&j->c.config);
 	if (audit_make(&a, &j->c, o->assume, f, e))
 		return -1;
-	rc = finding_first(f, e) || plan(j, o, &a, e) ? -1 : 0;
+	rc = finding_first(f, e);
+	if (o->plan.drafts == DRAFTS_DROP)
+		drafts_take_out(&j->c.config);
+	rc = rc || plan(j, o, &a, e) ? -1 : 0;
 	audit_free(&a);
 	return rc;
 }

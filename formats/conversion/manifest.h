@@ -24,6 +24,7 @@
 #include "core/text.h"
 #include "formats/conversion/seal.h"
 #include "formats/json/jwrite.h"
+#include "formats/model/drafts.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -87,6 +88,7 @@ struct manifest {
 	char target[64], plan[65], tool[128];
 	const char *options; /* in the arena; the object as it stands in the document */
 	char layers[4096];   /* as options have it; "": none, so all layers */
+	enum drafts drafts;  /* the same; DRAFTS_SAME where they say nothing */
 	struct manifest_files files;
 	struct manifest_files shards; /* of the source; none has a sidecar */
 	bool verified;                /* every shard had the SHA-256 that was expected of it */

@@ -223,9 +223,10 @@ static int check_twins(const struct manifest_files *f, struct err *e)
 
 /* --- the document of a folder --- */
 
-static int take_layers(struct jread *j, struct reading *r, struct err *e)
+/* Takes the options that readers of the document go by; all of them are strings. */
+static int take_option(struct jread *j, struct reading *r, struct err *e)
 {
-	bool layers = is(j, "layers");
+	bool layers = is(j, "layers"), drafts = is(j, "drafts");
 	char value[4096];
 
 	if (jread_peek(j) != '"')
@@ -236,6 +237,8 @@ static int take_layers(struct jread *j, struct reading *r, struct err *e)
 		return jfield_wrong(e, "the option layers is empty");
 	if (layers)
 		memcpy(r->m.layers, value, sizeof value);
+	if (drafts && !drafts_find(&r->m.drafts, value))
+		return jfield_wrong(e, "the option drafts is none of same, keep, drop");
 	return 1;
 }
 
@@ -243,7 +246,7 @@ static int get_folder_options(struct jread *j, void *ctx, struct err *e)
 {
 	struct reading *r = ctx;
 
-	return get_options(j, r, &r->m.arena, &r->m.options, take_layers, e);
+	return get_options(j, r, &r->m.arena, &r->m.options, take_option, e);
 }
 
 /* clang-format off */

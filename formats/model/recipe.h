@@ -8,6 +8,7 @@
 #ifndef FORMATS_MODEL_RECIPE_H
 #define FORMATS_MODEL_RECIPE_H
 #include "formats/model/config.h"
+#include "formats/model/drafts.h"
 #include "formats/model/role.h"
 
 #ifdef __cplusplus
@@ -26,6 +27,7 @@ struct recipe_made {
 	const struct config_doc *doc; /* borrows; config.json of the source */
 	const struct config *config;  /* borrows; what that says */
 	struct model_forms forms;     /* of the output */
+	enum drafts drafts;
 };
 
 /* A small file that is made. put appends its text to out, which is empty, and returns 0, or -1 with an error. */

@@ -128,7 +128,7 @@ static json_t *quantized_layers(const struct recipe_made *m)
 	form = json_pack("{s:s,s:i}", "quant_algo", "NVFP4", "group_size",
 		(int)codecs[CODEC_NVFP4].cols);
 	if (!o || !form || add_experts(o, "layers", m->config->L, form) ||
-		add_experts(o, "mtp", m->config->stages, form)) {
+		(m->drafts == DRAFTS_SAME && add_experts(o, "mtp", m->config->stages, form))) {
 		json_decref(o);
 		o = NULL;
 	}
@@ -136,9 +136,22 @@ static json_t *quantized_layers(const struct recipe_made *m)
 	return o;
 }
 
-static json_t *left_out(void)
+/* Adds to list, a list of modules that are not quantized, the pattern that names the drafts where they stay as they are in
+ * the source. list is taken over; NULL without memory. */
+static json_t *with_drafts(json_t *list, const struct recipe_made *m, const char *pattern)
 {
-	return json_pack("[s,s,s]", "*.attn.*", "*.ffn.shared_experts.*", "head");
+	if (list && m->drafts == DRAFTS_KEEP && m->config->stages &&
+		json_array_append_new(list, json_string(pattern))) {
+		json_decref(list);
+		return NULL;
+	}
+	return list;
+}
+
+static json_t *left_out(const struct recipe_made *m)
+{
+	return with_drafts(json_pack("[s,s,s]", "*.attn.*", "*.ffn.shared_experts.*", "head"), m,
+		"mtp.*");
 }
 
 int recipe_config_nvfp4(struct text *out, const struct recipe_made *m, struct err *e)
@@ -152,7 +165,7 @@ int recipe_config_nvfp4(struct text *out, const struct recipe_made *m, struct er
 		"NVFP4", "quant_algo", "MIXED_PRECISION", "kv_cache_quant_algo", "group_size",
 		group, "producer", producer(), "config_groups", "group_0", "input_activations",
 		args, "weights", args, "targets", "Linear", "quantized_layers", quantized_layers(m),
-		"ignore", left_out());
+		"ignore", left_out(m));
 	if (!q || !add || json_object_update(q, add)) {
 		json_decref(q);
 		q = NULL;
@@ -169,15 +182,17 @@ int recipe_hf_quant_nvfp4(struct text *out, const struct recipe_made *m, struct 
 		json_pack("{s:o,s:{s:s,s:n,s:i,s:o,s:o}}", "producer", producer(), "quantization",
 			"quant_algo", "MIXED_PRECISION", "kv_cache_quant_algo", "group_size",
 			(int)codecs[CODEC_NVFP4].cols, "quantized_layers", quantized_layers(m),
-			"exclude_modules", left_out()),
+			"exclude_modules", left_out(m)),
 		e);
 }
 
 /* What is in BF16 or F32 and is called Linear by those who read this. */
-static json_t *plain_modules(void)
+static json_t *plain_modules(const struct recipe_made *m)
 {
-	return json_pack("[s,s,s,s,s,s,s]", "head", "embed", "*.ffn.gate", "*.compressor.*",
-		"*.weights_proj", "*.markov_head.*", "*.confidence_head.*");
+	return with_drafts(json_pack("[s,s,s,s,s,s,s]", "head", "embed", "*.ffn.gate",
+				   "*.compressor.*", "*.weights_proj", "*.markov_head.*",
+				   "*.confidence_head.*"),
+		m, "mtp.*");
 }
 
 int recipe_config_mxfp8(struct text *out, const struct recipe_made *m, struct err *e)
@@ -185,17 +200,16 @@ int recipe_config_mxfp8(struct text *out, const struct recipe_made *m, struct er
 	return put_quantization(out, m,
 		json_pack("{s:s,s:s,s:i,s:n,s:o,s:o}", "quant_method", "modelopt", "quant_algo",
 			"MXFP8", "group_size", (int)codecs[CODEC_MXFP8].cols, "kv_cache_quant_algo",
-			"producer", producer(), "ignore", plain_modules()),
+			"producer", producer(), "ignore", plain_modules(m)),
 		NULL, e);
 }
 
 int recipe_hf_quant_mxfp8(struct text *out, const struct recipe_made *m, struct err *e)
 {
-	(void)m;
 	return put_document(out,
 		json_pack("{s:o,s:{s:s,s:n,s:i,s:o}}", "producer", producer(), "quantization",
 			"quant_algo", "MXFP8", "kv_cache_quant_algo", "group_size",
-			(int)codecs[CODEC_MXFP8].cols, "exclude_modules", plain_modules()),
+			(int)codecs[CODEC_MXFP8].cols, "exclude_modules", plain_modules(m)),
 		e);
 }
 
@@ -262,6 +276,15 @@ static json_t *ct_group(const struct ct_form *f, const char *modules)
 		f->activations ? ct_args(f, true) : json_null(), "output_activations");
 }
 
+/* Modules that are in BF16 or F32, by expressions. */
+static json_t *ct_ignore(const struct recipe_made *m)
+{
+	return with_drafts(json_pack("[s,s,s,s,s,s,s]", "head", "embed", "re:.*\\.ffn\\.gate$",
+				   "re:.*\\.compressor\\..*", "re:.*\\.weights_proj$",
+				   "re:.*\\.markov_head\\..*", "re:.*\\.confidence_head\\..*"),
+		m, "re:^mtp\\..*");
+}
+
 int recipe_config_compressed(struct text *out, const struct recipe_made *m, struct err *e)
 {
 	const struct ct_form *experts = ct_find(m->forms.experts), *dense = ct_find(m->forms.dense);
@@ -270,16 +293,14 @@ int recipe_config_compressed(struct text *out, const struct recipe_made *m, stru
 	if (!experts || !dense)
 		return err_set(e, ERR_SYSTEM, "%s: a number format that compressed-tensors has not",
 			m->recipe->name);
-	q = json_pack("{s:s,s:s,s:s,s:s,s:s,s:{s:o,s:o},s:[s,s,s,s,s,s,s],s:n,s:n}", "quant_method",
+	q = json_pack("{s:s,s:s,s:s,s:s,s:s,s:{s:o,s:o},s:o,s:n,s:n}", "quant_method",
 		"compressed-tensors", "quantization_status", "compressed", "format",
 		"mixed-precision", "version", "0.20.0", "scale_fmt", "ue8m0", "config_groups",
 		"group_0", ct_group(experts, "re:.*\\.ffn\\.experts\\.\\d+\\.(w1|w2|w3)$"),
 		"group_1",
 		ct_group(dense,
 			"re:.*(\\.attn\\.(wq_a|wq_b|wkv|wo_a|wo_b)|\\.indexer\\.wq_b|\\.shared_experts\\.(w1|w2|w3)|mtp\\.\\d+\\.(e_proj|h_proj|main_proj))$"),
-		"ignore", "head", "embed", "re:.*\\.ffn\\.gate$", "re:.*\\.compressor\\..*",
-		"re:.*\\.weights_proj$", "re:.*\\.markov_head\\..*", "re:.*\\.confidence_head\\..*",
-		"kv_cache_scheme", "global_compression_ratio");
+		"ignore", ct_ignore(m), "kv_cache_scheme", "global_compression_ratio");
 	return put_quantization(out, m, q,
 		codecs[m->forms.experts].bits == codecs[CODEC_MXFP4].bits ? "\"fp4\"" : NULL, e);
 }

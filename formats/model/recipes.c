@@ -57,3 +57,13 @@ const struct recipe *recipe_find(const char *name)
 			return r;
 	return NULL;
 }
+
+int recipe_small_put(const struct recipe_small *s, struct text *out, const struct recipe_made *m,
+	struct err *e)
+{
+	if (s->put(out, m, e))
+		return -1;
+	return m->drafts == DRAFTS_DROP && !strcmp(s->name, "config.json")
+		? drafts_config(out, m->config, e)
+		: 0;
+}

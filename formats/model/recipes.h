@@ -14,6 +14,11 @@ extern const struct recipe recipes[];
 /* Returns the row of that name, or NULL. */
 const struct recipe *recipe_find(const char *name);
 
+/* Appends the text of a small file of the recipe to out, which is empty: what its row makes, without the drafts where
+ * they are dropped. Returns -1 with an error where it cannot be made. */
+int recipe_small_put(const struct recipe_small *s, struct text *out, const struct recipe_made *m,
+	struct err *e);
+
 #ifdef __cplusplus
 }
 #endif

@@ -35,9 +35,9 @@ struct compare {
 	bool slice; /* experts and layers were left out, and config.json says so */
 	bool *on; /* owns; [places] the blocks that the conversion was asked for; NULL until a manifest said it */
 	size_t places;
-	bool skips;     /* official: copies that the converter leaves out */
-	bool no_drafts; /* it is a GGUF, of a model whose drafts have no place there */
-	bool failed;    /* some file could not be looked at */
+	bool skips; /* official: copies that the converter leaves out */
+	bool no_drafts; /* they were left out, or it is a GGUF, in which those of the model have no place */
+	bool failed; /* some file could not be looked at */
 	uint64_t tensors, units, bytes, left_out;
 	struct block_roles said,
 		found; /* own; of manifests, and of the values; the lock of the file is held */
@@ -204,7 +204,7 @@ static int compare_input(struct file_work *w, const struct sidecar_tensor *t, st
 	float f = 0, g = 0;
 	struct derive d;
 	struct err why = { 0 };
-	int rc = derive_open(&d, &w->c->source, w->f->s, t, w->f->d->m->target, false, &why) ||
+	int rc = derive_open(&d, &w->c->source, w->f->s, t, w->f->d->m, &why) ||
 		read_number(w, t, &f, &why);
 
 	(void)e;
@@ -247,8 +247,7 @@ static int compare_tensor(struct file_work *w, const struct sidecar_tensor *t, s
 	if (t->op == OP_REFORM && t->of == PART_INPUT)
 		return compare_input(w, t, e);
 	k->m.blocks = (struct derive_blocks){ 0 };
-	rc = derive_open(&d, &w->c->source, w->f->s, t, w->f->d->m->target,
-		!strcmp(w->f->d->m->target, "slice"), &why);
+	rc = derive_open(&d, &w->c->source, w->f->s, t, w->f->d->m, &why);
 	pthread_mutex_lock(&w->lock);
 	if (rc)
 		report_take(w->c->r, &at, &why);
@@ -460,6 +459,10 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 	if (!strcmp(f->d->m->target, "gguf")) {
 		c->skips = true;
 		c->no_drafts = !gguf_drafts(&c->source.config);
+	}
+	if (f->d->m->drafts == DRAFTS_DROP) {
+		drafts_take_out(&c->source.config);
+		c->no_drafts = true;
 	}
 	if (!f->s)
 		return small_compare(&(struct small){ o->io, &c->source, c->r, c->slice }, f);

@@ -343,11 +343,12 @@ static int (*const openers[OP_COUNT])(struct derive *d, const char *target, stru
 };
 
 int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
-	const struct sidecar_tensor *t, const char *target, bool renamed, struct err *e)
+	const struct sidecar_tensor *t, const struct manifest *m, struct err *e)
 {
+	const char *target = m->target;
 	uint32_t k;
 
-	*d = (struct derive){ .c = c, .a = a, .t = t };
+	*d = (struct derive){ .c = c, .a = a, .t = t, .drafts = m->drafts };
 	if (t->op != OP_TILE && t->op != OP_GGML && t->n > (t->op == OP_REFORM ? 3 : 2))
 		return wrong(d, e, "more sources than it takes");
 	for (k = 0; k < t->n && k < 2; k++) {
@@ -357,7 +358,10 @@ int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
 	}
 	if (!bound(d))
 		return wrong(d, e, "more rows or columns than its source has");
-	if (!is_named(d, target, renamed))
+	if (d->drafts == DRAFTS_DROP && d->src[0] && drafts_own(d->src[0]->name))
+		return wrong(d, e, "it is of a draft, which the conversion says it is without");
+	/* in a slice layers have other numbers */
+	if (!is_named(d, target, !strcmp(target, "slice")))
 		return wrong(d, e, "it is made of a tensor of another name");
 	if (derive_reform_left(d, target, e) || openers[t->op](d, target, e))
 		return -1;

@@ -18,6 +18,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_COMPARE_DERIVE_H
 #define VERIFY_COMPARE_DERIVE_H
+#include "formats/conversion/manifest.h"
 #include "formats/conversion/sidecar.h"
 #include "formats/model/checkpoint.h"
 #include "formats/layout/rowmap.h"
@@ -48,15 +49,15 @@ struct derive {
 	uint64_t keep;       /* of a remap: experts that are left; of ggml: sources of a matrix */
 	uint32_t ggml;       /* of ggml: the type, enum ggml_type */
 	bool beside;         /* of ggml: the matrices lie side by side */
+	enum drafts drafts;  /* of the conversion */
 	size_t stage;        /* bytes that a maker needs */
 };
 
 /* Looks whether sidecar and source agree on names, types and shapes, so that what the transform makes of the
  * sources is what t says. *d keeps c, a and t. Returns -1 where they do not (compare.shape, compare.source)
- * or where the layout is not known (set.layout). renamed: layers may have other numbers in the source.
- * target: of the manifest. */
+ * or where the layout is not known (set.layout). m is that of the folder, and not kept. */
 int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
-	const struct sidecar_tensor *t, const char *target, bool renamed, struct err *e);
+	const struct sidecar_tensor *t, const struct manifest *m, struct err *e);
 /* Bytes of that unit; unit 0 is as large as any. */
 uint64_t derive_unit_bytes(const struct derive *d, uint64_t unit);
 

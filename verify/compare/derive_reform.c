@@ -39,8 +39,10 @@ static bool ends_with(const char *s, const char *end)
 }
 
 /* The number format in which the recipe has the matrix that a source tensor is of; CODEC_NONE: as it is. */
-static enum codec demanded(const struct recipe *r, const char *source)
+static enum codec demanded(const struct derive *d, const struct recipe *r, const char *source)
 {
+	if (d->drafts == DRAFTS_KEEP && drafts_own(source))
+		return CODEC_NONE;
 	return strstr(source, ".ffn.experts.") ? r->forms.experts : r->forms.dense;
 }
 
@@ -72,7 +74,7 @@ int derive_reform_left(const struct derive *d, const char *target, struct err *e
 	if (!r || d->t->op == OP_REFORM)
 		return 0;
 	from = matrix_of(d->c, name);
-	to = demanded(r, name);
+	to = demanded(d, r, name);
 	if (to == CODEC_NONE || from == CODEC_NONE)
 		return 0;
 	/* FP8 may stay what it is in a native format, with the scales of either type. */
@@ -232,7 +234,8 @@ int derive_reform_open(struct derive *d, const char *target, struct err *e)
 		return -1;
 	d->from = codec_of_types(d->src[0]->dtype, d->src[1]->dtype);
 	cols = codec_cols(d->from, d->src[0]->dim[1]);
-	if (d->from == CODEC_NONE || d->from != d->t->from || demanded(r, d->src[0]->name) != d->to)
+	if (d->from == CODEC_NONE || d->from != d->t->from ||
+		demanded(d, r, d->src[0]->name) != d->to)
 		return wrong(d, e,
 			"number formats that are not those of its source and of the target");
 	end = end_of(d, r);

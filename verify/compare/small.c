@@ -92,16 +92,16 @@ static bool is_made(const struct small *c, const struct walk_file *f, const stru
 {
 	const struct recipe *r = recipe_find(f->d->m->target);
 	const struct recipe_small *m = r ? r->smalls : NULL;
-	struct recipe_made made = { r, &c->source->doc, &c->source->config,
-		forms_of(c->source, r) };
+	struct recipe_made made = { r, &c->source->doc, &c->source->config, forms_of(c->source, r),
+		f->d->m->drafts };
 	struct text t = { 0 };
 	struct err e = { 0 };
 	bool same = false;
 
 	for (; m && m->name && !same; m++) {
 		t.n = 0;
-		same = !strcmp(m->name, f->f->name) && !m->put(&t, &made, &e) && t.n == got->n &&
-			!memcmp(t.s, got->s, t.n);
+		same = !strcmp(m->name, f->f->name) && !recipe_small_put(m, &t, &made, &e) &&
+			t.n == got->n && !memcmp(t.s, got->s, t.n);
 	}
 	text_free(&t);
 	return same;

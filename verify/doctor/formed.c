@@ -10,7 +10,7 @@
 #include <string.h>
 
 const char *const formed_classes[FORMED_CLASSES] = { "dense matrices", "routed experts of layers",
-	"routed experts of drafts" };
+	"routed experts of drafts", "dense matrices of drafts" };
 
 /* --- one matrix --- */
 
@@ -73,7 +73,7 @@ static bool module_of(const struct want *w, char *out, size_t room)
 static enum formed_class class_of(const struct want *w)
 {
 	if (w->role->store != STORE_EXPERT)
-		return FORMED_DENSE;
+		return w->stage >= 0 ? FORMED_DENSE_DRAFTS : FORMED_DENSE;
 	return w->stage >= 0 ? FORMED_DRAFTS : FORMED_EXPERTS;
 }
 

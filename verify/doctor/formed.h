@@ -16,7 +16,13 @@
 extern "C" {
 #endif
 
-enum formed_class { FORMED_DENSE, FORMED_EXPERTS, FORMED_DRAFTS, FORMED_CLASSES };
+enum formed_class {
+	FORMED_DENSE,
+	FORMED_EXPERTS,
+	FORMED_DRAFTS,
+	FORMED_DENSE_DRAFTS,
+	FORMED_CLASSES
+};
 extern const char *const formed_classes[FORMED_CLASSES]; /* for reports */
 
 struct formed {

@@ -144,21 +144,55 @@ static bool leaves_out_drafts(const json_t *o)
 	return false;
 }
 
+/* Engines that take the experts of drafts for what the download has, where config.json leaves the drafts out. */
+static const struct {
+	const char *engine;
+	enum codec experts;
+} told[] = {
+	{ "sglang", CODEC_NVFP4 },      /* its pull request 25820 */
+	{ "tensorrt-llm", CODEC_NVFP4 } /* what NVIDIA publishes leaves them out */
+};
+
+static bool can_be_told(const char *engine, enum codec experts)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof told / sizeof *told; i++)
+		if (!strcmp(told[i].engine, engine) && told[i].experts == experts)
+			return true;
+	return false;
+}
+
+/* Why the engine reads drafts of another number format than the layers' as what they are not; NULL: it does not, or that
+ * is not known. */
+static const char *misread(const struct consumer *who, enum codec layers)
+{
+	const struct reads *t = who ? find(who->name, layers) : NULL;
+
+	if (!t || !t->yes || can_be_told(who->name, layers) || !strcmp(who->name, "transformers"))
+		return NULL; /* transformers passes over drafts */
+	return layers == CODEC_NVFP4
+		? ": vLLM reads all routed experts as NVFP4, whatever \"ignore\" says, and accepts hardly a draft"
+		: ": config.json has no word for that, and what it leaves out is taken for unquantized";
+}
+
 static void drafts(const struct formed *f, const struct consumer *who, struct report *r)
 {
 	enum codec layers = f->form[FORMED_EXPERTS], stages = f->form[FORMED_DRAFTS];
-	bool vllm = who && !strcmp(who->name, "vllm") && layers == CODEC_NVFP4;
-	bool out = leaves_out_drafts(f->c->doc.o);
+	const char *why = misread(who, layers);
 
 	if (stages == CODEC_NONE || layers == CODEC_NONE)
 		return;
 	if (stages != layers)
-		report_add(r, vllm ? RULE_ENGINE_DRAFTS : RULE_FORM_DRAFTS, NULL,
+		report_add(r, why ? RULE_ENGINE_DRAFTS : RULE_FORM_DRAFTS, NULL,
 			"routed experts of drafts are %s, those of layers %s%s",
-			codecs[stages].name, codecs[layers].name,
-			vllm ? ": vLLM reads all routed experts as NVFP4, whatever \"ignore\" says, and accepts hardly a draft"
-			     : "");
-	else if (out)
+			codecs[stages].name, codecs[layers].name, why ? why : "");
+	else if (f->form[FORMED_DENSE_DRAFTS] != f->form[FORMED_DENSE])
+		report_add(r, why ? RULE_ENGINE_DRAFTS : RULE_FORM_DRAFTS, NULL,
+			"dense matrices of drafts are %s, those of layers %s%s",
+			codecs[f->form[FORMED_DENSE_DRAFTS]].name,
+			codecs[f->form[FORMED_DENSE]].name, why ? why : "");
+	else if (leaves_out_drafts(f->c->doc.o))
 		report_add(r, RULE_CONFIG_QUANT_EXCLUDED, &config_json,
 			"config.json leaves out mtp., but the routed experts of drafts are %s",
 			codecs[stages].name);
