@@ -40,36 +40,6 @@ struct items {
 	size_t n, cap;
 };
 
-/* Columns of a weight; a vector is one row. */
-static uint64_t cols_of(const struct layout *l, size_t i)
-{
-	const struct want *w = l->a->want[i];
-	const struct tensor *t = &l->p->ckpt->tensors[i];
-	uint64_t dim1 = t->rank > 1 ? t->dim[1] : t->rank ? t->dim[0] : 1;
-	enum codec c = role_codec(w->role, l->a->forms);
-
-	return c == CODEC_NONE ? dim1 : codec_cols(c, dim1);
-}
-
-static uint64_t rows_of(const struct layout *l, size_t i)
-{
-	const struct tensor *t = &l->p->ckpt->tensors[i];
-
-	return t->rank > 1 ? t->dim[0] : 1;
-}
-
-/* The number format that a source tensor is decoded from; CODEC_NONE: ids. */
-static enum codec from_of(const struct layout *l, size_t i)
-{
-	const struct want *w = l->a->want[i];
-
-	if (w->role->store != STORE_PLAIN)
-		return role_codec(w->role, l->a->forms);
-	return w->role->dtype == DT_BF16   ? CODEC_BF16
-		: w->role->dtype == DT_F32 ? CODEC_F32
-					   : CODEC_NONE;
-}
-
 static struct step_ggml *make_stack(struct items *s, size_t i, uint32_t type, uint32_t matrices)
 {
 	struct layout *l = s->l;
@@ -78,11 +48,11 @@ static struct step_ggml *make_stack(struct items *s, size_t i, uint32_t type, ui
 
 	if (!g)
 		return NULL;
-	*g = (struct step_ggml){ .how = ggml_way_find(from_of(l, i), type),
+	*g = (struct step_ggml){ .how = ggml_way_find(layout_codec(l, i), type),
 		.matrices = matrices,
 		.each = l->a->want[i]->role->store == STORE_PLAIN ? 1 : 2,
-		.rows = rows_of(l, i),
-		.cols = cols_of(l, i) };
+		.rows = layout_rows(l, i),
+		.cols = layout_cols(l, i) };
 	if (!g->how) {
 		err_set(l->e, ERR_UNSUPPORTED,
 			"tensor %s: there is no way from its number format to %s",
@@ -150,8 +120,8 @@ static int add(struct items *s, const char *name, size_t i)
 		.type = gguf_type_of(w, l->a->forms, l->p->opts.dense) };
 	snprintf(x->name, sizeof x->name, "%s", name);
 	x->rank = expert ? 3 : l->p->ckpt->tensors[i].rank;
-	x->dim[0] = cols_of(l, i) * (beside ? 2 : 1);
-	x->dim[1] = rows_of(l, i);
+	x->dim[0] = layout_cols(l, i) * (beside ? 2 : 1);
+	x->dim[1] = layout_rows(l, i);
 	x->dim[2] = expert ? l->p->ckpt->config.E : 1;
 	x->dim[3] = 1;
 	if (!gguf_bytes(x->type, x->dim, x->rank, &x->bytes))
@@ -252,7 +222,7 @@ static int settle_out(struct layout *l, const struct item *x, struct step *s)
 /* FP8 to BF16 has a quicker way than by values, where the matrix is whole blocks. */
 static const struct recode *quick(const struct layout *l, const struct item *x)
 {
-	enum codec from = from_of(l, x->weight);
+	enum codec from = layout_codec(l, x->weight);
 
 	if (x->stack || x->type != GGML_BF16 || !codec_whole(from, x->dim[1], x->dim[0]))
 		return NULL;
@@ -262,7 +232,7 @@ static const struct recode *quick(const struct layout *l, const struct item *x)
 /* Whether source and GGUF have the same bytes. */
 static bool same(const struct layout *l, const struct item *x)
 {
-	enum codec from = from_of(l, x->weight);
+	enum codec from = layout_codec(l, x->weight);
 
 	return (from == CODEC_BF16 && x->type == GGML_BF16) ||
 		(from == CODEC_F32 && x->type == GGML_F32);

@@ -10,17 +10,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The number formats of weight or scale i: as it is, and as the plan writes it. */
-static enum codec from_of(const struct layout *l, size_t i)
-{
-	return role_codec(l->a->want[i]->role, l->a->forms);
-}
-
+/* The number format of weight or scale i as the plan writes it. */
 static enum codec to_of(const struct layout *l, size_t i)
 {
 	bool stays = l->p->opts.drafts == DRAFTS_KEEP && l->a->want[i]->stage >= 0;
 
-	return stays ? from_of(l, i) : role_codec(l->a->want[i]->role, l->p->forms);
+	return stays ? layout_codec(l, i) : role_codec(l->a->want[i]->role, l->p->forms);
 }
 
 bool layout_reforms(const struct layout *l, size_t i)
@@ -28,7 +23,7 @@ bool layout_reforms(const struct layout *l, size_t i)
 	const struct recipe *r = l->p->recipe;
 
 	return r && !r->native && l->a->want[i]->role->store != STORE_PLAIN &&
-		from_of(l, i) != to_of(l, i);
+		layout_codec(l, i) != to_of(l, i);
 }
 
 /* The scales of the matrix that the engine multiplies together with this one, w3 of w1 and the other way round: they
@@ -52,12 +47,6 @@ static uint32_t partner_of(const struct layout *l, size_t i, uint32_t scales)
 			return (uint32_t)(t - l->p->ckpt->tensors);
 	}
 	return scales;
-}
-
-/* Columns of the matrix. */
-static uint64_t cols_of(const struct layout *l, const struct step_reform *f)
-{
-	return codec_cols(f->how->from, l->p->ckpt->tensors[f->codes].dim[1]);
 }
 
 /* A tensor of the matrix f, called as the weight but for its end. */
@@ -88,9 +77,9 @@ static int matrix_step(struct layout *l, const struct step_reform *f, enum op_pa
 	if (begin_step(l, f, part, codes ? to->codes : to->scales, s))
 		return -1;
 	if (codes)
-		dim[1] = codec_dim1(f->how->to, cols_of(l, f));
+		dim[1] = codec_dim1(f->how->to, layout_cols(l, f->codes));
 	else
-		codec_scale_dim(f->how->to, rows, cols_of(l, f), dim);
+		codec_scale_dim(f->how->to, rows, layout_cols(l, f->codes), dim);
 	if (codes && !f->how->scales)
 		s->record = 3; /* no step of its own reads the scales */
 	s->out.dtype = codes ? to->code : to->scale;
@@ -115,15 +104,15 @@ static int no_way(struct layout *l, size_t i)
 {
 	return err_rule(l->e, RULE_PLAN_NO_WAY, ERR_NOPOS,
 		"tensor %s is %s: from that there is no exact way to %s, which --to %s wants",
-		text_quote(l->p->ckpt->tensors[i].name).s, codecs[from_of(l, i)].name,
+		text_quote(l->p->ckpt->tensors[i].name).s, codecs[layout_codec(l, i)].name,
 		codecs[to_of(l, i)].name, l->p->recipe->name);
 }
 
 uint64_t layout_reform_bytes(const struct layout *l, size_t i)
 {
-	enum codec from = from_of(l, i), to = to_of(l, i);
+	enum codec to = to_of(l, i);
 	const struct tensor *t = &l->p->ckpt->tensors[i];
-	uint64_t cols = codec_cols(from, t->dim[1]), dim[2];
+	uint64_t cols = layout_cols(l, i), dim[2];
 
 	codec_scale_dim(to, t->dim[0], cols, dim);
 	return t->dim[0] * codec_row_bytes(to, cols) +
@@ -137,7 +126,7 @@ uint64_t layout_reform_bytes(const struct layout *l, size_t i)
 static struct step_reform *matrix_of(struct layout *l, size_t i)
 {
 	const struct tensor *t = &l->p->ckpt->tensors[i];
-	const struct reform *how = reform_find(from_of(l, i), to_of(l, i));
+	const struct reform *how = reform_find(layout_codec(l, i), to_of(l, i));
 	const struct inputs *inputs = l->p->opts.inputs;
 	struct step_reform *f;
 	uint64_t cols;
@@ -146,7 +135,7 @@ static struct step_reform *matrix_of(struct layout *l, size_t i)
 		no_way(l, i);
 		return NULL;
 	}
-	cols = codec_cols(how->from, t->dim[1]);
+	cols = layout_cols(l, i);
 	if (cols % how->block || cols % codecs[how->to].cols) {
 		err_rule(l->e, RULE_PLAN_CAST_SHAPE, ERR_NOPOS,
 			"tensor %s: %llu columns are no whole number of blocks of %u, so %s cannot be made of it",

@@ -1,5 +1,5 @@
 /* target.h -- the targets: how each lays out the files of a folder. The planner (planner.c) hands a target
- * an empty plan and offers the functions below to fill it.
+ * an empty plan and offers the functions below (layout.c) to fill it.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_PLAN_TARGET_H
@@ -64,6 +64,14 @@ bool layout_widens(const struct layout *l, size_t i);
 bool layout_drops(const struct layout *l, size_t i);
 /* The step that makes all of tensor i, cast if it has to be; whole, for one file. */
 int layout_whole(struct layout *l, size_t i, struct step *s);
+
+/* --- matrices of the source --- */
+
+/* Number format of source tensor i, of a scale that of its weight; CODEC_NONE: it holds ids. */
+enum codec layout_codec(const struct layout *l, size_t i);
+/* Rows and columns of weight i, in elements; a vector is one row. */
+uint64_t layout_rows(const struct layout *l, size_t i);
+uint64_t layout_cols(const struct layout *l, size_t i);
 
 /* --- reform.c: matrices in another number format --- */
 
