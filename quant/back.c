@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "quant/back.h"
 
+#include "quant/ggml_back.h"
 #include "quant/reform.h"
 #include "quant/uncast.h"
 
@@ -14,6 +15,10 @@ static size_t work(const struct joined_form *f)
 {
 	const struct reform *how = reform_find((enum codec)f->from, (enum codec)f->to);
 
+	if (f->blocks)
+		return ggml_has_back((enum codec)f->from, f->ggml)
+			? ggml_back_work((enum codec)f->from, f->rows, f->cols)
+			: 0;
 	if (is_cast(f) && (f->rows % FP4TO8_BLOCK || f->cols % FP4TO8_BLOCK))
 		return 0;
 	if (is_cast(f))
@@ -21,6 +26,24 @@ static size_t work(const struct joined_form *f)
 	if (!how || f->cols % how->block || f->cols % codecs[f->to].cols)
 		return 0;
 	return reform_work(how, f->rows, f->cols);
+}
+
+static int blocks_back(const struct joined_form *f, const struct joined_matrix *m, uint8_t *codes,
+	uint8_t *scales, uint8_t *room, struct err *e)
+{
+	const struct ggml_matrix g = { .from = (enum codec)f->from,
+		.type = f->ggml,
+		.rows = f->rows,
+		.cols = f->cols,
+		.rows_at = m->codes,
+		.stride = f->stride,
+		.kept = m->kept,
+		.n_kept = m->n_kept };
+
+	if (ggml_back(&g, codes, scales, room))
+		return 0;
+	return err_rule(e, RULE_SET_DIGEST, ERR_NOPOS,
+		"values that no matrix of the source has: it was damaged since");
 }
 
 static int back(const struct joined_form *f, const struct joined_matrix *m, uint8_t *codes,
@@ -35,6 +58,8 @@ static int back(const struct joined_form *f, const struct joined_matrix *m, uint
 		.kept = m->kept,
 		.n_kept = m->n_kept };
 
+	if (f->blocks)
+		return blocks_back(f, m, codes, scales, room, e);
 	if (is_cast(f))
 		return uncast(m->codes, m->scales, m->kept, m->n_kept, f->rows, f->cols, codes,
 			scales, room, e);

@@ -5,7 +5,8 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "formats/model/gguf_name.h"
-#include "quant/ggml.h"
+#include "quant/ggml_back.h"
+#include "quant/residue.h"
 #include "quant/num.h"
 #include "tests/check.h"
 
@@ -238,7 +239,114 @@ static void names(void)
 	}
 }
 
+/* A matrix of random codes and scales in each format, there in each type and back: with what was kept the bits of the
+ * source, without it the same values. Rows and columns are no whole number of blocks where the format has several rows. */
+static void goes_back(enum codec from, uint32_t type)
+{
+	enum { ROWS = 130, WIDE = 288, SCALES = ROWS * WIDE / 16 };
+	static uint8_t codes[ROWS * WIDE], scales[SCALES], to[ROWS * WIDE * 4], back[ROWS * WIDE],
+		s2[SCALES], frame[1 << 16];
+	static double v[WIDE], a[WIDE], b[WIDE];
+	const struct ggml_way *w = way(from, type);
+	const struct codec_form *f = &codecs[from];
+	size_t n = (WIDE + f->cols - 1) / f->cols, each = dtypes[f->scale].bits / 8, i,
+	       row_bytes = (size_t)codec_row_bytes(from, WIDE),
+	       out = (size_t)ggml_row_bytes(type, WIDE);
+	uint8_t *room = malloc(residues_room(from, ROWS, WIDE)),
+		*work = malloc(ggml_back_work(from, ROWS, WIDE));
+	struct ggml_matrix m = {
+		.from = from, .type = type, .rows = ROWS, .cols = WIDE, .rows_at = to, .stride = out
+	};
+	struct residues r;
+	uint64_t row;
+	const uint8_t *s;
+	float scale;
+
+	rnd_bytes(codes, sizeof codes);
+	for (i = 0; f->code == DT_F8_E4M3 && i < sizeof codes; i++)
+		codes[i] = num_e4m3_is_nan(codes[i]) ? 0x80 : codes[i];
+	memset(codes, 0, rnd(2) * 4096); /* blocks of zeros */
+	for (i = 0; i < SCALES / each; i++) {
+		scales[i] = (uint8_t)(rnd(8) ? 100 + rnd(20) : rnd(3) ? 8 + rnd(220) : 8);
+		scale = rnd(8) ? ldexpf(1, (int)rnd(40) - 20) : -1.5f;
+		if (each == 4)
+			memcpy(scales + 4 * i, &scale, sizeof scale);
+	}
+	residues_begin(&r, from, ROWS, WIDE, room);
+	for (row = 0; row < ROWS; row++) {
+		s = scales + row / f->rows * n * each;
+		if (w->row(codes + row * row_bytes, s, WIDE, v, to + row * out) < WIDE)
+			goto out; /* BF16 does not have 1.5 times every code */
+		CHECK(residues_row(&r, row, codes + row * row_bytes, s));
+	}
+	if (r.any) {
+		m.kept = frame;
+		m.n_kept = residues_pack(&r, frame, sizeof frame);
+	}
+	CHECK(ggml_back(&m, back, s2, work));
+	CHECK(same_bytes("codes", back, codes, ROWS * row_bytes));
+	CHECK(same_bytes("scales", s2, scales, residues_bytes(from, ROWS, WIDE)));
+	m.n_kept = 0;
+	if (each == 4)
+		goto out; /* no power of two has them all */
+	CHECK(ggml_back(&m, back, s2, work));
+	for (row = 0; row < ROWS; row++) {
+		codec_ops[from].decode(codes + row * row_bytes, scales + row / f->rows * n, 1, WIDE,
+			a);
+		codec_ops[from].decode(back + row * row_bytes, s2 + row / f->rows * n, 1, WIDE, b);
+		CHECK(!memcmp(a, b, sizeof a));
+	}
+out:
+	free(room);
+	free(work);
+}
+
+static void ways_back(void)
+{
+	unsigned i;
+
+	for (i = 0; i < 40; i++) {
+		goes_back(CODEC_MXFP4, GGML_F32);
+		goes_back(CODEC_FP8, GGML_F32);
+		goes_back(CODEC_FP8, GGML_BF16);
+		goes_back(CODEC_FP8_F32, GGML_F32);
+		goes_back(CODEC_FP8_F32, GGML_BF16);
+	}
+	CHECK(!ggml_has_back(CODEC_FP8, GGML_Q8_0) && !ggml_has_back(CODEC_MXFP4, GGML_BF16));
+}
+
+/* The least scale of every code with every byte, found by trying. */
+static void least_scales(void)
+{
+	static const enum codec of[] = { CODEC_MXFP4, CODEC_FP8 };
+	unsigned i, c, e;
+	double top, most;
+	int k;
+
+	for (i = 0; i < COUNT(of); i++)
+		for (c = 0; c < (i ? 0x7fu : 8u); c++)
+			for (e = 0; e < 255; e++) {
+				most = i ? 448 : 6;
+				top = (double)(i ? num_e4m3(c) : num_e2m1(c)) * (double)num_e8m0(e);
+				for (k = -127; top > ldexp(most, k); k++)
+					;
+				CHECK(residue_least(of[i], top) == k);
+			}
+}
+
+/* A block whose scale is zero has lost its codes. */
+static void no_scale(void)
+{
+	uint8_t codes[128] = { 1 }, room[64];
+	struct residues r;
+	float zero = 0;
+
+	residues_begin(&r, CODEC_FP8_F32, 1, 128, room);
+	CHECK(!residues_row(&r, 0, codes, (const uint8_t *)&zero));
+}
+
 static const struct test tests[] = { { "mxfp4_moves", mxfp4_moves },
 	{ "mxfp4_values", mxfp4_values }, { "q8_0", q8_0 }, { "fp8_values", fp8_values },
-	{ "plain", plain }, { "names", names }, { NULL, NULL } };
+	{ "plain", plain }, { "names", names }, { "ways_back", ways_back },
+	{ "least_scales", least_scales }, { "no_scale", no_scale }, { NULL, NULL } };
 TEST_MAIN(tests)

@@ -315,6 +315,47 @@ static void make(const char *name)
 	CHECK(set_makes(FLASH, out.s, &o));
 }
 
+/* Each byte of the way back counts: of values, of what was kept, of the sizes of that. Restore says that it is damaged, and
+ * gives nothing out. */
+static void bytes_of_gguf(void)
+{
+	static const struct {
+		const char *file;
+		long at; /* from the end where negative */
+		const char *rule;
+	} rows[] = {
+		{ "model.gguf", -40, "set.digest" },
+		{ "model.gguf" MAN_DROPPED, 9, "set.digest" },
+		{ "model.gguf" MAN_DROPPED, -2, "set.digest" },
+		{ "mtp-model.gguf" MAN_DROPPED, -9, "set.digest" },
+	};
+	struct job_opts o = to("gguf"), b = set_back();
+	struct path file;
+	struct err e;
+	uint8_t *p;
+	size_t i, n;
+
+	o.plan.dense = GGUF_DENSE_F32;
+	model = (struct path){ FLASH };
+	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+		fresh();
+		CHECK(set_makes(FLASH, out.s, &o));
+		file = model_file(out.s, rows[i].file);
+		p = file_get_all(file.s, &n);
+		CHECK_IN(rows[i].file, p && n > 64);
+		if (!p)
+			continue;
+		p[rows[i].at < 0 ? (size_t)((long)n + rows[i].at) : (size_t)rows[i].at] ^= 0x10;
+		unlink(file.s);
+		file_put_all(file.s, p, n);
+		free(p);
+		CHECK_IN(rows[i].file, set_execute(out.s, back.s, &b, &e));
+		if (!e.rule || strcmp(e.rule, rows[i].rule) != 0)
+			fprintf(stderr, "%s: %s: %s\n", rows[i].file, e.rule, e.text);
+		CHECK_IN(rows[i].file, e.rule && !strcmp(e.rule, rows[i].rule));
+	}
+}
+
 /* A byte of each part of a matrix: compare says where; restore finds it by the digests of the source. */
 static void bytes(void)
 {
@@ -567,6 +608,7 @@ static const struct test tests[] = { { "quant bad: windows", windows }, { "quant
 	{ "quant bad: FP8 matrices", fp8_matrices }, { "quant bad: factor", factor },
 	{ "quant bad: bytes", bytes }, { "quant bad: lies", lies },
 	{ "quant bad: lying manifests", lying_manifests },
-	{ "quant bad: types of a GGUF", gguf_types }, { "quant bad: left", left },
-	{ "quant bad: chains", chains }, { "quant bad: inputs", inputs }, { 0 } };
+	{ "quant bad: types of a GGUF", gguf_types }, { "quant bad: bytes of a GGUF", bytes_of_gguf },
+	{ "quant bad: left", left }, { "quant bad: chains", chains },
+	{ "quant bad: inputs", inputs }, { 0 } };
 TEST_MAIN(tests)

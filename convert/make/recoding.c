@@ -8,6 +8,7 @@
 #include "convert/make/maker.h"
 
 #include "core/text.h"
+#include "quant/residue.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +18,16 @@
 /* What a step needs, for laying it out: all of it follows from the matrix. */
 struct sizes {
 	size_t cols, recoder, scales, stage, drop, frame;
+	size_t residues, residue_frame; /* of OP_DEQUANT where its way back is kept */
 };
 
 struct recoding {
 	struct recoder r;
 	uint64_t band; /* whose scales are at hand, NONE nobody's */
 	struct sizes z;
-	uint8_t *scales;        /* of the band, old */
-	struct dropped dropped; /* of the tensor that is cast; lies in the stage */
+	uint8_t *scales;          /* of the band, old */
+	struct dropped dropped;   /* of the tensor that is cast; lies in the stage */
+	struct residues residues; /* of the one that is dequantized */
 };
 
 static size_t aligned(size_t n)
@@ -47,6 +50,10 @@ static struct sizes sizes_of(const struct plan *p, const struct step *s)
 		z.drop = aligned(dropped_room(s->out.dim[0], cols));
 		z.frame = dropped_frame(dropped_room(s->out.dim[0], cols));
 	}
+	if (s->op == OP_DEQUANT && p->opts.back) {
+		z.residues = aligned(residues_room(how->from, s->out.dim[0], cols));
+		z.residue_frame = residues_frame(how->from, s->out.dim[0], cols);
+	}
 	return z;
 }
 
@@ -54,14 +61,14 @@ static size_t state(const struct plan *p, const struct step *s)
 {
 	struct sizes z = sizes_of(p, s);
 
-	return aligned(sizeof(struct recoding)) + z.recoder + z.scales;
+	return aligned(sizeof(struct recoding)) + z.recoder + z.scales + z.residues;
 }
 
 static size_t stage(const struct plan *p, const struct step *s)
 {
 	struct sizes z = sizes_of(p, s);
 
-	return z.stage + z.drop + z.frame;
+	return z.stage + z.drop + z.frame + z.residue_frame;
 }
 
 static uint64_t unit(const struct plan *p, const struct step *s)
@@ -86,11 +93,21 @@ static void begin(struct maker *m)
 	x->scales = at + z.recoder;
 	x->z = z;
 	memset(&x->dropped, 0, sizeof x->dropped);
+	if (z.residues)
+		residues_begin(&x->residues, how->from, m->st->out.dim[0], z.cols,
+			x->scales + z.scales);
 }
 
 static bool drops(const struct maker *m)
 {
 	return m->st->op == OP_CAST && m->keep;
+}
+
+static bool keeps_residues(const struct maker *m)
+{
+	const struct recoding *x = m->state;
+
+	return m->keep && x->z.residues;
 }
 
 /* Reads the old scales of a band and has the new ones made. */
@@ -198,6 +215,11 @@ static int recode_row(struct maker *m, uint64_t row, const uint8_t *src, uint8_t
 			"the FP8 code is NaN, its product with the scale is no number", e);
 	if (drops(m))
 		dropped_row(&x->dropped, src, recoder_scales(&x->r, in), x->r.exponents, x->r.cols);
+	if (keeps_residues(m) && !residues_row(&x->residues, row, src, x->scales))
+		return source_bad_byte(&m->source, m->st->as.recode.scales, 0,
+			RULE_DATA_SCALE_NUMBER,
+			"a scale is zero, and the values do not tell its codes (--no-restore leaves out the way back)",
+			e);
 	return m->st->op == OP_CAST || m->lossy ? 0 : judge_row(m, row, src, dst, e);
 }
 
@@ -240,9 +262,24 @@ static int make_scales(struct maker *m, uint64_t at, size_t n, uint8_t *dst, str
 	return 0;
 }
 
+/* What is kept of a tensor that was dequantized. */
+static int end_residues(struct maker *m, struct err *e)
+{
+	const struct recoding *x = m->state;
+	uint8_t *frame = m->stage + x->z.stage;
+
+	if (!keeps_residues(m) || !x->residues.any)
+		return 0;
+	return keep_frame(m->keep, frame, residues_pack(&x->residues, frame, x->z.residue_frame),
+		&m->res->dropped, e);
+}
+
 static int end(struct maker *m, struct err *e)
 {
 	struct recoding *x = m->state;
+
+	if (end_residues(m, e))
+		return -1;
 
 	if (drops(m) && !m->res->inexact &&
 		keep_tensor(m->keep, &x->dropped, m->stage + x->z.stage + x->z.drop, x->z.frame,

@@ -120,12 +120,12 @@ static int hash_set(struct conversion *c, struct err *e)
 
 /* --- */
 
-/* Names of dsv4-quant from which there is a way back. */
-static bool keeps_source(const char *name)
+/* Names of dsv4-quant from which there is a way back: all but a GGUF with matrices that were rounded. */
+static bool keeps_source(const struct plan_opts *o)
 {
-	const struct recipe *r = recipe_find(name);
+	const struct recipe *r = recipe_find(o->target);
 
-	return r && r->container == CONTAINER_SHARDS;
+	return r && (r->container == CONTAINER_SHARDS || o->dense != GGUF_DENSE_Q8_0);
 }
 
 int conversion_make(struct conversion *c, const struct audit *a, const struct plan_opts *o,
@@ -134,8 +134,7 @@ int conversion_make(struct conversion *c, const struct audit *a, const struct pl
 	memset(c, 0, sizeof *c);
 	c->opts = *o;
 	c->is_set = engine_find(o->target);
-	c->opts.back =
-		o->back && (c->is_set || !strcmp(o->target, "hf") || keeps_source(o->target));
+	c->opts.back = o->back && (c->is_set || !strcmp(o->target, "hf") || keeps_source(o));
 	if (add_folders(c, a, e) || (c->is_set && hash_set(c, e))) {
 		conversion_free(c);
 		return -1;

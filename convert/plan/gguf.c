@@ -17,10 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const stems[] = {
-	[GGUF_OF_MODEL] = "model", [GGUF_OF_MTP] = "mtp-model", [GGUF_OF_DSPARK] = "dspark-model"
-};
-
 /* A tensor of the GGUF on its way. */
 struct item {
 	char name[GGUF_NAME_MAX + 1];
@@ -243,9 +239,8 @@ static int make_step(struct items *s, const struct item *x, uint64_t at, struct 
 	struct layout *l = s->l;
 	const struct tensor *t = &l->p->ckpt->tensors[x->weight];
 	struct step_ggml *g = x->stack;
-	/* Each source is digested once: copies in a file of drafts are not, nor what lies side by side. */
-	bool record = (l->a->want[x->weight]->stage >= 0) == (s->of != GGUF_OF_MODEL) &&
-		!(g && g->beside);
+	/* Each source is digested once: copies in a file of drafts are not. */
+	bool record = (l->a->want[x->weight]->stage >= 0) == (s->of != GGUF_OF_MODEL);
 
 	*st = (struct step){ .take = step_all(t), .record = record };
 	st->out.name = arena_strndup(&l->p->arena, x->name, strlen(x->name));
@@ -336,7 +331,7 @@ static int lay_part(struct items *s, size_t first, size_t end, unsigned no, unsi
 	long file;
 	int rc = -1;
 
-	if (!gguf_part_name(name, stems[s->of], strlen(stems[s->of]), no, parts))
+	if (!gguf_part_name(name, gguf_stems[s->of], strlen(gguf_stems[s->of]), no, parts))
 		return err_set(l->e, ERR_UNSUPPORTED, "too many parts");
 	file = layout_file(l, name);
 	if (file < 0 || (!no && gguf_metadata_put(&o, l->p->ckpt, l->p->opts.dense, s->of, l->e)))
@@ -406,6 +401,32 @@ static int lay_one(struct layout *l, enum gguf_file_of of)
 	return rc;
 }
 
+/* What no file of GGUF has a place for is kept as it is, for the way back. */
+static int lay_rest(struct layout *l)
+{
+	const struct ckpt *c = l->p->ckpt;
+	long file = -1;
+	struct step s;
+	size_t i;
+
+	for (i = 0; l->p->opts.back && i < c->n; i++) {
+		if (l->p->fate[i] != FATE_DRAFT)
+			continue;
+		file = file < 0 ? layout_file(l, GGUF_REST) : file;
+		if (file < 0)
+			return -1;
+		layout_fate(l, i, FATE_COPY);
+		s = (struct step){ .op = OP_COPY,
+			.out = c->tensors[i],
+			.take = step_all(&c->tensors[i]),
+			.record = true,
+			.as.copy.src = (uint32_t)i };
+		if (layout_step(l, (size_t)file, &s))
+			return -1;
+	}
+	return 0;
+}
+
 static int lay_gguf(struct layout *l)
 {
 	const struct config *c = &l->p->ckpt->config;
@@ -414,7 +435,9 @@ static int lay_gguf(struct layout *l)
 		return err_set(l->e, ERR_USAGE, "--layers: a GGUF is of the whole model");
 	if (lay_one(l, GGUF_OF_MODEL))
 		return -1;
-	return gguf_drafts(c) ? lay_one(l, c->spark ? GGUF_OF_DSPARK : GGUF_OF_MTP) : 0;
+	if (gguf_drafts(c) && lay_one(l, c->spark ? GGUF_OF_DSPARK : GGUF_OF_MTP))
+		return -1;
+	return lay_rest(l);
 }
 
 static const char *const none[] = { NULL };

@@ -93,8 +93,9 @@ static int join_file(struct joined *j, const struct chain_folder *d, const struc
 		return err_at(e, "%s" MAN_SIDECAR, path);
 	rc = j->o.every ? check_header(j, jf, d, &s, e) : 0;
 	if (!rc) {
-		rc = joined_pieces(j, (uint32_t)j->n_files - 1, &s, e);
-		rc = rc ? rc : open_kept(d, f->name, jf, e);
+		jf->kept_bytes = s.dropped_bytes;
+		rc = open_kept(d, f->name, jf, e);
+		rc = rc ? rc : joined_pieces(j, (uint32_t)j->n_files - 1, &s, e);
 		if (rc)
 			err_at(e, "%s", path);
 	}
@@ -350,8 +351,9 @@ static int open_all(struct opener *o, int top, struct err *e)
 			"the folder " SET_SOURCE " with what the way back needs is not there");
 	if (!o->has_source)
 		return err_rule(e, RULE_SET_FORM, ERR_NOPOS,
-			MAN_NAME ": it names no folder " SET_SOURCE ": what the way back needs was "
-				 "not kept (target official, a GGUF, or --no-restore)");
+			MAN_NAME
+			": it names no folder " SET_SOURCE ": what the way back needs was "
+			"not kept (target official, a GGUF that was rounded, or --no-restore)");
 	w.wants = is_no_source;
 	w.folder = join_files;
 	return chain_walk(&w, top, e) || order(o->j, e) || check_part(o, e) ? -1 : 0;

@@ -8,7 +8,7 @@
  *	source tensor  =  one piece, or pieces side by side by rows or by columns
  *	piece          =  a run of a file, plain, or laid out for an engine, or in another number format
  *
- * A folder of target hf, or of dsv4-quant, is such a set too: of one folder, itself.
+ * A folder of target hf, or of dsv4-quant, GGUF or not, is such a set too: of one folder, itself.
  *
  * Manifests are held to their digests before they are believed: folder by folder from OUT/manifest.json
  * down to the sidecars. What was taken apart is held to the digest of when it was made.
@@ -34,6 +34,15 @@
 extern "C" {
 #endif
 
+/* Elements of the source that lie there in a wider type, one by one, without scales or blocks. */
+enum joined_wide {
+	JOINED_AS_IT_IS,
+	JOINED_E8M0_F32, /* scales */
+	JOINED_BF16_F32,
+	JOINED_I64_I32, /* ids, in a narrower one */
+	JOINED_WIDES
+};
+
 struct piece {
 	uint32_t tensor; /* of the source */
 	uint32_t file;
@@ -44,7 +53,7 @@ struct piece {
 	const struct rowmap *map;
 	uint32_t parts, part;
 	uint32_t cast; /* number of a cast in joined, from 1; 0: it is none */
-	bool widened;  /* E8M0 scales of the source, which lie there as FP32 numbers */
+	uint8_t wide;  /* enum joined_wide */
 	bool has_xxh;  /* digest of the piece, row by row */
 	struct xxh_digest xxh;
 	size_t copy, copies; /* other files have it too: joined.copies[copy .. copy + copies] */
@@ -52,8 +61,11 @@ struct piece {
 
 /* Two number formats of a matrix: as the source has it, and as it lies there. */
 struct joined_form {
-	uint8_t from, to; /* enum codec */
+	uint8_t from, to; /* enum codec; to is CODEC_NONE where blocks is set */
 	uint32_t rows, cols;
+	bool blocks;     /* it lies there in rows of ggml */
+	uint32_t ggml;   /* of which type (formats/gguf/ggml_type.h) */
+	uint64_t stride; /* bytes from one row of those to the next */
 };
 
 /* A matrix as it lies there, in memory. */
@@ -149,8 +161,11 @@ uint64_t joined_bytes(const struct joined *j);
 /* --- between the files joined*.c --- */
 
 /* Adds the pieces that the tensors of a file are, by its sidecar, and what it says of digests; *file is the
- * index of the file in j->files, whose kept_bytes is set. Rules: set.form, set.layout, set.codec. */
+ * index of the file in j->files, whose NAME.dropped is open if there is one. Rules: set.form, set.layout, set.codec. */
 int joined_pieces(struct joined *j, uint32_t file, const struct sidecar *s, struct err *e);
+/* Makes the pieces of a tensor in rows of ggml, and what takes them back; pieces first .. j->n_pieces have its sources. */
+int joined_blocks(struct joined *j, uint32_t file, uint64_t data_at, const struct sidecar_tensor *t,
+	size_t first, struct err *e);
 /* Whether the tensor t of a sidecar, whose pieces begin at p, is what the target makes of its sources. Rule: set.form. */
 int joined_form(const struct joined *j, const struct sidecar *s, const struct sidecar_tensor *t,
 	const struct piece *p, struct err *e);

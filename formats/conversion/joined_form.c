@@ -36,7 +36,7 @@ static int form_of_plain(const struct joined *j, const struct sidecar_tensor *t,
 	const struct piece *p, struct err *e)
 {
 	const struct tensor *s = &j->c->tensors[p->tensor];
-	unsigned dtype = p->widened ? DT_F32 : s->dtype, i;
+	unsigned dtype = p->wide ? DT_F32 : s->dtype, i;
 	uint64_t dim[ST_RANK_MAX + 1] = { 0 }, bits = dtypes[s->dtype].bits;
 
 	if (strcmp(t->name, s->name) != 0)
@@ -103,7 +103,7 @@ int joined_form(const struct joined *j, const struct sidecar *s, const struct si
 static bool same_form(const struct piece *a, const struct piece *b)
 {
 	return a->rows == b->rows && a->cols == b->cols && a->tile == b->tile && a->map == b->map &&
-		a->parts == b->parts && a->part == b->part && a->widened == b->widened;
+		a->parts == b->parts && a->part == b->part && a->wide == b->wide;
 }
 
 static int lacks(const struct joined *j, const struct tensor *t, struct err *e)

@@ -6,6 +6,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "formats/codec.h"
+#include "formats/conversion/gguf_header.h"
 #include "formats/conversion/joined.h"
 #include "formats/op.h"
 
@@ -152,7 +153,9 @@ static bool is_matrix(const struct tensor *w, const struct tensor *s, struct for
 		w->end - w->begin != rows * codec_row_bytes((enum codec)p.from, cols))
 		return false;
 	codec_scale_dim((enum codec)p.from, rows, cols, dim);
-	*f = (struct joined_form){ p.from, p.to, (uint32_t)rows, (uint32_t)cols };
+	*f = (struct joined_form){
+		.from = p.from, .to = p.to, .rows = (uint32_t)rows, .cols = (uint32_t)cols
+	};
 	return s->dim[0] == dim[0] && s->dim[1] == dim[1];
 }
 
@@ -260,8 +263,8 @@ static int settle_plain(struct joined *o, const struct entry *n, struct err *e)
 	const struct sidecar_tensor *t = n->t;
 	struct piece *p = &o->pieces[n->first];
 
-	p->widened = t->op == OP_WIDEN;
-	if (!p->widened && t->op != OP_COPY && t->op != OP_ROWS && t->op != OP_COLS)
+	p->wide = t->op == OP_WIDEN ? JOINED_E8M0_F32 : JOINED_AS_IT_IS;
+	if (!p->wide && t->op != OP_COPY && t->op != OP_ROWS && t->op != OP_COLS)
 		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS,
 			"a tensor whose values were changed (%s): there is no way back",
 			ops[t->op].name);
@@ -269,9 +272,9 @@ static int settle_plain(struct joined *o, const struct entry *n, struct err *e)
 		return wrong(e, "a plain tensor without just one source");
 	p->at = n->data_at + t->begin;
 	if (!bound(o, t, p) ||
-		p->rows * p->cols * (p->widened ? sizeof(float) : 1) != t->end - t->begin)
+		p->rows * p->cols * (p->wide ? sizeof(float) : 1) != t->end - t->begin)
 		return wrong(e, "a part of another size than its source has");
-	if (p->widened && (o->c->tensors[p->tensor].dtype != DT_F8_E8M0 || t->row[1] || t->col[1]))
+	if (p->wide && (o->c->tensors[p->tensor].dtype != DT_F8_E8M0 || t->row[1] || t->col[1]))
 		return wrong(e, "a widened scale that is no whole E8M0 scale in its source");
 	return 0;
 }
@@ -283,6 +286,8 @@ static int check_casts(const struct joined *o, size_t first, struct err *e)
 	uint64_t scales;
 
 	for (c = o->casts + first; c < o->casts + o->n_casts; c++) {
+		if (c->form.blocks)
+			continue;
 		if (c->at == UINT64_MAX)
 			return wrong(e, "the scales or the factor of a matrix without its codes");
 		scales = new_scales(&c->form);
@@ -298,9 +303,11 @@ static int check_casts(const struct joined *o, size_t first, struct err *e)
 	return 0;
 }
 
-/* From the sources of a tensor to its pieces, by how it was made. */
-static int settle(struct joined *j, const struct entry *n, struct err *e)
+/* From the sources of a tensor of the file name to its pieces, by how it was made. */
+static int settle(struct joined *j, const struct entry *n, const char *name, struct err *e)
 {
+	if (n->t->op == OP_GGML || (n->t->op == OP_DEQUANT && gguf_header_is(name)))
+		return joined_blocks(j, n->file, n->data_at, n->t, n->first, e);
 	if ((n->t->op == OP_CAST || n->t->op == OP_CAST_SCALE || n->t->op == OP_REFORM) &&
 		j->o.uncast)
 		return settle_cast(j, n, e);
@@ -312,13 +319,12 @@ int joined_pieces(struct joined *j, uint32_t file, const struct sidecar *a, stru
 	struct entry n = { .file = file, .data_at = a->header_bytes };
 	size_t casts = j->n_casts, i;
 
-	j->files[file].kept_bytes = a->dropped_bytes;
 	for (i = 0; i < a->n; i++) {
 		n.t = &a->tensors[i];
 		n.first = j->n_pieces;
 		if (add_sources(j, a, &n, e))
 			return -1;
-		if (settle(j, &n, e) ||
+		if (settle(j, &n, a->name, e) ||
 			(j->o.every && joined_form(j, a, n.t, j->pieces + n.first, e)))
 			return err_at(e, "tensor %s", text_quote(n.t->name).s);
 	}

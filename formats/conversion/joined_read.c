@@ -339,19 +339,64 @@ static int read_cols(const struct reader *r, const struct piece *first, const st
 	return 0;
 }
 
-/* Bytes off..off+n of E8M0 scales that lie there as FP32 numbers. */
-static int read_widened(const struct reader *r, const struct piece *p, uint64_t off, uint8_t *dst,
+/* FP32 numbers at src made the BF16 that they were. */
+static int narrow_bf16(uint8_t *dst, const uint8_t *src, size_t n, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (src[4 * i] || src[4 * i + 1])
+			return err_rule(e, RULE_SET_DIGEST, ERR_NOPOS,
+				"value %zu is none of BF16: it was damaged since", i);
+		memcpy(dst + 2 * i, src + 4 * i + 2, 2);
+	}
+	return 0;
+}
+
+/* I32 ids at src made the I64 that they were. */
+static int widen_ids(uint8_t *dst, const uint8_t *src, size_t n, struct err *e)
+{
+	int32_t id;
+	int64_t wide;
+	size_t i;
+
+	(void)e;
+	for (i = 0; i < n; i++) {
+		memcpy(&id, src + 4 * i, sizeof id);
+		wide = id;
+		memcpy(dst + 8 * i, &wide, sizeof wide);
+	}
+	return 0;
+}
+
+/* By enum joined_wide: bytes of an element of the source, and how n of them are made. There each has four bytes. */
+static const struct {
+	size_t bytes;
+	int (*make)(uint8_t *dst, const uint8_t *src, size_t n, struct err *e);
+} wides[JOINED_WIDES] = {
+	[JOINED_E8M0_F32] = { 1, narrow },
+	[JOINED_BF16_F32] = { 2, narrow_bf16 },
+	[JOINED_I64_I32] = { 8, widen_ids },
+};
+
+/* Bytes off..off+n of a tensor whose elements lie there in another type. */
+static int read_wide(const struct reader *r, const struct piece *p, uint64_t off, uint8_t *dst,
 	size_t n, struct err *e)
 {
-	uint8_t some[4096];
-	size_t take;
+	enum { SOME = 1024 }; /* elements at a time */
+	uint8_t some[4 * SOME], made[8 * SOME];
+	size_t each = wides[p->wide].bytes, take, skip, count;
 
 	for (; n; off += take, dst += take, n -= take) {
-		take = n < sizeof some / 4 ? n : sizeof some / 4;
-		if (read_file(r, p, 4 * off, some, 4 * take, e))
+		skip = off % each;
+		count = (skip + n + each - 1) / each;
+		count = count < SOME ? count : SOME;
+		take = count * each - skip < n ? count * each - skip : n;
+		if (read_file(r, p, off / each * 4, some, 4 * count, e))
 			return -1;
-		if (narrow(dst, some, take, e))
+		if (wides[p->wide].make(made, some, count, e))
 			return err_at(e, "%s", r->j->files[p->file].name);
+		memcpy(dst, made + skip, take);
 	}
 	return 0;
 }
@@ -377,8 +422,8 @@ static int read_tensor(void *reader, uint32_t i, uint64_t off, uint8_t *dst, siz
 		memcpy(dst, whole + off, n);
 		return 0;
 	}
-	if (p->widened)
-		return read_widened(r, p, off, dst, n, e);
+	if (p->wide)
+		return read_wide(r, p, off, dst, n, e);
 	return p->cols == row_bytes ? read_rows(r, p, end, off, dst, n, e)
 				    : read_cols(r, p, end, row_bytes, off, dst, n, e);
 }

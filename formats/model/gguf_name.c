@@ -83,6 +83,25 @@ static const struct name dspark_names[] = {
 };
 /* clang-format on */
 
+const char *const gguf_stems[] = {
+	[GGUF_OF_MODEL] = "model", [GGUF_OF_MTP] = "mtp-model", [GGUF_OF_DSPARK] = "dspark-model"
+};
+
+enum gguf_file_of gguf_of_file(const char *name)
+{
+	return !strncmp(name, "mtp-", 4)       ? GGUF_OF_MTP
+		: !strncmp(name, "dspark-", 7) ? GGUF_OF_DSPARK
+					       : GGUF_OF_MODEL;
+}
+
+bool gguf_name_beside(const char *name)
+{
+	static const char end[] = ".nextn.eh_proj.weight";
+	size_t n = strlen(name);
+
+	return n > sizeof end && !strcmp(name + n - (sizeof end - 1), end);
+}
+
 const char *const gguf_dense_names[GGUF_DENSE_COUNT] = { "bf16", "q8_0", "f32" };
 
 /* The number that *s begins with, without leading zeros; *s moves behind it. -1: it begins with none. */

@@ -18,6 +18,13 @@ extern "C" {
 /* What a file is of: the model; its MTP block, which llama.cpp loads beside it; its DSpark drafter, the same. */
 enum gguf_file_of { GGUF_OF_MODEL, GGUF_OF_MTP, GGUF_OF_DSPARK };
 
+/* What files are called before their numbers and ".gguf", and which file one of such a name is: what is called neither
+ * otherwise is the model. */
+extern const char *const gguf_stems[];
+enum gguf_file_of gguf_of_file(const char *name);
+/* The file beside them with the tensors that have no place in any of them, under their own names. */
+#define GGUF_REST "rest.safetensors"
+
 /* In which type matrices come out that are FP8 in the source. */
 enum gguf_dense {
 	GGUF_DENSE_BF16, /* exact; routed experts MXFP4 */
@@ -32,6 +39,8 @@ extern const char *const gguf_dense_names[GGUF_DENSE_COUNT]; /* as --dense has t
  * no place for it. */
 bool gguf_name_of(char out[GGUF_NAME_MAX + 1], long *expert, const char *tensor, bool scale,
 	enum gguf_file_of of, const struct config *c);
+/* Whether a tensor of that name is two matrices side by side, e_proj and h_proj of an MTP block. */
+bool gguf_name_beside(const char *name);
 /* Whether there is a file for the drafts of such a model: of MTP llama.cpp takes one block. */
 static inline bool gguf_drafts(const struct config *c)
 {

@@ -3,6 +3,7 @@
 
 #include "formats/model/changed.h"
 #include "formats/model/family.h"
+#include "formats/conversion/gguf_header.h"
 #include "formats/model/gguf_name.h"
 #include "core/file.h"
 #include "core/hash/hash_file.h"
@@ -389,7 +390,7 @@ static void compare_head(struct compare *c, const struct walk_file *f)
 	struct err why = { 0 };
 	bool same = true;
 
-	if (strcmp(f->d->m->target, "gguf") != 0)
+	if (!gguf_header_is(f->s->name))
 		return;
 	if (gguf_head_same(&c->source, f->s, f->fd, &same, &why))
 		report_take(c->r, &at, &why);

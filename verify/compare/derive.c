@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/compare/derive.h"
 
+#include "formats/conversion/gguf_header.h"
 #include "formats/conversion/stack.h"
 
 #include <stdio.h>
@@ -316,11 +317,11 @@ static int open_ggml(struct derive *d, const char *target, struct err *e)
 }
 
 /* Whether the tensor may be called as it is. Tensors with many sources look at that themselves. */
-static bool is_named(const struct derive *d, const char *target, bool renamed)
+static bool is_named(const struct derive *d, bool renamed)
 {
 	if (d->t->op == OP_TILE || d->t->op == OP_GGML || d->t->op == OP_REFORM)
 		return true;
-	if (!strcmp(target, "gguf"))
+	if (gguf_header_is(d->a->name))
 		return derive_ggml_named(d, 0, d->t->n) &&
 			(d->t->n < 2 || derive_ggml_named(d, 1, d->t->n));
 	return same_name(d->t->name, d->src[0]->name, renamed);
@@ -361,7 +362,7 @@ int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
 	if (d->drafts == DRAFTS_DROP && d->src[0] && drafts_own(d->src[0]->name))
 		return wrong(d, e, "it is of a draft, which the conversion says it is without");
 	/* in a slice layers have other numbers */
-	if (!is_named(d, target, !strcmp(target, "slice")))
+	if (!is_named(d, !strcmp(target, "slice")))
 		return wrong(d, e, "it is made of a tensor of another name");
 	if (derive_reform_left(d, target, e) || openers[t->op](d, target, e))
 		return -1;

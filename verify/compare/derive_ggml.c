@@ -17,33 +17,17 @@
 
 enum { BLOCK = 32, UNIT = 1 << 20 };
 
-/* What the file is of, by its name. */
-static enum gguf_file_of of_file(const struct derive *d)
-{
-	return !strncmp(d->a->name, "mtp-", 4)       ? GGUF_OF_MTP
-		: !strncmp(d->a->name, "dspark-", 7) ? GGUF_OF_DSPARK
-						     : GGUF_OF_MODEL;
-}
-
-/* The two projections of an MTP block, which lie side by side. */
-static bool is_beside(const struct derive *d)
-{
-	static const char end[] = ".nextn.eh_proj.weight";
-	size_t n = strlen(d->t->name);
-
-	return n > sizeof end && !strcmp(d->t->name + n - (sizeof end - 1), end);
-}
-
 bool derive_ggml_named(const struct derive *d, uint32_t k, uint32_t each)
 {
 	const char *from = d->a->sources[d->t->first + k].tensor;
 	char name[GGUF_NAME_MAX + 1];
 	long expert;
 
-	if (!gguf_name_of(name, &expert, from, k % each == 1, of_file(d), &d->c->config) ||
+	if (!gguf_name_of(name, &expert, from, k % each == 1, gguf_of_file(d->a->name),
+		    &d->c->config) ||
 		strcmp(name, d->t->name) != 0)
 		return false;
-	if (is_beside(d))
+	if (gguf_name_beside(d->t->name))
 		return strstr(from, k / each ? ".h_proj." : ".e_proj.") != NULL;
 	return expert < 0 || (uint32_t)expert == k / each;
 }
@@ -129,7 +113,7 @@ const char *derive_ggml_open(struct derive *d,
 	}
 	for (i = 0; i + 1 < d->t->rank; i++)
 		n *= d->t->dim[i];
-	d->beside = is_beside(d);
+	d->beside = gguf_name_beside(d->t->name);
 	if (d->t->rank != (matrices > 1 && !d->beside ? 3u : w->rank) || !cols || !rows ||
 		n != (d->beside ? rows : matrices * rows) ||
 		!type_of(d, d->beside ? matrices * cols : cols))

@@ -24,13 +24,6 @@ static enum gguf_dense dense_of(const struct sidecar *s)
 	return GGUF_DENSE_F32;
 }
 
-static enum gguf_file_of of_name(const char *name)
-{
-	return !strncmp(name, "mtp-", 4)       ? GGUF_OF_MTP
-		: !strncmp(name, "dspark-", 7) ? GGUF_OF_DSPARK
-					       : GGUF_OF_MODEL;
-}
-
 int gguf_head_same(const struct ckpt *source, const struct sidecar *s, int fd, bool *same,
 	struct err *e)
 {
@@ -44,7 +37,7 @@ int gguf_head_same(const struct ckpt *source, const struct sidecar *s, int fd, b
 	*same = gguf_part_parse(s->name, &stem, &no, &parts);
 	if (!*same || no)
 		return 0;
-	if (gguf_metadata_put(&o, source, dense_of(s), of_name(s->name), e))
+	if (gguf_metadata_put(&o, source, dense_of(s), gguf_of_file(s->name), e))
 		goto out;
 	n = FIXED + o.pairs.n;
 	is = malloc(n);

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+#include "quant/ggml_back.h"
+
+#include "core/mem.h"
+#include "quant/num.h"
+#include "quant/residue.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { Q8 = 32, Q8_BYTES = 34, MX = 32, MX_BYTES = 17 };
+
+/* --- values --- */
+
+static void f32_values(const uint8_t *src, size_t cols, double *v)
+{
+	float f;
+	size_t i;
+
+	for (i = 0; i < cols; i++) {
+		memcpy(&f, src + 4 * i, sizeof f);
+		v[i] = (double)f;
+	}
+}
+
+static void bf16_values(const uint8_t *src, size_t cols, double *v)
+{
+	size_t i;
+
+	for (i = 0; i < cols; i++)
+		v[i] = (double)num_bf16((uint16_t)(src[2 * i] | src[2 * i + 1] << 8));
+}
+
+/* A number of FP16. */
+static double f16(const uint8_t *p)
+{
+	unsigned h = (unsigned)p[0] | (unsigned)p[1] << 8, e = h >> 10 & 31, m = h & 0x3ff;
+	double x = e == 31 ? (m ? NAN : INFINITY)
+		: e        ? ldexp(1024 + m, (int)e - 25)
+			   : ldexp(m, -24);
+
+	return h & 0x8000 ? -x : x;
+}
+
+static void f16_values(const uint8_t *src, size_t cols, double *v)
+{
+	size_t i;
+
+	for (i = 0; i < cols; i++)
+		v[i] = f16(src + 2 * i);
+}
+
+static void q8_0_values(const uint8_t *src, size_t cols, double *v)
+{
+	double d;
+	size_t b, i;
+
+	for (b = 0; b < cols / Q8; b++, src += Q8_BYTES) {
+		d = f16(src);
+		for (i = 0; i < Q8; i++)
+			*v++ = d * (int8_t)src[2 + i];
+	}
+}
+
+static void mxfp4_values(const uint8_t *src, size_t cols, double *v)
+{
+	double d;
+	size_t b, i;
+
+	for (b = 0; b < cols / MX; b++, src += MX_BYTES, v += MX) {
+		d = (double)num_e8m0(src[0]);
+		for (i = 0; i < MX / 2; i++) {
+			v[i] = d * (double)num_e2m1(src[1 + i] & 15);
+			v[i + MX / 2] = d * (double)num_e2m1(src[1 + i] >> 4);
+		}
+	}
+}
+
+static const struct {
+	uint32_t type;
+	void (*get)(const uint8_t *src, size_t cols, double *v);
+} values[] = {
+	{ GGML_F32, f32_values },
+	{ GGML_F16, f16_values },
+	{ GGML_BF16, bf16_values },
+	{ GGML_Q8_0, q8_0_values },
+	{ GGML_MXFP4, mxfp4_values },
+};
+
+bool ggml_values(uint32_t type, const uint8_t *src, size_t cols, double *v)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof values / sizeof *values; i++)
+		if (values[i].type == type) {
+			values[i].get(src, cols, v);
+			return true;
+		}
+	return false;
+}
+
+/* --- matrices --- */
+
+bool ggml_has_back(enum codec from, uint32_t type)
+{
+	const struct ggml_way *w = ggml_way_find(from, type);
+
+	return w && !w->lossy && (w->back || residue_has(from));
+}
+
+static size_t aligned(size_t n)
+{
+	return mem_ceil_div(n, 16) * 16;
+}
+
+static size_t across(enum codec from, uint64_t cols)
+{
+	return (size_t)mem_ceil_div(cols, codecs[from].cols);
+}
+
+size_t ggml_back_work(enum codec from, uint64_t rows, uint64_t cols)
+{
+	return (size_t)cols * sizeof(double) + across(from, cols) * sizeof(double) +
+		aligned(residues_bytes(from, rows, cols));
+}
+
+/* A matrix on its way. */
+struct back {
+	const struct ggml_matrix *m;
+	const struct codec_form *f;
+	size_t n;      /* blocks of a row */
+	double *v;     /* [cols] of a row */
+	double *block; /* [n] the largest magnitude of a block of the band, then its scale */
+	uint8_t *kept; /* residues */
+};
+
+static const uint8_t *row_at(const struct back *b, uint64_t row)
+{
+	return b->m->rows_at + row * b->m->stride;
+}
+
+/* The largest magnitudes of the blocks of rows row..end. */
+static bool find_tops(const struct back *b, uint64_t row, uint64_t end)
+{
+	double x;
+	size_t i;
+
+	memset(b->block, 0, b->n * sizeof *b->block);
+	for (; row < end; row++) {
+		if (!ggml_values(b->m->type, row_at(b, row), (size_t)b->m->cols, b->v))
+			return false;
+		for (i = 0; i < b->m->cols; i++) {
+			x = fabs(b->v[i]);
+			if (!isfinite(x))
+				return false;
+			if (x > b->block[i / b->f->cols])
+				b->block[i / b->f->cols] = x;
+		}
+	}
+	return true;
+}
+
+/* Codes of a row, given the values of its scales: false where one of them is not its value. */
+static bool put_row(const struct back *b, uint64_t row, const uint8_t *scales, uint8_t *codes)
+{
+	enum codec from = b->m->from;
+	double x;
+	size_t i;
+
+	if (!ggml_values(b->m->type, row_at(b, row), (size_t)b->m->cols, b->v))
+		return false;
+	codec_ops[from].encode(b->v, scales, 1, (size_t)b->m->cols, codes);
+	for (i = 0; i < b->m->cols; i++) {
+		x = from == CODEC_MXFP4 ? (double)num_e2m1(codes[i / 2] >> (i % 2 * 4) & 15)
+					: (double)num_e4m3(codes[i]);
+		x *= b->block[i / b->f->cols];
+		if (memcmp(&x, &b->v[i], sizeof x) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* The rows of one band, and their scales. */
+static bool put_band(const struct back *b, uint64_t row, uint64_t end, uint8_t *codes,
+	uint8_t *scales)
+{
+	uint64_t bytes = codec_row_bytes(b->m->from, b->m->cols),
+		 scale_row = b->n * dtypes[b->f->scale].bits / 8, band = row / b->f->rows;
+	size_t g;
+
+	if (!find_tops(b, row, end))
+		return false;
+	scales += band * scale_row;
+	for (g = 0; g < b->n; g++) {
+		b->block[g] = residue_scale(b->m->from, b->block[g], b->kept + band * scale_row,
+			scales, g);
+		if (b->block[g] == 0)
+			return false;
+	}
+	for (; row < end; row++)
+		if (!put_row(b, row, scales, codes + row * bytes))
+			return false;
+	return true;
+}
+
+static bool by_values(const struct ggml_matrix *m, uint8_t *codes, uint8_t *scales, uint8_t *work)
+{
+	struct back b = { .m = m, .f = &codecs[m->from], .n = across(m->from, m->cols) };
+	uint64_t row, end;
+
+	b.v = (double *)(void *)work;
+	b.block = b.v + m->cols;
+	b.kept = (uint8_t *)(b.block + b.n);
+	if (!residues_unpack(m->from, m->rows, m->cols, m->kept, m->n_kept, b.kept))
+		return false;
+	for (row = 0; row < m->rows; row = end) {
+		end = row + b.f->rows < m->rows ? row + b.f->rows : m->rows;
+		if (!put_band(&b, row, end, codes, scales))
+			return false;
+	}
+	return true;
+}
+
+bool ggml_back(const struct ggml_matrix *m, uint8_t *codes, uint8_t *scales, uint8_t *work)
+{
+	const struct ggml_way *w = ggml_way_find(m->from, m->type);
+	uint64_t each = m->from == CODEC_NONE ? m->cols * sizeof(int64_t)
+					      : codec_row_bytes(m->from, m->cols),
+		 i;
+
+	if (!w || w->lossy)
+		return false;
+	if (!w->back)
+		return residue_has(m->from) && by_values(m, codes, scales, work);
+	for (i = 0; i < m->rows; i++)
+		if (!w->back(m->rows_at + i * m->stride,
+			    scales ? scales + i * across(m->from, m->cols) : NULL, (size_t)m->cols,
+			    NULL, codes + i * each))
+			return false;
+	return !m->n_kept;
+}
