@@ -197,6 +197,11 @@ static void gguf_back(void)
 				is_file(model_file(dirs_path("out").s, GGUF_REST).s) == (i == 3));
 		}
 	there_and_back(FLASH, "gguf", "--dense f32 --max-memory 96MiB");
+	gguf_of(FLASH, "--drafts drop");
+	CHECK(ends(2, "dsv4-quant", "restore -q %s -o %s", dirs_path("out").s,
+		      dirs_path("none").s) &&
+		holds(err_file.s, "plan.drafts") &&
+		!is_file(model_file(dirs_path("out").s, "mtp-model.gguf").s));
 	gguf_no_way("--no-restore");
 	gguf_no_way("--dense q8_0");
 	gguf_of(copy[1].s, "--no-restore");

@@ -410,7 +410,7 @@ static int lay_rest(struct layout *l)
 	size_t i;
 
 	for (i = 0; l->p->opts.back && i < c->n; i++) {
-		if (l->p->fate[i] != FATE_DRAFT)
+		if (l->p->fate[i] != FATE_DRAFT || layout_drops(l, i))
 			continue;
 		file = file < 0 ? layout_file(l, GGUF_REST) : file;
 		if (file < 0)
@@ -435,7 +435,8 @@ static int lay_gguf(struct layout *l)
 		return err_set(l->e, ERR_USAGE, "--layers: a GGUF is of the whole model");
 	if (lay_one(l, GGUF_OF_MODEL))
 		return -1;
-	if (gguf_drafts(c) && lay_one(l, c->spark ? GGUF_OF_DSPARK : GGUF_OF_MTP))
+	if (gguf_drafts(c) && l->p->opts.drafts != DRAFTS_DROP &&
+		lay_one(l, c->spark ? GGUF_OF_DSPARK : GGUF_OF_MTP))
 		return -1;
 	return lay_rest(l);
 }
