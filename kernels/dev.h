@@ -258,12 +258,12 @@ struct dev {
 	/* Blocks of 128: a = max(amax, 1e-4f), t = a * f32(1/448), s = 2^ceil(log2 t);
 	 * q = e4m3(clamp(x / s, 448)) [n][dim], s [n][dim / 128]. x bf. */
 	int (*act_quant)(struct dev *, const struct dev_act_quant *, struct err *);
-	/* y[t][o] = bf(sum) with FP8 or FP4 weights: for each block of 128 (FP4: 32) columns a fresh
-	 * lane partial of fmaf(q, w, .), then lane = fmaf(partial, s_x * s_w, lane); lanes by the xor
-	 * tree. y [n][ld] from its first column, ld >= w->rows. */
+	/* y[t][o] = bf(sum) with weights of any type: for each weight_sum(w) columns a fresh lane partial of
+	 * fmaf(q, w, .), then lane = fmaf(partial, s_x * s_w, lane), with the scale s_w of the lane's columns, 1 where
+	 * the type has none; lanes by the xor tree. y [n][ld] from its first column, ld >= w->rows. */
 	int (*linear_q)(struct dev *, const struct dev_linear_q *, struct err *);
-	/* y[t][o] = dot(x[t], w[o]), rounded to bf if round. Weights BF16, F32, or FP8 and FP4 as the value
-	 * code * scale (a BF16). x [n][ldx], y [n][ldy]. */
+	/* y[t][o] = dot(x[t], w[o]), rounded to bf if round. Weights BF16, F32, or of the other types bf(code * scale).
+	 * x [n][ldx], y [n][ldy]. */
 	int (*linear)(struct dev *, const struct dev_linear *, struct err *);
 
 	/* --- attention --- */

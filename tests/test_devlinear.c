@@ -23,10 +23,11 @@ static void plain_linears(void)
 		enum weight_type type;
 		bool f32_scales, round;
 		uint32_t rows, cols, n;
-	} cases[] = { { WEIGHT_BF16, false, true, 5, 33, 1 },
-		{ WEIGHT_BF16, false, false, 9, 100, 9 }, { WEIGHT_F32, false, false, 3, 64, 2 },
-		{ WEIGHT_F32, false, true, 4, 7, 17 }, { WEIGHT_FP8, false, true, 130, 256, 2 },
-		{ WEIGHT_FP8, true, false, 5, 128, 3 } };
+	} cases[] = { { WEIGHT_MXFP8, false, true, 5, 128, 2 },
+		{ WEIGHT_NVFP4, false, true, 6, 64, 3 }, { WEIGHT_FP4, false, false, 3, 64, 9 },
+		{ WEIGHT_BF16, false, true, 5, 33, 1 }, { WEIGHT_BF16, false, false, 9, 100, 9 },
+		{ WEIGHT_F32, false, false, 3, 64, 2 }, { WEIGHT_F32, false, true, 4, 7, 17 },
+		{ WEIGHT_FP8, false, true, 130, 256, 2 }, { WEIGHT_FP8, true, false, 5, 128, 3 } };
 	struct both x, codes, scales, y;
 	struct weight w;
 	uint16_t *h;
@@ -37,7 +38,8 @@ static void plain_linears(void)
 		struct weight one = { .type = (uint8_t)cases[k].type,
 			.f32_scales = cases[k].f32_scales,
 			.rows = cases[k].rows,
-			.cols = cases[k].cols };
+			.cols = cases[k].cols,
+			.second = 0.3f };
 
 		all = (size_t)one.rows * one.cols;
 		floats(&x, n * ldx, true);
@@ -51,13 +53,13 @@ static void plain_linears(void)
 		} else if (one.type == WEIGHT_F32) {
 			floats(&codes, all, false);
 		} else {
-			bytes(&codes, all, 0, 256, true);
+			bytes(&codes, all, 0, 256, weight_forms[one.type].bits == 8);
 		}
 		if (one.f32_scales) {
 			static const float powers[] = { 0.25f, 2.0f, 0.5f, 1.0f };
 			put(&scales, powers, sizeof powers);
 		} else {
-			bytes(&scales, 16, 120, 10, false);
+			bytes(&scales, 64, 110, 16, false); /* as E4M3 too */
 		}
 		ON_BOTH((w = on(&one, &codes, &scales, i),
 			d->linear(d,
@@ -79,31 +81,47 @@ static void quantized_linears(void)
 	static const struct {
 		enum weight_type type;
 		bool f32_scales;
-		uint32_t rows, cols, n;
-	} cases[] = { { WEIGHT_FP8, false, 5, 128, 1 }, { WEIGHT_FP8, false, 130, 256, 9 },
-		{ WEIGHT_FP8, true, 3, 256, 2 }, { WEIGHT_FP4, false, 5, 128, 1 },
-		{ WEIGHT_FP4, false, 9, 256, 10 } };
+		uint32_t rows, cols, n, sum;
+	} cases[] = { { WEIGHT_FP8, false, 5, 128, 1, 0 }, { WEIGHT_FP8, false, 130, 256, 9, 0 },
+		{ WEIGHT_FP8, true, 3, 256, 2, 0 }, { WEIGHT_FP4, false, 5, 128, 1, 0 },
+		{ WEIGHT_FP4, false, 9, 256, 10, 0 }, { WEIGHT_FP8, true, 5, 256, 3, 32 },
+		{ WEIGHT_MXFP8, false, 7, 256, 9, 0 }, { WEIGHT_NVFP4, false, 7, 256, 9, 0 },
+		{ WEIGHT_BF16, false, 7, 256, 9, 0 }, { WEIGHT_BF16, false, 3, 256, 2, 128 },
+		{ WEIGHT_F32, false, 7, 128, 9, 0 }, { WEIGHT_F32, false, 5, 256, 1, 128 } };
+	uint16_t *h;
 	struct both q, s, codes, scales, y;
 	struct weight w;
-	size_t k, all;
+	size_t k, j, all;
 
 	for (k = 0; k < sizeof cases / sizeof *cases; k++) {
 		uint32_t n = cases[k].n, ld = cases[k].rows + 1;
 		struct weight one = { .type = (uint8_t)cases[k].type,
 			.f32_scales = cases[k].f32_scales,
 			.rows = cases[k].rows,
-			.cols = cases[k].cols };
+			.cols = cases[k].cols,
+			.second = 0.3f,
+			.sum = cases[k].sum };
 		static const float powers[] = { 0.25f, 2.0f, 0.5f, 1.0f };
 
 		all = (size_t)one.rows * one.cols;
 		bytes(&q, n * one.cols, 0, 256, true);
 		gains(&s, n * one.cols / 128);
 		put(&y, NULL, n * ld * 4);
-		bytes(&codes, all, 0, 256, one.type == WEIGHT_FP8);
+		if (one.type == WEIGHT_BF16) {
+			h = malloc(all * 2);
+			for (j = 0; j < all; j++)
+				h[j] = num_bf16_from(value());
+			put(&codes, h, all * 2);
+			free(h);
+		} else if (one.type == WEIGHT_F32) {
+			floats(&codes, all, false);
+		} else {
+			bytes(&codes, all, 0, 256, weight_forms[one.type].bits == 8);
+		}
 		if (one.f32_scales)
 			put(&scales, powers, sizeof powers);
 		else
-			bytes(&scales, all / 32, 120, 10, false);
+			bytes(&scales, all / 16, 110, 16, false);
 		ON_BOTH((w = on(&one, &codes, &scales, i),
 			d->linear_q(d,
 				&(struct dev_linear_q){ .y = F(y),

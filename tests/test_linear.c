@@ -21,13 +21,6 @@ struct thing {
 	void *scratch;
 };
 
-static const uint8_t type_bits[] = {
-	[WEIGHT_FP4] = 4, [WEIGHT_FP8] = 8, [WEIGHT_BF16] = 16, [WEIGHT_F32] = 32
-};
-static const char *const type_name[] = {
-	[WEIGHT_FP4] = "FP4", [WEIGHT_FP8] = "FP8", [WEIGHT_BF16] = "BF16", [WEIGHT_F32] = "F32"
-};
-
 static void *mem(size_t n)
 {
 	void *p = aligned_alloc(64, (n + 64) / 64 * 64);
@@ -68,7 +61,7 @@ static void fill_weight(struct thing *g)
 			memcpy(g->codes + 4 * i, &f, 4);
 		else if (g->w.type == WEIGHT_BF16)
 			memcpy(g->codes + 2 * i, &h, 2);
-		else if (g->w.type == WEIGHT_FP8)
+		else if (g->w.type == WEIGHT_FP8 || g->w.type == WEIGHT_MXFP8)
 			g->codes[i] = fp8_code();
 		else if (i % 2 == 0)
 			g->codes[i / 2] = (uint8_t)rnd(256);
@@ -77,6 +70,8 @@ static void fill_weight(struct thing *g)
 		f = num_e8m0(110 + rnd(20));
 		if (g->w.f32_scales)
 			memcpy(g->scales + i, &f, 4);
+		else if (g->w.type == WEIGHT_NVFP4) /* powers of two, and others */
+			g->scales[i] = (uint8_t)(rnd(4) ? 8 * rnd(15) : rnd(0x7f));
 		else
 			g->scales[i] = (uint8_t)(110 + rnd(20));
 	}
@@ -97,16 +92,17 @@ static void fill_acts(struct thing *g)
 static void make(struct thing *g, uint8_t type, bool quant, uint32_t rows, uint32_t cols,
 	uint32_t tokens)
 {
-	uint64_t blocks = (uint64_t)((rows + 127) / 128) * ((cols + 127) / 128);
+	const struct weight_form *f = &weight_forms[type];
 
 	memset(g, 0, sizeof *g);
-	g->w = (struct weight){ .type = type, .rows = rows, .cols = cols };
+	g->w = (struct weight){ .type = type, .rows = rows, .cols = cols, .second = 1 };
 	g->w.f32_scales = type == WEIGHT_FP8 && rnd(3) == 0;
-	g->code_bytes = (uint64_t)rows * cols * type_bits[type] / 8;
-	g->scale_bytes = type == WEIGHT_FP4 ? (uint64_t)rows * (cols / 32)
-		: g->w.f32_scales           ? 4 * blocks
-		: type == WEIGHT_FP8        ? blocks
-					    : 0;
+	g->w.sum = f->cols == 128 || !f->cols ? 32 << 2 * rnd(2) : 0;
+	g->w.second = rnd(3) ? num_e8m0(110 + rnd(20)) : 1.1f;
+	g->code_bytes = (uint64_t)rows * cols * f->bits / 8;
+	g->scale_bytes = f->cols ? (uint64_t)((rows + f->rows - 1) / f->rows) *
+			((cols + f->cols - 1) / f->cols) * (g->w.f32_scales ? 4 : 1)
+				 : 0;
 	g->codes = guarded(g->code_bytes + 1) + 1; /* at an odd address, and nothing behind it */
 	g->scales = guarded(g->scale_bytes + 1);
 	g->w.codes = g->codes;
@@ -148,9 +144,9 @@ static float value(const struct weight *w, uint32_t r, uint32_t c)
 	uint16_t h;
 	float f;
 
-	if (w->type == WEIGHT_FP4)
+	if (w->type == WEIGHT_FP4 || w->type == WEIGHT_NVFP4)
 		return num_e2m1(p[i / 2] >> (c % 2 * 4) & 15);
-	if (w->type == WEIGHT_FP8)
+	if (w->type == WEIGHT_FP8 || w->type == WEIGHT_MXFP8)
 		return num_e4m3(p[i]);
 	memcpy(&h, p + 2 * i, 2);
 	if (w->type == WEIGHT_BF16)
@@ -165,8 +161,10 @@ static float scale(const struct weight *w, uint32_t r, uint32_t c)
 	uint64_t i = (uint64_t)(r / 128) * ((w->cols + 127) / 128) + c / 128;
 	float f;
 
-	if (w->type == WEIGHT_FP4)
+	if (w->type == WEIGHT_FP4 || w->type == WEIGHT_MXFP8)
 		return num_e8m0(p[(uint64_t)r * (w->cols / 32) + c / 32]);
+	if (w->type == WEIGHT_NVFP4)
+		return num_e4m3(p[(uint64_t)r * (w->cols / 16) + c / 16]) * w->second;
 	if (w->type != WEIGHT_FP8)
 		return 1.0f;
 	if (!w->f32_scales)
@@ -179,7 +177,7 @@ static float scale(const struct weight *w, uint32_t r, uint32_t c)
 static float formula(const struct linear_job *j, uint32_t r, uint32_t t, double *sum, double *mag)
 {
 	const struct weight *w = j->w;
-	uint32_t c, i, block = w->type == WEIGHT_FP4 ? 32 : 128;
+	uint32_t c, i, block = w->sum ? w->sum : w->type == WEIGHT_FP8 ? 128 : 32;
 	float lane[32] = { 0 }, p[32] = { 0 }, x, v, f;
 
 	*sum = *mag = 0;
@@ -189,7 +187,7 @@ static float formula(const struct linear_job *j, uint32_t r, uint32_t t, double 
 		f = scale(w, r, c);
 		if (!j->q) {
 			x = j->x[t * j->ldx + c];
-			v = w->type == WEIGHT_FP8 ? fm_bf16(v * f) : v;
+			v = w->type != WEIGHT_BF16 && w->type != WEIGHT_F32 ? fm_bf16(v * f) : v;
 			lane[i] = fmaf(x, v, lane[i]);
 			*sum += (double)x * v;
 			*mag += fabs((double)x * v);
@@ -223,7 +221,8 @@ static void formulas(struct thing *g, bool bounded)
 			room = mag * 0x1p-24 * (g->w.cols / 32 * 1.25 + 7);
 			room += j->q || j->round ? fabs(sum) * 0x1p-8 : 0;
 			if (bounded)
-				CHECK_IN(type_name[g->w.type], fabs(y - sum) <= room + 1e-38);
+				CHECK_IN(weight_forms[g->w.type].name,
+					fabs(y - sum) <= room + 1e-38);
 		}
 }
 
@@ -252,8 +251,8 @@ static void compare(struct thing *g, const char *what)
 					fprintf(stderr,
 						"%s, %s, %s %u x %u: token %u of %u, row %u: %a, "
 						"expected %a (seed %llu)\n",
-						what, way->name, type_name[g->w.type], g->w.rows,
-						g->w.cols, t, j->tokens, r,
+						what, way->name, weight_forms[g->w.type].name,
+						g->w.rows, g->w.cols, t, j->tokens, r,
 						(double)g->got[t * j->ldy + r],
 						(double)g->want[t * j->ldy + r],
 						(unsigned long long)check_seed);
@@ -270,18 +269,18 @@ static void compare(struct thing *g, const char *what)
 
 static void some_size(struct thing *g, int k)
 {
-	uint8_t type = (uint8_t)(k % 4);
-	bool quant = type == WEIGHT_FP4 || (type == WEIGHT_FP8 && k / 4 % 2);
+	uint8_t type = (uint8_t)(k % WEIGHT_TYPES);
+	bool quant = type == WEIGHT_FP4 || k / WEIGHT_TYPES % 2, coded = weight_forms[type].cols;
 	uint32_t cols, rows = 1 + rnd(40), tokens = 1 + rnd(6);
 
-	cols = type == WEIGHT_FP4 || type == WEIGHT_FP8 ? 128 * (1 + rnd(4)) : 32 * (1 + rnd(12));
+	cols = quant || coded ? 128 * (1 + rnd(4)) : 32 * (1 + rnd(12));
 	if (k % 5 == 0)
 		tokens = 1 + rnd(40);
 	if (k % 7 == 0) {
 		cols += 2048; /* more than one chunk */
 		rows = 1 + rnd(14);
 	}
-	if (!quant && k % 6 == 0 && type != WEIGHT_FP4)
+	if (!quant && rnd(6) == 0 && (!coded || type == WEIGHT_FP8))
 		cols += 1 + rnd(31);
 	make(g, type, quant, rows, cols, tokens);
 }
@@ -291,7 +290,7 @@ static void sizes(void)
 	struct thing g;
 	int k;
 
-	for (k = 0; k < 80; k++) {
+	for (k = 0; k < 160; k++) {
 		some_size(&g, k);
 		formulas(&g, true);
 		compare(&g, "sizes");
@@ -299,16 +298,60 @@ static void sizes(void)
 	}
 }
 
+/* The second half of each row becomes the first with its sign changed, under the same scales and activations: the true
+ * sum is zero, and what comes out is nothing but the roundings on the way, which another order makes otherwise. A BF16
+ * of a sum that does not cancel hides them. */
+static void mirror(struct thing *g)
+{
+	const struct weight_form *f = &weight_forms[g->w.type];
+	uint32_t half = g->w.cols / 2, bytes = half * f->bits / 8, n, r, t, k;
+	uint8_t *p, *s = g->scales;
+
+	for (r = 0; r < g->w.rows; r++) {
+		p = g->codes + (size_t)r * 2 * bytes;
+		memcpy(p + bytes, p, bytes);
+		for (k = bytes; k < 2 * bytes; k++)
+			p[k] ^= f->bits == 4                            ? 0x88
+				: k % (f->bits / 8) == f->bits / 8 - 1u ? 0x80
+									: 0;
+	}
+	n = f->cols ? half / f->cols * (g->w.f32_scales ? 4 : 1) : 0;
+	for (r = 0; n && r < (g->w.rows + f->rows - 1) / f->rows; r++, s += 2 * n)
+		memcpy(s + n, s, n);
+	for (t = 0; t < g->j.tokens; t++) {
+		memcpy(g->q + (size_t)t * 2 * half + half, g->q + (size_t)t * 2 * half, half);
+		memcpy(g->s + t * (half / 64) + half / 128, g->s + t * (half / 64),
+			half / 128 * sizeof(float));
+		memcpy(g->x + t * g->j.ldx + half, g->x + t * g->j.ldx, half * sizeof(float));
+	}
+}
+
+static void orders(void)
+{
+	struct thing g;
+	int k;
+
+	for (k = 0; k < 16 * WEIGHT_TYPES; k++) {
+		make(&g, (uint8_t)(k % WEIGHT_TYPES), k / WEIGHT_TYPES % 4, 1 + rnd(30),
+			256 * (1 + rnd(5)), 1 + rnd(9));
+		mirror(&g);
+		formulas(&g, true);
+		compare(&g, "orders");
+		release(&g);
+	}
+}
+
 static void odd_weights(struct thing *g)
 {
-	static const uint8_t e[] = { 0, 1, 2, 3, 254, 255, 187, 188, 17, 18, 167, 168 };
+	static const uint8_t e[] = { 0, 1, 2, 3, 254, 255, 187, 188, 17, 18, 167, 168, 0x7f, 0x80 };
+	static const uint16_t values[] = { 0x7f7f, 0x0001, 0x0880, 0x0900, 0x5380, 0x53ff, 0x5400 };
 	float f = num_f32(0x3f800001u);
 	uint32_t n = 1 + rnd(3);
 
 	for (; n; n--) {
 		switch (rnd(4)) {
 		case 0:
-			if (g->w.type == WEIGHT_FP8)
+			if (g->w.type == WEIGHT_FP8 || g->w.type == WEIGHT_MXFP8)
 				g->codes[rnd((uint32_t)g->code_bytes)] = rnd(2) ? 0x7f : 0xff;
 			break;
 		case 1:
@@ -322,7 +365,8 @@ static void odd_weights(struct thing *g)
 			break;
 		default:
 			if (g->w.type == WEIGHT_F32 || g->w.type == WEIGHT_BF16)
-				memset(g->codes + rnd((uint32_t)g->code_bytes - 4), 0x7f, 4);
+				memcpy(g->codes + 2 * rnd((uint32_t)g->code_bytes / 2),
+					&values[rnd(sizeof values / 2)], 2);
 		}
 	}
 }
@@ -360,7 +404,7 @@ static void special(void)
 	struct thing g;
 	int k;
 
-	for (k = 0; k < 120; k++) {
+	for (k = 0; k < 240; k++) {
 		some_size(&g, k);
 		if (k % 3)
 			odd_weights(&g);
@@ -470,6 +514,7 @@ static void ways(void)
 static const struct test tests[] = {
 	{ "linear_ways", ways },
 	{ "linear_sizes", sizes },
+	{ "linear_orders", orders },
 	{ "linear_special", special },
 	{ "linear_layouts", layouts },
 	{ NULL, NULL },

@@ -34,6 +34,8 @@ struct linear_args {
 	const struct piece *pieces;
 	uint32_t n_pieces, type, f32_scales, round;
 	uint32_t rows, cols, n, ldx, ldy;
+	uint32_t sum, sf_rows, sf_cols; /* of struct weight; sf_cols 0: there are no scales */
+	float second;
 };
 
 /* --- weights, one value at a time --- */
@@ -51,7 +53,33 @@ static __device__ inline float fp4_in_piece(const struct piece &p, uint32_t row,
 
 static __device__ inline float scale_of(const struct linear_args &p, uint64_t at)
 {
+	if (p.type == WEIGHT_NVFP4)
+		return num_e4m3(p.scales[at]) * p.second;
 	return p.f32_scales ? ((const float *)p.scales)[at] : num_e8m0(p.scales[at]);
+}
+
+/* The value of a code, without its scale. */
+static __device__ inline float code_of(const struct linear_args &p, uint64_t at)
+{
+	switch (p.type) {
+	case WEIGHT_F32:
+		return ((const float *)p.codes)[at];
+	case WEIGHT_BF16:
+		return num_bf16(((const uint16_t *)p.codes)[at]);
+	case WEIGHT_FP8:
+	case WEIGHT_MXFP8:
+		return num_e4m3(p.codes[at]);
+	default:
+		return num_e2m1(p.codes[at / 2] >> (at % 2 * 4) & 15);
+	}
+}
+
+/* The scale of column k of row o; 1 where the type has none. */
+static __device__ inline float scale_at(const struct linear_args &p, uint64_t o, uint32_t k)
+{
+	if (!p.sf_cols)
+		return 1.0f;
+	return scale_of(p, o / p.sf_rows * ((p.cols + p.sf_cols - 1) / p.sf_cols) + k / p.sf_cols);
 }
 
 /* --- linear_q --- */
@@ -106,6 +134,21 @@ static __device__ void fp4_blocks(const struct linear_args &p, float *sum, uint3
 	}
 }
 
+/* A matrix of any type; for FP8 and FP4 it gives what those above do, which read their scale once for a block. */
+static __device__ void any_blocks(const struct linear_args &p, float *sum, uint32_t o, uint32_t t0)
+{
+	float w[4] = { 0, 0, 0, 0 };
+	uint32_t parts = p.sum / 32;
+
+	for (uint32_t b = 0; b < p.cols; b += p.sum) {
+		for (uint32_t k = 0; k < 4; k++) {
+			if (k < parts)
+				w[k] = code_of(p, (uint64_t)o * p.cols + b + 32 * k + this_lane());
+		}
+		add_block(p, sum, t0, b, parts, w, scale_at(p, o, b + this_lane()));
+	}
+}
+
 static __device__ void fp4_pieces(const struct linear_args &p, float *sum, uint32_t o, uint32_t t0)
 {
 	float w[4] = { 0, 0, 0, 0 }, scale;
@@ -135,12 +178,14 @@ extern "C" __global__ void k_linear_q(struct linear_args p)
 #pragma unroll
 	for (int i = 0; i < TOKENS; i++)
 		sum[i] = 0.0f;
-	if (p.type == WEIGHT_FP8)
-		fp8_blocks(p, sum, (uint32_t)o, t0);
-	else if (p.n_pieces)
+	if (p.n_pieces)
 		fp4_pieces(p, sum, (uint32_t)o, t0);
-	else
+	else if (p.type == WEIGHT_FP8 && p.sum == DEV_ACT)
+		fp8_blocks(p, sum, (uint32_t)o, t0);
+	else if (p.type == WEIGHT_FP4)
 		fp4_blocks(p, sum, (uint32_t)o, t0);
+	else
+		any_blocks(p, sum, (uint32_t)o, t0);
 #pragma unroll
 	for (int i = 0; i < TOKENS; i++) {
 		float v;
@@ -157,14 +202,9 @@ extern "C" __global__ void k_linear_q(struct linear_args p)
 
 static __device__ inline float value(const struct linear_args &p, uint64_t o, uint32_t k)
 {
-	uint64_t at = o * p.cols + k;
+	float v = code_of(p, o * p.cols + k);
 
-	if (p.type == WEIGHT_F32)
-		return ((const float *)p.codes)[at];
-	if (p.type == WEIGHT_BF16)
-		return num_bf16(((const uint16_t *)p.codes)[at]);
-	return fm_bf16(num_e4m3(p.codes[at]) *
-		scale_of(p, o / 128 * ((p.cols + 127) / 128) + k / 128));
+	return p.sf_cols ? fm_bf16(v * scale_at(p, o, k)) : v;
 }
 
 extern "C" __global__ void k_linear(struct linear_args p)
@@ -291,6 +331,10 @@ static int run(struct dev *d, void (*kernel)(struct linear_args), struct linear_
 	a->codes = (const uint8_t *)w->codes;
 	a->scales = (const uint8_t *)w->scales;
 	a->type = w->type;
+	a->sum = weight_sum(w);
+	a->sf_rows = weight_forms[w->type].rows;
+	a->sf_cols = weight_forms[w->type].cols;
+	a->second = w->second;
 	a->f32_scales = w->f32_scales;
 	a->rows = w->rows;
 	a->cols = w->cols;

@@ -272,22 +272,6 @@ static int queries(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 	return picks(a, t, n, e) || keep_picks(a, t, n, e) ? -1 : 0;
 }
 
-static struct weight rows_of(const struct weight *w, uint32_t row, uint32_t n)
-{
-	uint64_t width = w->type == WEIGHT_FP8 ? 1 : w->type == WEIGHT_BF16 ? 2 : 4;
-	const enum codec fp8 = w->f32_scales ? CODEC_FP8_F32 : CODEC_FP8;
-	struct weight v = *w;
-	uint64_t dim[2];
-
-	v.rows = n;
-	v.codes = (const uint8_t *)w->codes + (uint64_t)row * w->cols * width;
-	codec_scale_dim(fp8, row, w->cols, dim); /* row begins a block */
-	if (w->type == WEIGHT_FP8)
-		v.scales = (const uint8_t *)w->scales +
-			dim[0] * dim[1] * (dtypes[codecs[fp8].scale].bits / 8);
-	return v;
-}
-
 /* z [n][G * R]: wo_a, each group of heads with its own rows. */
 static int groups(struct attn *a, uint32_t n, struct err *e)
 {
@@ -298,7 +282,7 @@ static int groups(struct attn *a, uint32_t n, struct err *e)
 	struct dev_linear op = { .ldy = all, .ldx = h * hd, .n = n, .w = &w, .round = true };
 
 	for (g = 0; g < c->G; g++) {
-		w = rows_of(&a->wo_a.w, g * r, r);
+		w = weight_rows(&a->wo_a.w, g * r, r); /* begins a block: shape_fits */
 		op.y = a->z + g * r;
 		op.x = a->o + g * in;
 		if (a->f->dev->linear(a->f->dev, &op, e))

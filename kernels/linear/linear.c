@@ -35,13 +35,14 @@ struct work {
 	unsigned features;
 	enum linear_kind kind;
 	bool partial;
+	uint32_t n_scale;       /* of a row, where they are kept as floats; else 0 */
 	uint32_t token, tokens; /* those at hand */
 	uint32_t room;          /* for so many: tokens, and tiles whole */
 	struct linear_line line[LINEAR_PANEL];
 	bool odd[LINEAR_PANEL]; /* rows to be computed as the formula stands */
 	float *x;               /* activations times their scales */
 	float *panel, *acc;
-	float *scale;        /* FP8: [LINEAR_PANEL][cols / 128, rounded up] */
+	float *scale;        /* FP8, NVFP4: [LINEAR_PANEL][n_scale] */
 	float *values;       /* a row, and its scales */
 	uint8_t *codes, *sf; /* rows read from pieces */
 	void *read;
@@ -49,10 +50,12 @@ struct work {
 
 static enum linear_kind kind_of(const struct weight *w)
 {
-	static const uint8_t kind[] = { [WEIGHT_FP4] = LINEAR_FP4,
+	static const uint8_t kind[WEIGHT_TYPES] = { [WEIGHT_FP4] = LINEAR_FP4,
 		[WEIGHT_FP8] = LINEAR_FP8,
 		[WEIGHT_BF16] = LINEAR_BF16,
-		[WEIGHT_F32] = LINEAR_F32 };
+		[WEIGHT_F32] = LINEAR_F32,
+		[WEIGHT_MXFP8] = LINEAR_MXFP8,
+		[WEIGHT_NVFP4] = LINEAR_NVFP4 };
 
 	return (enum linear_kind)kind[w->type];
 }
@@ -69,14 +72,18 @@ static void *piece(uint8_t *base, size_t *at, size_t n)
 static size_t carve(struct work *k, const struct weight *w, uint32_t tokens, uint8_t *base)
 {
 	size_t at = 0, cols = ((size_t)w->cols + 127) / 128 * 128;
+	uint32_t block = weight_forms[w->type].cols;
 
+	k->n_scale = w->type == WEIGHT_FP8 || w->type == WEIGHT_NVFP4
+		? (w->cols + block - 1) / block
+		: 0;
 	tokens = tokens <= FEW ? tokens : LINEAR_TOKENS;
 	k->x = piece(base, &at, tokens * cols * sizeof(float));
 	k->panel = piece(base, &at, LINEAR_PANEL * LINEAR_CHUNK * sizeof(float));
 	k->acc = piece(base, &at,
 		(size_t)LINEAR_PANEL * LINEAR_TOKENS * LINEAR_LANES * sizeof(float));
-	k->scale = piece(base, &at, LINEAR_PANEL * cols / 128 * sizeof(float));
-	k->values = piece(base, &at, (cols + cols / 32) * sizeof(float));
+	k->scale = piece(base, &at, LINEAR_PANEL * (size_t)k->n_scale * sizeof(float));
+	k->values = piece(base, &at, (cols + (block ? cols / block : 0)) * sizeof(float));
 	k->codes = piece(base, &at, w->n_pieces ? LINEAR_READ * cols / 2 : 0);
 	k->sf = piece(base, &at, w->n_pieces ? LINEAR_READ * cols / 32 : 0);
 	k->read = piece(base, &at, linear_read_scratch(w));
@@ -102,13 +109,13 @@ static void put(const struct linear_job *j, uint32_t row, uint32_t token, float 
 static void row_values(const struct work *k, const struct linear_line *l, float *v, float *s)
 {
 	const struct weight *w = k->j->w;
-	uint32_t c;
+	uint32_t block = weight_forms[w->type].cols, c;
 	uint16_t h;
 
 	for (c = 0; c < w->cols; c++) {
-		if (k->kind == LINEAR_FP4)
+		if (linear_in_nibbles(k->kind))
 			v[c] = num_e2m1(l->codes[c / 2] >> (c % 2 * 4) & 15);
-		else if (k->kind == LINEAR_FP8)
+		else if (k->kind == LINEAR_FP8 || k->kind == LINEAR_MXFP8)
 			v[c] = num_e4m3(l->codes[c]);
 		else if (k->kind == LINEAR_F32)
 			memcpy(&v[c], l->codes + 4 * (size_t)c, 4);
@@ -117,30 +124,28 @@ static void row_values(const struct work *k, const struct linear_line *l, float 
 			v[c] = num_bf16(h);
 		}
 	}
-	for (c = 0; k->kind == LINEAR_FP4 && c < w->cols / 32; c++)
-		s[c] = num_e8m0(l->e8m0[c]);
-	for (c = 0; k->kind == LINEAR_FP8 && c < (w->cols + 127) / 128; c++)
-		s[c] = l->scale[c];
-	for (c = 0; k->kind == LINEAR_FP8 && !k->j->q && c < w->cols; c++)
-		v[c] = fm_bf16(v[c] * s[c / 128]);
-	for (c = 0; k->kind == LINEAR_FP4 && !k->j->q && c < w->cols; c++)
-		v[c] = fm_bf16(v[c] * s[c / 32]);
+	for (c = 0; block && c < (w->cols + block - 1) / block; c++)
+		s[c] = k->n_scale ? l->scale[c] : num_e8m0(l->e8m0[c]);
+	for (c = 0; block && !k->j->q && c < w->cols; c++)
+		v[c] = fm_bf16(v[c] * s[c / block]);
 }
 
 static float dot_q(const struct work *k, const float *v, const float *sw, uint32_t token)
 {
-	uint32_t cols = k->j->w->cols, block = k->kind == LINEAR_FP4 ? 32 : 128, b, i;
+	const struct weight *w = k->j->w;
+	uint32_t cols = w->cols, sum = weight_sum(w), block = weight_forms[w->type].cols, b, i;
 	const uint8_t *q = k->j->q + (uint64_t)token * cols;
 	const float *s = k->j->s + (uint64_t)token * (cols / 128);
 	float lane[LINEAR_LANES] = { 0 }, p[LINEAR_LANES], f;
 
-	for (b = 0; b < cols; b += block) {
+	for (b = 0; b < cols; b += sum) {
 		memset(p, 0, sizeof p);
-		for (i = 0; i < block; i++)
+		for (i = 0; i < sum; i++)
 			p[i % 32] = fmaf(num_e4m3(q[b + i]), v[b + i], p[i % 32]);
-		f = s[b / 128] * sw[b / block];
-		for (i = 0; i < LINEAR_LANES; i++)
+		for (i = 0; i < LINEAR_LANES; i++) {
+			f = s[b / 128] * (block ? sw[(b + i) / block] : 1.0f);
 			lane[i] = fmaf(p[i], f, lane[i]);
+		}
 	}
 	return fm_tree32(lane);
 }
@@ -184,43 +189,99 @@ static bool power(float f, unsigned lo, unsigned hi)
 	return (b & 0x807fffffu) == 0 && b >> 23 >= lo && b >> 23 <= hi;
 }
 
-/* Scales of an FP8 row to s; whether all are regular. */
-static bool fp8_scales(const struct weight *w, uint32_t row, float *s)
+/* Scales of an FP8 or NVFP4 row to s; whether all are regular: powers of two, of NVFP4 with the three bits of E4M3, so
+ * that a code times its scale is exact. */
+static bool row_scales(const struct weight *w, uint32_t row, uint32_t n, float *s)
 {
-	uint32_t n = (w->cols + 127) / 128, i;
+	const uint32_t fraction = w->type == WEIGHT_NVFP4 ? 0x000fffff : 0x007fffff;
 	const uint8_t *from = w->scales;
-	uint64_t at = (uint64_t)(row / 128) * n;
+	uint64_t at = (uint64_t)(row / weight_forms[w->type].rows) * n;
 	bool ok = true;
+	uint32_t i;
 
 	for (i = 0; i < n; i++) {
-		if (w->f32_scales)
+		if (w->type == WEIGHT_NVFP4)
+			s[i] = num_e4m3(from[at + i]) * w->second;
+		else if (w->f32_scales)
 			memcpy(&s[i], from + 4 * (at + i), 4);
 		else
 			s[i] = num_e8m0(from[at + i]);
-		ok &= power(s[i], FP8_MIN, FP8_MAX);
+		ok &= power(num_f32(num_bits(s[i]) & ~(0x007fffffu & ~fraction)), FP8_MIN, FP8_MAX);
 	}
 	return ok;
+}
+
+static bool mxfp8_regular(const uint8_t *e, uint32_t n)
+{
+	uint8_t all = 0;
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		all |= (uint8_t)(e[i] - FP8_MIN) > FP8_MAX - FP8_MIN;
+	return !all;
+}
+
+/* Whether products of codes with these values are exact, and partial sums of them stay so when they are scaled: the
+ * last bit of a value times that of a code and the least scale of activations is 2^-149 or more, and an F32 has no more
+ * than 20 bits. */
+static bool bf16_regular(const uint8_t *p, uint32_t n)
+{
+	enum { MIN = 18 };
+	uint8_t all = 0;
+	uint32_t i;
+	uint16_t h;
+
+	for (i = 0; i < n; i++) {
+		memcpy(&h, p + 2 * (size_t)i, sizeof h);
+		all |= (h & 0x7fff) && (uint8_t)((h >> 7 & 255) - MIN) > FP8_MAX - MIN;
+	}
+	return !all;
+}
+
+static bool f32_regular(const uint8_t *p, uint32_t n)
+{
+	enum { MIN = 34 };
+	uint8_t all = 0;
+	uint32_t bits, i;
+
+	for (i = 0; i < n; i++) {
+		memcpy(&bits, p + 4 * (size_t)i, sizeof bits);
+		all |= (bits & 15) ||
+			((bits << 1) && (uint8_t)((bits >> 23 & 255) - MIN) > FP8_MAX - MIN);
+	}
+	return !all;
 }
 
 /* Line i of the panel: row `row`, which is row `given` of those read from pieces. */
 static void line_at(struct work *k, uint32_t i, uint32_t row, uint32_t given)
 {
-	static const uint8_t bits[] = {
-		[LINEAR_FP4] = 4, [LINEAR_FP8] = 8, [LINEAR_BF16] = 16, [LINEAR_F32] = 32
-	};
 	const struct weight *w = k->j->w;
 	struct linear_line *l = &k->line[i];
-	float *s = k->scale + (size_t)i * ((w->cols + 127) / 128);
-	uint64_t bytes = (uint64_t)w->cols * bits[k->kind] / 8;
+	float *s = k->scale + (size_t)i * k->n_scale;
+	uint64_t bytes = (uint64_t)w->cols * weight_forms[w->type].bits / 8;
+	uint32_t n = w->cols / 32; /* scales of FP4 and MXFP8 */
 
 	l->codes = w->n_pieces ? k->codes + given * bytes : (const uint8_t *)w->codes + row * bytes;
 	l->scale = s;
-	if (k->kind == LINEAR_FP4) {
-		l->e8m0 = w->n_pieces ? k->sf + (uint64_t)given * (w->cols / 32)
-				      : (const uint8_t *)w->scales + (uint64_t)row * (w->cols / 32);
-		k->odd[i] = !fp4_regular(l->e8m0, w->cols / 32);
-	} else {
-		k->odd[i] = k->kind == LINEAR_FP8 && !fp8_scales(w, row, s);
+	l->e8m0 = w->n_pieces ? k->sf + (uint64_t)given * n
+		: w->scales   ? (const uint8_t *)w->scales + (uint64_t)row * n
+			      : NULL;
+	switch (k->kind) {
+	case LINEAR_FP4:
+		k->odd[i] = !fp4_regular(l->e8m0, n);
+		break;
+	case LINEAR_MXFP8:
+		k->odd[i] = !mxfp8_regular(l->e8m0, n);
+		break;
+	case LINEAR_FP8:
+	case LINEAR_NVFP4:
+		k->odd[i] = !row_scales(w, row, k->n_scale, s);
+		break;
+	case LINEAR_BF16:
+		k->odd[i] = k->j->q && !bf16_regular(l->codes, w->cols);
+		break;
+	default:
+		k->odd[i] = k->j->q && !f32_regular(l->codes, w->cols);
 	}
 }
 
@@ -372,7 +433,7 @@ void linear_run(const struct linear_way *way, const struct linear_job *job, uint
 	bool fast;
 
 	k.kind = kind_of(w);
-	k.partial = job->q && k.kind == LINEAR_FP8;
+	k.partial = job->q && weight_sum(w) > LINEAR_LANES;
 	carve(&k, w, job->tokens, scratch);
 	for (k.token = 0; k.token < job->tokens; k.token += k.tokens) {
 		k.tokens = job->tokens - k.token;

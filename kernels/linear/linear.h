@@ -4,7 +4,7 @@
  * Not the meaning: that is ref_linear.c, element by element through the address functions, and every way
  * here gives its bits (docs/numbers.md; tests/test_linear.c compares them). The one idea: scales are
  * powers of two, so x * s_x and w * s_w are exact, and a linear of any type is a dot product of floats
- * in 32 lanes (FP8: with a fresh partial every 128 columns). A row whose codes or scales make that untrue
+ * in 32 lanes (with a fresh partial for each weight_sum() columns). A row whose codes or scales make that untrue
  * (NaN, a scale far out, one that is no power of two) is computed as the formula stands.
  *
  * A call computes rows first .. first + n for all tokens, alone and without memory of its own, so threads

@@ -95,6 +95,14 @@ FAST void fp4_order(__m256 v[V])
 	fp4_order_half(v + 2);
 }
 
+FAST void fp4_scale(__m256 v[V], float first, float second)
+{
+	v[0] = _mm256_mul_ps(v[0], _mm256_set1_ps(first));
+	v[1] = _mm256_mul_ps(v[1], _mm256_set1_ps(first));
+	v[2] = _mm256_mul_ps(v[2], _mm256_set1_ps(second));
+	v[3] = _mm256_mul_ps(v[3], _mm256_set1_ps(second));
+}
+
 /* Steps 16, 8, 4, 2, 1; in the order of FP4 8 and 4 are inside a half, 2 is between vectors. */
 TARGET static float tree(enum linear_kind kind, const float *lanes)
 {
@@ -102,7 +110,7 @@ TARGET static float tree(enum linear_kind kind, const float *lanes)
 	__m256 b = _mm256_add_ps(_mm256_load_ps(lanes + 8), _mm256_load_ps(lanes + 24));
 	__m128 c;
 
-	if (kind == LINEAR_FP4) {
+	if (linear_in_nibbles(kind)) {
 		a = _mm256_add_ps(a, _mm256_permute_ps(a, 0x4e));
 		b = _mm256_add_ps(b, _mm256_permute_ps(b, 0x4e));
 		a = _mm256_add_ps(a, _mm256_permute_ps(a, 0xb1));

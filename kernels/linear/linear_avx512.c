@@ -85,13 +85,23 @@ FAST void fp4_unorder(__m512 v[V])
 	v[1] = _mm512_permutex2var_ps(a, _mm512_add_epi32(first, _mm512_set1_epi32(8)), b);
 }
 
+/* Columns below 16 are the first half of both vectors. */
+FAST void fp4_scale(__m512 v[V], float first, float second)
+{
+	const __m512 by =
+		_mm512_mask_blend_ps(0xff00, _mm512_set1_ps(first), _mm512_set1_ps(second));
+
+	v[0] = _mm512_mul_ps(v[0], by);
+	v[1] = _mm512_mul_ps(v[1], by);
+}
+
 TARGET static float tree(enum linear_kind kind, const float *lanes)
 {
 	__m512 v[V] = { _mm512_load_ps(lanes), _mm512_load_ps(lanes + W) };
 	__m256 a;
 	__m128 c;
 
-	if (kind == LINEAR_FP4)
+	if (linear_in_nibbles(kind))
 		fp4_unorder(v);
 	v[0] = _mm512_add_ps(v[0], v[1]);
 	a = _mm256_add_ps(_mm512_castps512_ps256(v[0]),

@@ -17,7 +17,20 @@ extern "C" {
 #endif
 
 /* How a row is decoded. */
-enum linear_kind { LINEAR_FP4, LINEAR_FP8, LINEAR_BF16, LINEAR_F32, LINEAR_KINDS };
+enum linear_kind {
+	LINEAR_FP4,
+	LINEAR_FP8,
+	LINEAR_BF16,
+	LINEAR_F32,
+	LINEAR_MXFP8,
+	LINEAR_NVFP4,
+	LINEAR_KINDS
+};
+/* FP4 codes, whose columns a core may keep in an order of its own. */
+static inline bool linear_in_nibbles(enum linear_kind kind)
+{
+	return kind == LINEAR_FP4 || kind == LINEAR_NVFP4;
+}
 
 enum {
 	LINEAR_LANES = 32,
@@ -37,8 +50,8 @@ extern const struct linear_fp4 linear_fp4; /* aligned to 16 */
 /* A row of weights as it lies. */
 struct linear_line {
 	const uint8_t *codes;
-	const uint8_t *e8m0; /* FP4: scale bytes of 32 columns */
-	const float *scale;  /* FP8: scales of 128 columns */
+	const uint8_t *e8m0; /* FP4, MXFP8: scale bytes of 32 columns */
+	const float *scale;  /* FP8: scales of 128 columns; NVFP4: of 16 */
 };
 
 struct linear_core {

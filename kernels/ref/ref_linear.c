@@ -80,15 +80,26 @@ static void fp4_row(const struct weight *w, uint32_t row, float *v, float *s)
 	}
 }
 
-static float fp8_scale(const struct weight *w, uint32_t row, uint32_t block)
+/* Scale `at` of those of w, by their type. */
+static float scale_at(const struct weight *w, uint64_t at)
 {
-	uint64_t at = (uint64_t)(row / 128) * ((w->cols + 127) / 128) + block;
 	float f;
 
+	if (w->type == WEIGHT_NVFP4)
+		return num_e4m3(((const uint8_t *)w->scales)[at]) * w->second;
 	if (!w->f32_scales)
 		return num_e8m0(((const uint8_t *)w->scales)[at]);
 	memcpy(&f, (const uint8_t *)w->scales + 4 * at, 4);
 	return f;
+}
+
+static void scales_of(const struct weight *w, uint32_t row, float *s)
+{
+	const struct weight_form *f = &weight_forms[w->type];
+	uint32_t n = (w->cols + f->cols - 1) / f->cols, k;
+
+	for (k = 0; k < n; k++)
+		s[k] = scale_at(w, (uint64_t)(row / f->rows) * n + k);
 }
 
 static void fp8_row(const struct weight *w, uint32_t row, float *v, float *s)
@@ -98,45 +109,82 @@ static void fp8_row(const struct weight *w, uint32_t row, float *v, float *s)
 
 	for (k = 0; k < w->cols; k++)
 		v[k] = num_e4m3(codes[k]);
-	for (k = 0; k < w->cols; k += 128)
-		s[k / 128] = fp8_scale(w, row, k / 128);
+	scales_of(w, row, s);
 }
 
-/* One output: blocks of columns with a fresh partial each. */
-static float product(const uint8_t *q, const float *s, const float *v, const float *ws,
-	uint32_t cols, uint32_t block)
+static void nvfp4_row(const struct weight *w, uint32_t row, float *v, float *s)
 {
-	float lane[32] = { 0 }, part[32], f;
-	uint32_t b, k, i;
+	const uint8_t *codes = (const uint8_t *)w->codes + (uint64_t)row * w->cols / 2;
+	uint32_t k;
 
-	for (b = 0; b < cols; b += block) {
+	for (k = 0; k < w->cols; k++)
+		v[k] = num_e2m1(codes[k / 2] >> (k % 2 * 4) & 15);
+	scales_of(w, row, s);
+}
+
+static void bf16_row(const struct weight *w, uint32_t row, float *v, float *s)
+{
+	const uint8_t *p = (const uint8_t *)w->codes + 2 * (uint64_t)row * w->cols;
+	uint16_t h;
+	uint32_t k;
+
+	(void)s;
+	for (k = 0; k < w->cols; k++) {
+		memcpy(&h, p + 2 * (size_t)k, sizeof h);
+		v[k] = num_bf16(h);
+	}
+}
+
+static void f32_row(const struct weight *w, uint32_t row, float *v, float *s)
+{
+	(void)s;
+	memcpy(v, (const uint8_t *)w->codes + 4 * (uint64_t)row * w->cols, 4 * (size_t)w->cols);
+}
+
+/* The values of the codes of a row to v, and its scales, one for each of the form's columns, to s; room for cols each. */
+static void (*const row_of[WEIGHT_TYPES])(const struct weight *w, uint32_t row, float *v,
+	float *s) = { [WEIGHT_FP4] = fp4_row,
+	[WEIGHT_FP8] = fp8_row,
+	[WEIGHT_BF16] = bf16_row,
+	[WEIGHT_F32] = f32_row,
+	[WEIGHT_MXFP8] = fp8_row,
+	[WEIGHT_NVFP4] = nvfp4_row };
+
+/* One output: a fresh partial for each so many columns. */
+static float product(const struct weight *w, const uint8_t *q, const float *s, const float *v,
+	const float *ws)
+{
+	uint32_t sum = weight_sum(w), cols = weight_forms[w->type].cols, b, k, i;
+	float lane[32] = { 0 }, part[32], f;
+
+	for (b = 0; b < w->cols; b += sum) {
 		for (i = 0; i < 32; i++)
 			part[i] = 0.0f;
-		for (k = b; k < b + block && k < cols; k += 32)
+		for (k = b; k < b + sum && k < w->cols; k += 32)
 			for (i = 0; i < 32; i++)
 				part[i] = fmaf(num_e4m3(q[k + i]), v[k + i], part[i]);
-		f = s[b / DEV_ACT] * ws[b / block];
-		for (i = 0; i < 32; i++)
+		for (i = 0; i < 32; i++) {
+			f = s[b / DEV_ACT] * (cols ? ws[(b + i) / cols] : 1.0f);
 			lane[i] = fmaf(part[i], f, lane[i]);
+		}
 	}
 	return fm_tree32(lane);
 }
 
 static int linear_q(struct dev *dev, const struct dev_linear_q *op, struct err *e)
 {
-	uint32_t block = op->w->type == WEIGHT_FP4 ? 32 : 128, o, t;
 	float *v = malloc(2 * (uint64_t)op->w->cols * sizeof *v);
+	uint32_t o, t;
 
 	(void)dev;
 	if (!v)
 		return err_nomem(e);
 	for (o = 0; o < op->w->rows; o++) {
-		(op->w->type == WEIGHT_FP4 ? fp4_row : fp8_row)(op->w, o, v, v + op->w->cols);
+		row_of[op->w->type](op->w, o, v, v + op->w->cols);
 		for (t = 0; t < op->n; t++)
-			op->y[(uint64_t)t * op->ld + o] =
-				fm_bf16(product(op->q + (uint64_t)t * op->w->cols,
-					op->s + (uint64_t)t * (op->w->cols / DEV_ACT), v,
-					v + op->w->cols, op->w->cols, block));
+			op->y[(uint64_t)t * op->ld + o] = fm_bf16(product(op->w,
+				op->q + (uint64_t)t * op->w->cols,
+				op->s + (uint64_t)t * (op->w->cols / DEV_ACT), v, v + op->w->cols));
 	}
 	free(v);
 	return 0;
@@ -145,20 +193,11 @@ static int linear_q(struct dev *dev, const struct dev_linear_q *op, struct err *
 /* The values of row o of a matrix that is not multiplied in codes; room for 2 cols. */
 static void plain_row(const struct weight *w, uint32_t o, float *v)
 {
-	uint64_t at = (uint64_t)o * w->cols;
-	uint32_t k;
+	uint32_t cols = weight_forms[w->type].cols, k;
 
-	if (w->type <= WEIGHT_FP8) {
-		uint32_t block = w->type == WEIGHT_FP8 ? 128 : 32;
-
-		(w->type == WEIGHT_FP8 ? fp8_row : fp4_row)(w, o, v, v + w->cols);
-		for (k = 0; k < w->cols; k++)
-			v[k] = fm_bf16(v[k] * v[w->cols + k / block]);
-		return;
-	}
-	for (k = 0; k < w->cols; k++)
-		v[k] = w->type == WEIGHT_F32 ? ((const float *)w->codes)[at + k]
-					     : num_bf16(((const uint16_t *)w->codes)[at + k]);
+	row_of[w->type](w, o, v, v + w->cols);
+	for (k = 0; cols && k < w->cols; k++)
+		v[k] = fm_bf16(v[k] * v[w->cols + k / cols]);
 }
 
 static int linear(struct dev *dev, const struct dev_linear *op, struct err *e)
