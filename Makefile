@@ -253,7 +253,7 @@ demo: setup all helpers
 
 bench: setup all helpers $(B)/bench
 	@B=$(B) sh tests/bench.sh
-$(B)/bench: $(B)/tests/bench.c.o $(B)/tests/bench_tile.c.o $(B)/tests/bench_linear.c.o $(LIBA)
+$(B)/bench: $(B)/tests/bench.c.o $(B)/tests/bench_row.c.o $(B)/tests/bench_tile.c.o $(B)/tests/bench_linear.c.o $(LIBA)
 	$(Q)$(LINK)
 
 oracle: all helpers

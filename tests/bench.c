@@ -2,6 +2,7 @@
  * loop that does no more than the least a conversion must, and whole commands in pairs.
  *
  *	bench kernels
+ *	bench rows                                     the part of kernels about number formats
  *	bench linears
  *	bench bound FROM OUT THREADS SHA BYTES...      reads FROM, digests, writes OUT.0 .. of so many bytes each
  *	bench sums THREADS FILE...                     reads the files and digests them with SHA-256, no more
@@ -219,6 +220,7 @@ static int kernels(void)
 		free(b.src);
 		free(b.dst);
 	}
+	bench_rows();
 	bench_tiles();
 	return 0;
 }
@@ -536,6 +538,10 @@ int main(int argc, char **argv)
 		return dry(argv + 2);
 	if (argc == 2 && !strcmp(argv[1], "kernels"))
 		return kernels();
+	if (argc == 2 && !strcmp(argv[1], "rows")) {
+		bench_rows();
+		return 0;
+	}
 	if (argc == 2 && !strcmp(argv[1], "linears")) {
 		bench_linears();
 		return 0;

@@ -12,6 +12,8 @@ double rate(void (*fn)(void *), void *ctx, size_t n);
 
 /* bench_tile.c: packing and unpacking, by layout and way. */
 void bench_tiles(void);
+/* bench_row.c: rows in new number formats, by step and way. */
+void bench_rows(void);
 /* bench_linear.c: linears by type and way, beside fmaf and reading. */
 void bench_linears(void);
 #endif
