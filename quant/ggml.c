@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "quant/ggml.h"
 
+#include "quant/fp8to16.h"
 #include "quant/num.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { MX = 32, MX_BYTES = 17, Q8 = 32, Q8_BYTES = 34 };
+enum {
+	MX = 32,
+	MX_BYTES = 17,
+	Q8 = 32,
+	Q8_BYTES = 34,
+	FP8_TILE = 128 /* columns of an FP8 scale, as in formats/codec.c; a test holds them equal */
+};
 
 uint64_t ggml_row_bytes(uint32_t type, uint64_t cols)
 {
@@ -17,39 +24,15 @@ uint64_t ggml_row_bytes(uint32_t type, uint64_t cols)
 
 /* --- MXFP4: nibbles move --- */
 
-/* Sixteen bytes, for which gcc and clang have one instruction each on processors that have such. */
-typedef uint8_t vec __attribute__((vector_size(16)));
-
-/* The halves of 16 bytes are codes 0, 2, .. 30 (low) and 1, 3, .. 31 (high); woven together they are 0..15 and 16..31,
- * and byte j of the block is code j with code j + 16 above it. */
-static void mxfp4_block(const uint8_t *codes, uint8_t *dst)
-{
-	vec x, low, high, first, second;
-
-	memcpy(&x, codes, sizeof x);
-	low = x & 15;
-	high = x >> 4;
-	first = __builtin_shufflevector(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22,
-		7, 23);
-	second = __builtin_shufflevector(low, high, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29,
-		14, 30, 15, 31);
-	x = first | second << 4;
-	memcpy(dst, &x, sizeof x);
-}
-
-static size_t mxfp4_row(const uint8_t *codes, const uint8_t *scales, size_t cols, double *v,
-	uint8_t *dst)
+static size_t mxfp4_row(const struct row_way *w, const uint8_t *codes, const uint8_t *scales,
+	size_t cols, double *v, uint8_t *dst)
 {
 	const uint8_t *nan = memchr(scales, NUM_E8M0_NAN, cols / MX);
-	size_t b;
 
 	(void)v;
 	if (nan)
 		return (size_t)(nan - scales) * MX;
-	for (b = 0; b < cols / MX; b++) {
-		dst[b * MX_BYTES] = scales[b];
-		mxfp4_block(codes + b * (MX / 2), dst + b * MX_BYTES + 1);
-	}
+	w->ggml_mxfp4(dst, codes, scales, cols / MX);
 	return cols;
 }
 
@@ -142,27 +125,75 @@ static size_t to_q8_0(const double *v, size_t cols, uint8_t *dst)
 
 /* clang-format off */
 #define DECODED(name, codec, to) \
-	static size_t name(const uint8_t *codes, const uint8_t *scales, size_t cols, double *v, uint8_t *dst) \
+	static size_t name(const struct row_way *w, const uint8_t *codes, const uint8_t *scales, size_t cols, double *v, uint8_t *dst) \
 	{ \
+		(void)w; \
 		codec_ops[codec].decode(codes, scales, 1, cols, v); \
 		return to(v, cols, dst); \
 	}
 /* clang-format on */
 DECODED(mxfp4_f32, CODEC_MXFP4, to_f32)
 DECODED(fp8_f32, CODEC_FP8, to_f32)
-DECODED(fp8_bf16, CODEC_FP8, to_bf16)
+DECODED(fp8_bf16_plain, CODEC_FP8, to_bf16)
 DECODED(fp8_q8_0, CODEC_FP8, to_q8_0)
 DECODED(fp8s_f32, CODEC_FP8_F32, to_f32)
-DECODED(fp8s_bf16, CODEC_FP8_F32, to_bf16)
+DECODED(fp8s_bf16_plain, CODEC_FP8_F32, to_bf16)
 DECODED(fp8s_q8_0, CODEC_FP8_F32, to_q8_0)
 
+/* The first of n codes whose product is NaN or no BF16; there is one. */
+static uint32_t first_bad(const struct fp8to16_table *t, const uint8_t *codes, uint32_t n)
+{
+	uint32_t nan = (uint32_t)row_plain.nan(codes, n), lossy = fp8to16_loses(t, codes, n);
+
+	return nan < lossy ? nan : lossy;
+}
+
+/* FP8 to BF16 by tiles of 128 columns. What they cannot say, and rows that are no whole number of them, is said by the
+ * plain way. */
+static size_t tiles_bf16(const struct row_way *w, enum codec from, const uint8_t *codes,
+	const uint8_t *scales, size_t cols, double *v, uint8_t *dst)
+{
+	struct fp8to16_tile *tiles = (struct fp8to16_tile *)(void *)v;
+	const struct fp8to16_table *t;
+	uint32_t tile = codecs[from].cols;
+	size_t b, at;
+	double s;
+
+	_Static_assert(sizeof *tiles <= FP8_TILE * sizeof *v, "a tile's table has room");
+	for (b = 0; b < cols / tile; b++) {
+		at = b * tile;
+		s = codec_scale(from, scales, b);
+		if (!isfinite(s))
+			return at;
+		t = fp8to16_tile(&tiles[b], (float)s, w);
+		if (fp8to16_run(t, dst + 2 * at, codes + at, tile) < tile ||
+			fp8to16_loses(t, codes + at, tile) < tile)
+			return at + first_bad(t, codes + at, tile);
+	}
+	return cols;
+}
+
+static size_t fp8_bf16(const struct row_way *w, const uint8_t *codes, const uint8_t *scales,
+	size_t cols, double *v, uint8_t *dst)
+{
+	return cols % FP8_TILE ? fp8_bf16_plain(w, codes, scales, cols, v, dst)
+			       : tiles_bf16(w, CODEC_FP8, codes, scales, cols, v, dst);
+}
+
+static size_t fp8s_bf16(const struct row_way *w, const uint8_t *codes, const uint8_t *scales,
+	size_t cols, double *v, uint8_t *dst)
+{
+	return cols % FP8_TILE ? fp8s_bf16_plain(w, codes, scales, cols, v, dst)
+			       : tiles_bf16(w, CODEC_FP8_F32, codes, scales, cols, v, dst);
+}
+
 /* BF16 as the upper half of an F32: NaN is refused, as everywhere. */
-static size_t bf16_f32(const uint8_t *codes, const uint8_t *scales, size_t cols, double *v,
-	uint8_t *dst)
+static size_t bf16_f32(const struct row_way *w, const uint8_t *codes, const uint8_t *scales,
+	size_t cols, double *v, uint8_t *dst)
 {
 	size_t i;
 
-	(void)scales, (void)v;
+	(void)w, (void)scales, (void)v;
 	for (i = 0; i < cols; i++) {
 		if ((codes[2 * i + 1] & 0x7f) == 0x7f && codes[2 * i] >= 0x80)
 			return i;
@@ -190,13 +221,13 @@ static bool bf16_f32_back(const uint8_t *src, uint8_t *scales, size_t cols, doub
 
 /* --- ids --- */
 
-static size_t ids_i32(const uint8_t *codes, const uint8_t *scales, size_t cols, double *v,
-	uint8_t *dst)
+static size_t ids_i32(const struct row_way *w, const uint8_t *codes, const uint8_t *scales,
+	size_t cols, double *v, uint8_t *dst)
 {
 	int64_t id;
 	size_t i;
 
-	(void)scales, (void)v;
+	(void)w, (void)scales, (void)v;
 	for (i = 0; i < cols; i++) {
 		memcpy(&id, codes + 8 * i, sizeof id);
 		if (id < 0 || id > INT32_MAX)

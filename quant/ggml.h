@@ -15,6 +15,7 @@
 #define QUANT_GGML_H
 #include "formats/gguf/ggml_type.h"
 #include "quant/codec.h"
+#include "quant/row.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,10 +27,11 @@ struct ggml_way {
 	uint32_t type;   /* enum ggml_type; GGML_F32 and the like */
 	bool lossy;      /* values are rounded */
 	/* Writes a row of cols elements to dst; scales are those of the row, from column 0, NULL where from has none.
-	 * v: room for cols doubles. Returns the first column whose value cannot be had in type (NaN, too large, or, of a
+	 * w: what rows are made by; what is written does not depend on it. v: room for cols doubles, zeroed before the first
+	 * row of that many columns: it may have tables for the next one. Returns the first column whose value cannot be had in type (NaN, too large, or, of a
 	 * way that is not lossy, not the same), cols if there is none. */
-	size_t (*row)(const uint8_t *codes, const uint8_t *scales, size_t cols, double *v,
-		uint8_t *dst);
+	size_t (*row)(const struct row_way *w, const uint8_t *codes, const uint8_t *scales,
+		size_t cols, double *v, uint8_t *dst);
 	/* The way back of a row that way->row wrote: codes, and scales of its own (MXFP4; NULL else). scales of formats
 	 * whose blocks have several rows are read from scales. Returns false where that is no row that it writes. NULL:
 	 * there is no way back. */

@@ -106,7 +106,7 @@ static long fp8_bf16_band(struct recoder *r, const uint8_t *scales)
 		s = codec_scale(r->how->from, scales, b);
 		if (!isfinite(s))
 			return (long)b;
-		fp8to16_table_make(&luts[b], (float)s);
+		fp8to16_table_make(&luts[b], (float)s, row_best(r->features));
 		r->verdict[b] = luts[b].any_lossy ? RECODE_DEPENDS : RECODE_EXACT;
 	}
 	return -1;
@@ -152,13 +152,9 @@ static long fp8_f32_band(struct recoder *r, const uint8_t *scales)
 
 static size_t fp8_f32_row(struct recoder *r, uint32_t row, const uint8_t *src, uint8_t *dst)
 {
-	size_t i;
-
 	(void)row;
 	memcpy(dst, src, r->cols);
-	for (i = 0; i < r->cols && !num_e4m3_is_nan(src[i]); i++)
-		;
-	return i;
+	return row_best(r->features)->nan(src, r->cols);
 }
 
 /* clang-format off */

@@ -58,11 +58,13 @@ size_t reform_room(const struct reform *how, size_t cols)
 }
 
 void reformer_begin(struct reformer *r, const struct reform *how, size_t cols, bool signs,
-	void *room)
+	unsigned features, void *room)
 {
-	*r = (struct reformer){
-		.how = how, .cols = cols, .signs = signs || !how->second, .tables = room
-	};
+	*r = (struct reformer){ .how = how,
+		.cols = cols,
+		.way = row_best(features),
+		.signs = signs || !how->second,
+		.tables = room };
 	r->verdict = (uint8_t *)room + aligned(how->room(cols));
 	if (how->begin)
 		how->begin(r);

@@ -16,13 +16,15 @@
  *	        then top is 0. Source: ModelOpt 0.47, quantize_mxfp4_to_nvfp4_lossless; its bytes are these where minus
  *	        zero is not kept.
  *
- * Nothing here knows of files or tensors. This is the meaning; tests hold it to quant/codec.h.
+ * Nothing here knows of files or tensors. The steps of a row are those of quant/row.h, which has a plain way for each
+ * quick one; tests hold what comes out to quant/codec.h.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef QUANT_REFORM_H
 #define QUANT_REFORM_H
 #include "core/err.h"
 #include "quant/codec.h"
+#include "quant/row.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -82,6 +84,7 @@ const struct reform *reform_find(enum codec from, enum codec to);
 struct reformer {
 	const struct reform *how;
 	size_t cols;
+	const struct row_way *way; /* what rows are made by */
 	bool signs;       /* minus zero stays; else it becomes zero (of ways with a factor only) */
 	int second;       /* the factor of the matrix is 2^second */
 	uint8_t *verdict; /* [cols / how->block] enum reform_verdict of the row at hand; in room */
@@ -90,10 +93,11 @@ struct reformer {
 
 /* Bytes that reformer_begin wants. */
 size_t reform_room(const struct reform *how, size_t cols);
-/* Makes a reformer for matrices of cols columns, a multiple of the blocks of both formats. room: reform_room() bytes,
- * aligned as malloc does, which the caller owns and which must outlive r. r->second is 0 until it is set. */
+/* Makes a reformer for matrices of cols columns, a multiple of the blocks of both formats. features: bits of enum
+ * cpu_feature; results do not depend on them. room: reform_room() bytes, aligned as malloc does, which the caller owns and
+ * which must outlive r. r->second is 0 until it is set. */
 void reformer_begin(struct reformer *r, const struct reform *how, size_t cols, bool signs,
-	void *room);
+	unsigned features, void *room);
 
 /* Old scales of a row. */
 size_t reform_old_scales(const struct reform *how, size_t cols);

@@ -12,7 +12,7 @@
 enum {
 	GROUP = 32, /* columns of an MXFP4 or MXFP8 scale */
 	HALF = 16,  /* of an NVFP4 scale; formats/codec.c has both, and a test holds these to it */
-	E2M1 = 16,  /* codes */
+	E2M1_MOST = 7, /* the code of 6 */
 	P_MAX = 8, /* exponents of the E4M3 scales that are powers of two and that NVFP4 is given */
 	P_MIN = -9,
 	BIAS = 127 /* of E8M0 */
@@ -20,118 +20,67 @@ enum {
 
 /* --- MXFP4 to NVFP4 --- */
 
-/* shift[d - 1][byte]: two codes divided by 2^d, and whether they stay what they are; from d = 6 on nothing but zeros
- * does, and nothing but zeros comes out. */
-enum { SHIFTS = 6 };
-struct nvfp4 {
-	uint8_t shift[SHIFTS][256];
-	bool exact[SHIFTS][256];
-};
-
 static size_t nvfp4_room(size_t cols)
 {
 	(void)cols;
-	return sizeof(struct nvfp4);
-}
-
-static uint8_t divided(const struct reformer *r, unsigned code, unsigned d)
-{
-	if ((code & 7) == 0)
-		return (uint8_t)(r->signs ? code : 0);
-	return num_e2m1_from(ldexp((double)num_e2m1(code), -(int)d));
+	return sizeof(struct row_shift);
 }
 
 static void nvfp4_begin(struct reformer *r)
 {
-	struct nvfp4 *t = r->tables;
-	unsigned d, b;
-	uint8_t lo, hi;
-
-	for (d = 1; d <= SHIFTS; d++)
-		for (b = 0; b < 256; b++) {
-			lo = divided(r, b & 15, d);
-			hi = divided(r, b >> 4, d);
-			t->shift[d - 1][b] = (uint8_t)(lo | hi << 4);
-			t->exact[d - 1][b] = ldexpf(num_e2m1(lo), (int)d) == num_e2m1(b & 15) &&
-				ldexpf(num_e2m1(hi), (int)d) == num_e2m1(b >> 4);
-		}
+	row_shift_make(r->tables, r->signs);
 }
 
-/* How far a group's scale lies below the smallest that its new scale can be; not above 0: it can be had. */
-static int below(const struct reformer *r, uint8_t s)
+/* The old scale byte of the smallest scale that NVFP4 can be given. */
+static int least(const struct reformer *r)
 {
-	return r->second + P_MIN - ((int)s - BIAS);
+	return r->second + P_MIN + BIAS;
 }
 
-/* Sixteen codes; minus zeros become zeros. */
-static uint64_t without_signs(uint64_t w)
+/* n bytes of codes whose scales can be had. */
+static void copy_codes(const struct reformer *r, const uint8_t *src, uint8_t *dst, size_t n)
 {
-	uint64_t large = (w & NIBBLES(7)) + NIBBLES(7); /* bit 3: it is not zero */
-
-	return w & ~(~large & NIBBLES(8));
+	if (r->signs)
+		memcpy(dst, src, n);
+	else
+		r->way->unsign(dst, src, n);
 }
 
-static void copy_half(const struct reformer *r, const uint8_t *src, uint8_t *dst)
+/* A group whose scale lies 2^d below the smallest that its new scale can be. */
+static void shift_group(const struct reformer *r, unsigned d, const uint8_t *src, uint8_t *dst,
+	uint8_t verdict[2])
 {
-	uint64_t w;
+	struct row_halves h = r->way->shift(dst, src, r->tables, d > ROW_SHIFTS ? ROW_SHIFTS : d);
+	unsigned k;
 
-	memcpy(&w, src, sizeof w);
-	w = r->signs ? w : without_signs(w);
-	memcpy(dst, &w, sizeof w);
-}
-
-static uint8_t shift_half(const struct reformer *r, int d, const uint8_t *src, uint8_t *dst)
-{
-	const struct nvfp4 *t = r->tables;
-	bool exact = true;
-	uint64_t w;
-	unsigned i;
-
-	memcpy(&w, src, sizeof w);
-	if (!(w & NIBBLES(7))) {
-		copy_half(r, src, dst);
-		return REFORM_EXACT;
-	}
-	d = d > SHIFTS ? SHIFTS : d;
-	for (i = 0; i < sizeof w; i++) {
-		dst[i] = t->shift[d - 1][src[i]];
-		exact = exact && t->exact[d - 1][src[i]];
-	}
-	return exact ? REFORM_RESCUED : REFORM_LOSSY;
+	for (k = 0; k < 2; k++)
+		verdict[k] = (uint8_t)(!(h.any >> k & 1) ? REFORM_EXACT
+				: h.lossy >> k & 1       ? REFORM_LOSSY
+							 : REFORM_RESCUED);
 }
 
 static size_t nvfp4_codes(struct reformer *r, const uint8_t *src, const uint8_t *s, uint8_t *dst)
 {
-	size_t h, n = r->cols / HALF;
-	int d;
+	size_t g, n = r->cols / GROUP;
 
-	for (h = 0; h < n; h++, src += HALF / 2, dst += HALF / 2) {
-		d = below(r, s[h / 2]);
-		r->verdict[h] = REFORM_EXACT;
-		if (d <= 0)
-			copy_half(r, src, dst);
+	memset(r->verdict, REFORM_EXACT, 2 * n);
+	if (!r->way->nvfp4_below(NULL, s, n, least(r))) {
+		copy_codes(r, src, dst, n * ROW_GROUP_BYTES);
+		return r->cols;
+	}
+	for (g = 0; g < n; g++, src += ROW_GROUP_BYTES, dst += ROW_GROUP_BYTES) {
+		if ((int)s[g] >= least(r))
+			copy_codes(r, src, dst, ROW_GROUP_BYTES);
 		else
-			r->verdict[h] = shift_half(r, d, src, dst);
+			shift_group(r, (unsigned)(least(r) - (int)s[g]), src, dst,
+				r->verdict + 2 * g);
 	}
 	return r->cols;
 }
 
-/* The E4M3 that is 2^p. */
-static uint8_t e4m3_power(int p)
-{
-	return (uint8_t)(p < -6 ? 1 << (p + 9) : (p + 7) << 3);
-}
-
 static void nvfp4_scales(const struct reformer *r, const uint8_t *s, uint8_t *dst)
 {
-	size_t g;
-	int p;
-
-	for (g = 0; g < r->cols / GROUP; g++) {
-		p = (int)s[g] - BIAS - r->second;
-		p = p < P_MIN ? P_MIN : p > P_MAX ? P_MAX : p;
-		dst[2 * g] = dst[2 * g + 1] = e4m3_power(p);
-	}
+	r->way->nvfp4_scales(dst, s, r->cols / GROUP, least(r));
 }
 
 /* A byte for each group. */
@@ -141,24 +90,13 @@ static uint64_t groups(uint64_t rows, uint64_t cols)
 }
 
 /* The old scale, from the one that the new scale says. */
-static uint8_t nvfp4_residue(const struct reformer *r, uint8_t s)
-{
-	int d = below(r, s);
-
-	return (uint8_t)(d > 0 ? -d : 0);
-}
-
 static bool nvfp4_keep(const struct reformer *r, uint64_t i, const uint8_t *src, const uint8_t *s,
 	uint8_t *kept)
 {
-	size_t n = r->cols / GROUP, g;
-	uint8_t any = 0;
+	size_t n = r->cols / GROUP;
 
 	(void)src;
-	kept += i * n;
-	for (g = 0; g < n; g++)
-		any |= kept[g] = nvfp4_residue(r, s[g]);
-	return any;
+	return r->way->nvfp4_below(kept + i * n, s, n, least(r));
 }
 
 /* The exponent of an E4M3 that is a power of two; false for others. */
@@ -178,7 +116,7 @@ static bool multiplied(unsigned code, int d, unsigned *to)
 	*to = code;
 	if (!d || !(code & 7))
 		return true;
-	if (d > SHIFTS)
+	if (d > ROW_SHIFTS)
 		return false;
 	*to = num_e2m1_from(ldexp((double)num_e2m1(code), d));
 	return num_e2m1(*to) == ldexpf(num_e2m1(code), d);
@@ -211,34 +149,10 @@ static bool nvfp4_back(const struct reformer *r, uint64_t i, const uint8_t *code
 
 /* --- MXFP4 to MXFP8: the same scale --- */
 
-struct wide {
-	uint16_t pair[256]; /* two E2M1 codes, as two E4M3 */
-};
-
-static size_t wide_room(size_t cols)
-{
-	(void)cols;
-	return sizeof(struct wide);
-}
-
-static void wide_begin(struct reformer *r)
-{
-	struct wide *t = r->tables;
-	unsigned b;
-
-	for (b = 0; b < 256; b++)
-		t->pair[b] = (uint16_t)(num_e4m3_from(num_e2m1(b & 15)) |
-			num_e4m3_from(num_e2m1(b >> 4)) << 8);
-}
-
 static size_t wide_codes(struct reformer *r, const uint8_t *src, const uint8_t *s, uint8_t *dst)
 {
-	const struct wide *t = r->tables;
-	size_t i;
-
 	(void)s;
-	for (i = 0; i < r->cols / 2; i++)
-		memcpy(dst + 2 * i, &t->pair[src[i]], 2);
+	r->way->widen(dst, src, r->cols / 2);
 	memset(r->verdict, REFORM_EXACT, r->cols / r->how->block);
 	return r->cols;
 }
@@ -289,33 +203,15 @@ static bool same_back(const struct reformer *r, uint64_t i, const uint8_t *codes
 
 /* --- MXFP4 to BF16 --- */
 
-struct fp4_bf16 {
-	uint16_t of[256][E2M1]; /* [scale byte][code] */
-	bool over[256];         /* of that scale some code becomes infinite */
-};
-
 static size_t fp4_bf16_room(size_t cols)
 {
 	(void)cols;
-	return sizeof(struct fp4_bf16);
+	return sizeof(struct row_bf16);
 }
 
 static void fp4_bf16_begin(struct reformer *r)
 {
-	struct fp4_bf16 *t = r->tables;
-	unsigned e, c;
-
-	for (e = 0; e < NUM_E8M0_NAN; e++) {
-		for (c = 0; c < E2M1; c++)
-			t->of[e][c] = num_bf16_from(num_e2m1(c) * num_e8m0(e));
-		t->over[e] = isinf(num_bf16(t->of[e][7]));
-	}
-}
-
-static void put_bf16(uint8_t *p, uint16_t h)
-{
-	p[0] = (uint8_t)h;
-	p[1] = (uint8_t)(h >> 8);
+	row_bf16_make(r->tables);
 }
 
 static uint16_t get_bf16(const uint8_t *p)
@@ -323,23 +219,22 @@ static uint16_t get_bf16(const uint8_t *p)
 	return (uint16_t)(p[0] | p[1] << 8);
 }
 
+static bool is_infinite(uint16_t h)
+{
+	return isinf(num_bf16(h));
+}
+
 static size_t fp4_bf16_codes(struct reformer *r, const uint8_t *src, const uint8_t *s, uint8_t *dst)
 {
-	const struct fp4_bf16 *t = r->tables;
-	const uint16_t *of;
-	size_t g, i;
+	const struct row_bf16 *t = r->tables;
+	size_t n = r->cols / GROUP, g, i;
 
-	for (g = 0; g < r->cols / GROUP; g++) {
-		of = t->of[s[g]];
-		for (i = 0; i < GROUP / 2; i++, src++, dst += 4) {
-			put_bf16(dst, of[*src & 15]);
-			put_bf16(dst + 2, of[*src >> 4]);
-		}
-		r->verdict[g] = REFORM_EXACT;
-		for (i = 0; t->over[s[g]] && i < GROUP; i++)
-			if (isinf(num_bf16(get_bf16(dst - 2 * (i + 1)))))
+	r->way->fp4_bf16(dst, src, s, n, t);
+	memset(r->verdict, REFORM_EXACT, n);
+	for (g = 0; g < n; g++)
+		for (i = 0; is_infinite(t->of[s[g]][E2M1_MOST]) && i < GROUP; i++)
+			if (is_infinite(get_bf16(dst + 2 * (g * GROUP + i))))
 				r->verdict[g] = REFORM_OVERFLOW;
-	}
 	return r->cols;
 }
 
@@ -402,7 +297,7 @@ const struct reform reforms_fp4[] = {
 		"a block's scale lies at most 2^17 below the largest, or its codes stay on the grid when they are divided by what is missing", LOST_GROUPS },
 	{ CODEC_MXFP4, CODEC_NVFP4_CT, HALF, true, nvfp4_room, nvfp4_begin, nvfp4_codes, nvfp4_scales, reform_sound_e8m0, groups, nvfp4_keep, nvfp4_back,
 		"a block's scale lies at most 2^17 below the largest, or its codes stay on the grid when they are divided by what is missing", LOST_GROUPS },
-	{ CODEC_MXFP4, CODEC_MXFP8, GROUP, false, wide_room, wide_begin, wide_codes, same_scales, reform_sound_e8m0, NULL, NULL, wide_back,
+	{ CODEC_MXFP4, CODEC_MXFP8, GROUP, false, reform_no_room, NULL, wide_codes, same_scales, reform_sound_e8m0, NULL, NULL, wide_back,
 		"always", NULL },
 	{ CODEC_MXFP4, CODEC_MXFP4_CT, GROUP, false, reform_no_room, NULL, same_fp4, same_scales, reform_sound_e8m0, NULL, NULL, same_back,
 		"always", NULL },

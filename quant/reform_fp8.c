@@ -48,14 +48,10 @@ static uint16_t get_bf16(const uint8_t *p)
 
 static size_t same_fp8(struct reformer *r, const uint8_t *src, const uint8_t *s, uint8_t *dst)
 {
-	size_t i;
-
 	(void)s;
 	memcpy(dst, src, r->cols);
 	memset(r->verdict, REFORM_EXACT, r->cols / r->how->block);
-	for (i = 0; i < r->cols && !num_e4m3_is_nan(src[i]); i++)
-		;
-	return i;
+	return r->way->nan(src, r->cols);
 }
 
 static uint8_t byte_of_power(float f)
@@ -168,14 +164,9 @@ static bool same_f32(const struct reformer *r, uint64_t i, const uint8_t *codes,
 
 /* --- FP8 to BF16: a table for each tile of the row, made anew where its scale is another --- */
 
-struct tile_bf16 {
-	struct fp8to16_table t;
-	double scale; /* of t; 0: of none, which no scale is */
-};
-
 static size_t fp8_bf16_room(size_t cols)
 {
-	return mem_ceil_div(cols, TILE) * sizeof(struct tile_bf16);
+	return mem_ceil_div(cols, TILE) * sizeof(struct fp8to16_tile);
 }
 
 static void fp8_bf16_begin(struct reformer *r)
@@ -183,27 +174,32 @@ static void fp8_bf16_begin(struct reformer *r)
 	memset(r->tables, 0, fp8_bf16_room(r->cols));
 }
 
+/* The verdict of a tile of a row. */
+static uint8_t judge(const struct fp8to16_table *t, const uint8_t *src, const uint8_t *dst)
+{
+	uint32_t k;
+
+	if (!t->any_lossy || fp8to16_loses(t, src, TILE) == TILE)
+		return REFORM_EXACT;
+	for (k = 0; k < TILE; k++)
+		if (isinf(num_bf16(get_bf16(dst + 2 * k))))
+			return REFORM_OVERFLOW;
+	return REFORM_LOSSY;
+}
+
 static size_t fp8_bf16_codes(struct reformer *r, const uint8_t *src, const uint8_t *s, uint8_t *dst)
 {
-	struct tile_bf16 *t = r->tables;
+	struct fp8to16_tile *tiles = r->tables;
+	const struct fp8to16_table *t;
 	size_t b, at, nan = r->cols;
-	uint32_t bad, k;
-	double scale;
+	uint32_t bad;
 
-	for (b = 0; b < r->cols / TILE; b++, t++) {
+	for (b = 0; b < r->cols / TILE; b++) {
 		at = b * TILE;
-		scale = codec_scale(r->how->from, s, b);
-		if (t->scale != scale || scale == 0)
-			fp8to16_table_make(&t->t, (float)scale);
-		t->scale = scale;
-		bad = fp8to16_run(&t->t, dst + 2 * at, src + at, TILE);
+		t = fp8to16_tile(&tiles[b], (float)codec_scale(r->how->from, s, b), r->way);
+		bad = fp8to16_run(t, dst + 2 * at, src + at, TILE);
 		nan = bad < TILE && nan == r->cols ? at + bad : nan;
-		r->verdict[b] = REFORM_EXACT;
-		if (t->t.any_lossy && fp8to16_loses(&t->t, src + at, TILE) < TILE)
-			r->verdict[b] = REFORM_LOSSY;
-		for (k = 0; r->verdict[b] == REFORM_LOSSY && k < TILE; k++)
-			if (isinf(num_bf16(get_bf16(dst + 2 * (at + k)))))
-				r->verdict[b] = REFORM_OVERFLOW;
+		r->verdict[b] = judge(t, src + at, dst + 2 * at);
 	}
 	return nan;
 }

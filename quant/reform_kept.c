@@ -128,7 +128,7 @@ int reform_back(const struct reform_matrix *m, uint8_t *codes, uint8_t *scales, 
 	struct signs g = { .p = kept + own_bytes };
 	struct reformer r;
 
-	reformer_begin(&r, how, cols, true, work);
+	reformer_begin(&r, how, cols, true, 0, work);
 	if (m->second && !second_of(&r, m->second))
 		return wrong(e, "its factor is no power of two");
 	if (m->n_kept) {

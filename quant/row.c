@@ -51,7 +51,7 @@ void row_fp8_make(struct row_fp8 *t, int k)
 	for (i = 0; i < 16; i++) {
 		/* Exponents of BF16 are 120 more than those of E4M3. */
 		t->upper[i] = (uint8_t)(((int)i + 120 + k) >> 1);
-		t->lower[i] = (uint8_t)((((int)(i >> 3) + 120 + k) & 1) << 7 | (i & 7) << 4);
+		t->lower[i] = (uint8_t)((((i >> 3) + (unsigned)(120 + k)) & 1) << 7 | (i & 7) << 4);
 		h = num_bf16_from(ldexpf((float)(i & 7), k - 9));
 		t->small_upper[i] = (uint8_t)(h >> 8);
 		t->small_lower[i] = (uint8_t)h;

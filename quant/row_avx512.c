@@ -41,7 +41,7 @@ FAST uint64_t nan_bits(__m512i v)
 
 FAST bool has_bits(__m512i v)
 {
-	return _mm512_test_epi64_mask(v, v);
+	return (uint8_t)~_mm512_cmpeq_epi64_mask(v, _mm512_setzero_si512());
 }
 
 /* What lies in lane i comes to lie i + 1 bytes behind it. It is turned by so many bytes within its lane: then what leaves
@@ -63,7 +63,8 @@ FAST void put_groups(uint8_t *dst, const uint8_t *scales, __m512i v)
 	memcpy(&s, scales, sizeof s);
 	v = _mm512_shuffle_epi8(v, LOAD(turn));
 	end = _mm_cvtsi128_si32(_mm512_extracti32x4_epi32(v, 3));
-	v = _mm512_mask_mov_epi8(v, lane_before, _mm512_shuffle_i64x2(v, v, 0x90));
+	v = _mm512_mask_mov_epi8(v, lane_before,
+		_mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 0, 1, 2, 3, 4, 5), v));
 	v = _mm512_mask_shuffle_epi8(v, scale_here, _mm512_set1_epi32(s), LOAD(scale_place));
 	STORE(dst, v);
 	memcpy(dst + 64, &end, sizeof end);
@@ -76,7 +77,8 @@ FAST __m512i halves_apart(__m512i v)
 
 FAST __m512i where_zero(__m512i v, __m512i e, __m512i table, __m512i m)
 {
-	return _mm512_mask_shuffle_epi8(v, _mm512_testn_epi8_mask(e, e), table, m);
+	return _mm512_mask_shuffle_epi8(v, _mm512_cmpeq_epi8_mask(e, _mm512_setzero_si512()), table,
+		m);
 }
 
 /* A byte in 32 bits, and its upper half moved to the upper 16: their low four bits are two codes. The index of a word

@@ -1,5 +1,5 @@
-# The linears with AVX-512 on a processor that has none: kernels/linear/linear_avx512.c, unchanged, built over SIMDe, in the
-# tests that compare all ways, and in the pass over a golden model. Called by .ci/run; needs AVX2, SIMDe's headers.
+# Linears and rows with AVX-512 on a processor that has none: kernels/linear/linear_avx512.c and quant/row_avx512.c,
+# unchanged, built over SIMDe, in the tests that compare all ways, and in the pass over a golden model. Called by .ci/run; needs AVX2, SIMDe's headers.
 # B= names the build folder. Prints "ok   name" or "SKIP name: reason".
 set -eu
 B=${B:-build/gcc-opt}
@@ -19,4 +19,7 @@ if ! echo '#include <simde/x86/avx512.h>' | $CC -E -x c - >/dev/null 2>&1; then
 fi
 make -s CC="$CC" emulated
 EMULATED=avx-512 "$B/emulated/test_linear"
+EMULATED=avx-512 "$B/emulated/test_row"
+EMULATED=avx-512 "$B/emulated/test_reform"
+EMULATED=avx-512 "$B/emulated/test_ggml"
 EMULATED=avx-512 "$B/emulated/test_forward" same_bits_everywhere

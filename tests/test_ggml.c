@@ -9,11 +9,24 @@
 #include "quant/residue.h"
 #include "quant/num.h"
 #include "tests/check.h"
+#include "tests/emulated.h"
 
 #include <math.h>
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 enum { COLS = 256 };
+
+/* What rows are made by, in turn. */
+static const struct row_way *way_now;
+
+static void each_way(void (*test)(void))
+{
+	unsigned i;
+
+	for (i = 0; (way_now = row_way(i)); i++)
+		if (!(way_now->need & ~features_or_emulated()))
+			test();
+}
 
 static const struct ggml_way *way(enum codec from, uint32_t type)
 {
@@ -35,7 +48,7 @@ static void mxfp4_moves(void)
 		rnd_bytes(codes, sizeof codes);
 		for (b = 0; b < COLS / 32; b++)
 			scales[b] = (uint8_t)rnd(255);
-		CHECK(w->row(codes, scales, COLS, NULL, out) == COLS);
+		CHECK(w->row(way_now, codes, scales, COLS, NULL, out) == COLS);
 		for (b = 0; b < COLS / 32; b++) {
 			CHECK(out[17 * b] == scales[b]);
 			for (i = 0; i < 16; i++) {
@@ -49,7 +62,7 @@ static void mxfp4_moves(void)
 			same_bytes("scales", s2, scales, sizeof scales));
 	}
 	scales[3] = 255;
-	CHECK(w->row(codes, scales, COLS, NULL, out) == 3 * 32);
+	CHECK(w->row(way_now, codes, scales, COLS, NULL, out) == 3 * 32);
 }
 
 /* Every code with every scale: MXFP4 to F32 is the value, with the sign of zeros. */
@@ -66,10 +79,10 @@ static void mxfp4_values(void)
 	for (s = 0; s < 255; s++) {
 		scale = (uint8_t)s;
 		if (s > 252) { /* 6 * 2^126 is beyond FP32 */
-			CHECK(w->row(codes, &scale, 32, v, out) < 32);
+			CHECK(w->row(way_now, codes, &scale, 32, v, out) < 32);
 			continue;
 		}
-		CHECK(w->row(codes, &scale, 32, v, out) == 32);
+		CHECK(w->row(way_now, codes, &scale, 32, v, out) == 32);
 		for (i = 0; i < 32; i++) {
 			want = num_e2m1(i % 16) * num_e8m0(s);
 			memcpy(&f, out + 4 * i, sizeof f);
@@ -88,17 +101,17 @@ static void q8_0(void)
 	size_t i;
 
 	/* 2, -2, 1, -0, .5, -.5 and zeros */
-	CHECK(w->lossy && w->row(codes, &scale, 128, v, out) == 128);
+	CHECK(w->lossy && w->row(way_now, codes, &scale, 128, v, out) == 128);
 	CHECK(same_bytes("block", out, want, sizeof want));
 	for (i = 34; i < sizeof out; i++)
 		CHECK(out[i] == 0); /* blocks of zeros have d = 0 */
 	codes[5] = 0x7f;
-	CHECK(w->row(codes, &scale, 128, v, out) == 5);
+	CHECK(w->row(way_now, codes, &scale, 128, v, out) == 5);
 	codes[5] = 0x7e;
 	scale = 254; /* 448 * 2^127: no F32 */
-	CHECK(w->row(codes, &scale, 128, v, out) < 128);
+	CHECK(w->row(way_now, codes, &scale, 128, v, out) < 128);
 	scale = 160; /* 448 * 2^33 / 127: no FP16 */
-	CHECK(w->row(codes, &scale, 128, v, out) == 0);
+	CHECK(w->row(way_now, codes, &scale, 128, v, out) == 0);
 }
 
 /* Every code with scales at the ends and in the middle: FP8 to BF16 and F32 is the product, or refused. */
@@ -107,7 +120,7 @@ static void fp8_values(void)
 	static const uint8_t ends[] = { 0, 1, 2, 5, 60, 127, 200, 246, 247, 250, 254 };
 	const struct ggml_way *b = way(CODEC_FP8, GGML_BF16), *f = way(CODEC_FP8, GGML_F32);
 	uint8_t codes[128], out[512];
-	double v[128], x;
+	double v[128], tables[128] = { 0 }, x;
 	unsigned s, c, i;
 	uint16_t h;
 	float g;
@@ -117,14 +130,63 @@ static void fp8_values(void)
 			memset(codes, (int)c, sizeof codes);
 			x = (double)num_e4m3(c) * (double)num_e8m0(ends[s]);
 			g = (float)x;
-			i = (unsigned)f->row(codes, &ends[s], 128, v, out);
+			i = (unsigned)f->row(way_now, codes, &ends[s], 128, v, out);
 			CHECK((i == 128) == (isfinite(x) && isfinite(g) && (double)g == x));
 			CHECK(i < 128 || !memcmp(out + 4, &g, 4));
 			h = num_bf16_from(g);
-			i = (unsigned)b->row(codes, &ends[s], 128, v, out);
+			i = (unsigned)b->row(way_now, codes, &ends[s], 128, tables, out);
 			CHECK((i == 128) == (isfinite(x) && (double)num_bf16(h) == x));
 			CHECK(i < 128 || !memcmp(out + 2, &h, 2));
 		}
+}
+
+/* Rows of several tiles, with scales of both types that every kind of product follows from: what is written, and where
+ * it stops, is what the values of the codes say. */
+static void fp8_rows(void)
+{
+	enum { TILES = 3, LEFT = 64 };
+	const struct ggml_way *w;
+	uint8_t codes[TILES * 128], scales[TILES * 4 + 4], out[2 * TILES * 128];
+	double v[TILES * 128], tables[TILES * 128];
+	size_t cols, n, want, i, each;
+	float f;
+	uint16_t h;
+	int type, round;
+
+	for (type = 0; type < 2; type++)
+		for (cols = TILES * 128; cols >= TILES * 128 - LEFT; cols -= LEFT)
+			for (memset(tables, 0, sizeof tables), round = 0; round < 300; round++) {
+				w = way(type ? CODEC_FP8_F32 : CODEC_FP8, GGML_BF16);
+				CHECK(codecs[w->from].cols == 128);
+				each = type ? 4 : 1;
+				for (i = 0; i < cols; i++)
+					do
+						codes[i] = (uint8_t)rnd64();
+					while (round % 5 && num_e4m3_is_nan(codes[i]));
+				for (i = 0; round % 3 == 0 && i < TILES;
+					i++) { /* else those of before */
+					f = rnd(8)       ? ldexpf(1, (int)rnd(240) - 120)
+						: rnd(2) ? 1.25f
+							 : (float)INFINITY;
+					memcpy(scales + 4 * i, &f, type ? 4 : 0);
+					scales[each * i] =
+						type ? scales[each * i] : (uint8_t)rnd(256);
+				}
+				codec_ops[w->from].decode(codes, scales, 1, cols, v);
+				for (want = 0; want < cols; want++)
+					if (!isfinite(v[want]) ||
+						(double)num_bf16(num_bf16_from((float)v[want])) !=
+							v[want])
+						break;
+				n = w->row(way_now, codes, scales, cols, tables, out);
+				CHECK_IN(way_now->name, n == want);
+				for (i = 0; n == cols && i < cols; i++) {
+					memcpy(&h, out + 2 * i, sizeof h);
+					CHECK_IN(way_now->name, h == num_bf16_from((float)v[i]));
+				}
+				if (n < cols && cols % 128) /* its values lie there */
+					memset(tables, 0, sizeof tables);
+			}
 }
 
 /* All BF16: the upper half, NaN refused, and back; ids. */
@@ -140,23 +202,23 @@ static void plain(void)
 	for (u = 0; u < 65536; u++) {
 		h = (uint16_t)u;
 		if ((u & 0x7f80) == 0x7f80) { /* NaN or infinite */
-			CHECK(w->row((const uint8_t *)&h, NULL, 1, NULL, out) == 0);
+			CHECK(w->row(way_now, (const uint8_t *)&h, NULL, 1, NULL, out) == 0);
 			continue;
 		}
-		CHECK(w->row((const uint8_t *)&h, NULL, 1, NULL, out) == 1);
+		CHECK(w->row(way_now, (const uint8_t *)&h, NULL, 1, NULL, out) == 1);
 		memcpy(&f, out, 4);
 		CHECK(num_bits(f) == u << 16);
 		CHECK(w->back(out, NULL, 1, NULL, (uint8_t *)&h2) && h2 == h);
 	}
 	out[0] = 1;
 	CHECK(!w->back(out, NULL, 1, NULL, (uint8_t *)&h2));
-	CHECK(d->row((const uint8_t *)id, NULL, 3, NULL, out) == 3 &&
+	CHECK(d->row(way_now, (const uint8_t *)id, NULL, 3, NULL, out) == 3 &&
 		d->back(out, NULL, 3, NULL, (uint8_t *)id2));
 	CHECK(!memcmp(id, id2, sizeof id));
 	id[1] = -1;
-	CHECK(d->row((const uint8_t *)id, NULL, 3, NULL, out) == 1);
+	CHECK(d->row(way_now, (const uint8_t *)id, NULL, 3, NULL, out) == 1);
 	id[1] = (int64_t)INT32_MAX + 1;
-	CHECK(d->row((const uint8_t *)id, NULL, 3, NULL, out) == 1);
+	CHECK(d->row(way_now, (const uint8_t *)id, NULL, 3, NULL, out) == 1);
 	CHECK(!ggml_way_find(CODEC_BF16, GGML_Q8_0));
 }
 
@@ -275,7 +337,7 @@ static void goes_back(enum codec from, uint32_t type)
 	residues_begin(&r, from, ROWS, WIDE, room);
 	for (row = 0; row < ROWS; row++) {
 		s = scales + row / f->rows * n * each;
-		if (w->row(codes + row * row_bytes, s, WIDE, v, to + row * out) < WIDE)
+		if (w->row(way_now, codes + row * row_bytes, s, WIDE, v, to + row * out) < WIDE)
 			goto out; /* BF16 does not have 1.5 times every code */
 		CHECK(residues_row(&r, row, codes + row * row_bytes, s));
 	}
@@ -345,8 +407,22 @@ static void no_scale(void)
 	CHECK(!residues_row(&r, 0, codes, (const uint8_t *)&zero));
 }
 
-static const struct test tests[] = { { "mxfp4_moves", mxfp4_moves },
-	{ "mxfp4_values", mxfp4_values }, { "q8_0", q8_0 }, { "fp8_values", fp8_values },
-	{ "plain", plain }, { "names", names }, { "ways_back", ways_back },
-	{ "least_scales", least_scales }, { "no_scale", no_scale }, { NULL, NULL } };
+#define EACH(name)                   \
+	static void all_##name(void) \
+	{                            \
+		each_way(name);      \
+	}
+EACH(mxfp4_moves)
+EACH(mxfp4_values)
+EACH(q8_0)
+EACH(fp8_values)
+EACH(fp8_rows)
+EACH(plain)
+EACH(ways_back)
+
+static const struct test tests[] = { { "mxfp4_moves", all_mxfp4_moves },
+	{ "mxfp4_values", all_mxfp4_values }, { "q8_0", all_q8_0 },
+	{ "fp8_values", all_fp8_values }, { "fp8_rows", all_fp8_rows }, { "plain", all_plain },
+	{ "ways_back", all_ways_back }, { "least_scales", least_scales }, { "no_scale", no_scale },
+	{ "names", names }, { NULL, NULL } };
 TEST_MAIN(tests)

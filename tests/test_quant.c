@@ -284,8 +284,35 @@ static void fp4to8_masks(void)
 /* --- FP8 to BF16 --- */
 
 /* Every code with every E8M0 scale, against double arithmetic. */
+/* With every way of making rows: what looking up gave. */
+static void fp8to16_ways(const struct fp8to16_table *t, float scale, const uint8_t src[256],
+	const uint8_t want[512])
+{
+	const struct row_way *w;
+	struct fp8to16_table other;
+	uint8_t got[512], with[256], wanted[512];
+	unsigned i;
+
+	for (i = 0; (w = row_way(i)); i++) {
+		if (w->need & ~cpu_features())
+			continue;
+		fp8to16_table_make(&other, scale, w);
+		CHECK_IN(w->name, fp8to16_run(&other, got, src, 256) == 256);
+		CHECK_IN(w->name, !memcmp(want, got, 512) && other.any_lossy == t->any_lossy);
+		CHECK_IN(w->name, fp8to16_loses(&other, src, 256) == fp8to16_loses(t, src, 256));
+		memcpy(with, src, 256); /* NaNs are what they are */
+		with[200] = with[77] = 0x7f;
+		with[201] = 0xff;
+		CHECK_IN(w->name, fp8to16_run(t, wanted, with, 256) == 77);
+		CHECK_IN(w->name, fp8to16_run(&other, got, with, 256) == 77);
+		CHECK_IN(w->name, !memcmp(wanted, got, 512));
+	}
+}
+
 static void fp8to16_all(void)
 {
+	static const float odd[] = { 0, -1, 1.5f, 0.75f, 1.1f, 0x1p-149f, 0x1p-120f, -0x1p3f,
+		0x1.fffffep127f, INFINITY };
 	struct fp8to16_table t;
 	uint8_t src[256], dst[512];
 	unsigned s, c, want_lossy;
@@ -293,7 +320,7 @@ static void fp8to16_all(void)
 	uint16_t h;
 
 	for (s = 0; s < 255; s++) {
-		fp8to16_table_make(&t, num_e8m0(s));
+		fp8to16_table_make(&t, num_e8m0(s), NULL);
 		for (c = 0; c < 256; c++)
 			src[c] = (uint8_t)(num_e4m3_is_nan(c) ? 0 : c);
 		CHECK(fp8to16_run(&t, dst, src, 256) == 256);
@@ -307,6 +334,12 @@ static void fp8to16_all(void)
 				CHECK(!want_lossy);
 			CHECK(h == num_bf16_from((float)exact));
 		}
+		fp8to16_ways(&t, num_e8m0(s), src, dst);
+	}
+	for (s = 0; s < sizeof odd / sizeof *odd; s++) {
+		fp8to16_table_make(&t, odd[s], NULL);
+		(void)fp8to16_run(&t, dst, src, 256);
+		fp8to16_ways(&t, odd[s], src, dst);
 	}
 }
 
@@ -315,15 +348,16 @@ static void fp8to16_notices(void)
 	struct fp8to16_table t;
 	uint8_t src[64], dst[128];
 
-	fp8to16_table_make(&t, 1.0f);
+	fp8to16_table_make(&t, 1.0f, row_best(cpu_features()));
 	memset(src, 0x38, sizeof src);
 	CHECK(fp8to16_run(&t, dst, src, 64) == 64 && fp8to16_loses(&t, src, 64) == 64);
 	src[41] = 0xff;
 	CHECK(fp8to16_run(&t, dst, src, 64) == 41);
 	src[41] = 0x38;
-	fp8to16_table_make(&t, 1.1f); /* no power of two: products need more than 8 bits */
+	fp8to16_table_make(&t, 1.1f,
+		row_best(cpu_features())); /* no power of two: products need more than 8 bits */
 	CHECK(fp8to16_loses(&t, src, 64) == 0);
-	fp8to16_table_make(&t, 0x1p-127f);
+	fp8to16_table_make(&t, 0x1p-127f, row_best(cpu_features()));
 	src[0] = 0x01;
 	CHECK(fp8to16_loses(&t, src, 64) == 0);
 }

@@ -8,6 +8,7 @@
 #include "core/mem.h"
 #include "quant/reform.h"
 #include "tests/check.h"
+#include "tests/emulated.h"
 
 #include <math.h>
 
@@ -17,6 +18,7 @@ enum { ROWS = 256, COLS = 256, WIDEST = 4 };
 struct both {
 	const struct reform *how;
 	bool signs;
+	unsigned features;
 	int top;
 	uint8_t codes[ROWS * COLS], scales[ROWS * COLS]; /* old */
 	uint8_t to[WIDEST * ROWS * COLS], to_scales[WIDEST * ROWS * COLS], second[4];
@@ -84,7 +86,7 @@ static void make(struct both *b)
 	struct reform_kept keep;
 	struct reformer r;
 
-	reformer_begin(&r, how, COLS, b->signs, room);
+	reformer_begin(&r, how, COLS, b->signs, b->features, room);
 	b->top = REFORM_TOP_NONE;
 	for (i = 0; how->second && i < ROWS; i++)
 		b->top = reform_top(b->top, old_scales(b, i), scale_row(how->from));
@@ -114,6 +116,26 @@ static void make(struct both *b)
 	CHECK_IN(codecs[how->to].name, !keep.any || b->n_frame);
 	free(kept);
 	free(room);
+}
+
+/* With all ways of making rows, which write the same; *b is that of the plain one. */
+static void make_all(struct both *b)
+{
+	static struct both was;
+	const struct row_way *w;
+	unsigned i;
+
+	b->features = 0;
+	make(b);
+	for (i = 0; (w = row_way(i)); i++) {
+		if (w->need & ~features_or_emulated())
+			continue;
+		was = *b;
+		b->features = w->need;
+		make(b);
+		b->features = 0;
+		CHECK_IN(w->name, !memcmp(&was, b, sizeof was));
+	}
 }
 
 /* Codes are what encode writes for the values, and a verdict tells where a value changed. */
@@ -191,7 +213,7 @@ static void means_and_goes_back(void)
 				if (codecs[b.how->to].second.divides && places[i].top < -110)
 					continue; /* the divisor is none that F32 has */
 				fill(&b, places[i].top, places[i].spread);
-				make(&b);
+				make_all(&b);
 				CHECK_IN(codecs[b.how->to].name, means_it(&b));
 				CHECK_IN(codecs[b.how->to].name,
 					b.counts[REFORM_LOSSY] || b.counts[REFORM_OVERFLOW] ||
@@ -216,7 +238,7 @@ static void rescues(void)
 			memset(b.scales, 127, sizeof b.scales);
 			for (i = 0; i < ROWS; i++)
 				b.scales[i * COLS / 32 + 1] = (uint8_t)(127 - d);
-			make(&b);
+			make_all(&b);
 			want = d <= 17 || !(code & 7) ? REFORM_EXACT : REFORM_LOSSY;
 			if (want == REFORM_LOSSY && d - 17 <= 3 &&
 				fmodf(num_e2m1(code), ldexpf(0.5f, (int)(d - 17))) == 0 &&

@@ -21,7 +21,8 @@ enum { MATRICES = 2 }; /* that lie side by side, at most */
 struct blocks {
 	uint64_t matrix; /* whose rows are made, NONE nobody's */
 	uint64_t band;   /* of formats whose blocks have several rows: whose scales are at hand */
-	double *v;       /* [cols] */
+	double *v;       /* [cols], and tables of the way */
+	const struct row_way *way;
 	uint8_t *scales; /* of a band */
 	struct residues r
 		[MATRICES]; /* of the matrix at hand; of those that lie side by side one for each */
@@ -99,6 +100,8 @@ static void begin(struct maker *m)
 	m->holds = NULL;
 	x->matrix = x->band = NONE;
 	x->v = (double *)(void *)at;
+	x->way = row_best(m->features);
+	memset(x->v, 0, z.v);
 	x->scales = at + z.v;
 	x->frame = (uint32_t *)(void *)(x->scales + (z.block > 1 ? z.scales : 0));
 	x->residues = (uint8_t *)x->frame + z.frames;
@@ -295,7 +298,8 @@ static int make_beside(struct maker *m, const struct sizes *z, uint64_t row, siz
 			if (read_scales(m, z, row, 1, e) ||
 				read_rows(m, 0, row * z->row, m->stage, (size_t)z->row, e))
 				return -1;
-			col = g->how->row(m->stage, scales_at(m, z), (size_t)g->cols, x->v, dst);
+			col = g->how->row(x->way, m->stage, scales_at(m, z), (size_t)g->cols, x->v,
+				dst);
 			if (col < g->cols)
 				return bad(m, z, row, col, e);
 			if (keep_row(m, z, (uint32_t)x->matrix, row, m->stage, scales_at(m, z), e))
@@ -364,7 +368,7 @@ static int make(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err
 		read_rows(m, 0, row * z.row, m->stage, n * (size_t)z.row, e))
 		return -1;
 	for (i = 0; i < n; i++) {
-		col = g->how->row(m->stage + i * z.row, scales, (size_t)g->cols, x->v,
+		col = g->how->row(x->way, m->stage + i * z.row, scales, (size_t)g->cols, x->v,
 			dst + i * z.out);
 		if (col < g->cols)
 			return bad(m, &z, row + i, col, e);

@@ -83,7 +83,7 @@ static void begin(struct maker *m)
 
 	m->holds = NULL;
 	x->z = sizes_of(m->p, m->st);
-	reformer_begin(&x->r, f->how, (size_t)x->z.cols, f->signs, at);
+	reformer_begin(&x->r, f->how, (size_t)x->z.cols, f->signs, m->features, at);
 	x->shared = at + x->z.reformer;
 	x->band = UINT64_MAX;
 	x->has_second = false;
