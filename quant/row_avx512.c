@@ -41,7 +41,7 @@ FAST uint64_t nan_bits(__m512i v)
 
 FAST bool has_bits(__m512i v)
 {
-	return (uint8_t)~_mm512_cmpeq_epi64_mask(v, _mm512_setzero_si512());
+	return _mm512_cmpeq_epi64_mask(v, _mm512_setzero_si512()) != 0xff;
 }
 
 /* What lies in lane i comes to lie i + 1 bytes behind it. It is turned by so many bytes within its lane: then what leaves
