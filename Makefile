@@ -9,7 +9,8 @@
 # make oracle     compare with independent re-derivations in Python (fetches packages)
 # make oracle-engines   compare layouts with the engines' own Python (fetches gigabytes)
 # make oracle-runtime   run conversions in transformers, llama.cpp and MLX on this CPU (fetches gigabytes)
-# make install    PREFIX=/usr/local (or prefix=), DESTDIR=; tools, man pages, documents, completions for bash, zsh, fish
+# make install    PREFIX=/usr/local (or prefix=), DESTDIR=, LIBDIR=, INCLUDEDIR=; tools, libdsv4 with header and pkg-config file,
+#                 man pages, documents, completions for bash, zsh, fish
 # make uninstall  remove what make install put there
 # make dist       the committed tree as dsv4-tools-VERSION.tar.gz
 # make format     rewrite the sources as .clang-format has it
@@ -30,6 +31,9 @@ CUDA   ?= $(if $(NVCC),1,0)
 prefix ?= /usr/local
 PREFIX ?= $(prefix)
 MANDIR  = $(PREFIX)/share/man/man1
+MAN3DIR = $(PREFIX)/share/man/man3
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
 DOCDIR  = $(PREFIX)/share/doc/dsv4-tools
 BASHDIR = $(PREFIX)/share/bash-completion/completions
 ZSHDIR  = $(PREFIX)/share/zsh/site-functions
@@ -95,7 +99,13 @@ ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
 
-all: $(TOOLS:%=build/%)
+# libdsv4, for other programs. There is none under sanitizers, which a program would have to be built with too.
+LIBVER := $(shell sed -n 's/^.define DSV4_LIB_VERSION "\(.*\)"/\1/p' quant/lib/dsv4.h)
+SONAME := libdsv4.so.$(firstword $(subst ., ,$(LIBVER)))
+SHARED := $(B)/libdsv4.so.$(LIBVER)
+LIBDSV4 := $(if $(filter 1,$(SAN)),,$(SHARED) $(B)/libdsv4.a)
+
+all: $(TOOLS:%=build/%) $(LIBDSV4)
 
 # A link, so that scripts need not know the mode. What was built last may be another mode's: it is set
 # each time.
@@ -142,6 +152,23 @@ $(B)/lib$(1).a: $(EXTRA_$(1)) $(patsubst %,$(B)/%.o,$(filter $(1)/%,$(LIB_C))) $
 	$(Q)$(AR) rcsD $$@ $$(filter %.o,$$^)
 endef
 $(foreach f,$(FOLDERS),$(eval $(call library,$(f))))
+# libdsv4 is room quant/lib and what that needs of the folders below. Only what quant/lib/dsv4.map names can be called
+# from outside: the shared library exports nothing else, and in the static one everything else is local.
+PIC     = -fPIC -fvisibility=hidden
+$(foreach f,core formats quant,$(eval $(B)/$(f)/%.o: CF += $(PIC)))
+DSV4_O := $(patsubst %,$(B)/%.o,$(filter quant/lib/%,$(LIB_C)))
+DSV4_A := $(foreach f,quant formats core,$(B)/lib$(f).a)
+DSV4_L := -ljansson -lxxhash -lcrypto -lpthread
+$(SHARED): $(DSV4_O) $(DSV4_A) quant/lib/dsv4.map
+	@echo "  LD $@"
+	$(Q)$(CC) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=quant/lib/dsv4.map -Wl,-z,defs,-z,relro,-z,now \
+		-Wl,--as-needed $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(DSV4_L)
+	@ln -sfn $(@F) $(@D)/$(SONAME) && ln -sfn $(SONAME) $(@D)/libdsv4.so
+$(B)/libdsv4.a: $(DSV4_O) $(DSV4_A)
+	@echo "  AR $@"
+	$(Q)$(CC) -nostdlib -r -o $(B)/dsv4.o $(filter %.o %.a,$^) && objcopy --localize-hidden $(B)/dsv4.o
+	@rm -f $@
+	$(Q)$(AR) rcsD $@ $(B)/dsv4.o
 # What only dsv4-quant has stands above them all.
 QUANT_C := $(wildcard quant/cli/*.c)
 $(B)/dsv4-quant: $(QUANT_C:%=$(B)/%.o)
@@ -193,7 +220,7 @@ $(CUTESTS:%=$(B)/%): LF += -rdynamic
 $(CUTESTS:%=$(B)/%): LIBS += -ldl -lstdc++
 $(B)/test_ptx: $(patsubst %,$(B)/%.o,$(filter-out %/hook.c,$(PTX_C)))
 # Files that are written only when what they hold changes: what compiling, linking and nvcc depend on.
-$(B)/flags: STAMP = $(CC) $(CF)
+$(B)/flags: STAMP = $(CC) $(CF) $(PIC)
 $(B)/linked: STAMP = $(CC) $(LF) $(LIBS) $(LIB_CU)
 $(NVDIR)/flags: STAMP = $(NVCC) $(NVFLAGS) $(GENCODE)
 $(B)/flags $(B)/linked $(NVDIR)/flags: force
@@ -268,7 +295,7 @@ oracle-runtime: all helpers
 PAGES  := man:$(MANDIR)/%.1 bash:$(BASHDIR)/% zsh:$(ZSHDIR)/_% fish:$(FISHDIR)/%.fish
 DOCS   := README.md NEWS.md LICENSE $(sort $(wildcard docs/*.md docs/schema/*))
 place   = $(subst %,$(1),$(PAGES))
-install: all
+install: all install-lib
 	set -e; for t in $(TOOLS); do \
 		install -d "$(DESTDIR)$(PREFIX)/bin"; \
 		install -m 755 $(B)/$$t "$(DESTDIR)$(PREFIX)/bin/$$t"; \
@@ -283,7 +310,20 @@ install: all
 		install -d "$(DESTDIR)$(DOCDIR)/$$(dirname "$$f")"; \
 		install -m 644 "$$f" "$(DESTDIR)$(DOCDIR)/$$f"; \
 	done
+# The library alone: for packages that split it off, and for tests.
+install-lib: $(LIBDSV4)
+	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(MAN3DIR)"
+	install -m 644 quant/lib/dsv4.h "$(DESTDIR)$(INCLUDEDIR)/dsv4.h"
+	set -e; for f in $(LIBDSV4); do install -m 644 $$f "$(DESTDIR)$(LIBDIR)/$$(basename $$f)"; done
+	ln -sfn libdsv4.so.$(LIBVER) "$(DESTDIR)$(LIBDIR)/$(SONAME)"
+	ln -sfn $(SONAME) "$(DESTDIR)$(LIBDIR)/libdsv4.so"
+	sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@INCLUDEDIR@,$(INCLUDEDIR),; s,@VERSION@,$(LIBVER),' \
+		quant/lib/dsv4.pc.in >"$(DESTDIR)$(LIBDIR)/pkgconfig/dsv4.pc"
+	awk -f quant/lib/manual.awk -v VERSION=$(LIBVER) quant/lib/dsv4.h >"$(DESTDIR)$(MAN3DIR)/dsv4.3"
+	chmod 644 "$(DESTDIR)$(LIBDIR)/pkgconfig/dsv4.pc" "$(DESTDIR)$(MAN3DIR)/dsv4.3"
 uninstall:
+	rm -f "$(DESTDIR)$(INCLUDEDIR)/dsv4.h" "$(DESTDIR)$(MAN3DIR)/dsv4.3" "$(DESTDIR)$(LIBDIR)/pkgconfig/dsv4.pc" \
+		$(foreach f,libdsv4.a libdsv4.so $(SONAME) libdsv4.so.$(LIBVER),"$(DESTDIR)$(LIBDIR)/$(f)")
 	rm -f $(foreach t,$(TOOLS),"$(DESTDIR)$(PREFIX)/bin/$(t)" \
 		$(foreach p,$(call place,$(t)),"$(DESTDIR)$(lastword $(subst :, ,$(p)))"))
 	rm -rf "$(DESTDIR)$(DOCDIR)"
@@ -301,5 +341,5 @@ clean:
 	rm -rf build
 help:
 	@sed -n '/^#/!q; s/^# *//p' Makefile
-.PHONY: fuzz-commands all help setup helpers emulated test check test-ptx test-gpu demo bench oracle oracle-engines oracle-runtime install uninstall dist format clean force
+.PHONY: fuzz-commands all help setup helpers emulated test check test-ptx test-gpu demo bench oracle oracle-engines oracle-runtime install install-lib uninstall dist format clean force
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

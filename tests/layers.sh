@@ -26,12 +26,13 @@ formats/layout
 formats/conversion
 formats/folder
 quant
+quant/lib
 kernels
 kernels/ref kernels/linear kernels/cuda
 kernels/cpu
 kernels/forward
 convert/plan verify/report
-convert/make verify/check verify/compare verify/doctor verify/sign verify/run
+convert/make verify/check verify/compare verify/doctor verify/sign verify/run verify/parity
 convert/out
 convert/run
 convert/cli

@@ -15,6 +15,7 @@
 #include "verify/compare/diff.h"
 #include "verify/doctor/consumer.h"
 #include "verify/doctor/doctor.h"
+#include "verify/parity/tensors.h"
 #include "verify/report/junit.h"
 #include "verify/report/page.h"
 #include "verify/sign/sign.h"
@@ -67,6 +68,15 @@ static int run_rules(void *opts, int n, char **args, struct err *e)
 	(void)n, (void)args;
 	(o->json ? rule_put_json : rule_put_text)(&t);
 	return cli_print(&t, e);
+}
+
+static int run_tensors(void *opts, int n, char **args, struct err *e)
+{
+	const struct opts *o = opts;
+	struct text t = { 0 };
+
+	(void)n;
+	return tensors_put(&t, args[0], o->rank, o->json, e) ? -1 : cli_print(&t, e);
 }
 
 /* --- reports: what every verb that has findings ends with --- */
@@ -426,6 +436,11 @@ static void version(struct text *out, bool json)
 
 static const struct cli_opt table_opts[] = { JSON_OPT, { 0 } };
 
+static const struct cli_opt tensors_opts[] = {
+	{ "rank", 0, "R", CLI_TEXT, 0, 0, AT(rank), "only the folders of this rank" },
+	JSON_OPT, { 0 }
+};
+
 /* Of verbs that end with a report. */
 #define REPORT_OPTS JSON_OPT, \
 	{ "junit", 0, "FILE", CLI_TEXT, 0, 0, AT(junit), "also write JUnit's XML, for CI" }, \
@@ -534,6 +549,8 @@ static const struct cli_cmd cmds[] = {
 	{ "doctor", "DIR", "does a checkpoint mean what its config.json says, and will an engine read it so?",
 		"Headers, config.json, all scales and samples of the weights. Findings that begin with \"suspect.\" are\n"
 		"guesses from statistics and do not change the exit status.\n", doctor_opts, 1, 1, run_doctor },
+	{ "tensors", "OUT", "list what lies where in a conversion: folders, files, tensors, layouts, as a loader sees them",
+		"Holds manifests, sidecars and headers to their digests and to each other; payload is read by check.\n", tensors_opts, 1, 1, run_tensors },
 	{ "rules", "", "list the rules that findings and errors name, with exit status", NULL, table_opts, 0, 0, run_rules },
 	{ 0 },
 };

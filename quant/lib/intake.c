@@ -1,0 +1,532 @@
+/* intake.c -- dsv4_open: from a path to files that are open and tensors that are known.
+ *
+ *	folder.h    says what the path is, and refuses what is no finished conversion
+ *	chain.h     walks manifests, sidecars and headers, each held to the digest above it
+ *	here        which folders are of the rank that is wanted, and how big the matrices of a stack are
+ *
+ * Names of tensors and files come from documents whose digest was right, and are bounded by their readers. No number
+ * is used before it was held against the size of its file (sidecar.h).
+ *
+ * SPDX-License-Identifier: MIT */
+#include "core/cpu.h"
+#include "core/file.h"
+#include "formats/conversion/chain.h"
+#include "formats/conversion/stack.h"
+#include "formats/folder/folder.h"
+#include "formats/json/jread.h"
+#include "formats/model/family.h"
+#include "formats/st/rankset.h"
+#include "quant/lib/handle.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- which rank --- */
+
+/* Where in a set a folder is, as options.share of its manifest says it. */
+struct share {
+	unsigned rank, ranks, stage, stages;
+};
+
+/* The form is that of convert/plan/engines.c, and nothing may be missing of it. */
+static bool share_of(const char *s, struct share *h)
+{
+	return sscanf(s, "rank %9u of %9u, stage %9u of %9u,", &h->rank, &h->ranks, &h->stage,
+		       &h->stages) == 4 &&
+		h->rank < h->ranks && h->stage < h->stages;
+}
+
+/* Reads options.share; *has: there is one. */
+static int share_in(const char *options, struct share *h, bool *has, struct err *e)
+{
+	struct jread j;
+	int more = 0, rc;
+
+	*has = false;
+	memset(h, 0, sizeof *h);
+	jread_open_mem(&j, options, strlen(options), 4, e);
+	rc = jread_object(&j);
+	while (!rc && !*has && (more = jread_key(&j)) == 1) {
+		*has = j.str.n == 5 && !memcmp(j.str.s, "share", 5);
+		rc = *has ? jread_string(&j, 200) : jread_skip(&j);
+	}
+	if (!rc && *has && !share_of(j.str.s, h))
+		rc = err_rule(e, RULE_SET_FORM, ERR_NOPOS, "options.share is %s",
+			text_quote(j.str.s).s);
+	jread_close(&j);
+	return rc || more < 0 ? -1 : 0;
+}
+
+/* What the caller wants. */
+struct intake {
+	struct dsv4 *d;
+	const struct dsv4_open_options *o; /* NULL: everything */
+	bool official;                     /* the ranks of the folder are its files */
+	bool took;                         /* one folder or file was what is wanted */
+	struct config
+		config; /* owns; of the folder that is taken in; family NULL: it was not read */
+};
+
+/* Returns whether rank and stage of a folder are those that are wanted. A whole model, which is of rank 0 of 0, is the
+ * only rank there is. */
+static bool wanted(const struct intake *k, const struct share *h)
+{
+	static const struct share whole = { 0, 1, 0, 1 };
+	const struct dsv4_open_options *o = k->o;
+
+	h = h->ranks ? h : &whole;
+	return !o ||
+		((!o->ranks || (o->rank == h->rank && o->ranks == h->ranks)) &&
+			(!o->stages || (o->stage == h->stage && o->stages == h->stages)));
+}
+
+/* The folder of a set, by its name: what the names of other ranks say need not be read. */
+static bool wants(void *ctx, const char *name)
+{
+	const struct intake *k = ctx;
+	struct share h = { 0, 0, 0, 1 };
+	const char *rank = strrchr(name, '/');
+
+	if (!strcmp(name, SET_SOURCE))
+		return false;
+	if (sscanf(name, "pp-%9u-of-%9u/", &h.stage, &h.stages) != 2)
+		h.stages = 1;
+	if (sscanf(rank ? rank + 1 : name, "rank-%9u-of-%9u", &h.rank, &h.ranks) != 2)
+		return true; /* the top, which its manifest describes */
+	return wanted(k, &h);
+}
+
+/* --- stacks --- */
+
+static int config_of(struct intake *k, const struct chain_folder *f, struct err *e)
+{
+	const struct manifest_file *said = manifest_find(&f->m->files, "config.json");
+	struct config_doc doc = { 0 };
+	struct text t = { 0 };
+	uint8_t sha[32];
+	int rc = -1;
+
+	if (k->config.family)
+		return 0;
+	if (!said || !said->has_sha256)
+		return err_rule(e, RULE_CHECK_MISSING, ERR_NOPOS,
+			"the manifest names no config.json with a digest, and the sizes of experts "
+			"stand there");
+	if (file_load(f->io, f->dir, said->name, said->bytes, &t, e) || sha256_of(t.s, t.n, sha, e))
+		goto out;
+	if (t.n != said->bytes || memcmp(sha, said->sha256, 32))
+		err_rule(e, RULE_CHECK_SHA256, ERR_NOPOS,
+			"config.json: its SHA-256 is another than manifest.json says");
+	else if (!config_doc_parse(&doc, t.s, t.n, e))
+		rc = config_read(&k->config, &doc, e);
+out:
+	config_doc_free(&doc);
+	text_free(&t);
+	return rc;
+}
+
+/* Rows and bytes of a row of one matrix: w1 and w3 are I x D, w2 is D x I, and a range says what was taken of each.
+ * Returns false where no matrix has so many. */
+static bool matrix_of(const struct config *c, const struct sidecar_tensor *t, struct dsv4_stack *s,
+	bool scales)
+{
+	uint64_t rows = t->parts == 2 ? c->I : c->D, cols = t->parts == 2 ? c->D : c->I;
+
+	rows = (t->row[1] ? t->row[1] - t->row[0] : rows) * t->parts;
+	s->rows = (uint32_t)rows;
+	s->row_bytes = t->col[1] ? t->col[1] - t->col[0]
+		: scales         ? cols / codecs[CODEC_MXFP4].cols
+				 : codec_row_bytes(CODEC_MXFP4, cols);
+	return rows && rows <= UINT32_MAX;
+}
+
+/* A tensor that is laid out must be what the target makes of its experts, in a layout of this version. */
+static int take_stack(struct intake *k, const struct chain_folder *f, const struct sidecar *s,
+	const struct sidecar_tensor *t, struct handle_tensor *out, struct err *e)
+{
+	struct stack is = { .s = s, .t = t, .scale = t->scaled };
+	char why[256];
+
+	out->tile = is.tile = tile_find(t->layout);
+	out->map = is.map = rowmap_find(t->map);
+	if (!is.tile || !is.map || t->version != is.tile->version)
+		return err_rule(e, RULE_SET_LAYOUT, ERR_NOPOS,
+			"it lies in layout %s version %u with rows %s, of which this library "
+			"(%s) knows %s",
+			text_quote(t->layout).s, t->version, text_quote(t->map).s, DSV4_LIB_VERSION,
+			!is.tile          ? "no such layout"
+				: !is.map ? "no such order"
+					  : "another version");
+	if (config_of(k, f, e))
+		return -1;
+	out->scales = t->scaled;
+	out->stack = (struct dsv4_stack){ .layout = is.tile->name,
+		.version = is.tile->version,
+		.order = is.map->name,
+		.parts = t->parts,
+		.count = t->parts ? t->n / t->parts : 0 };
+	if (!out->stack.count || t->parts != is.map->parts || t->n % t->parts ||
+		!matrix_of(&k->config, t, &out->stack, t->scaled))
+		return err_rule(e, RULE_SET_FORM, ERR_NOPOS, "it is no whole number of matrices");
+	out->stack.bytes = (t->end - t->begin) / out->stack.count;
+	is.rows = out->stack.rows;
+	is.cols = out->stack.row_bytes;
+	if (!stack_fits(&is, s->target, why, sizeof why))
+		return err_rule(e, RULE_SET_FORM, ERR_NOPOS, "%s", why);
+	out->is.stack = &out->stack;
+	return 0;
+}
+
+/* --- tensors and files --- */
+
+static int take_shape(struct dsv4 *d, const struct sidecar_tensor *t, struct dsv4_tensor *out)
+{
+	uint64_t *dim = arena_alloc(&d->arena, 2 * (t->rank + 1u) * sizeof *dim);
+	uint64_t stride = 1;
+	unsigned i;
+
+	if (!dim)
+		return -1;
+	for (i = t->rank; i-- > 0;) {
+		dim[i] = t->dim[i];
+		dim[t->rank + i] = stride;
+		stride *= t->dim[i]; /* within its bytes, which the sidecar's reader has seen to */
+	}
+	out->shape = dim;
+	out->strides = dim + t->rank;
+	return 0;
+}
+
+static int take_tensor(struct intake *k, const struct chain_folder *f, const struct sidecar *s,
+	const struct sidecar_tensor *t, struct err *e)
+{
+	struct dsv4 *d = k->d;
+	struct handle_tensor *out;
+
+	if (mem_grow(&d->tensors, &d->tensors_cap, d->info.tensors + 1, sizeof *d->tensors))
+		return err_nomem(e);
+	out = &d->tensors[d->info.tensors];
+	memset(out, 0, sizeof *out);
+	out->is = (struct dsv4_tensor){ .name = arena_strndup(&d->arena, t->name, strlen(t->name)),
+		.dtype = dtypes[t->dtype].name,
+		.rank = t->rank,
+		.file = d->info.files,
+		.offset = s->header_bytes + t->begin,
+		.bytes = t->end - t->begin,
+		.transform = ops[t->op].name };
+	memcpy(out->xxh, t->xxh.b, sizeof out->xxh);
+	out->dtype = t->dtype;
+	if (!out->is.name || take_shape(d, t, &out->is))
+		return err_nomem(e);
+	if (t->layout && take_stack(k, f, s, t, out, e))
+		return err_at(e, "tensor %s", text_quote(t->name).s);
+	d->info.tensors++;
+	return 0;
+}
+
+/* Opens the file once more for reads past the page cache; where its file system has none, *fd is -1. */
+static int open_direct(const struct chain_folder *f, const char *name, int fd, int *direct,
+	struct err *e)
+{
+	struct stat was, is;
+
+	*direct = f->io->open(f->io, f->dir, name,
+		O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_DIRECT, 0);
+	if (*direct < 0)
+		return 0;
+	if (f->io->fstat(f->io, fd, &was) || f->io->fstat(f->io, *direct, &is))
+		return err_sys(e, "cannot stat it");
+	if (was.st_dev != is.st_dev || was.st_ino != is.st_ino)
+		return err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS,
+			"another file got its name while it was opened");
+	return 0;
+}
+
+/* Opens a file of weights, whose header must be that of its sidecar. */
+static int take_open(struct intake *k, const struct chain_folder *f, const struct manifest_file *m,
+	const struct sidecar *s, struct handle_file *out, struct err *e)
+{
+	struct arena arena = { 0 };
+	struct st_header h = { 0 };
+	const char *tensor;
+	uint64_t size;
+	int rc;
+
+	out->direct = -1;
+	if (chain_open(f, m->name, m->bytes, &out->fd, &size, e))
+		return -1;
+	rc = chain_header(&h, &arena, f->io, out->fd, s, 0, &tensor, e);
+	st_free(&h);
+	arena_free(&arena);
+	if (!rc && k->o && k->o->direct)
+		rc = open_direct(f, m->name, out->fd, &out->direct, e);
+	if (!rc)
+		return 0;
+	(void)f->io->close(f->io, out->fd); /* read only, as the other */
+	if (out->direct >= 0)
+		(void)f->io->close(f->io, out->direct);
+	return -1;
+}
+
+static int take_file(struct intake *k, const struct chain_folder *f, const struct manifest_file *m,
+	struct err *e)
+{
+	struct dsv4 *d = k->d;
+	struct handle_file *out;
+	struct sidecar s;
+	size_t i;
+	int rc = -1;
+
+	if (mem_grow(&d->files, &d->files_cap, d->info.files + 1u, sizeof *d->files))
+		return err_nomem(e);
+	out = &d->files[d->info.files];
+	memset(out, 0, sizeof *out);
+	if (chain_sidecar(&s, f, m, e))
+		return -1;
+	out->is = (struct dsv4_file){ .name = arena_strndup(&d->arena, m->name, strlen(m->name)),
+		.folder = d->info.folders,
+		.bytes = m->bytes,
+		.payload = s.header_bytes,
+		.first_tensor = d->info.tensors,
+		.tensors = s.n };
+	if (!out->is.name) {
+		err_nomem(e);
+		goto out;
+	}
+	for (i = 0; i < s.n; i++)
+		if (take_tensor(k, f, &s, &s.tensors[i], e))
+			goto out;
+	if (take_open(k, f, m, &s, out, e))
+		goto out;
+	out->chunks = s.chunks;
+	out->n_chunks = s.n_chunks;
+	s.chunks = NULL;
+	memcpy(out->sha256, m->sha256, sizeof out->sha256);
+	d->files[d->info.files].is.sha256 = m->has_sha256 ? out->sha256 : NULL;
+	d->info.files++;
+	d->info.bytes += m->bytes;
+	rc = 0;
+out:
+	sidecar_free(&s);
+	return rc;
+}
+
+/* Whether a file of weights of the folder is wanted: of rank files of target official, those of the rank. */
+static bool wants_file(const struct intake *k, const struct manifest_file *m)
+{
+	struct share h = { 0, 0, 0, 1 };
+
+	if (!m->side)
+		return false;
+	return !k->official || !rankset_name(m->name, &h.rank, &h.ranks) || wanted(k, &h);
+}
+
+static int take_files(struct intake *k, const struct chain_folder *f, struct err *e)
+{
+	const struct manifest_files *m = &f->m->files;
+	size_t i;
+
+	for (i = 0; i < m->n; i++) {
+		if (!wants_file(k, &m->v[i]))
+			continue;
+		k->took = true;
+		if (take_file(k, f, &m->v[i], e))
+			return err_at(e, "%s", text_quote(m->v[i].name).s);
+	}
+	return 0;
+}
+
+static int take_folder(void *ctx, const struct chain_folder *f, struct err *e)
+{
+	struct intake *k = ctx;
+	struct dsv4 *d = k->d;
+	struct dsv4_folder *out;
+	struct share h;
+	bool has;
+	int rc;
+
+	if (mem_grow(&d->folders, &d->folders_cap, d->info.folders + 1u, sizeof *d->folders))
+		return err_nomem(e);
+	if (share_in(f->m->options, &h, &has, e))
+		return err_at(e, MAN_NAME);
+	if (!k->official && !wanted(k, &h))
+		return 0;
+	out = &d->folders[d->info.folders];
+	*out = (struct dsv4_folder){ .name = arena_strndup(&d->arena, f->name, strlen(f->name)),
+		.rank = h.rank,
+		.ranks = h.ranks,
+		.stage = h.stage,
+		.stages = h.stages,
+		.first_file = d->info.files,
+		.first_tensor = d->info.tensors };
+	if (!out->name)
+		return err_nomem(e);
+	k->took = k->took || !k->official;
+	rc = take_files(k, f, e);
+	config_free(&k->config);
+	memset(&k->config, 0, sizeof k->config);
+	out->files = d->info.files - out->first_file;
+	out->tensors = d->info.tensors - out->first_tensor;
+	d->info.folders++;
+	if (!rc && k->official && k->o && k->o->ranks) {
+		out->rank = k->o->rank;
+		out->ranks = k->o->ranks;
+	}
+	return rc && *f->name ? err_at(e, "%s", f->name) : rc;
+}
+
+/* --- names --- */
+
+struct by_name {
+	const struct dsv4 *d;
+	size_t i;
+};
+
+static int by_name(const void *a, const void *b)
+{
+	const struct by_name *x = a, *y = b;
+	const struct handle_tensor *t = &x->d->tensors[x->i], *u = &y->d->tensors[y->i];
+	uint32_t f = x->d->files[t->is.file].is.folder, g = x->d->files[u->is.file].is.folder;
+
+	return f != g ? (f < g ? -1 : 1) : strcmp(t->is.name, u->is.name);
+}
+
+/* Sorts the names, and gives the tensors the pointers that were not to be taken while their list grew. */
+static int settle(struct dsv4 *d, struct err *e)
+{
+	struct by_name *v = malloc((d->info.tensors + 1) * sizeof *v);
+	size_t i;
+
+	d->by_name = malloc((d->info.tensors + 1) * sizeof *d->by_name);
+	if (!v || !d->by_name) {
+		free(v);
+		return err_nomem(e);
+	}
+	for (i = 0; i < d->info.tensors; i++) {
+		struct handle_tensor *t = &d->tensors[i];
+
+		v[i] = (struct by_name){ d, i };
+		t->is.stack = t->is.stack ? &t->stack : NULL;
+		t->is.xxh3_128 = t->xxh;
+	}
+	for (i = 0; i < d->info.files; i++)
+		d->files[i].is.sha256 = d->files[i].is.sha256 ? d->files[i].sha256 : NULL;
+	qsort(v, d->info.tensors, sizeof *v, by_name);
+	for (i = 0; i < d->info.tensors; i++)
+		d->by_name[i] = v[i].i;
+	free(v);
+	return 0;
+}
+
+/* --- open --- */
+
+static int check_options(const struct dsv4_open_options *o, struct err *e)
+{
+	if (!o)
+		return 0;
+	if (o->size != sizeof *o)
+		return err_rule(e, RULE_LIB_CALL, ERR_NOPOS,
+			"size of struct dsv4_open_options is %zu, this library has %zu", o->size,
+			sizeof *o);
+	if ((o->ranks && o->rank >= o->ranks) || (o->stages && o->stage >= o->stages) ||
+		(!o->ranks && o->rank) || (!o->stages && o->stage))
+		return err_rule(e, RULE_LIB_CALL, ERR_NOPOS,
+			"rank %u of %u, stage %u of %u: there is no such", o->rank, o->ranks,
+			o->stage, o->stages);
+	return 0;
+}
+
+/* Copies what the document at the top says of the whole. */
+static int describe(struct intake *k, const char *target, const char *plan, const char *tool,
+	struct err *e)
+{
+	struct dsv4 *d = k->d;
+
+	k->official = !strcmp(target, "official");
+	d->info.target = arena_strndup(&d->arena, target, strlen(target));
+	d->info.plan = arena_strndup(&d->arena, plan, strlen(plan));
+	d->info.tool = arena_strndup(&d->arena, tool, strlen(tool));
+	return d->info.target && d->info.plan && d->info.tool ? 0 : err_nomem(e);
+}
+
+/* A conversion for another engine is refused before anything else of it is read. */
+static int is_target(const struct intake *k, struct err *e)
+{
+	if (!k->o || !k->o->target || !strcmp(k->o->target, k->d->info.target))
+		return 0;
+	return err_rule(e, RULE_LIB_TARGET, ERR_NOPOS, "it is of target %s, %s was asked for",
+		text_quote(k->d->info.target).s, text_quote(k->o->target).s);
+}
+
+static int take_set(void *ctx, const struct set_manifest *s, struct err *e)
+{
+	struct intake *k = ctx;
+
+	return describe(k, s->target, s->plan, s->tool, e) || is_target(k, e) ? -1 : 0;
+}
+
+static int take_one(void *ctx, const struct chain_folder *f, struct err *e)
+{
+	struct intake *k = ctx;
+
+	if (!*f->name && (describe(k, f->m->target, f->m->plan, f->m->tool, e) || is_target(k, e)))
+		return -1;
+	return take_folder(ctx, f, e);
+}
+
+static int no_such_rank(const struct intake *k, struct err *e)
+{
+	const struct dsv4_open_options *o = k->o;
+
+	if (!o || (!o->ranks && !o->stages))
+		return err_rule(e, RULE_SET_FORM, ERR_NOPOS, "it names no folder with weights");
+	return err_rule(e, RULE_CHECK_RANK, ERR_NOPOS,
+		"rank %u of %u, stage %u of %u was asked for (0 of 0: any), and that is not there",
+		o->rank, o->ranks, o->stage, o->stages);
+}
+
+static int intake(struct intake *k, const struct folder *f, struct err *e)
+{
+	struct chain_walk w = {
+		.io = k->d->io, .ctx = k, .wants = wants, .set = take_set, .folder = take_one
+	};
+
+	k->d->info.kind = kind_rows[f->kind].id;
+	if (chain_walk(&w, f->dir, e) || (!k->took && no_such_rank(k, e)))
+		return err_at(e, "%s", text_quote(f->path).s);
+	return settle(k->d, e);
+}
+
+int handle_open(struct dsv4 **d, const struct io *io, const char *path,
+	const struct dsv4_open_options *o, struct err *e)
+{
+	struct intake k = { .o = o };
+	struct folder f;
+	int rc;
+
+	*d = NULL;
+	if (!path)
+		return err_rule(e, RULE_LIB_CALL, ERR_NOPOS, "no path");
+	if (check_options(o, e) ||
+		folder_open(&f, io, path, USE_TENSORS, &(struct ckpt_opts){ 0 }, e))
+		return -1;
+	k.d = calloc(1, sizeof *k.d);
+	if (!k.d) {
+		folder_close(&f);
+		return err_nomem(e);
+	}
+	k.d->io = io;
+	k.d->features = cpu_features();
+	sha256_kit_best(&k.d->kit, k.d->features);
+	rc = intake(&k, &f, e);
+	folder_close(&f);
+	config_free(&k.config);
+	if (rc) {
+		dsv4_close(k.d);
+		return -1;
+	}
+	*d = k.d;
+	return 0;
+}
