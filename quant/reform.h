@@ -34,6 +34,7 @@ extern "C" {
 enum reform_verdict {
 	REFORM_EXACT,
 	REFORM_RESCUED, /* every value stays, though its scale is outside of what the new format has */
+	REFORM_FORGOT, /* every value stays, and codes cannot be told from them any more: their scale is zero */
 	REFORM_LOSSY,   /* a value changes */
 	REFORM_OVERFLOW /* a value becomes infinite: an error, whatever is asked for */
 };

@@ -174,13 +174,25 @@ static void fp8_bf16_begin(struct reformer *r)
 	memset(r->tables, 0, fp8_bf16_room(r->cols));
 }
 
+/* Whether a code of a tile with that scale is not zero, and would be no more. */
+static bool forgets(float scale, const uint8_t *src)
+{
+	uint32_t k;
+
+	for (k = 0; scale == 0 && k < TILE; k++)
+		if (src[k] & 0x7f)
+			return true;
+	return false;
+}
+
 /* The verdict of a tile of a row. */
-static uint8_t judge(const struct fp8to16_table *t, const uint8_t *src, const uint8_t *dst)
+static uint8_t judge(const struct fp8to16_table *t, float scale, const uint8_t *src,
+	const uint8_t *dst)
 {
 	uint32_t k;
 
 	if (!t->any_lossy || fp8to16_loses(t, src, TILE) == TILE)
-		return REFORM_EXACT;
+		return forgets(scale, src) ? REFORM_FORGOT : REFORM_EXACT;
 	for (k = 0; k < TILE; k++)
 		if (isinf(num_bf16(get_bf16(dst + 2 * k))))
 			return REFORM_OVERFLOW;
@@ -193,13 +205,15 @@ static size_t fp8_bf16_codes(struct reformer *r, const uint8_t *src, const uint8
 	const struct fp8to16_table *t;
 	size_t b, at, nan = r->cols;
 	uint32_t bad;
+	float scale;
 
 	for (b = 0; b < r->cols / TILE; b++) {
 		at = b * TILE;
-		t = fp8to16_tile(&tiles[b], (float)codec_scale(r->how->from, s, b), r->way);
+		scale = (float)codec_scale(r->how->from, s, b);
+		t = fp8to16_tile(&tiles[b], scale, r->way);
 		bad = fp8to16_run(t, dst + 2 * at, src + at, TILE);
 		nan = bad < TILE && nan == r->cols ? at + bad : nan;
-		r->verdict[b] = judge(t, src + at, dst + 2 * at);
+		r->verdict[b] = judge(t, scale, src + at, dst + 2 * at);
 	}
 	return nan;
 }
@@ -239,8 +253,15 @@ static bool fp8_bf16_back(const struct reformer *r, uint64_t i, const uint8_t *c
 	for (k = 0; k < r->cols; k++) {
 		scale = codec_scale(r->how->from, s, k / TILE);
 		v = (double)num_bf16(get_bf16(codes + 2 * k));
-		if (!isfinite(v) || !isfinite(scale) || scale == 0)
+		if (!isfinite(v) || !isfinite(scale))
 			return false;
+		if (scale ==
+			0) { /* of a zero only the sign is left, and nothing else was written so */
+			to[k] = !signbit(v) != !signbit(scale) ? 0x80 : 0;
+			if (v != 0)
+				return false;
+			continue;
+		}
 		to[k] = num_e4m3_from((float)(v / scale));
 		if ((double)num_e4m3(to[k]) * scale != v)
 			return false;
@@ -261,7 +282,7 @@ const struct reform reforms_fp8[] = {
 	{ CODEC_FP8, CODEC_BF16, TILE, false, fp8_bf16_room, fp8_bf16_begin, fp8_bf16_codes, NULL, reform_sound_e8m0, tiles_e8m0, keep_scales, fp8_bf16_back,
 		"no product with the scale is below 2^-133; one above 2^128 is an error", "the scales" },
 	{ CODEC_FP8_F32, CODEC_BF16, TILE, false, fp8_bf16_room, fp8_bf16_begin, fp8_bf16_codes, NULL, sound_f32, tiles_f32, keep_scales, fp8_bf16_back,
-		"the scale is a power of two and no product with it is below 2^-133; one above 2^128 is an error", "the scales" },
+		"the scale is a power of two and no product with it is below 2^-133; one above 2^128 is an error; codes other than zero under a scale of zero cannot be told any more", "the scales" },
 	{ .from = CODEC_NONE },
 };
 /* clang-format on */

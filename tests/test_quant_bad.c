@@ -230,6 +230,69 @@ static void ends(void)
 	CHECK(makes("nvfp4", "data.scale-nan", W1 ".scale"));
 }
 
+/* The model has a scale of zero over codes that are not: in BF16 nothing is left of them. With --lossy both sides count
+ * the blocks, and there is no way back. */
+static void zero_scale(void)
+{
+	struct job_opts o = to("bf16"), b = set_back();
+	struct report r;
+
+	CHECK(makes("bf16", "data.reform-inexact",
+		"row 0, columns 0 to 127: a value is a code other than zero under a scale of zero"));
+	o.plan.lossy = true;
+	fresh();
+	CHECK(set_makes(model.s, out.s, &o) && is_of(model.s, out.s));
+	CHECK(!compare(&r, model.s, out.s));
+	CHECK(count(&r, "blocks that were rounded") == 128);
+	report_free(&r);
+	CHECK(set_refuses(out.s, back.s, &b, "set.codec", "rounded"));
+}
+
+/* What the product of an FP8 code and its scale cannot be in BF16, on the quick way of the official files and on the way
+ * by blocks: --lossy rounds and makes nothing infinite. A GGUF takes no --lossy. */
+static void lossy_products(void)
+{
+	static const struct {
+		const char *role;
+		uint8_t scale;
+		const char *plain, *lossy; /* rules; NULL: it is made */
+	} rows[] = { { "layers.0.attn.wo_a", 0, "data.dequant-inexact", NULL },
+		{ "layers.0.attn.wo_a", 254, "data.dequant-inexact", "data.overflow" } };
+	static const char *const names[] = { "official", "bf16" };
+	struct job_opts o;
+	struct ck *c;
+	char name[64];
+	size_t i, k;
+
+	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+		c = ck_load(FLASH);
+		snprintf(name, sizeof name, "%s.weight", rows[i].role);
+		ck_get(c, name)->p[7] = rows[i].scale ? 0x7e : 0x01;
+		snprintf(name, sizeof name, "%s.scale", rows[i].role);
+		ck_get(c, name)->p[0] = rows[i].scale;
+		dirs_remove(dirs_path("model-product").s);
+		model = ck_write(c, "model-product");
+		ck_free(c);
+		for (k = 0; k < 2; k++) {
+			o = to(names[k]);
+			o.of_source = k;
+			fresh();
+			CHECK_IN(names[k],
+				set_refuses(model.s, out.s, &o,
+					k && rows[i].lossy ? rows[i].lossy
+						: k        ? "data.reform-inexact"
+							   : rows[i].plain,
+					rows[i].role));
+			o.plan.lossy = true;
+			CHECK_IN(names[k],
+				rows[i].lossy ? set_refuses(model.s, out.s, &o, rows[i].lossy,
+							rows[i].role)
+					      : set_makes(model.s, out.s, &o));
+		}
+		CHECK(makes("gguf", "data.dequant-inexact", rows[i].role));
+	}
+}
+
 /* An FP8 matrix: a NaN code; F32 scales that no E8M0 is; a product that BF16 has not. */
 static void fp8_matrices(void)
 {
@@ -263,6 +326,8 @@ static void fp8_matrices(void)
 		model = ck_write(c, "model-scale");
 		ck_free(c);
 		CHECK(makes("mxfp8", "data.scale-number", "no power of two"));
+		if (scales[i] == 0)
+			zero_scale();
 		CHECK(makes("ct-mxfp8", NULL, NULL) && is_of(model.s, out.s) && goes_back());
 	}
 }
@@ -605,8 +670,8 @@ static void inputs(void)
 }
 
 static const struct test tests[] = { { "quant bad: windows", windows }, { "quant bad: ends", ends },
-	{ "quant bad: FP8 matrices", fp8_matrices }, { "quant bad: factor", factor },
-	{ "quant bad: bytes", bytes }, { "quant bad: lies", lies },
+	{ "quant bad: FP8 matrices", fp8_matrices }, { "quant bad: products", lossy_products },
+	{ "quant bad: factor", factor }, { "quant bad: bytes", bytes }, { "quant bad: lies", lies },
 	{ "quant bad: lying manifests", lying_manifests },
 	{ "quant bad: types of a GGUF", gguf_types }, { "quant bad: bytes of a GGUF", bytes_of_gguf },
 	{ "quant bad: left", left }, { "quant bad: chains", chains },

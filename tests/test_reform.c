@@ -216,8 +216,8 @@ static void means_and_goes_back(void)
 				make_all(&b);
 				CHECK_IN(codecs[b.how->to].name, means_it(&b));
 				CHECK_IN(codecs[b.how->to].name,
-					b.counts[REFORM_LOSSY] || b.counts[REFORM_OVERFLOW] ||
-						goes_back(&b));
+					b.counts[REFORM_FORGOT] || b.counts[REFORM_LOSSY] ||
+						b.counts[REFORM_OVERFLOW] || goes_back(&b));
 			}
 }
 
@@ -275,6 +275,7 @@ static void bad_scales(void)
 	enum reform_scale what;
 	unsigned w;
 	uint8_t s[8];
+	/* 0 is sound where products are written, or the scale itself: the verdict of each block says what becomes of it. */
 	static const struct {
 		float f;
 		enum reform_scale power, any;
@@ -309,6 +310,42 @@ static void bad_scales(void)
 	}
 }
 
+/* A scale of zero is a number, and of zeros it says all there is: the sign of each is kept. Of other codes it says
+ * nothing in a format that has products alone: their blocks are told apart, and have no way back. */
+static void zero_scales(void)
+{
+	static struct both b;
+	const float zeros[2] = { 0.0f, -0.0f };
+	unsigned w, z, code;
+	size_t i;
+
+	for (w = 0; (b.how = reform_nth(w)); w++) {
+		if (b.how->from != CODEC_FP8_F32 || b.how->to == CODEC_MXFP8)
+			continue;
+		for (z = 0; z < 2; z++)
+			for (code = 0; code < 0x7f; code += 9) {
+				bool mute = code && b.how->to == CODEC_BF16;
+
+				b.signs = true;
+				fill(&b, 3, 4);
+				memcpy(b.scales + 4, &zeros[z], 4);
+				for (i = 0; i < 128 * COLS; i++)
+					if (i % COLS >= 128)
+						b.codes[i] = i % 3 ? 0x80 : 0;
+				b.codes[5 * COLS + 131] = (uint8_t)code;
+				make(&b);
+				CHECK_IN(codecs[b.how->to].name,
+					b.counts[REFORM_FORGOT] == mute &&
+						!b.counts[REFORM_LOSSY] &&
+						b.verdict[5 * 2 + 1] ==
+							(mute ? REFORM_FORGOT : REFORM_EXACT));
+				/* Encoded by value, codes under a scale of zero would be zero: copies are not. */
+				CHECK_IN(codecs[b.how->to].name, b.how->scales || means_it(&b));
+				CHECK_IN(codecs[b.how->to].name, mute != goes_back(&b));
+			}
+	}
+}
+
 /* A byte that was changed since is found, or changes what comes out, but never goes out of bounds. */
 static void damaged(void)
 {
@@ -337,5 +374,6 @@ static void damaged(void)
 
 static const struct test tests[] = { { "reform: means it and goes back", means_and_goes_back },
 	{ "reform: rescues", rescues }, { "reform: factors", factors },
-	{ "reform: bad scales", bad_scales }, { "reform: damaged", damaged }, { 0 } };
+	{ "reform: bad scales", bad_scales }, { "reform: zero scales", zero_scales },
+	{ "reform: damaged", damaged }, { 0 } };
 TEST_MAIN(tests)

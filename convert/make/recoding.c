@@ -8,8 +8,10 @@
 #include "convert/make/maker.h"
 
 #include "core/text.h"
+#include "quant/num.h"
 #include "quant/residue.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,17 +181,28 @@ static int judge_band(struct maker *m, struct err *e)
 	return 0;
 }
 
-/* Formats without scales have no blocks to count: the element is named. */
+/* Formats without scales have no blocks to count: the element is named. What would be rounded may be with --lossy, what
+ * would be infinite never. The new format is BF16. */
 static int judge_row(struct maker *m, uint64_t row, const uint8_t *src, const uint8_t *dst,
 	struct err *e)
 {
 	const struct recoding *x = m->state;
 	size_t b, n = x->r.cols / x->r.how->cols, col;
+	uint16_t h;
 	double *v;
 
 	for (b = 0; b < n && !recode_inexact(x->r.verdict[b]); b++)
 		;
 	if (b == n)
+		return 0;
+	for (col = 0; m->lossy && col < x->r.cols; col++) {
+		memcpy(&h, dst + col * sizeof h, sizeof h);
+		if (isinf(num_bf16(h)))
+			return source_bad_byte(&m->source, m->st->as.recode.codes,
+				row * x->r.cols + col, RULE_DATA_OVERFLOW,
+				"the product with its scale is infinite in BF16", e);
+	}
+	if (m->lossy)
 		return 0;
 	v = malloc(2 * x->r.cols * sizeof *v);
 	if (!v)
@@ -220,7 +233,7 @@ static int recode_row(struct maker *m, uint64_t row, const uint8_t *src, uint8_t
 			RULE_DATA_SCALE_NUMBER,
 			"a scale is zero, and the values do not tell its codes (--no-restore leaves out the way back)",
 			e);
-	return m->st->op == OP_CAST || m->lossy ? 0 : judge_row(m, row, src, dst, e);
+	return m->st->op == OP_DEQUANT ? judge_row(m, row, src, dst, e) : 0;
 }
 
 static int make_codes(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)

@@ -215,14 +215,19 @@ static int lossy_block(struct maker *m, uint64_t row, size_t b, enum reform_verd
 {
 	const struct tensor *t = &m->p->ckpt->tensors[m->st->as.reform.of->codes];
 	const struct reforming *x = m->state;
+	static const char *const what[] = {
+		[REFORM_FORGOT] =
+			"is a code other than zero under a scale of zero, and could not be told again",
+		[REFORM_LOSSY] = "would be rounded",
+		[REFORM_OVERFLOW] = "is infinite"
+	};
 	bool over = v == REFORM_OVERFLOW;
 
 	return err_rule(e, over ? RULE_DATA_OVERFLOW : RULE_DATA_REFORM_INEXACT, ERR_NOPOS,
 		"%s: tensor %s, row %llu, columns %zu to %zu: a value %s in %s%s",
 		m->p->ckpt->shards[t->shard].name, text_quote(t->name).s, (unsigned long long)row,
-		b * x->r.how->block, (b + 1) * x->r.how->block - 1,
-		over ? "is infinite" : "would be rounded", codecs[x->r.how->to].name,
-		over ? "" : " (--lossy goes on)");
+		b * x->r.how->block, (b + 1) * x->r.how->block - 1, what[v],
+		codecs[x->r.how->to].name, over ? "" : " (--lossy goes on)");
 }
 
 static int judge(struct maker *m, uint64_t row, struct err *e)
@@ -236,7 +241,7 @@ static int judge(struct maker *m, uint64_t row, struct err *e)
 		worst = x->r.verdict[b] > worst ? x->r.verdict[b] : worst;
 	for (b = 0; worst && b < n; b++) {
 		m->res->rescued += x->r.verdict[b] == REFORM_RESCUED;
-		if (x->r.verdict[b] < REFORM_LOSSY)
+		if (x->r.verdict[b] < REFORM_FORGOT)
 			continue;
 		m->res->inexact++;
 		if (x->r.verdict[b] == REFORM_OVERFLOW || !m->lossy)

@@ -271,6 +271,15 @@ static int try_smalls(const struct plan *p, struct err *e)
 	return rc;
 }
 
+/* Nothing records which values of a GGUF were rounded, so that --lossy is not for those. */
+static int check_lossy(const struct plan *p, struct err *e)
+{
+	return p->opts.lossy && p->recipe->container == CONTAINER_GGUF
+		? err_set(e, ERR_USAGE,
+			  "--lossy: a GGUF has values that are rounded with --dense q8_0 alone")
+		: 0;
+}
+
 /* Whether the drafts can be what the option asks for. */
 static int check_drafts(const struct plan *p, const struct audit *a, struct err *e)
 {
@@ -299,7 +308,7 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 		return no_target(p->opts.target, e);
 	if (p->recipe) {
 		settle_recipe(p, a);
-		if (check_drafts(p, a, e) || try_smalls(p, e))
+		if (check_lossy(p, e) || check_drafts(p, a, e) || try_smalls(p, e))
 			return -1;
 	}
 	if (p->experts == CODEC_MXFP4 && a->experts == CODEC_FP8)

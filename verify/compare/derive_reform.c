@@ -302,9 +302,16 @@ static void put_scales(const struct derive *d, const uint8_t *old, uint64_t cols
 		put_scale(d, scales, i, scale_at(d, old, i * each));
 }
 
+/* Whether the code of column c, which is not zero, is no more to be told: its scale is, and the new format has none. */
+static bool forgets(const struct derive *d, const uint8_t *codes, const uint8_t *old, uint64_t c)
+{
+	return codecs[d->from].meant == SCALE_F32 && codecs[d->to].scale == DT_COUNT &&
+		(codes[c] & 0x7f) && scale_at(d, old, c) == 0;
+}
+
 /* Counts the blocks of a row: the least that shares both an old and a new scale. */
 static void count(struct derive_maker *m, const struct derive *d, const struct row *r,
-	const uint8_t *old, uint64_t cols)
+	const uint8_t *codes, const uint8_t *old, uint64_t cols)
 {
 	uint64_t block = codecs[d->from].cols, c;
 	bool changed = false, any = false;
@@ -312,7 +319,7 @@ static void count(struct derive_maker *m, const struct derive *d, const struct r
 	if (codecs[d->to].scale != DT_COUNT && codecs[d->to].meant == SCALE_E4M3)
 		block = codecs[d->to].cols;
 	for (c = 0; c < cols; c++) {
-		changed = changed || r->was[c] != r->is[c];
+		changed = changed || r->was[c] != r->is[c] || forgets(d, codes, old, c);
 		any = any || r->was[c] != 0;
 		if ((c + 1) % block)
 			continue;
@@ -360,7 +367,7 @@ static int make_row(struct derive_maker *m, const struct derive *d, uint64_t row
 	else
 		codec_ops[d->to].encode(r->was, r->scales, d->second, (size_t)cols, out);
 	codec_ops[d->to].decode(out, r->scales, d->second, (size_t)cols, r->is);
-	count(m, d, r, old, cols);
+	count(m, d, r, m->stage, old, cols);
 	return 0;
 }
 
