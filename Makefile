@@ -317,7 +317,7 @@ install-lib: $(LIBDSV4)
 	set -e; for f in $(LIBDSV4); do install -m 644 $$f "$(DESTDIR)$(LIBDIR)/$$(basename $$f)"; done
 	ln -sfn libdsv4.so.$(LIBVER) "$(DESTDIR)$(LIBDIR)/$(SONAME)"
 	ln -sfn $(SONAME) "$(DESTDIR)$(LIBDIR)/libdsv4.so"
-	sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@INCLUDEDIR@,$(INCLUDEDIR),; s,@VERSION@,$(LIBVER),' \
+	sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR)),; s,@VERSION@,$(LIBVER),; s,@INCLUDEDIR@,$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR)),' \
 		quant/lib/dsv4.pc.in >"$(DESTDIR)$(LIBDIR)/pkgconfig/dsv4.pc"
 	awk -f quant/lib/manual.awk -v VERSION=$(LIBVER) quant/lib/dsv4.h >"$(DESTDIR)$(MAN3DIR)/dsv4.3"
 	chmod 644 "$(DESTDIR)$(LIBDIR)/pkgconfig/dsv4.pc" "$(DESTDIR)$(MAN3DIR)/dsv4.3"
@@ -333,7 +333,7 @@ DIST   := dsv4-tools-$(VERSION).tar.gz
 dist:
 	git archive --format=tar --prefix=dsv4-tools-$(VERSION)/ HEAD | gzip -9n >$(DIST)
 
-SOURCES := $(wildcard $(FOLDERS:%=%/*.[ch]) $(FOLDERS:%=%/*/*.[ch]) tests/*.[ch] tests/fiber/*.[ch] tests/ptx/*.[ch])
+SOURCES := $(wildcard $(FOLDERS:%=%/*.[ch]) $(FOLDERS:%=%/*/*.[ch]) tests/*.[ch] tests/fiber/*.[ch] tests/ptx/*.[ch] tests/cudart/*.[ch] examples/*.c)
 format:
 	clang-format -i $(SOURCES)
 

@@ -37,7 +37,7 @@ for t in dsv4-convert dsv4-verify dsv4-quant; do
 	for verb in $($B/$t help | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p'); do $B/$t help "$verb" 2>/dev/null; done
 done >"$tmp/help"
 bad=
-for o in $(grep -hv mkmodel README.md docs/*.md | grep -oE '(^|[^-a-z])--[a-z][a-z0-9-]+' | grep -oE -- '--[a-z][a-z0-9-]+' | sort -u); do
+for o in $(grep -hvE "mkmodel|pkg-config" README.md docs/*.md | grep -oE '(^|[^-a-z])--[a-z][a-z0-9-]+' | grep -oE -- '--[a-z][a-z0-9-]+' | sort -u); do
 	grep -qE -- "$o( |\$)" "$tmp/help" || bad="$bad $o"
 done
 [ -z "$bad" ] && echo "ok   docs_options" || echo "FAIL docs_options:$bad"
@@ -69,13 +69,13 @@ n=$(grep -c '| `test_[a-z_]*`: ' docs/cases.md)
 [ -z "$bad" ] && [ "$n" -gt 40 ] && echo "ok   docs_tests_there" || echo "FAIL docs_tests_there: $n rows;$bad"
 
 # paths of a machine or of a person have no business here
-bad=$(grep -rnIE '/(home|root|work|Users)/[A-Za-z]' README.md NEWS.md docs core formats quant convert tests \
+bad=$(grep -rnIE '/(home|root|work|Users)/[A-Za-z]' README.md NEWS.md docs core formats quant convert tests examples \
 	--include=*.md --include=*.c --include=*.h --include=*.sh --include=*.py | grep -v 'tests/docs.sh')
 [ -z "$bad" ] && echo "ok   docs_no_paths" || echo "FAIL docs_no_paths: $bad"
 
 # Names of files in comments and documents are there: whole paths, or the end of one. Foreign files are listed.
-foreign='ggml.h jansson.h t.c'
-find .ci core formats quant kernels convert verify tests docs Makefile ./*.md -type f | sed 's,^\./,,' >"$tmp/files"
+foreign='ggml.h jansson.h t.c cufile.h'
+find .ci core formats quant kernels convert verify tests docs examples Makefile ./*.md -type f | sed 's,^\./,,' >"$tmp/files"
 comments() { # comments FILE: its comments, a line of the file each, with its number
 	case $1 in
 	*.md) awk '{ print NR ":" $0 }' "$1" ;;

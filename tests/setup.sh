@@ -37,6 +37,7 @@ if [ "${1:-}" != look ]; then
 	for tool in openssl strace; do # for tests
 		command -v $tool >/dev/null 2>&1 || need $tool $tool
 	done
+	command -v pkg-config >/dev/null 2>&1 || need pkg-config pkgconf-pkg-config
 fi
 [ -z "$missing" ] && exit 0
 

@@ -44,7 +44,7 @@ BEGIN {
 	print ".nf"
 	print "#include <dsv4.h>"
 	print ""
-	print "cc prog.c $(pkg\\-config \\-\\-cflags \\-\\-libs dsv4)"
+	print "cc t.c $(pkg\\-config \\-\\-cflags \\-\\-libs dsv4)"
 	print ".fi"
 	print ".SH DESCRIPTION"
 }
