@@ -109,7 +109,8 @@ struct joined_opts {
 	unsigned features;   /* of the processor */
 	const struct joined_uncast
 		*uncast; /* quant_back; NULL: what is in another number format is refused */
-	bool every;      /* look at every header and every copy */
+	bool lies; /* such matrices are read as they lie there (joined_lies), whether or not there is a way back */
+	bool every; /* look at every header and every copy */
 };
 
 struct joined {
@@ -155,6 +156,13 @@ const struct piece *joined_packed(const struct joined *j, uint32_t tensor, size_
  * of the piece must have the same. */
 int joined_piece_read(const void *reader, const struct piece *p, void *dst, size_t n,
 	struct err *e);
+/* With o.lies: returns how a matrix that is in another number format lies there, by its weight; NULL where it is as in
+ * the source, or is not there. */
+const struct joined_cast *joined_lies(const struct joined *j, uint32_t weight);
+/* Reads all of it, through a reader of j->payload: its codes (c->bytes) and scales (c->t_bytes), and the four bytes of its
+ * factor where its format has one; others than codes may be NULL where the format has none. */
+int joined_lies_read(const void *reader, const struct joined_cast *c, void *codes, void *scales,
+	void *second, struct err *e);
 /* Returns the bytes of memory that the pieces take. */
 uint64_t joined_bytes(const struct joined *j);
 

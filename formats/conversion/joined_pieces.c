@@ -211,8 +211,8 @@ static int settle_codes(struct joined *o, const struct entry *n, struct form_par
 	if (!is_matrix(w, s, part, &c->form) || t->end - t->begin != new_codes(&c->form) ||
 		t->dropped[1] > kept)
 		return wrong(e, "a matrix of another size than its source has");
-	work = o->o.uncast->work(&c->form);
-	if (!work)
+	work = o->o.lies ? 0 : o->o.uncast->work(&c->form);
+	if (!work && !o->o.lies)
 		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS, "from %s to %s: there is no way back",
 			codecs[part.from].name, codecs[part.to].name);
 	c->file = n->file;
@@ -226,6 +226,8 @@ static int settle_codes(struct joined *o, const struct entry *n, struct form_par
 			return wrong(e, "a part that its source has not");
 		p[k].cast = o->cast_of[c->scale];
 	}
+	if (o->o.lies)
+		return 0;
 	o->plain = w->end - w->begin > o->plain ? w->end - w->begin : o->plain;
 	o->plain = s->end - s->begin > o->plain ? s->end - s->begin : o->plain;
 	/* Of the cast to FP8 the scales may lie there as F32 numbers. */
@@ -243,7 +245,7 @@ static int settle_cast(struct joined *o, const struct entry *n, struct err *e)
 	uint32_t scale = p.part == PART_CODES;
 	struct joined_cast *c;
 
-	if (n->t->inexact)
+	if (n->t->inexact && !o->o.lies)
 		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS,
 			"a matrix that was rounded (--lossy): there is no way back");
 	if (p.part == PART_INPUT) {
@@ -309,7 +311,7 @@ static int settle(struct joined *j, const struct entry *n, const char *name, str
 	if (n->t->op == OP_GGML || (n->t->op == OP_DEQUANT && gguf_header_is(name)))
 		return joined_blocks(j, n->file, n->data_at, n->t, n->first, e);
 	if ((n->t->op == OP_CAST || n->t->op == OP_CAST_SCALE || n->t->op == OP_REFORM) &&
-		j->o.uncast)
+		(j->o.uncast || j->o.lies))
 		return settle_cast(j, n, e);
 	return n->t->layout ? settle_tile(j, n, e) : settle_plain(j, n, e);
 }

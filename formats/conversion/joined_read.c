@@ -202,32 +202,49 @@ static int narrow(uint8_t *dst, const uint8_t *src, size_t n, struct err *e)
 	return 0;
 }
 
+const struct joined_cast *joined_lies(const struct joined *j, uint32_t weight)
+{
+	const struct piece *p = j->pieces + j->first[weight],
+			   *end = j->pieces + j->first[weight + 1];
+
+	return p < end && p->cast ? &j->casts[p->cast - 1] : NULL;
+}
+
+int joined_lies_read(const void *reader, const struct joined_cast *c, void *codes, void *scales,
+	void *second, struct err *e)
+{
+	const struct reader *r = reader;
+	const struct joined_file *f = &r->j->files[c->file];
+	const struct io *io = r->j->c->io;
+
+	if (file_read(io, f->fd, codes, (size_t)c->bytes, c->at, e) ||
+		(c->t_bytes && file_read(io, f->fd, scales, (size_t)c->t_bytes, c->t_at, e)) ||
+		(codecs[c->form.to].second.name &&
+			file_read(io, f->fd, second, sizeof(float), c->second_at, e)))
+		return err_at(e, "%s", f->name);
+	return 0;
+}
+
 /* Reads what lies there of a matrix to at; *m points into it. */
 static int read_matrix(const struct reader *r, const struct joined_cast *c, uint8_t *at,
 	struct joined_matrix *m, struct err *e)
 {
 	const struct joined_file *f = &r->j->files[c->file];
-	const struct io *io = r->j->c->io;
 	uint64_t dim[2];
 	uint8_t *scales = at + c->bytes, *second = scales + c->t_bytes,
 		*kept = second + sizeof(float);
 
 	*m = (struct joined_matrix){ .codes = at, .kept = kept, .n_kept = (size_t)c->kept_bytes };
-	if (file_read(io, f->fd, at, (size_t)c->bytes, c->at, e))
-		return err_at(e, "%s", f->name);
+	if (joined_lies_read(r, c, at, scales, second, e))
+		return -1;
 	codec_scale_dim((enum codec)c->form.to, c->form.rows, c->form.cols, dim);
-	if (c->t_bytes) {
+	if (c->t_bytes)
 		m->scales = scales;
-		if (file_read(io, f->fd, scales, (size_t)c->t_bytes, c->t_at, e) ||
-			(c->form.to == CODEC_FP8 && c->t_bytes != dim[0] * dim[1] &&
-				narrow(scales, scales, (size_t)(dim[0] * dim[1]), e)))
-			return err_at(e, "%s", f->name);
-	}
-	if (codecs[c->form.to].second.name) {
+	if (c->form.to == CODEC_FP8 && c->t_bytes != dim[0] * dim[1] &&
+		narrow(scales, scales, (size_t)(dim[0] * dim[1]), e))
+		return err_at(e, "%s", f->name);
+	if (codecs[c->form.to].second.name)
 		m->second = second;
-		if (file_read(io, f->fd, second, sizeof(float), c->second_at, e))
-			return err_at(e, "%s", f->name);
-	}
 	return read_kept(r, c, kept, e);
 }
 
@@ -415,6 +432,10 @@ static int read_tensor(void *reader, uint32_t i, uint64_t off, uint8_t *dst, siz
 		return 0;
 	if (p == end)
 		return err_set(e, ERR_SYSTEM, "tensor %s is not there", text_quote(t->name).s);
+	if (p->cast && j->o.lies)
+		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS,
+			"tensor %s is in another number format, and is not read as in the source",
+			text_quote(t->name).s);
 	if (p->tile || p->cast) {
 		whole = slot_of(r, i, e);
 		if (!whole)

@@ -1,13 +1,61 @@
-/* matrix.c -- matrices of weights, loaded to the device: plain, from the layouts of engines, or cast to FP8.
+/* matrix.c -- matrices of weights, loaded to the device: as they lie in a checkpoint, in another number format, or in the
+ * layouts of engines.
  *
  * SPDX-License-Identifier: MIT */
 #include "formats/codec.h"
-#include "kernels/forward/recast.h"
+#include "kernels/forward/order.h"
+#include "kernels/forward/sound.h"
 #include "kernels/forward/weights.h"
+#include "quant/codec.h"
 #include "quant/num.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* How a matrix lies there. */
+struct lying {
+	enum codec form;
+	const struct tensor *t,
+		*sf; /* the headers of its weight and scale, of the source; sf NULL: none */
+	const struct joined_cast
+		*cast; /* it lies there in another format than these say; NULL: as they say */
+};
+
+/* How the codes of a format are multiplied; WEIGHT_TYPES: they are not. */
+static enum weight_type type_of(enum codec c)
+{
+	static const struct {
+		uint8_t codec, type;
+	} types[] = { { CODEC_MXFP4, WEIGHT_FP4 }, { CODEC_MXFP4_CT, WEIGHT_FP4 },
+		{ CODEC_FP8, WEIGHT_FP8 }, { CODEC_FP8_F32, WEIGHT_FP8 },
+		{ CODEC_FP8_CT, WEIGHT_FP8 }, { CODEC_BF16, WEIGHT_BF16 },
+		{ CODEC_F32, WEIGHT_F32 }, { CODEC_MXFP8, WEIGHT_MXFP8 },
+		{ CODEC_NVFP4, WEIGHT_NVFP4 }, { CODEC_NVFP4_CT, WEIGHT_NVFP4 } };
+	size_t i;
+
+	for (i = 0; i < sizeof types / sizeof *types; i++)
+		if (types[i].codec == c)
+			return (enum weight_type)types[i].type;
+	return WEIGHT_TYPES;
+}
+
+/* The format of a tensor of codes by its type, which says which scale is to be there. */
+static enum codec form_of(unsigned dtype)
+{
+	switch (dtype) {
+	case DT_I8: /* two codes in a byte */
+	case DT_F4:
+		return CODEC_MXFP4;
+	case DT_F8_E4M3:
+		return CODEC_FP8;
+	case DT_BF16:
+		return CODEC_BF16;
+	case DT_F32:
+		return CODEC_F32;
+	default:
+		return CODEC_NONE;
+	}
+}
 
 /* --- is it sound? --- */
 
@@ -18,81 +66,27 @@ static int bad(const struct weights *w, const struct tensor *t, enum rule_id rul
 		text_quote(t->name).s, (unsigned long long)at, what);
 }
 
-static int check_scales(const struct weights *w, const struct tensor *t, const uint8_t *p,
-	uint64_t n, struct err *e)
+static int check_scales(const struct weights *w, const struct tensor *t, enum codec form,
+	const uint8_t *p, uint64_t n, struct err *e)
 {
-	const uint8_t *nan;
-	uint32_t bits;
-	uint64_t i;
+	enum rule_id rule;
+	uint64_t at;
+	const char *what = w->dev->counts ? NULL : sound_scales(form, p, n, &rule, &at);
 
-	if (w->dev->counts)
-		return 0;
-	if (t->dtype != DT_F32) {
-		nan = memchr(p, NUM_E8M0_NAN, (size_t)n);
-		return nan
-			? bad(w, t, RULE_DATA_SCALE_NAN, (uint64_t)(nan - p), "a scale is NaN", e)
-			: 0;
-	}
-	for (i = 0; i + 4 <= n; i += 4) {
-		memcpy(&bits, p + i, 4);
-		if (bits & 0x807fffff || !bits || bits >> 23 == 255)
-			return bad(w, t, RULE_DATA_SCALE_NAN, i, "a scale is no power of two", e);
-	}
-	return 0;
+	return what ? bad(w, t, rule, at, what, e) : 0;
 }
 
-static int check_fp8(const struct weights *w, const struct tensor *t, const uint8_t *p, uint64_t n,
-	struct err *e)
+static int check_codes(const struct weights *w, const struct tensor *t, enum codec form,
+	const uint8_t *p, uint64_t n, struct err *e)
 {
-	uint64_t i;
+	enum rule_id rule;
+	uint64_t at;
+	const char *what = w->dev->counts ? NULL : sound_codes(form, p, n, &rule, &at);
 
-	for (i = 0; !w->dev->counts && i < n; i++)
-		if (num_e4m3_is_nan(p[i]))
-			return bad(w, t, RULE_DATA_FP8_NAN, i, "a weight is NaN", e);
-	return 0;
+	return what ? bad(w, t, rule, at, what, e) : 0;
 }
 
-/* --- matrices --- */
-
-/* How the bytes of a dtype are multiplied; -1: they are not. */
-static int type_of(unsigned dtype)
-{
-	switch (dtype) {
-	case DT_I8: /* two codes in a byte */
-	case DT_F4:
-		return WEIGHT_FP4;
-	case DT_F8_E4M3:
-		return WEIGHT_FP8;
-	case DT_BF16:
-		return WEIGHT_BF16;
-	case DT_F32:
-		return WEIGHT_F32;
-	default:
-		return -1;
-	}
-}
-
-/* A tensor whole; scales and codes are looked at. stay: in ordinary memory, for now. */
-static int load(struct weights *w, const struct tensor *t, bool scale, bool stay, void **p,
-	struct err *e)
-{
-	uint64_t n = weights_size(t);
-	int rc;
-
-	if (weights_take(w, p, n, e))
-		return -1;
-	rc = weights_read(w, t, 0, *p, n, e);
-	if (!rc && scale)
-		rc = check_scales(w, t, *p, n, e);
-	else if (!rc && t->dtype == DT_F8_E4M3)
-		rc = check_fp8(w, t, *p, n, e);
-	rc = rc || stay ? rc : weights_place(w, p, n, e);
-	if (rc) {
-		weights_give_up(w, *p, n);
-		*p = NULL;
-	}
-	return rc;
-}
+/* --- pieces in the layouts of engines --- */
 
 static const struct piece *pieces_of(const struct weights *w, const struct tensor *t, size_t *n)
 {
@@ -112,7 +106,7 @@ static int load_packed(struct weights *w, const struct tensor *t, const struct p
 	w->read += w->dev->counts ? 0 : n;
 	rc = w->dev->counts ? 0 : joined_piece_read(w->reader, p, v, (size_t)n, e);
 	if (!rc && scale)
-		rc = check_scales(w, t, v, n, e);
+		rc = check_scales(w, t, CODEC_MXFP4, v, n, e);
 	rc = rc ? rc : weights_place(w, &v, n, e);
 	if (rc) {
 		weights_give_up(w, v, n);
@@ -121,15 +115,6 @@ static int load_packed(struct weights *w, const struct tensor *t, const struct p
 	*to = v;
 	*bytes += n;
 	return 0;
-}
-
-/* How many scales a matrix has in that number format. */
-static uint64_t scales_of(enum codec c, const struct weight *v)
-{
-	uint64_t dim[2];
-
-	codec_scale_dim(c, v->rows, v->cols, dim);
-	return dim[0] * dim[1];
 }
 
 /* The pieces of an expert's matrix as engines hold them. */
@@ -173,77 +158,97 @@ static int load_pieces(struct weights *w, struct matrix *m, const struct tensor 
 	return 0;
 }
 
-/* --- FP4 computed as FP8 --- */
+/* --- whole matrices --- */
 
-/* Instead of FP4 codes and scales in m, in ordinary memory, the FP8 that they are exactly, if so. */
-static int cast_matrix(struct weights *w, struct matrix *m, struct err *e)
+/* Reads a tensor whole to p. */
+static int read_whole(struct weights *w, const struct tensor *t, void *p, struct err *e)
 {
-	uint64_t n = (uint64_t)m->w.rows * m->w.cols, nt = scales_of(CODEC_FP8, &m->w);
-	void *to[2] = { NULL, NULL };
-	int exact = -1;
-
-	if (weights_take(w, &to[0], n, e))
-		return -1;
-	if (weights_take(w, &to[1], nt, e)) {
-		weights_give_up(w, to[0], n);
-		return -1;
-	}
-	exact = w->dev->counts
-		? 1
-		: recast(m->own[0], m->own[1], m->w.rows, m->w.cols, to[0], to[1], e);
-	if (exact == 1) {
-		weights_give_up(w, m->own[0], n * codecs[CODEC_MXFP4].bits / 8);
-		weights_give_up(w, m->own[1], scales_of(CODEC_MXFP4, &m->w));
-		memcpy(m->own, to, sizeof to);
-		m->bytes = n + nt;
-		m->w.type = WEIGHT_FP8;
-		return 0;
-	}
-	weights_give_up(w, to[0], n);
-	weights_give_up(w, to[1], nt);
-	return exact < 0 ? -1 : 0;
+	return weights_read(w, t, 0, p, weights_size(t), e);
 }
 
-/* Loads codes and scale (or none) of a plain matrix; cast: as the FP8 that they are exactly. */
-static int load_plain(struct weights *w, struct matrix *m, const struct tensor *t,
-	const struct tensor *sf, bool cast, struct err *e)
+/* Reads codes and scales as they lie there, and of the cast its factor; looks at them. */
+static int read_lying(struct weights *w, struct matrix *m, const struct lying *x, uint64_t n[2],
+	struct err *e)
 {
-	uint64_t n[2] = { weights_size(t), sf ? weights_size(sf) : 0 };
-	int rc = load(w, t, false, cast, &m->own[0], e), i;
+	uint8_t second[4] = { 0 };
+	enum rule_id rule;
+	const char *what;
 
-	m->bytes = rc ? 0 : n[0];
-	if (!rc && sf) {
-		rc = load(w, sf, true, cast, &m->own[1], e);
-		m->bytes += rc ? 0 : n[1];
+	if (!x->cast) {
+		if (read_whole(w, x->t, m->own[0], e) ||
+			(x->sf && read_whole(w, x->sf, m->own[1], e)))
+			return -1;
+	} else if (!w->dev->counts) {
+		w->read += n[0] + n[1];
+		if (joined_lies_read(w->reader, x->cast, m->own[0], m->own[1], second, e))
+			return err_at(e, "%s", text_quote(w->path).s);
+		what = codecs[x->form].second.name ? sound_second(x->form, second, &rule) : NULL;
+		if (what)
+			return bad(w, x->t, rule, 0, what, e);
+		m->w.second = (float)codec_second(x->form, second);
 	}
-	if (cast) {
-		rc = rc ? rc : cast_matrix(w, m, e);
-		if (m->w.type == WEIGHT_FP8) {
-			n[0] = (uint64_t)m->w.rows * m->w.cols;
-			n[1] = scales_of(CODEC_FP8, &m->w);
-		}
-		for (i = 0; i < 2;
-			i++) { /* what cannot be placed goes, so that all that is left lies there */
-			rc = rc ? rc : weights_place(w, &m->own[i], n[i], e);
-			if (rc && m->own[i]) {
-				weights_give_up(w, m->own[i], n[i]);
-				m->own[i] = NULL;
-				m->bytes -= n[i];
-			}
-		}
+	return check_codes(w, x->t, x->form, m->own[0], n[0], e) ||
+			(n[1] && check_scales(w, x->sf, x->form, m->own[1], n[1], e))
+		? -1
+		: 0;
+}
+
+/* Bytes of codes and scales of a matrix as it lies there. */
+static void sizes(const struct lying *x, uint64_t n[2])
+{
+	n[0] = x->cast ? x->cast->bytes : weights_size(x->t);
+	n[1] = x->cast ? x->cast->t_bytes : x->sf ? weights_size(x->sf) : 0;
+}
+
+/* Brings own to the device; what cannot be placed goes, so that all that is left lies there. */
+static int place(struct weights *w, struct matrix *m, const uint64_t n[2], int rc, struct err *e)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (!m->own[i])
+			continue;
+		rc = rc ? rc : weights_place(w, &m->own[i], n[i], e);
+		if (!rc)
+			continue;
+		weights_give_up(w, m->own[i], n[i]);
+		m->own[i] = NULL;
+		m->bytes -= n[i];
 	}
 	m->w.codes = m->own[0];
 	m->w.scales = m->own[1];
 	return rc;
 }
 
+/* Loads codes and scales; sum: the columns of its partial sums. */
+static int load_whole(struct weights *w, struct matrix *m, const struct lying *x, uint32_t sum,
+	struct err *e)
+{
+	uint64_t n[2];
+	int i, rc = 0;
+
+	sizes(x, n);
+	for (i = 0; !rc && i < 2; i++) {
+		rc = n[i] ? weights_take(w, &m->own[i], n[i], e) : 0;
+		m->bytes += rc ? 0 : n[i];
+	}
+	rc = rc ? rc : read_lying(w, m, x, n, e);
+	if (!rc && order_remakes(&m->w, sum))
+		rc = order_remake(w, m, sum, n, e);
+	else if (!rc && (!weight_forms[m->w.type].cols || sum < weight_forms[m->w.type].sum))
+		m->w.sum = sum;
+	return place(w, m, n, rc, e);
+}
+
+/* --- what the headers say --- */
+
 /* What the header of a weight says, held to what it is taken for. */
 static int check_form(const struct weights *w, const struct tensor *t, struct matrix_form form,
 	struct weight *v, struct err *e)
 {
-	int type = type_of(t->dtype);
+	enum weight_type type = type_of(form_of(t->dtype));
 
-	if (type < 0 || (form.codes ? type > WEIGHT_FP8 : type == WEIGHT_FP4))
+	if (type == WEIGHT_TYPES || (form.codes ? !weight_forms[type].cols : type == WEIGHT_FP4))
 		return err_rule(e, RULE_MODEL_DTYPE, ERR_NOPOS,
 			"%s: tensor %s is %s, and cannot be multiplied as what it is for",
 			text_quote(w->path).s, text_quote(t->name).s, dtypes[t->dtype].name);
@@ -263,11 +268,11 @@ static int check_form(const struct weights *w, const struct tensor *t, struct ma
 static int check_scale(const struct weights *w, const struct weight *v, const struct tensor *t,
 	const struct tensor *sf, struct err *e)
 {
-	uint64_t want;
 	bool fits = sf->dtype == DT_F8_E8M0 || (v->type == WEIGHT_FP8 && sf->dtype == DT_F32);
+	uint64_t want, dim[2];
 
-	want = scales_of(v->type == WEIGHT_FP4 ? CODEC_MXFP4 : CODEC_FP8, v);
-	want *= sf->dtype == DT_F32 ? 4 : 1;
+	codec_scale_dim(form_of(t->dtype), v->rows, v->cols, dim);
+	want = dim[0] * dim[1] * (sf->dtype == DT_F32 ? 4 : 1);
 	if (fits && weights_size(sf) == want && v->cols % codecs[CODEC_MXFP4].cols == 0)
 		return 0;
 	return err_rule(e, RULE_MODEL_SCALE_FORM, ERR_NOPOS,
@@ -277,10 +282,60 @@ static int check_scale(const struct weights *w, const struct weight *v, const st
 		v->type == WEIGHT_FP4 ? "F8_E8M0" : "F8_E8M0 or F32");
 }
 
+/* How t lies there, given the header of its scale or NULL. */
+static struct lying lying_of(const struct weights *w, const struct tensor *t,
+	const struct tensor *sf)
+{
+	struct lying x = { .form = form_of(t->dtype), .t = t, .sf = sf };
+
+	if (x.form == CODEC_FP8 && sf && sf->dtype == DT_F32)
+		x.form = CODEC_FP8_F32;
+	x.cast = w->is_set ? joined_lies(&w->j, (uint32_t)(t - w->c.tensors)) : NULL;
+	if (x.cast)
+		x.form = (enum codec)x.cast->form.to;
+	return x;
+}
+
+/* The columns of a partial sum of a matrix that lies there so: those of the format it was made of where it is values. */
+static uint32_t own_sum(const struct lying *x)
+{
+	enum weight_type is = type_of(x->form), was = type_of(form_of(x->t->dtype));
+
+	return weight_forms[weight_forms[is].cols ? is : was].sum;
+}
+
+struct weights_order weights_order(const struct weights *w)
+{
+	static const char *const first[] = { "layers.0.attn.wq_a.weight",
+		"layers.0.ffn.experts.0.w1.weight" };
+	uint32_t sum[2] = { 0 };
+	const struct tensor *t;
+	struct lying x;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		t = ckpt_find(&w->c, first[i]);
+		if (!t || type_of(form_of(t->dtype)) == WEIGHT_TYPES)
+			continue;
+		x = lying_of(w, t, NULL);
+		sum[i] = own_sum(&x);
+	}
+	return (struct weights_order){ sum[0], sum[1] };
+}
+
+/* In which order the sums of a matrix are taken: partials of so many columns. */
+static uint32_t sum_of(const struct weights *w, const struct lying *x, const char *name)
+{
+	uint32_t asked = strncmp(name, "ffn.experts.", 12) ? w->order.dense : w->order.experts;
+
+	return asked ? asked : own_sum(x);
+}
+
 int weights_matrix(struct weights *w, struct matrix *m, const char *prefix, const char *name,
 	struct matrix_form form, struct err *e)
 {
 	const struct tensor *t, *sf = NULL;
+	struct lying x;
 	size_t n;
 	int rc;
 
@@ -288,18 +343,17 @@ int weights_matrix(struct weights *w, struct matrix *m, const char *prefix, cons
 	if (weights_find(w, prefix, name, weights_has(w, prefix, name) ? "" : ".weight", &t, e) ||
 		check_form(w, t, form, &m->w, e))
 		return -1;
-	if (m->w.type <= WEIGHT_FP8 &&
+	if (weight_forms[m->w.type].cols &&
 		(weights_find(w, prefix, name, ".scale", &sf, e) ||
 			check_scale(w, &m->w, t, sf, e)))
 		return -1;
-	m->w.f32_scales = sf && sf->dtype == DT_F32;
+	x = lying_of(w, t, sf);
+	m->w.type = (uint8_t)type_of(x.form);
+	m->w.f32_scales = codecs[x.form].meant == SCALE_F32;
 	if (pieces_of(w, t, &n))
 		rc = load_pieces(w, m, t, sf, e);
 	else
-		rc = load_plain(w, m, t, sf,
-			w->as_fp8 && m->w.type == WEIGHT_FP4 &&
-				codec_whole(CODEC_FP8, m->w.rows, m->w.cols),
-			e);
+		rc = load_whole(w, m, &x, sf ? sum_of(w, &x, name) : 0, e);
 	if (rc)
 		weights_drop(w, m);
 	return rc;
@@ -333,7 +387,7 @@ int weights_band(struct weights *w, struct matrix *m, const char *name, uint64_t
 		check_form(w, t, (struct matrix_form){ t->rank ? t->dim[0] : 0, cols, false }, &v,
 			e))
 		return -1;
-	if (v.type <= WEIGHT_FP8 || row > v.rows || n > v.rows - row)
+	if (weight_forms[v.type].cols || row > v.rows || n > v.rows - row)
 		return err_rule(e, RULE_MODEL_SHAPE, ERR_NOPOS,
 			"%s: tensor %s has no rows %u to %u in BF16 or F32", text_quote(w->path).s,
 			text_quote(t->name).s, row, row + n);

@@ -2,7 +2,6 @@
 #include "kernels/forward/weights.h"
 
 #include "core/file.h"
-#include "quant/back.h"
 #include "quant/num.h"
 #include "kernels/forward/shape.h"
 
@@ -47,7 +46,7 @@ static int audit(struct weights *w, struct findings *f, struct err *e)
 /* Opens at, a checkpoint or a set, as w->c, and audits it. */
 static int open_model(struct weights *w, struct folder *at, unsigned features, struct err *e)
 {
-	const struct joined_opts o = { .features = features, .uncast = &quant_back, .every = true };
+	const struct joined_opts o = { .features = features, .lies = true, .every = true };
 
 	if (at->has_ckpt) {
 		folder_take(at, &w->c);
@@ -108,13 +107,6 @@ int weights_open(struct weights *w, const struct io *io, const char *path, struc
 	struct weights_from from = { .io = io, .path = path, .use = USE_RECORD };
 
 	return weights_open_from(w, &from, NULL, dev, features, e);
-}
-
-bool weights_fp8(const struct weights *w)
-{
-	const struct tensor *t = ckpt_find(&w->c, "layers.0.ffn.experts.0.w1.weight");
-
-	return t && t->dtype == DT_F8_E4M3;
 }
 
 void weights_close(struct weights *w)

@@ -2,7 +2,7 @@
  * that.
  *
  * A checkpoint folder, or what was made of one: a set for an engine, whose experts stay in the layout they
- * lie in. (Not arithmetic, kernels/dev.h; not which tensors there are, formats/model/audit.h, which must have found nothing wrong
+ * lie in, or a model in other number formats, whose codes and scales are multiplied as they lie there. (Not arithmetic, kernels/dev.h; not which tensors there are, formats/model/audit.h, which must have found nothing wrong
  * before anything is read here.) What is returned lies in the memory of the device. NaN scales and
  * codes are errors with tensor and place.
  *
@@ -22,6 +22,12 @@
 extern "C" {
 #endif
 
+/* The order in which sums of codes are taken (docs/numbers.md): columns of a partial sum, 32 or 128; 0: that of the
+ * number format in which a matrix lies there. */
+struct weights_order {
+	uint32_t dense, experts;
+};
+
 struct weights {
 	const char *path; /* borrows; as the user called it, for messages */
 	struct dev *dev;  /* borrows */
@@ -31,8 +37,9 @@ struct weights {
 	struct audit a;
 	struct ranks ranks;
 	bool is_set, has_audit, is_ranks;
-	bool as_fp8;  /* FP4 experts are cast to FP8, exactly, before they are used */
-	void *reader; /* of c.payload */
+	struct weights_order
+		order; /* asked for; a matrix that cannot be summed so exactly keeps its own */
+	void *reader;  /* of c.payload */
 	struct params p;
 	uint64_t held, peak; /* bytes of weights in memory now, at most */
 	uint64_t read;       /* bytes read from files */
@@ -54,8 +61,8 @@ int weights_open_from(struct weights *w, const struct weights_from *from,
 int weights_open(struct weights *w, const struct io *io, const char *path, struct dev *dev,
 	unsigned features, struct err *e);
 void weights_close(struct weights *w);
-/* Are the experts FP8? */
-bool weights_fp8(const struct weights *w);
+/* The order of sums in which the matrices of the first layer lie there. */
+struct weights_order weights_order(const struct weights *w);
 
 /* A second way into the same weights, for a thread that reads ahead. Its counts go to w with weights_joined,
  * when both threads have met. */

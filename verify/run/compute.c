@@ -114,6 +114,8 @@ int compute_replay(struct report *rep, const char *folder, const char *record,
 	if (!rc) {
 		x.n = r.n;
 		rc = arithmetic_of(&d, o, &r, e);
+		if (!d.fp32)
+			w.order = r.order;
 	}
 	if (!rc) {
 		x.models[1] = r.ours || d.fp32 ? NULL : &w; /* that measures the noise */
@@ -199,8 +201,9 @@ static int compared(struct report *rep, struct weights *a, struct weights *b,
 
 	if (same_model(a, b, e))
 		return -1;
-	/* in FP32 arithmetic FP4 and FP8 are summed alike */
-	a->as_fp8 = !a->dev->fp32 && !weights_fp8(a) && weights_fp8(b);
+	/* in FP32 arithmetic all formats are summed alike */
+	if (!a->dev->fp32)
+		a->order = weights_order(b);
 	if (need_find(&x, e))
 		return -1;
 	planned(rep, &x);
@@ -354,7 +357,8 @@ static int recorded(struct report *rep, struct weights *w, const char *out, cons
 	if (need_find(&x, e) || forward_open(&k.f, w->dev, w, ids, n, 0, x.block, e))
 		return -1;
 	k.at_once = x.spare;
-	rc = record_begin(&k.out, o->io, (uint32_t)w->c.config.L, w->dev->fp32, e);
+	rc = record_begin(&k.out, o->io, (uint32_t)w->c.config.L, w->dev->fp32, weights_order(w),
+		e);
 	rc = rc ? rc : record_all(&k, out, e);
 	if (!rc) {
 		planned(rep, &x);

@@ -209,11 +209,12 @@ int logits_noise(struct weights *source, const struct logits_opts *o, struct rep
 	struct logits_result res;
 	struct pair p = { .o = o, .rep = rep, .res = &res, .quiet = true };
 	struct weights other = *source; /* borrows what it owns */
+	enum { FP4 = 32, FP8 = 128 };
+	struct weights_order own = weights_order(source);
 
-	source->as_fp8 = false;
-	other.as_fp8 = true;
+	source->order = own;
+	other.order = own;
+	other.order.experts = own.experts == FP8 ? FP4 : FP8;
 	other.held = other.peak = 0;
-	if (weights_fp8(source))
-		return 0; /* there is no other order of FP8 */
 	return run(&p, source, &other, "source in another order", e);
 }

@@ -10,6 +10,7 @@
 
 #define META "dsv4.record"
 #define META_ARITHMETIC "dsv4.arithmetic" /* "fp32"; absent: as the model rounds */
+#define META_SUMS "dsv4.sums"             /* "128 32" */
 #define META_XXH "dsv4.xxh3.layers."
 
 /* --- reading --- */
@@ -44,10 +45,27 @@ static int64_t layer_of(const struct text *t)
 	return !strcmp(again, t->s) ? v : -1;
 }
 
+/* "128 32"; anything else is no order of sums. */
+static bool order_from(struct weights_order *o, const struct text *t)
+{
+	static const uint32_t sums[] = { 32, 128 };
+	char s[16];
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		snprintf(s, sizeof s, "%u %u", sums[i / 2], sums[i % 2]);
+		if (t->n == strlen(s) && !memcmp(t->s, s, t->n)) {
+			*o = (struct weights_order){ sums[i / 2], sums[i % 2] };
+			return true;
+		}
+	}
+	return false;
+}
+
 static int read_meta(struct record *r, struct jread *j)
 {
 	int64_t layer;
-	bool ours, arithmetic;
+	bool ours, arithmetic, sums;
 	int more;
 
 	if (jread_object(j))
@@ -56,10 +74,14 @@ static int read_meta(struct record *r, struct jread *j)
 		layer = layer_of(&j->str);
 		ours = !strcmp(j->str.s, META);
 		arithmetic = !strcmp(j->str.s, META_ARITHMETIC);
+		sums = !strcmp(j->str.s, META_SUMS);
 		if (jread_string(j, ST_META_MAX))
 			return -1;
 		r->ours = r->ours || ours;
 		r->fp32 = r->fp32 || (arithmetic && !strcmp(j->str.s, "fp32"));
+		if (sums && !order_from(&r->order, &j->str))
+			return err_rule(j->e, RULE_RECORD_FORM, ERR_NOPOS,
+				META_SUMS " of the record says no order of sums");
 		if (layer >= 0 && layer < r->layers && j->str.n == 32 &&
 			hex_to(j->str.s, r->out[layer].b, 16))
 			r->has_out[layer] = true;
@@ -278,12 +300,13 @@ int record_ints(const struct record *r, const char *name, uint64_t n, int32_t **
 /* --- writing --- */
 
 int record_begin(struct record_out *o, const struct io *io, uint32_t layers, bool fp32,
-	struct err *e)
+	struct weights_order order, struct err *e)
 {
 	memset(o, 0, sizeof *o);
 	o->io = io;
 	o->layers = layers;
 	o->fp32 = fp32;
+	o->order = order;
 	o->out = calloc(layers + 1, sizeof *o->out);
 	return o->out ? 0 : err_nomem(e);
 }
@@ -308,15 +331,19 @@ int record_plan(struct record_out *o, const char *name, enum dtype dtype, const 
 /* The header, with the digests that are known so far: always of the same length. */
 static int put_header(struct record_out *o, struct text *t, struct err *e)
 {
-	struct st_meta *meta = calloc(o->layers + 2, sizeof *meta);
+	struct st_meta *meta = calloc(o->layers + 3, sizeof *meta);
 	char(*key)[64] = calloc(o->layers + 1, sizeof *key);
 	char(*hex)[33] = calloc(o->layers + 1, sizeof *hex);
 	uint32_t i, n = 0;
+	char sums[32];
 
+	snprintf(sums, sizeof sums, "%u %u", o->order.dense, o->order.experts);
 	if (meta && key && hex) {
 		meta[n++] = (struct st_meta){ META, "1" };
 		if (o->fp32)
 			meta[n++] = (struct st_meta){ META_ARITHMETIC, "fp32" };
+		else if (o->order.dense && o->order.experts)
+			meta[n++] = (struct st_meta){ META_SUMS, sums };
 		for (i = 0; i < o->layers; i++) {
 			snprintf(key[i], sizeof key[i], META_XXH "%u.out", i);
 			hex_of(o->out[i].b, 16, hex[i]);

@@ -2,7 +2,9 @@
  *
  * Names as in tests/golden (docs/forward.md): ids, layers.L.out, layers.L.attn.in, .., logits. A record of
  * this program says so in its metadata ("dsv4.record": "1") and has the XXH3-128 of every layer's output
- * there ("dsv4.xxh3.layers.L.out"), so that one of logits only can still name the first layer that differs.
+ * there ("dsv4.xxh3.layers.L.out"), so that one of logits only can still name the first layer that differs; and in which
+ * order sums of codes were taken ("dsv4.sums": "DENSE EXPERTS", the columns of a partial sum), so that a model in another
+ * number format can be replayed in the same.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_RUN_RECORD_H
@@ -11,6 +13,7 @@
 #include "core/file.h"
 #include "core/hash/xxh.h"
 #include "formats/st/safetensors.h"
+#include "kernels/forward/weights.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -24,13 +27,14 @@ struct record {
 	struct st_header h;
 	struct arena arena;
 	bool ours;
-	bool fp32;              /* it says that nothing was rounded: FP32 arithmetic */
-	struct xxh_digest *out; /* owns; [layers] of layers.L.out */
-	bool *has_out;          /* owns */
-	uint32_t layers;        /* of which there may be a digest */
-	uint32_t said;          /* of which there is one in the record */
-	uint32_t *ids;          /* owns */
-	uint32_t n;             /* tokens */
+	bool fp32;                  /* it says that nothing was rounded: FP32 arithmetic */
+	struct weights_order order; /* of sums; 0 where it does not say */
+	struct xxh_digest *out;     /* owns; [layers] of layers.L.out */
+	bool *has_out;              /* owns */
+	uint32_t layers;            /* of which there may be a digest */
+	uint32_t said;              /* of which there is one in the record */
+	uint32_t *ids;              /* owns */
+	uint32_t n;                 /* tokens */
 };
 /* Opens a record; ids are read, and bounded by most. */
 int record_open(struct record *r, const struct io *io, const char *path, uint32_t layers,
@@ -55,12 +59,14 @@ struct record_out {
 	struct xxh_digest *out; /* owns; [layers] */
 	uint64_t header;        /* bytes */
 	bool fp32;              /* as in struct record */
+	struct weights_order
+		order; /* the same; not written in FP32 arithmetic, where all orders are one */
 	struct arena arena;
 	const struct io *io;
 	struct dest dest; /* owns; the file that it becomes */
 };
 int record_begin(struct record_out *o, const struct io *io, uint32_t layers, bool fp32,
-	struct err *e);
+	struct weights_order order, struct err *e);
 /* Announces a tensor; then record_start. */
 int record_plan(struct record_out *o, const char *name, enum dtype dtype, const uint64_t *dim,
 	uint8_t rank, struct err *e);
