@@ -625,8 +625,8 @@ static void inputs(void)
 	static const struct {
 		const char *json, *word;
 	} wrong[] = {
-		{ "[1]", "neither a number nor a JSON object" },
-		{ "{", "neither a number nor a JSON object" },
+		{ "[1]", "nor a JSON object or a safetensors file" },
+		{ "{", "nor a JSON object or a safetensors file" },
 		{ "{}", "nothing of the experts" },
 		{ "{\"" W1 "\": 1}", "nothing of the experts" },
 		{ "{\"layers.0.ffn.experts.8.w1\": 1}", "no expert's matrix of this model" },

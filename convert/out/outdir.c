@@ -117,6 +117,7 @@ int outdir_nested(const struct plan *p, const char *path, struct err *e)
 	const struct io *io = p->ckpt->io;
 	const char *missing;
 	struct stat in, out;
+	size_t i;
 	int nearest, rc;
 
 	if (!*path)
@@ -135,6 +136,13 @@ int outdir_nested(const struct plan *p, const char *path, struct err *e)
 		(void)io->close(io, nearest);
 		return -1;
 	}
+	for (i = 0; !*missing && i < sizeof p->opts.reads / sizeof *p->opts.reads; i++)
+		if (p->opts.reads[i] && same(p->opts.reads[i], &out)) {
+			(void)io->close(io, nearest);
+			return err_rule(e, RULE_OUT_NESTED, ERR_NOPOS,
+				"%s is a folder that an option of this call reads",
+				text_quote(path).s);
+		}
 	rc = lies_in(io, nearest, &in, e);
 	/* The other way round only where path itself is there already. */
 	if (!rc && !*missing)

@@ -94,9 +94,10 @@ struct plan_opts {
 	bool experimental;     /* also engines that were only read about */
 	bool drop_signs;       /* recipes: minus zero becomes zero where the format has a factor */
 	const struct inputs
-		*inputs;    /* recipes that have scales of activations: those; NULL: not said */
-	enum drafts drafts; /* recipes: what becomes of the blocks under mtp. */
-	bool back;          /* hf: keep what restore needs: a folder source/, NAME.dropped */
+		*inputs; /* recipes that have scales of activations: those; NULL: not said */
+	const struct stat *reads[2]; /* other folders than the source that are read; NULL: none */
+	enum drafts drafts;          /* recipes: what becomes of the blocks under mtp. */
+	bool back; /* hf: keep what restore needs: a folder source/, NAME.dropped */
 	struct share share;
 };
 

@@ -45,6 +45,7 @@ static int plan(struct job *j, const struct job_opts *o, const struct audit *a, 
 		if (inputs_read(&j->inputs, a, o->input_scale, e))
 			return -1;
 		p.inputs = &j->inputs;
+		p.reads[0] = j->inputs.has_folder ? &j->inputs.folder : NULL;
 	}
 	return conversion_make(&j->conversion, a, &p, e);
 }
