@@ -12,6 +12,7 @@
 #include "core/version.h"
 #include "formats/version_text.h"
 #include "formats/layout/engine.h"
+#include "formats/model/vllm_name.h"
 #include "formats/rulebook.h"
 #include "quant/recode.h"
 
@@ -60,6 +61,28 @@ static bool is_target(const struct call *o, const char *name)
 	return o->job.plan.target && !strcmp(o->job.plan.target, name);
 }
 
+/* Options that say which rank gets what. Without --target it is a set that is read, whose target is an engine or
+ * vLLM's. */
+static int check_share(const struct call *o, bool joined, struct err *e)
+{
+	const struct plan_opts *p = &o->job.plan;
+	bool vllm = is_target(o, VLLM_TARGET),
+	     engine = p->target ? engine_find(p->target) != NULL : joined;
+
+	if (!engine && !vllm &&
+		(p->share.ranks || p->share.stages || o->experts_by || o->attention ||
+			o->job.placement))
+		return err_set(e, ERR_USAGE,
+			"--ranks, --pp, --experts-by, --attention and --placement belong to the targets of "
+			"engines (dsv4-convert targets); official has --mp, hf --shard-size");
+	if (vllm && o->attention && strcmp(o->attention, "tp") != 0)
+		return err_set(e, ERR_USAGE,
+			"--attention replicate: vLLM's ranks share attention (tp)");
+	if (o->job.placement && o->experts_by && !strcmp(o->experts_by, "tp"))
+		return err_set(e, ERR_USAGE, "--placement belongs to --experts-by ep");
+	return 0;
+}
+
 /* joined: the target may be that of the conversion that is read. */
 static int check_opts(const struct call *o, bool joined, struct err *e)
 {
@@ -68,7 +91,7 @@ static int check_opts(const struct call *o, bool joined, struct err *e)
 
 	if (!p->target && !joined)
 		return err_set(e, ERR_USAGE,
-			"--target says what to make: official, hf or an engine (dsv4-convert targets)");
+			"--target says what to make: official, hf, vllm-sharded or an engine (dsv4-convert targets)");
 	if (p->target && recipe_find(p->target))
 		return err_set(e, ERR_USAGE,
 			"%s is made by dsv4-quant: dsv4-quant run DIR -o OUT --to %s", p->target,
@@ -78,18 +101,11 @@ static int check_opts(const struct call *o, bool joined, struct err *e)
 	if (o->mp && !is_target(o, "official"))
 		return err_set(e, ERR_USAGE, "--mp belongs to --target official%s",
 			engine ? "; engines have --ranks" : "");
-	if (p->shard_size && !is_target(o, "hf"))
-		return err_set(e, ERR_USAGE, "--shard-size belongs to --target hf%s",
-			engine ? "; the other targets have one file for each rank" : "");
-	if (!engine &&
-		(p->share.ranks || p->share.stages || o->experts_by || o->attention ||
-			o->job.placement))
+	if (p->shard_size && !is_target(o, "hf") && !is_target(o, VLLM_TARGET))
 		return err_set(e, ERR_USAGE,
-			"--ranks, --pp, --experts-by, --attention and --placement belong to the targets of "
-			"engines (dsv4-convert targets); official has --mp, hf --shard-size");
-	if (o->job.placement && o->experts_by && !strcmp(o->experts_by, "tp"))
-		return err_set(e, ERR_USAGE, "--placement belongs to --experts-by ep");
-	return 0;
+			"--shard-size belongs to --target hf and " VLLM_TARGET "%s",
+			engine ? "; the other targets have one file for each rank" : "");
+	return check_share(o, joined, e);
 }
 
 /* Where a job begins: a checkpoint, or a set that is read as one. */
@@ -112,7 +128,9 @@ static struct job_opts settle(const struct call *o, enum from from)
 	if (from == FROM_CKPT_SLICE)
 		j.plan.target = slice_target.name;
 	j.plan.ranks = o->mp ? o->mp : 1;
-	if (from == FROM_SET || (j.plan.target && engine_find(j.plan.target))) {
+	if (from == FROM_SET ||
+		(j.plan.target &&
+			(engine_find(j.plan.target) || !strcmp(j.plan.target, VLLM_TARGET)))) {
 		h->ranks = h->ranks ? h->ranks : 1;
 		h->stages = h->stages ? h->stages : 1;
 		h->experts_tp = o->experts_by && !strcmp(o->experts_by, "tp");
@@ -221,19 +239,19 @@ static void version(struct text *out, bool json)
 /* clang-format off */
 #define PLAN_OPTS \
 	CALL_OUT, \
-	{ "target", 't', "T", CLI_TEXT, 0, 0, CALL_AT(job.plan.target), "official, hf, or an engine (dsv4-convert targets)" }, \
+	{ "target", 't', "T", CLI_TEXT, 0, 0, CALL_AT(job.plan.target), "official, hf, vllm-sharded, or an engine (dsv4-convert targets)" }, \
 	{ "mp", 0, "N", CLI_NUMBER, 1, 65536, CALL_AT(mp), "official: number of ranks, so of files (1)" }, \
 	{ "experts", 0, "fp4|fp8", CLI_CHOICE, 0, 0, CALL_AT(experts), "form of the routed experts (as they are)" }, \
 	CALL_LAYERS, \
-	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.plan.shard_size), "hf: fill shards up to this (one per layer)" }, \
-	{ "ranks", 0, "N", CLI_NUMBER, 1, 65536, CALL_AT(job.plan.share.ranks), "engines: number of ranks, so of folders (1)" }, \
+	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.plan.shard_size), "hf: fill shards up to this (one per layer); vllm-sharded: parts of a rank (8 GiB)" }, \
+	{ "ranks", 0, "N", CLI_NUMBER, 1, 65536, CALL_AT(job.plan.share.ranks), "engines: number of ranks, so of folders (1); vllm-sharded: --tensor-parallel-size" }, \
 	{ "scale-dtype", 0, "f32|e8m0", CLI_CHOICE, 0, 0, CALL_AT(scale_dtype), "hf: type of the scales of FP8 weights (f32 with --experts fp8, which engines read; e8m0 is the official form)" }, \
-	{ "experts-by", 0, "ep|tp", CLI_CHOICE, 0, 0, CALL_AT(experts_by), "engines: experts whole to a rank, or all of them cut (ep)" }, \
+	{ "experts-by", 0, "ep|tp", CLI_CHOICE, 0, 0, CALL_AT(experts_by), "engines, vllm-sharded: experts whole to a rank (vLLM: --enable-expert-parallel), or all of them cut (ep)" }, \
 	{ "attention", 0, "tp|replicate", CLI_CHOICE, 0, 0, CALL_AT(attention), "engines: all but experts cut as official does, or whole (replicate)" }, \
 	{ "pp", 0, "P", CLI_NUMBER, 1, 65536, CALL_AT(job.plan.share.stages), "engines: stages, runs of layers (1)" }, \
 	{ "placement", 0, "FILE", CLI_TEXT, 0, 0, CALL_AT(job.placement), "engines: JSON, block to rank to ids of experts" }, \
 	{ "experimental", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(job.plan.experimental), "engines: also those that were only read about" }, \
-	{ "no-restore", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(no_back), "hf: leave out what restore needs (source/, *.dropped)" }, \
+	{ "no-restore", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(no_back), "hf, vllm-sharded: leave out what restore needs (source/, *.dropped)" }, \
 	CALL_LOSSY, \
 	CALL_RUN
 
@@ -305,11 +323,14 @@ static const char see_also[] = "dsv4-verify(1), sha256sum(1)\n";
 /* Words for completion. */
 static const char *word(const char *option, unsigned i)
 {
-	static const char *const plain[] = { "official", "hf" };
+	unsigned n;
 
 	if (strcmp(option, "target") != 0)
 		return NULL;
-	return i < 2 ? plain[i] : i - 2 < n_engines ? engines[i - 2].name : NULL;
+	for (n = 0; targets[n].name; n++)
+		if (i == n)
+			return targets[n].name;
+	return i - n < n_engines ? engines[i - n].name : NULL;
 }
 
 int main(int argc, char **argv)

@@ -13,6 +13,8 @@ const struct op_row ops[OP_COUNT] = {
 	[OP_WIDEN]      = { "e8m0-to-f32", "E8M0 scales as FP32 numbers" },
 	[OP_REFORM]     = { "reform",     "codes, scales or factor of a matrix in another number format" },
 	[OP_GGML]       = { "ggml",       "matrices one after the other, in rows of a type of ggml" },
+	[OP_JOIN]       = { "join",       "tensors below one another, in one" },
+	[OP_NARROW]     = { "i64-to-i32", "expert ids as 32-bit integers" },
 	[OP_TILE]       = { "tile",       "experts one after the other, each laid out for an engine" },
 };
 /* clang-format on */

@@ -23,6 +23,8 @@ enum op {
 	OP_WIDEN,      /* E8M0 scales as FP32 numbers, exactly */
 	OP_REFORM,     /* a tensor of a matrix in another number format */
 	OP_GGML,       /* matrices one after the other, in rows of a type of ggml */
+	OP_JOIN,       /* tensors below one another, of each the same range of rows and columns */
+	OP_NARROW,     /* expert ids as 32-bit integers, exactly */
 	OP_COUNT
 };
 struct op_row {

@@ -38,6 +38,9 @@ for t in dsv4-convert dsv4-verify dsv4-quant; do
 done >"$tmp/help"
 bad=
 for o in $(grep -hvE "mkmodel|pkg-config" README.md docs/*.md | grep -oE '(^|[^-a-z])--[a-z][a-z0-9-]+' | grep -oE -- '--[a-z][a-z0-9-]+' | sort -u); do
+	case $o in # of vLLM and SGLang
+	--load-format | --tensor-parallel-size | --enable-expert-parallel | --model-loader-extra-config | --model-path) continue ;;
+	esac
 	grep -qE -- "$o( |\$)" "$tmp/help" || bad="$bad $o"
 done
 [ -z "$bad" ] && echo "ok   docs_options" || echo "FAIL docs_options:$bad"

@@ -69,6 +69,8 @@ static inline void make_conversions(void)
 	convert_to("restore", made[KIND_HF_SOURCE].s, made[KIND_RESTORED].s, "");
 	made[KIND_OFFICIAL] = dirs_path("official");
 	convert_to("run", FLASH, made[KIND_OFFICIAL].s, "-t official --mp 2");
+	made[KIND_VLLM] = dirs_path("vllm-sharded");
+	convert_to("run", FLASH, made[KIND_VLLM].s, "-t vllm-sharded");
 	made[KIND_PART] = dirs_path("part");
 	convert_to("run", FLASH, made[KIND_PART].s, "-t hf --layers 0-1 --no-restore");
 	made[KIND_SET] = dirs_path("set");

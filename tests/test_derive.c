@@ -6,6 +6,7 @@
 #include "formats/layout/engine.h"
 #include "tests/verify.h"
 #include "formats/model/recipes.h"
+#include "formats/model/vllm_name.h"
 #include "verify/compare/derive.h"
 #include "verify/compare/walk.h"
 
@@ -202,6 +203,10 @@ static void quick_is_plain(void)
 		if (!set_execute(FLASH, d.s, &o, &e))
 			compare_units(&u, FLASH, d.s);
 	}
+	o = set_opts(VLLM_TARGET, 1, true);
+	dirs_remove(d.s);
+	CHECK(set_makes(FLASH, d.s, &o));
+	compare_units(&u, FLASH, d.s);
 	for (op = 0; op < OP_COUNT; op++)
 		CHECK_IN(ops[op].name, u.seen[op] > 0);
 	derive_free(&u.quick);

@@ -5,6 +5,7 @@
 #include "formats/format_id.h"
 #include "formats/json/jwrite.h"
 #include "formats/layout/engine.h"
+#include "formats/model/vllm_name.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,9 +28,14 @@ static const char *folder_name(const struct plan *p)
 	return p->dir[0] ? p->dir : ".";
 }
 
+static bool is_vllm(const struct conversion *c)
+{
+	return !strcmp(c->opts.target, VLLM_TARGET);
+}
+
 static uint64_t ranks_of(const struct conversion *c)
 {
-	return c->is_set ? c->opts.share.ranks : c->opts.ranks;
+	return c->is_set || is_vllm(c) ? c->opts.share.ranks : c->opts.ranks;
 }
 
 /* --- a plan for people --- */
@@ -42,8 +48,10 @@ static void put_target(struct text *out, const struct conversion *c)
 
 	text_fmt(out, "target %s", c->opts.target);
 	if (!g) {
-		if (!strcmp(c->opts.target, "official"))
+		if (!strcmp(c->opts.target, "official") || is_vllm(c))
 			text_fmt(out, ", %llu rank%s", ranks, ranks > 1 ? "s" : "");
+		if (is_vllm(c))
+			text_fmt(out, " by %s", h->experts_tp ? "tp" : "ep");
 		text_fmt(out, ", experts %s\n", plan_experts(conversion_main(c)));
 		return;
 	}

@@ -16,6 +16,8 @@ const struct make_op *const make_ops[OP_COUNT] = {
 	[OP_TILE] = &tiling_op,
 	[OP_REFORM] = &reforming_op,
 	[OP_GGML] = &blocks_op,
+	[OP_JOIN] = &joining_op,
+	[OP_NARROW] = &slicing_narrow,
 };
 
 static uint64_t state_need(const struct plan *p, const struct plan_file *f)

@@ -97,11 +97,11 @@ static inline size_t maker_rows(uint64_t row_bytes)
 /* Notes that block (row, col) of the step lost something; only so many of a file are kept. */
 int maker_lost(struct maker *m, uint64_t row, size_t col, struct err *e);
 
-/* The rows of slicing.c, recoding.c, tiling.c, reforming.c and blocks.c. */
-extern const struct make_op slicing_bytes, slicing_columns, slicing_ids;
+/* The rows of slicing.c, recoding.c, tiling.c, reforming.c, blocks.c and joining.c. */
+extern const struct make_op slicing_bytes, slicing_columns, slicing_ids, slicing_narrow;
 extern const struct make_op recoding_codes, recoding_scales;
 extern const struct make_op tiling_op;
-extern const struct make_op reforming_op, blocks_op;
+extern const struct make_op reforming_op, blocks_op, joining_op;
 
 #ifdef __cplusplus
 }

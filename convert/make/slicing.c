@@ -1,5 +1,5 @@
 /* slicing.c -- ops that move elements and change none of them: all of a tensor, some of its rows, some
- * columns; and ids of experts, made ids of fewer experts.
+ * columns; and ids of experts, made ids of fewer experts, or written in fewer bits.
  *
  * SPDX-License-Identifier: MIT */
 #include "convert/make/maker.h"
@@ -113,6 +113,24 @@ const struct make_op slicing_columns = { no_state, stage_need, row_unit, begin, 
 
 enum { WIDTH_MAX = 64 }; /* experts of a token; released models have 6 and 8 */
 
+/* Reads the ids of tokens at..at+n to the stage. Each is that of an expert. */
+static int read_ids(struct maker *m, uint64_t at, size_t n, struct err *e)
+{
+	size_t width = (size_t)m->st->out.dim[1], first = (size_t)at * width, i;
+	uint64_t id;
+
+	if (maker_read(m, 0, first * sizeof id, m->stage, n * width * sizeof id, e))
+		return -1;
+	for (i = 0; i < n * width; i++) {
+		memcpy(&id, m->stage + i * sizeof id, sizeof id);
+		if (id >= m->p->ckpt->config.E)
+			return source_bad_byte(&m->source, step_source(m->st, 0),
+				(first + i) * sizeof id, RULE_DATA_EXPERT_ID,
+				"an expert id that is no expert's", e);
+	}
+	return 0;
+}
+
 /* Who is gone becomes the id modulo their number, or the next one that the row has not. */
 static void remap_row(uint64_t *id, size_t width, uint64_t experts)
 {
@@ -130,20 +148,15 @@ static void remap_row(uint64_t *id, size_t width, uint64_t experts)
 
 static int make_ids(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
 {
-	size_t width = (size_t)m->st->out.dim[1], bytes = width * sizeof(uint64_t), i, k;
+	size_t width = (size_t)m->st->out.dim[1], bytes = width * sizeof(uint64_t), i;
 	uint64_t id[WIDTH_MAX];
 
 	if (width > WIDTH_MAX)
 		return err_set(e, ERR_UNSUPPORTED, "more than %d experts for a token", WIDTH_MAX);
-	if (maker_read(m, 0, at * bytes, m->stage, n * bytes, e))
+	if (read_ids(m, at, n, e))
 		return -1;
 	for (i = 0; i < n; i++) {
 		memcpy(id, m->stage + i * bytes, bytes);
-		for (k = 0; k < width; k++)
-			if (id[k] >= m->p->ckpt->config.E)
-				return source_bad_byte(&m->source, m->st->as.remap.src,
-					(at + i) * bytes + k * sizeof *id, RULE_DATA_EXPERT_ID,
-					"an expert id that is no expert's", e);
 		remap_row(id, width, m->st->as.remap.experts);
 		memcpy(dst + i * bytes, id, bytes);
 	}
@@ -152,3 +165,24 @@ static int make_ids(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct
 
 const struct make_op slicing_ids = { no_state, stage_need, row_unit, begin, NULL, rows_at_once,
 	make_ids, end };
+
+/* --- OP_NARROW: the same ids, of 32 bits --- */
+
+static int make_narrow(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
+{
+	size_t ids = n * (size_t)m->st->out.dim[1], i;
+	uint64_t id;
+	int32_t v;
+
+	if (read_ids(m, at, n, e))
+		return -1;
+	for (i = 0; i < ids; i++) {
+		memcpy(&id, m->stage + i * sizeof id, sizeof id);
+		v = (int32_t)id; /* below the number of experts */
+		memcpy(dst + i * sizeof v, &v, sizeof v);
+	}
+	return 0;
+}
+
+const struct make_op slicing_narrow = { no_state, stage_need, row_unit, begin, NULL, rows_at_once,
+	make_narrow, end };

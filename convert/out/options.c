@@ -2,13 +2,16 @@
 #include "convert/out/options.h"
 
 #include "convert/plan/inputs.h"
+#include "formats/model/vllm_name.h"
 
 #include <stdio.h>
+#include <string.h>
 
 void options_put(const struct plan *p, struct text *t)
 {
 	const struct share *h = &p->opts.share;
 	char s[160];
+	bool vllm = !strcmp(p->opts.target, VLLM_TARGET); /* all ranks are in the folder */
 	struct jwrite o;
 
 	manifest_options(&o, t);
@@ -17,6 +20,8 @@ void options_put(const struct plan *p, struct text *t)
 	if (p->recipe || p->opts.drafts != DRAFTS_SAME)
 		jwrite_str(&o, "drafts", drafts_names[p->opts.drafts]);
 	jwrite_str(&o, "experts", plan_experts(p));
+	if (vllm)
+		jwrite_str(&o, "experts_by", h->experts_tp ? "tp" : "ep");
 	if (p->recipe && p->recipe->input && p->opts.inputs)
 		jwrite_str(&o, "input_scale", p->opts.inputs->said);
 	if (p->opts.layers)
@@ -28,7 +33,7 @@ void options_put(const struct plan *p, struct text *t)
 	jwrite_str(&o, "ranks", s);
 	if (p->f32_scales)
 		jwrite_str(&o, "scale_dtype", "f32");
-	if (h->ranks)
+	if (h->ranks && !vllm)
 		snprintf(s, sizeof s,
 			"rank %llu of %llu, stage %llu of %llu, experts %s, attention %s",
 			(unsigned long long)h->rank, (unsigned long long)h->ranks,
@@ -36,7 +41,7 @@ void options_put(const struct plan *p, struct text *t)
 			h->experts_tp ? "tp" : "ep", h->attention_tp ? "tp" : "replicate");
 	else
 		snprintf(s, sizeof s, "%llu", (unsigned long long)p->opts.shard_size);
-	jwrite_str(&o, h->ranks ? "share" : "shard_size", s);
+	jwrite_str(&o, h->ranks && !vllm ? "share" : "shard_size", s);
 	if (p->recipe && codecs[p->forms.experts].second.name)
 		jwrite_str(&o, "signed_zero", p->opts.drop_signs ? "drop" : "keep");
 	manifest_options_end(&o);

@@ -110,6 +110,8 @@ static const bool recorded[OP_COUNT] = {
 	[OP_CAST_SCALE] = true,
 	[OP_WIDEN] = true,
 	[OP_TILE] = true,
+	[OP_JOIN] = true,
+	[OP_NARROW] = true,
 };
 
 bool partial_has(const struct plan_file *f, size_t n)
@@ -235,7 +237,7 @@ static bool take_step(const struct sidecar *a, size_t i, const struct step *s,
 		if (src->has_xxh != step_records(s, k))
 			return false;
 		if (src->has_xxh)
-			*(s->op == OP_TILE ? &res->many[k] : &res->src[k]) = src->xxh;
+			*(step_many(s) ? &res->many[k] : &res->src[k]) = src->xxh;
 	}
 	return true;
 }

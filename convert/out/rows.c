@@ -12,7 +12,7 @@ void rows_source(void *ctx, uint32_t k, struct sidecar_source *x)
 
 	x->shard = t->shard;
 	x->tensor = t->name;
-	x->part = s->op == OP_TILE && s->take.rows * s->take.cols < t->end - t->begin;
+	x->part = step_part(s, k, t);
 	x->has_xxh = step_records(s, k);
 	if (x->has_xxh)
 		x->xxh = step_many(s) ? r->res->many[k] : r->res->src[k];

@@ -7,6 +7,7 @@
 #include "core/hash/xxh.h"
 #include "formats/conversion/joined.h"
 #include "formats/format_id.h"
+#include "formats/model/vllm_name.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,11 +121,13 @@ static int hash_set(struct conversion *c, struct err *e)
 
 /* --- */
 
-/* Names of dsv4-quant from which there is a way back: all but a GGUF with matrices that were rounded. */
+/* Targets of one folder from which there is a way back: a GGUF with matrices that were rounded is none. */
 static bool keeps_source(const struct plan_opts *o)
 {
 	const struct recipe *r = recipe_find(o->target);
 
+	if (!strcmp(o->target, "hf") || !strcmp(o->target, VLLM_TARGET))
+		return true;
 	return r && (r->container == CONTAINER_SHARDS || o->dense != GGUF_DENSE_Q8_0);
 }
 
@@ -134,7 +137,7 @@ int conversion_make(struct conversion *c, const struct audit *a, const struct pl
 	memset(c, 0, sizeof *c);
 	c->opts = *o;
 	c->is_set = engine_find(o->target);
-	c->opts.back = o->back && (c->is_set || !strcmp(o->target, "hf") || keeps_source(o));
+	c->opts.back = o->back && (c->is_set || keeps_source(o));
 	if (add_folders(c, a, e) || (c->is_set && hash_set(c, e))) {
 		conversion_free(c);
 		return -1;

@@ -19,8 +19,10 @@ const struct op_row fates[FATE_COUNT] = {
 	[FATE_MERGE]      = { "merged",      "a scale multiplied into its weight" },
 	[FATE_SKIP]       = { "dropped",     "a copy of embed or head under mtp. that the official converter skips" },
 	[FATE_TILE]       = { "laid out",    "stacked, and laid out for the engine" },
+	[FATE_JOIN]       = { "joined",      "with others in one parameter" },
+	[FATE_NARROW]     = { "narrowed",    "expert ids as 32-bit integers, exactly" },
 	[FATE_ELSEWHERE]  = { "elsewhere",   "in another rank or stage" },
-	[FATE_DRAFT]      = { "drafts",      "left out: --drafts drop, or the GGUF has no place for them" },
+	[FATE_DRAFT]      = { "drafts",      "left out: --drafts drop, or the target has no place for them" },
 	[FATE_UNSELECTED] = { "left out",    "not asked for" },
 };
 /* clang-format on */

@@ -54,6 +54,8 @@ enum fate {
 	FATE_MERGE,
 	FATE_SKIP,
 	FATE_TILE,
+	FATE_JOIN,
+	FATE_NARROW,
 	FATE_ELSEWHERE,
 	FATE_DRAFT,
 	FATE_UNSELECTED,
@@ -87,7 +89,8 @@ struct plan_opts {
 	const char *shard;      /* restore: only this one; NULL: all */
 	uint64_t keep;          /* slice: this many experts; 0: all */
 	uint64_t
-		shard_size; /* hf: bytes of a shard; 0: one per layer. gguf: of a part; 0: one file */
+		shard_size; /* hf: bytes of a shard; 0: one per layer. gguf: of a part; 0: one file.
+			     * vllm-sharded: of a part of a rank; 0: as vllm.c says */
 	enum gguf_dense dense; /* gguf: of matrices that are FP8 in the source */
 	bool lossy;            /* go on where a cast is not exact */
 	bool sha256;           /* digest outputs with it */

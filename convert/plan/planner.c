@@ -5,6 +5,7 @@
 #include "convert/plan/target.h"
 #include "formats/model/selection.h"
 #include "core/near.h"
+#include "formats/model/vllm_name.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -225,16 +226,19 @@ static int settle_scales(struct plan *p, const struct audit *a, struct err *e)
 static int no_target(const char *name, struct err *e)
 {
 	struct near near = { .typed = name };
+	const struct target *t;
 	struct text all = { 0 };
 	unsigned i;
 
-	near_try(&near, "official");
-	near_try(&near, "hf");
+	for (t = targets; t->name; t++) {
+		near_try(&near, t->name);
+		text_fmt(&all, " %s", t->name);
+	}
 	for (i = 0; i < n_engines; i++) {
 		near_try(&near, engines[i].name);
 		text_fmt(&all, " %s", engines[i].name);
 	}
-	err_set(e, ERR_USAGE, "no target %s.%s%s%s There are: official hf%s", text_quote(name).s,
+	err_set(e, ERR_USAGE, "no target %s.%s%s%s There are:%s", text_quote(name).s,
 		near.word ? " Did you mean " : "", near.word ? near.word : "", near.word ? "?" : "",
 		all.failed ? "" : all.s);
 	text_free(&all);
@@ -338,7 +342,7 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 int plan_make(struct plan *p, const struct audit *a, const struct plan_opts *o, struct err *e)
 {
 	memset(p, 0, sizeof *p);
-	p->align = engine_find(o->target) ? PLAN_ALIGN : 8;
+	p->align = engine_find(o->target) || !strcmp(o->target, VLLM_TARGET) ? PLAN_ALIGN : 8;
 	p->ckpt = a->ckpt;
 	p->opts = *o;
 	p->recipe = recipe_find(o->target);

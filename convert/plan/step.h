@@ -35,6 +35,8 @@ struct step_copy {
 	bool e8m0;    /* it holds E8M0 scales: a NaN among them is an error */
 };
 
+/* OP_NARROW is of as.copy too: ids of experts in fewer bits. */
+
 /* OP_REMAP: ids of experts, of which so many are left. */
 struct step_remap {
 	uint32_t src;
@@ -82,12 +84,22 @@ struct step_ggml {
 	bool beside;         /* the matrices are put side by side, not below each other */
 };
 
+/* OP_JOIN: tensors below one another, which have rows of the same length. Of each the step takes the bytes
+ * take.col..take.col+take.cols of a row, and of source k the rows take.row..take.row+first[k+1]-first[k]. */
+struct step_join {
+	const uint32_t *src; /* in the plan's arena; [n] */
+	const uint64_t *
+		first; /* in the plan's arena; [n + 1] row of the result with which source k begins */
+	uint32_t n;
+	bool e8m0; /* they hold E8M0 scales: a NaN among them is an error */
+};
+
 struct step {
 	struct tensor out; /* name, type, shape, place in the payload; .shard and .pos unused */
 	struct step_slice take;
 	uint8_t op;     /* enum op: the tag of as */
 	uint8_t record; /* bit k: this step digests source k, so that each source is digested once in a
-			 * conversion. Of OP_TILE and OP_GGML bit 0 is for all sources, and the digest is of
+			 * conversion. Of ops with many sources bit 0 is for all of them, and the digest is of
 			 * what is taken */
 	union {
 		struct step_copy copy;
@@ -96,6 +108,7 @@ struct step {
 		struct step_reform_part reform;
 		const struct step_tile *tile; /* in the plan's arena */
 		const struct step_ggml *ggml; /* the same */
+		const struct step_join *join; /* the same */
 	} as;
 };
 
@@ -106,7 +119,7 @@ uint32_t step_source(const struct step *s, uint32_t k);
 /* Whether it may have any number of sources, all of which it records or none. */
 static inline bool step_many(const struct step *s)
 {
-	return s->op == OP_TILE || s->op == OP_GGML;
+	return s->op == OP_TILE || s->op == OP_GGML || s->op == OP_JOIN;
 }
 
 static inline bool step_records(const struct step *s, uint32_t k)
@@ -119,6 +132,10 @@ static inline const struct step_tile *step_tile(const struct step *s)
 {
 	return s->op == OP_TILE ? s->as.tile : NULL;
 }
+
+/* Whether the step takes less than all of its source k, and records a digest of that part: no other op with one
+ * source does. */
+bool step_part(const struct step *s, uint32_t k, const struct tensor *source);
 
 /* Rows of a tensor (1 of a scalar) and bytes of a row. */
 uint64_t step_tensor_rows(const struct tensor *t);

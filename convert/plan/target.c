@@ -4,6 +4,7 @@
 #include "convert/plan/target.h"
 
 #include "core/text.h"
+#include "formats/model/vllm_name.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,13 +99,13 @@ int layout_shares(struct layout *l, const char *option, uint64_t ranks, bool exp
 		legal);
 }
 
-/* Part rank of n of a tensor that is split by rows or columns. */
-int layout_slice(struct layout *l, size_t i, uint64_t rank, uint64_t n, struct step *s)
+int layout_cut(struct layout *l, size_t i, enum split split, uint64_t rank, uint64_t n,
+	struct step *s)
 {
 	const struct tensor *t = &l->p->ckpt->tensors[i];
 	uint64_t rows = t->dim[0], cols = t->rank > 1 ? t->dim[1] : 1;
 
-	if (l->a->want[i]->role->split == SPLIT_ROWS) {
+	if (split == SPLIT_ROWS) {
 		s->op = OP_ROWS;
 		s->take.rows = rows / n;
 		s->take.row = rank * s->take.rows;
@@ -116,6 +117,11 @@ int layout_slice(struct layout *l, size_t i, uint64_t rank, uint64_t n, struct s
 		s->out.dim = layout_dim(l, rows, cols / n);
 	}
 	return s->out.dim ? 0 : -1;
+}
+
+int layout_slice(struct layout *l, size_t i, uint64_t rank, uint64_t n, struct step *s)
+{
+	return layout_cut(l, i, l->a->want[i]->role->split, rank, n, s);
 }
 
 static int dequantize(struct layout *l, size_t i, uint64_t rank, uint64_t n, struct step *s)
@@ -422,6 +428,9 @@ const struct target targets[] = {
 	{ "official", "one file per rank, as inference/convert.py of the model writes it",
 		lay_official, official_small },
 	{ "hf", "a Hugging Face folder: shards, index, config.json", lay_hf, hf_small },
+	{ VLLM_TARGET,
+		"files of each tensor-parallel rank for vLLM's --load-format sharded_state, not laid out",
+		vllm_lay, hf_small },
 	{ NULL, NULL, NULL, NULL },
 };
 

@@ -37,6 +37,8 @@ extern const struct target source_target;
 extern const struct target restore_target;
 /* A small checkpoint with the weights of a big one. */
 extern const struct target slice_target;
+/* Lays out the target of vLLM's rank files (vllm.c). */
+int vllm_lay(struct layout *l);
 /* The target of that name, or of the recipe or engine of that name; NULL if there is none. */
 const struct target *target_find(const char *name);
 
@@ -48,6 +50,9 @@ int layout_step(struct layout *l, size_t file, const struct step *s);
 void layout_fate(struct layout *l, size_t i, enum fate f);
 /* n bytes in the arena, zeroed; NULL without memory (reported). */
 void *layout_alloc(struct layout *l, size_t n);
+/* Makes s, a step of all of tensor i, the step of part rank of n of its rows or columns. */
+int layout_cut(struct layout *l, size_t i, enum split split, uint64_t rank, uint64_t n,
+	struct step *s);
 /* Part rank of n of a tensor that its role splits by rows or columns. */
 int layout_slice(struct layout *l, size_t i, uint64_t rank, uint64_t n, struct step *s);
 /* -1 and the legal numbers of ranks where n cannot share a tensor; experts: also the experts. */

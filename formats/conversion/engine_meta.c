@@ -3,9 +3,11 @@
 
 #include "core/file.h"
 #include "core/text.h"
+#include "formats/conversion/vllm_form.h"
 #include "formats/layout/engine.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -124,15 +126,18 @@ static json_t *load(const struct io *io, int fd, const struct st_header *h, stru
 	return o;
 }
 
-static int hold(const json_t *o, const char *key, const char *want, struct err *e)
+static int hold_text(const char *key, const char *is, const char *want, struct err *e)
 {
-	const char *is = json_string_value(json_object_get(o, key));
-
 	if (is && (!want || !strcmp(is, want)))
 		return 0;
 	return err_rule(e, RULE_CHECK_HEADER, ERR_NOPOS,
 		"its header says %s of %s, its sidecar makes it %s",
 		is ? text_quote(is).s : "nothing", key, want ? text_quote(want).s : "something");
+}
+
+static int hold(const json_t *o, const char *key, const char *want, struct err *e)
+{
+	return hold_text(key, json_string_value(json_object_get(o, key)), want, e);
 }
 
 static int hold_all(const json_t *o, const struct meta *m, const struct sidecar *s,
@@ -166,22 +171,61 @@ static int hold_all(const json_t *o, const struct meta *m, const struct sidecar 
 		"the metadata in its header has %zu members, %zu are made", json_object_size(o), n);
 }
 
+/* "rank R of N, experts tp", where R is what the name of the file says. */
+static int hold_rank(const char *is, const struct sidecar *s, struct err *e)
+{
+	char want[40];
+
+	if (!strcmp(s->name, VLLM_DRAFTS))
+		return hold_text("dsv4.share", is, "drafts", e);
+	snprintf(want, sizeof want, "rank %ld of ", vllm_rank_of(s->name));
+	if (is && !strncmp(is, want, strlen(want)))
+		return 0;
+	return err_rule(e, RULE_CHECK_HEADER, ERR_NOPOS,
+		"its header says %s of dsv4.share, its name that it is %s a number of ranks",
+		is ? text_quote(is).s : "nothing", want);
+}
+
+/* Files of ranks for vLLM, in which no experts are laid out. */
+static int hold_vllm(const json_t *o, const struct sidecar *s, struct err *e)
+{
+	static const char *const rows[][2] = { { "dsv4.alignment", "4096" },
+		{ "dsv4.target", VLLM_TARGET }, { "format", "pt" }, { "dsv4.share", NULL } };
+	const size_t n = sizeof rows / sizeof *rows;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (hold(o, rows[i][0], rows[i][1], e))
+			return -1;
+	if (json_object_size(o) != n)
+		return err_rule(e, RULE_CHECK_HEADER, ERR_NOPOS,
+			"the metadata in its header has %zu members, %zu are made",
+			json_object_size(o), n);
+	return hold_rank(json_string_value(json_object_get(o, "dsv4.share")), s, e);
+}
+
 int engine_meta_check(const struct io *io, int fd, const struct st_header *h,
 	const struct sidecar *s, struct err *e)
 {
 	const struct engine *g = engine_find(s->target);
 	struct meta m = { .ids = { 0 } };
+	bool vllm = !strcmp(s->target, VLLM_TARGET);
 	json_t *o;
 	int rc;
 
 	find_stacks(&m, s);
-	if (!g || !known(&m))
+	if (!vllm && (!g || !known(&m)))
 		return 0;
 	if (!h->metadata)
 		return err_rule(e, RULE_CHECK_HEADER, ERR_NOPOS, "its header has no metadata");
 	o = load(io, fd, h, e);
 	if (!o)
 		return -1;
+	if (vllm) {
+		rc = hold_vllm(o, s, e);
+		json_decref(o);
+		return rc;
+	}
 	put_all(&m, s);
 	rc = m.ids.failed || m.layouts.failed ? err_nomem(e) : hold_all(o, &m, s, g, e);
 	rc = rc || !m.stack[0] ? rc : same_ids(&m, s, e);

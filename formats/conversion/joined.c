@@ -6,6 +6,7 @@
 #include "formats/conversion/chain.h"
 #include "formats/conversion/head.h"
 #include "formats/conversion/manifest.h"
+#include "formats/conversion/vllm_form.h"
 #include "formats/format_id.h"
 
 #include <stdio.h>
@@ -62,6 +63,27 @@ static uint32_t stage_of(const char *folder)
 	return sscanf(folder, "pp-%9u-of-", &stage) == 1 ? stage : 0;
 }
 
+/* Numbers the folders that ranks lie in: each has one of its own, or all have one, and the names of files tell. */
+static int number_rank(struct joined *j, struct joined_file *jf, const char *name, struct err *e)
+{
+	long rank;
+
+	if (strcmp(j->target, VLLM_TARGET) != 0)
+		return 0;
+	if (!strcmp(name, VLLM_DRAFTS)) {
+		jf->folder = 0;
+		return 0;
+	}
+	rank = vllm_rank_of(name);
+	if (rank < 0 || rank >= MANIFEST_FOLDERS)
+		return err_rule(e, RULE_SET_FORM, ERR_NOPOS,
+			"%s: it is not called as a file of a rank", text_quote(name).s);
+	jf->folder = (uint32_t)rank + 1;
+	j->n_folders = jf->folder > j->n_folders ? jf->folder : j->n_folders;
+	j->ranks = j->n_folders;
+	return 0;
+}
+
 /* Opens one file of weights of a folder, and adds the pieces that its sidecar tells of. */
 static int join_file(struct joined *j, const struct chain_folder *d, const struct manifest_file *f,
 	struct err *e)
@@ -85,6 +107,8 @@ static int join_file(struct joined *j, const struct chain_folder *d, const struc
 	j->n_files++;
 	if (!jf->name)
 		return err_nomem(e);
+	if (number_rank(j, jf, f->name, e))
+		return -1;
 	if (chain_open(d, f->name, f->bytes, &jf->fd, &size, e)) {
 		jf->fd = -1;
 		return err_at(e, "%s", path);

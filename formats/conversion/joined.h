@@ -99,9 +99,11 @@ struct joined_file {
 	uint64_t bytes;
 	int kept; /* owns; NAME.dropped, -1: there is none */
 	uint64_t kept_bytes;
-	char *name;      /* owns; for messages: below OUT */
-	uint32_t folder; /* number of the folder that it is in, from 1 */
-	uint32_t stage;  /* of the model that the folder holds */
+	char *name; /* owns; for messages: below OUT */
+	uint32_t
+		folder; /* number of the folder that it is in, from 1; of vllm-sharded: its rank, from 1, and 0 of
+			  * drafts, which no rank has */
+	uint32_t stage; /* of the model that the folder holds */
 };
 
 struct joined_opts {
@@ -131,8 +133,8 @@ struct joined {
 	bool *has_xxh;     /* owns; [c->n] */
 	struct xxh_digest *xxh; /* owns; [c->n] of the whole tensor */
 	char target[64];
-	uint32_t n_folders; /* with weights */
-	uint64_t ranks;     /* of a set; else 1 */
+	uint32_t n_folders; /* with weights; the largest number that a file has as its folder */
+	uint64_t ranks;     /* of a set, or of vllm-sharded; else 1 */
 	bool part;          /* a manifest says that it was made of some layers only */
 	char missing[256];  /* names of folders that are not there */
 	uint64_t packed,

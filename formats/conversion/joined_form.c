@@ -5,6 +5,7 @@
 #include "formats/codec.h"
 #include "formats/conversion/joined.h"
 #include "formats/conversion/stack.h"
+#include "formats/conversion/vllm_form.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,6 +91,12 @@ static int form_of_matrix(const struct joined *j, const struct sidecar *s,
 int joined_form(const struct joined *j, const struct sidecar *s, const struct sidecar_tensor *t,
 	const struct piece *p, struct err *e)
 {
+	const char *why = NULL;
+
+	if (!strcmp(j->target, VLLM_TARGET)) {
+		why = vllm_form(j->c, s, t);
+		return why ? wrong(e, why) : 0;
+	}
 	if (t->layout)
 		return form_of_stack(j, s, t, p, e);
 	if (t->op == OP_REFORM)
@@ -124,12 +131,18 @@ static bool note(const struct joined *j, uint64_t *seen, const struct piece *p, 
 	return first && f->stage == stage;
 }
 
+/* Experts may be on some ranks only. */
+static bool is_expert(const char *name)
+{
+	return strstr(name, ".ffn.experts.") != NULL;
+}
+
 /* A tensor that is no expert is on every rank of one stage, and on each of them once. */
 static int check_tensor(const struct joined *j, uint32_t i, uint64_t *seen, struct err *e)
 {
 	const struct piece *p = j->pieces + j->first[i], *end = j->pieces + j->first[i + 1], *c;
 	uint32_t stage = p < end ? j->files[p->file].stage : 0;
-	bool experts = p < end && p->tile;
+	bool anywhere = p < end && (is_expert(j->c->tensors[i].name) || !j->files[p->file].folder);
 	uint64_t n = 0;
 	size_t k;
 
@@ -139,10 +152,10 @@ static int check_tensor(const struct joined *j, uint32_t i, uint64_t *seen, stru
 			if (!same_form(p, c))
 				return wrong(e,
 					"copies of a tensor that lie there in different forms");
-			if (!experts && !note(j, seen, c, stage))
+			if (!anywhere && !note(j, seen, c, stage))
 				return lacks(j, &j->c->tensors[i], e);
 		}
-	return experts || !n || n == j->ranks ? 0 : lacks(j, &j->c->tensors[i], e);
+	return anywhere || !n || n == j->ranks ? 0 : lacks(j, &j->c->tensors[i], e);
 }
 
 int joined_ranks(const struct joined *j, struct err *e)

@@ -260,25 +260,63 @@ static int settle_cast(struct joined *o, const struct entry *n, struct err *e)
 	return p.part == PART_CODES ? settle_codes(o, n, p, c, e) : settle_beside(o, n, p, c, e);
 }
 
+/* Ops that leave elements as they are, or write each of them in another type. */
+static const struct {
+	bool is;
+	enum joined_wide wide;
+	enum dtype source; /* of what is written in another type */
+} plain_ops[OP_COUNT] = {
+	[OP_COPY] = { .is = true },
+	[OP_ROWS] = { .is = true },
+	[OP_COLS] = { .is = true },
+	[OP_JOIN] = { .is = true },
+	[OP_WIDEN] = { true, JOINED_E8M0_F32, DT_F8_E8M0 },
+	[OP_NARROW] = { true, JOINED_I64_I32, DT_I64 },
+};
+
+/* Bytes that a piece takes there. */
+static uint64_t bytes_there(const struct piece *p)
+{
+	uint64_t n = p->rows * p->cols;
+
+	return p->wide == JOINED_E8M0_F32   ? n * sizeof(float)
+		: p->wide == JOINED_I64_I32 ? n / 2
+					    : n;
+}
+
+/* Tensors below one another, or one alone. */
 static int settle_plain(struct joined *o, const struct entry *n, struct err *e)
 {
 	const struct sidecar_tensor *t = n->t;
-	struct piece *p = &o->pieces[n->first];
+	uint64_t at = n->data_at + t->begin;
+	const struct tensor *s;
+	struct piece *p;
+	uint32_t k;
 
-	p->wide = t->op == OP_WIDEN ? JOINED_E8M0_F32 : JOINED_AS_IT_IS;
-	if (!p->wide && t->op != OP_COPY && t->op != OP_ROWS && t->op != OP_COLS)
+	if (!plain_ops[t->op].is)
 		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS,
 			"a tensor whose values were changed (%s): there is no way back",
 			ops[t->op].name);
-	if (t->n != 1)
+	if (t->n != 1 && t->op != OP_JOIN)
 		return wrong(e, "a plain tensor without just one source");
-	p->at = n->data_at + t->begin;
-	if (!bound(o, t, p) ||
-		p->rows * p->cols * (p->wide ? sizeof(float) : 1) != t->end - t->begin)
-		return wrong(e, "a part of another size than its source has");
-	if (p->wide && (o->c->tensors[p->tensor].dtype != DT_F8_E8M0 || t->row[1] || t->col[1]))
-		return wrong(e, "a widened scale that is no whole E8M0 scale in its source");
-	return 0;
+	for (k = 0; k < t->n; k++, at += bytes_there(p)) {
+		p = &o->pieces[n->first + k];
+		p->wide = plain_ops[t->op].wide;
+		p->at = at;
+		if (!bound(o, t, p) || bytes_there(p) > n->data_at + t->end - at)
+			return wrong(e, "a part of another size than its source has");
+		s = &o->c->tensors[p->tensor];
+		if (p->wide && (s->dtype != plain_ops[t->op].source || t->row[1] || t->col[1]))
+			return wrong(e,
+				"numbers in another type that are no whole tensor of the source");
+		if (!p->has_xxh)
+			continue;
+		/* The tensor is put together before anybody gets of it, and its parts are held to their digests. */
+		o->plain = s->end - s->begin > o->plain ? s->end - s->begin : o->plain;
+		o->packed = bytes_there(p) > o->packed ? bytes_there(p) : o->packed;
+	}
+	return at == n->data_at + t->end ? 0
+					 : wrong(e, "a part of another size than its source has");
 }
 
 /* Every cast that began in this file is whole. */

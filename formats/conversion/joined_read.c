@@ -173,6 +173,21 @@ static int unpack(struct reader *r, const struct piece *p, uint8_t *dst, uint64_
 	return 0;
 }
 
+/* A piece that lies there as it is: to its place in dst, a whole source tensor. */
+static int place(const struct reader *r, const struct piece *p, uint8_t *dst, uint64_t row_bytes,
+	struct err *e)
+{
+	bool whole = p->cols == row_bytes;
+	uint8_t *to = whole ? dst + p->row * row_bytes : r->packed;
+	uint64_t i;
+
+	if (read_file(r, p, 0, to, (size_t)(p->rows * p->cols), e))
+		return -1;
+	for (i = 0; !whole && i < p->rows; i++)
+		memcpy(dst + (p->row + i) * row_bytes + p->col, to + i * p->cols, (size_t)p->cols);
+	return 0;
+}
+
 static int read_kept(const struct reader *r, const struct joined_cast *c, uint8_t *dst,
 	struct err *e)
 {
@@ -306,7 +321,9 @@ static const uint8_t *slot_of(struct reader *r, uint32_t i, struct err *e)
 	}
 	old->full = false;
 	for (p = j->pieces + j->first[i]; p < j->pieces + j->first[i + 1]; p++)
-		if ((p->cast ? uncast(r, p, old->p, e) : unpack(r, p, old->p, row_bytes, e)) ||
+		if ((p->cast                  ? uncast(r, p, old->p, e)
+				    : p->tile ? unpack(r, p, old->p, row_bytes, e)
+					      : place(r, p, old->p, row_bytes, e)) ||
 			check_piece(r, p, old->p, row_bytes, e))
 			return NULL;
 	*old = (struct slot){ .tensor = i, .full = true, .used = r->now, .p = old->p };
@@ -436,7 +453,7 @@ static int read_tensor(void *reader, uint32_t i, uint64_t off, uint8_t *dst, siz
 		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS,
 			"tensor %s is in another number format, and is not read as in the source",
 			text_quote(t->name).s);
-	if (p->tile || p->cast) {
+	if (p->tile || p->cast || p->has_xxh) {
 		whole = slot_of(r, i, e);
 		if (!whole)
 			return -1;

@@ -7,6 +7,7 @@
 #include "formats/folder/foreign.h"
 #include "formats/model/blob.h"
 #include "formats/model/recipes.h"
+#include "formats/model/vllm_name.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -173,6 +174,7 @@ static const struct {
 } targets[] = {
 	{ "official", KIND_OFFICIAL, KIND_PART },
 	{ "hf", KIND_HF, KIND_PART },
+	{ VLLM_TARGET, KIND_VLLM, KIND_VLLM },
 	{ "slice", KIND_SLICE, KIND_SLICE },
 	{ "restore", KIND_RESTORED, KIND_RESTORED },
 	{ "source", KIND_SOURCE, KIND_SOURCE },

@@ -2,6 +2,7 @@
 #include "verify/check/check.h"
 
 #include "formats/conversion/manifest.h"
+#include "formats/conversion/vllm_form.h"
 #include "formats/st/safetensors.h"
 
 #include <stdio.h>
@@ -283,11 +284,17 @@ static int check_names(const struct made *d)
 	return 0;
 }
 
-/* model3-mp8.safetensors is of rank 3. */
+/* model3-mp8.safetensors is of rank 3, as model-rank-3-part-0.safetensors is. */
 static bool is_of_rank(const char *name, const char *rank)
 {
 	size_t n = strlen(rank);
 
+	long of = vllm_rank_of(name);
+	char text[24];
+
+	snprintf(text, sizeof text, "%ld", of);
+	if (of >= 0)
+		return !strcmp(text, rank);
 	return !strncmp(name, "model", 5) && !strncmp(name + 5, rank, n) &&
 		!strncmp(name + 5 + n, "-mp", 3);
 }

@@ -5,6 +5,7 @@
 #include "formats/model/family.h"
 #include "formats/conversion/gguf_header.h"
 #include "formats/model/gguf_name.h"
+#include "formats/model/vllm_name.h"
 #include "core/file.h"
 #include "core/hash/hash_file.h"
 #include "core/par.h"
@@ -465,6 +466,8 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 		drafts_take_out(&c->source.config);
 		c->no_drafts = true;
 	}
+	if (!strcmp(f->d->m->target, VLLM_TARGET) && !manifest_find(&f->d->m->files, VLLM_DRAFTS))
+		c->skips = c->no_drafts = true;
 	if (!f->s)
 		return small_compare(&(struct small){ o->io, &c->source, c->r, c->slice }, f);
 	compare_head(c, f);

@@ -3,6 +3,7 @@
 
 #include "formats/conversion/gguf_header.h"
 #include "formats/conversion/stack.h"
+#include "formats/conversion/vllm_form.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -316,6 +317,46 @@ static int open_ggml(struct derive *d, const char *target, struct err *e)
 	return what ? wrong(d, e, what) : 0;
 }
 
+/* Rows of source k that are taken. */
+static uint64_t rows_of(const struct derive *d, const struct tensor *s)
+{
+	return d->t->row[1] ? d->rows : s->rank ? s->dim[0] : 1;
+}
+
+/* Tensors below one another. That they are those of the parameter was looked at before. */
+static int open_join(struct derive *d, const char *target, struct err *e)
+{
+	const struct tensor *s;
+	uint32_t k;
+
+	if (strcmp(target, VLLM_TARGET) != 0)
+		return wrong(d, e, "no tensor of this target is joined of others");
+	for (k = 0; k < d->t->n; k++) {
+		s = find_source(d, k, e);
+		if (!s)
+			return -1;
+		d->n_rows += rows_of(d, s);
+	}
+	d->row_bytes = d->cols;
+	by_mebibyte(d);
+	return 0;
+}
+
+/* Ids of experts, of 32 bits. */
+static int open_narrow(struct derive *d, const char *target, struct err *e)
+{
+	const struct tensor *s = d->src[0];
+
+	(void)target;
+	if (d->t->n != 1 || s->rank != 2 || s->dtype != DT_I64 || d->t->row[1] || d->t->col[1] ||
+		!has_shape(d, DT_I32, s->dim[0], s->dim[1]))
+		return wrong(d, e, "its source is no table of expert ids");
+	d->n_rows = d->rows;
+	d->row_bytes = d->cols / 2;
+	by_mebibyte(d);
+	return 0;
+}
+
 /* Whether the tensor may be called as it is. Tensors with many sources look at that themselves. */
 static bool is_named(const struct derive *d, bool renamed)
 {
@@ -341,16 +382,20 @@ static int (*const openers[OP_COUNT])(struct derive *d, const char *target, stru
 	[OP_TILE] = open_tile,
 	[OP_REFORM] = derive_reform_open,
 	[OP_GGML] = open_ggml,
+	[OP_JOIN] = open_join,
+	[OP_NARROW] = open_narrow,
 };
 
 int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
 	const struct sidecar_tensor *t, const struct manifest *m, struct err *e)
 {
 	const char *target = m->target;
+	bool vllm = !strcmp(target, VLLM_TARGET);
 	uint32_t k;
 
 	*d = (struct derive){ .c = c, .a = a, .t = t, .drafts = m->drafts };
-	if (t->op != OP_TILE && t->op != OP_GGML && t->n > (t->op == OP_REFORM ? 3 : 2))
+	if (t->op != OP_TILE && t->op != OP_GGML && t->op != OP_JOIN &&
+		t->n > (t->op == OP_REFORM ? 3 : 2))
 		return wrong(d, e, "more sources than it takes");
 	for (k = 0; k < t->n && k < 2; k++) {
 		d->src[k] = find_source(d, k, e);
@@ -361,8 +406,10 @@ int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
 		return wrong(d, e, "more rows or columns than its source has");
 	if (d->drafts == DRAFTS_DROP && d->src[0] && drafts_own(d->src[0]->name))
 		return wrong(d, e, "it is of a draft, which the conversion says it is without");
+	if (vllm && vllm_form(c, a, t))
+		return wrong(d, e, vllm_form(c, a, t));
 	/* in a slice layers have other numbers */
-	if (!is_named(d, !strcmp(target, "slice")))
+	if (!vllm && !is_named(d, !strcmp(target, "slice")))
 		return wrong(d, e, "it is made of a tensor of another name");
 	if (derive_reform_left(d, target, e) || openers[t->op](d, target, e))
 		return -1;
@@ -380,6 +427,8 @@ struct derive_use derive_use(const struct derive *d, uint32_t k, const struct te
 	if (d->t->op == OP_REFORM)
 		return derive_reform_uses(d, s) ? (struct derive_use){ 0, rows, 0, bytes }
 						: (struct derive_use){ 0, 0, 0, 0 };
+	if (d->t->op == OP_JOIN)
+		return (struct derive_use){ d->row, rows_of(d, s), d->col, d->cols };
 	if (d->t->op == OP_GGML ||
 		(k && d->t->op != OP_TILE)) /* the scale beside a weight, all of it */
 		return (struct derive_use){ 0, rows, 0, bytes };

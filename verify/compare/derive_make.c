@@ -67,6 +67,52 @@ static int make_remap(struct derive_maker *m, const struct derive *d, uint64_t r
 	return 0;
 }
 
+/* Ids of experts, of 32 bits. An id that has not so many is none that the converter writes. */
+static int make_narrow(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e)
+{
+	uint64_t i, ids = n * d->src[0]->dim[1], v;
+	uint32_t low;
+
+	if (ckpt_read(d->c, d->src[0], row * d->src_bytes, m->stage, (size_t)(n * d->src_bytes), e))
+		return -1;
+	for (i = 0; i < ids; i++) {
+		memcpy(&v, m->stage + i * sizeof v, sizeof v);
+		if (v > INT32_MAX)
+			return err_rule(e, RULE_DATA_EXPERT_ID, ERR_NOPOS,
+				"tensor %s: an expert id that is no expert's",
+				text_quote(d->src[0]->name).s);
+		low = (uint32_t)v;
+		memcpy(out + i * sizeof low, &low, sizeof low);
+	}
+	return 0;
+}
+
+/* Rows row..row+n of tensors that lie below one another. */
+static int make_join(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e)
+{
+	struct derive one = *d;
+	uint64_t rows, take;
+	uint32_t k;
+
+	for (k = 0; n && k < d->t->n; k++) {
+		one.src[0] = ckpt_find(d->c, d->a->sources[d->t->first + k].tensor);
+		rows = derive_use(d, k, one.src[0]).rows;
+		if (row >= rows) {
+			row -= rows;
+			continue;
+		}
+		take = rows - row < n ? rows - row : n;
+		if (make_cols(m, &one, row, take, out, e))
+			return -1;
+		out += take * d->cols;
+		n -= take;
+		row = 0;
+	}
+	return 0;
+}
+
 /* The new scale of a block: SHIFT below the largest of its old ones, not below the smallest that there is. */
 static uint8_t new_scale(const struct derive *d, const uint8_t *s, uint64_t groups, uint64_t block)
 {
@@ -394,6 +440,8 @@ static const struct makers {
 	[OP_TILE] = { make_tile, plain_tile },
 	[OP_REFORM] = { derive_reform_make, derive_reform_make },
 	[OP_GGML] = { derive_ggml_make, derive_ggml_make },
+	[OP_JOIN] = { make_join, make_join },
+	[OP_NARROW] = { make_narrow, make_narrow },
 };
 
 /* Room for what d needs. */

@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "formats/folder/folder.h"
+#include "formats/model/vllm_name.h"
 #include "verify/compare/walk.h"
 
 #include <fcntl.h>
@@ -45,8 +46,8 @@ static int add(struct tensors *t, const char *prefix, const struct tensors_entry
 static int take_file(void *ctx, const struct walk_file *f, struct err *e)
 {
 	struct tensors *t = ctx;
-	bool official = !strcmp(f->d->m->target, "official");
-	const char *prefix = f->d->name[0] ? f->d->name : official ? f->f->name : "";
+	bool ranks = !strcmp(f->d->m->target, "official") || !strcmp(f->d->m->target, VLLM_TARGET);
+	const char *prefix = f->d->name[0] ? f->d->name : ranks ? f->f->name : "";
 	int fd;
 	size_t i;
 

@@ -1,0 +1,28 @@
+/* vllm_form.h -- what a tensor of a file for vLLM's sharded_state loader must be.
+ *
+ * Name, sources and their order, transform, part, type and shape follow from the sources, the rank in the name of the
+ * file and the number of ranks. Who reads such a folder as its source, and who compares it with the source, hold its
+ * sidecars to that.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_CONVERSION_VLLM_FORM_H
+#define FORMATS_CONVERSION_VLLM_FORM_H
+#include "formats/conversion/sidecar.h"
+#include "formats/model/checkpoint.h"
+#include "formats/model/vllm_name.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The rank that a file of the target is of, by its name; -1: the name is none of the target. */
+long vllm_rank_of(const char *file);
+
+/* Looks at tensor t of sidecar s, whose sources are tensors of c. Returns NULL, or a clause that says what is wrong. */
+const char *vllm_form(const struct ckpt *c, const struct sidecar *s,
+	const struct sidecar_tensor *t);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
