@@ -6,6 +6,7 @@
 #include "tests/ck.h"
 #include "tests/verify.h"
 #include "verify/doctor/formed.h"
+#include "verify/doctor/scan.h"
 
 #include <math.h>
 
@@ -143,6 +144,67 @@ static void no_norm(struct ck *c)
 	ck_get(c, "layers.1.attn_norm.weight")->gone = true;
 }
 
+static void norm_in_f32(struct ck *c)
+{
+	struct ck_tensor *t = ck_get(c, "layers.1.attn_norm.weight");
+
+	ck_retype(t, "F32", t->dim[0], 0, 2 * t->n);
+}
+
+static void norm_cut(struct ck *c)
+{
+	struct ck_tensor *t = ck_get(c, "layers.2.ffn.gate.weight");
+
+	ck_retype(t, "BF16", t->dim[0] / 2, t->dim[1], t->n / 2);
+}
+
+static void scale_nan(struct ck *c)
+{
+	first(c, "layers.1.ffn.experts.3.w1.", ".weight_scale")->p[9] = 0x7f;
+}
+
+static void scale_below_zero(struct ck *c)
+{
+	first(c, "layers.1.ffn.experts.3.w1.", ".weight_scale")->p[9] |= 0x80;
+}
+
+static void scale_255(struct ck *c)
+{
+	first(c, "layers.1.ffn.experts.3.w1.", ".weight_scale")->p[9] = 0xff;
+}
+
+static void scale_as_number(struct ck *c)
+{
+	float v = 116;
+
+	memcpy(first(c, "layers.1.attn.wq_a.", ".weight_scale")->p, &v, sizeof v);
+}
+
+static void codes_nan(struct ck *c)
+{
+	first(c, "layers.1.attn.wq_a.", ".weight")->p[3] = 0x7f;
+}
+
+static void value_nan(struct ck *c)
+{
+	memcpy(ck_get(c, "layers.1.attn_norm.weight")->p, "\xc0\x7f", 2);
+}
+
+static void dense_in_bf16(struct ck *c)
+{
+	struct ck_tensor *t;
+	size_t i;
+
+	for (i = 0; (t = ck_next(c, &i, NULL, ".weight"));)
+		if (!strcmp(t->type, "F8_E4M3")) {
+			ck_retype(t, "BF16", t->dim[0], t->dim[1], 2 * t->n);
+			memset(t->p, 0x3c, t->n);
+			t->p[0] = 0x3d;
+		}
+	for (i = 0; (t = ck_next(c, &i, NULL, ".scale"));)
+		t->gone = true;
+}
+
 static void set_factor(struct ck *c, const char *end, float v)
 {
 	memcpy(first(c, "layers.1.ffn.experts.3.w1.", end)->p, &v, sizeof v);
@@ -215,6 +277,13 @@ static const struct wrong {
 	{ "nvfp4", "--input-scale 0.01", no_factor, NULL, 1, "form.matrix" },
 	{ "nvfp4", "--input-scale 0.01", short_scale, NULL, 1, "form.matrix" },
 	{ "nvfp4", "--input-scale 0.01", no_norm, NULL, 1, "model.missing" },
+	{ "nvfp4", "--input-scale 0.01", norm_in_f32, NULL, 1, "model.dtype" },
+	{ "nvfp4", "--input-scale 0.01", norm_cut, NULL, 1, "model.shape" },
+	{ "nvfp4", "--input-scale 0.01", scale_nan, NULL, 1, "data.scale-nan" },
+	{ "nvfp4", "--input-scale 0.01", scale_below_zero, NULL, 1, "data.scale-number" },
+	{ "nvfp4", "--input-scale 0.01", codes_nan, NULL, 1, "data.fp8-nan" },
+	{ "nvfp4", "--input-scale 0.01", value_nan, NULL, 1, "data.not-finite" },
+	{ "nvfp4", "--input-scale 0.01", dense_in_bf16, "vllm", 2, "engine.unknown" },
 	{ "nvfp4", "--input-scale 0.01", factors_apart, NULL, 1, "form.factor" },
 	{ "nvfp4", "--input-scale 0.01", factor_nan, NULL, 1, "form.factor" },
 	{ "nvfp4", "--input-scale 0.01", input_zero, NULL, 1, "form.factor" },
@@ -225,6 +294,8 @@ static const struct wrong {
 	{ "ct-nvfp4a16", "", no_scale_fmt, "vllm", 1, "engine.field" },
 	{ "ct-mxfp4", "", nothing, "vllm", 0, NULL },
 	{ "ct-mxfp4", "", no_scale, NULL, 1, "form.matrix" },
+	{ "ct-mxfp4", "", scale_255, NULL, 1, "data.scale-nan" },
+	{ "ct-mxfp4", "", scale_as_number, NULL, 1, "data.scale-number" },
 	{ "mxfp8", "", says_fp4, NULL, 2, "kind.quantized" },
 };
 
@@ -267,6 +338,29 @@ static void published(void)
 	}
 }
 
+/* Of weights samples are looked at, and with --full all. */
+static void full(void)
+{
+	struct path dir = made("ct-mxfp4", ""), other;
+	struct ck_tensor *t;
+	struct report r;
+	struct ck *c;
+
+	make_foreign(dir.s);
+	c = ck_load(dir.s);
+	t = ck_get(c, "layers.1.attn.wq_b.weight");
+	CHECK(t->n > 3 * SCAN_PIECE);
+	t->p[SCAN_PIECE + 5] = 0x7f;
+	other = ck_write(c, "rare");
+	ck_write_index(c, other.s);
+	ck_free(c);
+	CHECK(ck_doctor(&r, other.s, NULL, NULL, false) == 0);
+	report_free(&r);
+	CHECK(ck_doctor(&r, other.s, NULL, NULL, true) == 1 &&
+		verify_find(&r, "data.fp8-nan", NULL));
+	report_free(&r);
+}
+
 /* What is wrong with index and shards is found before the number format is looked at, and is said. */
 static void indexes(void)
 {
@@ -288,6 +382,7 @@ static void indexes(void)
 static const struct test tests[] = {
 	{ "formed_indexes", indexes },
 	{ "formed_ours", ours },
+	{ "formed_full", full },
 	{ "formed_published", published },
 	{ NULL, NULL },
 };

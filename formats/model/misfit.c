@@ -32,7 +32,7 @@ long misfits_want(const struct misfits *m, const char *name)
 	return w ? (long)(w - m->inv->wants) : -1;
 }
 
-static bool fits(const struct tensor *t, const struct want *w)
+bool misfits_fits(const struct tensor *t, const struct want *w)
 {
 	return t->rank == w->rank && t->dtype == w->dtype &&
 		!memcmp(t->dim, w->dim, t->rank * sizeof *t->dim);
@@ -64,7 +64,7 @@ static void mark(struct misfits *m, bool all_read)
 			there += !d;
 		}
 		if (d == 0)
-			m->other[k] = !fits(&c->tensors[k], &v->wants[i]);
+			m->other[k] = !misfits_fits(&c->tensors[k], &v->wants[i]);
 		else if (d > 0)
 			m->unexpected[k] = true;
 		else

@@ -40,6 +40,8 @@ void misfits_claim(struct misfits *m, struct batch *b, size_t i);
 void misfits_absent(struct misfits *m, size_t want);
 /* The want of that name, an index into inv->wants; -1: none. */
 long misfits_want(const struct misfits *m, const char *name);
+/* Whether a tensor has the type and shape of a want. */
+bool misfits_fits(const struct tensor *t, const struct want *w);
 /* "[2048,4096] F8_E4M3", cut where room ends. */
 void misfits_describe(char *s, size_t room, enum dtype d, const uint64_t *dim, unsigned rank);
 

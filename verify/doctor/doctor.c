@@ -16,9 +16,8 @@
 #include "verify/doctor/order.h"
 #include "verify/doctor/rankfiles.h"
 #include "verify/doctor/reads.h"
-#include "verify/doctor/scan.h"
-#include "verify/doctor/suspect.h"
 #include "verify/doctor/trap.h"
+#include "verify/doctor/values.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,114 +117,6 @@ out:
 	return rc;
 }
 
-/* --- values --- */
-
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
-}
-
-/* What tensor i holds; false: nothing that a scan knows. */
-static bool class_of(const struct doctor *d, size_t i, struct scan_item *t)
-{
-	const struct tensor *x = &d->c.tensors[i], *w;
-	bool scale = ends_with(x->name, ".scale");
-	char name[ST_NAME_MAX + 8];
-
-	snprintf(name, sizeof name, "%.*s.weight", (int)(strlen(x->name) - (scale ? 6 : 0)),
-		x->name);
-	w = ckpt_find(&d->c, name);
-	switch (x->dtype) {
-	case DT_F8_E8M0:
-		t->holds = SCAN_E8M0;
-		t->width = w && (w->dtype == DT_I8 || w->dtype == DT_F4) && x->rank == 2 ? x->dim[1]
-											 : 0;
-		return true;
-	case DT_F32:
-		/* a gain such as attn_hc.scale, as some tools name it, is a number like any other */
-		t->holds = scale && w ? SCAN_F32_SCALE : SCAN_F32;
-		return true;
-	case DT_F8_E4M3:
-		t->holds = SCAN_FP8;
-		return true;
-	case DT_I8:
-	case DT_F4:
-		t->holds = SCAN_FP4;
-		return true;
-	case DT_BF16:
-		t->holds = SCAN_BF16;
-		return true;
-	case DT_I64:
-		t->holds = SCAN_IDS;
-		t->width = x->rank == 2 ? x->dim[1] : 0;
-		t->limit = d->c.config.E ? d->c.config.E : UINT64_MAX;
-		return t->width && t->width <= 1024 && ends_with(x->name, "tid2eid");
-	default:
-		return false;
-	}
-}
-
-static int list_items(struct doctor *d, struct scan *s)
-{
-	const struct ckpt_payload *y = d->c.payload;
-	struct report_place at = { 0 };
-	size_t i, lost = 0;
-
-	for (i = 0; i < d->c.n; i++) {
-		const struct tensor *x = &d->c.tensors[i];
-		const struct shard *f = &d->c.shards[x->shard];
-		struct scan_item t = { .file = f->name,
-			.name = x->name,
-			.fd = y ? -1 : f->fd,
-			.tensor = (uint32_t)i,
-			.at = y ? (uint64_t)i : f->data_at + x->begin,
-			.bytes = x->end - x->begin };
-
-		if (y && !y->has(y->ctx, t.tensor)) {
-			lost++;
-			continue;
-		}
-		if ((!y && f->fd < 0) || !t.bytes || !class_of(d, i, &t))
-			continue;
-		if (scan_add(s, &t, d->e))
-			return -1;
-	}
-	if (lost)
-		report_add(d->r, RULE_SET_INCOMPLETE, &at,
-			"%zu tensors are not whole in the folders that are there (missing: %s)",
-			lost, y->missing(y->ctx) ? text_quote(y->missing(y->ctx)).s : "nothing");
-	return 0;
-}
-
-static int look(struct doctor *d)
-{
-	struct scan s = { .io = d->o->io,
-		.payload = d->c.payload,
-		.full = d->o->full,
-		.spread = d->has_who && d->who.casts,
-		.e_min = d->has_who ? d->who.e_min : 0,
-		.e_max = d->has_who ? d->who.e_max : 254,
-		.threads = d->o->threads };
-	struct suspect_opts so = { .engine = d->has_who ? d->who.name : NULL,
-		.casts = d->has_who && d->who.casts };
-	struct err e = { 0 };
-	int rc = list_items(d, &s);
-
-	if (!rc && scan_run(&s, &e)) {
-		if (e.kind == ERR_DATA || e.kind == ERR_MISMATCH)
-			report_take(d->r, NULL, &e);
-		else
-			rc = err_move(d->e, &e);
-	}
-	rc = rc ? rc : suspect_judge(d->r, &s, &so, d->e);
-	report_row(d->r, "looked at", d->o->full ? "values" : "scales and samples", s.n, s.looked,
-		NULL);
-	scan_free(&s);
-	return rc;
-}
-
 /* --- the corrected copy --- */
 
 static int write_config(struct doctor *d)
@@ -295,6 +186,16 @@ static int params(struct doctor *d)
 	return rc;
 }
 
+/* The values of all tensors; f: of a model in other number formats, or NULL. */
+static int look(struct doctor *d, const struct formed *f)
+{
+	const struct values v = {
+		.c = &d->c, .f = f, .who = d->has_who ? &d->who : NULL, .o = d->o, .r = d->r
+	};
+
+	return values_look(&v, d->e);
+}
+
 static int examine(struct doctor *d)
 {
 	struct meaning m = { .c = &d->c, .a = &d->a, .v = &d->v, .r = d->r, .o = d->c.doc.o };
@@ -310,7 +211,7 @@ static int examine(struct doctor *d)
 		trap_judge(&(struct trap_view){ .who = &d->who, .a = &d->a, .o = m.o, .r = d->r });
 	}
 	report_row(d->r, "looked at", "tensors", d->c.n, d->c.bytes, NULL);
-	if (look(d))
+	if (look(d, NULL))
 		return -1;
 	if (order_judge(d->r, &d->c, d->e)) {
 		if (d->e->kind != ERR_DATA && d->e->kind != ERR_MISMATCH)
@@ -411,6 +312,7 @@ static int run_formed(struct doctor *d, struct folder *at, const struct ckpt_opt
 	} else if (!rc) {
 		reads_judge(&f, d->has_who ? &d->who : NULL, d->r);
 		report_row(d->r, "looked at", "tensors", d->c.n, d->c.bytes, NULL);
+		rc = look(d, &f);
 	}
 	if (!rc && d->o->fix_config)
 		report_row(d->r, "config.json", "not written", 0, 0,

@@ -2,6 +2,7 @@
 #include "verify/doctor/formed.h"
 
 #include "formats/model/family.h"
+#include "formats/model/misfit.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -70,6 +71,21 @@ static bool module_of(const struct want *w, char *out, size_t room)
 	return true;
 }
 
+enum codec formed_part(const struct formed *f, const char *tensor)
+{
+	const char *dot = strrchr(tensor, '.');
+	char name[ST_NAME_MAX + 1], full[ST_NAME_MAX + 16];
+	const struct want *w;
+
+	if (!dot || dot - tensor > ST_NAME_MAX)
+		return CODEC_NONE;
+	snprintf(full, sizeof full, "%.*s.weight", (int)(dot - tensor), tensor);
+	w = inventory_find(&f->inv, full);
+	return w && module_of(w, name, sizeof name)
+		? formed_matrix(f->c, name, w->dim[0], w->dim[1])
+		: CODEC_NONE;
+}
+
 static enum formed_class class_of(const struct want *w)
 {
 	if (w->role->store != STORE_EXPERT)
@@ -84,7 +100,20 @@ struct tally {
 	char first[FORMED_CLASSES][CODEC_COUNT][ST_NAME_MAX + 1];
 	uint64_t absent;
 	const char *absent_first;
+	uint64_t other; /* tensors of another type or shape than the model has */
+	const struct want *other_first;
 };
+
+/* A tensor that is no quantized matrix has the type and shape that the model has. */
+static void count_plain(const struct formed *f, struct tally *t, const struct want *w)
+{
+	const struct tensor *x = ckpt_find(f->c, w->name);
+
+	if (!x && !w->optional && !t->absent++)
+		t->absent_first = w->name;
+	if (x && !misfits_fits(x, w) && !t->other++)
+		t->other_first = w;
+}
 
 static void count(const struct formed *f, struct tally *t)
 {
@@ -96,13 +125,14 @@ static void count(const struct formed *f, struct tally *t)
 		enum formed_class k = class_of(w);
 		enum codec c;
 
-		if (w->scale || w->optional)
+		if (w->scale)
 			continue;
 		if (!module_of(w, name, sizeof name)) {
-			if (!ckpt_find(f->c, w->name) && !t->absent++)
-				t->absent_first = w->name;
+			count_plain(f, t, w);
 			continue;
 		}
+		if (w->optional)
+			continue;
 		c = formed_matrix(f->c, name, w->dim[0], w->dim[1]);
 		if (!t->n[k][c]++)
 			snprintf(t->first[k][c], sizeof t->first[k][c], "%s", name);
@@ -131,6 +161,23 @@ static void judge_class(struct formed *f, const struct tally *t, enum formed_cla
 				codecs[most].name, text_quote(t->first[k][c]).s);
 	if (f->form[k] != CODEC_NONE)
 		report_row(r, "looked at", formed_classes[k], t->n[k][most], 0, codecs[most].name);
+}
+
+static void judge_other(const struct formed *f, const struct tally *t, struct report *r)
+{
+	const struct want *w = t->other_first;
+	const struct tensor *x = ckpt_find(f->c, w->name);
+	const struct report_place at = {
+		.file = f->c->shards[x->shard].name, .tensors = &x->name, .n_tensors = 1
+	};
+	bool same = x->rank == w->rank && !memcmp(x->dim, w->dim, x->rank * sizeof *x->dim);
+	char is[128], said[128];
+
+	misfits_describe(is, sizeof is, x->dtype, x->dim, x->rank);
+	misfits_describe(said, sizeof said, w->dtype, w->dim, w->rank);
+	report_add(r, same ? RULE_MODEL_DTYPE : RULE_MODEL_SHAPE, &at,
+		"%llu tensors that are no quantized matrices have another type or shape than the model; the first, %s, is %s, expected %s",
+		(unsigned long long)t->other, text_quote(x->name).s, is, said);
 }
 
 /* --- factors of whole matrices --- */
@@ -243,6 +290,8 @@ int formed_make(struct formed *f, const struct ckpt *c, struct report *r, struct
 		report_add(r, RULE_MODEL_MISSING, NULL,
 			"%llu tensors are not there; the first is %s",
 			(unsigned long long)t->absent, t->absent_first);
+	if (t->other)
+		judge_other(f, t, r);
 	free(t);
 	judge_seconds(f, r);
 	return 0;

@@ -2,8 +2,8 @@
  * which of the formats of formats/codec.h is each matrix, and do the matrices fit each other?
  *
  * From names, types and shapes, and of the values the factors of whole matrices. It reads what dsv4-quant makes and what
- * others publish alike. What an engine makes of that is in reads.h. Codes and scales are not looked at: of a
- * conversion, check holds them to their digests and compare to the source.
+ * others publish alike. Tensors that are no quantized matrices are held to the model's types and shapes. What an engine
+ * makes of that is in reads.h, codes and scales are looked at by values.h.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_DOCTOR_FORMED_H
@@ -35,6 +35,9 @@ struct formed {
 
 /* The number format of matrix NAME of rows x cols, NAME.weight in a checkpoint; CODEC_NONE: none is complete. */
 enum codec formed_matrix(const struct ckpt *c, const char *name, uint64_t rows, uint64_t cols);
+/* The number format of the matrix of which a tensor of that name would be a part, by the end of its name; CODEC_NONE: of
+ * none. */
+enum codec formed_part(const struct formed *f, const char *tensor);
 /* Looks at everything; findings go to *r. *f is to be freed also after -1, which means that nothing can be said. */
 int formed_make(struct formed *f, const struct ckpt *c, struct report *r, struct err *e);
 void formed_free(struct formed *f);

@@ -12,24 +12,24 @@ static const struct report_place config_json = { .file = "config.json" };
 /* clang-format off */
 static const struct reads {
 	const char *engine;
-	enum codec experts;
+	enum codec experts, dense[2]; /* the other matrices beside them; CODEC_NONE: no second */
 	bool yes;
-	const char *why; /* of a no */
+	const char *why; /* of a no, which holds whatever the other matrices are */
 } table[] = {
-	{ "vllm",         CODEC_NVFP4,    true,  NULL }, /* read: models/deepseek_v4/quant_config.py of 0.33 */
-	{ "vllm",         CODEC_NVFP4_CT, true,  NULL }, /* recipes of third parties that name it */
-	{ "vllm",         CODEC_MXFP4_CT, true,  NULL },
-	{ "vllm",         CODEC_MXFP8,    true,  NULL },
-	{ "sglang",       CODEC_NVFP4,    true,  NULL }, /* its pull request 25820 */
-	{ "tensorrt-llm", CODEC_NVFP4,    true,  NULL }, /* its pull request 16433 */
-	{ "transformers", CODEC_BF16,     true,  NULL }, /* run, 5.23.0 */
-	{ "transformers", CODEC_NVFP4_CT, false, "it passes over the scales under these names (run, 5.23.0)" },
-	{ "transformers", CODEC_MXFP4_CT, false, "it passes over the scales under these names (run, 5.23.0)" },
-	{ "transformers", CODEC_MXFP8,    false, "it passes over the scales, or stops (run, 5.23.0)" },
-	{ "llama.cpp",    CODEC_COUNT,    false, "it loads GGUF alone, and its converter starts from the download" },
-	{ "mlx",          CODEC_COUNT,    false, "it loads the bytes of the download (dsv4-quant run --to mlx)" },
-	{ "official",     CODEC_COUNT,    false, "its converter starts from the download" },
-	{ "official-fp8", CODEC_COUNT,    false, "its converter starts from the download" },
+	{ "vllm",         CODEC_NVFP4,    { CODEC_FP8, CODEC_NONE },      true,  NULL }, /* read: models/deepseek_v4/quant_config.py of 0.33 */
+	{ "vllm",         CODEC_NVFP4_CT, { CODEC_FP8_CT, CODEC_NONE },   true,  NULL }, /* recipes of third parties that name it */
+	{ "vllm",         CODEC_MXFP4_CT, { CODEC_FP8_CT, CODEC_NONE },   true,  NULL },
+	{ "vllm",         CODEC_MXFP8,    { CODEC_MXFP8, CODEC_FP8_CT },  true,  NULL },
+	{ "sglang",       CODEC_NVFP4,    { CODEC_FP8, CODEC_NONE },      true,  NULL }, /* its pull request 25820 */
+	{ "tensorrt-llm", CODEC_NVFP4,    { CODEC_FP8, CODEC_NONE },      true,  NULL }, /* its pull request 16433 */
+	{ "transformers", CODEC_BF16,     { CODEC_BF16, CODEC_NONE },     true,  NULL }, /* run, 5.23.0 */
+	{ "transformers", CODEC_NVFP4_CT, { CODEC_NONE, CODEC_NONE },     false, "it passes over the scales under these names (run, 5.23.0)" },
+	{ "transformers", CODEC_MXFP4_CT, { CODEC_NONE, CODEC_NONE },     false, "it passes over the scales under these names (run, 5.23.0)" },
+	{ "transformers", CODEC_MXFP8,    { CODEC_NONE, CODEC_NONE },     false, "it passes over the scales, or stops (run, 5.23.0)" },
+	{ "llama.cpp",    CODEC_COUNT,    { CODEC_NONE, CODEC_NONE },     false, "it loads GGUF alone, and its converter starts from the download" },
+	{ "mlx",          CODEC_COUNT,    { CODEC_NONE, CODEC_NONE },     false, "it loads the bytes of the download (dsv4-quant run --to mlx)" },
+	{ "official",     CODEC_COUNT,    { CODEC_NONE, CODEC_NONE },     false, "its converter starts from the download" },
+	{ "official-fp8", CODEC_COUNT,    { CODEC_NONE, CODEC_NONE },     false, "its converter starts from the download" },
 };
 /* clang-format on */
 
@@ -46,7 +46,7 @@ static const struct reads *find(const char *engine, enum codec experts)
 
 static void loads(const struct formed *f, const struct consumer *who, struct report *r)
 {
-	enum codec c = f->form[FORMED_EXPERTS];
+	enum codec c = f->form[FORMED_EXPERTS], dense = f->form[FORMED_DENSE];
 	const struct reads *t = find(who->name, c);
 
 	if (c == CODEC_NONE)
@@ -62,6 +62,10 @@ static void loads(const struct formed *f, const struct consumer *who, struct rep
 	else if (!t->yes)
 		report_add(r, RULE_ENGINE_FORM, NULL, "%s does not load experts in %s: %s",
 			who->name, codecs[c].name, t->why);
+	else if (dense != CODEC_NONE && dense != t->dense[0] && dense != t->dense[1])
+		report_add(r, RULE_ENGINE_UNKNOWN, NULL,
+			"whether %s loads dense matrices in %s beside experts in %s was not looked at",
+			who->name, codecs[dense].name, codecs[c].name);
 }
 
 /* --- what config.json has to say --- */
@@ -70,23 +74,25 @@ static void loads(const struct formed *f, const struct consumer *who, struct rep
 /* clang-format off */
 static const struct need {
 	const char *engine; /* NULL: whoever loads it */
-	enum codec experts;
+	enum codec experts, dense; /* dense CODEC_COUNT: whatever the other matrices are */
 	const char *member, *value; /* JSON; NULL: it must not be there */
 	const char *why;
-	bool all; /* only where the dense matrices have that format too */
 } needs[] = {
-	{ NULL,     CODEC_NVFP4,    Q "moe_quant_algo", "\"NVFP4\"",              "engines take the experts for MXFP4 without it", false },
-	{ NULL,     CODEC_NVFP4,    Q "quant_method",   "\"fp8\"",                "the other matrices are FP8", false },
-	{ "vllm",   CODEC_NVFP4,    "expert_dtype",     "\"fp4\"",                "vLLM chooses the class of the experts by it", false },
-	{ "sglang", CODEC_NVFP4,    Q "quant_algo",     "\"MIXED_PRECISION\"",    "SGLang asks for it", false },
-	{ "sglang", CODEC_NVFP4,    Q "group_size",     "16",                     "SGLang asks for it", false },
-	{ NULL,     CODEC_NVFP4_CT, Q "quant_method",   "\"compressed-tensors\"", "the tensors have its names", false },
-	{ NULL,     CODEC_MXFP4_CT, Q "quant_method",   "\"compressed-tensors\"", "the tensors have its names", false },
-	{ "vllm",   CODEC_NVFP4_CT, Q "scale_fmt",      "\"ue8m0\"",              "vLLM reads it without asking whether it is there", false },
-	{ "vllm",   CODEC_MXFP4_CT, Q "scale_fmt",      "\"ue8m0\"",              "vLLM reads it without asking whether it is there", false },
-	{ NULL,     CODEC_MXFP8,    "expert_dtype",     NULL,                     "its values name other forms than this one", false },
-	{ NULL,     CODEC_BF16,     "expert_dtype",     NULL,                     "the experts are not quantized", false },
-	{ NULL,     CODEC_BF16,     "quantization_config", NULL,                  "nothing is quantized", true },
+	{ NULL,     CODEC_NVFP4,    CODEC_COUNT,  Q "moe_quant_algo", "\"NVFP4\"",              "engines take the experts for MXFP4 without it" },
+	{ NULL,     CODEC_NVFP4,    CODEC_COUNT,  Q "quant_method",   "\"fp8\"",                "the other matrices are FP8" },
+	{ "vllm",   CODEC_NVFP4,    CODEC_COUNT,  "expert_dtype",     "\"fp4\"",                "vLLM chooses the class of the experts by it" },
+	{ "sglang", CODEC_NVFP4,    CODEC_COUNT,  Q "quant_algo",     "\"MIXED_PRECISION\"",    "SGLang asks for it" },
+	{ "sglang", CODEC_NVFP4,    CODEC_COUNT,  Q "group_size",     "16",                     "SGLang asks for it" },
+	{ NULL,     CODEC_NVFP4_CT, CODEC_COUNT,  Q "quant_method",   "\"compressed-tensors\"", "the tensors have its names" },
+	{ NULL,     CODEC_MXFP4_CT, CODEC_COUNT,  Q "quant_method",   "\"compressed-tensors\"", "the tensors have its names" },
+	{ "vllm",   CODEC_NVFP4_CT, CODEC_COUNT,  Q "scale_fmt",      "\"ue8m0\"",              "vLLM reads it without asking whether it is there" },
+	{ "vllm",   CODEC_MXFP4_CT, CODEC_COUNT,  Q "scale_fmt",      "\"ue8m0\"",              "vLLM reads it without asking whether it is there" },
+	{ NULL,     CODEC_MXFP8,    CODEC_FP8_CT, Q "quant_method",   "\"compressed-tensors\"", "the tensors have its names" },
+	{ "vllm",   CODEC_MXFP8,    CODEC_FP8_CT, Q "scale_fmt",      "\"ue8m0\"",              "vLLM reads it without asking whether it is there" },
+	{ NULL,     CODEC_MXFP8,    CODEC_MXFP8,  Q "quant_algo",     "\"MXFP8\"",              "engines take all matrices for FP8 with other scales without it" },
+	{ NULL,     CODEC_MXFP8,    CODEC_COUNT,  "expert_dtype",     NULL,                     "its values name other forms than this one" },
+	{ NULL,     CODEC_BF16,     CODEC_COUNT,  "expert_dtype",     NULL,                     "the experts are not quantized" },
+	{ NULL,     CODEC_BF16,     CODEC_BF16,   "quantization_config", NULL,                  "nothing is quantized" },
 };
 /* clang-format on */
 
@@ -204,7 +210,9 @@ void reads_judge(const struct formed *f, const struct consumer *who, struct repo
 	size_t i;
 
 	for (i = 0; i < sizeof needs / sizeof *needs; i++)
-		if (needs[i].experts == c && (!needs[i].all || f->form[FORMED_DENSE] == c) &&
+		if (needs[i].experts == c &&
+			(needs[i].dense == CODEC_COUNT ||
+				needs[i].dense == f->form[FORMED_DENSE]) &&
 			(!needs[i].engine || (who && !strcmp(who->name, needs[i].engine))))
 			need(&needs[i], f->c->doc.o, r);
 	drafts(f, who, r);

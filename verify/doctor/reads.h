@@ -1,6 +1,6 @@
 /* reads.h -- what an engine makes of a model in a number format that is no checkpoint's: two tables.
  *
- * Which engine loads experts of which format, and what config.json has to say for it. A row says how that is known;
+ * Which engine loads experts of which format beside which other matrices, and what config.json has to say for it. A row says how that is known;
  * a pair without a row was not looked at, and the answer is that this could not be told.
  *
  * SPDX-License-Identifier: MIT */

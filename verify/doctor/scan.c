@@ -194,6 +194,22 @@ static void look_fp8(const struct scan *s, const struct scan_item *t, const uint
 	look_zeros(p, n, off, SCAN_ZEROS, m);
 }
 
+/* A scale of NVFP4 is a magnitude: a sign is as wrong as NaN. */
+static void look_e4m3_scale(const struct scan *s, const struct scan_item *t, const uint8_t *p,
+	size_t n, uint64_t off, uint64_t *hist, struct scan_mark *m)
+{
+	size_t i;
+
+	(void)s, (void)t, (void)hist;
+	for (i = 0; i < n; i++) {
+		if (num_e4m3_is_nan(p[i]))
+			spot(&m->nan, 1, off + i);
+		else if (p[i] & 0x80)
+			spot(&m->odd, 1, off + i);
+	}
+	look_zeros(p, n, off, SCAN_ZEROS_SMALL, m);
+}
+
 static void look_fp4(const struct scan *s, const struct scan_item *t, const uint8_t *p, size_t n,
 	uint64_t off, uint64_t *hist, struct scan_mark *m)
 {
@@ -272,6 +288,7 @@ static const struct {
 } classes[] = {
 	[SCAN_E8M0]      = { look_e8m0, true, 0 },
 	[SCAN_F32_SCALE] = { look_f32_scale, true, 0 },
+	[SCAN_E4M3_SCALE] = { look_e4m3_scale, true, 0 },
 	[SCAN_FP8]       = { look_fp8, false, 3 * SCAN_PIECE },
 	[SCAN_FP4]       = { look_fp4, false, 3 * SCAN_PIECE },
 	[SCAN_BF16]      = { look_bf16, false, 3 * SCAN_PIECE },

@@ -17,8 +17,9 @@ extern "C" {
 #endif
 
 enum scan_class {
-	SCAN_E8M0,      /* scales */
-	SCAN_F32_SCALE, /* scales of -Base: powers of two in FP32 */
+	SCAN_E8M0,       /* scales */
+	SCAN_F32_SCALE,  /* scales of -Base: powers of two in FP32 */
+	SCAN_E4M3_SCALE, /* scales of NVFP4 */
 	SCAN_FP8,
 	SCAN_FP4,
 	SCAN_BF16,

@@ -33,7 +33,7 @@ static bool of_spot(const struct scan_spot *s, unsigned unit, struct hit *h)
 
 static bool is_scale(const struct scan_item *t)
 {
-	return t->holds == SCAN_E8M0 || t->holds == SCAN_F32_SCALE;
+	return t->holds == SCAN_E8M0 || t->holds == SCAN_F32_SCALE || t->holds == SCAN_E4M3_SCALE;
 }
 
 static bool is_plain(const struct scan_item *t)
@@ -45,12 +45,17 @@ static bool scale_nan(const struct judge *j, size_t i, struct hit *h)
 {
 	const struct scan_item *t = &j->s->v[i];
 
-	return is_scale(t) && of_spot(&t->m.nan, t->holds == SCAN_E8M0 ? 1 : 4, h);
+	return is_scale(t) && of_spot(&t->m.nan, t->holds == SCAN_F32_SCALE ? 4 : 1, h);
 }
 
 static bool scale_number(const struct judge *j, size_t i, struct hit *h)
 {
 	return j->s->v[i].holds == SCAN_F32_SCALE && of_spot(&j->s->v[i].m.odd, 4, h);
+}
+
+static bool scale_sign(const struct judge *j, size_t i, struct hit *h)
+{
+	return j->s->v[i].holds == SCAN_E4M3_SCALE && of_spot(&j->s->v[i].m.odd, 1, h);
 }
 
 static bool scale_range(const struct judge *j, size_t i, struct hit *h)
@@ -178,6 +183,7 @@ static const struct check {
 } checks[] = {
 	{ RULE_DATA_SCALE_NAN,        scale_nan,    "scales are NaN" },
 	{ RULE_DATA_SCALE_NUMBER,     scale_number, "scales are no power of two (was the exponent byte written as a number?)" },
+	{ RULE_DATA_SCALE_NUMBER,     scale_sign,   "scales of NVFP4 are below zero" },
 	{ RULE_DATA_SCALE_RANGE,      scale_range,  "scale bytes are misread by the engine" },
 	{ RULE_DATA_FP8_NAN,          fp8_nan,      "FP8 codes are NaN" },
 	{ RULE_DATA_NOT_FINITE,       not_finite,   "values are NaN or infinite" },
