@@ -63,6 +63,9 @@ static inline void make_conversions(void)
 	made[KIND_QUANT] = dirs_path("quant");
 	run("%s/dsv4-quant run -q " FLASH " -o %s --to bf16 >/dev/null", build(),
 		made[KIND_QUANT].s);
+	made[KIND_QUANT_GGUF] = dirs_path("quant-gguf");
+	run("%s/dsv4-quant run -q " FLASH " -o %s --to gguf >/dev/null", build(),
+		made[KIND_QUANT_GGUF].s);
 	made[KIND_SLICE] = dirs_path("slice");
 	convert_to("slice", FLASH, made[KIND_SLICE].s, "--layers 0-1");
 	made[KIND_RESTORED] = dirs_path("restored");
@@ -250,7 +253,7 @@ static inline void make_foreign(void)
 	    "%s/shard-0000$r-model-00001-of-00001.safetensors; done",
 		made[KIND_SHARDED].s, made[KIND_SHARDED].s);
 	made[KIND_GGUF] = dirs_new("gguf");
-	model_put(made[KIND_GGUF].s, "x.gguf", "GGUF\3\0\0", 8);
+	run("cp %s/model.gguf %s/x.gguf", made[KIND_QUANT_GGUF].s, made[KIND_GGUF].s);
 }
 
 static inline void make(void)

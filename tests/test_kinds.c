@@ -52,7 +52,8 @@ static const struct {
 	{ 'k', 1, "compare.file" }, /* config.json, and the index of other shards */
 	{ 'l', 1, "compare.lost" }, /* another model */
 	{ 'f', 1, "diff.only" }, { 'F', 1, "form.matrix" }, { 'L', 2, "logits.models" },
-	{ 'r', 1, "record.form" }, { 'o', 2, "system" }, /* a shard cannot be opened */
+	{ 'r', 1, "record.form" },
+	{ 'M', 1, "model.missing" }, /* a GGUF has no drafts, which the record has */ { 'o', 2, "system" }, /* a shard cannot be opened */
 	{ 's', 1, "sig.unfinished" }, { 'g', 1, "sig.missing" },
 	{ 'c', 1, "sig.uncovered" }, /* no manifest.json of a conversion */
 };
@@ -71,6 +72,7 @@ static const char *const expected[KINDS] = {
 	[KIND_HF]         = "...." "bb" "." "k." ".." "...." ".g.." ".",
 	[KIND_HF_SOURCE]  = "...." ".." "." "k." ".." "...." ".g.." ".",
 	[KIND_QUANT]      = "..xx" ".." "." "x." "f." "...." ".gx." ".",
+	[KIND_QUANT_GGUF] = "..xx" ".." "." "x." "fx" "x..M" ".gx." ".",
 	[KIND_SLICE]      = "...." "bb" "." "l." "f." "LL.r" ".go." ".",
 	[KIND_RESTORED]   = "...." "bb" "." ".." ".." "...." ".g.." ".",
 	[KIND_OFFICIAL]   = "xxxx" "bb" "." "x." "f." "x.xx" ".gx." ".",
@@ -87,7 +89,7 @@ static const char *const expected[KINDS] = {
 	[KIND_PREFIXED]   = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc" "x",
 	[KIND_TRANSFORMERS] = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc" "x",
 	[KIND_SHARDED]    = "xxxx" "xx" "x" "xx" "xx" "xxxx" ".gxc" "x",
-	[KIND_GGUF]       = "xxxx" "xx" "x" "xx" "xx" "xxxx" ".gxc" "x",
+	[KIND_GGUF]       = "xxxx" "xx" "x" "xx" "xx" "x..M" ".gxc" "x",
 	[KIND_MLX]        = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc" "x",
 	[KIND_NVFP4]      = "xxxx" "xx" "p" "xx" "fF" "xxxx" ".gxc" "x",
 	[KIND_QUARK]      = "xxxx" "xx" "p" "xx" "fx" "xxxx" ".gxc" "x",
@@ -111,6 +113,7 @@ static const struct {
 	[KIND_CACHE]      = { "kind.cache", 2 },
 	[KIND_PARTIAL]    = { "kind.partial", 2 },
 	[KIND_QUANT]      = { "kind.quant", 2 },
+	[KIND_QUANT_GGUF] = { "kind.quant", 2 },
 	[KIND_OFFICIAL]   = { "kind.official", 2 },
 	[KIND_VLLM]       = { "kind.vllm-sharded", 2 },
 	[KIND_PART]       = { "kind.part", 2 },

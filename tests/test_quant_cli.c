@@ -349,8 +349,6 @@ static void computes(void)
 	const struct recipe *r;
 
 	for (r = recipes; r->name; r++) {
-		if (r->container == CONTAINER_GGUF)
-			continue;
 		dirs_remove(out.s);
 		CHECK_IN(r->name,
 			ends(0, "dsv4-quant", "run -q " FLASH " -o %s --to %s %s", out.s, r->name,

@@ -180,6 +180,11 @@ static const struct {
 	{ "source", KIND_SOURCE, KIND_SOURCE },
 };
 
+static enum kind kind_of_recipe(const struct recipe *r)
+{
+	return r->native ? KIND_HF : r->container == CONTAINER_GGUF ? KIND_QUANT_GGUF : KIND_QUANT;
+}
+
 static enum kind kind_of_target(const struct head *h)
 {
 	enum kind k = KIND_RANK;
@@ -189,7 +194,7 @@ static enum kind kind_of_target(const struct head *h)
 		if (!strcmp(h->target, targets[i].target))
 			k = h->part ? targets[i].part : targets[i].whole;
 	if (recipe_find(h->target))
-		k = h->part ? KIND_PART : recipe_find(h->target)->native ? KIND_HF : KIND_QUANT;
+		k = h->part ? KIND_PART : kind_of_recipe(recipe_find(h->target));
 	return k == KIND_HF && h->restore[0] ? KIND_HF_SOURCE : k;
 }
 
@@ -419,6 +424,14 @@ static int folder_of(const char *path, char dir[PATH_ROOM], struct err *e)
 	return 0;
 }
 
+/* The name of the file at path. */
+static const char *name_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 /* The path is a regular file: what it is, and in what it lies. */
 static int look_at_file(struct folder *f, struct err *e)
 {
@@ -430,11 +443,14 @@ static int look_at_file(struct folder *f, struct err *e)
 		return err_sys(e, "cannot open %s", text_quote(f->path).s);
 	gguf = f->io->pread(f->io, fd, magic, sizeof magic, 0) == 4 && !memcmp(magic, "GGUF", 4);
 	(void)f->io->close(f->io, fd); /* read only */
+	if (folder_of(f->path, dir, e) || file_open_dir(f->io, dir, &f->dir, e))
+		return -1;
 	if (gguf) {
 		f->kind = f->under = KIND_GGUF;
+		snprintf(f->gguf, sizeof f->gguf, "%s", name_of(f->path));
 		return 0;
 	}
-	if (folder_of(f->path, dir, e) || file_open_dir(f->io, dir, &f->dir, e) || look(f, e))
+	if (look(f, e))
 		return -1;
 	f->under = f->kind == KIND_PARTIAL ? f->under : f->kind;
 	f->kind = KIND_FILE;

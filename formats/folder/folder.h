@@ -23,6 +23,7 @@ struct folder {
 	enum kind kind;   /* what it is */
 	enum kind
 		under; /* of KIND_PARTIAL: what it would be; of KIND_FILE: what it lies in; else kind */
+	char gguf[KIND_MORE];  /* of a path that is a GGUF file: its name in dir; else "" */
 	char more[KIND_MORE];  /* which one of the kind, for messages; "": nothing to add */
 	bool has_ckpt;         /* ckpt was opened */
 	struct ckpt ckpt;      /* owns */

@@ -340,8 +340,11 @@ int weights_matrix(struct weights *w, struct matrix *m, const char *prefix, cons
 	int rc;
 
 	memset(m, 0, sizeof *m);
-	if (weights_find(w, prefix, name, weights_has(w, prefix, name) ? "" : ".weight", &t, e) ||
-		check_form(w, t, form, &m->w, e))
+	if (weights_find(w, prefix, name, weights_has(w, prefix, name) ? "" : ".weight", &t, e))
+		return -1;
+	if (w->is_gguf)
+		return weights_blocks(w, m, t, form, e);
+	if (check_form(w, t, form, &m->w, e))
 		return -1;
 	if (weight_forms[m->w.type].cols &&
 		(weights_find(w, prefix, name, ".scale", &sf, e) ||

@@ -73,6 +73,22 @@ static int open_ranks(struct weights *w, int dir, const struct weights *source, 
 	return 0;
 }
 
+/* A GGUF, which says by itself what it is of. */
+static int open_gguf(struct weights *w, struct folder *at, struct err *e)
+{
+	char name[KIND_MORE];
+
+	memcpy(name, at->gguf, sizeof name);
+	if (!*name && gguf_model_find(w->io, at->dir, name, e))
+		return -1;
+	if (gguf_model_open(&w->g, &w->c, w->io, at->dir, name, &at->found, e))
+		return -1;
+	w->is_gguf = true;
+	if (finding_first(&at->found, e) || params_read(&w->p, &w->c.doc, &at->found, e))
+		return -1;
+	return finding_first(&at->found, e) ? -1 : shape_fits(&w->p, &w->c.config, e);
+}
+
 int weights_open_from(struct weights *w, const struct weights_from *from,
 	const struct weights *source, struct dev *dev, unsigned features, struct err *e)
 {
@@ -88,6 +104,8 @@ int weights_open_from(struct weights *w, const struct weights_from *from,
 		return -1;
 	rc = source && (at.kind == KIND_RANKS || at.kind == KIND_OFFICIAL)
 		? open_ranks(w, at.dir, source, e)
+		: at.kind == KIND_GGUF || at.kind == KIND_QUANT_GGUF
+		? open_gguf(w, &at, e)
 		: open_model(w, &at, features, e);
 	folder_close(&at);
 	if (!rc && w->c.payload) {
@@ -119,6 +137,8 @@ void weights_close(struct weights *w)
 		joined_close(&w->j);
 	if (w->is_ranks)
 		ranks_close(&w->ranks, &w->c);
+	if (w->is_gguf)
+		gguf_model_close(&w->g, &w->c);
 	ckpt_close(&w->c);
 	memset(w, 0, sizeof *w);
 }

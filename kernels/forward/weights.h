@@ -2,7 +2,7 @@
  * that.
  *
  * A checkpoint folder, or what was made of one: a set for an engine, whose experts stay in the layout they
- * lie in, or a model in other number formats, whose codes and scales are multiplied as they lie there. (Not arithmetic, kernels/dev.h; not which tensors there are, formats/model/audit.h, which must have found nothing wrong
+ * lie in, or a model in other number formats, whose codes and scales are multiplied as they lie there; a GGUF, by whoever wrote it. (Not arithmetic, kernels/dev.h; not which tensors there are, formats/model/audit.h, which must have found nothing wrong
  * before anything is read here.) What is returned lies in the memory of the device. NaN scales and
  * codes are errors with tensor and place.
  *
@@ -17,6 +17,7 @@
 #include "kernels/dev.h"
 #include "formats/model/params.h"
 #include "formats/model/ranks.h"
+#include "quant/gguf_model.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -36,7 +37,8 @@ struct weights {
 	struct joined j;
 	struct audit a;
 	struct ranks ranks;
-	bool is_set, has_audit, is_ranks;
+	struct gguf_model g;
+	bool is_set, has_audit, is_ranks, is_gguf;
 	struct weights_order
 		order; /* asked for; a matrix that cannot be summed so exactly keeps its own */
 	void *reader;  /* of c.payload */
@@ -107,7 +109,11 @@ bool weights_has(const struct weights *w, const char *prefix, const char *name);
 void *host_get(struct dev *d, uint64_t n);
 void host_drop(struct dev *d, void *p, uint64_t n); /* p may be NULL */
 
-/* --- between weights.c and matrix.c --- */
+/* --- between weights.c, matrix.c and blocks.c --- */
+
+/* The matrix t of a GGUF, held to form. */
+int weights_blocks(struct weights *w, struct matrix *m, const struct tensor *t,
+	struct matrix_form form, struct err *e);
 
 /* The tensor PREFIX NAME END; an error where there is none. */
 int weights_find(const struct weights *w, const char *prefix, const char *name, const char *end,

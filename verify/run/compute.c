@@ -241,7 +241,8 @@ int compute_logits(struct report *rep, const char *source, const char *made,
 	if (!rc) {
 		rc = open_weights(&b, o, made, USE_LOGITS, &a, &d, e);
 		if (!rc) {
-			rc = declared_lossy(o->io, made, &lo.lossy, e) ||
+			lo.lossy = b.is_gguf && b.g.rounds;
+			rc = (!b.is_gguf && declared_lossy(o->io, made, &lo.lossy, e)) ||
 					compared(rep, &a, &b, &lo, o, e)
 				? -1
 				: 0;
