@@ -313,6 +313,8 @@ struct weights_order weights_order(const struct weights *w)
 	struct lying x;
 	int i;
 
+	if (w->is_gguf)
+		return weights_blocks_order(w);
 	for (i = 0; i < 2; i++) {
 		t = ckpt_find(&w->c, first[i]);
 		if (!t || type_of(form_of(t->dtype)) == WEIGHT_TYPES)

@@ -2,8 +2,9 @@
  * that.
  *
  * A checkpoint folder, or what was made of one: a set for an engine, whose experts stay in the layout they
- * lie in, or a model in other number formats, whose codes and scales are multiplied as they lie there; a GGUF, by whoever wrote it. (Not arithmetic, kernels/dev.h; not which tensors there are, formats/model/audit.h, which must have found nothing wrong
- * before anything is read here.) What is returned lies in the memory of the device. NaN scales and
+ * lie in, or a model in other number formats, whose codes and scales are multiplied as they lie there; a GGUF, by
+ * whoever wrote it. (Not arithmetic, kernels/dev.h; not which tensors there are, formats/model/audit.h, which must have
+ * found nothing wrong before anything is read here.) What is returned lies in the memory of the device. NaN scales and
  * codes are errors with tensor and place.
  *
  * Not thread-safe: one struct, one thread.
@@ -111,6 +112,8 @@ void host_drop(struct dev *d, void *p, uint64_t n); /* p may be NULL */
 
 /* --- between weights.c, matrix.c and blocks.c --- */
 
+/* The order in which the matrices of a GGUF are summed. */
+struct weights_order weights_blocks_order(const struct weights *w);
 /* The matrix t of a GGUF, held to form. */
 int weights_blocks(struct weights *w, struct matrix *m, const struct tensor *t,
 	struct matrix_form form, struct err *e);
