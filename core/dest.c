@@ -20,18 +20,11 @@ bool dest_is_stdout(const char *path)
 static int open_name(struct dest *d, const char *path, struct err *e)
 {
 	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-	char *folder;
-	int rc;
 
 	if (!*name || !strcmp(name, ".") || !strcmp(name, "..") || strlen(name) > FILE_NAME_MAX)
 		return err_set(e, ERR_USAGE, "%s is no name for a file", text_quote(path).s);
 	snprintf(d->name, sizeof d->name, "%s", name);
-	folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-	if (!folder)
-		return err_nomem(e);
-	rc = file_open_dir(d->io, folder, &d->dir, e);
-	free(folder);
-	return rc;
+	return file_open_above(d->io, path, &d->dir, &name, e);
 }
 
 /* A name that was free to take: makes a temporary file, which proves that the folder can be written. */

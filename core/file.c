@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -64,6 +65,24 @@ static int go_below(const struct io *io, int dir, const char *path, bool make, i
 		in = *fd;
 		path = end ? end + 1 : NULL;
 	} while (!rc && path);
+	return rc;
+}
+
+int file_open_above(const struct io *io, const char *path, int *dir, const char **name,
+	struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder;
+	int rc;
+
+	*name = slash ? slash + 1 : path;
+	if (!**name)
+		return err_set(e, ERR_USAGE, "%s is no name of a file", text_quote(path).s);
+	folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	if (!folder)
+		return err_nomem(e);
+	rc = file_open_dir(io, folder, dir, e);
+	free(folder);
 	return rc;
 }
 

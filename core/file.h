@@ -19,6 +19,10 @@ extern "C" {
 /* Opens a folder for use as the dir of the calls below. path may be any path the user typed. */
 int file_open_dir(const struct io *io, const char *path, int *dir, struct err *e);
 
+/* Opens the folder that the file at path lies in; *name, in path, is its name there. */
+int file_open_above(const struct io *io, const char *path, int *dir, const char **name,
+	struct err *e);
+
 /* Opens the folder at path below dir, component by component and through no link. "" is dir itself, once
  * more. After a failure errno is the one of open: ENOENT where there is no such folder. */
 int file_open_below(const struct io *io, int dir, const char *path, int *fd, struct err *e);

@@ -30,6 +30,7 @@
 #define FORMAT_KINDS_JSON "dsv4-kinds-1"
 #define FORMAT_RULES_JSON "dsv4-rules-1"
 #define FORMAT_TENSORS_JSON "dsv4-tensors-1"
+#define FORMAT_TOKENS_JSON "dsv4-tokens-1"
 #define FORMAT_VERSION_JSON "dsv4-version-1"
 #define FORMAT_ERROR_JSON "dsv4-error-1"   /* all verbs, where nothing else could be printed */
 #define FORMAT_REPORT_JSON "dsv4-report-2" /* all verbs of dsv4-verify */

@@ -20,7 +20,8 @@ rooms='core
 core/hash core/cli
 formats/json
 formats
-formats/gguf formats/st
+formats/tokenizer formats/st
+formats/gguf
 formats/model
 formats/layout
 formats/conversion

@@ -241,6 +241,8 @@ static const struct {
 	{ "dsv4-verify", "diff -q --json " FLASH " tests/golden/tiny-pro", FORMAT_REPORT_JSON, 1 },
 	{ "dsv4-verify", "doctor -q --json " FLASH, FORMAT_REPORT_JSON, 0 },
 	{ "dsv4-verify", "logits -q --json " FLASH " SET --tokens 1,2,3", FORMAT_REPORT_JSON, 0 },
+	{ "dsv4-verify", "tokens --json tests/tokens --text tests/tokens/config.json", FORMAT_TOKENS_JSON, 0 },
+	{ "dsv4-verify", "tokens --json tests/tokens", FORMAT_REPORT_JSON, 2 },
 	{ "dsv4-verify", "logits -q --json " FLASH " SET", FORMAT_REPORT_JSON, 2 },
 	{ "dsv4-verify", "logits -q --json " FLASH " SET --tokens 1,999999999", FORMAT_REPORT_JSON, 2 },
 	{ "dsv4-verify", "signature -q --json SET --key /nonexistent", FORMAT_REPORT_JSON, 2 },

@@ -45,6 +45,14 @@ static void put(int dir, const char *name, const char *s)
 	text_free(&t);
 }
 
+/* Of a model of 9 tokens. */
+static int read_in(struct vocab *v, int dir, const json_t *config, bool *there, struct err *e)
+{
+	const struct link_dir d = { .io = io_posix(), .dir = dir };
+
+	return vocab_read(v, &d, 9, config, there, e);
+}
+
 static int open_dir(void)
 {
 	static int n;
@@ -64,52 +72,51 @@ static const struct {
 	const char *rule; /* NULL: taken */
 } cases[] = {
 	{ "good", GOOD, NULL, NULL },
-	{ "an empty object in it", "{'model':{}}", NULL, "gguf.tokenizer" },
+	{ "an empty object in it", "{'model':{}}", NULL, "tokens.tokenizer" },
 	{ "the model first", "{'model':" MODEL ",'pre_tokenizer':" PRE ",'added_tokens':" ADDED "}", NULL, NULL },
 	{ "no normalizer", DOC(ADDED, "null", PRE, "null", MODEL), NULL, NULL },
 	{ "merges in pairs", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':" VOCAB ",'merges':[['a','b']]}"), NULL, NULL },
-	{ "another model", DOC(ADDED, NORM, PRE, BYTES, "{'type':'Unigram','vocab':{},'merges':[]}"), NULL, "gguf.tokenizer" },
-	{ "no model", "{'added_tokens':" ADDED ",'pre_tokenizer':" PRE "}", NULL, "gguf.tokenizer" },
-	{ "two models", "{'model':" MODEL ",'model':" MODEL ",'pre_tokenizer':" PRE "}", NULL, "gguf.tokenizer" },
-	{ "no merges", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':" VOCAB ",'merges':[]}"), NULL, "gguf.tokenizer" },
-	{ "merge of one part", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':" VOCAB ",'merges':['ab']}"), NULL, "gguf.tokenizer" },
-	{ "merge of three parts", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':" VOCAB ",'merges':['a b c']}"), NULL, "gguf.tokenizer" },
-	{ "merge of three parts in an array", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':" VOCAB ",'merges':[['a','b','c']]}"), NULL, "gguf.tokenizer" },
+	{ "another model", DOC(ADDED, NORM, PRE, BYTES, "{'type':'Unigram','vocab':{},'merges':[]}"), NULL, "tokens.tokenizer" },
+	{ "no model", "{'added_tokens':" ADDED ",'pre_tokenizer':" PRE "}", NULL, "tokens.tokenizer" },
+	{ "two models", "{'model':" MODEL ",'model':" MODEL ",'pre_tokenizer':" PRE "}", NULL, "tokens.tokenizer" },
+	{ "no merges", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':" VOCAB ",'merges':[]}"), NULL, "tokens.tokenizer" },
+	{ "merge of one part", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':" VOCAB ",'merges':['ab']}"), NULL, "tokens.tokenizer" },
+	{ "merge of three parts", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':" VOCAB ",'merges':['a b c']}"), NULL, "tokens.tokenizer" },
+	{ "merge of three parts in an array", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':" VOCAB ",'merges':[['a','b','c']]}"), NULL, "tokens.tokenizer" },
 	{ "merge that is a number", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':" VOCAB ",'merges':[7]}"), NULL, "json.type" },
-	{ "id beyond the vocabulary", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':{'a':9},'merges':['a b']}"), NULL, "gguf.tokenizer" },
+	{ "id beyond the vocabulary", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':{'a':9},'merges':['a b']}"), NULL, "tokens.tokenizer" },
 	{ "id 2^32", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':{'a':4294967296},'merges':['a b']}"), NULL, "json.range" },
 	{ "id negative", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':{'a':-1},'merges':['a b']}"), NULL, "json.number" },
-	{ "two tokens of one id", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':{'a':3,'b':3},'merges':['a b']}"), NULL, "gguf.tokenizer" },
-	{ "added and plain token of one id", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':{'a':0},'merges':['a b']}"), NULL, "gguf.tokenizer" },
-	{ "added token beyond", DOC("[{'id':9,'content':'x'}]", NORM, PRE, BYTES, MODEL), NULL, "gguf.tokenizer" },
-	{ "added token without id", DOC("[{'content':'x'}]", NORM, PRE, BYTES, MODEL), NULL, "gguf.tokenizer" },
-	{ "added token without content", DOC("[{'id':7}]", NORM, PRE, BYTES, MODEL), NULL, "gguf.tokenizer" },
-	{ "lower case", DOC(ADDED, "{'type':'Lowercase'}", PRE, BYTES, MODEL), NULL, "gguf.tokenizer" },
-	{ "a normalizer in the list", DOC(ADDED, "{'type':'Sequence','normalizers':[{'type':'NFC'}]}", PRE, BYTES, MODEL), NULL, "gguf.tokenizer" },
-	{ "no pre-tokenizer", DOC(ADDED, NORM, "null", BYTES, MODEL), NULL, "gguf.tokenizer" },
-	{ "no splits", DOC(ADDED, NORM, "{'type':'ByteLevel'}", BYTES, MODEL), NULL, "gguf.tokenizer" },
-	{ "another split", DOC(ADDED, NORM, "{'type':'Sequence','pretokenizers':[{'type':'Split','pattern':{'Regex':'x'}}]}", BYTES, MODEL), NULL, "gguf.tokenizer" },
-	{ "a split too many", DOC(ADDED, NORM, "{'type':'Sequence','pretokenizers':[" SPLITS "{'type':'Split','pattern':{'Regex':'x'}}]}", BYTES, MODEL), NULL, "gguf.tokenizer" },
-	{ "no bytes", DOC(ADDED, NORM, "{'type':'Sequence','pretokenizers':[" SPLITS "{'type':'Split','pattern':{}}]}", BYTES, MODEL), NULL, "gguf.tokenizer" },
-	{ "a split that removes", DOC(ADDED, NORM, "{'type':'Sequence','pretokenizers':[{'type':'Split','behavior':'Removed'}]}", BYTES, MODEL), NULL, "gguf.tokenizer" },
-	{ "a split turned round", DOC(ADDED, NORM, "{'type':'Sequence','pretokenizers':[" SPLITS "{'type':'ByteLevel','invert':true}]}", BYTES, MODEL), NULL, "gguf.tokenizer" },
-	{ "bytes split once more", DOC(ADDED, NORM, "{'type':'Sequence','pretokenizers':[" SPLITS "{'type':'ByteLevel','use_regex':true}]}", BYTES, MODEL), NULL, "gguf.tokenizer" },
-	{ "a space before", DOC(ADDED, NORM, "{'type':'Sequence','pretokenizers':[" SPLITS "{'type':'ByteLevel','add_prefix_space':true}]}", BYTES, MODEL), NULL, "gguf.tokenizer" },
-	{ "digits apart", DOC(ADDED, NORM, "{'type':'Sequence','pretokenizers':[" SPLITS "{'type':'Digits'}]}", BYTES, MODEL), NULL, "gguf.tokenizer" },
+	{ "two tokens of one id", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':{'a':3,'b':3},'merges':['a b']}"), NULL, "tokens.tokenizer" },
+	{ "added and plain token of one id", DOC(ADDED, NORM, PRE, BYTES, "{'type':'BPE','vocab':{'a':0},'merges':['a b']}"), NULL, "tokens.tokenizer" },
+	{ "added token beyond", DOC("[{'id':9,'content':'x'}]", NORM, PRE, BYTES, MODEL), NULL, "tokens.tokenizer" },
+	{ "added token without id", DOC("[{'content':'x'}]", NORM, PRE, BYTES, MODEL), NULL, "tokens.tokenizer" },
+	{ "added token without content", DOC("[{'id':7}]", NORM, PRE, BYTES, MODEL), NULL, "tokens.tokenizer" },
+	{ "lower case", DOC(ADDED, "{'type':'Lowercase'}", PRE, BYTES, MODEL), NULL, "tokens.tokenizer" },
+	{ "a normalizer in the list", DOC(ADDED, "{'type':'Sequence','normalizers':[{'type':'NFC'}]}", PRE, BYTES, MODEL), NULL, "tokens.tokenizer" },
+	{ "no pre-tokenizer", DOC(ADDED, NORM, "null", BYTES, MODEL), NULL, "tokens.tokenizer" },
+	{ "no splits", DOC(ADDED, NORM, "{'type':'ByteLevel'}", BYTES, MODEL), NULL, "tokens.tokenizer" },
+	{ "another split", DOC(ADDED, NORM, "{'type':'Sequence','pretokenizers':[{'type':'Split','pattern':{'Regex':'x'}}]}", BYTES, MODEL), NULL, "tokens.tokenizer" },
+	{ "a split too many", DOC(ADDED, NORM, "{'type':'Sequence','pretokenizers':[" SPLITS "{'type':'Split','pattern':{'Regex':'x'}}]}", BYTES, MODEL), NULL, "tokens.tokenizer" },
+	{ "no bytes", DOC(ADDED, NORM, "{'type':'Sequence','pretokenizers':[" SPLITS "{'type':'Split','pattern':{}}]}", BYTES, MODEL), NULL, "tokens.tokenizer" },
+	{ "a split that removes", DOC(ADDED, NORM, "{'type':'Sequence','pretokenizers':[{'type':'Split','behavior':'Removed'}]}", BYTES, MODEL), NULL, "tokens.tokenizer" },
+	{ "a split turned round", DOC(ADDED, NORM, "{'type':'Sequence','pretokenizers':[" SPLITS "{'type':'ByteLevel','invert':true}]}", BYTES, MODEL), NULL, "tokens.tokenizer" },
+	{ "bytes split once more", DOC(ADDED, NORM, "{'type':'Sequence','pretokenizers':[" SPLITS "{'type':'ByteLevel','use_regex':true}]}", BYTES, MODEL), NULL, "tokens.tokenizer" },
+	{ "a space before", DOC(ADDED, NORM, "{'type':'Sequence','pretokenizers':[" SPLITS "{'type':'ByteLevel','add_prefix_space':true}]}", BYTES, MODEL), NULL, "tokens.tokenizer" },
+	{ "digits apart", DOC(ADDED, NORM, "{'type':'Sequence','pretokenizers':[" SPLITS "{'type':'Digits'}]}", BYTES, MODEL), NULL, "tokens.tokenizer" },
 	{ "no document", "", NULL, "json.cut" },
 	{ "an array", "[]", NULL, "json.type" },
 	{ "cut", "{'model':" MODEL ",'pre_tokenizer':" PRE, NULL, "json.cut" },
 	{ "something behind", GOOD "x", NULL, "json.trailing" },
 	{ "nested 99 deep", "{'x':[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}", NULL, "json.depth" },
-	{ "config no object", GOOD, "[]", "gguf.tokenizer" },
-	{ "config no JSON", GOOD, "{'a':", "gguf.tokenizer" },
-	{ "config with a member twice", GOOD, "{'bos_token':'a','bos_token':'b'}", "gguf.tokenizer" },
+	{ "config no object", GOOD, "[]", "tokens.tokenizer" },
+	{ "config no JSON", GOOD, "{'a':", "tokens.tokenizer" },
+	{ "config with a member twice", GOOD, "{'bos_token':'a','bos_token':'b'}", "tokens.tokenizer" },
 };
 /* clang-format on */
 
 static void taken_and_refused(void)
 {
-	const struct io *io = io_posix();
 	struct vocab v;
 	size_t i;
 	bool there;
@@ -122,7 +129,8 @@ static void taken_and_refused(void)
 		put(dir, TOKENIZER_JSON, cases[i].doc);
 		if (cases[i].config)
 			put(dir, "tokenizer_config.json", cases[i].config);
-		rc = vocab_read(&v, io, dir, 9, NULL, &there, &e);
+		rc = vocab_read(&v, &(struct link_dir){ .io = io_posix(), .dir = dir }, 9, NULL,
+			&there, &e);
 		CHECK_IN(cases[i].name,
 			cases[i].rule ? rc && e.rule && !strcmp(e.rule, cases[i].rule)
 				      : !rc && there);
@@ -161,7 +169,7 @@ static void good(void)
 	put(dir, "tokenizer_config.json",
 		"{'bos_token':{'content':'<｜b｜>'},'eos_token':'<|e|>','pad_token':'not there','add_bos_token':true}");
 	put(dir, "chat_template.jinja", "{{ messages }}");
-	CHECK(!vocab_read(&v, io_posix(), dir, 9, config, &there, &e) && there);
+	CHECK(!read_in(&v, dir, config, &there, &e) && there);
 	for (i = 0; i < 9; i++) {
 		CHECK(want[i].s ? v.t.tokens[i].s && !strcmp(v.t.tokens[i].s, want[i].s)
 				: !v.t.tokens[i].s);
@@ -173,8 +181,7 @@ static void good(void)
 	CHECK(v.chat.n == 14 && !memcmp(v.chat.s, "{{ messages }}", 14));
 	vocab_free(&v);
 	json_object_set_new(config, "unk_token_id", json_integer(9));
-	CHECK(vocab_read(&v, io_posix(), dir, 9, config, &there, &e) &&
-		!strcmp(e.rule, "gguf.tokenizer"));
+	CHECK(read_in(&v, dir, config, &there, &e) && !strcmp(e.rule, "tokens.tokenizer"));
 	close(dir);
 	json_decref(config);
 }
@@ -186,10 +193,10 @@ static void none(void)
 	struct err e = { 0 };
 	bool there = true;
 
-	CHECK(!vocab_read(&v, io_posix(), dir, 9, NULL, &there, &e) && !there && !v.t.tokens);
+	CHECK(!read_in(&v, dir, NULL, &there, &e) && !there && !v.t.tokens);
 	there = true;
 	put(dir, TOKENIZER_JSON, "{}");
-	CHECK(!vocab_read(&v, io_posix(), dir, 9, NULL, &there, &e) && !there && !v.t.tokens);
+	CHECK(!read_in(&v, dir, NULL, &there, &e) && !there && !v.t.tokens);
 	close(dir);
 }
 
@@ -235,7 +242,7 @@ static void written(void)
 	put(dir, TOKENIZER_JSON, GOOD);
 	put(dir, "tokenizer_config.json",
 		"{'bos_token':'<｜b｜>','eos_token':'<|e|>','chat_template':'x'}");
-	CHECK(!vocab_read(&v, io_posix(), dir, 9, NULL, &there, &e));
+	CHECK(!read_in(&v, dir, NULL, &there, &e));
 	vocab_put(&v, &o);
 	gguf_write_head(&o, &t);
 	CHECK(!file_put(io_posix(), dir, "x.gguf", t.s, t.n, &e));
@@ -258,7 +265,40 @@ static void written(void)
 	close(dir);
 }
 
+/* A snapshot of the hub's cache has links to files that are named by their own digests. */
+static void through_links(void)
+{
+	const struct path folder = dirs_path("links");
+	char line[1400];
+	struct err e = { 0 };
+	struct vocab v;
+	int dir, in = -1;
+	bool there;
+
+	CHECK(!mkdir(folder.s, 0777) && !file_open_dir(io_posix(), folder.s, &dir, &e));
+	put(dir, "file", GOOD);
+	snprintf(line, sizeof line,
+		"cd %s && mkdir -p s/snapshots/abc s/blobs && h=$(sha256sum file | cut -c-64) && "
+		"cp file s/blobs/$h && ln -s ../../blobs/$h s/snapshots/abc/" TOKENIZER_JSON,
+		folder.s);
+	CHECK(!system(line));
+	CHECK(!file_open_below(io_posix(), dir, "s/snapshots/abc", &in, &e));
+	CHECK(!read_in(&v, in, NULL, &there, &e) && there && v.t.n_merges == 1);
+	vocab_free(&v);
+	snprintf(line, sizeof line, "cd %s && echo >>$(echo s/blobs/*)", folder.s);
+	CHECK(!system(line));
+	CHECK(read_in(&v, in, NULL, &there, &e) && e.rule && !strcmp(e.rule, "source.blob"));
+	e = (struct err){ 0 };
+	snprintf(line, sizeof line, "cd %s && ln -sf ../../../file s/snapshots/abc/" TOKENIZER_JSON,
+		folder.s);
+	CHECK(!system(line));
+	CHECK(read_in(&v, in, NULL, &there, &e) && e.rule && !strcmp(e.rule, "file.symlink"));
+	close(in);
+	close(dir);
+}
+
 static const struct test tests[] = {
+	{ "through_links", through_links },
 	{ "taken_and_refused", taken_and_refused },
 	{ "good", good },
 	{ "none", none },

@@ -3,7 +3,6 @@
  * SPDX-License-Identifier: MIT */
 #include "core/cli/cli.h"
 #include "core/cpu.h"
-#include "core/dest.h"
 #include "core/mem.h"
 #include "core/version.h"
 #include "formats/version_text.h"
@@ -16,8 +15,8 @@
 #include "verify/doctor/consumer.h"
 #include "verify/doctor/doctor.h"
 #include "verify/parity/tensors.h"
-#include "verify/report/junit.h"
-#include "verify/report/page.h"
+#include "verify/report/outlet.h"
+#include "verify/run/tokenize.h"
 #include "verify/sign/sign.h"
 
 #include <fcntl.h>
@@ -33,6 +32,10 @@ struct opts {
 	const char *tokens, *device, *arithmetic, *max_kl, *max_rel, *what, *record, *rank,
 		*source_sha256, *junit, *page;
 	bool full;
+	struct {
+		const char *text, *chat, *effort;
+		bool lines, string, bos, think, keep;
+	} prompt;
 	const char *engine, *fix_config, *fix_index;
 	uint64_t threads, memory, max_memory, max_header, sample;
 	struct {
@@ -81,86 +84,33 @@ static int run_tensors(void *opts, int n, char **args, struct err *e)
 
 /* --- reports: what every verb that has findings ends with --- */
 
-/* The files that a call writes beside what it prints. */
-struct extras {
-	struct dest junit, page;
-};
-
-static void extras_close(struct extras *x)
+static struct outlet_opts outlet_opts(const struct opts *o)
 {
-	dest_close(&x->junit);
-	dest_close(&x->page);
-}
-
-/* stdout takes one document. */
-static bool to_stdout(const char *path)
-{
-	return path && dest_is_stdout(path);
-}
-
-/* Tries them before the work. */
-static int extras_open(struct extras *x, const struct opts *o, struct err *e)
-{
-	memset(x, 0, sizeof *x);
-	if (o->json + to_stdout(o->junit) + to_stdout(o->page) + to_stdout(o->fix_config) > 1)
-		return err_set(e, ERR_USAGE,
-			"only one of --json, --junit -, --report - and --fix-config - can have stdout");
-	if ((o->junit && dest_open(&x->junit, io_posix(), o->junit, e)) ||
-		(o->page && dest_open(&x->page, io_posix(), o->page, e))) {
-		extras_close(x);
-		return -1;
-	}
-	return 0;
-}
-
-static int put_extra(struct dest *d, struct text *t, struct err *e)
-{
-	int rc = t->failed ? err_nomem(e) : dest_put(d, t->s, t->n, e);
-
-	text_free(t);
-	return rc;
+	return (struct outlet_opts){ .json = o->json,
+		.quiet = o->quiet,
+		.junit = o->junit,
+		.page = o->page,
+		.fixed = o->fix_config };
 }
 
 /* What a verb does between an empty report and a full one. args: its positional arguments. Returns -1 where it
  * could not be done at all. */
 typedef int fill_fn(struct report *r, const struct opts *o, char **args, struct err *e);
 
-/* Prints the report and writes the files that were asked for. */
-static int put_report(const struct report *r, const struct opts *o, struct extras *x, struct err *e)
-{
-	bool taken = to_stdout(o->junit) || to_stdout(o->page) || to_stdout(o->fix_config);
-	struct text t = { 0 };
-	int rc;
-
-	if (o->json)
-		report_put_json(r, &t);
-	else if (!taken)
-		report_put_text(r, o->quiet, &t);
-	rc = cli_print(&t, e);
-	if (!rc && o->junit) {
-		junit_put(r, &t);
-		rc = put_extra(&x->junit, &t, e);
-	}
-	if (!rc && o->page) {
-		page_put(r, &t);
-		rc = put_extra(&x->page, &t, e);
-	}
-	return rc;
-}
-
 /* Runs a verb that ends with a report. What stops it is a finding of the report too, so that --json, --junit and
  * --report say what came of every call. */
 static int run_report(const char *verb, fill_fn *fill, const struct opts *o, int n, char **args,
 	struct err *e)
 {
+	const struct outlet_opts out = outlet_opts(o);
 	struct err stopped = { 0 }, copy;
 	int64_t began = (int64_t)time(NULL);
 	double start = progress_now();
-	struct extras x;
+	struct outlet x;
 	struct report r;
 	int rc;
 
-	if (extras_open(&x, o, e))
+	if (outlet_open(&x, &out, e))
 		return -1;
 	report_begin(&r, TOOL, verb, args[0], n > 1 ? args[1] : NULL);
 	if (fill(&r, o, args, &stopped)) {
@@ -171,10 +121,9 @@ static int run_report(const char *verb, fill_fn *fill, const struct opts *o, int
 	if (o->strict)
 		report_strict(&r);
 	report_sort(&r);
-	rc = stopped.kind != ERR_NONE && !o->json && !o->junit && !o->page
-		? 0
-		: put_report(&r, o, &x, e);
-	extras_close(&x);
+	rc = stopped.kind != ERR_NONE && !o->json && !o->junit && !o->page ? 0
+									   : outlet_put(&x, &r, e);
+	outlet_close(&x);
 	stopped.told = true;
 	if (!rc && stopped.kind != ERR_NONE && (!r.errors || err_exit_code(&stopped) == 1)) {
 		*e = stopped;
@@ -191,14 +140,14 @@ static int run_report(const char *verb, fill_fn *fill, const struct opts *o, int
 /* A call that did not get as far as a report: it still has one if it asked for one. */
 static void failed(const struct cli_failure *f)
 {
-	struct opts o = { .json = cli_word(f->argc, f->argv, "json", true) != NULL,
+	struct outlet_opts o = { .json = cli_word(f->argc, f->argv, "json", true) != NULL,
 		.junit = cli_word(f->argc, f->argv, "junit", false),
 		.page = cli_word(f->argc, f->argv, "report", false) };
 	struct err e = *f->e, ignored = { 0 };
-	struct extras x;
+	struct outlet x;
 	struct report r;
 
-	if (extras_open(&x, &o, &ignored)) /* perhaps the very thing that failed */
+	if (outlet_open(&x, &o, &ignored)) /* perhaps the very thing that failed */
 		o.junit = o.page = NULL;
 	if (!o.json && !o.junit && !o.page)
 		return;
@@ -207,8 +156,8 @@ static void failed(const struct cli_failure *f)
 	report_take(&r, NULL, &e);
 	report_call(&r, f->argc, f->argv, (int64_t)time(NULL), 0);
 	o.quiet = true;
-	(void)put_report(&r, &o, &x, &ignored); /* there is an error to report already */
-	extras_close(&x);
+	(void)outlet_put(&x, &r, &ignored); /* there is an error to report already */
+	outlet_close(&x);
 	report_free(&r);
 }
 
@@ -405,6 +354,40 @@ static int run_record(void *opts, int n, char **args, struct err *e)
 	return run_report("record", fill_record, opts, n, args, e);
 }
 
+/* The text goes to stdout; it is no report. */
+static int run_tokens(void *opts, int n, char **args, struct err *e)
+{
+	const struct opts *o = opts;
+	const char *effort = o->prompt.effort;
+	struct tokenize_opts t = { .io = io_posix(),
+		.text = o->prompt.text,
+		.chat = o->prompt.chat,
+		.lines = o->prompt.lines,
+		.string = o->prompt.string,
+		.bos = o->prompt.bos,
+		.json = o->json,
+		.follow_links = o->follow_links,
+		.how = { .think = o->prompt.think, .keep_reasoning = o->prompt.keep } };
+	struct text out = { 0 };
+
+	(void)n;
+	if (!t.text == !t.chat)
+		return err_set(e, ERR_USAGE, "one of --text and --chat is needed");
+	if (t.chat && t.bos)
+		return err_set(e, ERR_USAGE, "a chat begins with --bos as it is");
+	if (t.text && (t.how.think || t.how.keep_reasoning || effort))
+		return err_set(e, ERR_USAGE,
+			"--think, --effort and --keep-reasoning are of --chat");
+	if (effort && !t.how.think)
+		return err_set(e, ERR_USAGE, "--effort is of answers that --think begins");
+	t.how.effort = !effort || *effort == 'l' ? CHAT_LOW : *effort == 'h' ? CHAT_HIGH : CHAT_MAX;
+	if (tokenize(&out, args[0], &t, e)) {
+		text_free(&out);
+		return -1;
+	}
+	return cli_print(&out, e);
+}
+
 static int fill_doctor(struct report *r, const struct opts *o, char **args, struct err *e)
 {
 	struct doctor_opts d = { .io = io_posix(),
@@ -519,6 +502,18 @@ static const struct cli_opt record_opts[] = {
 	COMPUTE_OPTS, REPORT_OPTS, { 0 }
 };
 
+static const struct cli_opt prompt_opts[] = {
+	{ "text", 0, "FILE", CLI_TEXT, 0, 0, AT(prompt.text), "the text" },
+	{ "chat", 0, "FILE", CLI_TEXT, 0, 0, AT(prompt.chat), "a conversation: JSON, messages as the OpenAI API has them" },
+	{ "lines", 0, NULL, CLI_FLAG, 0, 0, AT(prompt.lines), "each line is a prompt by itself: of --text a JSON string, of --chat a conversation" },
+	{ "bos", 0, NULL, CLI_FLAG, 0, 0, AT(prompt.bos), "put the token that begins a sentence before the text" },
+	{ "think", 0, NULL, CLI_FLAG, 0, 0, AT(prompt.think), "the answer begins with its reasoning" },
+	{ "effort", 0, "low|high|max", CLI_CHOICE, 0, 0, AT(prompt.effort), "of --think (default low, which adds no words)" },
+	{ "keep-reasoning", 0, NULL, CLI_FLAG, 0, 0, AT(prompt.keep), "of earlier answers too; without it as in the release" },
+	{ "string", 0, NULL, CLI_FLAG, 0, 0, AT(prompt.string), "print the text that the ids would be of" },
+	HF_OPT, JSON_OPT, { 0 }
+};
+
 static const struct cli_opt doctor_opts[] = {
 	{ "for", 0, "ENGINE", CLI_TEXT, 0, 0, AT(engine), "who will load it: vllm, sglang, llama.cpp, official, official-fp8, or a target of dsv4-convert" },
 	{ "full", 0, NULL, CLI_FLAG, 0, 0, AT(full), "look at all values, not at scales and samples" },
@@ -545,6 +540,9 @@ static const struct cli_cmd cmds[] = {
 	{ "logits", "SOURCE CONVERTED --tokens IDS", "does the converted model compute the same as its source, bit for bit?", NULL, logits_opts, 2, 2, run_logits },
 	{ "record", "CKPT --tokens IDS -o REC", "record what a model computes for some tokens", NULL, record_opts, 1, 1, run_record },
 	{ "replay", "CKPT REC", "does the model compute what a record says, sub-block by sub-block and as a whole?", NULL, replay_opts, 2, 2, run_replay },
+	{ "tokens", "DIR --text FILE | --chat FILE", "text, or a conversation, as the token ids of a model",
+		"DIR has tokenizer.json and config.json. The ids are those of Hugging Face's tokenizers, the text of\n"
+		"a conversation is that of the release's own encoder; logits, record and others take both as --tokens.\n", prompt_opts, 1, 1, run_tokens },
 	{ "diff", "A B", "in what two checkpoints, converted folders or sets differ", NULL, diff_opts, 2, 2, run_diff },
 	{ "doctor", "DIR", "does a checkpoint mean what its config.json says, and will an engine read it so?",
 		"Headers, config.json, all scales and samples of the weights. Findings that begin with \"suspect.\" are\n"

@@ -5,7 +5,7 @@
 #include "formats/conversion/head.h"
 #include "formats/conversion/manifest.h"
 #include "formats/folder/foreign.h"
-#include "formats/model/blob.h"
+#include "formats/blob.h"
 #include "formats/model/recipes.h"
 #include "formats/model/vllm_name.h"
 

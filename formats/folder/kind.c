@@ -23,6 +23,7 @@ const struct use_row use_rows[USES] = {
 	[USE_LOGITS]         = { "logits", "CONVERTED", READS_ALL },
 	[USE_RECORD]         = { "record", "CKPT", READS_ALL },
 	[USE_REPLAY]         = { "replay", "CKPT", READS_ALL },
+	[USE_TOKENS]         = { "tokens", "DIR", READS_NAMES },
 	[USE_SIGN]           = { "sign", "DIR", READS_NAMES },
 	[USE_SIGNATURE]      = { "signature", "DIR", READS_NAMES },
 	[USE_SIGNATURE_SOURCE] = { "signature", "--source", READS_DOWNLOADS },
@@ -37,11 +38,12 @@ const struct use_row use_rows[USES] = {
 #define COMPUTING (U(LOGITS_SOURCE) | U(LOGITS) | U(RECORD) | U(REPLAY))
 /* What a whole checkpoint is good for. */
 #define MODEL (U(RUN) | U(PLAN) | U(INSPECT) | U(SLICE) | U(CHECK) | U(COMPARE_SOURCE) | U(DIFF) | U(DOCTOR) | \
-	COMPUTING | SIGNING | U(SIGNATURE_SOURCE))
+	COMPUTING | U(TOKENS) | SIGNING | U(SIGNATURE_SOURCE))
 /* What a finished conversion is good for: whether it can go back, restore finds out in its manifest. */
 #define MADE (U(CHECK) | U(COMPARE) | U(DIFF) | U(RESTORE) | U(RESHARD) | U(TENSORS) | SIGNING)
-/* What is left for the checkpoint of another model: its files, index, headers and digests. */
-#define FILES (U(CHECK) | U(DIFF) | SIGNING)
+/* What is left for the checkpoint of another model: its files, index, headers and digests, and its tokenizer where it is
+ * that of V4. */
+#define FILES (U(CHECK) | U(DIFF) | U(TOKENS) | SIGNING)
 
 const struct kind_row kind_rows[KINDS] = {
 	[KIND_UNKNOWN]    = { "unknown", "a folder without weights", "no .safetensors file, and nothing else that is known", RULE_KIND_UNKNOWN, MODEL, false, true, false },
@@ -54,11 +56,11 @@ const struct kind_row kind_rows[KINDS] = {
 
 	[KIND_HF]         = { "hf", "a conversion of target hf", "manifest.json: target hf, no folder source", RULE_COUNT, MODEL | MADE, true, true, false },
 	[KIND_HF_SOURCE]  = { "hf-source", "a conversion of target hf with what the way back needs", "the same, with source/", RULE_COUNT, MODEL | MADE, true, true, false },
-	[KIND_QUANT]      = { "quant", "a conversion to a number format that is no checkpoint's", "manifest.json: target one of dsv4-quant formats", RULE_KIND_QUANT, MADE | U(DOCTOR) | U(RUN) | U(PLAN) | COMPUTING, true, false, false },
+	[KIND_QUANT]      = { "quant", "a conversion to a number format that is no checkpoint's", "manifest.json: target one of dsv4-quant formats", RULE_KIND_QUANT, MADE | U(DOCTOR) | U(RUN) | U(PLAN) | U(TOKENS) | COMPUTING, true, false, false },
 	[KIND_QUANT_GGUF] = { "quant-gguf", "a conversion to GGUF", "manifest.json: target gguf", RULE_KIND_QUANT, MADE | U(RUN) | U(PLAN) | U(LOGITS) | U(RECORD) | U(REPLAY), true, false, false },
 	[KIND_SLICE]      = { "slice", "a slice of a checkpoint", "manifest.json: target slice", RULE_COUNT, MODEL | MADE, true, true, false },
 	[KIND_RESTORED]   = { "restored", "a checkpoint that restore has made", "manifest.json: target restore", RULE_COUNT, MODEL | MADE, true, true, false },
-	[KIND_OFFICIAL]   = { "official", "a conversion of target official", "manifest.json: target official", RULE_KIND_OFFICIAL, MADE | U(DOCTOR) | U(LOGITS), true, false, false },
+	[KIND_OFFICIAL]   = { "official", "a conversion of target official", "manifest.json: target official", RULE_KIND_OFFICIAL, MADE | U(DOCTOR) | U(LOGITS) | U(TOKENS), true, false, false },
 	[KIND_VLLM]       = { "vllm-sharded", "a conversion for vLLM's sharded_state loader", "manifest.json: target vllm-sharded", RULE_KIND_VLLM_SHARDED, MADE | U(DOCTOR) | COMPUTING, true, false, false },
 	[KIND_PART]       = { "part", "a conversion of some layers only", "manifest.json: options.layers", RULE_KIND_PART, MADE, true, false, false },
 	[KIND_SET]        = { "set", "a set of folders for an engine", "manifest.json: folders", RULE_KIND_SET, MADE | U(DOCTOR) | COMPUTING, true, false, false },

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/gguf/vocab.h"
 
-#include "core/file.h"
 #include "core/text.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,18 +26,6 @@ static const struct {
 	[VOCAB_CLS] = { "cls", "tokenizer.ggml.cls_token_id" },
 	[VOCAB_MASK] = { "mask", "tokenizer.ggml.mask_token_id" },
 };
-
-/* Reads a small file; *there says whether it is there. */
-static int load(const struct io *io, int dir, const char *name, struct text *out, bool *there,
-	struct err *e)
-{
-	struct stat st;
-
-	*there = !io->lstat(io, dir, name, &st);
-	if (!*there && errno != ENOENT)
-		return err_sys(e, "%s", name);
-	return *there ? file_load(io, dir, name, SMALL_CAP, out, e) : 0;
-}
 
 /* The id of the added token of that text; -1: there is none. */
 static int64_t added_id(const struct vocab *v, const char *s)
@@ -86,7 +72,7 @@ static int take_config(struct vocab *v, const json_t *o, struct err *e)
 	return v->chat.failed ? err_nomem(e) : 0;
 }
 
-static int read_config(struct vocab *v, const struct io *io, int dir, struct err *e)
+static int read_config(struct vocab *v, const struct link_dir *dir, struct err *e)
 {
 	struct text t = { 0 };
 	json_error_t bad;
@@ -94,12 +80,12 @@ static int read_config(struct vocab *v, const struct io *io, int dir, struct err
 	bool there;
 	int rc = -1;
 
-	if (load(io, dir, config_name, &t, &there, e))
+	if (link_load(dir, config_name, SMALL_CAP, &t, &there, e))
 		goto out;
 	if (there) {
 		o = json_loadb(t.s ? t.s : "", t.n, JSON_REJECT_DUPLICATES, &bad);
 		if (!json_is_object(o)) {
-			err_rule(e, RULE_GGUF_TOKENIZER, ERR_NOPOS, "%s is no JSON object",
+			err_rule(e, RULE_TOKENS_TOKENIZER, ERR_NOPOS, "%s is no JSON object",
 				config_name);
 			goto out;
 		}
@@ -124,29 +110,28 @@ static int take_ids(struct vocab *v, const json_t *config, struct err *e)
 		if (v->special[i] >= 0 || !json_is_integer(x))
 			continue;
 		if (json_integer_value(x) < 0 || (uint64_t)json_integer_value(x) >= v->t.n)
-			return err_rule(e, RULE_GGUF_TOKENIZER, ERR_NOPOS,
+			return err_rule(e, RULE_TOKENS_TOKENIZER, ERR_NOPOS,
 				"config.json: \"%s\" is no id of a token", key);
 		v->special[i] = json_integer_value(x);
 	}
 	return 0;
 }
 
-int vocab_read(struct vocab *v, const struct io *io, int dir, size_t n, const json_t *config,
+int vocab_read(struct vocab *v, const struct link_dir *dir, size_t n, const json_t *config,
 	bool *there, struct err *e)
 {
-	struct stat st;
 	bool chat;
 	size_t i;
 
 	memset(v, 0, sizeof *v);
-	*there = !io->lstat(io, dir, TOKENIZER_JSON, &st);
+	if (tokenizer_json_read(&v->t, dir, n, there, e))
+		return -1;
 	if (!*there)
-		return errno == ENOENT ? 0 : err_sys(e, TOKENIZER_JSON);
+		return 0;
 	for (i = 0; i < VOCAB_SPECIALS; i++)
 		v->special[i] = -1;
-	if (!tokenizer_json_read(&v->t, io, dir, n, e) &&
-		!load(io, dir, template_name, &v->chat, &chat, e) && !read_config(v, io, dir, e) &&
-		!take_ids(v, config, e)) {
+	if (!link_load(dir, template_name, SMALL_CAP, &v->chat, &chat, e) &&
+		!read_config(v, dir, e) && !take_ids(v, config, e)) {
 		*there = !v->t.none;
 		if (!*there)
 			vocab_free(v);

@@ -12,7 +12,7 @@
 #include "core/err.h"
 #include "core/io.h"
 #include "formats/gguf/gguf_write.h"
-#include "formats/gguf/tokenizer_json.h"
+#include "formats/tokenizer/tokenizer_json.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,10 +37,10 @@ struct vocab {
 
 struct json_t; /* of jansson */
 
-/* Reads tokenizer.json, and where they are there tokenizer_config.json and chat_template.jinja, of the folder dir, for
+/* Reads tokenizer.json, and where they are there tokenizer_config.json and chat_template.jinja, of the folder, for
  * a model of n tokens whose config.json is config. *there is false, and *v zeroed, where there is no tokenizer.json or an empty object:
  * that is no error. On failure *v is zeroed. */
-int vocab_read(struct vocab *v, const struct io *io, int dir, size_t n, const struct json_t *config,
+int vocab_read(struct vocab *v, const struct link_dir *dir, size_t n, const struct json_t *config,
 	bool *there, struct err *e);
 void vocab_free(struct vocab *v);
 

@@ -5,7 +5,7 @@
 
 #include "formats/model/family.h"
 #include "core/file.h"
-#include "formats/model/blob.h"
+#include "formats/blob.h"
 #include "formats/st/shardmap.h"
 
 #include <errno.h>
@@ -34,114 +34,27 @@ static int find(struct opener *o, enum rule_id rule, const char *file, const cha
 	return 0;
 }
 
-/* --- links --- */
+/* --- files --- */
 
-enum { NAME_ROOM = 256, LINKS_MAX = 8 };
-
-/* Appends where the link at the path actual leads to: text as it is where that is absolute, else behind the folder
- * of actual. */
-static int follow(char actual[CKPT_PATH], const char *text, struct err *e)
+struct link_dir ckpt_links(const struct ckpt *c)
 {
-	char *slash = strrchr(actual, '/');
-	size_t dir = text[0] == '/' || !slash ? 0 : (size_t)(slash + 1 - actual);
-
-	if (dir + strlen(text) >= CKPT_PATH)
-		return err_set(e, ERR_USAGE, "the link %s is too long", text_quote(actual).s);
-	memcpy(actual + dir, text, strlen(text) + 1);
-	return 0;
+	return (struct link_dir){ .io = c->io, .dir = c->dir, .follow = c->follow_links };
 }
 
-static int refuse_link(const char *name, const char *text, struct err *e)
-{
-	return err_rule(e, RULE_FILE_SYMLINK, ERR_NOPOS,
-		"%s is a link to %s, which is not ../../blobs/HASH of a hub's cache: --follow-links follows it",
-		text_quote(name).s, text_quote(text).s);
-}
-
-/* What to open for name: name itself, the blob that it is a link to, or with --follow-links where other links
- * lead. *hash is the place in actual of the hash that names the blob, or NULL. */
-static int resolve(const struct ckpt *c, const char *name, char actual[CKPT_PATH],
-	const char **hash, struct err *e)
-{
-	char text[CKPT_PATH];
-	ssize_t n;
-	int hops;
-
-	*hash = NULL;
-	if (strlen(name) >= NAME_ROOM)
-		return err_set(e, ERR_USAGE, "%s is too long a name", text_quote(name).s);
-	memcpy(actual, name, strlen(name) + 1);
-	for (hops = 0; hops < LINKS_MAX; hops++) {
-		n = c->io->readlink(c->io, c->dir, actual, text, sizeof text - 1);
-		if (n < 0 && (errno == EINVAL || (hops && errno == ENOENT)))
-			return 0; /* no link; what is not there is found out by who opens it */
-		if (n < 0)
-			return err_sys(e, "cannot look at %s", text_quote(name).s);
-		text[n] = 0;
-		if (!hops && blob_of(text, 0)) {
-			memcpy(actual, text, (size_t)n + 1);
-			*hash = blob_of(actual, 0);
-			return 0;
-		}
-		if (!c->follow_links)
-			return refuse_link(name, text, e);
-		if (follow(actual, text, e))
-			return -1;
-	}
-	return err_rule(e, RULE_FILE_SYMLINK, ERR_NOPOS, "%s is a link through more than %d others",
-		text_quote(name).s, LINKS_MAX);
-}
-
-/* 1 or 0; -1 where the system cannot tell. */
-static int is_there(const struct ckpt *c, const char *name, struct stat *st, struct err *e)
-{
-	if (!c->io->lstat(c->io, c->dir, name, st))
-		return 1;
-	return errno == ENOENT ? 0 : err_sys(e, "cannot look at %s", text_quote(name).s);
-}
-
-static int dangling(const char *name, const char *actual, struct err *e)
-{
-	return err_rule(e, RULE_FILE_DANGLING, ERR_NOPOS, "%s is a link to %s, which is not there",
-		text_quote(name).s, text_quote(actual).s);
-}
-
-/* Opens name, through its link if it is one: *fd is -1 where *there is false. *hash as resolve has it. */
 static int open_file(const struct ckpt *c, const char *name, int *fd, struct stat *st, bool *there,
 	char actual[CKPT_PATH], const char **hash, struct err *e)
 {
-	int rc = is_there(c, name, st, e);
+	const struct link_dir d = ckpt_links(c);
 
-	*fd = -1;
-	*there = rc > 0;
-	if (rc <= 0)
-		return rc;
-	if (resolve(c, name, actual, hash, e))
-		return -1;
-	rc = is_there(c, actual, st, e);
-	if (rc <= 0)
-		return rc ? -1 : dangling(name, actual, e);
-	return file_open(c->io, c->dir, actual, fd, st, e);
+	return link_open(&d, name, fd, st, there, actual, hash, e);
 }
 
 int ckpt_file(const struct ckpt *c, const char *name, char actual[CKPT_PATH], struct stat *st,
 	bool *there, struct err *e)
 {
-	const char *hash;
-	int rc = is_there(c, name, st, e);
+	const struct link_dir d = ckpt_links(c);
 
-	*there = rc > 0;
-	if (rc <= 0)
-		return rc;
-	if (resolve(c, name, actual, &hash, e))
-		return -1;
-	rc = is_there(c, actual, st, e);
-	if (rc <= 0)
-		return rc ? -1 : dangling(name, actual, e);
-	if (!S_ISREG(st->st_mode))
-		return err_rule(e, RULE_FILE_NOT_REGULAR, ERR_NOPOS, "%s is not a regular file",
-			text_quote(name).s);
-	return 0;
+	return link_look(&d, name, actual, st, there, e);
 }
 
 int ckpt_blob_check(const struct ckpt *c, const char *name, bool *has, struct stat *st,
@@ -340,7 +253,7 @@ static int load_shard(struct opener *o, uint32_t at)
 	struct ckpt *c = o->c;
 	struct shard *s = &c->shards[at];
 	struct st_header h = { 0 };
-	char actual[CKPT_PATH], file[NAME_ROOM + sizeof CKPT_HEADER];
+	char actual[CKPT_PATH], file[LINK_NAME + sizeof CKPT_HEADER];
 	const char *hash = NULL;
 	size_t i;
 	bool there = true;

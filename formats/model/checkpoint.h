@@ -10,6 +10,7 @@
 #include "core/err.h"
 #include "core/io.h"
 #include "core/hash/xxh.h"
+#include "formats/link.h"
 #include "formats/model/config.h"
 #include "formats/model/index.h"
 #include "formats/finding.h"
@@ -45,7 +46,7 @@ struct ckpt_opts {
 };
 
 /* Room for the path of a file of the folder once its link was followed. */
-enum { CKPT_PATH = 1024 };
+enum { CKPT_PATH = LINK_PATH };
 
 /* A small file as it was when it was read. */
 struct ckpt_seen {
@@ -85,6 +86,8 @@ const struct tensor *ckpt_find(const struct ckpt *c, const char *name); /* NULL:
 /* Bytes off..off+n of the tensor. */
 int ckpt_read(const struct ckpt *c, const struct tensor *t, uint64_t off, void *dst, size_t n,
 	struct err *e);
+/* The folder, for who opens other files of it. */
+struct link_dir ckpt_links(const struct ckpt *c);
 /* Another file of the folder: *there says whether it is, actual what to open relative to dir, *st its size. An
  * error where it is no regular file, or a link that is not followed or leads nowhere. */
 int ckpt_file(const struct ckpt *c, const char *name, char actual[CKPT_PATH], struct stat *st,

@@ -3,7 +3,7 @@
 
 #include "core/file.h"
 #include "core/hash/xxh.h"
-#include "formats/model/blob.h"
+#include "formats/blob.h"
 #include "formats/model/sumlist.h"
 
 #include <fcntl.h>

@@ -181,6 +181,7 @@ int gguf_keys_put(struct gguf_out *o, const struct config *c, const struct param
 int gguf_metadata_put(struct gguf_out *o, const struct ckpt *c, enum gguf_dense dense,
 	enum gguf_file_of of, struct err *e)
 {
+	const struct link_dir dir = ckpt_links(c);
 	struct findings f = { 0 };
 	struct params p;
 	struct vocab v;
@@ -190,7 +191,7 @@ int gguf_metadata_put(struct gguf_out *o, const struct ckpt *c, enum gguf_dense 
 	rc = rc ? rc : finding_first(&f, e);
 	finding_free(&f);
 	if (rc || gguf_keys_put(o, &c->config, &p, &c->doc, dense, of, e) ||
-		vocab_read(&v, c->io, c->dir, (size_t)c->config.V, c->doc.o, &there, e))
+		vocab_read(&v, &dir, (size_t)c->config.V, c->doc.o, &there, e))
 		return -1;
 	vocab_put(&v, o);
 	vocab_free(&v);

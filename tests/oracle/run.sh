@@ -303,6 +303,17 @@ else
     ok "manifest notices"
 fi
 
+# ---------------------------------------------------------------- tokens
+
+if $python $here/tokens.py fetch build/oracle-tokens >"$work/log" 2>&1; then
+    $python $here/tokens.py build/oracle-tokens $B/dsv4-verify ${SEED:-1} 100000 >"$work/tokens" 2>&1
+    grep -E '^(ok|FAIL) ' "$work/tokens" | sed 's/^ok  */ok  /'
+    passed=$((passed + $(grep -c '^ok ' "$work/tokens")))
+    [ "$(grep -c '^ok ' "$work/tokens")" = 4 ] || fail "tokens" "$work/tokens"
+else
+    skip "tokens: no tokenizer of DeepSeek-V4, or no encoder of vLLM, to be had"
+fi
+
 # ---------------------------------------------------------------- signatures
 
 . $here/sign.sh

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/check/check.h"
 
-#include "formats/model/blob.h"
+#include "formats/blob.h"
 #include "formats/model/expected.h"
 
 #include <stdlib.h>

@@ -15,20 +15,6 @@
 
 /* --- reading --- */
 
-/* The folder of path, and the name in it. */
-static int split(const char *path, char *dir, size_t room, const char **name, struct err *e)
-{
-	const char *slash = strrchr(path, '/');
-	size_t n = slash ? (size_t)(slash - path) + (slash == path) : 1;
-
-	*name = slash ? slash + 1 : path;
-	if (n >= room || !**name)
-		return err_set(e, ERR_USAGE, "%s is no name of a file", text_quote(path).s);
-	memcpy(dir, slash ? path : ".", n);
-	dir[n] = 0;
-	return 0;
-}
-
 /* "dsv4.xxh3.layers.3.out": its layer, or -1. */
 static int64_t layer_of(const struct text *t)
 {
@@ -142,14 +128,13 @@ static int open_at(struct record *r, int dir, const char *name, struct err *e)
 int record_open(struct record *r, const struct io *io, const char *path, uint32_t layers,
 	uint32_t most, struct err *e)
 {
-	char folder[4096];
 	const char *name;
 	int dir, rc;
 
 	memset(r, 0, sizeof *r);
 	r->io = io;
 	r->fd = -1;
-	if (split(path, folder, sizeof folder, &name, e) || file_open_dir(io, folder, &dir, e))
+	if (file_open_above(io, path, &dir, &name, e))
 		return -1;
 	r->layers = layers;
 	r->out = calloc(layers + 1, sizeof *r->out);

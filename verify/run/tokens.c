@@ -35,18 +35,12 @@ static int parse(const char *s, const char *what, uint32_t most, uint32_t **ids,
 
 static int from_file(const struct io *io, const char *path, struct text *t, struct err *e)
 {
-	const char *slash = strrchr(path, '/');
-	char folder[4096] = ".";
-	size_t n = slash ? (size_t)(slash - path) + (slash == path) : 1;
+	const char *name;
 	int dir, rc;
 
-	if (n >= sizeof folder)
-		return err_set(e, ERR_USAGE, "the path is too long");
-	memcpy(folder, slash ? path : ".", n);
-	folder[n] = 0;
-	if (file_open_dir(io, folder, &dir, e))
+	if (file_open_above(io, path, &dir, &name, e))
 		return -1;
-	rc = file_load(io, dir, slash ? slash + 1 : path, FILE_MAX, t, e);
+	rc = file_load(io, dir, name, FILE_MAX, t, e);
 	(void)io->close(io, dir); /* a folder has nothing to flush */
 	if (!rc && memchr(t->s, 0, t->n))
 		rc = err_set(e, ERR_USAGE, "%s is no text", text_quote(path).s);

@@ -5,7 +5,7 @@
 #include "formats/conversion/bystander.h"
 #include "core/par.h"
 #include "core/hash/hash_file.h"
-#include "formats/model/blob.h"
+#include "formats/blob.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* tree.h -- all regular files below a folder, by their paths from it, with SHA-256; and what a signature
  * says they are.
  *
- * Links are not followed, but for those of a snapshot of the hub's cache into its blobs (formats/model/blob.h): such a
+ * Links are not followed, but for those of a snapshot of the hub's cache into its blobs (formats/blob.h): such a
  * file is signed as what it holds. Nothing but regular files and folders may be there. Paths have '/'
  * between their components, are UTF-8 without control bytes, and are compared byte by byte.
  *

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "formats/gguf/tokenizer_json.h"
+#include "formats/tokenizer/tokenizer_json.h"
 
-#include "core/file.h"
 #include "formats/json/jread.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
 
 enum {
 	DEPTH = 12,     /* a pattern of a split lies 6 deep */
@@ -32,7 +33,7 @@ struct reader {
 
 static int refuse(struct reader *r, uint64_t pos, const char *what)
 {
-	return err_rule(r->e, RULE_GGUF_TOKENIZER, pos, "byte %llu: %s", (unsigned long long)pos,
+	return err_rule(r->e, RULE_TOKENS_TOKENIZER, pos, "byte %llu: %s", (unsigned long long)pos,
 		what);
 }
 
@@ -75,7 +76,7 @@ static int put_token(struct reader *r, uint64_t pos, const char *s, size_t n, ui
 	struct tokenizer_token *t;
 
 	if (id >= r->t->n)
-		return err_rule(r->e, RULE_GGUF_TOKENIZER, pos,
+		return err_rule(r->e, RULE_TOKENS_TOKENIZER, pos,
 			"byte %llu: token id %llu, config.json has a vocab_size of %zu",
 			(unsigned long long)pos, (unsigned long long)id, r->t->n);
 	t = &r->t->tokens[id];
@@ -90,6 +91,7 @@ static int put_token(struct reader *r, uint64_t pos, const char *s, size_t n, ui
 	if (added || !t->added) /* which of the two lists comes first does not matter */
 		t->type = type;
 	t->added |= added;
+	t->base |= !added;
 	return 0;
 }
 
@@ -143,41 +145,91 @@ static int get_bool(struct jread *j, bool *v)
 	return jread_skip(j);
 }
 
-/* { "id": 0, "content": "...", "special": true, ... } */
-static int read_added(struct reader *r)
+/* An added token as it stands there. */
+struct added {
+	struct text s;
+	uint64_t id;
+	bool special, normalized, odd;
+};
+
+static int get_id(struct reader *r, struct added *a)
 {
-	struct text s = { 0 };
-	uint64_t id = UINT64_MAX, pos = (jread_peek(&r->j), jread_pos(&r->j));
-	bool special = false;
-	int more, rc = -1;
+	return jread_u64(&r->j, UINT32_MAX, &a->id);
+}
+
+static int get_content(struct reader *r, struct added *a)
+{
+	if (jread_string(&r->j, LONGEST))
+		return -1;
+	a->s.n = 0;
+	text_put(&a->s, r->j.str.s, r->j.str.n);
+	return 0;
+}
+
+static int get_special(struct reader *r, struct added *a)
+{
+	return get_bool(&r->j, &a->special);
+}
+
+static int get_normalized(struct reader *r, struct added *a)
+{
+	return get_bool(&r->j, &a->normalized);
+}
+
+static int get_odd(struct reader *r, struct added *a)
+{
+	bool is;
+
+	if (get_bool(&r->j, &is))
+		return -1;
+	a->odd |= is;
+	return 0;
+}
+
+/* { "id": 0, "content": "...", "special": true, ... } */
+static int read_added_members(struct reader *r, struct added *a)
+{
+	static const struct {
+		const char *key;
+		int (*get)(struct reader *r, struct added *a);
+	} table[] = { { "id", get_id }, { "content", get_content }, { "special", get_special },
+		{ "normalized", get_normalized }, { "lstrip", get_odd }, { "rstrip", get_odd },
+		{ "single_word", get_odd } };
+	size_t i;
+	int more;
 
 	if (jread_object(&r->j))
 		return -1;
 	while ((more = jread_key(&r->j)) == 1) {
-		if (is(r, "id"))
-			more = jread_u64(&r->j, UINT32_MAX, &id);
-		else if (is(r, "special"))
-			more = get_bool(&r->j, &special);
-		else if (is(r, "content")) {
-			more = jread_string(&r->j, LONGEST);
-			s.n = 0;
-			if (!more)
-				text_put(&s, r->j.str.s, r->j.str.n);
-		} else {
-			more = jread_skip(&r->j);
-		}
-		if (more < 0)
-			goto out;
+		for (i = 0; i < COUNT(table) && !is(r, table[i].key); i++)
+			;
+		if (i < COUNT(table) ? table[i].get(r, a) : jread_skip(&r->j))
+			return -1;
 	}
-	if (s.failed)
-		err_nomem(r->e);
-	else if (more == 0 && (!s.n || id == UINT64_MAX))
-		refuse(r, pos, "an added token without id or content");
-	else if (more == 0)
-		rc = put_token(r, pos, s.s, s.n, id,
-			special || looks_special(s.s, s.n) ? TOKEN_CONTROL : TOKEN_USER, true);
-out:
-	text_free(&s);
+	return more;
+}
+
+static int read_added(struct reader *r)
+{
+	uint64_t pos = (jread_peek(&r->j), jread_pos(&r->j));
+	struct added a = { .id = UINT64_MAX };
+	struct tokenizer_token *t;
+	int rc = read_added_members(r, &a);
+
+	if (!rc && a.s.failed)
+		rc = err_nomem(r->e);
+	else if (!rc && (!a.s.n || a.id == UINT64_MAX))
+		rc = refuse(r, pos, "an added token without id or content");
+	else if (!rc)
+		rc = put_token(r, pos, a.s.s, a.s.n, a.id,
+			a.special || looks_special(a.s.s, a.s.n) ? TOKEN_CONTROL : TOKEN_USER,
+			true);
+	if (!rc) {
+		t = &r->t->tokens[a.id];
+		t->normalized = a.normalized;
+		t->odd = a.odd;
+	}
+	text_free(&a.s);
 	return rc;
 }
 
@@ -275,10 +327,23 @@ static int get_type(struct reader *r, uint64_t pos)
 	return is(r, "BPE") ? 0 : refuse(r, pos, "the tokenizer is not BPE");
 }
 
+/* Members that change which tokens come out, and that DeepSeek-V4 has as null, false or not at all. */
+static int get_off(struct reader *r, uint64_t pos)
+{
+	char c = (char)jread_peek(&r->j);
+
+	if (c != 'n' && c != 'f')
+		return refuse(r, pos,
+			"dropout, byte_fallback, ignore_merges, a prefix, a suffix, truncation or padding is on");
+	return jread_skip(&r->j);
+}
+
 static int get_model(struct reader *r, uint64_t pos)
 {
 	static const struct members table[] = { { "type", get_type }, { "vocab", get_vocab },
-		{ "merges", get_merges }, { NULL, NULL } };
+		{ "merges", get_merges }, { "dropout", get_off }, { "byte_fallback", get_off },
+		{ "ignore_merges", get_off }, { "continuing_subword_prefix", get_off },
+		{ "end_of_word_suffix", get_off }, { NULL, NULL } };
 
 	if (r->has_model)
 		return refuse(r, pos, "a second model");
@@ -424,7 +489,8 @@ static int read_document(struct reader *r)
 {
 	static const struct members table[] = { { "added_tokens", get_added },
 		{ "normalizer", get_normalizer }, { "pre_tokenizer", get_pre },
-		{ "post_processor", get_post }, { "model", get_model }, { NULL, NULL } };
+		{ "post_processor", get_post }, { "model", get_model }, { "truncation", get_off },
+		{ "padding", get_off }, { NULL, NULL } };
 
 	if (read_object(r, table) || jread_end(&r->j, true))
 		return -1;
@@ -440,28 +506,34 @@ static int read_document(struct reader *r)
 	return 0;
 }
 
-int tokenizer_json_read(struct tokenizer *t, const struct io *io, int dir, size_t n, struct err *e)
+static int read_open(struct reader *r, const struct io *io, int fd, uint64_t size, size_t n)
+{
+	int rc;
+
+	r->t->n = n;
+	r->t->add_bos = r->t->add_eos = -1;
+	r->t->tokens = calloc(n + 1, sizeof *r->t->tokens);
+	if (!r->t->tokens)
+		return err_nomem(r->e);
+	rc = jread_open_file(&r->j, io, fd, 0, size, DEPTH, r->e) ? -1 : read_document(r);
+	jread_close(&r->j);
+	return rc;
+}
+
+int tokenizer_json_read(struct tokenizer *t, const struct link_dir *dir, size_t n, bool *there,
+	struct err *e)
 {
 	struct reader r = { .t = t, .e = e };
 	struct stat st;
-	int fd, rc = -1;
+	int fd, rc;
 
 	memset(t, 0, sizeof *t);
-	if (file_open(io, dir, TOKENIZER_JSON, &fd, &st, e))
+	if (link_open_small(dir, TOKENIZER_JSON, TOKENIZER_JSON_CAP, &fd, &st, there, e))
 		return err_at(e, TOKENIZER_JSON);
-	t->n = n;
-	t->add_bos = t->add_eos = -1;
-	t->tokens = calloc(n + 1, sizeof *t->tokens);
-	if (!t->tokens)
-		err_nomem(e);
-	else if (st.st_size > TOKENIZER_JSON_CAP)
-		err_rule(e, RULE_FILE_TOO_BIG, ERR_NOPOS, "%lld bytes, at most %d are taken",
-			(long long)st.st_size, TOKENIZER_JSON_CAP);
-	else if (!jread_open_file(&r.j, io, fd, 0, (uint64_t)st.st_size, DEPTH, e))
-		rc = read_document(&r);
-	jread_close(&r.j);
-	if (io->close(io, fd) && !rc)
-		rc = err_sys(e, TOKENIZER_JSON);
+	if (!*there)
+		return 0;
+	rc = read_open(&r, dir->io, fd, (uint64_t)st.st_size, n);
+	(void)dir->io->close(dir->io, fd); /* read only */
 	if (!rc)
 		return 0;
 	tokenizer_free(t);

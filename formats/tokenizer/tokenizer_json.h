@@ -1,16 +1,16 @@
 /* tokenizer_json.h -- tokenizer.json of a model: what is taken of it, and what is refused.
  *
  * Every id is below the size of the vocabulary and has one text. The model is BPE, the text is not normalized, and it
- * is split before as DeepSeek-V4 does: anything else is rule gguf.tokenizer.
+ * is split before as DeepSeek-V4 does: anything else is rule tokens.tokenizer.
  *
  * The file is read by a strict pull reader (formats/json/jread.h): memory is about that of its strings.
  *
  * SPDX-License-Identifier: MIT */
-#ifndef FORMATS_GGUF_TOKENIZER_JSON_H
-#define FORMATS_GGUF_TOKENIZER_JSON_H
+#ifndef FORMATS_TOKENS_TOKENIZER_JSON_H
+#define FORMATS_TOKENS_TOKENIZER_JSON_H
 #include "core/err.h"
-#include "core/io.h"
 #include "core/mem.h"
+#include "formats/link.h"
 
 #include <stdbool.h>
 
@@ -32,7 +32,10 @@ struct tokenizer_token {
 	const char *s; /* n bytes and a NUL, in the arena; NULL: no token has this id */
 	uint32_t n;
 	uint8_t type;
-	bool added; /* it stands in added_tokens */
+	bool base;       /* it stands in the vocabulary of the model */
+	bool added;      /* it stands in added_tokens */
+	bool normalized; /* of an added one: it is looked for after the others */
+	bool odd; /* of an added one: it takes white space beside it, or asks for a whole word */
 };
 
 /* A merge: two parts with a space between. */
@@ -51,8 +54,10 @@ struct tokenizer {
 	struct arena arena;
 };
 
-/* Reads tokenizer.json in the folder dir, of a model of n tokens. On failure *t is zeroed. */
-int tokenizer_json_read(struct tokenizer *t, const struct io *io, int dir, size_t n, struct err *e);
+/* Reads tokenizer.json of the folder, of a model of n tokens. *there is false, and *t zeroed, where there is none: that
+ * is no error. On failure *t is zeroed too. */
+int tokenizer_json_read(struct tokenizer *t, const struct link_dir *dir, size_t n, bool *there,
+	struct err *e);
 void tokenizer_free(struct tokenizer *t);
 
 #ifdef __cplusplus

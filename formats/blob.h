@@ -6,8 +6,8 @@
  *	40 digits   the SHA-1 that git gives it: of "blob SIZE", a NUL, and the file (small files)
  *
  * SPDX-License-Identifier: MIT */
-#ifndef FORMATS_MODEL_BLOB_H
-#define FORMATS_MODEL_BLOB_H
+#ifndef FORMATS_BLOB_H
+#define FORMATS_BLOB_H
 #include "core/err.h"
 #include "core/io.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "formats/model/blob.h"
+#include "formats/blob.h"
 
 #include "core/file.h"
 #include "core/hash/hash_file.h"
