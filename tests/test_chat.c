@@ -123,7 +123,8 @@ static void refused(void)
 		v = parse(bad[i]);
 		e = (struct err){ 0 };
 		CHECK_IN(bad[i],
-			chat_put(&out, v, &o, &e) == -1 && e.rule && !strcmp(e.rule, "tokens.chat"));
+			chat_put(&out, v, &o, &e) == -1 && e.rule &&
+				!strcmp(e.rule, "tokens.chat"));
 		json_decref(v);
 	}
 	text_free(&out);
