@@ -101,6 +101,10 @@ static int check_opts(const struct call *o, bool joined, struct err *e)
 	if (o->mp && !is_target(o, "official"))
 		return err_set(e, ERR_USAGE, "--mp belongs to --target official%s",
 			engine ? "; engines have --ranks" : "");
+	if (p->file_size && !engine)
+		return err_set(e, ERR_USAGE,
+			"--file-size belongs to the targets of engines (dsv4-convert targets); hf and " VLLM_TARGET
+			" have --shard-size");
 	if (p->shard_size && !is_target(o, "hf") && !is_target(o, VLLM_TARGET))
 		return err_set(e, ERR_USAGE,
 			"--shard-size belongs to --target hf and " VLLM_TARGET "%s",
@@ -244,6 +248,7 @@ static void version(struct text *out, bool json)
 	{ "experts", 0, "fp4|fp8", CLI_CHOICE, 0, 0, CALL_AT(experts), "form of the routed experts (as they are)" }, \
 	CALL_LAYERS, \
 	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.plan.shard_size), "hf: fill shards up to this (one per layer); vllm-sharded: parts of a rank (8 GiB)" }, \
+	{ "file-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.plan.file_size), "engines: put layers together in files of up to this, in loading order (one file for each layer)" }, \
 	{ "ranks", 0, "N", CLI_NUMBER, 1, 65536, CALL_AT(job.plan.share.ranks), "engines: number of ranks, so of folders (1); vllm-sharded: --tensor-parallel-size" }, \
 	{ "scale-dtype", 0, "f32|e8m0", CLI_CHOICE, 0, 0, CALL_AT(scale_dtype), "hf: type of the scales of FP8 weights (f32 with --experts fp8, which engines read; e8m0 is the official form)" }, \
 	{ "experts-by", 0, "ep|tp", CLI_CHOICE, 0, 0, CALL_AT(experts_by), "engines, vllm-sharded: experts whole to a rank (vLLM: --enable-expert-parallel), or all of them cut (ep)" }, \

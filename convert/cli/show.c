@@ -38,6 +38,17 @@ static uint64_t ranks_of(const struct conversion *c)
 	return c->is_set || is_vllm(c) ? c->opts.share.ranks : c->opts.ranks;
 }
 
+/* Tensors in all files of a folder. */
+static uint64_t tensors_of(const struct plan *p)
+{
+	uint64_t n = 0;
+	size_t i;
+
+	for (i = 0; i < p->n_files; i++)
+		n += p->files[i].n;
+	return n;
+}
+
 /* --- a plan for people --- */
 
 static void put_target(struct text *out, const struct conversion *c)
@@ -93,10 +104,28 @@ static void put_folders(struct text *out, const struct conversion *c)
 {
 	const struct plan *p;
 
-	text_fmt(out, "\n  %-40s %9s %19s\n", "folder", "files", "bytes");
+	text_fmt(out, "\n  %-30s %9s %9s %19s\n", "folder", "files", "tensors", "bytes");
 	for (p = c->folders; p < c->folders + c->n; p++)
-		text_fmt(out, "  %-40s %9s %19s\n", folder_name(p),
-			text_thousands(p->n_files + p->n_smalls).s, text_thousands(p->bytes).s);
+		text_fmt(out, "  %-30s %9s %9s %19s\n", folder_name(p),
+			text_thousands(p->n_files + p->n_smalls).s, text_thousands(tensors_of(p)).s,
+			text_thousands(p->bytes).s);
+}
+
+/* What a loader has to do: how many tensors it places, from how many files, in which order. */
+static void put_loading(struct text *out, const struct conversion *c)
+{
+	const struct plan *p = &c->folders[c->n - 1]; /* of the last rank, as source/ comes first */
+	uint64_t n = tensors_of(p);
+
+	text_fmt(out,
+		"loading: a rank has %s tensors (the source %s), on average of %s, in %zu file%s,\n"
+		"  %s; in each file those of a multiple of %d bytes first\n",
+		text_thousands(n).s, text_thousands(p->ckpt->n).s,
+		text_bytes(n ? p->bytes / n : 0).s, p->n_files, p->n_files == 1 ? "" : "s",
+		c->opts.file_size
+			? "block by block as the model is built, a scale behind its weight"
+			: "one for each block, by type and name",
+		PLAN_ALIGN);
 }
 
 static void put_files(struct text *out, const struct plan *p)
@@ -135,6 +164,8 @@ void show_plan_text(struct text *out, const struct show_plan *s)
 	text_fmt(out, "plan %s\n", c->hash);
 	put_target(out, c);
 	put_budget(out, s);
+	if (c->is_set)
+		put_loading(out, c);
 	if (c->n > 1)
 		put_folders(out, c);
 	if (!c->is_set)
@@ -201,6 +232,7 @@ static void put_folders_json(struct jwrite *o, const struct conversion *c)
 		jwrite_close(o, ']');
 		jwrite_str(o, "name", folder_name(p));
 		jwrite_str(o, "plan", p->hash);
+		jwrite_u64(o, "tensors", tensors_of(p));
 		jwrite_close(o, '}');
 	}
 	jwrite_close(o, ']');
@@ -253,6 +285,8 @@ void show_plan_json(struct text *out, const struct show_plan *s)
 	put_disk_json(&o, s);
 	jwrite_str(&o, "experts", plan_experts(conversion_main(c)));
 	put_folders_json(&o, c);
+	if (c->is_set)
+		jwrite_u64(&o, "file_size", c->opts.file_size);
 	jwrite_str(&o, "format", FORMAT_PLAN_JSON);
 	put_memory_json(&o, s);
 	jwrite_str(&o, "plan", c->hash);

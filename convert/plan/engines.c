@@ -4,11 +4,13 @@
  *	experts    whole to the rank that holds them, or every one cut: w1 and w3 by rows, w2 by columns
  *	the rest   as the official converter splits it, or whole
  *	stages     runs of layers; the embedding is with the first, head and MTP with the last
+ *	files      one for each block, or with --file-size several blocks in one, in the order of loading
  *
  * SPDX-License-Identifier: MIT */
 #include "convert/plan/placement.h"
 #include "convert/plan/target.h"
 #include "core/text.h"
+#include "formats/model/family.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,6 +157,18 @@ static bool in_stage(const struct layout *l, uint32_t place)
 	return place - 1 >= s * L / n && place - 1 < (s + 1) * L / n;
 }
 
+/* --- the order of loading --- */
+
+/* Where a tensor of source tensor src is among those of the model: block by block, in a block as the family lists its
+ * roles, which is how the model is built, a scale behind its weight. No table has 2^15 roles. */
+static uint32_t order_of(const struct layout *l, uint32_t src)
+{
+	const struct want *w = l->a->want[src];
+	uint32_t role = (uint32_t)(w->role - l->p->ckpt->config.family->roles);
+
+	return w->place << 16 | role << 1 | w->scale;
+}
+
 /* --- experts of one block --- */
 
 struct block {
@@ -236,6 +250,7 @@ static int lay_matrix(struct layout *l, const struct experts *x, const struct bl
 	s.out.rank = (uint8_t)(t->fit.rank + 1);
 	s.out.dtype = t->fit.dtype;
 	s.record = 1; /* of what it takes of each */
+	s.order = order_of(l, t->src[0]);
 	return layout_step(l, b->file, &s);
 }
 
@@ -273,6 +288,7 @@ static int lay_dense(struct layout *l, size_t i, size_t file)
 	if (layout_whole(l, i, &s) || (split && layout_slice(l, i, h->rank, h->ranks, &s)))
 		return -1;
 	s.record = !h->rank;
+	s.order = order_of(l, (uint32_t)i);
 	return layout_step(l, file, &s);
 }
 
@@ -375,6 +391,92 @@ static int lay_files(struct layout *l, const struct experts *x, long *file)
 	return rc;
 }
 
+/* --- few big files --- */
+
+/* Bytes of what a file holds. */
+static uint64_t payload_of(const struct plan_file *f)
+{
+	uint64_t sum = 0, bytes;
+	size_t i;
+
+	for (i = 0; i < f->n; i++)
+		if (!st_bytes(f->steps[i].out.dtype, f->steps[i].out.dim, f->steps[i].out.rank,
+			    &bytes) ||
+			!mem_add(sum, bytes, &sum))
+			return UINT64_MAX; /* the planner says what is wrong with it */
+	return sum;
+}
+
+static const char *meta_of(const struct plan_file *f, const char *key)
+{
+	unsigned i;
+
+	for (i = 0; i < f->n_meta; i++)
+		if (!strcmp(f->meta[i].key, key))
+			return f->meta[i].value;
+	return NULL;
+}
+
+/* One header names the experts of all blocks of its file, so that blocks with others do not go together. */
+static bool same_experts(const struct plan_file *f, const struct plan_file *g)
+{
+	const char *x = meta_of(f, "dsv4.experts"), *y = meta_of(g, "dsv4.experts");
+
+	return !x || !y || !strcmp(x, y);
+}
+
+/* Moves the steps of g behind those of f. */
+static int join(struct layout *l, struct plan_file *f, struct plan_file *g)
+{
+	if (mem_grow(&f->steps, &f->cap, f->n + g->n, sizeof *f->steps))
+		return err_nomem(l->e);
+	if (g->n)
+		memcpy(f->steps + f->n, g->steps, g->n * sizeof *g->steps);
+	f->n += g->n;
+	if (!meta_of(f, "dsv4.experts")) {
+		f->meta = g->meta;
+		f->n_meta = g->n_meta;
+	}
+	free(g->steps);
+	g->steps = NULL;
+	g->n = 0;
+	return 0;
+}
+
+/* Puts files together as long as they stay within the size; a block is never cut. Then they are counted anew. */
+static int join_files(struct layout *l)
+{
+	struct plan *p = l->p;
+	uint64_t have = 0, bytes;
+	size_t n = 0, i;
+	char name[64];
+
+	for (i = 0; i < p->n_files; i++) {
+		bytes = payload_of(&p->files[i]);
+		if (n && bytes <= p->opts.file_size && have <= p->opts.file_size - bytes &&
+			same_experts(&p->files[n - 1], &p->files[i])) {
+			if (join(l, &p->files[n - 1], &p->files[i]))
+				return -1;
+			have += bytes;
+			continue;
+		}
+		if (n != i) {
+			p->files[n] = p->files[i];
+			p->files[i].steps = NULL;
+		}
+		n++;
+		have = bytes;
+	}
+	p->n_files = n;
+	for (i = 0; i < n; i++) {
+		snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", i + 1, n);
+		p->files[i].name = arena_strndup(&p->arena, name, strlen(name));
+		if (!p->files[i].name)
+			return err_nomem(l->e);
+	}
+	return 0;
+}
+
 /* Gives the experts of this rank their fate. */
 static void settle_experts(struct layout *l)
 {
@@ -425,6 +527,8 @@ static int lay_engine(struct layout *l)
 	rc = file ? lay_all(l, &x, file) : err_nomem(l->e);
 	free(file);
 	free(x.at);
+	if (!rc && l->p->opts.file_size)
+		rc = join_files(l);
 	if (rc)
 		return -1;
 	return layout_small(l, &config) || layout_small(l, &index) ? -1 : 0;

@@ -91,6 +91,8 @@ struct plan_opts {
 	uint64_t
 		shard_size; /* hf: bytes of a shard; 0: one per layer. gguf: of a part; 0: one file.
 			     * vllm-sharded: of a part of a rank; 0: as vllm.c says */
+	uint64_t
+		file_size; /* engines: put blocks together in files of up to so many bytes; 0: one for each */
 	enum gguf_dense dense; /* gguf: of matrices that are FP8 in the source */
 	bool lossy;            /* go on where a cast is not exact */
 	bool sha256;           /* digest outputs with it */

@@ -30,6 +30,8 @@ int plan_hash_begin(struct plan_hash *h, const struct plan *p, struct err *e)
 		text_str(&h->t, "back\n");
 	if (p->opts.drafts != DRAFTS_SAME)
 		text_fmt(&h->t, "drafts %s\n", drafts_names[p->opts.drafts]);
+	if (p->opts.file_size)
+		text_fmt(&h->t, "file_size %llu\n", (unsigned long long)p->opts.file_size);
 	for (i = 0; i < p->ckpt->n_shards; i++)
 		text_fmt(&h->t, "source %s %lld\n", p->ckpt->shards[i].name,
 			(long long)p->ckpt->shards[i].st.st_size);

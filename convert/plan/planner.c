@@ -26,6 +26,17 @@ static int by_aligned_order(const void *a, const void *b)
 	return even != (y->end % PLAN_ALIGN == 0) ? (even ? -1 : 1) : st_order(x, y);
 }
 
+/* The same in files with several blocks: block by block, in each as engines build a model, a weight before its scale. */
+static int by_loading_order(const void *a, const void *b)
+{
+	const struct step *x = a, *y = b;
+	bool even = x->out.end % PLAN_ALIGN == 0;
+
+	if (even != (y->out.end % PLAN_ALIGN == 0))
+		return even ? -1 : 1;
+	return x->order != y->order ? (x->order < y->order ? -1 : 1) : st_order(&x->out, &y->out);
+}
+
 /* The order of a source, where the header is the source's own. */
 static int by_offset(const void *a, const void *b)
 {
@@ -62,7 +73,9 @@ static int settle_steps(const struct plan *p, struct plan_file *f, uint64_t *pay
 	}
 	if (f->n)
 		qsort(f->steps, f->n, sizeof *f->steps,
-			p->align == PLAN_ALIGN ? by_aligned_order : by_file_order);
+			p->opts.file_size                ? by_loading_order
+				: p->align == PLAN_ALIGN ? by_aligned_order
+							 : by_file_order);
 	for (i = 0; i < f->n; i++) {
 		t = &f->steps[i].out;
 		bytes = t->end;

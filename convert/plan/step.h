@@ -101,6 +101,8 @@ struct step {
 	uint8_t record; /* bit k: this step digests source k, so that each source is digested once in a
 			 * conversion. Of ops with many sources bit 0 is for all of them, and the digest is of
 			 * what is taken */
+	uint32_t
+		order; /* place among the tensors of a file with several blocks (plan_opts.file_size) */
 	union {
 		struct step_copy copy;
 		struct step_remap remap;

@@ -68,13 +68,16 @@ int top_open(struct outdir *top, const struct conversion *c, const char *out,
 	return 0;
 }
 
-static void put_options(const struct share *h, struct text *t)
+static void put_options(const struct plan_opts *p, struct text *t)
 {
+	const struct share *h = &p->share;
 	struct jwrite o;
 
 	manifest_options(&o, t);
 	jwrite_str(&o, "attention", h->attention_tp ? "tp" : "replicate");
 	jwrite_str(&o, "experts_by", h->experts_tp ? "tp" : "ep");
+	if (p->file_size)
+		jwrite_u64(&o, "file_size", p->file_size);
 	jwrite_u64(&o, "ranks", h->ranks);
 	jwrite_u64(&o, "stages", h->stages);
 	manifest_options_end(&o);
@@ -90,7 +93,7 @@ int top_put(const struct outdir *top, const struct conversion *c, struct manifes
 	snprintf(m.target, sizeof m.target, "%s", c->opts.target);
 	snprintf(m.plan, sizeof m.plan, "%s", c->hash);
 	snprintf(m.tool, sizeof m.tool, "%s", tool);
-	put_options(&c->opts.share, &options);
+	put_options(&c->opts, &options);
 	m.options = options.s;
 	if (!options.failed)
 		set_manifest_put(&t, &m);

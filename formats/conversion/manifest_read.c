@@ -410,7 +410,7 @@ static int take_share(struct jread *j, struct reading *r, struct err *e)
 	uint64_t *to = is(j, "ranks") ? &r->s.ranks : is(j, "stages") ? &r->s.stages : NULL;
 
 	if (!to) {
-		if (!is(j, "attention") && !is(j, "experts_by"))
+		if (!is(j, "attention") && !is(j, "experts_by") && !is(j, "file_size"))
 			return jfield_wrong(e, "the member %s does not belong there",
 				text_quote_n(j->str.s, j->str.n).s);
 		return 0;
