@@ -15,7 +15,7 @@ extern "C" {
 enum cpu_feature {
 	CPU_SHA = 1,    /* SHA-NI with SSE4.1 */
 	CPU_AVX2 = 2,   /* AVX2 */
-	CPU_AVX512 = 4, /* AVX-512 F, BW, VL */
+	CPU_AVX512 = 4, /* AVX-512 F, BW, VL; BMI2 and POPCNT, which all that have those have */
 	CPU_FMA = 8,    /* FMA and F16C */
 };
 /* Returns bits of enum cpu_feature: what the processor has, less what DSV4_CPU leaves out. A value of DSV4_CPU that

@@ -16,7 +16,8 @@ unsigned cpu_found(void)
 	if (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) && __builtin_cpu_supports("fma"))
 		got |= CPU_FMA;
 	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-		__builtin_cpu_supports("avx512vl"))
+		__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi2") &&
+		__builtin_cpu_supports("popcnt"))
 		got |= CPU_AVX512;
 	return got;
 }

@@ -73,22 +73,51 @@ void fp4to8_table_make(struct fp4to8_table *t)
 	}
 }
 
+/* The largest and the smallest of each of MANY scales that lie side by side in 128 rows, `next` bytes apart. Their number
+ * is a constant, for which compilers have instructions. */
+enum { MANY = 16 };
+static void bounds(const uint8_t *s, size_t next, uint8_t top[MANY], uint8_t low[MANY])
+{
+	unsigned r, g;
+
+	memset(top, 0, MANY);
+	memset(low, 255, MANY);
+	for (r = 0; r < FP4TO8_BLOCK; r++, s += next)
+		for (g = 0; g < MANY; g++) {
+			top[g] = s[g] > top[g] ? s[g] : top[g];
+			low[g] = s[g] < low[g] ? s[g] : low[g];
+		}
+}
+
+/* The same of the n < MANY that are left. */
+static void bounds_left(const uint8_t *s, size_t next, size_t n, uint8_t top[MANY],
+	uint8_t low[MANY])
+{
+	uint8_t some[FP4TO8_BLOCK * MANY] = { 0 };
+	unsigned r;
+
+	for (r = 0; r < FP4TO8_BLOCK; r++)
+		memcpy(some + (size_t)r * MANY, s + r * next, n);
+	bounds(some, MANY, top, low);
+}
+
 long fp4to8_band(const uint8_t *s, size_t k, uint8_t *t, uint8_t *v)
 {
-	size_t groups = k / FP4TO8_GROUP, b, r, g;
+	size_t groups = k / FP4TO8_GROUP, g, i;
+	uint8_t tops[MANY], lows[MANY];
 	unsigned top, low;
 
-	for (b = 0; b < k / FP4TO8_BLOCK; b++) {
-		top = 0;
-		low = 255;
-		for (r = 0; r < FP4TO8_BLOCK; r++) {
-			for (g = 4 * b; g < 4 * b + 4; g++) {
-				top = s[r * groups + g] > top ? s[r * groups + g] : top;
-				low = s[r * groups + g] < low ? s[r * groups + g] : low;
-			}
+	for (g = 0; g < groups; g += 4) {
+		if (g % MANY == 0 && groups - g >= MANY)
+			bounds(s + g, groups, tops, lows);
+		else if (g % MANY == 0)
+			bounds_left(s + g, groups, groups - g, tops, lows);
+		for (top = 0, low = 255, i = g % MANY; i < g % MANY + 4; i++) {
+			top = tops[i] > top ? tops[i] : top;
+			low = lows[i] < low ? lows[i] : low;
 		}
-		t[b] = (uint8_t)(top < FP4TO8_SHIFT ? 0 : top - FP4TO8_SHIFT);
-		v[b] = top < FP4TO8_SHIFT         ? FP4TO8_LOW
+		t[g / 4] = (uint8_t)(top < FP4TO8_SHIFT ? 0 : top - FP4TO8_SHIFT);
+		v[g / 4] = top < FP4TO8_SHIFT     ? FP4TO8_LOW
 			: top - low > FP4TO8_SAFE ? FP4TO8_DEPENDS
 						  : FP4TO8_EXACT;
 		if (top == NUM_E8M0_NAN) {

@@ -47,9 +47,12 @@ size_t reform_no_room(size_t cols)
 	return 0;
 }
 
-enum reform_scale reform_sound_e8m0(const uint8_t *s, size_t i)
+size_t reform_sound_e8m0(const uint8_t *s, size_t n, enum reform_scale *what)
 {
-	return s[i] == NUM_E8M0_NAN ? REFORM_SCALE_NAN : REFORM_SCALE_SOUND;
+	const uint8_t *nan = memchr(s, NUM_E8M0_NAN, n);
+
+	*what = nan ? REFORM_SCALE_NAN : REFORM_SCALE_SOUND;
+	return nan ? (size_t)(nan - s) : n;
 }
 
 size_t reform_room(const struct reform *how, size_t cols)
@@ -75,25 +78,12 @@ size_t reform_old_scales(const struct reform *how, size_t cols)
 	return mem_ceil_div(cols, codecs[how->from].cols);
 }
 
-size_t reform_sound(const struct reform *how, const uint8_t *s, size_t n, enum reform_scale *what)
-{
-	size_t i;
-
-	*what = REFORM_SCALE_SOUND;
-	for (i = 0; i < n && *what == REFORM_SCALE_SOUND; i++)
-		*what = how->sound(s, i);
-	return *what == REFORM_SCALE_SOUND ? n : i - 1;
-}
-
 /* --- the factor of a matrix --- */
 
 int reform_top(int top, const uint8_t *s, size_t n)
 {
-	uint8_t most = 0;
-	size_t i;
+	uint8_t most = row_largest(s, n, 0xff);
 
-	for (i = 0; i < n; i++)
-		most = s[i] > most ? s[i] : most;
 	return most && (int)most - BIAS > top ? (int)most - BIAS : top;
 }
 

@@ -59,7 +59,8 @@ struct reform {
 	size_t (*codes)(struct reformer *r, const uint8_t *src, const uint8_t *s, uint8_t *dst);
 	/* Writes a row of new scales to dst; NULL: the new format has none. */
 	void (*scales)(const struct reformer *r, const uint8_t *s, uint8_t *dst);
-	enum reform_scale (*sound)(const uint8_t *s, size_t i); /* scale i of a row */
+	/* Looks at n old scales. Returns the index of the first that is not sound, and in *what why; n if all are. */
+	size_t (*sound)(const uint8_t *s, size_t n, enum reform_scale *what);
 	/* Bytes that are kept of a matrix besides the signs of zeros; NULL: none. */
 	uint64_t (*keeps)(uint64_t rows, uint64_t cols);
 	/* What of that is of row i: src and s are as for codes, kept is all of it. Returns whether any of it is not zero. */
@@ -75,7 +76,7 @@ struct reform {
 };
 /* For rows of the table: no room for tables; a scale in E8M0 is a number. */
 size_t reform_no_room(size_t cols);
-enum reform_scale reform_sound_e8m0(const uint8_t *s, size_t i);
+size_t reform_sound_e8m0(const uint8_t *s, size_t n, enum reform_scale *what);
 extern const struct reform reforms_fp4[], reforms_fp8[]; /* end with from == CODEC_NONE */
 /* Returns row i of both, or NULL behind the last. */
 const struct reform *reform_nth(unsigned i);
@@ -102,8 +103,6 @@ void reformer_begin(struct reformer *r, const struct reform *how, size_t cols, b
 
 /* Old scales of a row. */
 size_t reform_old_scales(const struct reform *how, size_t cols);
-/* Looks at n old scales. Returns the index of the first that is not sound, and in *what why; n if all are. */
-size_t reform_sound(const struct reform *how, const uint8_t *s, size_t n, enum reform_scale *what);
 
 /* --- the factor of a matrix --- */
 

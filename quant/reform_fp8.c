@@ -23,20 +23,43 @@ static float f32_at(const uint8_t *s, size_t i)
 	return f;
 }
 
-static enum reform_scale sound_f32(const uint8_t *s, size_t i)
+static enum reform_scale is_finite(float f)
 {
-	return isfinite(f32_at(s, i)) ? REFORM_SCALE_SOUND : REFORM_SCALE_NAN;
+	return isfinite(f) ? REFORM_SCALE_SOUND : REFORM_SCALE_NAN;
 }
 
 /* Those that E8M0 has: 2^-127 to 2^127. */
-static enum reform_scale sound_power(const uint8_t *s, size_t i)
+static enum reform_scale is_power(float f)
 {
-	float f = f32_at(s, i);
 	int e;
 
 	if (!isfinite(f))
 		return REFORM_SCALE_NAN;
 	return frexpf(f, &e) == 0.5f && e - 1 >= -BIAS ? REFORM_SCALE_SOUND : REFORM_SCALE_POWER;
+}
+
+static size_t all_are(enum reform_scale (*is)(float f), const uint8_t *s, size_t n,
+	enum reform_scale *what)
+{
+	size_t i;
+
+	*what = REFORM_SCALE_SOUND;
+	for (i = 0; i < n; i++) {
+		*what = is(f32_at(s, i));
+		if (*what != REFORM_SCALE_SOUND)
+			return i;
+	}
+	return n;
+}
+
+static size_t sound_f32(const uint8_t *s, size_t n, enum reform_scale *what)
+{
+	return all_are(is_finite, s, n, what);
+}
+
+static size_t sound_power(const uint8_t *s, size_t n, enum reform_scale *what)
+{
+	return all_are(is_power, s, n, what);
 }
 
 static uint16_t get_bf16(const uint8_t *p)
@@ -147,7 +170,7 @@ static bool narrow_e8m0(const struct reformer *r, uint64_t i, const uint8_t *cod
 
 	(void)i, (void)kept;
 	for (b = 0; b < mem_ceil_div(r->cols, TILE); b++) {
-		if (sound_power(scales, b) != REFORM_SCALE_SOUND)
+		if (is_power(f32_at(scales, b)) != REFORM_SCALE_SOUND)
 			return false;
 		s[b] = byte_of_power(f32_at(scales, b));
 	}

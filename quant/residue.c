@@ -3,6 +3,7 @@
 
 #include "core/mem.h"
 #include "quant/num.h"
+#include "quant/row.h"
 
 #include <math.h>
 #include <string.h>
@@ -59,14 +60,9 @@ void residues_begin(struct residues *r, enum codec from, uint64_t rows, uint64_t
 /* The largest magnitude of n codes: for E4M3 and E2M1 it is ordered as the number is. */
 static uint8_t top_fp8(const uint8_t *codes, size_t n, uint8_t most)
 {
-	uint8_t c;
-	size_t i;
+	uint8_t c = row_largest(codes, n, 0x7f);
 
-	for (i = 0; i < n; i++) {
-		c = codes[i] & 0x7f;
-		most = c > most ? c : most;
-	}
-	return most;
+	return c > most ? c : most;
 }
 
 static uint8_t top_fp4(const uint8_t *codes, size_t n, uint8_t most)

@@ -206,6 +206,26 @@ static bool fp8_bf16(uint8_t *dst, const uint8_t *src, size_t n, const struct ro
 const struct row_way row_plain = { "plain", 0, unsign, widen, shift, fp4_bf16, ggml_mxfp4,
 	nvfp4_scales, nvfp4_below, nan_at, fp8_bf16 };
 
+/* --- the largest --- */
+
+/* Many at a time side by side, for which compilers have instructions on all processors. */
+uint8_t row_largest(const uint8_t *p, size_t n, uint8_t mask)
+{
+	uint8_t side[64] = { 0 }, most = 0, x;
+	size_t i, k;
+
+	for (i = 0; i + sizeof side <= n; i += sizeof side)
+		for (k = 0; k < sizeof side; k++) {
+			x = p[i + k] & mask;
+			side[k] = x > side[k] ? x : side[k];
+		}
+	for (; i < n; i++)
+		most = (p[i] & mask) > most ? p[i] & mask : most;
+	for (k = 0; k < sizeof side; k++)
+		most = side[k] > most ? side[k] : most;
+	return most;
+}
+
 /* --- the ways --- */
 
 const struct row_way *row_way(unsigned i)

@@ -88,6 +88,9 @@ const struct row_way *row_way(unsigned i);
 /* Returns the best of those that features, bits of enum cpu_feature, allow. */
 const struct row_way *row_best(unsigned features);
 
+/* Returns the largest of n bytes, of each only the bits of mask; 0 of none. */
+uint8_t row_largest(const uint8_t *p, size_t n, uint8_t mask);
+
 /* Fill tables. signs: zeros keep their sign where codes are divided. */
 void row_shift_make(struct row_shift *t, bool signs);
 void row_bf16_make(struct row_bf16 *t);

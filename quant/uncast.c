@@ -18,7 +18,9 @@ void dropped_begin(struct dropped *d, uint8_t *p, uint64_t rows, uint64_t k, uns
 	unsigned i, lo, hi;
 
 	*d = (struct dropped){ .p = p, .end = (size_t)(rows * (k / FP4TO8_GROUP)) };
-	d->row = features & CPU_AVX2 ? dropped_row_avx2 : dropped_row_plain;
+	d->row = features & CPU_AVX512 ? dropped_row_bmi2
+		: features & CPU_AVX2  ? dropped_row_avx2
+				       : dropped_row_plain;
 	for (i = 0; i < 256; i++) {
 		lo = !(i & 0x07);
 		hi = !(i & 0x70);

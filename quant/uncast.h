@@ -52,6 +52,8 @@ size_t dropped_pack(struct dropped *d, uint8_t *frame, size_t room);
 /* Ways to take a row; the first is the meaning. uncast_none.c has only that. */
 void dropped_row_plain(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
 	size_t k);
+void dropped_row_bmi2(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
+	size_t k);
 void dropped_row_avx2(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
 	size_t k);
 

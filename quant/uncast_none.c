@@ -10,3 +10,10 @@ void dropped_row_avx2(struct dropped *d, const uint8_t *src, const uint8_t *s, c
 	(void)d, (void)src, (void)s, (void)t, (void)k;
 	abort();
 }
+
+void dropped_row_bmi2(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
+	size_t k)
+{
+	(void)d, (void)src, (void)s, (void)t, (void)k;
+	abort();
+}

@@ -98,7 +98,7 @@ static void make(struct both *b)
 		const uint8_t *src = b->codes + i * codec_row_bytes(how->from, COLS);
 
 		CHECK_IN(codecs[how->to].name,
-			reform_sound(how, old_scales(b, i), reform_old_scales(how, COLS), &what) ==
+			how->sound(old_scales(b, i), reform_old_scales(how, COLS), &what) ==
 				reform_old_scales(how, COLS));
 		CHECK_IN(codecs[how->to].name,
 			how->codes(&r, src, old_scales(b, i),
@@ -294,8 +294,8 @@ static void bad_scales(void)
 			memset(s, 7, sizeof s);
 			s[5] = 255;
 			CHECK_IN(codecs[how->to].name,
-				reform_sound(how, s, 8, &what) == 5 && what == REFORM_SCALE_NAN);
-			CHECK_IN(codecs[how->to].name, reform_sound(how, s, 5, &what) == 5);
+				how->sound(s, 8, &what) == 5 && what == REFORM_SCALE_NAN);
+			CHECK_IN(codecs[how->to].name, how->sound(s, 5, &what) == 5);
 			continue;
 		}
 		for (i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -305,7 +305,7 @@ static void bad_scales(void)
 
 			memcpy(s, f, sizeof f);
 			CHECK_IN(codecs[how->to].name,
-				reform_sound(how, s, 2, &what) == (want ? 1 : 2) && what == want);
+				how->sound(s, 2, &what) == (want ? 1 : 2) && what == want);
 		}
 	}
 }

@@ -248,6 +248,25 @@ static void products(const struct row_way *w)
 	}
 }
 
+/* The largest in every place of rows of every length. */
+static void largest(void)
+{
+	uint8_t p[300];
+	size_t n, at;
+
+	for (n = 0; n < sizeof p; n++) {
+		for (at = 0; at < n; at++)
+			p[at] = (uint8_t)(at * 7 % 50 | (at % 3 ? 0x80 : 0));
+		CHECK(row_largest(p, n, 0x7f) == (n > 7 ? 49 : row_largest(p, n, 0x3f)));
+		for (at = 0; at < n; at += 1 + n / 64) {
+			p[at] ^= 64;
+			CHECK(row_largest(p, n, 0x7f) >= 64 && row_largest(p, n, 0x40) == 64);
+			p[at] ^= 64;
+		}
+	}
+	CHECK(row_largest(p, 0, 0xff) == 0);
+}
+
 /* DSV4_CPU leaves ways out, and the plain one is always there. */
 static void best(void)
 {
@@ -270,5 +289,6 @@ EACH(products)
 
 static const struct test tests[] = { { "e2m1", all_e2m1 }, { "shifts", all_shifts },
 	{ "scaled", all_scaled }, { "ggml", all_ggml }, { "nvfp4", all_nvfp4 },
-	{ "nans", all_nans }, { "products", all_products }, { "best", best }, { NULL, NULL } };
+	{ "nans", all_nans }, { "products", all_products }, { "largest", largest },
+	{ "best", best }, { NULL, NULL } };
 TEST_MAIN(tests)

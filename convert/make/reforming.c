@@ -21,12 +21,21 @@ struct sizes {
 	size_t codes, scales, kept, frame; /* of the stage, one behind the other */
 };
 
+/* The factor of two matrices, which may be one: known from the step before where that was of the same, as codes, scales and
+ * the factor itself follow each other. */
+struct factor {
+	const struct reform *how;
+	uint32_t low, high; /* tensors of scales that share it */
+	bool known;
+	int second; /* it is 2^second */
+};
+
 struct reforming {
 	struct reformer r;
 	struct sizes z;
 	uint8_t *shared; /* scales of a band of rows, where several rows share them */
 	uint64_t band;   /* whose those are, UINT64_MAX nobody's */
-	bool has_second;
+	struct factor factor;
 	struct reform_kept kept; /* lies in the stage */
 };
 
@@ -75,18 +84,32 @@ static uint64_t unit(const struct plan *p, const struct step *s)
 	return step_row_bytes(&s->out);
 }
 
+static struct factor factor_of(const struct step_reform *f)
+{
+	bool before = f->scales < f->partner;
+
+	return (struct factor){ .how = f->how,
+		.low = before ? f->scales : f->partner,
+		.high = before ? f->partner : f->scales };
+}
+
 static void begin(struct maker *m)
 {
 	const struct step_reform *f = m->st->as.reform.of;
 	struct reforming *x = m->state;
+	struct factor was = m->holds == &reforming_op ? x->factor : (struct factor){ .how = NULL };
 	uint8_t *at = (uint8_t *)m->state + aligned(sizeof *x);
 
-	m->holds = NULL;
+	m->holds = &reforming_op;
 	x->z = sizes_of(m->p, m->st);
 	reformer_begin(&x->r, f->how, (size_t)x->z.cols, f->signs, m->features, at);
+	x->factor = factor_of(f);
+	if (was.known && was.how == f->how && was.low == x->factor.low &&
+		was.high == x->factor.high)
+		x->factor = was;
+	x->r.second = x->factor.second;
 	x->shared = at + x->z.reformer;
 	x->band = UINT64_MAX;
-	x->has_second = false;
 	memset(&x->kept, 0, sizeof x->kept);
 }
 
@@ -127,7 +150,7 @@ static int hold_scales(struct maker *m, uint32_t t, const uint8_t *p, size_t n, 
 	struct err *e)
 {
 	enum reform_scale what;
-	size_t bad = reform_sound(m->st->as.reform.of->how, p, n, &what);
+	size_t bad = m->st->as.reform.of->how->sound(p, n, &what);
 
 	return bad < n ? bad_scale(m, t, first + bad, what, e) : 0;
 }
@@ -157,7 +180,7 @@ static int find_second(struct maker *m, struct err *e)
 	struct reforming *x = m->state;
 	int top = REFORM_TOP_NONE;
 
-	if (x->has_second || !f->how->second)
+	if (x->factor.known || !f->how->second)
 		return 0;
 	if (top_of(m, f->scales, &top, e) ||
 		(f->partner != f->scales && top_of(m, f->partner, &top, e)))
@@ -165,7 +188,8 @@ static int find_second(struct maker *m, struct err *e)
 	if (!reformer_second(&x->r, top))
 		return source_bad_byte(&m->source, f->scales, 0, RULE_DATA_OVERFLOW,
 			"all its scales are so small that F32 has no divisor for them", e);
-	x->has_second = true;
+	x->factor.known = true;
+	x->factor.second = x->r.second;
 	return 0;
 }
 
