@@ -78,15 +78,19 @@ void fp4to8_table_make(struct fp4to8_table *t)
 enum { MANY = 16 };
 static void bounds(const uint8_t *s, size_t next, uint8_t top[MANY], uint8_t low[MANY])
 {
+	uint8_t t[MANY], l[MANY], x;
 	unsigned r, g;
 
-	memset(top, 0, MANY);
-	memset(low, 255, MANY);
+	memset(t, 0, MANY);
+	memset(l, 255, MANY);
 	for (r = 0; r < FP4TO8_BLOCK; r++, s += next)
 		for (g = 0; g < MANY; g++) {
-			top[g] = s[g] > top[g] ? s[g] : top[g];
-			low[g] = s[g] < low[g] ? s[g] : low[g];
+			x = s[g];
+			t[g] = x > t[g] ? x : t[g];
+			l[g] = x < l[g] ? x : l[g];
 		}
+	memcpy(top, t, MANY);
+	memcpy(low, l, MANY);
 }
 
 /* The same of the n < MANY that are left. */

@@ -65,6 +65,7 @@ void reformer_begin(struct reformer *r, const struct reform *how, size_t cols, b
 {
 	*r = (struct reformer){ .how = how,
 		.cols = cols,
+		.features = features,
 		.way = row_best(features),
 		.signs = signs || !how->second,
 		.tables = room };

@@ -25,6 +25,7 @@
 #include "core/err.h"
 #include "quant/codec.h"
 #include "quant/row.h"
+#include "quant/signs.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -86,6 +87,7 @@ const struct reform *reform_find(enum codec from, enum codec to);
 struct reformer {
 	const struct reform *how;
 	size_t cols;
+	unsigned features;         /* bits of enum cpu_feature that may be used */
 	const struct row_way *way; /* what rows are made by */
 	bool signs;       /* minus zero stays; else it becomes zero (of ways with a factor only) */
 	int second;       /* the factor of the matrix is 2^second */
@@ -118,10 +120,9 @@ void reformer_put_second(const struct reformer *r, uint8_t p[4]);
 
 /* What a matrix of rows x cols keeps, while it is made row by row. */
 struct reform_kept {
-	uint8_t *p;   /* borrows; reform_kept_room() bytes */
-	uint64_t end; /* bytes of p that are set */
-	uint8_t bit;  /* of the next sign of a zero, in byte end - 1; 0: a new byte */
-	bool any;     /* not all of it is zero */
+	struct signs
+		signs; /* p: reform_kept_room() bytes, of which the first are what how->keep writes */
+	bool any;      /* not all of it is zero */
 };
 /* Bytes of room, and of a frame of it (zstd); 0 where the pair keeps nothing. */
 size_t reform_kept_room(const struct reform *how, bool signs, uint64_t rows, uint64_t cols);
@@ -130,8 +131,8 @@ void reform_kept_begin(struct reform_kept *k, const struct reformer *r, uint64_t
 /* Row i: src and s as for codes. Rows come in order. */
 void reform_keep(struct reform_kept *k, const struct reformer *r, uint64_t i, const uint8_t *src,
 	const uint8_t *s);
-/* All of it as a frame to p, of room bytes. Returns its bytes, 0 on failure. */
-size_t reform_pack(const struct reform_kept *k, uint8_t *p, size_t room);
+/* All of it as a frame to p, of room bytes. Returns its bytes, 0 on failure. Nothing is added afterwards. */
+size_t reform_pack(struct reform_kept *k, uint8_t *p, size_t room);
 
 /* --- the way back --- */
 

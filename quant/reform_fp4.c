@@ -5,7 +5,7 @@
 
 #include "core/mem.h"
 #include "quant/num.h"
-#include "quant/uncast_row.h"
+#include "quant/uncast.h"
 
 #include <math.h>
 

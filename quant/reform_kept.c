@@ -22,7 +22,8 @@ static uint64_t own(const struct reform *how, uint64_t rows, uint64_t cols)
 
 size_t reform_kept_room(const struct reform *how, bool signs, uint64_t rows, uint64_t cols)
 {
-	return (size_t)(own(how, rows, cols) + (how->second && !signs ? rows * cols / 8 + 1 : 0));
+	return (size_t)(own(how, rows, cols) +
+		(how->second && !signs ? rows * cols / 8 + SIGNS_SLACK : 0));
 }
 
 size_t reform_kept_frame(size_t room)
@@ -32,36 +33,25 @@ size_t reform_kept_frame(size_t room)
 
 void reform_kept_begin(struct reform_kept *k, const struct reformer *r, uint64_t rows, uint8_t *p)
 {
-	*k = (struct reform_kept){ .p = p, .end = own(r->how, rows, r->cols) };
-}
-
-static void put_bit(struct reform_kept *k, unsigned bit)
-{
-	if (!k->bit)
-		k->p[k->end++] = 0;
-	k->p[k->end - 1] |= (uint8_t)(bit << k->bit);
-	k->bit = (uint8_t)((k->bit + 1) % 8);
-	k->any = k->any || bit;
+	k->any = false;
+	signs_begin(&k->signs, p, own(r->how, rows, r->cols), r->features);
 }
 
 void reform_keep(struct reform_kept *k, const struct reformer *r, uint64_t i, const uint8_t *src,
 	const uint8_t *s)
 {
-	size_t c;
-	unsigned code;
-
-	if (r->how->keep && r->how->keep(r, i, src, s, k->p))
+	if (r->how->keep && r->how->keep(r, i, src, s, k->signs.p))
 		k->any = true;
-	for (c = 0; !r->signs && c < r->cols; c++) {
-		code = src[c / 2] >> (c % 2 * 4) & 15;
-		if ((code & 7) == 0)
-			put_bit(k, code >> 3);
-	}
+	if (r->signs)
+		return;
+	k->signs.add(&k->signs, src, r->cols / 2);
+	k->any = k->any || k->signs.any;
 }
 
-size_t reform_pack(const struct reform_kept *k, uint8_t *p, size_t room)
+size_t reform_pack(struct reform_kept *k, uint8_t *p, size_t room)
 {
-	size_t n = ZSTD_compress(p, room, k->p, (size_t)k->end, LEVEL);
+	size_t end = k->signs.in_word ? signs_end(&k->signs) : k->signs.end,
+	       n = ZSTD_compress(p, room, k->signs.p, end, LEVEL);
 
 	return ZSTD_isError(n) ? 0 : n;
 }
@@ -80,13 +70,13 @@ static int wrong(struct err *e, const char *what)
 }
 
 /* The signs of zeros, in row order. */
-struct signs {
+struct kept_signs {
 	const uint8_t *p;
 	uint64_t at, n; /* bits: used, there */
 };
 
 /* Gives the zeros of a row theirs. Returns false where a zero has a sign already, though that was kept beside. */
-static bool put_signs(struct signs *g, uint8_t *row, size_t cols)
+static bool put_signs(struct kept_signs *g, uint8_t *row, size_t cols)
 {
 	unsigned code;
 	size_t c;
@@ -125,7 +115,7 @@ int reform_back(const struct reform_matrix *m, uint8_t *codes, uint8_t *scales, 
 	uint64_t own_bytes = own(how, m->rows, cols), i, row = codec_row_bytes(how->to, cols),
 		 old = codec_row_bytes(how->from, cols), dim[2], old_dim[2], each, old_each;
 	uint8_t *kept = work + mem_ceil_div(reform_room(how, cols), 16) * 16;
-	struct signs g = { .p = kept + own_bytes };
+	struct kept_signs g = { .p = kept + own_bytes };
 	struct reformer r;
 
 	reformer_begin(&r, how, cols, true, 0, work);

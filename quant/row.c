@@ -211,7 +211,7 @@ const struct row_way row_plain = { "plain", 0, unsign, widen, shift, fp4_bf16, g
 /* Many at a time side by side, for which compilers have instructions on all processors. */
 uint8_t row_largest(const uint8_t *p, size_t n, uint8_t mask)
 {
-	uint8_t side[64] = { 0 }, most = 0, x;
+	uint8_t side[16] = { 0 }, most = 0, x;
 	size_t i, k;
 
 	for (i = 0; i + sizeof side <= n; i += sizeof side)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "quant/uncast.h"
 
-#include "core/cpu.h"
-
 #include <string.h>
 #include <zstd.h>
 
@@ -10,43 +8,31 @@ enum { LEVEL = 1 }; /* bits of zeros are noise, residues nearly always zero: mor
 
 size_t dropped_room(uint64_t rows, uint64_t k)
 {
-	return (size_t)(rows * (k / FP4TO8_GROUP) + rows * k / 8 + sizeof(uint64_t));
+	return (size_t)(rows * (k / FP4TO8_GROUP) + rows * k / 8 + SIGNS_SLACK);
 }
 
 void dropped_begin(struct dropped *d, uint8_t *p, uint64_t rows, uint64_t k, unsigned features)
 {
-	unsigned i, lo, hi;
-
-	*d = (struct dropped){ .p = p, .end = (size_t)(rows * (k / FP4TO8_GROUP)) };
-	d->row = features & CPU_AVX512 ? dropped_row_bmi2
-		: features & CPU_AVX2  ? dropped_row_avx2
-				       : dropped_row_plain;
-	for (i = 0; i < 256; i++) {
-		lo = !(i & 0x07);
-		hi = !(i & 0x70);
-		d->zeros[i] = (uint8_t)((lo + hi) << 4 | (lo & i >> 3) | (hi & i >> 7) << lo);
-	}
+	d->groups = 0;
+	d->any = false;
+	signs_begin(&d->signs, p, (size_t)(rows * (k / FP4TO8_GROUP)), features);
 }
 
-/* By a table, byte by byte. */
-static inline unsigned zeros_plain(const struct dropped *d, uint64_t w, uint64_t *bits)
-{
-	uint64_t b = 0;
-	unsigned i, n = 0, z;
-
-	for (i = 0; i < 64; i += 8) {
-		z = d->zeros[w >> i & 255];
-		b |= (uint64_t)(z & 3) << n;
-		n += z >> 4;
-	}
-	*bits = b;
-	return n;
-}
-
-void dropped_row_plain(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
+void dropped_row(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
 	size_t k)
 {
-	uncast_row(d, src, s, t, k, zeros_plain);
+	uint8_t *to = d->signs.p + d->groups, any = 0;
+	size_t g, n = k / FP4TO8_GROUP;
+	uint64_t w[2];
+
+	for (g = 0; g < n; g++) {
+		memcpy(w, src + g * sizeof w, sizeof w);
+		to[g] = uncast_residue(w[0], w[1], s[g], t[g / 4]);
+		any |= to[g];
+	}
+	d->groups += n;
+	d->signs.add(&d->signs, src, k / 2);
+	d->any = d->any || any || d->signs.any;
 }
 
 size_t dropped_frame(size_t n)
@@ -56,10 +42,8 @@ size_t dropped_frame(size_t n)
 
 size_t dropped_pack(struct dropped *d, uint8_t *frame, size_t room)
 {
-	size_t n;
+	size_t end = signs_end(&d->signs), n = ZSTD_compress(frame, room, d->signs.p, end, LEVEL);
 
-	memcpy(d->p + d->end, &d->word, sizeof d->word);
-	n = ZSTD_compress(frame, room, d->p, d->end + (d->in_word + 7) / 8, LEVEL);
 	return ZSTD_isError(n) ? 0 : n;
 }
 

@@ -15,7 +15,8 @@
 #ifndef QUANT_UNCAST_H
 #define QUANT_UNCAST_H
 #include "core/err.h"
-#include "quant/uncast_row.h"
+#include "quant/fp4to8.h"
+#include "quant/signs.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,16 +26,36 @@
 extern "C" {
 #endif
 
+/* What a matrix drops, while it is cast row by row. */
+struct dropped {
+	struct signs
+		signs; /* p: dropped_room(rows, k) bytes, of which the first are the residues */
+	size_t groups; /* residues so far */
+	bool any;      /* not all of it is zero */
+};
+
 /* Bytes for what a matrix of rows x k codes may drop. k is a multiple of 128. */
 size_t dropped_room(uint64_t rows, uint64_t k);
 /* features: bits of enum cpu_feature; what comes out does not depend on them. */
 void dropped_begin(struct dropped *d, uint8_t *p, uint64_t rows, uint64_t k, unsigned features);
-
 /* A row: K/2 bytes of codes, its K/32 scale bytes s, the K/128 new ones t. */
-static inline void dropped_row(struct dropped *d, const uint8_t *src, const uint8_t *s,
-	const uint8_t *t, size_t k)
+void dropped_row(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
+	size_t k);
+
+/* How far the scale s of a group of 32 codes, in a and b, lies above the smallest that would do; t is the new one. */
+static inline uint8_t uncast_residue(uint64_t a, uint64_t b, uint8_t s, uint8_t t)
 {
-	d->row(d, src, s, t, k);
+	uint64_t any = a | b, four = any & NIBBLES(4), two = any & NIBBLES(2);
+
+	if (((a & NIBBLES(4)) >> 1 & a) | ((b & NIBBLES(4)) >> 1 & b))
+		return 0; /* 4 or 6 */
+	if (four)
+		return 1; /* 2 or 3 */
+	if (two)
+		return 2; /* 1 or 1.5 */
+	if (any & NIBBLES(1))
+		return 3; /* 0.5 */
+	return (uint8_t)(s - (t + FP4TO8_SHIFT));
 }
 
 /* For joined.h: codes [rows][k/2] and scales [rows][k/32] of a matrix that was cast to fp8 [rows][k] with t
@@ -48,14 +69,6 @@ int uncast(const uint8_t *fp8, const uint8_t *t, const uint8_t *kept, size_t n, 
  * failure. Nothing is added afterwards. */
 size_t dropped_frame(size_t n);
 size_t dropped_pack(struct dropped *d, uint8_t *frame, size_t room);
-
-/* Ways to take a row; the first is the meaning. uncast_none.c has only that. */
-void dropped_row_plain(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
-	size_t k);
-void dropped_row_bmi2(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
-	size_t k);
-void dropped_row_avx2(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
-	size_t k);
 
 #ifdef __cplusplus
 }

@@ -251,7 +251,7 @@ static void products(const struct row_way *w)
 /* The largest in every place of rows of every length. */
 static void largest(void)
 {
-	uint8_t p[300];
+	uint8_t p[300] = { 0 };
 	size_t n, at;
 
 	for (n = 0; n < sizeof p; n++) {

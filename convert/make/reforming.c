@@ -258,12 +258,11 @@ static int judge(struct maker *m, uint64_t row, struct err *e)
 {
 	const struct reforming *x = m->state;
 	size_t b, n = x->r.cols / x->r.how->block;
-	uint8_t worst = 0;
 
 	m->res->blocks += n;
-	for (b = 0; b < n; b++)
-		worst = x->r.verdict[b] > worst ? x->r.verdict[b] : worst;
-	for (b = 0; worst && b < n; b++) {
+	if (x->r.verdict[0] == REFORM_EXACT && !memcmp(x->r.verdict, x->r.verdict + 1, n - 1))
+		return 0; /* all are equal */
+	for (b = 0; b < n; b++) {
 		m->res->rescued += x->r.verdict[b] == REFORM_RESCUED;
 		if (x->r.verdict[b] < REFORM_FORGOT)
 			continue;

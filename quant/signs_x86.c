@@ -1,14 +1,14 @@
-/* uncast_x86.c -- zeros gathered without a chain of bytes: how many zeros each byte has is summed up for all
- * eight at once by a product, then each byte's bits are moved to their place and all are combined. Where PEXT is quick,
- * which it is on all processors with AVX-512, it does that.
+/* signs_x86.c -- zeros gathered without a chain of bytes. With AVX2: how many zeros each byte has is summed up for all
+ * eight at once by a product, then each byte's bits are moved to their place and all are combined. With PEXT, which all
+ * processors with AVX-512 have, and quick: the signs are taken from where the zeros are.
  *
  * SPDX-License-Identifier: MIT */
-#include "quant/uncast.h"
+#include "quant/signs.h"
 
 #include <immintrin.h>
 
-__attribute__((target("avx2"))) static inline unsigned zeros_avx2(const struct dropped *d,
-	uint64_t w, uint64_t *bits)
+__attribute__((target("avx2"))) static inline unsigned of_avx2(const uint8_t zeros[256], uint64_t w,
+	uint64_t *bits)
 {
 	const __m128i low = _mm_set1_epi8(15),
 		      is_zero = _mm_setr_epi8(1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0),
@@ -18,7 +18,7 @@ __attribute__((target("avx2"))) static inline unsigned zeros_avx2(const struct d
 	__m256i v;
 	uint64_t n, sum;
 
-	(void)d;
+	(void)zeros;
 	z1 = _mm_shuffle_epi8(is_zero, first);
 	e1 = _mm_shuffle_epi8(is_eight, first);
 	e2 = _mm_shuffle_epi8(is_eight, second);
@@ -35,25 +35,24 @@ __attribute__((target("avx2"))) static inline unsigned zeros_avx2(const struct d
 	return (unsigned)(sum >> 56);
 }
 
-/* Zeros are the nibbles without the lower three bits; their signs are gathered by one instruction. */
-__attribute__((target("bmi2,popcnt"))) static inline unsigned zeros_bmi2(const struct dropped *d,
+__attribute__((target("avx2"))) void signs_add_avx2(struct signs *s, const uint8_t *src, size_t n)
+{
+	signs_add(s, src, n, of_avx2);
+}
+
+/* Zeros are the nibbles without the lower three bits. */
+__attribute__((target("bmi2,popcnt"))) static inline unsigned of_bmi2(const uint8_t zeros[256],
 	uint64_t w, uint64_t *bits)
 {
-	uint64_t zeros = ~((w & NIBBLES(7)) + NIBBLES(7)) & NIBBLES(8);
+	uint64_t z = ~((w & NIBBLES(7)) + NIBBLES(7)) & NIBBLES(8);
 
-	(void)d;
-	*bits = _pext_u64(w, zeros);
-	return (unsigned)__builtin_popcountll(zeros);
+	(void)zeros;
+	*bits = _pext_u64(w, z);
+	return (unsigned)__builtin_popcountll(z);
 }
 
-__attribute__((target("bmi2,popcnt"))) void dropped_row_bmi2(struct dropped *d, const uint8_t *src,
-	const uint8_t *s, const uint8_t *t, size_t k)
+__attribute__((target("bmi2,popcnt"))) void signs_add_bmi2(struct signs *s, const uint8_t *src,
+	size_t n)
 {
-	uncast_row(d, src, s, t, k, zeros_bmi2);
-}
-
-__attribute__((target("avx2"))) void dropped_row_avx2(struct dropped *d, const uint8_t *src,
-	const uint8_t *s, const uint8_t *t, size_t k)
-{
-	uncast_row(d, src, s, t, k, zeros_avx2);
+	signs_add(s, src, n, of_bmi2);
 }
