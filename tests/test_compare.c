@@ -343,6 +343,25 @@ static void others(void)
 }
 
 /* What the manifest says was asked for switches off only what it names, and nothing is no conversion. */
+/* An index of which no manifest has a digest is held to the headers. */
+static void indexes(void)
+{
+	struct path out = dirs_path("fp8-index");
+	struct model_job j = model_job("hf", 1);
+	char sha[65], said[100];
+
+	j.plan.experts = CODEC_FP8;
+	CHECK(convert(&j, FLASH, out.s));
+	digest_file(model_file(out.s, CKPT_INDEX).s, sha);
+	snprintf(said, sizeof said, "\"sha256\": \"%s\"", sha);
+	verify_exchange(model_file(out.s, MAN_NAME).s, said, "\"sha256\": null");
+	verify_seal(out.s);
+	CHECK(is_of(FLASH, out.s, 0));
+	verify_exchange(model_file(out.s, CKPT_INDEX).s, "\"embed.weight\": \"model-00001",
+		"\"embed.weight\": \"model-00002");
+	CHECK(is_not(FLASH, out.s, "compare.file", "the index"));
+}
+
 static void some_layers(void)
 {
 	struct path d, hf = dirs_path("hf-layers");
@@ -400,6 +419,7 @@ static const struct test tests[] = {
 	{ "compare: places", places },
 	{ "compare: sidecars that lie", lies },
 	{ "compare: other sources, missing files", others },
+	{ "compare: indexes", indexes },
 	{ "compare: some layers", some_layers },
 	{ "compare: program", program },
 	{ NULL, NULL },

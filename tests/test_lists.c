@@ -221,10 +221,33 @@ static void lists_of_conversions(void)
 	}
 }
 
+/* A line about a file that the conversion made otherwise was not held to anything, and does not count as looked at. */
+static void lists_of_what_was_made(void)
+{
+	struct path list = dirs_path("list"), d = dirs_path("cast");
+	struct check_opts o = verify_opts();
+	struct model_job j = model_job("hf", 1);
+	uint64_t n = 0;
+	struct report r;
+	size_t i;
+
+	put_lines(list.s, FLASH, "", "  ", "", false);
+	o.source_sha256 = j.expected = list.s;
+	j.plan.experts = CODEC_FP8;
+	CHECK(convert(&j, FLASH, d.s));
+	CHECK(verify_check(&r, d.s, &o) == 0);
+	for (i = 0; i < r.n_rows; i++)
+		if (!strcmp(r.rows[i].name, "lines of the list that nothing here was held to"))
+			n = r.rows[i].count;
+	report_free(&r);
+	CHECK(n == 1); /* config.json */
+}
+
 static const struct test tests[] = {
 	{ "check: downloads", downloads },
 	{ "check: lists", lists },
 	{ "check: lists of conversions", lists_of_conversions },
+	{ "check: lists of what was made", lists_of_what_was_made },
 	{ NULL, NULL },
 };
 TEST_MAIN(tests)

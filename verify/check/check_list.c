@@ -77,8 +77,8 @@ static void tell_rest(struct check *c, bool download, const char *gone)
 			report_add(c->r, RULE_CHECK_MISSING, &(struct report_place){ .file = name },
 				"%s", gone);
 		else
-			report_count(c->r, "checked", "lines of the list without a file here", 1,
-				0);
+			report_count(c->r, "checked",
+				"lines of the list that nothing here was held to", 1, 0);
 	}
 }
 
@@ -214,8 +214,12 @@ void check_list_folder(struct check *c, const struct chain_folder *d)
 	}
 	for (i = 0; i < d->m->files.n; i++) {
 		f = &d->m->files.v[i];
-		s = take(c, f->name);
-		if (s && is_copy(d, f) && f->has_sha256 && memcmp(f->sha256, s->sha256, 32))
+		s = is_copy(d, f) ? take(c, f->name) : NULL;
+		if (s && !f->has_sha256)
+			report_add(c->r, RULE_CHECK_SOURCE_UNKNOWN,
+				&(struct report_place){ .file = check_path(d->name, f->name).s },
+				"its manifest has no SHA-256 of it, so that it cannot be held to the list");
+		else if (s && memcmp(f->sha256, s->sha256, 32))
 			tell(c, check_path(d->name, f->name).s, f->sha256, s);
 	}
 }

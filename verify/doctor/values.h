@@ -5,7 +5,7 @@
 #ifndef VERIFY_DOCTOR_VALUES_H
 #define VERIFY_DOCTOR_VALUES_H
 #include "verify/doctor/consumer.h"
-#include "verify/doctor/doctor.h"
+#include "verify/doctor/doctor_opts.h"
 #include "verify/doctor/formed.h"
 
 #ifdef __cplusplus
