@@ -159,6 +159,38 @@ static void not_written(void)
 	report_free(&r);
 }
 
+/* A shard of something else beside those of the model: an index would make it part of it. */
+static void strangers(void)
+{
+	static const char header[] =
+		"{\"x\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}";
+	struct path dir = with_index(&rows[3]), fixed = dirs_path("fixed-index.json");
+	uint8_t file[100] = { sizeof header - 1 };
+	struct report r;
+
+	unlink(fixed.s);
+	memcpy(file + 8, header, sizeof header);
+	model_put(dir.s, "adapter.safetensors", file, 8 + sizeof header);
+	CHECK(doctor(&r, dir.s, fixed.s) == 1 && !is_file(fixed.s));
+	CHECK(verify_find(&r, "model.unexpected", NULL));
+	report_free(&r);
+}
+
+/* Of two shards with one number another is missing: their index is not called stale, and what differs is told. */
+static void numbers_twice(void)
+{
+	struct path dir = with_index(&rows[0]);
+	struct report r;
+
+	CHECK(doctor(&r, dir.s, NULL) == 1 && verify_find(&r, "index.stale", NULL));
+	report_free(&r);
+	CHECK(!rename(model_file(dir.s, "model-00002-of-00007.safetensors").s,
+		model_file(dir.s, "model-00003-of-00007.copy.safetensors").s));
+	CHECK(doctor(&r, dir.s, NULL) == 1 && !verify_find(&r, "index.stale", NULL));
+	report_free(&r);
+}
+
 static const struct test tests[] = { { "index_judged", judged }, { "index_goes_on", goes_on },
-	{ "index_not_written", not_written }, { NULL, NULL } };
+	{ "index_not_written", not_written }, { "index_strangers", strangers },
+	{ "index_numbers_twice", numbers_twice }, { NULL, NULL } };
 TEST_MAIN(tests)

@@ -68,25 +68,36 @@ static void compare(const struct index *x, struct counts *k)
 	walk(x, k);
 }
 
-/* Shards that could all be read, have no tensor twice and, where they are numbered "-00003-of-00046.", lack none. */
+/* Notes shard "NAME-00003-of-00046.", of as many as *of (0: not said yet); false: it is none of those, or there twice. */
+static bool numbered(const char *name, const char *first, unsigned *of, bool seen[SHARDS_MAX + 1])
+{
+	const char *dash = strchr(name, '-');
+	unsigned me, n;
+
+	if (!dash || sscanf(dash, "-%5u-of-%5u.", &me, &n) != 2 || me < 1 || me > n ||
+		n > SHARDS_MAX || (*of && n != *of) || seen[me] ||
+		strncmp(name, first, (size_t)(dash - name) + 1) != 0)
+		return false;
+	*of = n;
+	seen[me] = true;
+	return true;
+}
+
+/* Shards that could all be read, have no tensor twice, and are the numbers of one model, each of them once. */
 static bool whole(const struct index *x)
 {
-	unsigned of = 0, all = 0, me, n;
-	const char *dash;
+	bool seen[SHARDS_MAX + 1] = { false };
+	const char *first = NULL;
+	unsigned of = 0, all = 0;
 	size_t i;
 
 	for (i = 0; i < x->n_shards; i++) {
 		if (!x->there[i])
 			continue;
-		if (x->shards[i].fd < 0)
+		first = first ? first : x->shards[i].name;
+		if (x->shards[i].fd < 0 || !numbered(x->shards[i].name, first, &of, seen))
 			return false;
 		all++;
-		dash = strchr(x->shards[i].name, '-');
-		if (!dash || sscanf(dash, "-%5u-of-%5u.", &me, &n) != 2)
-			return false;
-		if ((of && n != of) || me < 1 || me > n)
-			return false;
-		of = n;
 	}
 	for (i = 1; i < x->n; i++)
 		if (!strcmp(x->tensors[i - 1].name, x->tensors[i].name))

@@ -142,6 +142,21 @@ static int write_config(struct doctor *d)
 	return 0;
 }
 
+/* Whether a shard has no tensor of the model: it lies beside it, and does not belong into its index. */
+static bool has_stranger(const struct doctor *d)
+{
+	size_t i, n;
+	uint32_t k;
+
+	for (k = 0; d->has_audit && k < d->c.n_shards; k++) {
+		for (i = 0, n = 0; i < d->c.n; i++)
+			n += d->c.tensors[i].shard == k && d->a.want[i];
+		if (!n)
+			return true;
+	}
+	return false;
+}
+
 /* An index made of the headers; of all shards, or there is none. */
 static int write_index(struct doctor *d)
 {
@@ -159,6 +174,8 @@ static int write_index(struct doctor *d)
 	for (i = 1; i < d->c.n; i++)
 		if (!strcmp(d->c.tensors[i - 1].name, d->c.tensors[i].name))
 			why = "a tensor is in two shards";
+	if (!why && has_stranger(d))
+		why = "a shard has no tensor of this model";
 	if (why || d->c.payload) {
 		report_row(d->r, "index", "not written", 0, 0,
 			why ? why : "the folder is no download");
