@@ -2,6 +2,7 @@
 #include "quant/ggml_back.h"
 
 #include "core/mem.h"
+#include "quant/ggml_lowbit.h"
 #include "quant/num.h"
 #include "quant/residue.h"
 
@@ -31,15 +32,9 @@ static void bf16_values(const uint8_t *src, size_t cols, double *v)
 		v[i] = (double)num_bf16((uint16_t)(src[2 * i] | src[2 * i + 1] << 8));
 }
 
-/* A number of FP16. */
 static double f16(const uint8_t *p)
 {
-	unsigned h = (unsigned)p[0] | (unsigned)p[1] << 8, e = h >> 10 & 31, m = h & 0x3ff;
-	double x = e == 31 ? (m ? NAN : INFINITY)
-		: e        ? ldexp(1024 + m, (int)e - 25)
-			   : ldexp(m, -24);
-
-	return h & 0x8000 ? -x : x;
+	return (double)num_f16((uint16_t)(p[0] | p[1] << 8));
 }
 
 static void f16_values(const uint8_t *src, size_t cols, double *v)
@@ -87,6 +82,22 @@ static const struct {
 	{ GGML_MXFP4, mxfp4_values },
 };
 
+/* Blocks of a type of few bits. */
+static bool lowbit_values(uint32_t type, const uint8_t *src, size_t cols, double *v)
+{
+	const struct ggml_lowbit *l = ggml_lowbit_find(type);
+	const struct ggml_type_row *r = ggml_type_find(type);
+	float block[GGML_LOWBIT_MOST];
+	size_t at, i;
+
+	for (at = 0; l && at < cols; at += r->items, src += r->bytes) {
+		l->block(src, block);
+		for (i = 0; i < r->items; i++)
+			v[at + i] = (double)block[i];
+	}
+	return l != NULL;
+}
+
 bool ggml_values(uint32_t type, const uint8_t *src, size_t cols, double *v)
 {
 	size_t i;
@@ -96,7 +107,7 @@ bool ggml_values(uint32_t type, const uint8_t *src, size_t cols, double *v)
 			values[i].get(src, cols, v);
 			return true;
 		}
-	return false;
+	return lowbit_values(type, src, cols, v);
 }
 
 /* --- matrices --- */

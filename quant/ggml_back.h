@@ -13,8 +13,8 @@
 extern "C" {
 #endif
 
-/* Decodes cols elements of a row of that type (F32, F16, BF16, Q8_0, MXFP4); a NaN scale gives NaN. Returns false for
- * other types. */
+/* Decodes cols elements of a row of that type, a multiple of its block: floats, Q8_0, MXFP4 and those of ggml_lowbit.h. A
+ * NaN scale gives NaN. Returns false for other types. */
 bool ggml_values(uint32_t type, const uint8_t *src, size_t cols, double *v);
 
 /* A matrix as it lies there. */

@@ -124,4 +124,15 @@ NUM_FN float num_bf16(uint16_t h)
 	return num_f32((uint32_t)h << 16);
 }
 
+/* A number of FP16: 1 bit of sign, 5 of exponent with bias 15, 10 of mantissa. FP32 has all of them. */
+NUM_FN float num_f16(uint16_t h)
+{
+	uint32_t sign = (uint32_t)(h & 0x8000) << 16, e = h >> 10 & 31u, m = h & 0x3ffu;
+	float small = (float)m * 0x1p-24f;
+
+	if (!e)
+		return sign ? -small : small;
+	return num_f32(sign | (e == 31 ? 255 : e + 112) << 23 | m << 13);
+}
+
 #endif

@@ -185,6 +185,7 @@ bytes_of_forms() {
     fi
     if have llama.cpp && have ggml; then
         run bytes_ggml.py $golden
+        run ../ggml_types.py --check tests/vectors/ggml_types.txt
     fi
 }
 (
