@@ -2,7 +2,7 @@
  * to values, in plain C and in the order of operations of ggml, so that the values are the same to the last bit.
  *
  * The arithmetic is FP32, as in ggml: a product of three factors is rounded once or twice, and which ones decides the last
- * bit. Source: llama.cpp 0c1e570, ggml-common.h (blocks), ggml-quants.c (dequantize_row_*); tests/oracle/ggml_types.py holds
+ * bit. Source: llama.cpp 0c1e570, the structs block_* and the functions dequantize_row_*; tests/oracle/ggml_types.py holds
  * every type to the library of libggml-python 0.20.2 on random bytes. In two things NVFP4 is not as there, but as in
  * the rest of this program: a scale that is NaN gives NaN (ggml: 0), and code 8 is minus zero (ggml: zero).
  *

@@ -722,8 +722,7 @@ static void rules_all(void)
 	refused();
 	parts();
 	for (r = rules; r->id; r++)
-		if (!strncmp(r->id, "gguf.", 5) && strcmp(r->id, "tokens.tokenizer") &&
-			!seen[r - rules])
+		if (!strncmp(r->id, "gguf.", 5) && strcmp(r->id, "gguf.keys") && !seen[r - rules])
 			FAILED(r->id);
 }
 
