@@ -42,9 +42,17 @@ static int no_name(const char *name, struct err *e)
 	return -1;
 }
 
-static int check(const struct call *o, struct err *e)
+/* The name that --to and --stack say together; NULL: none. */
+static const char *named(const struct call *o)
 {
 	const char *to = o->job.plan.target;
+
+	return to && o->stack && !strcmp(to, "mlx") ? "mlx-stack" : to;
+}
+
+static int check(const struct call *o, struct err *e)
+{
+	const char *to = named(o);
 	const struct recipe *r = to ? recipe_find(to) : NULL;
 
 	if (call_has_out(o, e))
@@ -53,6 +61,8 @@ static int check(const struct call *o, struct err *e)
 		return err_set(e, ERR_USAGE, "--to says what to make (dsv4-quant formats)");
 	if (!r)
 		return no_name(to, e);
+	if (o->stack && !r->stacked)
+		return err_set(e, ERR_USAGE, "--stack belongs to mlx");
 	if (o->scale_dtype && r->e8m0.experts == CODEC_NONE)
 		return err_set(e, ERR_USAGE, "--scale-dtype: the scales of %s have one type", to);
 	if (o->signed_zero && !codecs[r->forms.experts].second.name)
@@ -80,6 +90,7 @@ static struct job_opts settle(const struct call *o, enum use use)
 	for (jo.plan.dense = 0; o->dense && strcmp(gguf_dense_names[jo.plan.dense], o->dense) != 0;
 		jo.plan.dense++)
 		;
+	jo.plan.target = named(o);
 	jo.of_source = use != USE_RESTORE;
 	if (use == USE_RESTORE)
 		jo.plan.target = restore_target.name;
@@ -145,6 +156,7 @@ static void version(struct text *out, bool json)
 	{ "input-scale", 0, "VALUE|FILE|DIR", CLI_TEXT, 0, 0, CALL_AT(input_scale), "nvfp4: scales of the activations of experts: a number for all (largest magnitude / 2688), measured maxima (JSON or safetensors), or another export of the model" }, \
 	{ "dense", 0, "bf16|q8_0|f32", CLI_CHOICE, 0, 0, CALL_AT(dense), "gguf: type of matrices that are FP8 in the source (bf16, exact; q8_0 rounds; f32: all matrices)" }, \
 	{ "drafts", 0, "same|keep|drop", CLI_CHOICE, 0, 0, CALL_AT(drafts), "MTP or DSpark: in the format of the layers (same), as in the source (keep), left out (drop)" }, \
+	{ "stack", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(stack), "mlx: one tensor for the experts of a layer, as MLX has them in memory" }, \
 	CALL_LAYERS, \
 	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.plan.shard_size), "fill shards up to this (one per layer)" }, \
 	{ "no-restore", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(no_back), "leave out what restore needs (source/, *.dropped)" }, \

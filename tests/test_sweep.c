@@ -29,6 +29,7 @@ static const struct {
 	{ "ct-nvfp4a16", ".uufffff" },
 	{ "gguf", NULL }, /* test_gguf* */
 	{ "mlx", "..u.h..." },
+	{ "mlx-stack", "fffff.ff" },
 };
 
 static const struct {

@@ -26,7 +26,7 @@ struct call {
 	const char *out, *signed_zero, *input_scale, *dense, *drafts, *experts, *scale_dtype,
 		*assume, *experts_by, *attention;
 	uint64_t mp, threads;
-	bool json, quiet, no_sha256, hf_cache, tensors, overwrite, no_back;
+	bool json, quiet, stack, no_sha256, hf_cache, tensors, overwrite, no_back;
 };
 
 /* The program that calls. */

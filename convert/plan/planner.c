@@ -297,6 +297,16 @@ static int check_lossy(const struct plan *p, struct err *e)
 		: 0;
 }
 
+/* FP8 experts have a scale for 128 x 128, which MLX repeats when it stacks them itself. */
+static int check_stacked(const struct plan *p, const struct audit *a, struct err *e)
+{
+	return p->recipe->stacked && a->forms.experts != CODEC_MXFP4
+		? err_rule(e, RULE_PLAN_NO_WAY, ERR_NOPOS,
+			  "the experts are %s: %s stacks those in FP4 (--to mlx without --stack takes both)",
+			  codecs[a->forms.experts].name, p->recipe->name)
+		: 0;
+}
+
 /* Whether the drafts can be what the option asks for. */
 static int check_drafts(const struct plan *p, const struct audit *a, struct err *e)
 {
@@ -325,7 +335,8 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 		return no_target(p->opts.target, e);
 	if (p->recipe) {
 		settle_recipe(p, a);
-		if (check_lossy(p, e) || check_drafts(p, a, e) || try_smalls(p, e))
+		if (check_lossy(p, e) || check_stacked(p, a, e) || check_drafts(p, a, e) ||
+			try_smalls(p, e))
 			return -1;
 	}
 	if (p->experts == CODEC_MXFP4 && a->experts == CODEC_FP8)

@@ -252,6 +252,10 @@ static int parcel_bytes(struct layout *l, struct parcel *p)
 {
 	struct step s;
 
+	if (layout_stacks(l, p->first)) {
+		p->bytes = layout_stack_bytes(l, p->first);
+		return 0;
+	}
 	if (layout_reforms(l, p->first)) {
 		p->bytes = layout_reform_bytes(l, p->first);
 		return 0;
@@ -270,6 +274,8 @@ static int parcel_bytes(struct layout *l, struct parcel *p)
 /* The steps of a parcel, of which there are n; -1 where they cannot be made. */
 static int parcel_steps(struct layout *l, const struct parcel *p, struct step s[PART_COUNT])
 {
+	if (layout_stacks(l, p->first))
+		return layout_stack(l, p->first, s);
 	if (layout_reforms(l, p->first))
 		return layout_reform(l, p->first, s);
 	if (layout_whole(l, p->first, &s[0]))
@@ -295,9 +301,12 @@ static int list_parcels(struct layout *l, struct parcel **v, size_t *n)
 				: layout_casts(l, i)     ? FATE_CAST
 				: layout_widens(l, i)    ? FATE_WIDEN
 				: layout_reforms(l, i)   ? FATE_REFORM
+				: layout_stacks(l, i)    ? FATE_TILE
 							 : FATE_COPY);
 		if (!l->selected[w->place] || layout_drops(l, i) || w->scale)
 			continue; /* a scale comes with its weight */
+		if (layout_stacks(l, i) && w->expert > 0)
+			continue; /* and experts with the first */
 		partner = w->role->store == STORE_PLAIN ? -1 : audit_partner(l->a, i);
 		p = (struct parcel){ w->place, i, partner < 0 ? i : (size_t)partner, 0 };
 		if (parcel_bytes(l, &p))

@@ -78,6 +78,16 @@ enum codec layout_codec(const struct layout *l, size_t i);
 uint64_t layout_rows(const struct layout *l, size_t i);
 uint64_t layout_cols(const struct layout *l, size_t i);
 
+/* --- stack.c: experts of a block one after the other --- */
+
+/* True if tensor i is of a routed expert that the plan puts into a stack. */
+bool layout_stacks(const struct layout *l, size_t i);
+/* Bytes of the stacks in which the weight i of an expert and its scale lie. */
+uint64_t layout_stack_bytes(const struct layout *l, size_t i);
+/* Makes the steps of the two stacks in which the weight i of expert 0 and its scale are the first. Returns how many; -1
+ * where they cannot be made. */
+int layout_stack(struct layout *l, size_t i, struct step s[PART_COUNT]);
+
 /* --- reform.c: matrices in another number format --- */
 
 /* True if tensor i is of a matrix that the plan writes in another number format. */

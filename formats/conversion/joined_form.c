@@ -22,7 +22,7 @@ static int form_of_stack(const struct joined *j, const struct sidecar *s,
 {
 	const struct stack k = { .s = s,
 		.t = t,
-		.tile = p->tile,
+		.tile = tile_find(t->layout), /* settle_tile knew it */
 		.map = p->map,
 		.rows = (uint32_t)(p->rows * p->parts),
 		.cols = p->cols,

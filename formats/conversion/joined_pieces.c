@@ -6,6 +6,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "formats/codec.h"
+#include "formats/model/recipes.h"
 #include "formats/conversion/gguf_header.h"
 #include "formats/conversion/joined.h"
 #include "formats/op.h"
@@ -71,6 +72,14 @@ static bool bound(const struct joined *o, const struct sidecar_tensor *t, struct
 	return true;
 }
 
+/* Experts of a block lie one after the other, as a recipe has them, and not as an engine. */
+static bool lies_stacked(const struct joined *j)
+{
+	const struct recipe *r = recipe_find(j->target);
+
+	return r && r->stacked;
+}
+
 static int settle_tile(struct joined *o, const struct entry *w, struct err *e)
 {
 	const struct sidecar_tensor *t = w->t;
@@ -102,6 +111,8 @@ static int settle_tile(struct joined *o, const struct entry *w, struct err *e)
 		d = tile_dim(tile, (uint32_t)(p->rows * p->parts), p->cols);
 		if (!tile_fits(tile, d) || tile_bytes(tile, d) != each)
 			return wrong(e, "a matrix of another size than its layout has");
+		if (lies_stacked(o)) /* the bytes of an expert, as they are in the source */
+			p->tile = strcmp(tile->name, "rows") ? tile : NULL;
 		s = &o->c->tensors[p->tensor];
 		o->packed = each > o->packed ? each : o->packed;
 		o->plain = s->end - s->begin > o->plain ? s->end - s->begin : o->plain;
@@ -365,7 +376,8 @@ int joined_pieces(struct joined *j, uint32_t file, const struct sidecar *a, stru
 		if (add_sources(j, a, &n, e))
 			return -1;
 		if (settle(j, &n, a->name, e) ||
-			(j->o.every && joined_form(j, a, n.t, j->pieces + n.first, e)))
+			((j->o.every || lies_stacked(j)) &&
+				joined_form(j, a, n.t, j->pieces + n.first, e)))
 			return err_at(e, "tensor %s", text_quote(n.t->name).s);
 	}
 	return check_casts(j, casts, e);

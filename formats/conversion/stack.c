@@ -3,6 +3,8 @@
 
 #include "formats/codec.h"
 #include "formats/layout/engine.h"
+#include "formats/model/mlx.h"
+#include "formats/model/recipes.h"
 #include "formats/st/safetensors.h"
 
 #include <stdio.h>
@@ -53,6 +55,25 @@ static const char *experts(const struct stack *k)
 	return NULL;
 }
 
+/* The stacks of a recipe: names as MLX has them, experts by their ids from 0 on, bytes as they are in the source. */
+static const char *stacked(const struct stack *k)
+{
+	const struct sidecar_tensor *t = k->t;
+	uint64_t each = k->scale ? 1 : dtypes[DT_U32].bits / 8;
+	char name[ST_NAME_MAX + 1];
+	uint32_t i, id;
+
+	for (i = 0; i < t->n; i++)
+		if (!mlx_stacked(name, sizeof name, source(k, i), &id) || id != i ||
+			strcmp(name, t->name) != 0)
+			return "its sources are not the experts in order";
+	if (strcmp(k->tile->name, "rows") != 0 || strcmp(k->map->name, "same") != 0 ||
+		t->dtype != (k->scale ? DT_U8 : DT_U32) || t->rank != 3 || t->dim[0] != t->n ||
+		t->dim[1] != k->rows || t->dim[2] != k->cols / each)
+		return "layout, type or shape are not those of the target";
+	return NULL;
+}
+
 bool stack_fits(const struct stack *k, const char *engine, char *why, size_t room)
 {
 	const struct engine *g = engine_find(engine);
@@ -60,9 +81,16 @@ bool stack_fits(const struct stack *k, const char *engine, char *why, size_t roo
 	bool two = t->parts == 2;
 	uint64_t cols =
 		k->scale ? k->cols * codecs[CODEC_MXFP4].cols : codec_cols(CODEC_MXFP4, k->cols);
+	const struct recipe *r = recipe_find(engine);
 	const char *wrong = g ? experts(k) : "the target is no engine";
 	struct engine_fit fit;
 
+	if (r && r->stacked) {
+		wrong = stacked(k);
+		if (wrong)
+			snprintf(why, room, "%s", wrong);
+		return !wrong;
+	}
 	if (!wrong && cols > UINT32_MAX)
 		wrong = "rows that no engine takes";
 	if (!wrong &&

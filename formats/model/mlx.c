@@ -2,6 +2,7 @@
 #include "formats/model/mlx.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* What MLX calls the formats that it reads; its mxfp8 has a scale for 32 columns, of which a tile's scale becomes. */
 static const struct mode {
@@ -88,4 +89,29 @@ json_t *mlx_quantization(const struct config *c, struct model_forms forms)
 			o = NULL;
 		}
 	return o;
+}
+
+bool mlx_stacked(char *out, size_t room, const char *expert, uint32_t *id)
+{
+	static const char mid[] = ".ffn.experts.";
+	static const char *const ends[][2] = { { ".w1.weight", "gate_proj.weight" },
+		{ ".w1.scale", "gate_proj.scales" }, { ".w2.weight", "down_proj.weight" },
+		{ ".w2.scale", "down_proj.scales" }, { ".w3.weight", "up_proj.weight" },
+		{ ".w3.scale", "up_proj.scales" } };
+	const char *at = strstr(expert, mid), *s = at ? at + sizeof mid - 1 : "";
+	size_t digits = strspn(s, "0123456789"), i;
+	int n;
+
+	if (!digits || digits > 6)
+		return false;
+	for (*id = 0; digits--; s++)
+		*id = 10 * *id + (uint32_t)(*s - '0');
+	for (i = 0; i < sizeof ends / sizeof *ends; i++) {
+		if (strcmp(s, ends[i][0]) != 0)
+			continue;
+		n = snprintf(out, room, "%.*s.ffn.switch_mlp.%s", (int)(at - expert), expert,
+			ends[i][1]);
+		return n > 0 && (size_t)n < room;
+	}
+	return false;
 }

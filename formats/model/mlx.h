@@ -25,6 +25,12 @@ bool mlx_reads(enum codec c);
  * or where MLX does not read one of the formats. */
 json_t *mlx_quantization(const struct config *c, struct model_forms forms);
 
+/* Writes to out, of room bytes, what MLX calls the tensor in which a routed expert's weight or scale of that name lies with
+ * those of all experts of its block: "layers.3.ffn.experts.17.w1.scale" is in "layers.3.ffn.switch_mlp.gate_proj.scales",
+ * [experts][rows][columns / 8] U32 of weights and [experts][rows][columns / 32] U8 of scales, by the ids of the experts.
+ * *id becomes that of the expert. Returns false where it is no such name. Source: as above, sanitize. */
+bool mlx_stacked(char *out, size_t room, const char *expert, uint32_t *id);
+
 #ifdef __cplusplus
 }
 #endif

@@ -291,6 +291,9 @@ if have transformers && have mlx; then
         run same_member.py quantization "$work/q-mlx/config.json" "$work/fp4.mlx/config.json"
         run same_member.py quantization "$work/q-mlx8/config.json" "$work/base8.mlx/config.json"
     fi
+    if quant mlx-stack fp4 q-mlxs; then
+        run $script --within "MLX, dsv4-quant mlx --stack" "$work/q-mlxs" "$work/fp4.rec"
+    fi
     for n in $(seq "$(wc -l <"$work/damages")"); do
         must $python $here/mlx_twin.py "$work/damaged$n" "$work/mlx$n"
     done

@@ -73,6 +73,11 @@ int derive_reform_left(const struct derive *d, const char *target, struct err *e
 
 	if (!r || d->t->op == OP_REFORM)
 		return 0;
+	if (r->stacked && strstr(name, ".ffn.experts.") &&
+		(d->t->op == OP_TILE) != !(d->drafts == DRAFTS_KEEP && drafts_own(name)))
+		return err_rule(e, RULE_COMPARE_SHAPE, ERR_NOPOS,
+			"tensor %s: in %s the experts of a block are one tensor, unless they are of drafts that were kept",
+			text_quote(d->t->name).s, r->name);
 	from = matrix_of(d->c, name);
 	to = demanded(d, r, name);
 	if (to == CODEC_NONE || from == CODEC_NONE)

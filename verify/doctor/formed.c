@@ -3,6 +3,7 @@
 
 #include "formats/model/family.h"
 #include "formats/model/misfit.h"
+#include "formats/model/mlx.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -55,6 +56,23 @@ enum codec formed_matrix(const struct ckpt *c, const char *name, uint64_t rows, 
 		if (has_form(c, name, rows, cols, (enum codec)k))
 			return (enum codec)k;
 	return CODEC_NONE;
+}
+
+/* Whether the expert's matrix lies in a stack of all E experts of its block, MXFP4 as MLX has it. */
+static bool in_stack(const struct ckpt *c, const struct want *w, uint64_t E)
+{
+	char name[ST_NAME_MAX + 1], scale[ST_NAME_MAX + 1];
+	const struct tensor *t, *s;
+	uint32_t id;
+
+	if (w->expert < 0 || !mlx_stacked(name, sizeof name, w->name, &id))
+		return false;
+	snprintf(scale, sizeof scale, "%.*sscales", (int)(strlen(name) - strlen("weight")), name);
+	t = ckpt_find(c, name);
+	s = ckpt_find(c, scale);
+	return t && s && t->dtype == DT_U32 && s->dtype == DT_U8 && t->rank == 3 && s->rank == 3 &&
+		t->dim[0] == E && s->dim[0] == E && t->dim[1] == w->dim[0] &&
+		s->dim[1] == w->dim[0] && t->dim[2] * 8 == w->dim[1] && s->dim[2] * 32 == w->dim[1];
 }
 
 /* NAME of NAME.weight; false: the tensor is no matrix of that kind. */
@@ -115,7 +133,7 @@ static void count_plain(const struct formed *f, struct tally *t, const struct wa
 		t->other_first = w;
 }
 
-static void count(const struct formed *f, struct tally *t)
+static void count(struct formed *f, struct tally *t)
 {
 	char name[ST_NAME_MAX + 1];
 	size_t i;
@@ -134,6 +152,10 @@ static void count(const struct formed *f, struct tally *t)
 		if (w->optional)
 			continue;
 		c = formed_matrix(f->c, name, w->dim[0], w->dim[1]);
+		if (c == CODEC_NONE && in_stack(f->c, w, f->config.E)) {
+			c = CODEC_MXFP4;
+			f->stacked = true;
+		}
 		if (!t->n[k][c]++)
 			snprintf(t->first[k][c], sizeof t->first[k][c], "%s", name);
 	}

@@ -29,6 +29,7 @@ struct formed {
 	const struct ckpt *c; /* borrows */
 	struct config config; /* owns; the shapes, read without what is said of quantization */
 	struct inventory inv; /* owns; dim of a matrix is rows x columns */
+	bool stacked;         /* routed experts of a block are one tensor, as MLX has them */
 	enum codec form
 		[FORMED_CLASSES]; /* of most matrices of the class; CODEC_NONE: there are none */
 };

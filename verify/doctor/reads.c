@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/doctor/reads.h"
 
+#include "formats/model/mlx.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +53,13 @@ static void loads(const struct formed *f, const struct consumer *who, struct rep
 
 	if (c == CODEC_NONE)
 		return;
+	if (f->stacked) {
+		if (strcmp(who->name, "mlx") != 0)
+			report_add(r, RULE_ENGINE_FORM, NULL,
+				"%s does not load experts of which a layer has one tensor under MLX's names",
+				who->name);
+		return;
+	}
 	if (who->fp4_only)
 		report_add(r, RULE_ENGINE_FORM, NULL,
 			"%s takes FP4 experts of a download, these are %s", who->name,
@@ -204,6 +213,23 @@ static void drafts(const struct formed *f, const struct consumer *who, struct re
 			codecs[stages].name);
 }
 
+/* What "quantization" says of the matrices, which MLX has no other way to know. */
+static void told_mlx(const struct formed *f, struct report *r)
+{
+	const json_t *said = json_object_get(f->c->doc.o, "quantization");
+	json_t *meant = mlx_quantization(&f->config,
+		(struct model_forms){ f->form[FORMED_DENSE], f->form[FORMED_EXPERTS] });
+
+	if (!meant)
+		report_add(r, RULE_ENGINE_SCALES, &config_json,
+			"MLX takes dense matrices in FP8 with E8M0 scales, these are %s",
+			codecs[f->form[FORMED_DENSE]].name);
+	else if (!json_equal(said, meant))
+		report_add(r, RULE_ENGINE_FIELD, &config_json,
+			"config.json: \"quantization\" is missing, or says something else of the matrices than they are");
+	json_decref(meant);
+}
+
 void reads_judge(const struct formed *f, const struct consumer *who, struct report *r)
 {
 	enum codec c = f->form[FORMED_EXPERTS];
@@ -216,6 +242,8 @@ void reads_judge(const struct formed *f, const struct consumer *who, struct repo
 			(!needs[i].engine || (who && !strcmp(who->name, needs[i].engine))))
 			need(&needs[i], f->c->doc.o, r);
 	drafts(f, who, r);
+	if (f->stacked)
+		told_mlx(f, r);
 	if (who)
 		loads(f, who, r);
 }
