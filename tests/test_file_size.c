@@ -184,7 +184,8 @@ static void ways(void)
 /* Blocks whose experts are others on a rank do not go together, since the header names them once. */
 static void placements(void)
 {
-	static const char list[] = "{\"layers.1\": [[0, 2, 4, 6], [1, 3, 5, 7]], \"*\": [[0, 1, 2, 3], [4, 5, 6, 7]]}";
+	static const char list[] =
+		"{\"layers.1\": [[0, 2, 4, 6], [1, 3, 5, 7]], \"*\": [[0, 1, 2, 3], [4, 5, 6, 7]]}";
 	struct path p = dirs_path("placed"), f = dirs_path("placement.json");
 	struct dsv4 *d;
 	char args[1600];

@@ -54,8 +54,9 @@ static const struct {
 	{ 'l', 1, "compare.lost" }, /* another model */
 	{ 'f', 1, "diff.only" }, { 'F', 1, "form.matrix" }, { 'L', 2, "logits.models" },
 	{ 't', 2, "tokens.tokenizer" }, /* golden models have no tokenizer.json */
-	{ 'r', 1, "record.form" },
-	{ 'M', 1, "model.missing" }, /* a GGUF has no drafts, which the record has */ { 'o', 2, "system" }, /* a shard cannot be opened */
+	{ 'r', 1, "record.form" }, { 'M', 1, "model.missing" },
+	/* a GGUF has no drafts, which the record has */
+	{ 'o', 2, "system" }, /* a shard cannot be opened */
 	{ 's', 1, "sig.unfinished" }, { 'g', 1, "sig.missing" },
 	{ 'c', 1, "sig.uncovered" }, /* no manifest.json of a conversion */
 };

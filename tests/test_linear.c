@@ -97,7 +97,7 @@ static void make(struct thing *g, uint8_t type, bool quant, uint32_t rows, uint3
 	memset(g, 0, sizeof *g);
 	g->w = (struct weight){ .type = type, .rows = rows, .cols = cols, .second = 1 };
 	g->w.f32_scales = type == WEIGHT_FP8 && rnd(3) == 0;
-	g->w.sum = f->cols == 128 || !f->cols ? 32 << 2 * rnd(2) : 0;
+	g->w.sum = f->cols == 128 || !f->cols ? 32u << 2 * rnd(2) : 0;
 	g->w.second = rnd(3) ? num_e8m0(110 + rnd(20)) : 1.1f;
 	g->code_bytes = (uint64_t)rows * cols * f->bits / 8;
 	g->scale_bytes = f->cols ? (uint64_t)((rows + f->rows - 1) / f->rows) *

@@ -673,7 +673,7 @@ static const struct test tests[] = { { "quant bad: windows", windows }, { "quant
 	{ "quant bad: FP8 matrices", fp8_matrices }, { "quant bad: products", lossy_products },
 	{ "quant bad: factor", factor }, { "quant bad: bytes", bytes }, { "quant bad: lies", lies },
 	{ "quant bad: lying manifests", lying_manifests },
-	{ "quant bad: types of a GGUF", gguf_types }, { "quant bad: bytes of a GGUF", bytes_of_gguf },
-	{ "quant bad: left", left }, { "quant bad: chains", chains },
-	{ "quant bad: inputs", inputs }, { 0 } };
+	{ "quant bad: types of a GGUF", gguf_types },
+	{ "quant bad: bytes of a GGUF", bytes_of_gguf }, { "quant bad: left", left },
+	{ "quant bad: chains", chains }, { "quant bad: inputs", inputs }, { 0 } };
 TEST_MAIN(tests)

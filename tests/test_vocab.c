@@ -272,7 +272,7 @@ static void through_links(void)
 	char line[1400];
 	struct err e = { 0 };
 	struct vocab v;
-	int dir, in = -1;
+	int dir = -1, in = -1;
 	bool there;
 
 	CHECK(!mkdir(folder.s, 0777) && !file_open_dir(io_posix(), folder.s, &dir, &e));

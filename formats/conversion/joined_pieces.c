@@ -312,7 +312,7 @@ static int settle_plain(struct joined *o, const struct entry *n, struct err *e)
 		return wrong(e, "a plain tensor without just one source");
 	for (k = 0; k < t->n; k++, at += bytes_there(p)) {
 		p = &o->pieces[n->first + k];
-		p->wide = plain_ops[t->op].wide;
+		p->wide = (uint8_t)plain_ops[t->op].wide;
 		p->at = at;
 		if (!bound(o, t, p) || bytes_there(p) > n->data_at + t->end - at)
 			return wrong(e, "a part of another size than its source has");
