@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef TESTS_MODEL_H
 #define TESTS_MODEL_H
+#include "convert/plan/inputs.h"
 #include "convert/run/run.h"
 #include "core/cpu.h"
 #include "core/hash/sha256.h"
@@ -90,6 +91,7 @@ static inline int model_tool(const char *program, const char *args)
 struct model_job {
 	struct plan_opts plan;
 	const char *expected; /* --source-sha256 */
+	const char *input;    /* --input-scale */
 	unsigned threads, features;
 	uint64_t memory;
 	enum codec assume;
@@ -163,6 +165,7 @@ static inline int model_convert(struct model_job *j, const char *dir, const char
 	struct ckpt c;
 	struct audit a;
 	struct conversion p;
+	struct inputs x = { .v = NULL };
 	int rc;
 
 	memset(e, 0, sizeof *e);
@@ -173,6 +176,10 @@ static inline int model_convert(struct model_job *j, const char *dir, const char
 	rc = audit_make(&a, &c, j->assume, &f, e);
 	rc = rc ? rc : finding_first(&f, e);
 	finding_free(&f);
+	if (!rc && j->input) {
+		rc = inputs_read(&x, &a, j->input, e);
+		j->plan.inputs = &x;
+	}
 	rc = rc ? rc : conversion_make(&p, &a, &j->plan, e);
 	audit_free(&a);
 	if (!rc) {
@@ -180,6 +187,7 @@ static inline int model_convert(struct model_job *j, const char *dir, const char
 		rc = out ? model_execute(j, &p, out, e) : 0;
 		conversion_free(&p);
 	}
+	inputs_free(&x);
 	ckpt_close(&c);
 	return rc;
 }

@@ -17,6 +17,16 @@ enum { PIECE_MAX = 256 << 10, PIECE_MIN = 128 << 10, RING_MAX = 3 };
  * 1.4 on Sapphire Rapids), and a thread that has two files to itself waits for nobody. Threads that would have fewer
  * work as a team. */
 enum { TEAM_FILES = 2 };
+/* A run is content with so much memory although it may have more: it has that many lanes of a team then, with which SHA-256
+ * gains most of what it gains. */
+enum { CONTENT = 128 << 20, CONTENT_LANES = 8 };
+/* Lanes that have a stage each read nothing back that they have made ahead of their turn (lane.h), which is a tenth of the
+ * processor's time where all of a file is made so. Beyond so much
+ * in all they would take the cache from each other. */
+enum {
+	OWN_MAX = 32 << 20,
+	OWN_MIN = 2 * MAKER_ROWS /* less is rows on their way, which do not stay */
+};
 
 /* The checkpoint and the plans, which are there from first to last. */
 static uint64_t tables_of(const struct conversion *c)
@@ -108,8 +118,8 @@ static void want(struct budget *b, const struct files *f, uint64_t may)
 	b->lanes = lanes < SHA256_LANES ? (unsigned)lanes : SHA256_LANES;
 }
 
-/* Sets pieces and peak. True if that is within limit. */
-static bool fits(struct budget *b, const struct files *f, uint64_t limit)
+/* Sets pieces and peak, given own. True if that is within limit. */
+static bool pieces_fit(struct budget *b, const struct files *f, uint64_t limit)
 {
 	uint64_t lanes = (uint64_t)b->teams * b->lanes, busy = lanes < f->made ? lanes : f->made,
 		 aside = b->aside, working;
@@ -118,8 +128,6 @@ static bool fits(struct budget *b, const struct files *f, uint64_t limit)
 	/* A thread that is alone has nobody who would digest while it makes the next piece; where it
 	 * helps another team at the end, it is not alone. */
 	most = b->threads > 1 ? most : 1;
-	b->own = lanes <= b->threads;
-	b->stage = f->stage;
 	for (b->piece = PIECE_MAX; b->piece >= PIECE_MIN; b->piece /= 2) {
 		for (b->ring = most; b->ring; b->ring--) {
 			/* Beside the lanes' pieces each thread has two on its desk. */
@@ -130,6 +138,32 @@ static bool fits(struct budget *b, const struct files *f, uint64_t limit)
 				return true;
 		}
 	}
+	return false;
+}
+
+/* Sets own, pieces and peak. True if that is within limit. */
+static bool fits(struct budget *b, const struct files *f, uint64_t limit)
+{
+	uint64_t lanes = (uint64_t)b->teams * b->lanes;
+
+	b->stage = f->stage;
+	b->own = true;
+	if ((lanes <= b->threads || (f->stage > OWN_MIN && lanes * f->stage <= OWN_MAX)) &&
+		pieces_fit(b, f, limit))
+		return true;
+	b->own = false;
+	return lanes > b->threads && pieces_fit(b, f, limit);
+}
+
+/* As many lanes for each team as fit into limit, at least `least` or all that are wanted. */
+static bool lanes_fit(struct budget *b, const struct files *f, uint64_t may, unsigned least,
+	uint64_t limit)
+{
+	want(b, f, may);
+	least = least < b->lanes ? least : b->lanes;
+	for (; b->lanes >= least && b->lanes; b->lanes--)
+		if (fits(b, f, limit))
+			return true;
 	return false;
 }
 
@@ -148,10 +182,12 @@ int budget_make(struct budget *b, const struct conversion *c, bool shards, unsig
 	may = (may - open) / OPEN_LANE;
 	b->tables = tables_of(c);
 	b->aside = aside_of(c);
-	for (b->threads = threads ? threads : 1; b->threads; b->threads--)
-		for (want(b, &f, may); b->lanes; b->lanes--)
-			if (fits(b, &f, limit))
-				return 0;
+	b->threads = threads ? threads : 1;
+	if (limit > CONTENT && lanes_fit(b, &f, may, CONTENT_LANES, CONTENT))
+		return 0;
+	for (; b->threads; b->threads--)
+		if (lanes_fit(b, &f, may, 1, limit))
+			return 0;
 	return err_rule(e, RULE_PLAN_MEMORY, ERR_NOPOS,
 		"--max-memory %llu: this plan needs %llu bytes with one thread",
 		(unsigned long long)limit, (unsigned long long)b->peak);

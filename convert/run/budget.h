@@ -18,15 +18,16 @@ struct budget {
 	unsigned ring;  /* pieces of a file that are held: one is made while another is digested */
 	size_t piece;   /* bytes of a file that are made, digested and written at a time */
 	size_t stage;   /* bytes of working space that files take turns on (make/maker.h) */
-	bool own; /* each lane has a stage of its own, since there are no more of them than threads */
+	bool own; /* each lane has a stage of its own; else the lanes take turns on one of each thread */
 	uint64_t peak;   /* bytes: program, tables and buffers */
 	uint64_t tables; /* of that, what the checkpoint and the plans take */
 	uint64_t aside; /* of that, what is needed before and after the lanes and not beside them */
 };
 
-/* Fits the conversion c into limit bytes, and into the number of files that a process may have open; shards: those of the source are digested too. Smaller and fewer pieces
- * first, then fewer lanes, then fewer threads: the result changes how fast a run is, never what it writes. Returns
- * 0, or -1 and an error that says what the least would be. */
+/* Fits the conversion c into limit bytes, and into the number of files that a process may have open. It is content with
+ * 128 MiB where those are enough for all threads and several files at a time. shards: those of the source are digested
+ * too. Smaller and fewer pieces first, then fewer lanes, then fewer threads: the result changes how fast a run is, never
+ * what it writes. Returns 0, or -1 and an error that says what the least would be. */
 int budget_make(struct budget *b, const struct conversion *c, bool shards, unsigned threads,
 	uint64_t limit, struct err *e);
 

@@ -9,8 +9,8 @@
  * The pieces lie in a ring: piece k in slot k % ring, from when it is made until it is digested. Who calls
  * sees to it that one thread at a time makes, begins or finishes; the ring's digesting side is the team's.
  *
- * Many lanes advance together, and what one needs to make a piece may be as large as an expert. So lanes take
- * turns on the stage of the thread that works on them: a lane that has begun on it goes on until it is at rest,
+ * Many lanes advance together, and what one needs to make a piece may be as large as an expert. So, unless all of
+ * that is little (budget.h), lanes take turns on the stage of the thread that works on them: a lane that has begun on it goes on until it is at rest,
  * by then many pieces ahead of its ring, and reads these pieces back from the file when their turn comes. They
  * are in the page cache still, so that this costs less than it saves: the stage stays in the processor's.
  *
