@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #include "convert/cli/call.h"
 #include "convert/cli/inspect.h"
+#include "convert/cli/inspect_gguf.h"
 #include "convert/cli/options.h"
 #include "convert/plan/target.h"
 #include "convert/cli/tables.h"
@@ -40,9 +41,12 @@ static int run_inspect(void *opts, int n, char **args, struct err *e)
 	(void)n;
 	if (folder_open(&f, io_posix(), args[0], USE_INSPECT, &o->job.ckpt, e))
 		return -1;
-	if (audit_make(&a, &f.ckpt, call_form(o->assume), &f.found, e))
+	memset(&a, 0, sizeof a);
+	if (f.has_ckpt ? audit_make(&a, &f.ckpt, call_form(o->assume), &f.found, e)
+		       : inspect_gguf(&t, &f, o->json, e))
 		goto out;
-	(o->json ? inspect_put_json : inspect_put_text)(&t, &f, &a);
+	if (f.has_ckpt)
+		(o->json ? inspect_put_json : inspect_put_text)(&t, &f, &a);
 	rc = cli_print(&t, e);
 	if (!rc) {
 		rc = inspect_verdict(&f.found, e);
@@ -279,7 +283,7 @@ static const struct cli_opt restore_opts[] = { CALL_OUT, CALL_RUN, CALL_HEADER, 
 
 static const struct cli_cmd cmds[] = {
 	{ "inspect", "DIR", "what a checkpoint holds, and everything that is wrong with it",
-		"Reads headers, index and config.json, no payload.\n",
+		"Reads headers, index and config.json, no payload. DIR may be a GGUF file, or a folder with such.\n",
 		inspect_opts, 1, 1, run_inspect },
 	{ "plan", "DIR -o OUT --target T", "what a run would write, need and do; writes nothing",
 		"The plan is made from headers alone. Its hash covers all that decides the output.\n"

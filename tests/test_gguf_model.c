@@ -187,6 +187,159 @@ static void values(void)
 	says("experts that are no numbers", file.s, 1, "data.not-finite");
 }
 
+/* What a verb says of path: its status, and a word of what it prints. */
+static void verb(const char *call, const char *path, int status, const char *word)
+{
+	const char *tool = !strncmp(call, "inspect", 7) ? "dsv4-convert" : "dsv4-verify";
+	char args[1000];
+	int rc;
+
+	snprintf(args, sizeof args, "%s %s", call, path);
+	rc = shell(tool, args);
+	if (rc != status || (word && !holds(out_file.s, word) && !holds(err_file.s, word)))
+		fprintf(stderr, "%s: %d and not %d with %s\n", call, rc, status, word ? word : "");
+	CHECK_IN(call, rc == status);
+	CHECK_IN(call, !word || holds(out_file.s, word) || holds(err_file.s, word));
+}
+
+/* Files without a manifest: structure, tensors by the keys, parts; and what was not looked at. */
+static void checks(void)
+{
+	struct path dir = dirs_new("dir");
+	struct gguf_value other = { .type = GGUF_STRING, .s = "llama", .n = 5 };
+	char line[3000];
+
+	make(FLASH, "--shard-size 900000");
+	snprintf(line, sizeof line, "cp %s/*.gguf %s", dirs_path("out").s, dir.s);
+	CHECK(!system(line));
+	verb("check", dir.s, 0, "not looked at");
+	verb("check", model_file(dir.s, "model-00003-of-00012.gguf").s, 0, "12 ");
+	verb("check", model_file(dirs_path("out").s, "model-00003-of-00012.gguf").s, 0, NULL);
+	verb("inspect", dir.s, 0, "no findings");
+	verb("inspect --json", dir.s, 0, "\"is\": \"its MTP block\"");
+	verb("doctor", dir.s, 0, "engine.setting");
+	snprintf(line, sizeof line, "diff -q %s %s", dir.s, dirs_path("out").s);
+	verb(line, "", 0, NULL);
+	unlink(model_file(dir.s, "model-00003-of-00012.gguf").s);
+	verb("check", dir.s, 1, "gguf.part-missing");
+	verb("inspect", dir.s, 1, "gguf.part-missing");
+	verb("doctor", dir.s, 1, "gguf.part-missing");
+	/* a part of another run in its place */
+	make(PRO, "--shard-size 900000");
+	snprintf(line, sizeof line, "cp %s/model-00003-of-*.gguf %s/model-00003-of-00012.gguf",
+		dirs_path("out").s, dir.s);
+	CHECK(!system(line));
+	verb("check", dir.s, 1, "gguf.part-");
+	make(FLASH, "");
+	gguf_edit(made.s, file.s, &(struct gguf_edit){ .tensor = "blk.1.attn_q_a.weight" });
+	verb("check", file.s, 1, "model.missing");
+	gguf_edit(made.s, file.s,
+		&(struct gguf_edit){ .key = "general.architecture", .value = &other });
+	verb("check", file.s, 2, "kind.gguf");
+	verb("doctor", file.s, 2, "kind.gguf");
+	file_put_all(file.s, "GGUF", 4);
+	verb("check", file.s, 1, "gguf.cut");
+}
+
+/* Two files: only here or there, of another type, with other bytes. */
+static void differences(void)
+{
+	char line[3000];
+
+	make(FLASH, "");
+	gguf_edit(made.s, file.s, &(struct gguf_edit){ 0 });
+	snprintf(line, sizeof line, "diff %s %s", made.s, file.s);
+	verb(line, "", 0, "the same");
+	damage("blk.3.ffn_down_exps.weight", 5, 0x1111);
+	verb(line, "", 1, "diff.bytes");
+	gguf_edit(made.s, file.s, &(struct gguf_edit){ .tensor = "output.weight" });
+	verb(line, "", 1, "diff.only");
+	make(FLASH, "--dense q8_0");
+	snprintf(line, sizeof line, "cp %s %s", made.s, file.s);
+	CHECK(!system(line));
+	make(FLASH, "");
+	snprintf(line, sizeof line, "diff %s %s", made.s, file.s);
+	verb(line, "", 1, "Q8_0");
+}
+
+/* What llama.cpp trips over, and what contradicts itself. */
+static void doctor(void)
+{
+	static struct gguf_value pre = { .type = GGUF_STRING, .s = "default", .n = 7 },
+				 gpt2 = { .type = GGUF_STRING, .s = "gpt2", .n = 4 },
+				 ints = A(I32, 4), words = A(STRING, 255);
+	struct path dir = dirs_new("both");
+	char line[3000];
+
+	make(PRO, "");
+	verb("doctor --for llama.cpp", made.s, 1, "engine.shape");
+	make(FLASH, "");
+	verb("doctor --for llama.cpp", made.s, 0, "engine.setting");
+	verb("doctor --full", made.s, 0, NULL);
+	verb("doctor --for vllm", made.s, 1, "engine.form");
+	gguf_edit(made.s, file.s,
+		&(struct gguf_edit){
+			.key = "deepseek4.swiglu_clamp_exp", .value = &ints, .fill = N(I32, 1) });
+	verb("doctor --for llama.cpp", file.s, 1, "gguf.keys");
+	gguf_edit(made.s, file.s,
+		&(struct gguf_edit){ .key = "tokenizer.ggml.model", .value = &gpt2 });
+	verb("doctor", file.s, 1, "tokenizer.ggml.pre is missing");
+	made = file;
+	file = dirs_path("y.gguf");
+	gguf_edit(made.s, file.s,
+		&(struct gguf_edit){ .key = "tokenizer.ggml.pre", .value = &pre });
+	verb("doctor", file.s, 1, "it is joyai-llm");
+	gguf_edit(made.s, file.s,
+		&(struct gguf_edit){ .key = "tokenizer.ggml.tokens",
+			.value = &words,
+			.fill = { .type = GGUF_STRING, .s = "" } });
+	verb("doctor", file.s, 1, "255 tokens, the vocabulary 256");
+	make(FLASH, "");
+	damage("blk.3.ffn_gate_exps.weight", 0, 0x00ff);
+	verb("doctor", file.s, 1, "data.scale-nan");
+	damage("blk.1.attn_q_a.weight", 0, 0x7f80);
+	verb("doctor", file.s, 1, "data.not-finite");
+	/* drafts in another type than the layers */
+	snprintf(line, sizeof line, "cp %s %s/model.gguf", made.s, dir.s);
+	CHECK(!system(line));
+	make(FLASH, "--dense f32");
+	snprintf(line, sizeof line, "cp %s/mtp-model.gguf %s", dirs_path("out").s, dir.s);
+	CHECK(!system(line));
+	verb("doctor", dir.s, 0, "routed experts of drafts are F32, those of layers MXFP4");
+}
+
+/* Blocks of MXFP4 with the scale behind the codes are seen. */
+static void scales_behind(void)
+{
+	struct gguf_file f = { 0 };
+	struct arena arena = { 0 };
+	struct err e = { 0 };
+	uint8_t *p, scale;
+	size_t n, i, at;
+	int fd;
+
+	make(FLASH, "");
+	p = file_get_all(made.s, &n);
+	fd = open(made.s, O_RDONLY);
+	CHECK(p && !gguf_file_read(&f, io_posix(), fd, n, NULL, NULL, &arena, &e));
+	close(fd);
+	for (i = 0; i < f.n; i++)
+		for (at = 0; f.tensors[i].type == GGML_MXFP4 && at < f.tensors[i].bytes; at += 17) {
+			uint8_t *b = p + f.data_at + f.tensors[i].at + at;
+
+			scale = b[0];
+			memmove(b, b + 1, 16);
+			b[16] = scale;
+		}
+	file_put_all(file.s, p, n);
+	verb("doctor", file.s, 1, "suspect.scale-place");
+	gguf_file_free(&f);
+	arena_free(&arena);
+	free(p);
+}
+
 static const struct test tests[] = { { "computes", computes }, { "keys", keys },
-	{ "tensors", tensors }, { "values", values }, { NULL, NULL } };
+	{ "tensors", tensors }, { "values", values }, { "checks", checks },
+	{ "differences", differences }, { "doctor", doctor }, { "scales_behind", scales_behind },
+	{ NULL, NULL } };
 TEST_MAIN(tests)

@@ -75,7 +75,7 @@ static const char *const expected[KINDS] = {
 	[KIND_HF]         = "...." "bb" "." "k." ".." "....t" ".g.." ".",
 	[KIND_HF_SOURCE]  = "...." ".." "." "k." ".." "....t" ".g.." ".",
 	[KIND_QUANT]      = "..xx" ".." "." "x." "f." "....t" ".gx." ".",
-	[KIND_QUANT_GGUF] = "..xx" ".." "." "x." "fx" "x..Mx" ".gx." ".",
+	[KIND_QUANT_GGUF] = "...x" ".." "." "x." "f." "x..Mx" ".gx." ".",
 	[KIND_SLICE]      = "...." "bb" "." "l." "f." "LL.rt" ".go." ".",
 	[KIND_RESTORED]   = "...." "bb" "." ".." ".." "....t" ".g.." ".",
 	[KIND_OFFICIAL]   = "xxxx" "bb" "." "x." "f." "x.xxE" ".gx." ".",
@@ -92,7 +92,7 @@ static const char *const expected[KINDS] = {
 	[KIND_PREFIXED]   = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "x",
 	[KIND_TRANSFORMERS] = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "x",
 	[KIND_SHARDED]    = "xxxx" "xx" "x" "xx" "xx" "xxxxx" ".gxc" "x",
-	[KIND_GGUF]       = "xxxx" "xx" "x" "xx" "xx" "x..Mx" ".gxc" "x",
+	[KIND_GGUF]       = "xx.x" "xx" "." "xx" "f." "x..Mx" ".gxc" "x",
 	[KIND_MLX]        = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "x",
 	[KIND_NVFP4]      = "xxxx" "xx" "p" "xx" "fF" "xxxxt" ".gxc" "x",
 	[KIND_QUARK]      = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "x",
@@ -290,8 +290,13 @@ static void other_forms(void)
 		says_of("dsv4-convert inspect", p.s, "", 2, forms[i].rule);
 		says_of("dsv4-verify doctor", p.s, "", forms[i].status, forms[i].finds);
 	}
-	says_of("dsv4-convert inspect", model_file(made[KIND_GGUF].s, "x.gguf").s, "", 2,
-		"kind.gguf");
+	p = model_file(made[KIND_GGUF].s, "x.gguf");
+	says_of("dsv4-convert inspect", p.s, "", 0, NULL);
+	says_of("dsv4-convert plan", p.s, "-t hf -o /nonexistent/x", 2, "kind.gguf");
+	p = dirs_path("cut.gguf");
+	file_put_all(p.s, "GGUF\3\0\0", 8);
+	says_of("dsv4-convert inspect", p.s, "", 1, "gguf.cut");
+	says_of("dsv4-verify check", p.s, "", 1, "gguf.cut");
 }
 
 /* doctor examines the folder that was named, and not what a conversion keeps of its source. */

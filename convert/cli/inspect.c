@@ -140,15 +140,13 @@ static void put_shards(struct text *out, const struct ckpt *c, const struct sums
 	}
 }
 
-static void put_findings(struct text *out, const struct findings *f)
+void inspect_put_findings(struct text *out, const struct findings *f, const char *none)
 {
 	const struct finding *v;
 	size_t i;
 
 	if (!f->total) {
-		text_str(out,
-			"\nno findings: the headers are sound and hold the model that config.json "
-			"describes\n");
+		text_str(out, none);
 		return;
 	}
 	text_fmt(out, "\n%s finding%s%s:\n", text_thousands(f->total).s, f->total > 1 ? "s" : "",
@@ -177,7 +175,8 @@ void inspect_put_text(struct text *out, const struct folder *f, const struct aud
 		put_roles(out, &s, c->config.family);
 	put_types(out, &s);
 	put_shards(out, c, &s);
-	put_findings(out, &f->found);
+	inspect_put_findings(out, &f->found,
+		"\nno findings: the headers are sound and hold the model that config.json describes\n");
 	free(s.shard);
 }
 
@@ -211,7 +210,7 @@ static void put_json_model(struct jwrite *o, const struct config *m, const struc
 	jwrite_close(o, '}');
 }
 
-static void put_json_findings(struct jwrite *o, const struct findings *f)
+void inspect_put_json_findings(struct jwrite *o, const struct findings *f)
 {
 	const struct finding *v;
 	size_t i;
@@ -256,7 +255,7 @@ void inspect_put_json(struct text *out, const struct folder *f, const struct aud
 		if (s.dtype[d].n)
 			put_sum(&o, "name", dtypes[d].name, &s.dtype[d], NULL);
 	jwrite_close(&o, ']');
-	put_json_findings(&o, &f->found);
+	inspect_put_json_findings(&o, &f->found);
 	jwrite_str(&o, "format", FORMAT_INSPECT_JSON);
 	jwrite_str(&o, "kind", kind_rows[f->kind].id);
 	if (c->config.family)

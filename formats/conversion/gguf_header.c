@@ -28,11 +28,24 @@ static const struct {
 	{ 30, DT_BF16 },
 };
 
+unsigned gguf_header_type(const struct gguf_tensor *g, uint64_t *dim)
+{
+	const struct ggml_type_row *r = ggml_type_find(g->type);
+	unsigned dtype = DT_U8, i;
+
+	for (i = 0; i < g->rank; i++)
+		dim[i] = g->dim[g->rank - 1 - i];
+	for (i = 0; i < sizeof plain / sizeof *plain; i++)
+		if (plain[i].type == g->type)
+			dtype = plain[i].dtype;
+	if (dtype == DT_U8 && g->rank)
+		dim[g->rank - 1] = g->dim[0] / r->items * r->bytes;
+	return dtype;
+}
+
 static int take(struct tensor *t, const struct gguf_tensor *g, struct arena *arena, struct err *e)
 {
 	uint64_t *dim = arena_alloc(arena, GGUF_RANK_MAX * sizeof *dim);
-	const struct ggml_type_row *r = ggml_type_find(g->type);
-	unsigned i;
 
 	if (!dim)
 		return err_nomem(e);
@@ -41,20 +54,13 @@ static int take(struct tensor *t, const struct gguf_tensor *g, struct arena *are
 		.begin = g->at,
 		.end = g->at + g->bytes,
 		.pos = (uint32_t)g->pos,
-		.dtype = DT_U8,
+		.dtype = (uint8_t)gguf_header_type(g, dim),
 		.rank = g->rank };
-	for (i = 0; i < g->rank; i++)
-		dim[i] = g->dim[g->rank - 1 - i];
-	for (i = 0; i < sizeof plain / sizeof *plain; i++)
-		if (plain[i].type == g->type)
-			t->dtype = (uint8_t)plain[i].dtype;
 	/* Other types have blocks of the same sizes, and bytes alone would not tell them apart. */
 	if (t->dtype == DT_U8 && g->type != GGML_Q8_0 && g->type != GGML_MXFP4)
 		return err_rule(e, RULE_GGUF_TENSOR_TYPE, g->pos,
 			"tensor %s is of type %s, which no conversion of this program has",
-			text_quote(g->name).s, r->name);
-	if (t->dtype == DT_U8 && g->rank)
-		dim[g->rank - 1] = g->dim[0] / r->items * r->bytes;
+			text_quote(g->name).s, ggml_type_name(g->type));
 	return 0;
 }
 

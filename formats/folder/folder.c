@@ -433,7 +433,7 @@ static const char *name_of(const char *path)
 }
 
 /* The path is a regular file: what it is, and in what it lies. */
-static int look_at_file(struct folder *f, struct err *e)
+static int look_at_file(struct folder *f, enum use use, struct err *e)
 {
 	char magic[4], dir[PATH_ROOM];
 	int fd = f->io->open(f->io, AT_FDCWD, f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
@@ -445,13 +445,14 @@ static int look_at_file(struct folder *f, struct err *e)
 	(void)f->io->close(f->io, fd); /* read only */
 	if (folder_of(f->path, dir, e) || file_open_dir(f->io, dir, &f->dir, e))
 		return -1;
-	if (gguf) {
+	if (look(f, e))
+		return -1;
+	if (gguf && (use != USE_CHECK || !kind_rows[f->kind].manifest)) {
 		f->kind = f->under = KIND_GGUF;
+		f->more[0] = 0;
 		snprintf(f->gguf, sizeof f->gguf, "%s", name_of(f->path));
 		return 0;
 	}
-	if (look(f, e))
-		return -1;
 	f->under = f->kind == KIND_PARTIAL ? f->under : f->kind;
 	f->kind = KIND_FILE;
 	f->more[0] = 0;
@@ -463,7 +464,7 @@ static int open_and_look(struct folder *f, enum use use, const struct ckpt_opts 
 	struct stat st;
 
 	if (!f->io->lstat(f->io, AT_FDCWD, f->path, &st) && S_ISREG(st.st_mode))
-		return look_at_file(f, e);
+		return look_at_file(f, use, e);
 	if (file_open_dir(f->io, f->path, &f->dir, e) || look(f, e))
 		return -1;
 	if (f->kind == KIND_PARTIAL && !kind_takes(KIND_PARTIAL, use))

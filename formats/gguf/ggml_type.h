@@ -21,7 +21,8 @@ enum ggml_type {
 	GGML_Q8_0 = 8,
 	GGML_I32 = 26,
 	GGML_BF16 = 30,
-	GGML_MXFP4 = 39
+	GGML_MXFP4 = 39,
+	GGML_NVFP4 = 40 /* which is read, and never written */
 };
 
 struct ggml_type_row {

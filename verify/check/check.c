@@ -378,6 +378,8 @@ static int look(struct check *c, struct folder *f)
 		report_add(c->r, RULE_CHECK_UNFINISHED, NULL,
 			"a conversion into the folder did not end: manifest.json is not written yet");
 		return 0;
+	case KIND_GGUF:
+		return check_gguf(c, f);
 	case KIND_BARE:
 		report_add(c->r, RULE_CHECK_MISSING, &(struct report_place){ .file = MAN_NAME },
 			"sidecars or headers of a conversion are there, and no manifest.json");

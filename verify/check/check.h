@@ -80,6 +80,11 @@ void check_stray(struct check *c, int dir, const char *name, const char *path);
 /* A download: the checkpoint of f, which is taken over. */
 int check_original(struct check *c, struct folder *f);
 
+/* The shards of c->ckpt, which is open: their digests, held to a list or to the names of their blobs. */
+int check_shards(struct check *c);
+/* GGUF files without a manifest of ours (check_gguf.c). */
+int check_gguf(struct check *c, struct folder *f);
+
 /* --source-sha256 (check_list.c): reads the list, if there is one; holds the files of a download to it, or what the
  * manifests of a conversion say, folder by folder, and at the end what no folder had. */
 int check_list_open(struct check *c);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/compare/diff.h"
 
+#include "formats/gguf/ggml_type.h"
+
 #include "core/par.h"
 #include "quant/num.h"
 #include "verify/report/role_sum.h"
@@ -139,7 +141,7 @@ struct diff {
 
 static bool same_type(const struct tensors_entry *a, const struct tensors_entry *b)
 {
-	return a->dtype == b->dtype && a->rank == b->rank &&
+	return a->dtype == b->dtype && a->ggml == b->ggml && a->rank == b->rank &&
 		(!a->rank || !memcmp(a->dim, b->dim, a->rank * sizeof *a->dim));
 }
 
@@ -156,7 +158,7 @@ static void put_shape(struct text *t, const struct tensors_entry *v)
 {
 	unsigned i;
 
-	text_fmt(t, "%s [", dtypes[v->dtype].name);
+	text_fmt(t, "%s [", v->ggml ? ggml_type_name(v->ggml) : dtypes[v->dtype].name);
 	for (i = 0; i < v->rank; i++)
 		text_fmt(t, i ? ", %llu" : "%llu", (unsigned long long)v->dim[i]);
 	text_str(t, "]");
@@ -169,7 +171,8 @@ static void other_type(struct report *r, const struct tensors *t, const struct t
 
 	put_shape(&x, a);
 	put_shape(&y, b);
-	report_add(r, a->dtype != b->dtype ? RULE_DIFF_DTYPE : RULE_DIFF_SHAPE,
+	report_add(r,
+		a->dtype != b->dtype || a->ggml != b->ggml ? RULE_DIFF_DTYPE : RULE_DIFF_SHAPE,
 		&(struct report_place){
 			.file = t->files[b->file].path, .tensors = &a->key, .n_tensors = 1 },
 		"tensor %s is %s in the first and %s in the second", text_quote(a->key).s,
@@ -222,7 +225,8 @@ static int compare_pair(struct diff *d, struct pair *p, uint8_t *x, uint8_t *y, 
 		p->differs = true;
 		for (i = 0; i < n; i++)
 			p->bytes += x[i] != y[i];
-		p->measured = diff_values(&p->sum, p->a->dtype, x, y, n, at * 8 / bits);
+		p->measured =
+			!p->a->ggml && diff_values(&p->sum, p->a->dtype, x, y, n, at * 8 / bits);
 	}
 	return 0;
 }

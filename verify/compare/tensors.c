@@ -2,7 +2,11 @@
 #include "verify/compare/tensors.h"
 
 #include "core/file.h"
+#include "formats/conversion/gguf_header.h"
 #include "formats/folder/folder.h"
+#include "formats/gguf/ggml_type.h"
+#include "formats/model/gguf_folder.h"
+#include "formats/model/gguf_name.h"
 #include "formats/model/vllm_name.h"
 #include "verify/compare/walk.h"
 
@@ -10,6 +14,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* In front of the names of a file: the folder, the file where each rank has one of its own, the kind of draft. */
+static const char *prefix_of(const struct walk_file *f)
+{
+	bool ranks = !strcmp(f->d->m->target, "official") || !strcmp(f->d->m->target, VLLM_TARGET);
+	enum gguf_file_of of = gguf_of_file(f->f->name);
+
+	if (f->d->name[0])
+		return f->d->name;
+	if (gguf_header_is(f->f->name) && of != GGUF_OF_MODEL)
+		return gguf_stems[of];
+	return ranks ? f->f->name : "";
+}
 
 static int add_file(struct tensors *t, int fd, const char *path, struct err *e)
 {
@@ -41,15 +58,122 @@ static int add(struct tensors *t, const char *prefix, const struct tensors_entry
 	return 0;
 }
 
+/* --- a GGUF --- */
+
+/* The types of the tensors of a file of a conversion, by its header: its sidecar has bytes. */
+static int find_types(const struct tensors *t, const struct walk_file *f, int fd, uint32_t *type,
+	struct err *e)
+{
+	struct arena arena = { 0 };
+	struct gguf_file g;
+	size_t i;
+	int rc = gguf_file_read(&g, t->io, fd, f->s->bytes, NULL, NULL, &arena, e);
+
+	for (i = 0; !rc && i < g.n && i < f->s->n; i++)
+		type[i] = g.tensors[i].type;
+	if (!rc)
+		gguf_file_free(&g);
+	arena_free(&arena);
+	return rc ? err_at(e, "%s", text_quote(f->path).s) : 0;
+}
+
+static int add_part(struct tensors *t, const struct gguf_part *p, const char *prefix, struct err *e)
+{
+	struct tensors_entry v;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; !rc && i < p->file.n; i++) {
+		const struct gguf_tensor *g = &p->file.tensors[i];
+		uint64_t dim[GGUF_RANK_MAX];
+
+		v = (struct tensors_entry){ .dim = dim,
+			.at = p->file.data_at + g->at,
+			.bytes = g->bytes,
+			.file = (uint32_t)t->n_files - 1,
+			.rank = g->rank };
+		v.dtype = (uint8_t)gguf_header_type(g, dim);
+		v.ggml = v.dtype == DT_U8 ? g->type : 0;
+		rc = add(t, prefix, &v, g->name, e);
+	}
+	return rc;
+}
+
+/* In front of the names of a set: nothing for the model, where there is one. */
+static const char *prefix_in(const struct gguf_folder *g, const struct gguf_in *x)
+{
+	return x->is == GGUF_IS_MODEL && gguf_folder_find(g, GGUF_IS_MODEL) == x ? ""
+		: x->is == GGUF_IS_MTP    ? gguf_stems[GGUF_OF_MTP]
+		: x->is == GGUF_IS_DSPARK ? gguf_stems[GGUF_OF_DSPARK]
+					  : x->name;
+}
+
+static int take_set(struct tensors *t, const struct folder *at, const struct gguf_folder *g,
+	const struct gguf_in *x, struct err *e)
+{
+	struct stat st;
+	size_t i;
+	int fd;
+
+	for (i = 0; i < x->set.n; i++) {
+		if (file_open(t->io, at->dir, x->set.parts[i].name, &fd, &st, e))
+			return err_at(e, "%s", text_quote(x->set.parts[i].name).s);
+		if (add_file(t, fd, x->set.parts[i].name, e)) {
+			(void)t->io->close(t->io, fd); /* read only */
+			return -1;
+		}
+		if (add_part(t, &x->set.parts[i], prefix_in(g, x), e))
+			return -1;
+	}
+	return 0;
+}
+
+static int take_gguf(struct tensors *t, const struct folder *at, struct report *r, struct err *e)
+{
+	struct gguf_folder g;
+	size_t i;
+	int rc = gguf_folder_read(&g, t->io, at->dir, at->gguf, e);
+
+	for (i = 0; !rc && i < g.n; i++) {
+		if (g.v[i].err.kind != ERR_NONE)
+			report_take(r, &(struct report_place){ .file = g.v[i].name }, &g.v[i].err);
+		else
+			rc = take_set(t, at, &g, &g.v[i], e);
+	}
+	gguf_folder_free(&g);
+	return rc;
+}
+
 /* --- a converted folder --- */
+
+static int take_tensors(struct tensors *t, const struct walk_file *f, const uint32_t *type,
+	struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < f->s->n; i++) {
+		const struct sidecar_tensor *a = &f->s->tensors[i];
+		struct tensors_entry v = { .dim = a->dim,
+			.at = f->s->header_bytes + a->begin,
+			.bytes = a->end - a->begin,
+			.file = (uint32_t)t->n_files - 1,
+			.dtype = a->dtype,
+			.rank = a->rank,
+			.ggml = a->dtype == DT_U8 ? type[i] : 0,
+			.has_xxh = true,
+			.xxh = a->xxh };
+
+		if (add(t, prefix_of(f), &v, a->name, e))
+			return -1;
+	}
+	return 0;
+}
 
 static int take_file(void *ctx, const struct walk_file *f, struct err *e)
 {
 	struct tensors *t = ctx;
-	bool ranks = !strcmp(f->d->m->target, "official") || !strcmp(f->d->m->target, VLLM_TARGET);
-	const char *prefix = f->d->name[0] ? f->d->name : ranks ? f->f->name : "";
-	int fd;
-	size_t i;
+	uint32_t *type;
+	int fd, rc;
 
 	if (!f->s)
 		return 0;
@@ -61,21 +185,13 @@ static int take_file(void *ctx, const struct walk_file *f, struct err *e)
 		(void)t->io->close(t->io, fd); /* read only */
 		return -1;
 	}
-	for (i = 0; i < f->s->n; i++) {
-		const struct sidecar_tensor *a = &f->s->tensors[i];
-		struct tensors_entry v = { .dim = a->dim,
-			.at = f->s->header_bytes + a->begin,
-			.bytes = a->end - a->begin,
-			.file = (uint32_t)t->n_files - 1,
-			.dtype = a->dtype,
-			.rank = a->rank,
-			.has_xxh = true,
-			.xxh = a->xxh };
-
-		if (add(t, prefix, &v, a->name, e))
-			return -1;
-	}
-	return 0;
+	type = calloc(f->s->n + 1, sizeof *type);
+	rc = type ? 0 : err_nomem(e);
+	if (!rc && gguf_header_is(f->f->name))
+		rc = find_types(t, f, fd, type, e);
+	rc = rc ? rc : take_tensors(t, f, type, e);
+	free(type);
+	return rc;
 }
 
 /* --- a checkpoint --- */
@@ -132,7 +248,9 @@ int tensors_open(struct tensors *t, const char *path, const struct tensors_opts 
 	t->io = o->io;
 	if (folder_open(&at, o->io, path, USE_DIFF, &co, e))
 		return -1;
-	rc = at.has_ckpt ? take_ckpt(t, &at, r, e) : walk_run(&w, at.dir, e);
+	rc = at.has_ckpt               ? take_ckpt(t, &at, r, e)
+		: at.kind == KIND_GGUF ? take_gguf(t, &at, r, e)
+				       : walk_run(&w, at.dir, e);
 	folder_close(&at);
 	if (rc) {
 		tensors_close(t);

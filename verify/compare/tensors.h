@@ -25,6 +25,7 @@ struct tensors_entry {
 	uint64_t at, bytes; /* in the file */
 	uint32_t file;
 	uint8_t dtype, rank;
+	uint32_t ggml; /* of a block of a GGUF, whose dtype is U8: its type; else 0 */
 	bool has_xxh;
 	struct xxh_digest xxh;
 };

@@ -11,6 +11,7 @@
 #include "quant/back.h"
 #include "verify/doctor/consumer.h"
 #include "verify/doctor/formed.h"
+#include "verify/doctor/gguf_doctor.h"
 #include "verify/doctor/implied.h"
 #include "verify/doctor/meaning.h"
 #include "verify/doctor/order.h"
@@ -368,7 +369,9 @@ int doctor_run(struct report *r, const char *path, const struct doctor_opts *o, 
 		dest_close(&d.fix_index);
 		return -1;
 	}
-	rc = at.kind == KIND_RANKS || at.kind == KIND_OFFICIAL
+	rc = at.kind == KIND_GGUF || at.kind == KIND_QUANT_GGUF
+		? gguf_doctor_run(r, &at, o, d.has_who ? &d.who : NULL, e)
+		: at.kind == KIND_RANKS || at.kind == KIND_OFFICIAL
 		? rankfiles_run(r, at.dir, o, d.has_who ? &d.who : NULL, e)
 		: is_formed(at.kind) ? run_formed(&d, &at, &co)
 				     : run_ckpt(&d, &at);

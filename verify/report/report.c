@@ -16,6 +16,8 @@ const struct report_section report_sections[] = {
 	{ "values",           "blocks",      "number",   NULL,     NULL,      false, false },
 	{ "source",           "what",        "number",   "bytes",  NULL,      false, false },
 	{ "looked at",        "what",        "number",   "bytes",  NULL,      false, false },
+	{ "types",            "type",        "tensors",  "bytes",  NULL,      false, false },
+	{ "not looked at",    "what",        "number",   NULL,     "why",     false, false },
 	{ "config.json",      "what",        "number",   NULL,     "where",   false, false },
 	{ "index",            "what",        "number",   "bytes",  "where",   false, false },
 	{ "tensors",          "which",       "number",   "bytes",  NULL,      false, false },
