@@ -54,36 +54,62 @@ static int form_of_plain(const struct joined *j, const struct sidecar_tensor *t,
 	return 0;
 }
 
-/* A tensor of a matrix in another number format: name, type and shape follow from that and from its source. */
+/* A tensor of a matrix in another number format: which of it, and from which format to which. */
+struct changed {
+	enum codec from, to;
+	enum op_part of;
+};
+
+static struct changed changed_of(const struct sidecar_tensor *t)
+{
+	if (t->op == OP_REFORM)
+		return (struct changed){ (enum codec)t->from, (enum codec)t->to,
+			(enum op_part)t->of };
+	return (struct changed){ CODEC_MXFP4, CODEC_FP8,
+		t->op == OP_CAST_SCALE ? PART_SCALES : PART_CODES };
+}
+
+/* Whether its type and rank are those of the format. The scales of a cast to FP8 may be F32 numbers. */
+static bool is_type(const struct sidecar_tensor *t, struct changed x)
+{
+	const struct codec_form *to = &codecs[x.to];
+
+	if (x.of == PART_SECOND)
+		return t->dtype == DT_F32 && t->rank == to->second.rank;
+	return t->rank == 2 &&
+		(t->dtype == (x.of == PART_CODES ? to->code : to->scale) ||
+			(t->op == OP_CAST_SCALE && t->dtype == DT_F32));
+}
+
+/* Name, type and shape follow from the format and from the source. */
 static int form_of_matrix(const struct joined *j, const struct sidecar *s,
 	const struct sidecar_tensor *t, struct err *e)
 {
-	const char *from = s->sources[t->first].tensor, *dot = strrchr(from, '.');
-	const struct codec_form *to = &codecs[t->to];
+	const char *from = t->n ? s->sources[t->first].tensor : "", *dot = strrchr(from, '.');
+	const struct changed x = changed_of(t);
+	const struct codec_form *to = &codecs[x.to];
 	const char *ends[PART_COUNT] = { to->codes, to->scales, to->second.name };
 	const struct tensor *w;
 	uint64_t dim[2], cols;
 	char name[ST_NAME_MAX + 1];
 
 	snprintf(name, sizeof name, "%.*s.%s", (int)(dot ? dot - from : 0), from,
-		codecs[t->from].codes);
+		codecs[x.from].codes);
 	w = ckpt_find(j->c, name);
 	if (!w || w->rank != 2)
 		return wrong(e, "a matrix that its source has not");
-	if (t->of == PART_INPUT) /* the recipe names it; nothing of the model depends on it */
+	if (x.of == PART_INPUT) /* the recipe names it; nothing of the model depends on it */
 		return 0;
-	cols = codec_cols((enum codec)t->from, w->dim[1]);
+	cols = codec_cols(x.from, w->dim[1]);
 	snprintf(name, sizeof name, "%.*s.%s", (int)(dot - from), from,
-		ends[t->of] ? ends[t->of] : "");
-	if (!ends[t->of] || strcmp(name, t->name) != 0)
+		ends[x.of] ? ends[x.of] : "");
+	if (!ends[x.of] || strcmp(name, t->name) != 0)
 		return wrong(e, "a tensor that is made of one of another name");
 	dim[0] = w->dim[0];
-	dim[1] = codec_dim1((enum codec)t->to, cols);
-	if (t->of == PART_SCALES)
-		codec_scale_dim((enum codec)t->to, w->dim[0], cols, dim);
-	if (t->of == PART_SECOND ? t->dtype != DT_F32 || t->rank != to->second.rank
-				 : t->dtype != (t->of == PART_CODES ? to->code : to->scale) ||
-				t->rank != 2 || memcmp(t->dim, dim, sizeof dim) != 0)
+	dim[1] = codec_dim1(x.to, cols);
+	if (x.of == PART_SCALES)
+		codec_scale_dim(x.to, w->dim[0], cols, dim);
+	if (!is_type(t, x) || (x.of != PART_SECOND && memcmp(t->dim, dim, sizeof dim) != 0))
 		return wrong(e, "type or shape are not those of the number format");
 	return 0;
 }
@@ -99,9 +125,9 @@ int joined_form(const struct joined *j, const struct sidecar *s, const struct si
 	}
 	if (t->layout)
 		return form_of_stack(j, s, t, p, e);
-	if (t->op == OP_REFORM)
+	if (t->op == OP_REFORM || t->op == OP_CAST || t->op == OP_CAST_SCALE)
 		return form_of_matrix(j, s, t, e);
-	return t->op == OP_CAST || t->op == OP_CAST_SCALE ? 0 : form_of_plain(j, t, p, e);
+	return form_of_plain(j, t, p, e);
 }
 
 /* --- ranks --- */
