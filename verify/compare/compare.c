@@ -19,6 +19,7 @@
 #include "verify/compare/coverage.h"
 #include "verify/compare/derive.h"
 #include "verify/compare/gguf_head.h"
+#include "verify/compare/places.h"
 #include "verify/compare/small.h"
 #include "verify/compare/walk.h"
 
@@ -43,6 +44,7 @@ struct compare {
 	uint64_t tensors, units, bytes, left_out;
 	struct block_roles said,
 		found; /* own; of manifests, and of the values; the lock of the file is held */
+	struct places places_said, places_found; /* own; of rounded blocks, the same */
 	char said_of[sizeof((struct manifest_folder *)0)
 			     ->name]; /* the last folder whose manifest is in said */
 	bool said_some;
@@ -155,9 +157,28 @@ static int cover(struct file_work *w, const struct derive *d, struct err *e)
 	return 0;
 }
 
-/* What the sidecar says of exact blocks is what the values say; of all of them, unless some were left out. */
-static void hold_counts(struct file_work *w, const struct derive *d, const struct derive_blocks *n)
+/* Whether the sidecar lists the rounded blocks that the values have: all of them, unless its list is full. */
+static bool lists_places(const struct file_work *w, const struct sidecar_tensor *t,
+	const struct derive_maker *m)
 {
+	uint64_t all = 0;
+	uint32_t k;
+	size_t i;
+
+	if (t->n_lost > m->n_lost)
+		return false;
+	for (k = 0; k < t->n_lost; k++)
+		if (t->lost[k].row != m->lost[k].row || t->lost[k].col != m->lost[k].col)
+			return false;
+	for (i = 0; t->n_lost < m->n_lost && i < w->f->s->n; i++)
+		all += w->f->s->tensors[i].n_lost;
+	return t->n_lost == m->n_lost || all == SIDECAR_LOST;
+}
+
+/* What the sidecar says of exact blocks is what the values say; of all of them, unless some were left out. */
+static void hold_counts(struct file_work *w, const struct derive *d, const struct derive_maker *m)
+{
+	const struct derive_blocks *n = &m->blocks;
 	const struct sidecar_tensor *t = d->t;
 	struct report_place at = { .file = w->f->path, .tensors = &t->name, .n_tensors = 1 };
 	struct err why = { 0 };
@@ -172,6 +193,10 @@ static void hold_counts(struct file_work *w, const struct derive *d, const struc
 			(unsigned long long)n->lossy, (unsigned long long)n->rescued,
 			(unsigned long long)t->inexact, (unsigned long long)t->blocks,
 			(unsigned long long)t->rescued);
+	else if (!lists_places(w, t, m))
+		report_add(w->c->r, RULE_COMPARE_COUNTS, &at,
+			"tensor %s: its sidecar lists other rounded blocks than the values have",
+			text_quote(t->name).s);
 	if (block_roles_add(&w->c->found, &w->c->source.config, w->f->s->sources[t->first].tensor,
 		    &(struct manifest_role){
 			    .total = n->n, .rescued = n->rescued, .lossy = n->lossy },
@@ -249,6 +274,7 @@ static int compare_tensor(struct file_work *w, const struct sidecar_tensor *t, s
 	if (t->op == OP_REFORM && t->of == PART_INPUT)
 		return compare_input(w, t, e);
 	k->m.blocks = (struct derive_blocks){ 0 };
+	k->m.n_lost = 0;
 	rc = derive_open(&d, &w->c->source, w->f->s, t, w->f->d->m, &why);
 	pthread_mutex_lock(&w->lock);
 	if (rc)
@@ -267,7 +293,7 @@ static int compare_tensor(struct file_work *w, const struct sidecar_tensor *t, s
 		}
 	}
 	if (!rc && same)
-		hold_counts(w, &d, &k->m.blocks);
+		hold_counts(w, &d, &k->m);
 	return rc == -2 ? -1 : 0;
 }
 
@@ -429,6 +455,25 @@ static int hear_manifest(struct compare *c, const struct walk_file *f, struct er
 	for (i = 0; i < m->n_roles; i++)
 		if (block_roles_merge(&c->said, &m->roles[i], e))
 			return -1;
+	for (i = 0; i < m->n_lossy; i++)
+		if (places_add(&c->places_said, &m->lossy[i], e))
+			return -1;
+	return 0;
+}
+
+/* The rounded blocks that the sidecar of a file lists, which were held to the values. */
+static int list_places(struct compare *c, const struct walk_file *f, struct err *e)
+{
+	const struct sidecar_tensor *t;
+	uint32_t k;
+
+	for (t = f->s->tensors; t < f->s->tensors + f->s->n; t++)
+		for (k = 0; t->op == OP_REFORM && k < t->n_lost; k++)
+			if (places_add(&c->places_found,
+				    &(struct manifest_place){
+					    t->name, t->lost[k].row, t->lost[k].col },
+				    e))
+				return -1;
 	return 0;
 }
 
@@ -445,6 +490,10 @@ static void hold_roles(struct compare *c)
 		report_add(c->r, RULE_COMPARE_COUNTS, &(struct report_place){ .file = MAN_NAME },
 			"what blocks_by_role says of %s (%s) is not what the values say",
 			text_quote(d->role).s, text_quote(d->where).s);
+	if (places_differ(&c->places_said, &c->places_found) >= 0)
+		report_add(c->r, RULE_COMPARE_COUNTS, &(struct report_place){ .file = MAN_NAME },
+			"entry %ld of inexact_at is not the rounded block that the values have there",
+			places_differ(&c->places_said, &c->places_found));
 }
 
 static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
@@ -479,7 +528,7 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 	report_count(c->r, "compared", "files", 1, f->f->bytes);
 	count_factors(c, f);
 	compare_dropped(c, f);
-	return rc;
+	return rc ? rc : list_places(c, f, e);
 }
 
 /* Copies of embedding and head in MTP blocks, which the official converter skips, as a GGUF does; drafts that a GGUF
@@ -579,6 +628,8 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 		report_sort(r);
 	}
 	free(c.on);
+	places_free(&c.places_said);
+	places_free(&c.places_found);
 	block_roles_free(&c.said);
 	block_roles_free(&c.found);
 	coverage_free(&c.used);

@@ -84,6 +84,9 @@ struct derive_maker {
 	struct gather gather;         /* owns */
 	struct derive_blocks
 		blocks; /* added up by units of the transform reform; its caller sets it to 0 */
+	/* Owns; the rounded ones of these, the first SIDECAR_LOST, in order. Its caller sets n_lost to 0. */
+	struct sidecar_block *lost;
+	size_t n_lost, lost_cap;
 };
 /* Writes the unit to out, derive_unit_bytes() bytes. Returns -1 if the source cannot be read or memory is
  * out. derive_unit is the quick way, derive_unit_plain the meaning. */

@@ -480,6 +480,7 @@ void derive_free(struct derive_maker *m)
 	free(m->rows);
 	free(m->from);
 	free(m->tables);
+	free(m->lost);
 	gather_free(&m->gather);
 	memset(m, 0, sizeof *m);
 }

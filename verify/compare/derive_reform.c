@@ -314,9 +314,20 @@ static bool forgets(const struct derive *d, const uint8_t *codes, const uint8_t 
 		(codes[c] & 0x7f) && scale_at(d, old, c) == 0;
 }
 
+/* Notes where a block was rounded. */
+static int note(struct derive_maker *m, uint64_t row, uint64_t block, struct err *e)
+{
+	if (m->n_lost == SIDECAR_LOST)
+		return 0;
+	if (mem_grow(&m->lost, &m->lost_cap, m->n_lost + 1, sizeof *m->lost))
+		return err_nomem(e);
+	m->lost[m->n_lost++] = (struct sidecar_block){ (uint32_t)row, (uint32_t)block };
+	return 0;
+}
+
 /* Counts the blocks of a row: the least that shares both an old and a new scale. */
-static void count(struct derive_maker *m, const struct derive *d, const struct row *r,
-	const uint8_t *codes, const uint8_t *old, uint64_t cols)
+static int count(struct derive_maker *m, const struct derive *d, uint64_t row, const struct row *r,
+	const uint8_t *codes, const uint8_t *old, uint64_t cols, struct err *e)
 {
 	uint64_t block = codecs[d->from].cols, c;
 	bool changed = false, any = false;
@@ -330,10 +341,13 @@ static void count(struct derive_maker *m, const struct derive *d, const struct r
 			continue;
 		m->blocks.n++;
 		m->blocks.lossy += changed;
+		if (changed && note(m, row, c / block, e))
+			return -1;
 		m->blocks.rescued += !changed && any && codecs[d->to].meant == SCALE_E4M3 &&
 			scale_at(d, old, c) < e4m3_least;
 		changed = any = false;
 	}
+	return 0;
 }
 
 static void drop_signs(const struct derive *d, double *v, uint64_t cols)
@@ -372,8 +386,7 @@ static int make_row(struct derive_maker *m, const struct derive *d, uint64_t row
 	else
 		codec_ops[d->to].encode(r->was, r->scales, d->second, (size_t)cols, out);
 	codec_ops[d->to].decode(out, r->scales, d->second, (size_t)cols, r->is);
-	count(m, d, r, m->stage, old, cols);
-	return 0;
+	return count(m, d, row, r, m->stage, old, cols, e);
 }
 
 static int make_codes(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
