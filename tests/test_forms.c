@@ -155,6 +155,7 @@ static void places_that_lie(const char *source, const char *out)
 		snprintf(args, sizeof args, "compare %s %s", source, copy.s);
 		CHECK_IN(args, shell("dsv4-verify", args) == (way ? 1 : 0));
 		CHECK(holds(out_file.s, "compare.counts") == (way > 0));
+		CHECK(holds(out_file.s, "its sidecar lists other") == (way == 3));
 	}
 }
 

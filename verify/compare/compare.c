@@ -19,7 +19,7 @@
 #include "verify/compare/coverage.h"
 #include "verify/compare/derive.h"
 #include "verify/compare/gguf_head.h"
-#include "verify/compare/places.h"
+#include "verify/compare/said.h"
 #include "verify/compare/small.h"
 #include "verify/compare/walk.h"
 
@@ -42,12 +42,8 @@ struct compare {
 	bool no_drafts; /* they were left out, or it is a GGUF, in which those of the model have no place */
 	bool failed; /* some file could not be looked at */
 	uint64_t tensors, units, bytes, left_out;
-	struct block_roles said,
-		found; /* own; of manifests, and of the values; the lock of the file is held */
-	struct places places_said, places_found; /* own; of rounded blocks, the same */
-	char said_of[sizeof((struct manifest_folder *)0)
-			     ->name]; /* the last folder whose manifest is in said */
-	bool said_some;
+	struct said
+		said; /* what manifests and sidecars say of blocks; the lock of the file is held for found */
 };
 
 /* A file while its tensors are compared by several threads. */
@@ -157,24 +153,6 @@ static int cover(struct file_work *w, const struct derive *d, struct err *e)
 	return 0;
 }
 
-/* Whether the sidecar lists the rounded blocks that the values have: all of them, unless its list is full. */
-static bool lists_places(const struct file_work *w, const struct sidecar_tensor *t,
-	const struct derive_maker *m)
-{
-	uint64_t all = 0;
-	uint32_t k;
-	size_t i;
-
-	if (t->n_lost > m->n_lost)
-		return false;
-	for (k = 0; k < t->n_lost; k++)
-		if (t->lost[k].row != m->lost[k].row || t->lost[k].col != m->lost[k].col)
-			return false;
-	for (i = 0; t->n_lost < m->n_lost && i < w->f->s->n; i++)
-		all += w->f->s->tensors[i].n_lost;
-	return t->n_lost == m->n_lost || all == SIDECAR_LOST;
-}
-
 /* What the sidecar says of exact blocks is what the values say; of all of them, unless some were left out. */
 static void hold_counts(struct file_work *w, const struct derive *d, const struct derive_maker *m)
 {
@@ -193,11 +171,12 @@ static void hold_counts(struct file_work *w, const struct derive *d, const struc
 			(unsigned long long)n->lossy, (unsigned long long)n->rescued,
 			(unsigned long long)t->inexact, (unsigned long long)t->blocks,
 			(unsigned long long)t->rescued);
-	else if (!lists_places(w, t, m))
+	else if (!said_lists(w->f->s, t, m->lost, m->n_lost))
 		report_add(w->c->r, RULE_COMPARE_COUNTS, &at,
 			"tensor %s: its sidecar lists other rounded blocks than the values have",
 			text_quote(t->name).s);
-	if (block_roles_add(&w->c->found, &w->c->source.config, w->f->s->sources[t->first].tensor,
+	if (block_roles_add(&w->c->said.found, &w->c->source.config,
+		    w->f->s->sources[t->first].tensor,
 		    &(struct manifest_role){
 			    .total = n->n, .rescued = n->rescued, .lossy = n->lossy },
 		    &why))
@@ -439,61 +418,14 @@ static void want_smalls(struct compare *c, const struct manifest *m)
 				"it names no %s, which target %s makes", s->name, r->name);
 }
 
-/* What the manifest of the file's folder says of blocks, once for each folder. Files of a folder come one after the
- * other. */
+/* What the manifest of the file's folder says, once for each folder. Files of a folder come one after the other. */
 static int hear_manifest(struct compare *c, const struct walk_file *f, struct err *e)
 {
-	const struct manifest *m = f->d->m;
-	size_t i;
-
-	if (c->said_some && !strcmp(c->said_of, f->d->name))
+	if (!said_is_new(&c->said, f->d->name))
 		return 0;
-	c->said_some = true;
-	snprintf(c->said_of, sizeof c->said_of, "%s", f->d->name);
 	if (strcmp(f->d->name, SET_SOURCE) != 0)
-		want_smalls(c, m);
-	for (i = 0; i < m->n_roles; i++)
-		if (block_roles_merge(&c->said, &m->roles[i], e))
-			return -1;
-	for (i = 0; i < m->n_lossy; i++)
-		if (places_add(&c->places_said, &m->lossy[i], e))
-			return -1;
-	return 0;
-}
-
-/* The rounded blocks that the sidecar of a file lists, which were held to the values. */
-static int list_places(struct compare *c, const struct walk_file *f, struct err *e)
-{
-	const struct sidecar_tensor *t;
-	uint32_t k;
-
-	for (t = f->s->tensors; t < f->s->tensors + f->s->n; t++)
-		for (k = 0; t->op == OP_REFORM && k < t->n_lost; k++)
-			if (places_add(&c->places_found,
-				    &(struct manifest_place){
-					    t->name, t->lost[k].row, t->lost[k].col },
-				    e))
-				return -1;
-	return 0;
-}
-
-/* What manifests say of exact, rescued and rounded blocks, by role, is what the values say. To be asked where nothing
- * else is wrong and all was compared: else the values were not counted to their end. */
-static void hold_roles(struct compare *c)
-{
-	const struct manifest_role *d;
-
-	block_roles_sort(&c->said);
-	block_roles_sort(&c->found);
-	d = block_roles_differ(&c->said, &c->found);
-	if (d)
-		report_add(c->r, RULE_COMPARE_COUNTS, &(struct report_place){ .file = MAN_NAME },
-			"what blocks_by_role says of %s (%s) is not what the values say",
-			text_quote(d->role).s, text_quote(d->where).s);
-	if (places_differ(&c->places_said, &c->places_found) >= 0)
-		report_add(c->r, RULE_COMPARE_COUNTS, &(struct report_place){ .file = MAN_NAME },
-			"entry %ld of inexact_at is not the rounded block that the values have there",
-			places_differ(&c->places_said, &c->places_found));
+		want_smalls(c, f->d->m);
+	return said_hear(&c->said, f->d->name, f->d->m, e);
 }
 
 static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
@@ -528,7 +460,7 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 	report_count(c->r, "compared", "files", 1, f->f->bytes);
 	count_factors(c, f);
 	compare_dropped(c, f);
-	return rc ? rc : list_places(c, f, e);
+	return rc ? rc : said_find(&c->said, f->s, e);
 }
 
 /* Copies of embedding and head in MTP blocks, which the official converter skips, as a GGUF does; drafts that a GGUF
@@ -624,14 +556,11 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 				"the conversion has no tensor that could be compared");
 		account_for(&c);
 		if (!r->errors && !r->unknown && o->sample >= 100)
-			hold_roles(&c);
+			said_hold(&c.said, r);
 		report_sort(r);
 	}
 	free(c.on);
-	places_free(&c.places_said);
-	places_free(&c.places_found);
-	block_roles_free(&c.said);
-	block_roles_free(&c.found);
+	said_free(&c.said);
 	coverage_free(&c.used);
 	ckpt_close(&c.source);
 	return rc;
