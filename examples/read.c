@@ -1,9 +1,10 @@
 /* read.c -- lists a conversion and reads it as a loader would: whole files in chunks, held to their digests on the way.
  *
  *	cc read.c $(pkg-config --cflags --libs dsv4) -o read
- *	./read [-j THREADS] [-u] [-d] [-s] [-l] OUT
+ *	./read [-j THREADS] [-r TIMES] [-u] [-d] [-s] [-l] OUT
  *
  *	-u  unverified     -d  past the page cache     -s  also SHA-256     -l  list every tensor
+ *	-r  read so many times, for measuring
  *
  * Prints what was read and how fast. Exit status: 0 read and true; 1 something is wrong; 2 wrong call.
  *
@@ -27,6 +28,7 @@ struct work {
 	const struct dsv4 *d;
 	struct dsv4_read_options read;
 	uint64_t *first; /* owns; [files + 1]: number of the first chunk of each file */
+	unsigned times;  /* everything is read so often */
 	_Atomic uint64_t next;
 	_Atomic int failed;
 	pthread_mutex_t lock; /* guards error */
@@ -80,8 +82,8 @@ static void *run(void *arg)
 	struct dsv4_error e = { .kind = DSV4_SYSTEM, .message = "out of memory" };
 	bool good = buf != NULL;
 
-	while (good && !w->failed && (n = atomic_fetch_add(&w->next, 1)) < all)
-		good = !read_chunk(w, n, buf, &e);
+	while (good && !w->failed && (n = atomic_fetch_add(&w->next, 1)) < all * w->times)
+		good = !read_chunk(w, n % all, buf, &e);
 	if (!good) {
 		pthread_mutex_lock(&w->lock);
 		if (!w->failed)
@@ -149,7 +151,9 @@ static int report(const struct dsv4_error *e)
 int main(int argc, char **argv)
 {
 	struct dsv4_open_options open = { .size = sizeof open };
-	struct work w = { .read = { .size = sizeof w.read }, .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct work w = {
+		.read = { .size = sizeof w.read }, .times = 1, .lock = PTHREAD_MUTEX_INITIALIZER
+	};
 	unsigned threads = 1;
 	bool sha = false, names = false;
 	struct dsv4_error e = { 0 };
@@ -157,9 +161,11 @@ int main(int argc, char **argv)
 	double began;
 	int c, rc;
 
-	while ((c = getopt(argc, argv, "j:udsl")) != -1) {
+	while ((c = getopt(argc, argv, "j:r:udsl")) != -1) {
 		if (c == 'j')
 			threads = (unsigned)strtoul(optarg, NULL, 10);
+		else if (c == 'r')
+			w.times = (unsigned)strtoul(optarg, NULL, 10);
 		else if (c == 'u')
 			w.read.flags |= DSV4_UNVERIFIED;
 		else if (c == 'd')
@@ -172,7 +178,7 @@ int main(int argc, char **argv)
 			return 2;
 	}
 	if (optind + 1 != argc || threads < 1 || threads > THREADS_MAX) {
-		fprintf(stderr, "usage: read [-j THREADS] [-u] [-d] [-s] [-l] OUT\n");
+		fprintf(stderr, "usage: read [-j THREADS] [-r TIMES] [-u] [-d] [-s] [-l] OUT\n");
 		return 2;
 	}
 	if (dsv4_open(&d, argv[optind], &open, &e))
@@ -188,7 +194,8 @@ int main(int argc, char **argv)
 			dsv4_info(d)->kind, dsv4_info(d)->target, dsv4_info(d)->files,
 			dsv4_info(d)->tensors, dsv4_info(d)->bytes,
 			w.read.flags & DSV4_UNVERIFIED ? "read" : "read and verified",
-			now() - began, (double)dsv4_info(d)->bytes / (now() - began) * 1e-9);
+			(now() - began) / w.times,
+			(double)dsv4_info(d)->bytes * w.times / (now() - began) * 1e-9);
 	dsv4_close(d);
 	return fflush(stdout) ? 2 : rc;
 }

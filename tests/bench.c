@@ -6,6 +6,8 @@
  *	bench linears
  *	bench bound FROM OUT THREADS SHA BYTES...      reads FROM, digests, writes OUT.0 .. of so many bytes each
  *	bench sums THREADS FILE...                     reads the files and digests them with SHA-256, no more
+ *	bench reads THREADS FLAGS FILE...              reads the files into memory, 16 MiB at a time; of FLAGS x: digests
+ *	                                               them with XXH3-128, d: past the page cache, -: neither
  *	bench pair RUNS PREPARE A B BYTES              runs A and B in turn; wall and cpu per GB, ratio
  *	bench dry DIR OUT TARGET RANKS THREADS EXPERTS a conversion without reading or writing payload
  *	                                               (DIR may be sparse), up to some GB; peak memory beside the
@@ -550,6 +552,8 @@ int main(int argc, char **argv)
 		return bound(argc - 2, argv + 2);
 	if (argc > 3 && !strcmp(argv[1], "sums"))
 		return sums(argc - 2, argv + 2);
+	if (argc > 4 && !strcmp(argv[1], "reads"))
+		return bench_reads(argc - 2, argv + 2);
 	if (argc == 7 && !strcmp(argv[1], "pair"))
 		return pair(argv + 2);
 	fprintf(stderr, "see the head of tests/bench.c\n");

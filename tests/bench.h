@@ -14,6 +14,8 @@ double rate(void (*fn)(void *), void *ctx, size_t n);
 void bench_tiles(void);
 /* bench_row.c: rows in new number formats, by step and way. */
 void bench_rows(void);
+/* bench_read.c: the command reads, with its arguments; an exit status. */
+int bench_reads(int n, char **a);
 /* bench_linear.c: linears by type and way, beside fmaf and reading. */
 void bench_linears(void);
 #endif

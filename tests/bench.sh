@@ -143,6 +143,53 @@ checks "official, 8 ranks" "--target official --mp 8"
 [ "$quick" != 0 ] || checks "official, 1 rank" "--target official --mp 1"
 [ "$quick" != 0 ] || checks "frag-k32, 4 ranks" "--target frag-k32 --ranks 4"
 
+# libdsv4 by examples/read, beside a loop that reads and digests; the goals are 1.11 with digests, 1.05 without. Past the
+# page cache where the folder is on a disk that has such reads (BENCH_DISK names another one).
+reads() { # reads TITLE FOLDER THREADS FLAGS-OF-READ FLAGS-OF-LOOP TIMES
+	printf '%s thread%s / %-22s' "$3" "$([ "$3" = 1 ] && echo ' ' || echo s)" "$1"
+	list=$(find "$2" -name '*.safetensors' | sort)
+	all=
+	for k in $(seq "$6"); do all="$all $list"; done
+	"$B/bench" pair "$runs" true "$B/read -r $6 -j $3 $4 $2 >/dev/null" "$B/bench reads $3 $5 $(echo $all)" \
+		$(($(cat $list | wc -c) * $6))
+}
+rm -rf "$d/out"
+$tool run "$d/fp4" -o "$d/out" --target marlin-mxfp4 --ranks 1 --file-size 4G -q >/dev/null
+echo
+echo "== libdsv4, files of marlin-mxfp4 into memory; A: examples/read, B: the loop"
+for j in 1 2; do
+	reads "digests" "$d/out" $j "" x 4
+	reads "no digests" "$d/out" $j -u - 4
+done
+disk=${BENCH_DISK:-build}
+if [ "$(df -PT "$disk" | awk 'NR == 2 { print $2 }')" != tmpfs ]; then
+	direct=$(mktemp -d "$disk/bench-read.XXXXXX")
+	trap 'rm -rf "$d" "$direct"' EXIT
+	cp -r "$d/out/." "$direct"
+	sync
+	if dd if="$(find "$direct" -name '*.safetensors' | head -n 1)" of=/dev/null bs=1M count=1 iflag=direct 2>/dev/null; then
+		for j in 1 2; do
+			reads "disk, digests" "$direct" $j -d xd 1
+			reads "disk, no digests" "$direct" $j "-d -u" d 1
+		done
+	else
+		echo "  disk: not run: $disk has no direct reads"
+	fi
+	rm -rf "$direct"
+else
+	echo "  disk: not run: $disk is in memory"
+fi
+# What a loader has to place, by the headers of a whole Pro, one rank of 8 beside the download.
+"$B/mkmodel" "$d/pro" --config tests/configs/pro.json --sparse
+echo
+echo "== what a rank of 8 places of V4-Pro; the whole download:"
+$tool inspect "$d/pro" --json | sed -n 's/^ "tensors": \([0-9]*\).*/  \1 tensors/p' | head -n 1
+for t in marlin-mxfp4 trtllm-mxfp4 frag-k32; do
+	printf '%-16s' "$t"
+	$tool plan "$d/pro" -o "$d/none" --target $t --ranks 8 --file-size 8G | sed -n 's/^loading: //p'
+done
+rm -rf "$d/pro"
+
 # dsv4-verify compare: everything made again from the source; the goal is 2.0 seconds of processor time per GB.
 compares() { # compares TITLE OPTIONS
 	rm -rf "$d/out"

@@ -37,6 +37,7 @@ static const struct {
 	[USE_SIGNATURE_SOURCE] = { "dsv4-verify", "signature @S --key @K.pub --source @F" },
 	[USE_ATTEST] = { "dsv4-verify", "attest @F -o @O" },
 	[USE_TENSORS] = { "dsv4-verify", "tensors @F" },
+	[USE_PARITY] = { "dsv4-verify", "parity @F tests/vectors/state.json" },
 };
 
 /* What a letter below means. x: refused with the rule of the kind, and its exit status; p: looked at all the same, and
@@ -57,51 +58,52 @@ static const struct {
 	{ 'r', 1, "record.form" }, { 'M', 1, "model.missing" },
 	/* a GGUF has no drafts, which the record has */
 	{ 'o', 2, "system" }, /* a shard cannot be opened */
-	{ 's', 1, "sig.unfinished" }, { 'g', 1, "sig.missing" },
+	{ 's', 1, "sig.unfinished" }, { 'g', 1, "sig.missing" }, { 'n', 1, "parity.none" },
+	{ 'N', 2, "check.rank" },    /* a state of nothing, of no rank */
 	{ 'c', 1, "sig.uncovered" }, /* no manifest.json of a conversion */
 };
 
 /* clang-format off */
 /* A letter for each use, in the order of enum use:
  *	run plan inspect slice  restore reshard  check  compare:SOURCE compare:OUT  diff doctor
- *	logits:SOURCE logits:CONVERTED record replay tokens  sign signature signature:--source attest  tensors */
+ *	logits:SOURCE logits:CONVERTED record replay tokens  sign signature signature:--source attest  tensors parity */
 static const char *const expected[KINDS] = {
-	[KIND_UNKNOWN]    = "EEeE" "xx" "e" "ex" "ee" "EEEEE" "cgoc" "x",
-	[KIND_FILE]       = "xxxx" "xx" "a" "xx" "xx" "xxxxx" "xxxx" "x",
-	[KIND_DOWNLOAD]   = "...." "xx" "." ".x" ".." "....t" ".g.c" "x",
-	[KIND_SNAPSHOT]   = "...." "xx" "." ".x" ".." "....t" ".g.c" "x",
-	[KIND_CACHE]      = "xxxx" "xx" "x" "xx" "xx" "xxxxx" "xxxx" "x",
-	[KIND_PARTIAL]    = "xxxx" "xx" "d" "xx" "xx" "xxxxx" "xgxx" "x",
-	[KIND_HF]         = "...." "bb" "." "k." ".." "....t" ".g.." ".",
-	[KIND_HF_SOURCE]  = "...." ".." "." "k." ".." "....t" ".g.." ".",
-	[KIND_QUANT]      = "..xx" ".." "." "x." "f." "....t" ".gx." ".",
-	[KIND_QUANT_GGUF] = "...x" ".." "." "x." "f." "x..Mx" ".gx." ".",
-	[KIND_SLICE]      = "...." "bb" "." "l." "f." "LL.rt" ".go." ".",
-	[KIND_RESTORED]   = "...." "bb" "." ".." ".." "....t" ".g.." ".",
-	[KIND_OFFICIAL]   = "xxxx" "bb" "." "x." "f." "x.xxE" ".gx." ".",
-	[KIND_VLLM]       = "xxxx" ".." "." "x." "f." "....x" ".gx." ".",
-	[KIND_PART]       = "xxxx" "bb" "." "x." "fx" "xxxxx" ".gx." ".",
-	[KIND_SET]        = "xxxx" ".." "." "x." "f." "....x" ".gx." ".",
-	[KIND_RANK]       = "xxxx" "xx" "." "xx" "fx" "xxxxx" ".gx." ".",
-	[KIND_STAGE]      = "xxxx" "xx" "x" "xx" "xx" "xxxxx" ".gxc" "x",
-	[KIND_SOURCE]     = "xxxx" "xx" "." "xx" "xx" "xxxxx" ".gx." "x",
-	[KIND_UNFINISHED] = "xxxx" "xx" "u" "xx" "xx" "xxxxx" "sgxs" "x",
-	[KIND_BROKEN]     = "xxxx" "xx" "B" "xx" "xx" "xxxxx" "xgxx" "x",
-	[KIND_BARE]       = "xxxx" "xx" "m" "xx" "xx" "xxxxx" "xgxx" "x",
-	[KIND_RANKS]      = "xxxx" "xx" "x" "xx" "x." "x.xxx" ".gxc" "x",
-	[KIND_PREFIXED]   = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "x",
-	[KIND_TRANSFORMERS] = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "x",
-	[KIND_SHARDED]    = "xxxx" "xx" "x" "xx" "xx" "xxxxx" ".gxc" "x",
-	[KIND_GGUF]       = "xx.x" "xx" "." "xx" "f." "x..Mx" ".gxc" "x",
-	[KIND_MLX]        = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "x",
-	[KIND_NVFP4]      = "xxxx" "xx" "p" "xx" "fF" "xxxxt" ".gxc" "x",
-	[KIND_QUARK]      = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "x",
-	[KIND_COMPRESSED] = "xxxx" "xx" "p" "xx" "fF" "xxxxt" ".gxc" "x",
-	[KIND_QUANTIZED]  = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "x",
-	[KIND_BF16]       = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "x",
-	[KIND_VISION]     = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "x",
-	[KIND_V41]        = "xxxx" "xx" "p" "xx" ".x" "xxxxt" ".gxc" "x",
-	[KIND_OTHER]      = "xxxx" "xx" "p" "xx" ".x" "xxxxt" ".gxc" "x",
+	[KIND_UNKNOWN]    = "EEeE" "xx" "e" "ex" "ee" "EEEEE" "cgoc" "xx",
+	[KIND_FILE]       = "xxxx" "xx" "a" "xx" "xx" "xxxxx" "xxxx" "xx",
+	[KIND_DOWNLOAD]   = "...." "xx" "." ".x" ".." "....t" ".g.c" "xx",
+	[KIND_SNAPSHOT]   = "...." "xx" "." ".x" ".." "....t" ".g.c" "xx",
+	[KIND_CACHE]      = "xxxx" "xx" "x" "xx" "xx" "xxxxx" "xxxx" "xx",
+	[KIND_PARTIAL]    = "xxxx" "xx" "d" "xx" "xx" "xxxxx" "xgxx" "xx",
+	[KIND_HF]         = "...." "bb" "." "k." ".." "....t" ".g.." ".n",
+	[KIND_HF_SOURCE]  = "...." ".." "." "k." ".." "....t" ".g.." ".n",
+	[KIND_QUANT]      = "..xx" ".." "." "x." "f." "....t" ".gx." ".n",
+	[KIND_QUANT_GGUF] = "...x" ".." "." "x." "f." "x..Mx" ".gx." ".n",
+	[KIND_SLICE]      = "...." "bb" "." "l." "f." "LL.rt" ".go." ".n",
+	[KIND_RESTORED]   = "...." "bb" "." ".." ".." "....t" ".g.." ".n",
+	[KIND_OFFICIAL]   = "xxxx" "bb" "." "x." "f." "x.xxE" ".gx." ".n",
+	[KIND_VLLM]       = "xxxx" ".." "." "x." "f." "....x" ".gx." ".n",
+	[KIND_PART]       = "xxxx" "bb" "." "x." "fx" "xxxxx" ".gx." ".n",
+	[KIND_SET]        = "xxxx" ".." "." "x." "f." "....x" ".gx." ".N",
+	[KIND_RANK]       = "xxxx" "xx" "." "xx" "fx" "xxxxx" ".gx." ".n",
+	[KIND_STAGE]      = "xxxx" "xx" "x" "xx" "xx" "xxxxx" ".gxc" "xx",
+	[KIND_SOURCE]     = "xxxx" "xx" "." "xx" "xx" "xxxxx" ".gx." "xx",
+	[KIND_UNFINISHED] = "xxxx" "xx" "u" "xx" "xx" "xxxxx" "sgxs" "xx",
+	[KIND_BROKEN]     = "xxxx" "xx" "B" "xx" "xx" "xxxxx" "xgxx" "xx",
+	[KIND_BARE]       = "xxxx" "xx" "m" "xx" "xx" "xxxxx" "xgxx" "xx",
+	[KIND_RANKS]      = "xxxx" "xx" "x" "xx" "x." "x.xxx" ".gxc" "xx",
+	[KIND_PREFIXED]   = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "xx",
+	[KIND_TRANSFORMERS] = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "xx",
+	[KIND_SHARDED]    = "xxxx" "xx" "x" "xx" "xx" "xxxxx" ".gxc" "xx",
+	[KIND_GGUF]       = "xx.x" "xx" "." "xx" "f." "x..Mx" ".gxc" "xx",
+	[KIND_MLX]        = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "xx",
+	[KIND_NVFP4]      = "xxxx" "xx" "p" "xx" "fF" "xxxxt" ".gxc" "xx",
+	[KIND_QUARK]      = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "xx",
+	[KIND_COMPRESSED] = "xxxx" "xx" "p" "xx" "fF" "xxxxt" ".gxc" "xx",
+	[KIND_QUANTIZED]  = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "xx",
+	[KIND_BF16]       = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "xx",
+	[KIND_VISION]     = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "xx",
+	[KIND_V41]        = "xxxx" "xx" "p" "xx" ".x" "xxxxt" ".gxc" "xx",
+	[KIND_OTHER]      = "xxxx" "xx" "p" "xx" ".x" "xxxxt" ".gxc" "xx",
 };
 
 /* The rule that a kind is refused with, and its exit status; NULL: every verb takes it. */

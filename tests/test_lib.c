@@ -190,6 +190,38 @@ static void official(void)
 	CHECK(refuses(out.s, &o, "check.rank", "1 of 4"));
 }
 
+/* Ranks of vLLM are files too, which do not say of how many; drafts are of none. */
+static void vllm_sharded(void)
+{
+	struct dsv4_open_options o = { .size = sizeof o, .ranks = 2, .rank = 1 };
+	struct job_opts j = set_opts("vllm-sharded", 2, true);
+	struct path model = dirs_path("vllm-model"), out = dirs_path("vllm");
+	char args[1200];
+	struct dsv4 *d;
+	size_t i;
+
+	snprintf(args, sizeof args,
+		"%s --config " FLASH
+		"/config.json --set hidden_size=256 --set moe_intermediate_size=256",
+		model.s);
+	CHECK(!model_tool("mkmodel", args));
+	CHECK(set_makes(model.s, out.s, &j));
+	d = opened(out.s);
+	CHECK(dsv4_info(d)->files == 3 && !dsv4_folder(d, 0)->ranks);
+	dsv4_close(d);
+	CHECK(!dsv4_open(&d, out.s, &o, NULL));
+	CHECK(dsv4_info(d)->files == 1 && dsv4_folder(d, 0)->rank == 1 &&
+		!strcmp(dsv4_file(d, 0)->name, "model-rank-1-part-0.safetensors"));
+	i = dsv4_find(d, 0, "model.layers.0.ffn.experts.routed_experts.w13_weight");
+	CHECK(i != DSV4_NONE && !strcmp(dsv4_tensor(d, i)->dtype, "U8"));
+	dsv4_close(d);
+	o.ranks = 4;
+	CHECK(refuses(out.s, &o, "check.rank", "1 of 4"));
+	o.ranks = 2;
+	o.target = "marlin-mxfp4";
+	CHECK(refuses(out.s, &o, "lib.target", "vllm-sharded"));
+}
+
 /* --- layouts --- */
 
 static uint8_t *filled(uint64_t n)
@@ -416,6 +448,7 @@ static const struct test tests[] = {
 	{ "reading", reading },
 	{ "chunks", chunks },
 	{ "official", official },
+	{ "vllm_sharded", vllm_sharded },
 	{ "relayout", relayout },
 	{ "values", values },
 	{ "concurrent", concurrent },

@@ -14,6 +14,7 @@
 #include "verify/compare/diff.h"
 #include "verify/doctor/consumer.h"
 #include "verify/doctor/doctor.h"
+#include "verify/parity/parity.h"
 #include "verify/parity/tensors.h"
 #include "verify/report/outlet.h"
 #include "verify/run/tokenize.h"
@@ -137,6 +138,13 @@ static int run_report(const char *verb, fill_fn *fill, const struct opts *o, int
 	return rc;
 }
 
+/* run_VERB of a verb that ends with the report that fill_VERB fills. */
+#define REPORT_VERB(verb)                                                    \
+	static int run_##verb(void *opts, int n, char **args, struct err *e) \
+	{                                                                    \
+		return run_report(#verb, fill_##verb, opts, n, args, e);     \
+	}
+
 /* A call that did not get as far as a report: it still has one if it asked for one. */
 static void failed(const struct cli_failure *f)
 {
@@ -182,10 +190,7 @@ static int fill_check(struct report *r, const struct opts *o, char **args, struc
 	return check_run(r, args[0], &co, e);
 }
 
-static int run_check(void *opts, int n, char **args, struct err *e)
-{
-	return run_report("check", fill_check, opts, n, args, e);
-}
+REPORT_VERB(check)
 
 static struct progress *comparing(uint64_t bytes)
 {
@@ -205,10 +210,7 @@ static int fill_compare(struct report *r, const struct opts *o, char **args, str
 	return compare_run(r, args[0], args[1], &co, e);
 }
 
-static int run_compare(void *opts, int n, char **args, struct err *e)
-{
-	return run_report("compare", fill_compare, opts, n, args, e);
-}
+REPORT_VERB(compare)
 
 /* A file or a descriptor, not both. */
 static int key_at(struct keyfile_at *k, const char *path, uint64_t fd, const char *what,
@@ -250,30 +252,29 @@ static int fill_sign(struct report *r, const struct opts *o, char **args, struct
 	return fill_sig(r, o, args[0], sign_make, e);
 }
 
-static int run_sign(void *opts, int n, char **args, struct err *e)
-{
-	return run_report("sign", fill_sign, opts, n, args, e);
-}
+REPORT_VERB(sign)
 
 static int fill_signature(struct report *r, const struct opts *o, char **args, struct err *e)
 {
 	return fill_sig(r, o, args[0], sign_check, e);
 }
 
-static int run_signature(void *opts, int n, char **args, struct err *e)
-{
-	return run_report("signature", fill_signature, opts, n, args, e);
-}
+REPORT_VERB(signature)
 
 static int fill_attest(struct report *r, const struct opts *o, char **args, struct err *e)
 {
 	return fill_sig(r, o, args[0], sign_attest, e);
 }
 
-static int run_attest(void *opts, int n, char **args, struct err *e)
+REPORT_VERB(attest)
+
+static int fill_parity(struct report *r, const struct opts *o, char **args, struct err *e)
 {
-	return run_report("attest", fill_attest, opts, n, args, e);
+	(void)o;
+	return parity_run(r, args[0], args[1], e);
 }
+
+REPORT_VERB(parity)
 
 static int fill_diff(struct report *r, const struct opts *o, char **args, struct err *e)
 {
@@ -286,10 +287,7 @@ static int fill_diff(struct report *r, const struct opts *o, char **args, struct
 	return diff_run(r, args[0], args[1], &d, e);
 }
 
-static int run_diff(void *opts, int n, char **args, struct err *e)
-{
-	return run_report("diff", fill_diff, opts, n, args, e);
-}
+REPORT_VERB(diff)
 
 /* --- verbs that run the model --- */
 
@@ -316,10 +314,7 @@ static int fill_replay(struct report *r, const struct opts *o, char **args, stru
 	return compute_replay(r, args[0], args[1], &co, e);
 }
 
-static int run_replay(void *opts, int n, char **args, struct err *e)
-{
-	return run_report("replay", fill_replay, opts, n, args, e);
-}
+REPORT_VERB(replay)
 
 static int need(const char *value, const char *what, struct err *e)
 {
@@ -335,10 +330,7 @@ static int fill_logits(struct report *r, const struct opts *o, char **args, stru
 	return compute_logits(r, args[0], args[1], &co, e);
 }
 
-static int run_logits(void *opts, int n, char **args, struct err *e)
-{
-	return run_report("logits", fill_logits, opts, n, args, e);
-}
+REPORT_VERB(logits)
 
 static int fill_record(struct report *r, const struct opts *o, char **args, struct err *e)
 {
@@ -349,10 +341,7 @@ static int fill_record(struct report *r, const struct opts *o, char **args, stru
 	return compute_record(r, args[0], o->record, &co, e);
 }
 
-static int run_record(void *opts, int n, char **args, struct err *e)
-{
-	return run_report("record", fill_record, opts, n, args, e);
-}
+REPORT_VERB(record)
 
 /* The text goes to stdout; it is no report. */
 static int run_tokens(void *opts, int n, char **args, struct err *e)
@@ -403,10 +392,7 @@ static int fill_doctor(struct report *r, const struct opts *o, char **args, stru
 	return doctor_run(r, args[0], &d, e);
 }
 
-static int run_doctor(void *opts, int n, char **args, struct err *e)
-{
-	return run_report("doctor", fill_doctor, opts, n, args, e);
-}
+REPORT_VERB(doctor)
 
 static void version(struct text *out, bool json)
 {
@@ -514,6 +500,7 @@ static const struct cli_opt prompt_opts[] = {
 	HF_OPT, JSON_OPT, { 0 }
 };
 
+static const struct cli_opt parity_opts[] = { REPORT_OPTS, { 0 } };
 static const struct cli_opt doctor_opts[] = {
 	{ "for", 0, "ENGINE", CLI_TEXT, 0, 0, AT(engine), "who will load it: vllm, sglang, llama.cpp, official, official-fp8, or a target of dsv4-convert" },
 	{ "full", 0, NULL, CLI_FLAG, 0, 0, AT(full), "look at all values, not at scales and samples" },
@@ -547,6 +534,8 @@ static const struct cli_cmd cmds[] = {
 	{ "doctor", "DIR", "does a checkpoint mean what its config.json says, and will an engine read it so?",
 		"Headers, config.json, all scales and samples of the weights. Findings that begin with \"suspect.\" are\n"
 		"guesses from statistics and do not change the exit status.\n", doctor_opts, 1, 1, run_doctor },
+	{ "parity", "OUT STATE", "does an engine hold what the conversion has? every tensor by type, shape and digest",
+		"STATE is what loaders/probe.py has written down of the engine once it had loaded; of a set it says which rank.\n", parity_opts, 2, 2, run_parity },
 	{ "tensors", "OUT", "list what lies where in a conversion: folders, files, tensors, layouts, as a loader sees them",
 		"Holds manifests, sidecars and headers to their digests and to each other; payload is read by check.\n", tensors_opts, 1, 1, run_tensors },
 	{ "rules", "", "list the rules that findings and errors name, with exit status", NULL, table_opts, 0, 0, run_rules },

@@ -118,10 +118,12 @@ static void put_loading(struct text *out, const struct conversion *c)
 	uint64_t n = tensors_of(p);
 
 	text_fmt(out,
-		"loading: a rank has %s tensors (the source %s), on average of %s, in %zu file%s,\n"
+		"loading: a rank has %s tensors, on average of %s (the source %s of %s), in %zu file%s,\n"
 		"  %s; in each file those of a multiple of %d bytes first\n",
-		text_thousands(n).s, text_thousands(p->ckpt->n).s,
-		text_bytes(n ? p->bytes / n : 0).s, p->n_files, p->n_files == 1 ? "" : "s",
+		text_thousands(n).s, text_bytes(n ? p->bytes / n : 0).s,
+		text_thousands(p->ckpt->n).s,
+		text_bytes(p->ckpt->n ? p->ckpt->bytes / p->ckpt->n : 0).s, p->n_files,
+		p->n_files == 1 ? "" : "s",
 		c->opts.file_size
 			? "block by block as the model is built, a scale behind its weight"
 			: "one for each block, by type and name",

@@ -29,6 +29,7 @@ const struct use_row use_rows[USES] = {
 	[USE_SIGNATURE_SOURCE] = { "signature", "--source", READS_DOWNLOADS },
 	[USE_ATTEST]         = { "attest", "DIR", READS_NAMES },
 	[USE_TENSORS]        = { "tensors", "OUT", READS_DOWNLOADS },
+	[USE_PARITY]         = { "parity", "OUT", READS_DOWNLOADS },
 };
 
 #define U(name) (1u << USE_##name)
@@ -39,8 +40,10 @@ const struct use_row use_rows[USES] = {
 /* What a whole checkpoint is good for. */
 #define MODEL (U(RUN) | U(PLAN) | U(INSPECT) | U(SLICE) | U(CHECK) | U(COMPARE_SOURCE) | U(DIFF) | U(DOCTOR) | \
 	COMPUTING | U(TOKENS) | SIGNING | U(SIGNATURE_SOURCE))
+/* What libdsv4 opens, which asks for the first. */
+#define LIBRARY (U(TENSORS) | U(PARITY))
 /* What a finished conversion is good for: whether it can go back, restore finds out in its manifest. */
-#define MADE (U(CHECK) | U(COMPARE) | U(DIFF) | U(RESTORE) | U(RESHARD) | U(TENSORS) | SIGNING)
+#define MADE (U(CHECK) | U(COMPARE) | U(DIFF) | U(RESTORE) | U(RESHARD) | LIBRARY | SIGNING)
 /* What is left for the checkpoint of another model: its files, index, headers and digests, and its tokenizer where it is
  * that of V4. */
 #define FILES (U(CHECK) | U(DIFF) | U(TOKENS) | SIGNING)
@@ -64,7 +67,7 @@ const struct kind_row kind_rows[KINDS] = {
 	[KIND_VLLM]       = { "vllm-sharded", "a conversion for vLLM's sharded_state loader", "manifest.json: target vllm-sharded", RULE_KIND_VLLM_SHARDED, MADE | U(DOCTOR) | COMPUTING, true, false, false },
 	[KIND_PART]       = { "part", "a conversion of some layers only", "manifest.json: options.layers", RULE_KIND_PART, MADE, true, false, false },
 	[KIND_SET]        = { "set", "a set of folders for an engine", "manifest.json: folders", RULE_KIND_SET, MADE | U(DOCTOR) | COMPUTING, true, false, false },
-	[KIND_RANK]       = { "rank", "the folder of one rank of a set", "manifest.json: the target is an engine", RULE_KIND_RANK, U(CHECK) | U(DIFF) | U(TENSORS) | SIGNING, true, false, false },
+	[KIND_RANK]       = { "rank", "the folder of one rank of a set", "manifest.json: the target is an engine", RULE_KIND_RANK, U(CHECK) | U(DIFF) | LIBRARY | SIGNING, true, false, false },
 	[KIND_STAGE]      = { "stage", "the folder of one stage of a set", "folders rank-R-of-N, each with its manifest.json, and none above them", RULE_KIND_RANK, SIGNING, false, false, false },
 	[KIND_SOURCE]     = { "source", "what a conversion keeps of its source: headers and small files", "manifest.json: target source", RULE_KIND_SOURCE, U(CHECK) | SIGNING, true, false, false },
 	[KIND_UNFINISHED] = { "unfinished", "a conversion that did not end", ".dsv4-plan, or folders of a set of which some are not finished, and no manifest.json", RULE_KIND_UNFINISHED, U(CHECK) | SIGNING, false, false, false },

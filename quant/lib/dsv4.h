@@ -132,7 +132,7 @@ struct dsv4_open_options {
 	int direct;             /* 1: also open the files past the page cache, for DSV4_DIRECT */
 };
 
-/* Opens the conversion at path: a set, the folder of one rank, rank files of target official, or a folder of target hf
+/* Opens the conversion at path: a set, the folder of one rank, rank files of target official or vllm-sharded, or a folder of target hf
  * or of dsv4-quant. o may be NULL. Reads manifests, sidecars and headers, and holds each to the digest above it and to
  * each other; payload is not read. On success *d is to be closed with dsv4_close; on failure it is NULL.
  *

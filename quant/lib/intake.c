@@ -12,9 +12,11 @@
 #include "core/file.h"
 #include "formats/conversion/chain.h"
 #include "formats/conversion/stack.h"
+#include "formats/conversion/vllm_form.h"
 #include "formats/folder/folder.h"
 #include "formats/json/jread.h"
 #include "formats/model/family.h"
+#include "formats/model/vllm_name.h"
 #include "formats/st/rankset.h"
 #include "quant/lib/handle.h"
 
@@ -38,33 +40,48 @@ static bool share_of(const char *s, struct share *h)
 		h->rank < h->ranks && h->stage < h->stages;
 }
 
-/* Reads options.share; *has: there is one. */
-static int share_in(const char *options, struct share *h, bool *has, struct err *e)
+/* Reads the string that options have under the name key, at most 200 bytes; *has: there is one. */
+static int option(const char *options, const char *key, char s[201], bool *has, struct err *e)
 {
 	struct jread j;
 	int more = 0, rc;
 
 	*has = false;
-	memset(h, 0, sizeof *h);
+	*s = 0;
 	jread_open_mem(&j, options, strlen(options), 4, e);
 	rc = jread_object(&j);
 	while (!rc && !*has && (more = jread_key(&j)) == 1) {
-		*has = j.str.n == 5 && !memcmp(j.str.s, "share", 5);
+		*has = j.str.n == strlen(key) && !memcmp(j.str.s, key, j.str.n) &&
+			jread_peek(&j) == '"';
 		rc = *has ? jread_string(&j, 200) : jread_skip(&j);
 	}
-	if (!rc && *has && !share_of(j.str.s, h))
-		rc = err_rule(e, RULE_SET_FORM, ERR_NOPOS, "options.share is %s",
-			text_quote(j.str.s).s);
+	if (!rc && *has)
+		snprintf(s, 201, "%s", j.str.s);
 	jread_close(&j);
 	return rc || more < 0 ? -1 : 0;
+}
+
+/* Reads options.share; zeroed where there is none. */
+static int share_in(const char *options, struct share *h, struct err *e)
+{
+	char s[201];
+	bool has;
+
+	memset(h, 0, sizeof *h);
+	if (option(options, "share", s, &has, e))
+		return -1;
+	return has && !share_of(s, h)
+		? err_rule(e, RULE_SET_FORM, ERR_NOPOS, "options.share is %s", text_quote(s).s)
+		: 0;
 }
 
 /* What the caller wants. */
 struct intake {
 	struct dsv4 *d;
 	const struct dsv4_open_options *o; /* NULL: everything */
-	bool official;                     /* the ranks of the folder are its files */
-	bool took;                         /* one folder or file was what is wanted */
+	bool by_file;                      /* the ranks of the folder are its files */
+	unsigned ranks; /* of vllm-sharded, whose files do not say how many there are; 0: they do */
+	bool took;      /* one folder or file was what is wanted */
 	struct config
 		config; /* owns; of the folder that is taken in; family NULL: it was not read */
 };
@@ -313,14 +330,21 @@ out:
 	return rc;
 }
 
-/* Whether a file of weights of the folder is wanted: of rank files of target official, those of the rank. */
+/* Whether a file of weights of the folder is wanted: where files are ranks, those of the rank. Drafts beside them are of
+ * no rank. */
 static bool wants_file(const struct intake *k, const struct manifest_file *m)
 {
 	struct share h = { 0, 0, 0, 1 };
 
 	if (!m->side)
 		return false;
-	return !k->official || !rankset_name(m->name, &h.rank, &h.ranks) || wanted(k, &h);
+	if (!k->by_file || !k->o || !k->o->ranks)
+		return true;
+	if (!k->ranks)
+		return !rankset_name(m->name, &h.rank, &h.ranks) || wanted(k, &h);
+	h.ranks = k->ranks;
+	h.rank = (unsigned)vllm_rank_of(m->name); /* -1 is no rank that can be wanted */
+	return wanted(k, &h);
 }
 
 static int take_files(struct intake *k, const struct chain_folder *f, struct err *e)
@@ -338,20 +362,34 @@ static int take_files(struct intake *k, const struct chain_folder *f, struct err
 	return 0;
 }
 
+/* How many ranks a folder of vllm-sharded has. */
+static int ranks_of(struct intake *k, const struct manifest *m, struct err *e)
+{
+	char s[201];
+	bool has;
+
+	if (strcmp(m->target, VLLM_TARGET) != 0)
+		return 0;
+	if (option(m->options, "ranks", s, &has, e))
+		return -1;
+	return has && sscanf(s, "%9u", &k->ranks) == 1 && k->ranks
+		? 0
+		: err_rule(e, RULE_SET_FORM, ERR_NOPOS, "options.ranks is %s", text_quote(s).s);
+}
+
 static int take_folder(void *ctx, const struct chain_folder *f, struct err *e)
 {
 	struct intake *k = ctx;
 	struct dsv4 *d = k->d;
 	struct dsv4_folder *out;
 	struct share h;
-	bool has;
 	int rc;
 
 	if (mem_grow(&d->folders, &d->folders_cap, d->info.folders + 1u, sizeof *d->folders))
 		return err_nomem(e);
-	if (share_in(f->m->options, &h, &has, e))
+	if (share_in(f->m->options, &h, e) || ranks_of(k, f->m, e))
 		return err_at(e, MAN_NAME);
-	if (!k->official && !wanted(k, &h))
+	if (!k->by_file && !wanted(k, &h))
 		return 0;
 	out = &d->folders[d->info.folders];
 	*out = (struct dsv4_folder){ .name = arena_strndup(&d->arena, f->name, strlen(f->name)),
@@ -363,14 +401,14 @@ static int take_folder(void *ctx, const struct chain_folder *f, struct err *e)
 		.first_tensor = d->info.tensors };
 	if (!out->name)
 		return err_nomem(e);
-	k->took = k->took || !k->official;
+	k->took = k->took || !k->by_file;
 	rc = take_files(k, f, e);
 	config_free(&k->config);
 	memset(&k->config, 0, sizeof k->config);
 	out->files = d->info.files - out->first_file;
 	out->tensors = d->info.tensors - out->first_tensor;
 	d->info.folders++;
-	if (!rc && k->official && k->o && k->o->ranks) {
+	if (!rc && k->by_file && k->o && k->o->ranks) {
 		out->rank = k->o->rank;
 		out->ranks = k->o->ranks;
 	}
@@ -444,7 +482,7 @@ static int describe(struct intake *k, const char *target, const char *plan, cons
 {
 	struct dsv4 *d = k->d;
 
-	k->official = !strcmp(target, "official");
+	k->by_file = !strcmp(target, "official") || !strcmp(target, VLLM_TARGET);
 	d->info.target = arena_strndup(&d->arena, target, strlen(target));
 	d->info.plan = arena_strndup(&d->arena, plan, strlen(plan));
 	d->info.tool = arena_strndup(&d->arena, tool, strlen(tool));

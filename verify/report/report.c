@@ -46,6 +46,8 @@ static const struct {
 	{ "compare", "Every tensor of the result was made once more from the source, byte by byte the same, and every tensor of "
 		"the source appears in the result." },
 	{ "diff", "Both hold the same tensors with the same types, shapes and bytes." },
+	{ "parity", "Every tensor of the conversion that is laid out, or has the engine's own name, is in the engine's state with the "
+		"same type, shape and bytes; the section compared says how many those are, and how many could not be compared." },
 	{ "doctor", "Nothing in headers, config.json, scales and samples contradicts what the checkpoint says it is. The values "
 		"themselves cannot be proved right." },
 	{ "sign", "The signature covers every file of the folder, and the folder agreed with its manifest." },
