@@ -8,10 +8,10 @@
 #include <string.h>
 
 enum {
-	MX = 32,
-	MX_BYTES = 17,
-	Q8 = 32,
-	Q8_BYTES = 34,
+	MX = GGML_MXFP4_ITEMS,
+	MX_BYTES = GGML_MXFP4_BYTES,
+	Q8 = GGML_Q8_0_ITEMS,
+	Q8_BYTES = GGML_Q8_0_BYTES,
 	FP8_TILE = 128 /* columns of an FP8 scale, as in formats/codec.c; a test holds them equal */
 };
 

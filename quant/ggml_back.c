@@ -9,7 +9,12 @@
 #include <math.h>
 #include <string.h>
 
-enum { Q8 = 32, Q8_BYTES = 34, MX = 32, MX_BYTES = 17 };
+enum {
+	Q8 = GGML_Q8_0_ITEMS,
+	Q8_BYTES = GGML_Q8_0_BYTES,
+	MX = GGML_MXFP4_ITEMS,
+	MX_BYTES = GGML_MXFP4_BYTES
+};
 
 /* --- values --- */
 

@@ -28,6 +28,7 @@ struct opener {
 	struct gguf_model *m;
 	struct ckpt *c;
 	const char *name; /* of the first part, for messages */
+	enum gguf_file_of of;
 	struct findings *f;
 	struct err *e;
 	struct place *places; /* owns; sorted by name */
@@ -83,10 +84,12 @@ static int read_config(struct opener *o)
 			"%s: general.architecture is \"%s\", and no " GGUF_ARCH
 			": it is of another model, or of its drafts alone",
 			o->name, text_quote(arch).s);
-	if (gguf_entry_number(drafts) && drafts->number > 0 && !find(o, "blk.0.attn_norm.weight"))
+	if (o->of == GGUF_OF_MODEL && gguf_entry_number(drafts) && drafts->number > 0 &&
+		!find(o, "blk.0.attn_norm.weight"))
 		return err_rule(o->e, RULE_KIND_GGUF, ERR_NOPOS,
 			"%s: it holds the drafts of a model, and no layers", o->name);
-	if (gguf_config_make(&o->c->doc, &o->m->meta, o->name, experts_of(o), o->f, o->e))
+	if (gguf_config_make(&o->c->doc, &o->m->meta, o->name, experts_of(o), o->of == GGUF_OF_MTP,
+		    o->f, o->e))
 		return -1;
 	if (!config_read(&o->c->config, &o->c->doc, o->e))
 		return 0;
@@ -129,8 +132,9 @@ static bool has_shape(const struct gguf_tensor *t, const struct want *w,
 	const struct gguf_matrix *x, uint64_t experts)
 {
 	unsigned rank = w->role->store == STORE_EXPERT ? 3 : w->rank;
+	uint64_t cols = x->cols * (gguf_name_beside(t->name) ? 2 : 1);
 
-	return t->rank == rank && t->dim[0] == x->cols && (rank < 2 || t->dim[1] == x->rows) &&
+	return t->rank == rank && t->dim[0] == cols && (rank < 2 || t->dim[1] == x->rows) &&
 		(rank < 3 || t->dim[2] == experts);
 }
 
@@ -158,8 +162,8 @@ static int take(struct opener *o, const struct want *w)
 	uint64_t each;
 	long expert;
 
-	if (w->optional || w->scale || w->stage >= 0 ||
-		!gguf_name_of(name, &expert, w->name, false, GGUF_OF_MODEL, &o->c->config))
+	if (w->optional || w->scale ||
+		!gguf_name_of(name, &expert, w->name, false, o->of, &o->c->config))
 		return 0;
 	p = find(o, name);
 	if (!p)
@@ -195,7 +199,7 @@ static bool of_drafts(const struct opener *o, const char *name)
 {
 	unsigned long block = strncmp(name, "blk.", 4) ? 0 : strtoul(name + 4, NULL, 10);
 
-	return block >= o->c->config.L;
+	return o->of == GGUF_OF_MODEL && block >= o->c->config.L;
 }
 
 static int take_all(struct opener *o)
@@ -252,9 +256,9 @@ static int open_parts(struct gguf_model *m, int dir, struct err *e)
 }
 
 int gguf_model_open(struct gguf_model *m, struct ckpt *c, const struct io *io, int dir,
-	const char *name, struct findings *f, struct err *e)
+	const char *name, enum gguf_file_of of, struct findings *f, struct err *e)
 {
-	struct opener o = { .m = m, .c = c, .name = name, .f = f, .e = e };
+	struct opener o = { .m = m, .c = c, .name = name, .of = of, .f = f, .e = e };
 	int rc;
 
 	memset(m, 0, sizeof *m);

@@ -7,7 +7,7 @@
  *	quantized matrices  with the type that they have there, one matrix for each expert: gguf_model_matrix says where
  *	                    it lies, quant/ggml_back.h what it is
  *
- * Drafts are files of their own and not looked at.
+ * Drafts are files of their own: that of an MTP block can be held to its keys, and is not computed with.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef QUANT_GGUF_MODEL_H
@@ -15,6 +15,7 @@
 #include "formats/gguf/gguf_meta.h"
 #include "formats/gguf/gguf_set.h"
 #include "formats/model/checkpoint.h"
+#include "formats/model/gguf_name.h"
 #include "formats/model/inventory.h"
 
 #ifdef __cplusplus
@@ -44,11 +45,11 @@ struct gguf_model {
 	struct ckpt_payload payload;
 };
 
-/* Opens the set that the file name in the open folder dir belongs to as *c: config.json, tensors and payload, which points
+/* Opens the set that the file name in the open folder dir belongs to, of the model or of its MTP block, as *c: config.json, tensors and payload, which points
  * to m; c->io stays NULL. What is wrong with it becomes findings; then *m and *c are whole but for that. Returns -1 where nothing
  * can be read, and then neither is open. */
 int gguf_model_open(struct gguf_model *m, struct ckpt *c, const struct io *io, int dir,
-	const char *name, struct findings *f, struct err *e);
+	const char *name, enum gguf_file_of of, struct findings *f, struct err *e);
 /* Frees what m and c own. */
 void gguf_model_close(struct gguf_model *m, struct ckpt *c);
 

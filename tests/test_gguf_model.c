@@ -213,6 +213,8 @@ static void checks(void)
 	snprintf(line, sizeof line, "cp %s/*.gguf %s", dirs_path("out").s, dir.s);
 	CHECK(!system(line));
 	verb("check", dir.s, 0, "not looked at");
+	verb("check", model_file(dir.s, "mtp-model-00001-of-00003.gguf").s, 0,
+		"tensors by the keys");
 	verb("check", model_file(dir.s, "model-00003-of-00012.gguf").s, 0, "12 ");
 	verb("check", model_file(dirs_path("out").s, "model-00003-of-00012.gguf").s, 0, NULL);
 	verb("inspect", dir.s, 0, "no findings");

@@ -81,6 +81,8 @@ static void stop_and_go(const char *target, uint64_t ranks, enum codec experts, 
 {
 	struct path want = gone("want"), out = gone("out");
 	struct model_job j = job_of(target, ranks, threads);
+	bool gguf = !strcmp(target,
+		"gguf"); /* of this model it keeps scales beside it, and begins anew */
 	uint64_t went_on = 0;
 	unsigned all, i;
 	char what[64];
@@ -88,6 +90,7 @@ static void stop_and_go(const char *target, uint64_t ranks, enum codec experts, 
 
 	snprintf(what, sizeof what, "%s, %u threads", target, threads);
 	j.plan.experts = experts;
+	j.plan.back = !gguf;
 	CHECK_IN(what, !run_to(&j, PRO, want.s, 0, &e));
 	all = atomic_load(&writes);
 	for (i = 1; i < 8; i++) {
@@ -117,6 +120,7 @@ static void anywhere(void)
 		stop_and_go("hf", 1, CODEC_NONE, threads);
 		stop_and_go("marlin-mxfp4", 2, CODEC_NONE, threads);
 		stop_and_go("trtllm-mxfp4", 1, CODEC_NONE, threads);
+		stop_and_go("gguf", 1, CODEC_NONE, threads);
 	}
 }
 

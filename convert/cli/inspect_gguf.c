@@ -265,9 +265,10 @@ static int find(struct folder *f, struct gguf_in *x, struct err *e)
 		why = x->err; /* which stays, so that the set is passed over */
 		return finding_take(&f->found, x->name, &why) ? err_nomem(e) : 0;
 	}
-	if (x->is != GGUF_IS_MODEL)
+	if (x->is != GGUF_IS_MODEL && x->is != GGUF_IS_MTP)
 		return 0;
-	if (gguf_model_open(&m, &c, f->io, f->dir, x->name, &f->found, &why)) {
+	if (gguf_model_open(&m, &c, f->io, f->dir, x->name,
+		    x->is == GGUF_IS_MTP ? GGUF_OF_MTP : GGUF_OF_MODEL, &f->found, &why)) {
 		if (why.kind == ERR_SYSTEM)
 			return err_move(e, &why);
 		return finding_take(&f->found, x->name, &why) ? err_nomem(e) : 0;

@@ -110,6 +110,7 @@ static const bool recorded[OP_COUNT] = {
 	[OP_CAST_SCALE] = true,
 	[OP_WIDEN] = true,
 	[OP_TILE] = true,
+	[OP_GGML] = true,
 	[OP_JOIN] = true,
 	[OP_NARROW] = true,
 };

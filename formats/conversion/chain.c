@@ -7,6 +7,7 @@
 #include "core/hash/hash_file.h"
 #include "core/hash/sha256.h"
 #include "formats/conversion/gguf_header.h"
+#include "formats/gguf/gguf_set.h"
 #include "formats/conversion/head.h"
 
 #include <errno.h>
@@ -279,7 +280,7 @@ int chain_header(struct st_header *h, struct arena *arena, const struct io *io, 
 	size_t i;
 
 	*tensor = NULL;
-	if (gguf_header_is(s->name) ? gguf_header_read(h, io, fd, s->bytes, arena, e)
+	if (gguf_named(s->name) ? gguf_header_read(h, io, fd, s->bytes, arena, e)
 				    : st_read(h, io, fd, s->bytes,
 					      header_cap ? header_cap : ST_HEADER_CAP, arena, e))
 		return -1;

@@ -7,13 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool gguf_header_is(const char *name)
-{
-	size_t n = strlen(name);
-
-	return n > 5 && !strcmp(name + n - 5, ".gguf");
-}
-
 static const struct {
 	uint32_t type;
 	enum dtype dtype;

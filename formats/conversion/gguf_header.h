@@ -15,9 +15,6 @@ extern "C" {
  * order of the file. Names and dims go to the arena. On failure *h is zeroed. */
 int gguf_header_read(struct st_header *h, const struct io *io, int fd, uint64_t size,
 	struct arena *arena, struct err *e);
-/* Whether a file of that name is a GGUF. */
-bool gguf_header_is(const char *name);
-
 /* Returns the type (enum dtype) that the tensor has in a sidecar, U8 for blocks, and writes its shape, rows before columns
  * and columns of blocks in bytes, to dim, of g->rank entries. */
 unsigned gguf_header_type(const struct gguf_tensor *g, uint64_t *dim);

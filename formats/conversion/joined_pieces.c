@@ -7,7 +7,7 @@
  * SPDX-License-Identifier: MIT */
 #include "formats/codec.h"
 #include "formats/model/recipes.h"
-#include "formats/conversion/gguf_header.h"
+#include "formats/gguf/gguf_set.h"
 #include "formats/conversion/joined.h"
 #include "formats/op.h"
 
@@ -357,7 +357,7 @@ static int check_casts(const struct joined *o, size_t first, struct err *e)
 /* From the sources of a tensor of the file name to its pieces, by how it was made. */
 static int settle(struct joined *j, const struct entry *n, const char *name, struct err *e)
 {
-	if (n->t->op == OP_GGML || (n->t->op == OP_DEQUANT && gguf_header_is(name)))
+	if (n->t->op == OP_GGML || (n->t->op == OP_DEQUANT && gguf_named(name)))
 		return joined_blocks(j, n->file, n->data_at, n->t, n->first, e);
 	if ((n->t->op == OP_CAST || n->t->op == OP_CAST_SCALE || n->t->op == OP_REFORM) &&
 		(j->o.uncast || j->o.lies))

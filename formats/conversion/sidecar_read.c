@@ -4,7 +4,7 @@
 #include "formats/conversion/manifest.h"
 #include "formats/codec.h"
 #include "formats/format_id.h"
-#include "formats/gguf/gguf.h"
+#include "formats/gguf/gguf_set.h"
 #include "formats/json/jfield.h"
 #include "formats/st/safetensors.h"
 
@@ -309,9 +309,7 @@ static int settle_frame(struct reading *r, struct err *e)
 /* Bytes that may lie between two tensors, plus one: in a GGUF each begins at a multiple of its alignment. */
 static uint64_t gap_of(const struct sidecar *a)
 {
-	size_t n = strlen(a->name);
-
-	return n > 5 && !strcmp(a->name + n - 5, ".gguf") ? GGUF_ALIGNMENT : 1;
+	return gguf_named(a->name) ? GGUF_ALIGNMENT : 1;
 }
 
 /* Keeps the blocks that the tensor lists. */

@@ -25,6 +25,14 @@ enum ggml_type {
 	GGML_NVFP4 = 40 /* which is read, and never written */
 };
 
+/* Blocks of those two, whose bytes this program makes and reads. */
+enum {
+	GGML_MXFP4_ITEMS = 32,
+	GGML_MXFP4_BYTES = 17, /* the scale, then the codes */
+	GGML_Q8_0_ITEMS = 32,
+	GGML_Q8_0_BYTES = 34 /* d in FP16, then the numbers */
+};
+
 struct ggml_type_row {
 	uint32_t type;
 	const char *name; /* as ggml spells it in upper case */

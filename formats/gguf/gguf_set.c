@@ -11,6 +11,13 @@
 static const char end[] = ".gguf";
 enum { END = sizeof end - 1, NUMBERS = sizeof "-00001-of-00001" - 1, DIGITS = 5 };
 
+bool gguf_named(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > END && !strcmp(name + n - END, end);
+}
+
 bool gguf_part_name(char out[256], const char *stem, size_t stem_n, unsigned no, unsigned parts)
 {
 	int n;
@@ -43,7 +50,7 @@ bool gguf_part_parse(const char *name, size_t *stem_n, unsigned *no, unsigned *p
 	size_t n = strlen(name);
 	const char *at;
 
-	if (n <= END || n > 255 || strcmp(name + n - END, end))
+	if (!gguf_named(name) || n > 255)
 		return false;
 	*stem_n = n - END;
 	*no = 0;

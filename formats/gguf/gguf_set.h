@@ -34,6 +34,8 @@ int gguf_set_read(struct gguf_set *s, const struct io *io, int dir, const char *
 	gguf_look *look, void *ctx, struct err *e);
 void gguf_set_free(struct gguf_set *s);
 
+/* Whether a file of that name is a GGUF. */
+bool gguf_named(const char *name);
 /* The name of part no (from 0) of parts; STEM.gguf where parts is 1. Returns false where it would be too long. */
 bool gguf_part_name(char out[256], const char *stem, size_t stem_n, unsigned no, unsigned parts);
 /* Takes such a name apart: *stem_n bytes of it are the stem, *no counts from 0, *parts is 1 where the name has no

@@ -9,6 +9,8 @@
 struct maker {
 	const struct gguf_meta *m;
 	const char *name; /* of the file */
+	bool drafts;      /* it is of the MTP block */
+	uint64_t stages;  /* blocks of those, of which config.json tells */
 	struct text t;
 	struct findings *f;
 };
@@ -162,8 +164,9 @@ static int put_layers(struct maker *k, uint64_t *l)
 	if (v <= drafts || v > 4096)
 		return say(k, "block_count", "has no room for layers beside drafts, or is absurd");
 	*l = (uint64_t)(v - drafts);
-	text_fmt(&k->t, "\"num_hidden_layers\": %llu, \"num_nextn_predict_layers\": 0, ",
-		(unsigned long long)*l);
+	k->stages = k->drafts ? (uint64_t)drafts : 0;
+	text_fmt(&k->t, "\"num_hidden_layers\": %llu, \"num_nextn_predict_layers\": %llu, ",
+		(unsigned long long)*l, (unsigned long long)k->stages);
 	return 0;
 }
 
@@ -173,6 +176,7 @@ static int put_ratios(struct maker *k, uint64_t l)
 	const struct gguf_entry *x = gguf_config_entry(k->m, leaf);
 	uint64_t i;
 
+	l += k->stages;
 	if (!x || x->type != GGUF_ARRAY || (x->item != GGUF_I32 && x->item != GGUF_U32) || !x->v ||
 		x->count < l)
 		return say(k, leaf,
@@ -241,9 +245,9 @@ static int put_words(struct maker *k)
 }
 
 int gguf_config_make(struct config_doc *d, const struct gguf_meta *m, const char *name,
-	enum codec experts, struct findings *f, struct err *e)
+	enum codec experts, bool drafts, struct findings *f, struct err *e)
 {
-	struct maker k = { .m = m, .name = name, .f = f };
+	struct maker k = { .m = m, .name = name, .drafts = drafts, .f = f };
 	uint64_t l;
 	int rc;
 

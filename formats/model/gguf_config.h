@@ -1,7 +1,8 @@
 /* gguf_config.h -- config.json of the model that a GGUF holds, made of its metadata: the way back of gguf_keys.h.
  *
- * What judges and computes a model starts from config.json, whatever file it came in. Made is that of the model alone: a
- * GGUF of it says nothing of drafts, which are files of their own.
+ * What judges and computes a model starts from config.json, whatever file it came in. A GGUF of the model says nothing of
+ * drafts, which are files of their own; one of its MTP block says what it is of, too. Of a DSpark drafter none is made: its
+ * keys do not say enough.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef FORMATS_MODEL_GGUF_CONFIG_H
@@ -23,11 +24,12 @@ const struct gguf_entry *gguf_config_entry(const struct gguf_meta *m, const char
 /* Returns what general.architecture says, "" where it says nothing. */
 const char *gguf_config_arch(const struct gguf_meta *m);
 
-/* Makes config.json to *d, which is zeroed before. experts: how routed experts lie there. What is missing, of a wrong
+/* Makes config.json to *d, which is zeroed before. experts: how routed experts lie there; drafts: the file is
+ * of its MTP block. What is missing, of a wrong
  * type or another computation than DeepSeek-V4's becomes a finding (gguf.keys) about the file name, and its member is left
  * out. Returns -1 only without memory. */
 int gguf_config_make(struct config_doc *d, const struct gguf_meta *m, const char *name,
-	enum codec experts, struct findings *f, struct err *e);
+	enum codec experts, bool drafts, struct findings *f, struct err *e);
 
 #ifdef __cplusplus
 }

@@ -91,13 +91,6 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static bool is_gguf(const char *name)
-{
-	size_t n = strlen(name);
-
-	return n > 5 && n < 256 && name[0] != '.' && !strcmp(name + n - 5, ".gguf");
-}
-
 int gguf_folder_read(struct gguf_folder *g, const struct io *io, int dir, const char *only,
 	struct err *e)
 {
@@ -115,7 +108,7 @@ int gguf_folder_read(struct gguf_folder *g, const struct io *io, int dir, const 
 		v = calloc(n + 1, sizeof *v);
 		rc = v ? 0 : err_nomem(e);
 		for (i = 0, p = names; v && i < n; i++, p += strlen(p) + 1)
-			if (is_gguf(p))
+			if (gguf_named(p) && strlen(p) < 256 && p[0] != '.')
 				v[k++] = p;
 		if (k)
 			qsort(v, k, sizeof *v, by_name);

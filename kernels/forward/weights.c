@@ -81,7 +81,7 @@ static int open_gguf(struct weights *w, struct folder *at, struct err *e)
 	memcpy(name, at->gguf, sizeof name);
 	if (!*name && gguf_model_find(w->io, at->dir, name, e))
 		return -1;
-	if (gguf_model_open(&w->g, &w->c, w->io, at->dir, name, &at->found, e))
+	if (gguf_model_open(&w->g, &w->c, w->io, at->dir, name, GGUF_OF_MODEL, &at->found, e))
 		return -1;
 	w->is_gguf = true;
 	if (finding_first(&at->found, e) || params_read(&w->p, &w->c.doc, &at->found, e))

@@ -65,6 +65,22 @@ static const struct subject subjects[] = {
 		{ "dsv4-verify doctor %1 -q", ANYTHING, ANYTHING },
 		{ "dsv4-verify logits " MODEL " %1 --tokens 5,17,99 -q", ANYTHING, ANYTHING },
 		{ "dsv4-convert run " MODEL " -o %1 --target hf --experts fp8 -q", ANYTHING, ANYTHING } } },
+	{ "gguf", "$B/dsv4-quant run " MODEL " -o %1 --to gguf -q", {
+		{ "dsv4-verify check %1 -q", NOTICES, ANYTHING },
+		{ "dsv4-verify compare " MODEL " %1 -q", NOTICES, ANYTHING },
+		{ "dsv4-quant restore %1 -o %2 -q", RESTORES, RESTORES },
+		{ "dsv4-convert inspect %1 --json", ANYTHING, ANYTHING },
+		{ "dsv4-verify doctor %1 -q --for llama.cpp --full", ANYTHING, ANYTHING },
+		{ "dsv4-verify logits " MODEL " %1 --tokens 5,17,99 -q", ANYTHING, ANYTHING },
+		{ "dsv4-verify diff %1 %3 -q", ANYTHING, ANYTHING },
+		{ "dsv4-quant run %1 -o %2 --to fp8 -q", ANYTHING, ANYTHING } } },
+	{ "gguf-foreign", "mkdir %1 && $B/dsv4-quant run " MODEL " -o %1.made --to gguf --dense f32 --shard-size 2000000 -q && mv %1.made/*.gguf %1 && rm -r %1.made", {
+		{ "dsv4-verify check %1 -q", ANYTHING, ANYTHING },
+		{ "dsv4-convert inspect %1", ANYTHING, ANYTHING },
+		{ "dsv4-verify doctor %1 -q", ANYTHING, ANYTHING },
+		{ "dsv4-verify logits " MODEL " %1 --tokens 5,17,99 -q", ANYTHING, ANYTHING },
+		{ "dsv4-verify record %1 -o %2 --tokens 5,17 -q", ANYTHING, ANYTHING },
+		{ "dsv4-verify diff %1 %3 -q", ANYTHING, ANYTHING } } },
 	{ "set", "$B/dsv4-convert run " MODEL " -o %1 --target marlin-mxfp4 --ranks 2 -q", {
 		{ "dsv4-verify check %1 -q", NOTICES, ANYTHING },
 		{ "dsv4-verify compare " MODEL " %1 -q", NOTICES, ANYTHING },

@@ -37,14 +37,15 @@ static int look_at_model(struct check *c, struct folder *f, const struct gguf_in
 	struct err e = { 0 };
 	int rc = 0;
 
-	if (gguf_model_open(&m, &k, c->o->io, f->dir, x->name, &found, &e)) {
+	if (gguf_model_open(&m, &k, c->o->io, f->dir, x->name,
+		    x->is == GGUF_IS_MTP ? GGUF_OF_MTP : GGUF_OF_MODEL, &found, &e)) {
 		if (e.kind == ERR_SYSTEM)
 			rc = err_move(c->e, &e);
 		else
 			report_take(c->r, &(struct report_place){ .file = x->name }, &e);
 	} else {
 		report_findings(c->r, &found);
-		report_count(c->r, "checked", "tensors of the model by its keys", k.n, 0);
+		report_count(c->r, "checked", "tensors by the keys", k.n, 0);
 		if (m.extra)
 			report_row(c->r, none, x->name, m.extra, 0,
 				"tensors of drafts behind the layers");
@@ -64,7 +65,7 @@ static int look_at(struct check *c, struct folder *f, struct gguf_in *x)
 	}
 	count_types(c, x);
 	report_count(c->r, "checked", "tensors", x->set.tensors, 0);
-	if (x->is == GGUF_IS_MODEL)
+	if (x->is == GGUF_IS_MODEL || x->is == GGUF_IS_MTP)
 		return look_at_model(c, f, x);
 	if (x->is == GGUF_IS_OTHER)
 		report_add(c->r, RULE_KIND_GGUF, &at,

@@ -3,7 +3,7 @@
 
 #include "formats/model/changed.h"
 #include "formats/model/family.h"
-#include "formats/conversion/gguf_header.h"
+#include "formats/gguf/gguf_set.h"
 #include "formats/model/gguf_name.h"
 #include "formats/model/vllm_name.h"
 #include "core/file.h"
@@ -396,7 +396,7 @@ static void compare_head(struct compare *c, const struct walk_file *f)
 	struct err why = { 0 };
 	bool same = true;
 
-	if (!gguf_header_is(f->s->name))
+	if (!gguf_named(f->s->name))
 		return;
 	if (gguf_head_same(&c->source, f->s, f->fd, &same, &why))
 		report_take(c->r, &at, &why);

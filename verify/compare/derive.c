@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/compare/derive.h"
 
-#include "formats/conversion/gguf_header.h"
+#include "formats/gguf/gguf_set.h"
 #include "formats/conversion/stack.h"
 #include "formats/conversion/vllm_form.h"
 
@@ -362,7 +362,7 @@ static bool is_named(const struct derive *d, bool renamed)
 {
 	if (d->t->op == OP_TILE || d->t->op == OP_GGML || d->t->op == OP_REFORM)
 		return true;
-	if (gguf_header_is(d->a->name))
+	if (gguf_named(d->a->name))
 		return derive_ggml_named(d, 0, d->t->n) &&
 			(d->t->n < 2 || derive_ggml_named(d, 1, d->t->n));
 	return same_name(d->t->name, d->src[0]->name, renamed);

@@ -23,7 +23,7 @@ static const char *prefix_of(const struct walk_file *f)
 
 	if (f->d->name[0])
 		return f->d->name;
-	if (gguf_header_is(f->f->name) && of != GGUF_OF_MODEL)
+	if (gguf_named(f->f->name) && of != GGUF_OF_MODEL)
 		return gguf_stems[of];
 	return ranks ? f->f->name : "";
 }
@@ -187,7 +187,7 @@ static int take_file(void *ctx, const struct walk_file *f, struct err *e)
 	}
 	type = calloc(f->s->n + 1, sizeof *type);
 	rc = type ? 0 : err_nomem(e);
-	if (!rc && gguf_header_is(f->f->name))
+	if (!rc && gguf_named(f->f->name))
 		rc = find_types(t, f, fd, type, e);
 	rc = rc ? rc : take_tensors(t, f, type, e);
 	free(type);

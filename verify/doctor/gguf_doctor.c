@@ -39,7 +39,8 @@ static int model(const struct examined *d)
 	struct err why = { 0 };
 	int rc = 0;
 
-	if (gguf_model_open(&m, &c, d->at->io, d->at->dir, d->x->name, &f, &why)) {
+	if (gguf_model_open(&m, &c, d->at->io, d->at->dir, d->x->name,
+		    d->x->is == GGUF_IS_MTP ? GGUF_OF_MTP : GGUF_OF_MODEL, &f, &why)) {
 		if (why.kind == ERR_SYSTEM)
 			rc = err_move(d->e, &why);
 		else
@@ -51,7 +52,7 @@ static int model(const struct examined *d)
 		rc = params_read(&p, &c.doc, &f, d->e);
 	if (!rc) {
 		report_findings(d->r, &f);
-		report_count(d->r, "looked at", "tensors of the model by its keys", c.n, 0);
+		report_count(d->r, "looked at", "tensors by the keys", c.n, 0);
 	}
 	if (!rc && d->llama && c.config.family && c.config.hd == c.config.IHD)
 		report_add(d->r, RULE_ENGINE_SHAPE, &at,
@@ -165,9 +166,9 @@ static int examine(struct examined *d)
 		report_add(d->r, RULE_KIND_GGUF, &at,
 			"general.architecture is \"%s\": what it must hold is not known",
 			text_quote(gguf_config_arch(&d->x->meta)).s);
-	else if (d->x->is == GGUF_IS_MODEL ? model(d) : 0)
+	else if (d->x->is != GGUF_IS_DSPARK ? model(d) : 0)
 		return -1;
-	else if (d->x->is != GGUF_IS_MODEL)
+	else if (d->x->is == GGUF_IS_DSPARK)
 		report_row(d->r, "not looked at", d->x->name, d->x->set.tensors, 0,
 			"whether all tensors of this draft are there");
 	tokenizer(d);

@@ -8,8 +8,8 @@
 #include <string.h>
 
 enum {
-	PIECE = 1 << 20, /* bytes that are read together, and of an end that is looked at */
-	MX = 17,         /* bytes of a block of MXFP4 */
+	PIECE = 1 << 20,       /* bytes that are read together, and of an end that is looked at */
+	MX = GGML_MXFP4_BYTES, /* bytes of a block of MXFP4 */
 	NAN_E8M0 = 255,
 	SPREAD = 64, /* bytes of real scales lie closer than that */
 	ENOUGH = 64  /* blocks below which nothing is said of their order */
@@ -70,7 +70,7 @@ static void see_q8_0(struct seen *s, const uint8_t *p, size_t n, uint64_t at)
 {
 	size_t i;
 
-	for (i = 0; i + 34 <= n; i += 34)
+	for (i = 0; i + GGML_Q8_0_BYTES <= n; i += GGML_Q8_0_BYTES)
 		see_halves(s, p + i, 2, 2, 0x7c00, at + i);
 }
 
