@@ -8,6 +8,7 @@
 # make bench      measure speed and memory beside cp, openssl and sha256sum
 # make oracle     compare with independent re-derivations in Python (fetches packages)
 # make oracle-engines   compare layouts with the engines' own Python (fetches gigabytes)
+# make oracle-vllm   load rank files and the plug-in in vLLM's own Python, without a GPU (fetches gigabytes)
 # make oracle-runtime   run conversions in transformers, llama.cpp and MLX on this CPU (fetches gigabytes)
 # make install    PREFIX=/usr/local (or prefix=), DESTDIR=, LIBDIR=, INCLUDEDIR=; tools, libdsv4 with header and pkg-config file,
 #                 man pages, documents, completions for bash, zsh, fish
@@ -113,7 +114,7 @@ $(TOOLS:%=build/%): build/%: $(B)/% force
 	@ln -sfn $(notdir $(B))/$* $@
 
 # Goals that set up by themselves; the others only look whether building has what it needs.
-SETUP  := $(if $(filter demo test check bench oracle oracle-engines oracle-runtime,$(MAKECMDGOALS)),setup)
+SETUP  := $(if $(filter demo test check bench oracle oracle-engines oracle-vllm oracle-runtime,$(MAKECMDGOALS)),setup)
 setup:
 	@CC="$(CC)" CPPFLAGS="$(CPPFLAGS)" CFLAGS="$(CFLAGS)" sh tests/setup.sh
 $(B)/checked: $(B)/flags tests/setup.sh | $(SETUP)
@@ -290,8 +291,10 @@ $(B)/bench: $(B)/tests/bench.c.o $(B)/tests/bench_row.c.o $(B)/tests/bench_tile.
 
 oracle: all helpers
 	@B=$(B) sh tests/oracle/run.sh
-oracle-engines: helpers
-	@B=$(B) sh tests/oracle/engines.sh
+oracle-engines: all helpers
+	@B=$(B) sh tests/oracle/engines.sh; a=$$?; B=$(B) sh tests/oracle/vllm.sh && exit $$a
+oracle-vllm: all helpers
+	@B=$(B) sh tests/oracle/vllm.sh
 oracle-runtime: all helpers
 	@B=$(B) sh tests/oracle/runtime.sh
 
@@ -345,5 +348,5 @@ clean:
 	rm -rf build
 help:
 	@sed -n '/^#/!q; s/^# *//p' Makefile
-.PHONY: fuzz-commands all help setup helpers emulated test check test-ptx test-gpu demo bench oracle oracle-engines oracle-runtime install install-lib uninstall dist format clean force
+.PHONY: fuzz-commands all help setup helpers emulated test check test-ptx test-gpu demo bench oracle oracle-engines oracle-vllm oracle-runtime install install-lib uninstall dist format clean force
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

