@@ -197,6 +197,7 @@ static void refusals(void)
 		const char *rule, *word;
 	} row[] = {
 		{ "num_attention_heads=8", 3, false, "plan.split", "legal are 1, 2" },
+		{ "o_groups=1", 2, false, "plan.split", "8 heads in 1 groups, which 2 ranks" },
 		{ "num_attention_heads=8", 4, true, "plan.split", "multiples of 128 x 256" },
 		{ "vocab_size=500", 1, false, "plan.split", "rounds up to a multiple of 64" },
 		{ "n_routed_experts=9", 2, false, "plan.split", "9 experts, which 2 ranks" },
@@ -338,6 +339,40 @@ static void parts_of_others(void)
 	}
 }
 
+/* A rank lacks a part of which it is said nowhere: documents and files fit each other. */
+static void part_left_out(void)
+{
+	static const char part[] = "model-rank-1-part-3.safetensors";
+	struct path good = dirs_path("good"), bad;
+	struct job_opts o = set_opts(VLLM_TARGET, 2, false);
+	char line[400], *text;
+	json_t *doc, *files, *f;
+	size_t i;
+
+	models();
+	dirs_remove(good.s);
+	o.plan.shard_size = 100000;
+	CHECK(set_makes(small.s, good.s, &o));
+	bad = copy(&good);
+	doc = load(bad.s, MAN_NAME);
+	files = json_object_get(doc, "files");
+	json_array_foreach(files, i,
+		f) if (!strcmp(json_string_value(json_object_get(f, "name")), part)) break;
+	CHECK(!json_array_remove(files, i));
+	json_object_del(doc, "xxh3_128");
+	text = json_dumps(doc, JSON_INDENT(1) | JSON_SORT_KEYS);
+	text[strlen(text) - 2] = 0; /* open again, for the seal */
+	model_put(bad.s, MAN_NAME, text, strlen(text));
+	free(text);
+	json_decref(doc);
+	verify_seal(bad.s);
+	snprintf(line, sizeof line, "%s" MAN_SIDECAR, part);
+	unlink(model_file(bad.s, line).s);
+	unlink(model_file(bad.s, part).s);
+	CHECK(verify("compare", small.s, bad.s, "rank 1 has"));
+	CHECK(verify("doctor", bad.s, "", "rank.uneven"));
+}
+
 /* Files that were cut, exchanged, or are gone. */
 static void files(void)
 {
@@ -381,7 +416,8 @@ static void files(void)
 static const struct test tests[] = { { "parameters_of_vllm", parameters_of_vllm },
 	{ "there_and_back", there_and_back }, { "without_drafts", without_drafts },
 	{ "refusals", refusals }, { "wrong_calls", wrong_calls }, { "documents", documents },
-	{ "parts_of_others", parts_of_others }, { "files", files }, { 0 } };
+	{ "parts_of_others", parts_of_others }, { "part_left_out", part_left_out },
+	{ "files", files }, { 0 } };
 
 int main(int argc, char **argv)
 {

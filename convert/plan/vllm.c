@@ -75,10 +75,15 @@ static bool entry_fits(const struct parameters *p, const struct entry *e, uint64
 			text_quote(t->name).s, (unsigned long long)size, VOCAB);
 		return false;
 	}
-	if (size % n || (block && size / n % codecs[CODEC_FP8].rows) ||
-		(strncmp(r->name, "attn.", 5) == 0 && (c->H % n || c->G % n))) {
+	if (!strncmp(r->name, "attn.", 5) && (c->H % n || c->G % n)) {
 		snprintf(why, room,
-			"tensor %s has %llu %s, which %llu ranks cannot share in whole heads, groups and blocks",
+			"attention has %llu heads in %llu groups, which %llu ranks cannot share evenly",
+			(unsigned long long)c->H, (unsigned long long)c->G, (unsigned long long)n);
+		return false;
+	}
+	if (size % n || (block && size / n % codecs[CODEC_FP8].rows)) {
+		snprintf(why, room,
+			"tensor %s has %llu %s, which %llu ranks cannot share in whole blocks of 128",
 			text_quote(t->name).s, (unsigned long long)size,
 			e->split == SPLIT_ROWS ? "rows" : "columns", (unsigned long long)n);
 		return false;

@@ -109,6 +109,35 @@ static const char *look_at_experts(const struct form *f)
 						     : "its experts are not those of the rank";
 }
 
+/* Of how many ranks a tensor is that ranks share, by the part that is taken; 0: all ranks have all of it. */
+static uint64_t ranks_of(const struct ckpt *c, const struct sidecar *s,
+	const struct sidecar_tensor *t)
+{
+	struct form f = { .c = c, .s = s, .t = t };
+	struct vllm_place at;
+	const struct tensor *first = t->n ? source(&f, 0, &at) : NULL;
+	uint64_t rows = first && first->rank ? first->dim[0] : 1;
+
+	if (!first || at.split == SPLIT_NONE)
+		return 0;
+	if (t->row[1] > t->row[0])
+		return rows / (t->row[1] - t->row[0]);
+	if (t->col[1] > t->col[0])
+		return (first->end - first->begin) / rows / (t->col[1] - t->col[0]);
+	return at.expert >= 0 ? c->config.E / (t->n / at.parts ? t->n / at.parts : 1) : 1;
+}
+
+/* All tensors of a file are of as many ranks as the one before them that ranks share. Returns whether t is. */
+static bool same_ranks(const struct form *f)
+{
+	uint64_t n = ranks_of(f->c, f->s, f->t), before = 0;
+	const struct sidecar_tensor *o;
+
+	for (o = f->t; n && !before && o > f->s->tensors; o--)
+		before = ranks_of(f->c, f->s, o - 1);
+	return !n || (f->rank < n && (!before || before == n));
+}
+
 static bool has_shape(const struct form *f, const struct tensor *s)
 {
 	const struct sidecar_tensor *t = f->t;
@@ -166,6 +195,8 @@ const char *vllm_form(const struct ckpt *c, const struct sidecar *s, const struc
 						: t->col[1] ? OP_COLS
 							    : OP_COPY))
 		return "its transform is not the one that makes this parameter";
+	if (!same_ranks(&f))
+		return "it is shared by another number of ranks than others of its file";
 	if (t->dtype != f.at.dtype || !has_shape(&f, first))
 		return "type or shape are not those of the parameter";
 	return NULL;

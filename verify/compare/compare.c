@@ -19,6 +19,7 @@
 #include "verify/compare/coverage.h"
 #include "verify/compare/derive.h"
 #include "verify/compare/gguf_head.h"
+#include "verify/compare/rank_counts.h"
 #include "verify/compare/said.h"
 #include "verify/compare/small.h"
 #include "verify/compare/walk.h"
@@ -44,6 +45,7 @@ struct compare {
 	uint64_t tensors, units, bytes, left_out;
 	struct said
 		said; /* what manifests and sidecars say of blocks; the lock of the file is held for found */
+	struct rank_counts by_rank; /* owns */
 };
 
 /* A file while its tensors are compared by several threads. */
@@ -452,6 +454,8 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 	if (!f->s)
 		return small_compare(&(struct small){ o->io, &c->source, c->r, c->slice }, f);
 	compare_head(c, f);
+	if (rank_counts_add(&c->by_rank, f, e))
+		return -1;
 	rc = par_run(threads_for(c, f), work, &w, e);
 	pthread_mutex_destroy(&w.lock);
 	c->tensors += f->s->n;
@@ -555,12 +559,14 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 			report_add(r, RULE_COMPARE_LOST, NULL,
 				"the conversion has no tensor that could be compared");
 		account_for(&c);
+		rank_counts_hold(&c.by_rank, r);
 		if (!r->errors && !r->unknown && o->sample >= 100)
 			said_hold(&c.said, r);
 		report_sort(r);
 	}
 	free(c.on);
 	said_free(&c.said);
+	rank_counts_free(&c.by_rank);
 	coverage_free(&c.used);
 	ckpt_close(&c.source);
 	return rc;
