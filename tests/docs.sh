@@ -78,7 +78,7 @@ bad=$(grep -rnIE '/(home|root|work|Users)/[A-Za-z]' README.md NEWS.md docs core 
 
 # Names of files in comments and documents are there: whole paths, or the end of one. Foreign files are listed.
 foreign='ggml.h jansson.h t.c cufile.h'
-find .ci core formats quant kernels convert verify tests docs examples Makefile ./*.md -type f | sed 's,^\./,,' >"$tmp/files"
+find .ci core formats quant kernels convert verify tests docs examples loaders Makefile ./*.md -type f | sed 's,^\./,,' >"$tmp/files"
 comments() { # comments FILE: its comments, a line of the file each, with its number
 	case $1 in
 	*.md) awk '{ print NR ":" $0 }' "$1" ;;

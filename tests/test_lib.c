@@ -387,6 +387,43 @@ static void values(void)
 	finding_free(&f);
 }
 
+/* The names of dsv4-quant: codes, scales and factors are found by their names, and give the values of the source. */
+static void formats(void)
+{
+	static const struct {
+		const char *to, *codes;
+	} row[] = { { "nvfp4 --input-scale 1", "weight" }, { "ct-nvfp4a16", "weight_packed" },
+		{ "ct-mxfp4", "weight_packed" }, { "ct-mxfp8", "weight" }, { "mxfp8", "weight" },
+		{ "fp8", "weight" }, { "bf16", "weight" }, { "mlx", "weight" } };
+	struct ckpt_opts co = { 0 };
+	struct findings f = { 0 };
+	char args[1200], name[120];
+	struct path out;
+	struct dsv4 *d;
+	struct ckpt c;
+	size_t i;
+
+	CHECK(!ckpt_open(&c, io_posix(), FLASH, &co, &f, NULL));
+	for (i = 0; i < sizeof row / sizeof *row; i++) {
+		snprintf(name, sizeof name, "format-%zu", i);
+		out = dirs_path(name);
+		snprintf(args, sizeof args, "run " FLASH " -o %s --to %s -q >/dev/null", out.s,
+			row[i].to);
+		CHECK_IN(row[i].to, !model_tool("dsv4-quant", args));
+		d = opened(out.s);
+		if (!d)
+			continue;
+		snprintf(name, sizeof name, "layers.1.ffn.experts.3.w2.%s", row[i].codes);
+		same_values(d, name, 0, &c, "layers.1.ffn.experts.3.w2.weight", 0, 0, 0);
+		same_values(d, "layers.1.attn.wkv.weight", 0, &c, "layers.1.attn.wkv.weight", 130,
+			130, 0);
+		same_values(d, "norm.weight", 0, &c, "norm.weight", 0, 0, 0);
+		dsv4_close(d);
+	}
+	ckpt_close(&c);
+	finding_free(&f);
+}
+
 /* --- threads --- */
 
 struct reader_thread {
@@ -451,6 +488,7 @@ static const struct test tests[] = {
 	{ "vllm_sharded", vllm_sharded },
 	{ "relayout", relayout },
 	{ "values", values },
+	{ "formats", formats },
 	{ "concurrent", concurrent },
 	{ 0 },
 };

@@ -142,7 +142,7 @@ struct dsv4_open_options {
  * than was asked for.
  *
  * Keeps one descriptor for each file of weights open, two with direct; where the process may not have so many, open rank by rank.
- * Memory: about 200 bytes for each tensor, and 16 for each DSV4_CHUNK of the files. */
+ * Memory: about 500 bytes for each tensor, and 16 for each DSV4_CHUNK of the files. */
 int dsv4_open(struct dsv4 **d, const char *path, const struct dsv4_open_options *o,
 	struct dsv4_error *e);
 /* Closes the files and frees the memory. d may be NULL. */

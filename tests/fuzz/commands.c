@@ -23,7 +23,7 @@
 #include <time.h>
 
 #define MODEL "tests/golden/tiny-pro" /* the smaller one: a call takes some milliseconds */
-enum { TIME_LIMIT = 10, MEMORY_LIMIT = 512 << 10 /* KiB */, FILES_MAX = 512, CALLS_MAX = 8 };
+enum { TIME_LIMIT = 10, MEMORY_LIMIT = 512 << 10 /* KiB */, FILES_MAX = 512, CALLS_MAX = 12 };
 
 /* How a damaged folder is looked at. %1 is the folder, %2 one for results, %3 the untouched counterpart. */
 enum duty {
@@ -62,6 +62,7 @@ static const struct subject subjects[] = {
 		{ "dsv4-verify compare " MODEL " %1 -q", NOTICES, ANYTHING },
 		{ "dsv4-convert restore %1 -o %2 -q", RESTORES, RESTORES },
 		{ "dsv4-convert reshard %1 -o %2 --target marlin-mxfp4 -q", ANYTHING, ANYTHING },
+		{ "dsv4-verify tensors %1", ANYTHING, ANYTHING },
 		{ "dsv4-verify doctor %1 -q", ANYTHING, ANYTHING },
 		{ "dsv4-verify logits " MODEL " %1 --tokens 5,17,99 -q", ANYTHING, ANYTHING },
 		{ "dsv4-convert run " MODEL " -o %1 --target hf --experts fp8 -q", ANYTHING, ANYTHING } } },
@@ -86,6 +87,8 @@ static const struct subject subjects[] = {
 		{ "dsv4-verify compare " MODEL " %1 -q", NOTICES, ANYTHING },
 		{ "dsv4-convert restore %1 -o %2 -q", RESTORES, RESTORES },
 		{ "dsv4-convert reshard %1 -o %2 --target frag-k32 -q", ANYTHING, ANYTHING },
+		{ "dsv4-verify tensors %1 --json", ANYTHING, ANYTHING },
+		{ "dsv4-verify parity %1/rank-0-of-2 tests/vectors/state.json -q", ANYTHING, ANYTHING },
 		{ "dsv4-verify logits " MODEL " %1 --tokens 5,17,99 -q", ANYTHING, ANYTHING },
 		{ "dsv4-verify attest %1 -o %2 -q", NOTICES, ANYTHING },
 		{ "dsv4-verify diff %1 %3 -q", ANYTHING, ANYTHING },
