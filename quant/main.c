@@ -155,6 +155,7 @@ static void version(struct text *out, bool json)
 	{ "signed-zero", 0, "keep|drop", CLI_CHOICE, 0, 0, CALL_AT(signed_zero), "NVFP4: minus zero stays (keep), or becomes zero as ModelOpt has it" }, \
 	{ "input-scale", 0, "VALUE|FILE|DIR", CLI_TEXT, 0, 0, CALL_AT(input_scale), "nvfp4: scales of the activations of experts: a number for all (largest magnitude / 2688), measured maxima (JSON or safetensors), or another export of the model" }, \
 	{ "dense", 0, "bf16|q8_0|f32", CLI_CHOICE, 0, 0, CALL_AT(dense), "gguf: type of matrices that are FP8 in the source (bf16, exact; q8_0 rounds; f32: all matrices)" }, \
+	{ "experts-from", 0, "DIR", CLI_TEXT, 0, 0, CALL_AT(job.experts_from), "take the routed experts of another exact form of this model (FP8, NVFP4, MXFP8, ...)" }, \
 	{ "drafts", 0, "same|keep|drop", CLI_CHOICE, 0, 0, CALL_AT(drafts), "MTP or DSpark: in the format of the layers (same), as in the source (keep), left out (drop)" }, \
 	{ "stack", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(stack), "mlx: one tensor for the experts of a layer, as MLX has them in memory" }, \
 	CALL_LAYERS, \

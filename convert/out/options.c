@@ -20,6 +20,8 @@ void options_put(const struct plan *p, struct text *t)
 	if (p->recipe || p->opts.drafts != DRAFTS_SAME)
 		jwrite_str(&o, "drafts", drafts_names[p->opts.drafts]);
 	jwrite_str(&o, "experts", plan_experts(p));
+	if (p->opts.experts_from)
+		jwrite_str(&o, "experts_from", p->opts.experts_from);
 	if (vllm)
 		jwrite_str(&o, "experts_by", h->experts_tp ? "tp" : "ep");
 	if (p->opts.file_size)

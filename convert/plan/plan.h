@@ -100,6 +100,9 @@ struct plan_opts {
 	bool drop_signs;       /* recipes: minus zero becomes zero where the format has a factor */
 	const struct inputs
 		*inputs; /* recipes that have scales of activations: those; NULL: not said */
+	const char *
+		experts_from; /* what the experts were regained from, for manifests; NULL: they are of the source */
+	const char *grafted;         /* digest of that, for the hash of the plan */
 	const struct stat *reads[2]; /* other folders than the source that are read; NULL: none */
 	enum drafts drafts;          /* recipes: what becomes of the blocks under mtp. */
 	bool back; /* hf: keep what restore needs: a folder source/, NAME.dropped */

@@ -28,6 +28,8 @@ int plan_hash_begin(struct plan_hash *h, const struct plan *p, struct err *e)
 		p->opts.sha256, p->opts.lossy);
 	if (p->opts.back)
 		text_str(&h->t, "back\n");
+	if (p->opts.grafted)
+		text_fmt(&h->t, "experts %s\n", p->opts.grafted);
 	if (p->opts.drafts != DRAFTS_SAME)
 		text_fmt(&h->t, "drafts %s\n", drafts_names[p->opts.drafts]);
 	if (p->opts.file_size)

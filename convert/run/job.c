@@ -12,6 +12,8 @@ static int open_source(struct job *j, const struct io *io, const char *dir,
 	struct folder at;
 	int rc = 0;
 
+	if (o->experts_from) /* of which the experts may be in any form */
+		return ckpt_open(&j->c, io, dir, &o->ckpt, f, e);
 	if (folder_open(&at, io, dir, o->use, &o->ckpt, e))
 		return -1;
 	if (at.has_ckpt && !(o->of_source && at.kind == KIND_HF_SOURCE)) {
@@ -47,6 +49,12 @@ static int plan(struct job *j, const struct job_opts *o, const struct audit *a, 
 		p.inputs = &j->inputs;
 		p.reads[0] = j->inputs.has_folder ? &j->inputs.folder : NULL;
 	}
+	if (j->graft.open) {
+		p.experts_from = j->graft.said;
+		p.grafted = j->graft.id;
+		p.reads[1] = &j->graft.folder;
+		p.back = false; /* there is no one folder that it was made of */
+	}
 	return conversion_make(&j->conversion, a, &p, e);
 }
 
@@ -65,6 +73,16 @@ static bool has_drafts(const struct ckpt *c)
 	return i < c->n;
 }
 
+/* Puts the experts of another form into the source. */
+static int graft(struct job *j, const struct job_opts *o, const struct findings *f, struct err *e)
+{
+	if (finding_first(f, e))
+		return -1;
+	if (!j->c.config.family)
+		return err_rule(e, RULE_CONFIG_MISSING, ERR_NOPOS, "there is no config.json");
+	return graft_open(&j->graft, &j->c, o->experts_from, o->plan.lossy, e);
+}
+
 static int audit_and_plan(struct job *j, const struct job_opts *o, struct findings *f,
 	struct err *e)
 {
@@ -73,6 +91,8 @@ static int audit_and_plan(struct job *j, const struct job_opts *o, struct findin
 
 	if (goes_without_drafts(o) && !has_drafts(&j->c))
 		drafts_take_out(&j->c.config);
+	if (o->experts_from && graft(j, o, f, e))
+		return -1;
 	if (audit_make(&a, &j->c, o->assume, f, e))
 		return -1;
 	rc = finding_first(f, e);
@@ -116,6 +136,8 @@ int job_open(struct job *j, const struct io *io, const char *dir, const struct j
 	rc = rc ? rc : expect(j, o, e);
 	rc = rc ? rc
 		: budget_make(&j->b, &j->conversion, j->has_expected, o->threads, o->max_memory, e);
+	if (!rc && j->graft.open && o->use == USE_RUN)
+		rc = graft_prove(&j->graft, j->b.threads, e);
 	if (rc)
 		job_close(j);
 	return rc;
@@ -130,5 +152,6 @@ void job_close(struct job *j)
 	inputs_free(&j->inputs);
 	joined_close(&j->joined);
 	ckpt_close(&j->c);
+	graft_close(&j->graft);
 	memset(j, 0, sizeof *j);
 }

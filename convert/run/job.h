@@ -6,6 +6,7 @@
 #include "convert/plan/inputs.h"
 #include "convert/plan/placement.h"
 #include "convert/run/budget.h"
+#include "convert/run/graft.h"
 #include "formats/conversion/joined.h"
 #include "formats/folder/folder.h"
 #include "formats/model/expected.h"
@@ -19,8 +20,10 @@ struct job_opts {
 	struct plan_opts
 		plan; /* but for share.placement; target NULL: that of the conversion that is read */
 	enum codec assume;
-	const char *placement;     /* path of a file, or NULL */
-	const char *input_scale;   /* as inputs_read takes it, or NULL */
+	const char *placement;   /* path of a file, or NULL */
+	const char *input_scale; /* as inputs_read takes it, or NULL */
+	const char *
+		experts_from; /* folder of another form, whose experts are taken; NULL: those of dir */
 	const char *source_sha256; /* published digests of the source, or NULL */
 	enum use
 		use; /* what dir is wanted for; USE_RESTORE, USE_RESHARD: a conversion, whose source is read */
@@ -36,6 +39,7 @@ struct job {
 	struct conversion conversion;
 	struct placement placement;
 	struct inputs inputs;
+	struct graft graft; /* with experts_from: what c reads experts from */
 	struct expected expected;
 	bool has_expected;
 	size_t unsaid; /* of a hub's cache: shards whose blobs are not named by their SHA-256; they are not verified */

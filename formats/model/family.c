@@ -49,6 +49,22 @@ int config_read(struct config *c, const struct config_doc *d, struct err *e)
 	return config_read_as(c, d, families, e);
 }
 
+int config_read_shapes(struct config *c, const struct config_doc *d, struct err *e)
+{
+	json_t *o = json_copy(d->o),
+	       *q = json_pack("{s:s,s:[i,i]}", "quant_method", "fp8", "weight_block_size",
+		       (int)codecs[CODEC_FP8].rows, (int)codecs[CODEC_FP8].cols);
+	struct config_doc doc = { .o = o };
+	int rc;
+
+	json_object_del(o, "expert_dtype");
+	rc = o && q && !json_object_set(o, "quantization_config", q) ? config_read(c, &doc, e)
+								     : err_nomem(e);
+	json_decref(q);
+	json_decref(o);
+	return rc;
+}
+
 const uint64_t *family_field(const struct config *c, const char *name, size_t n)
 {
 	const struct config_field *f = c->family->fields;

@@ -37,7 +37,10 @@ bool family_knows(const char *model_type);
 /* Takes the fields of config.json by the family that recognises it. On failure *c is zeroed: rule config.model-type
  * where no family does. */
 int config_read(struct config *c, const struct config_doc *d, struct err *e);
-/* The same with families to choose from. */
+/* The shapes that d describes, which has an object, whatever it says of quantization and experts: it may be of a form that is
+ * no checkpoint's. */
+int config_read_shapes(struct config *c, const struct config_doc *d, struct err *e);
+/* The same as config_read with families to choose from. */
 int config_read_as(struct config *c, const struct config_doc *d, const struct family *const *from,
 	struct err *e);
 

@@ -2,10 +2,10 @@
 #include "verify/doctor/formed.h"
 
 #include "formats/model/family.h"
+#include "formats/model/matrix.h"
 #include "formats/model/misfit.h"
 #include "formats/model/mlx.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,46 +16,12 @@ const char *const formed_classes[FORMED_CLASSES] = { "dense matrices", "routed e
 
 /* --- one matrix --- */
 
-/* The tensor NAME.END if it has that type, NULL otherwise. */
-static const struct tensor *part(const struct ckpt *c, const char *name, const char *end,
-	unsigned dtype)
-{
-	char full[ST_NAME_MAX + 32];
-	const struct tensor *t;
-
-	snprintf(full, sizeof full, "%s.%s", name, end);
-	t = ckpt_find(c, full);
-	return t && t->dtype == dtype ? t : NULL;
-}
-
-static bool is_matrix(const struct tensor *t, uint64_t rows, uint64_t cols)
-{
-	return t && t->rank == 2 && t->dim[0] == rows && t->dim[1] == cols;
-}
-
-static bool has_form(const struct ckpt *c, const char *name, uint64_t rows, uint64_t cols,
-	enum codec k)
-{
-	const struct codec_form *f = &codecs[k];
-	uint64_t dim[2];
-
-	if (f->code == DT_COUNT ||
-		!is_matrix(part(c, name, f->codes, f->code), rows, codec_dim1(k, cols)))
-		return false;
-	codec_scale_dim(k, rows, cols, dim);
-	if (f->scale != DT_COUNT && !is_matrix(part(c, name, f->scales, f->scale), dim[0], dim[1]))
-		return false;
-	return !f->second.name || part(c, name, f->second.name, DT_F32);
-}
-
 enum codec formed_matrix(const struct ckpt *c, const char *name, uint64_t rows, uint64_t cols)
 {
-	unsigned k;
+	struct matrix m;
 
-	for (k = CODEC_NONE + 1; k < CODEC_COUNT; k++)
-		if (has_form(c, name, rows, cols, (enum codec)k))
-			return (enum codec)k;
-	return CODEC_NONE;
+	(void)matrix_find(&m, c, name, rows, cols);
+	return m.form;
 }
 
 /* Whether the expert's matrix lies in a stack of all E experts of its block, MXFP4 as MLX has it. */
@@ -204,6 +170,18 @@ static void judge_other(const struct formed *f, const struct tally *t, struct re
 
 /* --- factors of whole matrices --- */
 
+/* The tensor NAME.END if it has that type, NULL otherwise. */
+static const struct tensor *part(const struct ckpt *c, const char *name, const char *end,
+	unsigned dtype)
+{
+	char full[ST_NAME_MAX + 32];
+	const struct tensor *t;
+
+	snprintf(full, sizeof full, "%s.%s", name, end);
+	t = ckpt_find(c, full);
+	return t && t->dtype == dtype ? t : NULL;
+}
+
 /* The value of NAME.END into *v; false: it is not there, or no one number. */
 static bool factor(const struct ckpt *c, const char *name, const char *end, float *v)
 {
@@ -270,24 +248,6 @@ static void judge_seconds(const struct formed *f, struct report *r)
 
 /* --- */
 
-/* The shapes of config.json, whatever it says of quantization and experts: that is judged by itself. */
-static int read_shapes(struct formed *f, struct err *e)
-{
-	json_t *o = json_copy(f->c->doc.o),
-	       *q = json_pack("{s:s,s:[i,i]}", "quant_method", "fp8", "weight_block_size",
-		       (int)codecs[CODEC_FP8].rows, (int)codecs[CODEC_FP8].cols);
-	struct config_doc doc = { .o = o };
-	int rc;
-
-	json_object_del(o, "expert_dtype");
-	rc = o && q && !json_object_set(o, "quantization_config", q)
-		? config_read(&f->config, &doc, e)
-		: err_nomem(e);
-	json_decref(q);
-	json_decref(o);
-	return rc;
-}
-
 int formed_make(struct formed *f, const struct ckpt *c, struct report *r, struct err *e)
 {
 	struct tally *t;
@@ -298,7 +258,7 @@ int formed_make(struct formed *f, const struct ckpt *c, struct report *r, struct
 	if (!c->doc.o)
 		return err_rule(e, RULE_CONFIG_MISSING, ERR_NOPOS, "there is no config.json");
 	/* FP8 so that dim is rows x columns: a code is a byte. */
-	if (read_shapes(f, e) ||
+	if (config_read_shapes(&f->config, &c->doc, e) ||
 		inventory_make(&f->inv, &f->config, (struct model_forms){ CODEC_FP8, CODEC_FP8 },
 			e))
 		return -1;

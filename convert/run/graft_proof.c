@@ -1,0 +1,202 @@
+/* graft_proof.c -- that the experts of FORM are of the model in DIR, and exact: what config.json says of both, every tensor
+ * that both have, every block of every expert.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "convert/run/graft.h"
+
+#include "core/file.h"
+#include "core/par.h"
+#include "formats/conversion/head.h"
+#include "formats/conversion/manifest.h"
+#include "formats/model/family.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK = 1 << 20 }; /* bytes that are compared at once: a good read */
+
+int graft_bad(struct err *e, const char *fmt, ...)
+{
+	char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	return err_rule(e, RULE_PLAN_EXPERTS_FROM, ERR_NOPOS, "--experts-from: %s", text);
+}
+
+/* --- of one model --- */
+
+/* What FORM's config.json says of shapes is what DIR's says. */
+static int same_shapes(const struct graft *g, struct err *e)
+{
+	const struct config *a = &g->c->config;
+	const struct config_field *f = a->family->fields;
+	struct config b;
+	unsigned i;
+	bool same;
+	int rc;
+
+	if (!g->form.doc.o)
+		return graft_bad(e, "there is no config.json that says of which model it is");
+	if (config_read_shapes(&b, &g->form.doc, e))
+		return err_at(e, "--experts-from");
+	rc = a->family == b.family ? 0 : graft_bad(e, "it is of another family of models");
+	for (i = 0; !rc && i < a->family->n_fields; i++)
+		if (*(const uint64_t *)(const void *)((const char *)a + f[i].at) !=
+			*(const uint64_t *)(const void *)((const char *)&b + f[i].at))
+			rc = graft_bad(e, "its config.json has another %s: it is another model",
+				f[i].key);
+	/* DIR may be without its drafts */
+	same = (!a->stages || (a->stages == b.stages && a->spark == b.spark)) && a->L == b.L &&
+		!memcmp(a->ratio, b.ratio, (size_t)(a->L + a->stages) * sizeof *a->ratio);
+	if (!rc && !same)
+		rc = graft_bad(e, "its config.json has other compress_ratios: it is another model");
+	config_free(&b);
+	return rc;
+}
+
+/* A conversion that says of itself that blocks were rounded is none to begin with. */
+static int not_rounded(const struct graft *g, struct err *e)
+{
+	struct text t = { 0 };
+	struct manifest m;
+	struct head h;
+	int rc;
+
+	if (head_read(&h, g->form.io, g->form.dir, e))
+		return -1;
+	if (h.form != HEAD_FOLDER)
+		return 0;
+	rc = file_load(g->form.io, g->form.dir, MAN_NAME, MANIFEST_CAP, &t, e) ||
+			manifest_read(&m, &t, e)
+		? -1
+		: 0;
+	text_free(&t);
+	if (rc)
+		return err_at(e, "--experts-from");
+	if (m.inexact)
+		rc = graft_bad(e, "its manifest.json says that blocks were rounded (--lossy)");
+	manifest_free(&m);
+	return rc;
+}
+
+int graft_same_model(const struct graft *g, struct err *e)
+{
+	return not_rounded(g, e) || same_shapes(g, e) ? -1 : 0;
+}
+
+/* --- tensor by tensor, and block by block --- */
+
+struct proof {
+	struct graft *g;
+	pthread_mutex_t lock; /* guards what follows, and the counts of g */
+	size_t next;          /* matrix, and behind the last the tensors that both have */
+};
+
+/* Holds a tensor that both have to the same bytes. a and b are of CHUNK bytes. */
+static int same_tensor(const struct graft *g, const struct tensor *t, uint8_t *a, uint8_t *b,
+	bool *both, struct err *e)
+{
+	const struct tensor *o = ckpt_find(&g->form, t->name);
+	uint64_t at, bytes = t->end - t->begin;
+	size_t n;
+
+	*both = o && o->dtype == t->dtype && o->rank == t->rank && o->end - o->begin == bytes &&
+		(!t->rank || !memcmp(o->dim, t->dim, t->rank * sizeof *t->dim));
+	for (at = 0; *both && at < bytes; at += n) {
+		n = bytes - at < CHUNK ? (size_t)(bytes - at) : CHUNK;
+		if (ckpt_read(g->c, t, at, a, n, e) || ckpt_read(&g->form, o, at, b, n, e))
+			return -1;
+		if (memcmp(a, b, n) != 0)
+			return graft_bad(e,
+				"tensor %s has other bytes there: it is of another model",
+				text_quote(t->name).s);
+	}
+	return 0;
+}
+
+/* Reads both tensors of a matrix, to the room of a reader alone, and keeps their digests. */
+static int prove_matrix(struct proof *p, size_t i, void *reader, uint8_t *room, struct err *e)
+{
+	struct graft *g = p->g;
+	struct graft_matrix *m = &g->m[i]; /* nobody else has it */
+	size_t codes = (size_t)m->rows * m->cols / 2,
+	       scales = (size_t)m->rows * m->cols / codecs[CODEC_MXFP4].cols;
+
+	if (g->payload.read(reader, m->tensor[0], 0, room, codes, e) ||
+		g->payload.read(reader, m->tensor[1], 0, room + codes, scales, e))
+		return -1;
+	m->codes = xxh_of(room, codes);
+	m->scales = xxh_of(room + codes, scales);
+	m->proved = true;
+	return 0;
+}
+
+static int prove_one(struct proof *p, size_t i, void *reader, uint8_t *room, struct err *e)
+{
+	struct graft *g = p->g;
+	bool both = false;
+	int rc;
+
+	if (i < g->n)
+		return prove_matrix(p, i, reader, room, e);
+	i -= g->n;
+	if (g->of[i])
+		return 0;
+	rc = same_tensor(g, &g->c->tensors[i], room, room + CHUNK, &both, e);
+	pthread_mutex_lock(&p->lock);
+	g->equal += !rc && both;
+	pthread_mutex_unlock(&p->lock);
+	return rc;
+}
+
+static int prove(struct par *par, unsigned me, struct err *e)
+{
+	struct proof *p = par_ctx(par);
+	void *r = p->g->payload.open(p->g);
+	uint8_t *room = malloc(2 * CHUNK + p->g->plain + p->g->scales);
+	size_t i;
+	int rc = r && room ? 0 : err_nomem(e);
+
+	(void)me;
+	while (!rc && !par_stopping(par)) {
+		pthread_mutex_lock(&p->lock);
+		i = p->next++;
+		pthread_mutex_unlock(&p->lock);
+		if (i >= p->g->n + p->g->c->n)
+			break;
+		rc = prove_one(p, i, r, room, e);
+	}
+	if (r) {
+		pthread_mutex_lock(&p->lock);
+		p->g->blocks += graft_counts(r).blocks;
+		p->g->inexact += graft_counts(r).inexact;
+		pthread_mutex_unlock(&p->lock);
+		p->g->payload.close(r);
+	}
+	free(room);
+	return rc;
+}
+
+int graft_prove(struct graft *g, unsigned threads, struct err *e)
+{
+	struct proof p = { .g = g, .lock = PTHREAD_MUTEX_INITIALIZER };
+	int rc = par_run(threads, prove, &p, e);
+
+	pthread_mutex_destroy(&p.lock);
+	if (!rc && !g->equal)
+		rc = graft_bad(e,
+			"it has no tensor besides the experts that says of which model it is");
+	if (!rc)
+		snprintf(g->said, sizeof g->said,
+			"%s, %llu of %llu blocks exact, %llu other tensors equal",
+			codecs[g->m[0].lies.form].name,
+			(unsigned long long)(g->blocks - g->inexact), (unsigned long long)g->blocks,
+			(unsigned long long)g->equal);
+	return rc;
+}

@@ -1,0 +1,279 @@
+/* test_graft.c -- dsv4-quant --experts-from: experts of every form are FP4 again, those of other models and rounded ones are
+ * refused, and nothing is written then.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "tests/ck.h"
+#include "tests/shell.h"
+
+#include <stdarg.h>
+
+#define W2 "layers.1.ffn.experts.3.w2"
+
+static struct path out, form, dir;
+
+static __attribute__((format(printf, 4, 5))) bool ends(int status, const char *what,
+	const char *tool, const char *fmt, ...)
+{
+	char args[2048];
+	va_list ap;
+	size_t n;
+	char *s;
+	int rc;
+
+	va_start(ap, fmt);
+	vsnprintf(args, sizeof args, fmt, ap);
+	va_end(ap);
+	rc = shell(tool, args);
+	if (rc == status && (!what || holds(err_file.s, what) || holds(out_file.s, what)))
+		return true;
+	s = (char *)file_get_all(err_file.s, &n);
+	fprintf(stderr, "%s %s: %d and not %d, %s: %.*s\n", tool, args, rc, status,
+		what ? what : "", (int)n, s ? s : "");
+	free(s);
+	return false;
+}
+
+static void fresh(void)
+{
+	out = dirs_path("out");
+	dirs_remove(out.s);
+}
+
+/* A form of FLASH, made once. */
+static const char *form_of(const char *name)
+{
+	form = dirs_path(name);
+	if (!is_file(form.s))
+		CHECK_IN(name,
+			ends(0, NULL, "dsv4-quant", "run -q " FLASH " -o %s --to %s %s", form.s,
+				name, strcmp(name, "nvfp4") ? "" : "--input-scale 0.5"));
+	return form.s;
+}
+
+/* FLASH with experts that are nothing. */
+static const char *hollow(void)
+{
+	struct ck *c;
+	struct ck_tensor *t;
+	size_t i;
+
+	dir = dirs_path("hollow");
+	if (is_file(dir.s))
+		return dir.s;
+	c = ck_load(FLASH);
+	for (i = 0; (t = ck_next(c, &i, ".ffn.experts.", NULL));)
+		memset(t->p, 0, t->n);
+	dir = ck_write(c, "hollow");
+	ck_free(c);
+	return dir.s;
+}
+
+/* The form with something changed. */
+static const char *changed(const char *name, void (*change)(struct ck *c))
+{
+	static struct path p;
+	struct ck *c = ck_load(form_of(name));
+
+	change(c);
+	dirs_remove(dirs_path("changed").s);
+	p = ck_write(c, "changed");
+	ck_free(c);
+	return p.s;
+}
+
+/* Forms that have the scales of 32 columns give the bytes of the source, others its values. */
+static void regained(void)
+{
+	static const char *const bytes[] = { "nvfp4", "mxfp8", "ct-mxfp4", "ct-mxfp8",
+		"ct-nvfp4a16", "mlx" };
+	static const char *const values[] = { "bf16", "fp8" };
+	size_t i;
+
+	for (i = 0; i < sizeof bytes / sizeof *bytes; i++) {
+		fresh();
+		CHECK_IN(bytes[i],
+			ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to mlx --experts-from %s",
+				hollow(), out.s, form_of(bytes[i])));
+		CHECK_IN(bytes[i], ends(0, NULL, "dsv4-verify", "check -q %s", out.s));
+		CHECK_IN(bytes[i], ends(0, NULL, "dsv4-verify", "compare -q " FLASH " %s", out.s));
+	}
+	for (i = 0; i < sizeof values / sizeof *values; i++) {
+		fresh();
+		CHECK_IN(values[i],
+			ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to mlx --experts-from %s",
+				hollow(), out.s, form_of(values[i])));
+		CHECK_IN(values[i],
+			ends(0, "bit-equal", "dsv4-verify", "logits " FLASH " %s --tokens 5,17,99",
+				out.s));
+	}
+}
+
+/* To any name; an export is both at once, and what it says of its own format does not stay. */
+static void onwards(void)
+{
+	static const char *const names[] = { "nvfp4 --input-scale 0.5", "bf16", "mxfp8",
+		"mlx --stack", "gguf", "fp8" };
+	struct path back = dirs_path("back");
+	size_t i;
+	char hash[2][80];
+
+	for (i = 0; i < sizeof names / sizeof *names; i++) {
+		fresh();
+		CHECK_IN(names[i],
+			ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to %s --experts-from %s",
+				hollow(), out.s, names[i], form_of("ct-mxfp4")));
+		CHECK_IN(names[i], ends(0, NULL, "dsv4-verify", "check -q %s", out.s));
+		CHECK_IN(names[i], ends(0, NULL, "dsv4-verify", "compare -q " FLASH " %s", out.s));
+	}
+	CHECK(ends(1, "set.form", "dsv4-quant", "restore -q %s -o %s", out.s, back.s) ||
+		ends(2, NULL, "dsv4-quant", "restore -q %s -o %s", out.s, back.s));
+	CHECK(!is_file(back.s));
+	fresh();
+	CHECK(ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to mlx --experts-from %s",
+		form_of("nvfp4"), out.s, form_of("nvfp4")));
+	CHECK(holds(model_file(out.s, MAN_NAME).s, "\"experts_from\": \"nvfp4, ") &&
+		holds(model_file(out.s, MAN_NAME).s, " blocks exact, "));
+	CHECK(!holds(model_file(out.s, "config.json").s, "NVFP4") &&
+		!holds(model_file(out.s, "config.json").s, "modelopt") &&
+		holds(model_file(out.s, "config.json").s, "\"ue8m0\""));
+	CHECK(ends(0, NULL, "dsv4-verify", "doctor %s --for mlx", out.s));
+	CHECK(ends(0, "bit-equal", "dsv4-verify", "logits " FLASH " %s --tokens 5,17,99", out.s));
+	/* The plan is another one, and that of a call is always the same. */
+	for (i = 0; i < 2; i++) {
+		CHECK(ends(0, NULL, "dsv4-quant", "plan %s -o %s --to bf16 %s %s", hollow(), back.s,
+			i ? "--experts-from" : "", i ? form_of("nvfp4") : ""));
+		digest_file(out_file.s, hash[i]);
+	}
+	CHECK(strcmp(hash[0], hash[1]) != 0);
+}
+
+static bool refused(const char *from, const char *what)
+{
+	fresh();
+	return ends(1, what, "dsv4-quant", "run -q %s -o %s --to bf16 --experts-from %s", hollow(),
+		       out.s, from) &&
+		!is_file(out.s);
+}
+
+static void one_byte(struct ck *c)
+{
+	ck_get(c, "layers.2.attn.wq_b.scale")->p[3] ^= 1;
+}
+
+static void one_norm(struct ck *c)
+{
+	ck_get(c, "norm.weight")->p[8] ^= 1;
+}
+
+static void no_scale(struct ck *c)
+{
+	ck_get(c, W2 ".weight_scale")->gone = true;
+}
+
+static void short_scale(struct ck *c)
+{
+	struct ck_tensor *t = ck_get(c, W2 ".weight_scale");
+
+	ck_retype(t, "F8_E4M3", t->dim[0], t->dim[1] / 2, t->n / 2);
+}
+
+/* All others are of another type, and held to nothing. */
+static void experts_alone(struct ck *c)
+{
+	static const char *const types[][2] = { { "BF16", "F16" }, { "F32", "I32" },
+		{ "I64", "U64" }, { "F8_E4M3", "I8" }, { "F8_E8M0", "I8" } };
+	struct ck_tensor *t;
+	size_t i, k;
+
+	for (i = 0; (t = ck_next(c, &i, NULL, NULL));)
+		for (k = 0; !strstr(t->name, ".ffn.experts.") && k < 5; k++)
+			if (!strcmp(t->type, types[k][0])) {
+				snprintf(t->type, sizeof t->type, "%s", types[k][1]);
+				break;
+			}
+}
+
+static void another_ratio(struct ck *c)
+{
+	json_t *a = json_object_get(c->config, "compress_ratios");
+
+	json_array_set_new(a, 1, json_integer(json_integer_value(json_array_get(a, 1)) ? 0 : 128));
+	c->new_config = true;
+}
+
+static void of_another_model(void)
+{
+	struct path pro = dirs_path("pro");
+	struct ck *c;
+	struct path lossy = dirs_path("lossy"), spread;
+
+	CHECK(refused(changed("nvfp4", one_byte),
+		"tensor layers.2.attn.wq_b.scale has other bytes"));
+	CHECK(refused(changed("bf16", one_norm), "tensor norm.weight has other bytes"));
+	CHECK(refused(changed("bf16", one_norm), "plan.experts-from"));
+	CHECK(refused(changed("nvfp4", no_scale), "it has no matrix " W2));
+	CHECK(refused(changed("nvfp4", short_scale), "it has no matrix " W2));
+	CHECK(refused(changed("nvfp4", another_ratio), "compress_ratios"));
+	CHECK(refused(changed("nvfp4", experts_alone), "no tensor besides the experts"));
+	CHECK(ends(0, NULL, "dsv4-quant", "run -q " PRO " -o %s --to mxfp8", pro.s));
+	CHECK(refused(pro.s, "it is another model"));
+	fresh();
+	CHECK(ends(2, NULL, "dsv4-quant", "run -q %s -o %s --to bf16 --experts-from /nonexistent",
+		      hollow(), out.s) &&
+		!is_file(out.s));
+	/* One that says of itself that it was rounded. */
+	c = ck_load(FLASH);
+	ck_get(c, W2 ".scale")->p[0] = 20;
+	memset(ck_get(c, W2 ".weight")->p, 0x11, 16);
+	spread = ck_write(c, "spread");
+	ck_free(c);
+	CHECK(ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to nvfp4 --input-scale 1 --lossy",
+		spread.s, lossy.s));
+	CHECK(refused(lossy.s, "blocks were rounded (--lossy)"));
+}
+
+static void off_grid(struct ck *c)
+{
+	struct ck_tensor *t = ck_get(c, W2 ".weight_scale");
+
+	t->p[5 * t->dim[1] + 2] |=
+		1; /* of row 5, columns 32 to 47: a scale that is no power of two */
+	memset(ck_get(c, W2 ".weight")->p + 5 * ck_get(c, W2 ".weight")->dim[1] + 16, 0x22, 16);
+}
+
+static void not_a_number(struct ck *c)
+{
+	ck_get(c, W2 ".weight_scale")->p[7] = 0x7f;
+}
+
+static void inexact(void)
+{
+	const char *from = changed("nvfp4", off_grid);
+
+	CHECK(refused(from, "data.experts-inexact"));
+	CHECK(refused(from, W2 ".weight, row 5, column 32"));
+	fresh();
+	CHECK(ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to mlx --lossy --experts-from %s",
+		hollow(), out.s, from));
+	CHECK(ends(1, "compare.bytes", "dsv4-verify", "compare " FLASH " %s", out.s));
+	CHECK(!holds(model_file(out.s, MAN_NAME).s, "\"experts_from\": \"nvfp4, 0 "));
+	CHECK(refused(changed("nvfp4", not_a_number), "data.not-finite"));
+}
+
+/* What is read is not replaced. */
+static void nested(void)
+{
+	struct path copy = dirs_path("copy");
+
+	dirs_remove(copy.s);
+	CHECK(ends(0, NULL, "dsv4-quant", "run -q " FLASH " -o %s --to mxfp8", copy.s));
+	CHECK(ends(2, "out.nested", "dsv4-quant",
+		"run -q %s -o %s --to mlx --overwrite --experts-from %s", hollow(), copy.s,
+		copy.s));
+	CHECK(is_file(model_file(copy.s, MAN_NAME).s));
+}
+
+static const struct test tests[] = { { "graft: regained", regained }, { "graft: onwards", onwards },
+	{ "graft: of another model", of_another_model }, { "graft: inexact", inexact },
+	{ "graft: nested", nested }, { 0 } };
+TEST_MAIN(tests)
