@@ -174,13 +174,20 @@ static void official(void)
 	struct dsv4_open_options o = { .size = sizeof o, .ranks = 2, .rank = 1 };
 	struct path out = dirs_path("official");
 	struct dsv4 *d;
+	uint32_t i;
+	size_t k;
 
 	j.plan.share = (struct share){ 0 };
 	j.plan.ranks = 2;
 	j.plan.back = false;
 	CHECK(set_makes(FLASH, out.s, &j));
 	d = opened(out.s);
-	CHECK(dsv4_info(d)->files == 2 && !dsv4_folder(d, 0)->ranks);
+	CHECK(dsv4_info(d)->files == 2 && dsv4_info(d)->folders == 2);
+	for (i = 0; i < 2; i++) { /* both have the tensor, each its own */
+		CHECK(dsv4_folder(d, i)->rank == i && dsv4_folder(d, i)->ranks == 2);
+		k = dsv4_find(d, i, "embed.weight");
+		CHECK(k != DSV4_NONE && dsv4_tensor(d, k)->file == i);
+	}
 	dsv4_close(d);
 	CHECK(!dsv4_open(&d, out.s, &o, NULL) && dsv4_info(d)->files == 1 &&
 		!strcmp(dsv4_file(d, 0)->name, "model1-mp2.safetensors") &&
@@ -207,7 +214,8 @@ static void vllm_sharded(void)
 	CHECK(!model_tool("mkmodel", args));
 	CHECK(set_makes(model.s, out.s, &j));
 	d = opened(out.s);
-	CHECK(dsv4_info(d)->files == 3 && !dsv4_folder(d, 0)->ranks);
+	CHECK(dsv4_info(d)->files == 3 && dsv4_info(d)->folders == 3 && !dsv4_folder(d, 0)->ranks &&
+		dsv4_folder(d, 2)->rank == 1 && dsv4_folder(d, 2)->ranks == 2);
 	dsv4_close(d);
 	CHECK(!dsv4_open(&d, out.s, &o, NULL));
 	CHECK(dsv4_info(d)->files == 1 && dsv4_folder(d, 0)->rank == 1 &&

@@ -153,6 +153,12 @@ static void lying(void)
 		verify_edit(p.s, FILE_2, row[i].from, row[i].to);
 		CHECK_IN(row[i].to, refuses(p.s, NULL, row[i].rule, row[i].word));
 	}
+	/* a tensor of another file's name, in header and sidecar */
+	p = rank_copy("twice");
+	verify_exchange(model_file(p.s, FILE_2).s, "layers.1.attn_norm.weight",
+		"layers.0.attn_norm.weight");
+	verify_edit(p.s, FILE_2, "layers.1.attn_norm.weight", "layers.0.attn_norm.weight");
+	CHECK(refuses(p.s, NULL, "set.form", "layers.0.attn_norm.weight is in two files"));
 	/* and the same of the manifest and the config beside it */
 	p = rank_copy("share");
 	verify_exchange(model_file(p.s, MAN_NAME).s, "rank 0 of 2", "rank 2 of 2");

@@ -77,7 +77,8 @@ struct dsv4_info {
 	uint64_t bytes; /* of all files of weights */
 };
 
-/* A folder with weights. A whole model has one, a set one for each rank. */
+/* A folder with weights. A whole model has one, a set one for each rank; where ranks are files of one folder (targets
+ * official and vllm-sharded), the files of a rank are listed as one. No tensor is twice in one. */
 struct dsv4_folder {
 	const char *name;             /* below the path that was opened; "": that itself */
 	uint32_t rank, ranks;         /* ranks 0: the folder is of no rank */

@@ -330,35 +330,83 @@ out:
 	return rc;
 }
 
-/* Whether a file of weights of the folder is wanted: where files are ranks, those of the rank. Drafts beside them are of
- * no rank. */
-static bool wants_file(const struct intake *k, const struct manifest_file *m)
+/* --- folders --- */
+
+/* The rank that a file is of, in a folder whose ranks are files; of none (0 of 0) are drafts beside them. */
+static struct share share_of_file(const struct intake *k, const char *name)
 {
 	struct share h = { 0, 0, 0, 1 };
+	long rank = vllm_rank_of(name);
 
-	if (!m->side)
-		return false;
-	if (!k->by_file || !k->o || !k->o->ranks)
-		return true;
-	if (!k->ranks)
-		return !rankset_name(m->name, &h.rank, &h.ranks) || wanted(k, &h);
-	h.ranks = k->ranks;
-	h.rank = (unsigned)vllm_rank_of(m->name); /* -1 is no rank that can be wanted */
-	return wanted(k, &h);
+	if (!k->ranks && rankset_name(name, &h.rank, &h.ranks))
+		return h;
+	if (k->ranks && rank >= 0)
+		return (struct share){ (unsigned)rank, k->ranks, 0, 1 };
+	return (struct share){ 0, 0, 0, 0 };
 }
 
-static int take_files(struct intake *k, const struct chain_folder *f, struct err *e)
+static bool wants_file(const struct intake *k, const struct share *h)
 {
-	const struct manifest_files *m = &f->m->files;
-	size_t i;
+	return h->ranks ? wanted(k, h) : !k->o || !k->o->ranks;
+}
 
-	for (i = 0; i < m->n; i++) {
-		if (!wants_file(k, &m->v[i]))
+/* A folder of the list, whose files come next. */
+static int begin_folder(struct intake *k, const struct chain_folder *f, const struct share *h,
+	struct err *e)
+{
+	struct dsv4 *d = k->d;
+	const char *name = arena_strndup(&d->arena, f->name, strlen(f->name));
+
+	if (!name ||
+		mem_grow(&d->folders, &d->folders_cap, d->info.folders + 1u, sizeof *d->folders))
+		return err_nomem(e);
+	d->folders[d->info.folders] = (struct dsv4_folder){ .name = name,
+		.rank = h->rank,
+		.ranks = h->ranks,
+		.stage = h->stage,
+		.stages = h->stages,
+		.first_file = d->info.files,
+		.first_tensor = d->info.tensors };
+	k->took = true;
+	return 0;
+}
+
+static void end_folder(struct intake *k)
+{
+	struct dsv4_folder *is = &k->d->folders[k->d->info.folders++];
+
+	is->files = k->d->info.files - is->first_file;
+	is->tensors = k->d->info.tensors - is->first_tensor;
+}
+
+/* Where files are ranks, each rank is a folder of the list: its files follow each other, as names are sorted. */
+static int take_files(struct intake *k, const struct chain_folder *f, const struct share *all,
+	struct err *e)
+{
+	const struct manifest_file *m = f->m->files.v, *end = m + f->m->files.n;
+	struct share h = *all, is = *all;
+	bool begun = !k->by_file;
+
+	if (begun && begin_folder(k, f, &is, e))
+		return -1;
+	for (; m < end; m++) {
+		if (m->side && k->by_file)
+			h = share_of_file(k, m->name);
+		if (!m->side || (k->by_file && !wants_file(k, &h)))
 			continue;
-		k->took = true;
-		if (take_file(k, f, &m->v[i], e))
-			return err_at(e, "%s", text_quote(m->v[i].name).s);
+		if (begun && (h.rank != is.rank || h.ranks != is.ranks)) {
+			end_folder(k);
+			begun = false;
+		}
+		if (!begun && begin_folder(k, f, &h, e))
+			return -1;
+		begun = true;
+		is = h;
+		if (take_file(k, f, m, e))
+			return err_at(e, "%s", text_quote(m->name).s);
 	}
+	if (begun)
+		end_folder(k);
 	return 0;
 }
 
@@ -380,38 +428,16 @@ static int ranks_of(struct intake *k, const struct manifest *m, struct err *e)
 static int take_folder(void *ctx, const struct chain_folder *f, struct err *e)
 {
 	struct intake *k = ctx;
-	struct dsv4 *d = k->d;
-	struct dsv4_folder *out;
 	struct share h;
 	int rc;
 
-	if (mem_grow(&d->folders, &d->folders_cap, d->info.folders + 1u, sizeof *d->folders))
-		return err_nomem(e);
 	if (share_in(f->m->options, &h, e) || ranks_of(k, f->m, e))
 		return err_at(e, MAN_NAME);
 	if (!k->by_file && !wanted(k, &h))
 		return 0;
-	out = &d->folders[d->info.folders];
-	*out = (struct dsv4_folder){ .name = arena_strndup(&d->arena, f->name, strlen(f->name)),
-		.rank = h.rank,
-		.ranks = h.ranks,
-		.stage = h.stage,
-		.stages = h.stages,
-		.first_file = d->info.files,
-		.first_tensor = d->info.tensors };
-	if (!out->name)
-		return err_nomem(e);
-	k->took = k->took || !k->by_file;
-	rc = take_files(k, f, e);
+	rc = take_files(k, f, &h, e);
 	config_free(&k->config);
 	memset(&k->config, 0, sizeof k->config);
-	out->files = d->info.files - out->first_file;
-	out->tensors = d->info.tensors - out->first_tensor;
-	d->info.folders++;
-	if (!rc && k->by_file && k->o && k->o->ranks) {
-		out->rank = k->o->rank;
-		out->ranks = k->o->ranks;
-	}
 	return rc && *f->name ? err_at(e, "%s", f->name) : rc;
 }
 
@@ -452,10 +478,13 @@ static int settle(struct dsv4 *d, struct err *e)
 	for (i = 0; i < d->info.files; i++)
 		d->files[i].is.sha256 = d->files[i].is.sha256 ? d->files[i].sha256 : NULL;
 	qsort(v, d->info.tensors, sizeof *v, by_name);
-	for (i = 0; i < d->info.tensors; i++)
+	for (i = 0; i < d->info.tensors && (!i || by_name(&v[i - 1], &v[i])); i++)
 		d->by_name[i] = v[i].i;
 	free(v);
-	return 0;
+	return i == d->info.tensors
+		? 0
+		: err_rule(e, RULE_SET_FORM, ERR_NOPOS, "tensor %s is in two files of one rank",
+			  text_quote(d->tensors[d->by_name[i - 1]].is.name).s);
 }
 
 /* --- open --- */
@@ -532,9 +561,9 @@ static int intake(struct intake *k, const struct folder *f, struct err *e)
 	};
 
 	k->d->info.kind = kind_rows[f->kind].id;
-	if (chain_walk(&w, f->dir, e) || (!k->took && no_such_rank(k, e)))
+	if (chain_walk(&w, f->dir, e) || (!k->took && no_such_rank(k, e)) || settle(k->d, e))
 		return err_at(e, "%s", text_quote(f->path).s);
-	return settle(k->d, e);
+	return 0;
 }
 
 int handle_open(struct dsv4 **d, const struct io *io, const char *path,
