@@ -103,6 +103,16 @@ static bool lowbit_values(uint32_t type, const uint8_t *src, size_t cols, double
 	return l != NULL;
 }
 
+bool ggml_decodes(uint32_t type)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof values / sizeof *values; i++)
+		if (values[i].type == type)
+			return true;
+	return ggml_lowbit_find(type);
+}
+
 bool ggml_values(uint32_t type, const uint8_t *src, size_t cols, double *v)
 {
 	size_t i;

@@ -17,6 +17,9 @@ extern "C" {
  * NaN scale gives NaN. Returns false for other types. */
 bool ggml_values(uint32_t type, const uint8_t *src, size_t cols, double *v);
 
+/* Returns whether ggml_values knows the type. */
+bool ggml_decodes(uint32_t type);
+
 /* A matrix as it lies there. */
 struct ggml_matrix {
 	enum codec from; /* the format that it is taken back to; CODEC_NONE: ids in I64 */

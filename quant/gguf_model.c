@@ -112,8 +112,7 @@ static bool decodes(const struct want *w, uint32_t type)
 {
 	if (w->role->store == STORE_PLAIN && w->dtype == DT_I64)
 		return type == GGML_I32;
-	return type == GGML_F32 || type == GGML_BF16 || type == GGML_F16 || type == GGML_Q8_0 ||
-		type == GGML_MXFP4;
+	return ggml_decodes(type);
 }
 
 /* Rows and columns of a want as numbers, whatever their codes take. */

@@ -2,6 +2,7 @@
  * values seen.
  *
  * SPDX-License-Identifier: MIT */
+#include "core/file.h"
 #include "formats/gguf/ggml_type.h"
 #include "tests/check.h"
 #include "tests/set.h"
@@ -264,6 +265,52 @@ static void differences(void)
 	verb(line, "", 1, "Q8_0");
 }
 
+/* The type of the tensor in the header of the file p of n bytes. */
+static char *type_of(void *p, size_t n, const char *tensor)
+{
+	char *at = memmem(p, n, tensor, strlen(tensor));
+
+	return at ? at + strlen(tensor) + 4 + 3 * 8 : NULL; /* behind rank and dimensions */
+}
+
+/* Types of few bits, as other tools write them: experts are made IQ4_XS, whose blocks are of the same size as eight of
+ * MXFP4. What the model then computes is measured, and the limit decides. */
+static void few_bits(void)
+{
+	enum { IQ4_XS = 23, BLOCK = 136 };
+	static const char tensor[] = "blk.2.ffn_gate_exps.weight";
+	struct gguf_file f = { 0 };
+	struct arena arena = { 0 };
+	struct err e = { 0 };
+	char line[3000], *type;
+	uint8_t *p;
+	size_t n, i, k;
+	int fd;
+
+	make(FLASH, "");
+	p = file_get_all(made.s, &n);
+	fd = open(made.s, O_RDONLY);
+	CHECK(p && !gguf_file_read(&f, io_posix(), fd, n, NULL, NULL, &arena, &e));
+	close(fd);
+	type = type_of(p, n, tensor);
+	CHECK(type && *type == GGML_MXFP4);
+	*type = IQ4_XS;
+	for (i = 0; i < f.n; i++) /* a scale of 1 / 1024 for each block */
+		for (k = 0; !strcmp(f.tensors[i].name, tensor) && k < f.tensors[i].bytes;
+			k += BLOCK)
+			memcpy(p + f.data_at + f.tensors[i].at + k, "\x00\x14", 2);
+	file_put_all(file.s, p, n);
+	gguf_file_free(&f);
+	arena_free(&arena);
+	free(p);
+	verb("check", file.s, 0, NULL);
+	says("values of few bits", file.s, 1, NULL);
+	snprintf(line, sizeof line, "logits " FLASH " %s --tokens 5,17,99,3 --max-kl 100", file.s);
+	CHECK(!shell("dsv4-verify", line) && holds(out_file.s, "logits.rounded"));
+	snprintf(line, sizeof line, "logits " FLASH " %s --tokens 5,17,99,3 --max-kl 1e-9", file.s);
+	CHECK(shell("dsv4-verify", line) == 1 && holds(out_file.s, "logits.differs"));
+}
+
 /* What llama.cpp trips over, and what contradicts itself. */
 static void doctor(void)
 {
@@ -342,6 +389,6 @@ static void scales_behind(void)
 
 static const struct test tests[] = { { "computes", computes }, { "keys", keys },
 	{ "tensors", tensors }, { "values", values }, { "checks", checks },
-	{ "differences", differences }, { "doctor", doctor }, { "scales_behind", scales_behind },
-	{ NULL, NULL } };
+	{ "differences", differences }, { "few_bits", few_bits }, { "doctor", doctor },
+	{ "scales_behind", scales_behind }, { NULL, NULL } };
 TEST_MAIN(tests)
