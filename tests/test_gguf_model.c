@@ -300,6 +300,12 @@ static void few_bits(void)
 			k += BLOCK)
 			memcpy(p + f.data_at + f.tensors[i].at + k, "\x00\x14", 2);
 	file_put_all(file.s, p, n);
+	verb("doctor --full", file.s, 0, NULL);
+	for (i = 0; i < f.n; i++) /* infinite */
+		if (!strcmp(f.tensors[i].name, tensor))
+			p[f.data_at + f.tensors[i].at + 5 * BLOCK + 1] = 0x7c;
+	file_put_all(dirs_path("odd.gguf").s, p, n);
+	verb("doctor --full", dirs_path("odd.gguf").s, 1, "data.not-finite");
 	gguf_file_free(&f);
 	arena_free(&arena);
 	free(p);

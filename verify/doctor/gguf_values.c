@@ -3,7 +3,10 @@
 
 #include "core/file.h"
 #include "formats/gguf/ggml_type.h"
+#include "quant/ggml_back.h"
+#include "quant/ggml_lowbit.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +90,22 @@ static void see_mxfp4(struct seen *s, const uint8_t *p, size_t n, uint64_t at)
 	}
 }
 
+/* Blocks of any type that is decoded: at the beginning of a block, if one of its values is no number. */
+static void see_values(struct seen *s, uint32_t type, const uint8_t *p, size_t n, uint64_t at)
+{
+	const struct ggml_type_row *r = ggml_type_find(type);
+	double v[GGML_LOWBIT_MOST];
+	size_t i, k;
+
+	for (i = 0; i + r->bytes <= n; i += r->bytes) {
+		(void)ggml_values(type, p + i, r->items, v);
+		for (k = 0; k < r->items && isfinite(v[k]); k++)
+			;
+		if (k < r->items)
+			odd(s, at + i);
+	}
+}
+
 static const struct {
 	uint32_t type;
 	void (*see)(struct seen *s, const uint8_t *p, size_t n, uint64_t at);
@@ -125,7 +144,7 @@ static void tell(const struct look *l, const struct gguf_tensor *t, const struct
 			&at, "tensor %s: %llu %s, the first at byte %llu of it",
 			text_quote(t->name).s, (unsigned long long)s->odd,
 			t->type == GGML_MXFP4 ? "scale bytes are NaN (255)"
-					      : "numbers are NaN or infinite",
+					      : "numbers, or blocks of them, are NaN or infinite",
 			(unsigned long long)s->first);
 	if (s->blocks >= ENOUGH && spread(s->at[0], s->blocks) > SPREAD &&
 		spread(s->at[1], s->blocks) <= SPREAD)
@@ -145,7 +164,10 @@ static int see(const struct look *l, int fd, const struct gguf_part *p, const st
 		n = to - at < most ? (size_t)(to - at) : most;
 		if (file_read(l->at->io, fd, l->p, n, p->file.data_at + t->at + at, l->e))
 			return err_at(l->e, "%s", text_quote(p->name).s);
-		sees[how].see(s, l->p, n, at);
+		if (how < SEES)
+			sees[how].see(s, l->p, n, at);
+		else
+			see_values(s, t->type, l->p, n, at);
 	}
 	report_count(l->r, "looked at", "values", 0, to - from);
 	return 0;
@@ -160,11 +182,11 @@ static int tensor(const struct look *l, int fd, const struct gguf_part *p,
 
 	for (how = 0; how < SEES && sees[how].type != t->type; how++)
 		;
-	if (how == SEES) {
+	if (how == SEES && !ggml_decodes(t->type)) {
 		report_count(l->r, "not looked at", ggml_type_name(t->type), 1, 0);
 		return 0;
 	}
-	if (!sees[how].see)
+	if (how < SEES && !sees[how].see)
 		return 0;
 	if (l->full || t->bytes <= 2 * end) {
 		if (see(l, fd, p, t, 0, t->bytes, how, &s))
