@@ -117,6 +117,7 @@ static void forms(void)
 	CHECK(json_real_value(json_object_get(json_object_get(f, "figures"), "kl")) == 0.1 + 0.2);
 	CHECK(json_is_null(json_object_get(json_object_get(f, "figures"), "nan")));
 	CHECK(json_is_false(json_object_get(o, "ok")));
+	CHECK(!strcmp(json_string_value(json_object_get(o, "folder")), "DIR"));
 	CHECK(json_array_size(json_object_get(o, "groups")) == 3);
 	json_decref(o);
 	t.n = 0;
@@ -125,6 +126,7 @@ static void forms(void)
 		"error    set.size: x.safetensors, bytes 16 to 32, tensors a, b\\x0a, c, d "
 		"and 16 more\n         its size is 5\n         remedy: "));
 	CHECK(strstr(t.s, "error    st.trailing: a.safetensors, bytes 99 to 100\n"));
+	CHECK(strstr(t.s, "\nfound in DIR\nerror "));
 	CHECK(strstr(t.s, "check: false: 2 errors, 0 undecided, 1 warning\n"));
 	CHECK(!strchr(t.s, '\x1b'));
 	text_free(&t);

@@ -403,6 +403,13 @@ const char *report_remedy(const struct report_finding *f)
 	return u ? u->remedy : "look at what the system says, and try again";
 }
 
+const char *report_folder(const struct report *r)
+{
+	if (!strcmp(r->verb, "diff"))
+		return NULL; /* of either of two */
+	return r->subject[!strcmp(r->verb, "compare") || !strcmp(r->verb, "logits")];
+}
+
 int report_finish(const struct report *r, struct err *e)
 {
 	const char *of = r->subject[r->subject[1] !=

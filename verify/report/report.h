@@ -139,6 +139,9 @@ const char *
 report_meaning(const struct report *r); /* what "true" means for this verb: a sentence */
 const char *report_remedy(const struct report_finding *f); /* never NULL */
 
+/* The folder below which the files of findings are named, as the user called it; NULL where they are of two folders. */
+const char *report_folder(const struct report *r);
+
 /* Sections, then findings by group, then the verdict; brief: the verdict alone. */
 void report_put_text(const struct report *r, bool brief, struct text *out);
 void report_put_json(const struct report *r, struct text *out);

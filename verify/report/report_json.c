@@ -147,6 +147,10 @@ void report_put_json(const struct report *r, struct text *out)
 	for (i = 0; i < r->n; i++)
 		put_finding(&o, &r->findings[i]);
 	jwrite_close(&o, ']');
+	if (report_folder(r))
+		jwrite_str(&o, "folder", report_folder(r));
+	else
+		jwrite_null(&o, "folder");
 	jwrite_str(&o, "format", REPORT_FORMAT);
 	put_grid(&o, &r->grid);
 	put_groups(&o, r);

@@ -115,6 +115,8 @@ void report_put_text(const struct report *r, bool brief, struct text *out)
 	for (s = report_sections; s->title && !brief; s++)
 		if (!s->long_list)
 			put_section(r, out, s);
+	if (r->n_groups && !brief && report_folder(r))
+		text_fmt(out, "found in %s\n", text_quote(report_folder(r)).s);
 	for (i = 0; i < r->n_groups && !brief; i++)
 		if (r->groups[i].first >= r->n ||
 			(i >= SHOWN_GROUPS && i < SHOWN_GROUPS + LISTED_GROUPS))
