@@ -62,6 +62,7 @@ static const struct row {
 	{ "rope_scaling", "beta_fast", "\"32\"", "config.forward" },
 	{ "rope_scaling", "beta_fast", "1", "config.forward" },
 	{ "rope_scaling", "beta_slow", "64", "config.forward" },
+	{ NULL, "dspark_block_size", "null", NULL }, /* no drafter, and no MTP block less */
 	{ NULL, "rope_parameters", "{\"rope_type\": \"default\", \"rope_theta\": 10000}",
 		"config.dialect" },
 };

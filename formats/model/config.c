@@ -16,6 +16,13 @@ int config_bad(struct err *e, enum rule_id rule, const char *key, const char *wh
 	return err_rule(e, rule, ERR_NOPOS, "config.json: \"%s\" %s", key, what);
 }
 
+bool config_says(const json_t *o, const char *key)
+{
+	const json_t *x = json_object_get(o, key);
+
+	return x && !json_is_null(x);
+}
+
 static int get_uint(const json_t *o, const char *key, uint64_t min, uint64_t max, uint64_t *v,
 	struct err *e)
 {

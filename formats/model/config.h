@@ -85,6 +85,8 @@ struct config_field {
 	bool spark; /* only of models with a DSpark drafter: c->spark */
 };
 
+/* Whether config.json says something of key: null, which transformers writes for what there is not, says nothing. */
+bool config_says(const struct json_t *o, const char *key);
 /* For families, which read a file with these. An error names rule and key. */
 int config_fields(struct config *c, const struct json_t *o, const struct config_field *f,
 	unsigned n, struct err *e);

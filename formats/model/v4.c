@@ -212,7 +212,7 @@ static int v4_config_read(struct config *c, const struct config_doc *d, struct e
 {
 	const json_t *o = d->o;
 
-	c->spark = json_object_get(o, "dspark_block_size") != NULL;
+	c->spark = config_says(o, "dspark_block_size");
 	if (config_fields(c, o, fields, FIELDS, e) || get_ratios(c, o, e) || get_stages(c, o, e) ||
 		get_quant(o, e) || config_experts(c, o, e))
 		return -1;

@@ -205,7 +205,7 @@ static int fix_ratios(struct implied *v, const json_t *o, struct report *r, stru
 		return 0;
 	layers = (uint64_t)json_integer_value(l);
 	stages = stages_of(v, o, layers);
-	if (!json_object_get(o, "dspark_block_size") != !find(v->c, "mtp.0.main_norm.weight") &&
+	if (!config_says(o, "dspark_block_size") != !find(v->c, "mtp.0.main_norm.weight") &&
 		v->stages)
 		return 0; /* another kind of draft than config.json says, which the audit says */
 	if (layers + stages > BLOCKS_MAX || !ratios_of(v, layers, ratio))
@@ -226,7 +226,7 @@ static int fix_ratios(struct implied *v, const json_t *o, struct report *r, stru
 		rc = err_nomem(e);
 	if (!rc && !same)
 		rc = fix(v, "compress_ratios", is.s, e);
-	if (!rc && !json_object_get(o, "dspark_block_size") && stages != 0)
+	if (!rc && !config_says(o, "dspark_block_size") && stages != 0)
 		rc = fix_number(v, o, "num_nextn_predict_layers", stages, "blocks under mtp.", r,
 			e);
 	text_free(&said);
