@@ -11,7 +11,7 @@ extern "C" {
 
 /* Weights of a compressor. */
 struct squeeze {
-	struct matrix wkv, wgate;
+	struct weight_matrix wkv, wgate;
 	float *ape, *norm;
 	uint32_t ratio, lap, dim; /* lap * dim channels a token */
 };
@@ -20,7 +20,7 @@ struct attn {
 	struct forward *f;
 	uint32_t layer, ratio, entries, window, cols; /* cols of the index list */
 	char prefix[32];
-	struct matrix wq_a, wq_b, wkv, wo_a, wo_b, iq, iw;
+	struct weight_matrix wq_a, wq_b, wkv, wo_a, wo_b, iq, iw;
 	float *q_norm, *kv_norm, *sink;
 	struct squeeze main, index;
 	struct scratch s;

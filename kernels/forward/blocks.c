@@ -17,7 +17,7 @@
 
 struct load {
 	struct weights *w;
-	struct matrix *m;
+	struct weight_matrix *m;
 	const struct tensor *t;
 	const struct gguf_matrix *x;
 	uint8_t *raw;  /* ordinary memory; x->bytes */
@@ -159,7 +159,7 @@ static uint32_t sum_of(const struct weights *w, const struct gguf_matrix *x)
 	return asked ? asked : x->expert ? own.experts : own.dense;
 }
 
-int weights_blocks(struct weights *w, struct matrix *m, const struct tensor *t,
+int weights_blocks(struct weights *w, struct weight_matrix *m, const struct tensor *t,
 	struct matrix_form form, struct err *e)
 {
 	const struct gguf_matrix *x = &w->g.v[t - w->c.tensors];

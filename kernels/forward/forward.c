@@ -246,7 +246,7 @@ static int project(struct forward *f, const char *prefix, const char *name, floa
 {
 	struct scratch s = { .dev = f->dev };
 	uint32_t dim = (uint32_t)f->c->D, t, take;
-	struct matrix m;
+	struct weight_matrix m;
 	struct act a;
 	uint64_t at;
 	int rc;
@@ -309,7 +309,7 @@ static int head_band(struct forward *f, const float *z, float *band, uint32_t co
 	uint32_t take, float *host, float *logits, struct err *e)
 {
 	uint64_t vocab = f->c->V, t;
-	struct matrix m;
+	struct weight_matrix m;
 	int rc;
 
 	if (weights_band(f->w, &m, "head.weight", f->c->D, row, take, e))

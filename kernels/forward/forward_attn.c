@@ -47,7 +47,7 @@ static int load(struct attn *a, struct err *e)
 	const struct config *c = a->f->c;
 	struct weights *w = a->f->w;
 	const struct {
-		struct matrix *m;
+		struct weight_matrix *m;
 		const char *name;
 		struct matrix_form form;
 	} all[] = {
@@ -76,7 +76,8 @@ static int load(struct attn *a, struct err *e)
 
 static void drop(struct attn *a)
 {
-	struct matrix *m[] = { &a->wq_a, &a->wq_b, &a->wkv, &a->wo_a, &a->wo_b, &a->iq, &a->iw };
+	struct weight_matrix *m[] = { &a->wq_a, &a->wq_b, &a->wkv, &a->wo_a, &a->wo_b, &a->iq,
+		&a->iw };
 	struct weights *w = a->f->w;
 	unsigned i;
 

@@ -98,7 +98,7 @@ static int route(struct moe *m, struct err *e)
 	struct dev *d = m->f->dev;
 	int32_t *hash = NULL, *id;
 	float *bias = NULL, *logits, *weight = NULL;
-	struct matrix w;
+	struct weight_matrix w;
 	int rc;
 
 	if (weights_matrix(m->f->w, &w, m->prefix, "ffn.gate",
@@ -148,9 +148,9 @@ static int route(struct moe *m, struct err *e)
 /* --- experts --- */
 
 struct expert {
-	struct matrix w[3]; /* w1, w3, w2 */
-	char at[48];        /* "ffn.experts.3." */
-	uint64_t inner;     /* outputs of w1 and w3 */
+	struct weight_matrix w[3]; /* w1, w3, w2 */
+	char at[48];               /* "ffn.experts.3." */
+	uint64_t inner;            /* outputs of w1 and w3 */
 };
 
 static const char *const parts[] = { "w1", "w3", "w2" };

@@ -118,7 +118,7 @@ static int load_packed(struct weights *w, const struct tensor *t, const struct p
 }
 
 /* The pieces of an expert's matrix as engines hold them. */
-static int load_pieces(struct weights *w, struct matrix *m, const struct tensor *t,
+static int load_pieces(struct weights *w, struct weight_matrix *m, const struct tensor *t,
 	const struct tensor *sf, struct err *e)
 {
 	const struct piece *p, *s;
@@ -167,8 +167,8 @@ static int read_whole(struct weights *w, const struct tensor *t, void *p, struct
 }
 
 /* Reads codes and scales as they lie there, and of the cast its factor; looks at them. */
-static int read_lying(struct weights *w, struct matrix *m, const struct lying *x, uint64_t n[2],
-	struct err *e)
+static int read_lying(struct weights *w, struct weight_matrix *m, const struct lying *x,
+	uint64_t n[2], struct err *e)
 {
 	uint8_t second[4] = { 0 };
 	enum rule_id rule;
@@ -201,7 +201,8 @@ static void sizes(const struct lying *x, uint64_t n[2])
 }
 
 /* Brings own to the device; what cannot be placed goes, so that all that is left lies there. */
-static int place(struct weights *w, struct matrix *m, const uint64_t n[2], int rc, struct err *e)
+static int place(struct weights *w, struct weight_matrix *m, const uint64_t n[2], int rc,
+	struct err *e)
 {
 	int i;
 
@@ -221,8 +222,8 @@ static int place(struct weights *w, struct matrix *m, const uint64_t n[2], int r
 }
 
 /* Loads codes and scales; sum: the columns of its partial sums. */
-static int load_whole(struct weights *w, struct matrix *m, const struct lying *x, uint32_t sum,
-	struct err *e)
+static int load_whole(struct weights *w, struct weight_matrix *m, const struct lying *x,
+	uint32_t sum, struct err *e)
 {
 	uint64_t n[2];
 	int i, rc = 0;
@@ -333,7 +334,7 @@ static uint32_t sum_of(const struct weights *w, const struct lying *x, const cha
 	return asked ? asked : own_sum(x);
 }
 
-int weights_matrix(struct weights *w, struct matrix *m, const char *prefix, const char *name,
+int weights_matrix(struct weights *w, struct weight_matrix *m, const char *prefix, const char *name,
 	struct matrix_form form, struct err *e)
 {
 	const struct tensor *t, *sf = NULL;
@@ -364,7 +365,7 @@ int weights_matrix(struct weights *w, struct matrix *m, const char *prefix, cons
 	return rc;
 }
 
-void weights_drop(struct weights *w, struct matrix *m)
+void weights_drop(struct weights *w, struct weight_matrix *m)
 {
 	uint32_t i;
 
@@ -379,8 +380,8 @@ void weights_drop(struct weights *w, struct matrix *m)
 	memset(m, 0, sizeof *m);
 }
 
-int weights_band(struct weights *w, struct matrix *m, const char *name, uint64_t cols, uint32_t row,
-	uint32_t n, struct err *e)
+int weights_band(struct weights *w, struct weight_matrix *m, const char *name, uint64_t cols,
+	uint32_t row, uint32_t n, struct err *e)
 {
 	const struct tensor *t;
 	uint64_t bytes, row_bytes;

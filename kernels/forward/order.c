@@ -35,7 +35,7 @@ static bool row_values(const struct weight *w, const uint8_t *codes, const uint8
 	return true;
 }
 
-static bool to_values(const struct matrix *m, uint8_t *dst)
+static bool to_values(const struct weight_matrix *m, uint8_t *dst)
 {
 	const struct weight_form *f = &weight_forms[m->w.type];
 	size_t codes = (size_t)m->w.cols * f->bits / 8, scales = m->w.cols / f->cols;
@@ -50,7 +50,8 @@ static bool to_values(const struct matrix *m, uint8_t *dst)
 }
 
 /* What m becomes, at to; 1 where that is the same matrix. */
-static int remade(struct weights *w, const struct matrix *m, void *const to[2], struct err *e)
+static int remade(struct weights *w, const struct weight_matrix *m, void *const to[2],
+	struct err *e)
 {
 	if (w->dev->counts)
 		return 1;
@@ -59,7 +60,8 @@ static int remade(struct weights *w, const struct matrix *m, void *const to[2], 
 		: to_values(m, to[0]);
 }
 
-int order_remake(struct weights *w, struct matrix *m, uint32_t sum, uint64_t n[2], struct err *e)
+int order_remake(struct weights *w, struct weight_matrix *m, uint32_t sum, uint64_t n[2],
+	struct err *e)
 {
 	bool fp8 = m->w.type == WEIGHT_FP4;
 	uint64_t all = (uint64_t)m->w.rows * m->w.cols, dim[2],

@@ -18,7 +18,8 @@ bool order_remakes(const struct weight *w, uint32_t sum);
  * summed in partials of sum columns: FP4 becomes the FP8 that it is exactly, other types the BF16 values that they are
  * exactly. One that would change stays as it is, with its own order: it then shows. n are the bytes of both, before and
  * after. */
-int order_remake(struct weights *w, struct matrix *m, uint32_t sum, uint64_t n[2], struct err *e);
+int order_remake(struct weights *w, struct weight_matrix *m, uint32_t sum, uint64_t n[2],
+	struct err *e);
 
 #ifdef __cplusplus
 }

@@ -74,7 +74,7 @@ void weights_joined(struct weights *w, struct weights *ahead);
 void weights_beside_close(struct weights *ahead);
 
 /* A matrix with what it holds. Zeroed: none. */
-struct matrix {
+struct weight_matrix {
 	struct weight w;
 	void *own[2];                /* memory of the device */
 	struct weight_piece *pieces; /* owns; their codes and scales too */
@@ -88,12 +88,12 @@ struct matrix_form {
 };
 /* PREFIX NAME.weight, such as "layers.3." and "attn.wq_a", with its scale if it has one; PREFIX NAME itself where
  * a tensor is called so. *m is zeroed if that fails. */
-int weights_matrix(struct weights *w, struct matrix *m, const char *prefix, const char *name,
+int weights_matrix(struct weights *w, struct weight_matrix *m, const char *prefix, const char *name,
 	struct matrix_form form, struct err *e);
-void weights_drop(struct weights *w, struct matrix *m);
+void weights_drop(struct weights *w, struct weight_matrix *m);
 /* Rows row .. row + n of the matrix head.weight, BF16 or F32, of cols columns. */
-int weights_band(struct weights *w, struct matrix *m, const char *name, uint64_t cols, uint32_t row,
-	uint32_t n, struct err *e);
+int weights_band(struct weights *w, struct weight_matrix *m, const char *name, uint64_t cols,
+	uint32_t row, uint32_t n, struct err *e);
 
 /* n values of an F32 or BF16 tensor PREFIX NAME, as float on the device: *v (release with weights_free). */
 int weights_floats(struct weights *w, float **v, const char *prefix, const char *name, uint64_t n,
@@ -115,7 +115,7 @@ void host_drop(struct dev *d, void *p, uint64_t n); /* p may be NULL */
 /* The order in which the matrices of a GGUF are summed. */
 struct weights_order weights_blocks_order(const struct weights *w);
 /* The matrix t of a GGUF, held to form. */
-int weights_blocks(struct weights *w, struct matrix *m, const struct tensor *t,
+int weights_blocks(struct weights *w, struct weight_matrix *m, const struct tensor *t,
 	struct matrix_form form, struct err *e);
 
 /* The tensor PREFIX NAME END; an error where there is none. */
