@@ -239,9 +239,14 @@ static struct path without(bool one)
 
 static void refused(void)
 {
+	struct job_opts o = set_opts("fp8", 1, false);
 	struct path from;
 
 	fresh();
+	o.plan.share = (struct share){ 0 };
+	o.plan.experimental = false;
+	o.plan.drafts = DRAFTS_KEEP;
+	CHECK(set_refuses(FLASH, out.s, &o, "plan.drafts", "one word for all experts"));
 	CHECK(ends(2, "plan.drafts: --drafts keep: config.json of fp8", "dsv4-quant",
 		      "run -q " FLASH " -o %s --to fp8 --drafts keep", out.s) &&
 		!is_file(out.s));
