@@ -23,11 +23,11 @@ extern "C" {
 
 /* A matrix of an expert. */
 struct graft_matrix {
-	struct matrix lies;  /* in FORM */
-	uint32_t rows, cols; /* elements */
-	char *name;          /* owns; without an end */
-	uint32_t tensor[2];  /* of the source as it is seen: codes and scales */
-	bool proved;         /* it was read once, and these are the digests of codes and scales */
+	struct matrix_parts lies; /* in FORM */
+	uint32_t rows, cols;      /* elements */
+	char *name;               /* owns; without an end */
+	uint32_t tensor[2];       /* of the source as it is seen: codes and scales */
+	bool proved; /* it was read once, and these are the digests of codes and scales */
 	struct xxh_digest codes, scales;
 };
 

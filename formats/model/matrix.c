@@ -21,13 +21,13 @@ static bool has_shape(const struct tensor *t, uint64_t rows, uint64_t cols)
 	return t && t->rank == 2 && t->dim[0] == rows && t->dim[1] == cols;
 }
 
-static bool has_form(struct matrix *m, const struct ckpt *c, const char *name, uint64_t rows,
+static bool has_form(struct matrix_parts *m, const struct ckpt *c, const char *name, uint64_t rows,
 	uint64_t cols, enum codec k)
 {
 	const struct codec_form *f = &codecs[k];
 	uint64_t dim[2];
 
-	*m = (struct matrix){ .form = k };
+	*m = (struct matrix_parts){ .form = k };
 	if (f->code == DT_COUNT)
 		return false;
 	m->codes = part(c, name, f->codes, f->code);
@@ -40,7 +40,7 @@ static bool has_form(struct matrix *m, const struct ckpt *c, const char *name, u
 		(!f->second.name || (m->second && m->second->end - m->second->begin == 4));
 }
 
-bool matrix_find(struct matrix *m, const struct ckpt *c, const char *name, uint64_t rows,
+bool matrix_find(struct matrix_parts *m, const struct ckpt *c, const char *name, uint64_t rows,
 	uint64_t cols)
 {
 	unsigned k;
@@ -48,6 +48,6 @@ bool matrix_find(struct matrix *m, const struct ckpt *c, const char *name, uint6
 	for (k = CODEC_NONE + 1; k < CODEC_COUNT; k++)
 		if (has_form(m, c, name, rows, cols, (enum codec)k))
 			return true;
-	*m = (struct matrix){ .form = CODEC_NONE };
+	*m = (struct matrix_parts){ .form = CODEC_NONE };
 	return false;
 }

@@ -10,14 +10,14 @@ extern "C" {
 #endif
 
 /* The tensors of a matrix in form; scales and second are NULL where the format has none. */
-struct matrix {
+struct matrix_parts {
 	enum codec form;
 	const struct tensor *codes, *scales, *second;
 };
 
 /* Finds the matrix NAME of rows x cols elements, which is NAME.weight in a checkpoint as it is published. Returns false,
  * with form CODEC_NONE, where it is whole in no format of formats/codec.h. */
-bool matrix_find(struct matrix *m, const struct ckpt *c, const char *name, uint64_t rows,
+bool matrix_find(struct matrix_parts *m, const struct ckpt *c, const char *name, uint64_t rows,
 	uint64_t cols);
 
 #ifdef __cplusplus

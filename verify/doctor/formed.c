@@ -18,7 +18,7 @@ const char *const formed_classes[FORMED_CLASSES] = { "dense matrices", "routed e
 
 enum codec formed_matrix(const struct ckpt *c, const char *name, uint64_t rows, uint64_t cols)
 {
-	struct matrix m;
+	struct matrix_parts m;
 
 	(void)matrix_find(&m, c, name, rows, cols);
 	return m.form;
