@@ -7,6 +7,7 @@
 #include "formats/layout/engine.h"
 #include "tests/dry.h"
 #include "tests/sanitized.h"
+#include "formats/model/vllm_name.h"
 #include "tests/set.h"
 
 #include <sys/resource.h>
@@ -180,7 +181,7 @@ static bool held(const char *dir, const char *target, uint64_t ranks, unsigned t
 	j.plan.experimental = j.plan.back = true;
 	j.plan.sha256 = threads == 1; /* it takes no memory to speak of, and time */
 	j.input = !strcmp(target, "nvfp4") ? "1" : NULL;
-	if (engine_find(target))
+	if (engine_find(target) || !strcmp(target, VLLM_TARGET))
 		j.plan.share = (struct share){ .ranks = ranks, .stages = 1 };
 	r = converted(dir, out.s, &j);
 	dirs_remove(out.s);
@@ -212,6 +213,8 @@ static void conversions(void)
 	CHECK(held(dir.s, "official", 8, 1, 32));
 	CHECK(held(dir.s, "official", 1, 2, 32));
 	CHECK(held(dir.s, "hf", 1, 2, 32));
+	CHECK(held(dir.s, VLLM_TARGET, 4, 1, 32));
+	CHECK(held(dir.s, VLLM_TARGET, 4, 2, 40));
 	for (r = recipes; r->name; r++) {
 		CHECK(held(dir.s, r->name, 1, 1, 40));
 		CHECK(held(dir.s, r->name, 1, 2, 72));
@@ -279,6 +282,7 @@ static void full_size(void)
 	CHECK(!model_tool("mkmodel", args));
 	for (i = 0; i < n_engines; i++)
 		CHECK(planned(dir.s, engines[i].name, "--ranks", "8"));
+	CHECK(planned(dir.s, VLLM_TARGET, "--ranks", "8"));
 	CHECK(planned(dir.s, "official", "--mp", "8"));
 	CHECK(planned(dir.s, "official", "--mp", "1"));
 	CHECK(planned(dir.s, "hf", "--experts", "fp8"));

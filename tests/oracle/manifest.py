@@ -98,7 +98,9 @@ def check_file(folder, entry, manifest, source):
         expect(tensor["name"] + " follows", tensor["offsets"][0], at)
         at = tensor["offsets"][1]
         recorded += check_tensor(tensor["name"], tensor, header[tensor["name"]], data[begin:], source)
-        if source and "layout" in tensor:
+        if source and tensor["transform"] in ("join", "i64-to-i32"):
+            check_join(tensor, data[begin + tensor["offsets"][0] : begin + tensor["offsets"][1]], source)
+        elif source and "layout" in tensor:
             check_layout(tensor, data[begin + tensor["offsets"][0] : begin + tensor["offsets"][1]], source)
         elif source and "restore" in manifest and tensor["transform"] == "fp4-to-fp8" and len(tensor["sources"]) == 2:
             check_cast(tensor, data[begin:], side["tensors"], dropped, source)
@@ -123,6 +125,23 @@ class Source(dict):
 
     def matrix(self, name):
         return np.frombuffer(self[name], np.uint8).reshape(self.shape[name][0], -1)
+
+
+def check_join(tensor, payload, source):
+    """Sources below one another, of each the same rows and columns; or ids of 32 bits."""
+    made = b""
+    for origin in tensor["sources"]:
+        x = source.matrix(origin["tensor"])
+        x = x[slice(*tensor.get("rows", [None]))][:, slice(*tensor.get("columns", [None]))]
+        x = np.ascontiguousarray(x).tobytes()
+        if "xxh3_128_of_part" in origin:
+            expect(tensor["name"] + " part", origin["xxh3_128_of_part"], xxh(x))
+        made += x
+    if tensor["transform"] == "i64-to-i32":
+        made = np.frombuffer(made, np.int64).astype(np.int32).tobytes()
+    if made != payload:
+        problems.append("%s: not its sources below one another" % tensor["name"])
+    counted["matrices"] += 1
 
 
 def check_layout(tensor, payload, source):

@@ -294,6 +294,12 @@ for target in kmajor-sf128 trtllm-mxfp4 megamoe; do
     manifest "$target, two ranks by parts" tests/golden/tiny-pro --target $target --ranks 2 --experts-by tp
     manifest "$target, two ranks, two stages" tests/golden/tiny-flash --target $target --ranks 2 --pp 2
 done
+manifest "tiny-flash --target vllm-sharded" tests/golden/tiny-flash --target vllm-sharded
+if [ -d "$work/small4" ]; then
+    for by in tp ep; do
+        manifest "small4 --target vllm-sharded, two ranks by $by" "$work/small4" --target vllm-sharded --ranks 2 --experts-by $by
+    done
+fi
 manifest "tiny-flash, to be damaged" tests/golden/tiny-flash --target hf --layers 1,mtp
 printf x | dd of="$work/manifest/model-00003-of-00007.safetensors" bs=1 seek=300000 conv=notrunc 2>/dev/null
 if $python $here/manifest.py "$work/manifest" tests/golden/tiny-flash >"$work/log" 2>&1; then
