@@ -9,6 +9,19 @@
 
 static struct path out_file, err_file; /* what the last call printed */
 
+/* Notes the rules that the file names, for the runner (tests/produced.h). */
+static void shell_note(const char *file)
+{
+	size_t n;
+	char *s = (char *)file_get_all(file, &n);
+
+	if (s) {
+		s[n] = 0;
+		produced_in(s);
+	}
+	free(s);
+}
+
 /* Runs "TOOL ARGS" of this build in a shell, and returns the exit status. */
 static int shell(const char *tool, const char *args)
 {
@@ -21,6 +34,8 @@ static int shell(const char *tool, const char *args)
 	snprintf(line, sizeof line, "%s/%s %s >%s 2>%s", b ? b : "build/gcc-opt", tool, args,
 		out_file.s, err_file.s);
 	rc = system(line);
+	shell_note(out_file.s);
+	shell_note(err_file.s);
 	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128;
 }
 
