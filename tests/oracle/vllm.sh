@@ -139,4 +139,13 @@ plugin marlin-mxfp4 MARLIN 1 ep damages
 plugin marlin-mxfp4 MARLIN 2 ep
 plugin marlin-mxfp4 MARLIN 2 tp
 plugin trtllm-mxfp4 FLASHINFER_TRTLLM_MXFP4_MXFP8 1 ep
+# Files of two ranks, launched with one: vLLM's own loader would fill half of each parameter.
+must "$B/dsv4-convert" run "$work/small4" -o "$work/two" --target vllm-sharded --ranks 2 --experts-by tp -q
+more=guarded
+each 1 tp $python $here/state.py small4 "$work/two" sharded_state || true
+if grep -q "ok  refused: rank 0 of 2" "$work/out"; then
+    say "ok  with the plug-in sharded_state refuses files of another number of ranks"
+else
+    say "FAIL sharded_state takes files of another number of ranks"
+fi
 finish

@@ -13,6 +13,7 @@ def register():
     """What the entry point vllm.general_plugins calls, in every process, perhaps more than once."""
     from vllm.model_executor.model_loader import register_model_loader
 
-    from . import loader
+    from . import guard, loader
 
     register_model_loader("dsv4")(loader.Dsv4ModelLoader)
+    guard.install()

@@ -1,7 +1,8 @@
-"""state.py WORD MODEL LOAD_FORMAT RANKS RANK ep|tp PORT: the parameters that vLLM has after loading, before it processes them.
+"""state.py WORD MODEL LOAD_FORMAT RANKS RANK ep|tp PORT [guarded]: the parameters that vLLM has after loading, before it processes them.
 
 A line for each key of its sharded_state loader: WORD RANKS ep|tp RANK NAME TYPE SHAPE XXH3-128. tests/vectors/vllm_sharded.txt
-has such lines of downloads; `sharded_state` of --target vllm-sharded must give the same.
+has such lines of downloads; `sharded_state` of --target vllm-sharded must give the same. With `guarded` the plug-in loaders/vllm
+is loaded before, and is expected to refuse.
 """
 
 import sys
@@ -15,13 +16,22 @@ TYPES = {
 
 
 def main():
-    word, model, load_format, ranks, rank, by, port = sys.argv[1:]
+    word, model, load_format, ranks, rank, by, port, *more = sys.argv[1:]
     at = launch.Launch(model, load_format, int(ranks), int(rank), by, int(port))
     import torch
     import xxhash
     from vllm.model_executor.model_loader.sharded_state_loader import ShardedStateLoader
 
     built = at.build()
+    if more:
+        import dsv4_vllm
+
+        dsv4_vllm.register()
+        try:
+            at.loader().load_weights(built, at.config.model_config)
+        except dsv4_vllm.folder.Refused as error:
+            print("ok  refused: rank 0 of 2" if "'rank 0 of 2, experts tp', this worker is rank 0 of 1" in str(error) else error)
+        return
     at.loader().load_weights(built, at.config.model_config)
     state = ShardedStateLoader._filter_subtensors(built.state_dict())
     for name in sorted(state):
