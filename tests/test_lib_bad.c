@@ -218,6 +218,7 @@ static void damaged(void)
 	dsv4_close(d);
 	model_put(p.s, FILE_2, b, n);
 	d = opened(p.s);
+	t = dsv4_tensor(d, i);
 	CHECK(dsv4_read(d, i, 0, q, t->bytes, NULL, &e) &&
 		is(&e, "check.tensor", "attn.wkv.weight"));
 	CHECK(dsv4_read(d, i, 0, q, 10, NULL, &e) && is(&e, "check.chunk", FILE_2));
