@@ -156,7 +156,7 @@ $(foreach f,$(FOLDERS),$(eval $(call library,$(f))))
 # libdsv4 is room quant/lib and what that needs of the folders below. Only what quant/lib/dsv4.map names can be called
 # from outside: the shared library exports nothing else, and in the static one everything else is local.
 PIC     = -fPIC -fvisibility=hidden
-$(foreach f,core formats quant,$(eval $(B)/$(f)/%.o: CF += $(PIC)))
+$(foreach f,core formats quant,$(eval $(B)/$(f)/%.o: private CF += $(PIC)))
 DSV4_O := $(patsubst %,$(B)/%.o,$(filter quant/lib/%,$(LIB_C)))
 DSV4_A := $(foreach f,quant formats core,$(B)/lib$(f).a)
 DSV4_L := -ljansson -lxxhash -lcrypto -lpthread
@@ -177,7 +177,7 @@ LINK    = $(CC) $(LF) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 $(TOOLS:%=$(B)/%): $(B)/dsv4-%: $(B)/%/main.c.o $(LIBA)
 	@echo "  LD $@"
 	$(Q)$(LINK)
-$(B)/test_fault $(B)/test_folder: LF += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+$(B)/test_fault $(B)/test_folder: private LF += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 $(TESTS:%=$(B)/%) $(HELPERS:%=$(B)/%): $(B)/%: $(B)/tests/%.c.o $(LIBA)
 	@echo "  LD $@"
 	$(Q)$(LINK)
@@ -213,12 +213,12 @@ $(B)/%.cc.o: %.cc $(B)/checked
 	@echo "  CXX $<"
 	$(Q)$(CXX) $(CXF) -MMD -MP -c -o $@ $<
 # The runtime switches stacks itself: TSan must not look into it, but be told.
-$(B)/tests/fiber/fiber.c.o: CF := $(patsubst -fsanitize=thread,-DFIBER_TSAN,$(CF))
+$(B)/tests/fiber/fiber.c.o: private CF := $(patsubst -fsanitize=thread,-DFIBER_TSAN,$(CF))
 PTX_C  := $(wildcard tests/ptx/*.c)
 FIBER  := $(CU:%=$(B)/%.o) $(B)/tests/fiber/fiber.c.o $(B)/tests/fiber/runtime.cc.o
 $(CUTESTS:%=$(B)/%): $(FIBER) $(PTX_C:%=$(B)/%.o)
-$(CUTESTS:%=$(B)/%): LF += -rdynamic
-$(CUTESTS:%=$(B)/%): LIBS += -ldl -lstdc++
+$(CUTESTS:%=$(B)/%): private LF += -rdynamic
+$(CUTESTS:%=$(B)/%): private LIBS += -ldl -lstdc++
 $(B)/test_ptx: $(patsubst %,$(B)/%.o,$(filter-out %/hook.c,$(PTX_C)))
 # Files that are written only when what they hold changes: what compiling, linking and nvcc depend on.
 $(B)/flags: STAMP = $(CC) $(CF) $(PIC)
@@ -269,7 +269,7 @@ $(CUTESTS:%=$(GPU)/%): $(GPU)/%: $(B)/tests/%.c.o $(NVDIR)/probe.o $(B)/tests/fi
 	$(Q)$(LINK)
 # Programs of tests note which rules they produce (tests/produced.c).
 PRODUCED := $(TESTS:%=$(B)/%) $(EMULATED) $(CUTESTS:%=$(GPU)/%)
-$(PRODUCED): LF += -Wl,--wrap=rule_broken
+$(PRODUCED): private LF += -Wl,--wrap=rule_broken
 $(PRODUCED): $(B)/tests/produced.c.o
 test-gpu: $(if $(filter 1,$(CUDA)),$(CUTESTS:%=$(GPU)/%)) build/dsv4-verify
 	@B=$(B) CUDA=$(CUDA) NVCC="$(NVCC)" ARCHS="$(ARCHS)" CUTESTS="$(CUTESTS)" sh tests/gpu.sh

@@ -28,6 +28,13 @@ for how in environment command_line; do
 	check "build_flags_of_$how" $? "$tmp/$how"
 done
 
+# A variable of one target must not reach what it depends on: the files that say which flags were used would have others
+# for each goal, and everything would be built again.
+! grep -nE '^[^#	]*: *(CF|LF|LIBS|CXF) *[+:]?=' Makefile | grep -v 'private' >"$tmp/leaks"
+grep -nE '\$\(eval [^=]*: *(CF|LF|LIBS|CXF) *[+:]?=' Makefile | grep -v 'private' >>"$tmp/leaks"
+[ ! -s "$tmp/leaks" ]
+check build_flags_of_one_target "$?" "$tmp/leaks"
+
 # a compiler to which jansson.h is not there, and an apt-get that only says it was called
 mkdir "$tmp/bin"
 printf '#!/bin/sh\ncase "$*" in *-E*) ! grep -q jansson ;; *) exec %s "$@" ;; esac\n' "$CC" >"$tmp/bin/cc-without"
