@@ -361,6 +361,27 @@ static void full(void)
 	report_free(&r);
 }
 
+/* What doctor was asked to write and does not is said. */
+static void not_written(void)
+{
+	struct path dir = made("bf16", ""), fix = dirs_path("fix.json");
+	struct doctor_opts o = { .io = io_posix(),
+		.fix_config = fix.s,
+		.fix_index = fix.s,
+		.threads = 1,
+		.features = cpu_features() };
+	struct err e = { 0 };
+	struct report r;
+	size_t i, n = 0;
+
+	report_begin(&r, "test 0", "doctor", dir.s, NULL);
+	CHECK(!doctor_run(&r, dir.s, &o, &e) && !is_file(fix.s));
+	for (i = 0; i < r.n_rows; i++)
+		n += !strcmp(r.rows[i].name, "not written");
+	CHECK(n == 2);
+	report_free(&r);
+}
+
 /* What is wrong with index and shards is found before the number format is looked at, and is said. */
 static void indexes(void)
 {
@@ -383,6 +404,7 @@ static const struct test tests[] = {
 	{ "formed_indexes", indexes },
 	{ "formed_ours", ours },
 	{ "formed_full", full },
+	{ "formed_not_written", not_written },
 	{ "formed_published", published },
 	{ NULL, NULL },
 };

@@ -311,6 +311,15 @@ static void tell_opening(struct doctor *d, const struct findings *f)
 					.v = (struct finding *)(uintptr_t)v, .n = 1, .total = 1 });
 }
 
+/* That what was asked for is not written. */
+static void tell_not_written(struct doctor *d, const char *why)
+{
+	if (d->o->fix_config)
+		report_row(d->r, "config.json", "not written", 0, 0, why);
+	if (d->o->fix_index)
+		report_row(d->r, "index", "not written", 0, 0, why);
+}
+
 static int run_formed(struct doctor *d, struct folder *at, const struct ckpt_opts *co)
 {
 	struct formed f = { 0 };
@@ -332,11 +341,8 @@ static int run_formed(struct doctor *d, struct folder *at, const struct ckpt_opt
 		report_row(d->r, "looked at", "tensors", d->c.n, d->c.bytes, NULL);
 		rc = look(d, &f);
 	}
-	if (!rc && d->o->fix_config)
-		report_row(d->r, "config.json", "not written", 0, 0,
-			"in this number format doctor says what is wrong and corrects nothing");
-	if (!rc && d->o->fix_index)
-		report_row(d->r, CKPT_INDEX, "not written", 0, 0,
+	if (!rc)
+		tell_not_written(d,
 			"in this number format doctor says what is wrong and corrects nothing");
 	formed_free(&f);
 	finding_free(&found);

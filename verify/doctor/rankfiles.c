@@ -276,6 +276,8 @@ int rankfiles_run(struct report *r, int dir, const struct doctor_opts *o,
 	rc = rc ? rc : look(&k, who);
 	if (!rc && o->fix_config)
 		rc = err_set(e, ERR_USAGE, "rank files have no config.json to correct");
+	if (!rc && o->fix_index)
+		rc = err_set(e, ERR_USAGE, "rank files have no index to correct");
 	rankset_close(&k.s);
 	return rc;
 }
