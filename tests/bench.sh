@@ -99,6 +99,26 @@ if [ "$quick" = 0 ]; then
 	table "frag-k32, 4 ranks" "--target frag-k32 --ranks 4"
 fi
 
+# The number formats of dsv4-quant: the bound writes as many bytes into files of the same sizes.
+quant=$B/dsv4-quant
+formats=$([ "$quick" = 0 ] && echo fp8 nvfp4 mxfp8 ct-mxfp4 ct-mxfp8 ct-nvfp4a16 bf16 mlx gguf || echo nvfp4 gguf)
+option_of() { # option_of NAME: with what it cannot be without
+	[ "$1" = nvfp4 ] && echo "nvfp4 --input-scale 1" || echo "$1"
+}
+echo
+echo "== number formats, two threads, XXH3 and SHA-256; A: dsv4-quant, B: the bound"
+for to in $formats; do
+	run="$quant run $d/fp4 -o $d/out --to $(option_of "$to") -q -j 2 >/dev/null"
+	rm -rf "$d/out" "$d/keep" "$d"/bound.*
+	sh -c "$run"
+	sizes=$(find "$d/out" -name '*.safetensors' -o -name '*.gguf' | xargs wc -c | awk '$2 != "total" { printf("%s ", $1) }')
+	bytes=$(echo $sizes | tr ' ' '\n' | awk '{ s += $1 } END { print s }')
+	printf '%-33s' "$to, $((bytes / 1000000)) MB"
+	"$B/bench" pair "$runs" "rm -rf $d/out $d/bound.*" "$run" \
+		"$B/bench bound $(ls "$d"/fp4/model-00002*.safetensors) $d/bound 2 1 $sizes" "$bytes"
+done
+rm -rf "$d"/bound.*
+
 # Headers of a whole Pro, whose payload is holes: what plan takes, what it promises of a run, and what the first
 # gigabytes of that run take.
 echo
@@ -121,6 +141,10 @@ if [ "$quick" = 0 ]; then
 		plans "$t" --ranks 8 fp4
 	done
 fi
+for to in $formats; do
+	printf '%-33s' "plan of $to"
+	"$B/bench" pair "$runs" true "$quant plan $d/pro -o $d/none --to $(option_of "$to") >/dev/null" true 1000000000
+done
 rm -rf "$d/pro" "$d/dry"
 
 # dsv4-verify check beside the least that it must do: reading and SHA-256, the same code.
@@ -191,10 +215,10 @@ done
 rm -rf "$d/pro"
 
 # dsv4-verify compare: everything made again from the source; the goal is 2.0 seconds of processor time per GB.
-compares() { # compares TITLE OPTIONS
+compares() { # compares TITLE OPTIONS [TOOL]
 	rm -rf "$d/out"
-	$tool run "$d/fp4" -o "$d/out" $2 -q >/dev/null
-	files=$(find "$d/out" -name '*.safetensors' | sort)
+	${3:-$tool} run "$d/fp4" -o "$d/out" $2 -q >/dev/null
+	files=$(find "$d/out" -name '*.safetensors' -o -name '*.gguf' | sort)
 	bytes=$(cat $files | wc -c)
 	printf '%-33s' "compare $1 / cat"
 	"$B/bench" pair "$runs" true "$B/dsv4-verify compare $d/fp4 $d/out -q -j 1 >/dev/null" \
@@ -204,6 +228,9 @@ echo
 echo "== compare; A: dsv4-verify compare with one thread, B: reading source and output"
 compares "marlin-mxfp4" "--target marlin-mxfp4 --ranks 1"
 compares "official, fp8" "--target official --mp 1 --experts fp8"
+for to in $formats; do
+	compares "$to" "--to $(option_of "$to")" "$quant"
+done
 
 # The forward pass: two layers of V4-Flash in their real shape (attention of ratio 4 and 128, 256 experts), read from
 # memory. 43 layers are such layers but for the first two; the head is not among them.

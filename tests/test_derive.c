@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT */
 #include "core/file.h"
 #include "formats/layout/engine.h"
+#include "tests/poke.h"
 #include "tests/verify.h"
 #include "formats/model/recipes.h"
 #include "formats/model/vllm_name.h"
@@ -122,6 +123,14 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 			free(got);
 			free(want);
 		}
+		CHECK_IN(f->s->tensors[i].name,
+			!memcmp(&u->quick.blocks, &u->plain.blocks, sizeof u->quick.blocks) &&
+				u->quick.n_lost == u->plain.n_lost);
+		CHECK_IN(f->s->tensors[i].name,
+			!u->quick.n_lost ||
+				!memcmp(u->quick.lost, u->plain.lost,
+					u->quick.n_lost * sizeof *u->quick.lost));
+		u->quick.n_lost = u->plain.n_lost = 0;
 	}
 	return 0;
 }
@@ -143,6 +152,63 @@ static void compare_units(struct units *u, const char *source, const char *out)
 	finding_free(&f);
 	ckpt_close(&u->source);
 	report_free(&r);
+}
+
+/* Makes of it whatever there is a way to, and compares the units; what a model is refused for has tests of its own. */
+static void all_formats(struct units *u, const char *source, bool lossy, unsigned least)
+{
+	struct path d = dirs_path("formed");
+	const struct recipe *r;
+	struct job_opts o;
+	struct err e;
+	unsigned n = 0;
+
+	for (r = recipes; r->name; r++) {
+		o = set_opts(r->name, 1, false);
+		o.plan.share = (struct share){ 0 };
+		o.plan.lossy = lossy;
+		o.input_scale = r->input ? "0.5" : NULL;
+		dirs_remove(d.s);
+		memset(&e, 0, sizeof e);
+		if (set_execute(source, d.s, &o, &e))
+			continue;
+		compare_units(u, source, d.s);
+		n++;
+	}
+	CHECK_IN(source, n >= least);
+}
+
+/* Scales of an expert all over what they may be, so that blocks are rescued and rounded; signs of zeros dropped; scales
+ * in F32 that are no powers of two. */
+static void far_scales(struct units *u)
+{
+	struct path model = model_copy(FLASH, "far"), base = dirs_path("small-base"),
+		    d = dirs_path("formed");
+	struct job_opts o = set_opts("nvfp4", 1, false);
+	static const float odd[2] = { 1.5f, -0x1p-100f };
+	uint8_t scales[512];
+	char args[700];
+	size_t i;
+
+	for (i = 0; i < sizeof scales; i++)
+		scales[i] = (uint8_t)(rnd(2) ? 132 : rnd(3) ? 100 + rnd(51) : 150);
+	poke(model.s, "layers.0.ffn.experts.", ".w1.scale", 0, scales, sizeof scales);
+	all_formats(u, model.s, true, 8);
+	o.plan.share = (struct share){ 0 };
+	o.plan.lossy = true;
+	o.input_scale = "1";
+	for (i = 0; i < 4; i++) { /* with the sign of zeros and without, one after the other */
+		o.plan.drop_signs = i % 2;
+		dirs_remove(d.s);
+		CHECK(set_makes(i < 2 ? FLASH : model.s, d.s, &o));
+		compare_units(u, i < 2 ? FLASH : model.s, d.s);
+	}
+	snprintf(args, sizeof args, "%s --config tests/configs/small-base.json", base.s);
+	dirs_remove(base.s);
+	CHECK(!model_tool("mkmodel", args));
+	all_formats(u, base.s, false, 3);
+	poke(base.s, "layers.", ".wq_a.scale", 0, odd, sizeof odd);
+	all_formats(u, base.s, true, 2);
 }
 
 /* Every transform of every kind of output, of models with E8M0 and F32 scales, with threads and without. */
@@ -209,6 +275,9 @@ static void quick_is_plain(void)
 	compare_units(&u, FLASH, d.s);
 	for (op = 0; op < OP_COUNT; op++)
 		CHECK_IN(ops[op].name, u.seen[op] > 0);
+	far_scales(&u);
+	CHECK(u.quick.blocks.lossy && u.quick.blocks.rescued &&
+		u.quick.blocks.n > u.quick.blocks.lossy + u.quick.blocks.rescued);
 	derive_free(&u.quick);
 	derive_free(&u.plain);
 }

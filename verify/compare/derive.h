@@ -2,8 +2,8 @@
  *
  * There are two ways, which share nothing with the converter but tables of formats and layouts. The plain one
  * is the meaning: codec_ops decode and encode (quant/codec.h) and the address functions of layouts, element
- * by element. The quick one looks results of the plain one up: products and casts in tables that decode and
- * encode filled, layouts by gather.h. A test holds the quick one to the plain one, and compare asks the
+ * by element. The quick one looks results of the plain one up: products, casts and other formats in tables that
+ * decode and encode filled (derive_look.h), layouts by gather.h. A test holds the quick one to the plain one, and compare asks the
  * plain one before it calls anything different.
  *
  * Work is done in units, which can be made in any order:
@@ -81,6 +81,7 @@ struct derive_maker {
 	uint32_t *from;       /* owns */
 	size_t stage_cap, rows_cap, from_cap;
 	struct derive_tables *tables; /* owns; NULL until a format is changed */
+	struct derive_looks *looks;   /* owns; the same, of derive_look.h */
 	struct gather gather;         /* owns */
 	struct derive_blocks
 		blocks; /* added up by units of the transform reform; its caller sets it to 0 */
@@ -125,9 +126,27 @@ int derive_reform_open(struct derive *d, const char *target, struct err *e);
 int derive_reform_left(const struct derive *d, const char *target, struct err *e);
 /* Whether source s appears in it, and is not only looked at. */
 bool derive_reform_uses(const struct derive *d, const struct tensor *s);
-/* Rows row .. row + n of it to out. */
+/* derive_reform_make.c: rows row .. row + n of it to out. The plain way and the quick one, which looks it up. */
+int derive_reform_plain(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e);
 int derive_reform_make(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
 	uint8_t *out, struct err *e);
+
+/* What the plain way makes of some codes of a row, whose first is the first of a block. */
+struct derive_row {
+	double *was, *is; /* [cols] values there and back */
+	uint8_t *scales;  /* the new ones; 4 bytes for each column are enough */
+};
+/* Makes cols columns of codes, with their old scales from that block on, to out and r. */
+void derive_reform_row(const struct derive *d, const uint8_t *codes, const uint8_t *old,
+	uint64_t cols, struct derive_row *r, uint8_t *out);
+/* Whether column c of such a row is not what it was. */
+bool derive_reform_changed(const struct derive *d, const struct derive_row *r, const uint8_t *codes,
+	const uint8_t *old, uint64_t c);
+/* Columns of a block that is counted: the least that shares both an old and a new scale. */
+uint32_t derive_reform_block(const struct derive *d);
+/* Whether the scale of column c is one that the new format has not, and that is made up for by codes (NVFP4). */
+bool derive_reform_below(const struct derive *d, const uint8_t *old, uint64_t c);
 
 #ifdef __cplusplus
 }

@@ -438,7 +438,7 @@ static const struct makers {
 	[OP_WIDEN] = { make_widen, make_widen },
 	[OP_REMAP] = { make_remap, make_remap },
 	[OP_TILE] = { make_tile, plain_tile },
-	[OP_REFORM] = { derive_reform_make, derive_reform_make },
+	[OP_REFORM] = { derive_reform_make, derive_reform_plain },
 	[OP_GGML] = { derive_ggml_make, derive_ggml_make },
 	[OP_JOIN] = { make_join, make_join },
 	[OP_NARROW] = { make_narrow, make_narrow },
@@ -481,6 +481,7 @@ void derive_free(struct derive_maker *m)
 	free(m->from);
 	free(m->tables);
 	free(m->lost);
+	free(m->looks);
 	gather_free(&m->gather);
 	memset(m, 0, sizeof *m);
 }

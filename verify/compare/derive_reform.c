@@ -8,11 +8,8 @@
 #include "verify/compare/derive.h"
 
 #include "formats/model/recipes.h"
-#include "quant/num.h"
-
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -21,7 +18,6 @@ enum {
 		8, /* the factor is 2^8 below the largest scale: that is what E4M3 has above 1 */
 	E8M0_BIAS = 127
 };
-static const double e4m3_least = 0x1p-9;
 
 static int wrong(const struct derive *d, struct err *e, const char *what)
 {
@@ -221,7 +217,9 @@ static void set_units(struct derive *d, uint64_t rows)
 	d->unit_rows = d->unit_rows < d->n_rows ? d->unit_rows : d->n_rows;
 	d->rows = rows;
 	d->cols = d->src_bytes;
-	d->stage = (size_t)(d->src_bytes + scale_bytes);
+	/* Rows of codes that are read together, and the rows of scales that are theirs. */
+	d->stage = (size_t)((d->t->of == PART_CODES ? d->unit_rows * d->src_bytes : 0) +
+		(d->unit_rows + 1) * scale_bytes);
 }
 
 int derive_reform_open(struct derive *d, const char *target, struct err *e)
@@ -263,177 +261,4 @@ bool derive_reform_uses(const struct derive *d, const struct tensor *s)
 	if (d->t->of == PART_CODES)
 		return s == d->src[0] || (no_scales && s == d->src[1]);
 	return d->t->of == PART_SCALES && s == d->src[1];
-}
-
-/* --- making --- */
-
-/* Room for a row: its values there and back, the new scales. */
-struct row {
-	double *was, *is;
-	uint8_t *scales;
-};
-
-/* Writes number i of a row of scales: v in the type of the new format. */
-static void put_scale(const struct derive *d, uint8_t *scales, uint64_t i, double v)
-{
-	float f = (float)v;
-
-	switch (codecs[d->to].meant) {
-	case SCALE_E8M0:
-		scales[i] = (uint8_t)(ilogb(v) + E8M0_BIAS);
-		break;
-	case SCALE_E4M3:
-		scales[i] = num_e4m3_from((float)(v < e4m3_least ? e4m3_least : v));
-		break;
-	case SCALE_F32:
-		memcpy(scales + 4 * i, &f, sizeof f);
-		break;
-	default:
-		break;
-	}
-}
-
-/* The old scale of column c of the row, over the factor. */
-static double scale_at(const struct derive *d, const uint8_t *old, uint64_t c)
-{
-	return codec_scale(d->from, old, (size_t)(c / codecs[d->from].cols)) / d->second;
-}
-
-static void put_scales(const struct derive *d, const uint8_t *old, uint64_t cols, uint8_t *scales)
-{
-	uint64_t i, each = codecs[d->to].cols;
-
-	for (i = 0; codecs[d->to].scale != DT_COUNT && i * each < cols; i++)
-		put_scale(d, scales, i, scale_at(d, old, i * each));
-}
-
-/* Whether the code of column c, which is not zero, is no more to be told: its scale is, and the new format has none. */
-static bool forgets(const struct derive *d, const uint8_t *codes, const uint8_t *old, uint64_t c)
-{
-	return codecs[d->from].meant == SCALE_F32 && codecs[d->to].scale == DT_COUNT &&
-		(codes[c] & 0x7f) && scale_at(d, old, c) == 0;
-}
-
-/* Notes where a block was rounded. */
-static int note(struct derive_maker *m, uint64_t row, uint64_t block, struct err *e)
-{
-	if (m->n_lost == SIDECAR_LOST)
-		return 0;
-	if (mem_grow(&m->lost, &m->lost_cap, m->n_lost + 1, sizeof *m->lost))
-		return err_nomem(e);
-	m->lost[m->n_lost++] = (struct sidecar_block){ (uint32_t)row, (uint32_t)block };
-	return 0;
-}
-
-/* Counts the blocks of a row: the least that shares both an old and a new scale. */
-static int count(struct derive_maker *m, const struct derive *d, uint64_t row, const struct row *r,
-	const uint8_t *codes, const uint8_t *old, uint64_t cols, struct err *e)
-{
-	uint64_t block = codecs[d->from].cols, c;
-	bool changed = false, any = false;
-
-	if (codecs[d->to].scale != DT_COUNT && codecs[d->to].meant == SCALE_E4M3)
-		block = codecs[d->to].cols;
-	for (c = 0; c < cols; c++) {
-		changed = changed || r->was[c] != r->is[c] || forgets(d, codes, old, c);
-		any = any || r->was[c] != 0;
-		if ((c + 1) % block)
-			continue;
-		m->blocks.n++;
-		m->blocks.lossy += changed;
-		if (changed && note(m, row, c / block, e))
-			return -1;
-		m->blocks.rescued += !changed && any && codecs[d->to].meant == SCALE_E4M3 &&
-			scale_at(d, old, c) < e4m3_least;
-		changed = any = false;
-	}
-	return 0;
-}
-
-static void drop_signs(const struct derive *d, double *v, uint64_t cols)
-{
-	uint64_t c;
-
-	for (c = 0; d->t->unsigned_zeros && c < cols; c++)
-		if (v[c] == 0)
-			v[c] = 0;
-}
-
-/* Codes that stay: of 8 bits on both sides, since the new scale is the same number. To encode their values would be to
- * ask for the same, but for a scale that is 0 or no power of two. */
-static bool same_codes(const struct derive *d)
-{
-	return codecs[d->from].code == DT_F8_E4M3 && codecs[d->to].code == DT_F8_E4M3;
-}
-
-/* A row of codes. */
-static int make_row(struct derive_maker *m, const struct derive *d, uint64_t row, struct row *r,
-	uint8_t *out, struct err *e)
-{
-	const struct tensor *w = d->src[0], *s = d->src[1];
-	uint64_t cols = codec_cols(d->from, w->dim[1]),
-		 bytes = s->dim[1] * dtypes[s->dtype].bits / 8;
-	uint8_t *old = m->stage + d->src_bytes;
-
-	if (ckpt_read(d->c, w, row * d->src_bytes, m->stage, (size_t)d->src_bytes, e) ||
-		ckpt_read(d->c, s, row / codecs[d->from].rows * bytes, old, (size_t)bytes, e))
-		return -1;
-	put_scales(d, old, cols, r->scales);
-	codec_ops[d->from].decode(m->stage, old, 1, (size_t)cols, r->was);
-	drop_signs(d, r->was, cols);
-	if (same_codes(d))
-		memcpy(out, m->stage, (size_t)d->row_bytes);
-	else
-		codec_ops[d->to].encode(r->was, r->scales, d->second, (size_t)cols, out);
-	codec_ops[d->to].decode(out, r->scales, d->second, (size_t)cols, r->is);
-	return count(m, d, row, r, m->stage, old, cols, e);
-}
-
-static int make_codes(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
-	uint8_t *out, struct err *e)
-{
-	size_t cols = (size_t)codec_cols(d->from, d->src[0]->dim[1]);
-	struct row r = { .was = malloc(2 * cols * sizeof *r.was), .scales = malloc(4 * cols + 1) };
-	uint64_t i;
-	int rc = r.was && r.scales ? 0 : err_nomem(e);
-
-	r.is = r.was + cols;
-	for (i = 0; !rc && i < n; i++)
-		rc = make_row(m, d, row + i, &r, out + i * d->row_bytes, e);
-	free(r.was);
-	free(r.scales);
-	return rc;
-}
-
-static int make_scales(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
-	uint8_t *out, struct err *e)
-{
-	const struct tensor *s = d->src[1];
-	uint64_t cols = codec_cols(d->from, d->src[0]->dim[1]), i,
-		 bytes = s->dim[1] * dtypes[s->dtype].bits / 8;
-
-	for (i = 0; i < n; i++) {
-		if (ckpt_read(d->c, s,
-			    (row + i) * codecs[d->to].rows / codecs[d->from].rows * bytes, m->stage,
-			    (size_t)bytes, e))
-			return -1;
-		put_scales(d, m->stage, cols, out + i * d->row_bytes);
-	}
-	return 0;
-}
-
-int derive_reform_make(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
-	uint8_t *out, struct err *e)
-{
-	float f = (float)(codecs[d->to].second.divides ? 1 / d->second : d->second);
-
-	switch (d->t->of) {
-	case PART_CODES:
-		return make_codes(m, d, row, n, out, e);
-	case PART_SCALES:
-		return make_scales(m, d, row, n, out, e);
-	default:
-		memcpy(out, &f, sizeof f);
-		return 0;
-	}
 }
