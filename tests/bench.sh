@@ -30,7 +30,7 @@ $tool version | sed -n '4,6p'
 echo
 echo "== kernels, one core"
 if [ "$quick" = 0 ]; then
-	"$B/bench" kernels
+	"$B/bench" kernels | tee "$d/kernels"
 	"$B/bench" linears
 fi
 twin() { # twin NAME FILE: what numpy does
@@ -42,6 +42,23 @@ twin() { # twin NAME FILE: what numpy does
 }
 twin "FP4 to FP8, numpy float twin" bench_cast.py
 twin "marlin4-a16, numpy" bench_marlin.py
+# The best way of each number format over what numpy takes for the same, both of one core.
+if [ "$quick" != 0 ]; then
+	:
+elif [ -x build/oracle-venv/bin/python ]; then
+	build/oracle-venv/bin/python tests/oracle/bench_formats.py >"$d/twins"
+	awk -F'\t' 'NR == FNR { twin[$1] = $2; next }
+		{
+			name = substr($0, 3, 17)
+			sub(/ +$/, "", name)
+			if (!(name in twin) || seen[name]++)
+				next
+			split(substr($0, 21), way, " ")
+			printf("  %-17s numpy %8.4f GB/s out, %s %.0f times as much\n", name, twin[name], way[1], way[2] / twin[name])
+		}' "$d/twins" "$d/kernels"
+else
+	echo "  number formats, numpy: not run (make oracle makes its virtualenv)"
+fi
 
 # Shapes of V4-Flash; one layer and part of its experts, so that outputs stay small.
 model() { # model NAME EXPERTS
