@@ -93,8 +93,13 @@ static int read_config(struct opener *o)
 		return -1;
 	if (!config_read(&o->c->config, &o->c->doc, o->e))
 		return 0;
-	return finding_take(o->f, o->name,
-		o->e); /* of fields that are missing there is a finding already */
+	if (o->f->total &&
+		o->e->kind !=
+			ERR_SYSTEM) { /* of keys that make no config.json there is a finding already */
+		*o->e = (struct err){ 0 };
+		return 0;
+	}
+	return finding_take(o->f, o->name, o->e);
 }
 
 /* --- tensors --- */

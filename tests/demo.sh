@@ -95,6 +95,10 @@ echo "\$ $quant run $d/flash -o $d/gguf --to gguf"
 $quant run $d/flash -o $d/gguf --to gguf >/dev/null
 show $verify check $d/gguf -q
 show $verify compare $d/flash $d/gguf -q
+show $verify logits $d/flash $d/gguf --tokens 1,2,3,5,8,13,21,34 -q
+echo "\$ $quant restore $d/gguf -o $d/back5"
+$quant restore $d/gguf -o $d/back5 >/dev/null
+for f in "$d"/flash/*; do cmp "$f" "$d/back5/${f##*/}"; done && echo "every file of the download again, byte for byte"
 
 say "Signed, so that others can tell: an OpenSSF Model Signing bundle"
 show openssl ecparam -name prime256v1 -genkey -noout -out $d/key.pem

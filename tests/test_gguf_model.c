@@ -38,14 +38,29 @@ static void says(const char *what, const char *path, int status, const char *wor
 	CHECK_IN(what, rc == status && (!word || holds(err_file.s, word)));
 }
 
+/* Runs a verb of two paths. */
+static void verb_of(const char *call, const char *a, const char *b, int status)
+{
+	char args[2000];
+
+	snprintf(args, sizeof args, "%s %s %s", call, a, b);
+	CHECK_IN(args, shell("dsv4-verify", args) == status);
+}
+
 static void computes(void)
 {
+	char args[1000];
+
 	make(FLASH, "");
 	gguf_edit(made.s, file.s, &(struct gguf_edit){ 0 });
 	CHECK(same_files(file.s, made.s));
 	says("as it is", file.s, 0, NULL);
+	snprintf(args, sizeof args, "record " FLASH " -o %s --tokens 5,17 -q", dirs_path("rec").s);
+	CHECK(!shell("dsv4-verify", args));
+	verb_of("replay -q", file.s, dirs_path("rec").s, 0);
 	make(FLASH, "--dense f32");
 	says("in F32", made.s, 0, NULL);
+	verb_of("replay -q", made.s, dirs_path("rec").s, 0);
 	make(FLASH, "--dense q8_0");
 	says("rounded", made.s, 1, NULL);
 	make(PRO, "");
@@ -72,7 +87,7 @@ static void keys(void)
 		"deepseek4.expert_weights_scale", "deepseek4.hash_layer_count",
 		"deepseek4.hyper_connection.epsilon", "deepseek4.rope.freq_base",
 		"deepseek4.rope.scaling.type", "deepseek4.rope.scaling.factor",
-		"deepseek4.swiglu_clamp_exp", "deepseek4.vocab_size" };
+		"deepseek4.swiglu_clamp_exp" };
 	static struct {
 		const char *key;
 		struct gguf_value value, fill;
@@ -102,6 +117,7 @@ static void keys(void)
 			"kind.gguf" },
 		{ "deepseek4.nextn_predict_layers", N(U32, 4), { 0 }, 1, "gguf.keys" },
 	};
+	static struct gguf_value tokens = A(STRING, 256);
 	size_t i;
 
 	make(FLASH, "");
@@ -109,6 +125,17 @@ static void keys(void)
 		gguf_edit(made.s, file.s, &(struct gguf_edit){ .key = gone[i] });
 		says(gone[i], file.s, 1, "gguf.keys");
 	}
+	/* the vocabulary is told by its tokens, too; by neither, not at all */
+	gguf_edit(made.s, file.s, &(struct gguf_edit){ .key = "deepseek4.vocab_size" });
+	says("no vocabulary", file.s, 1, "gguf.keys");
+	made = file;
+	file = dirs_path("y.gguf");
+	gguf_edit(made.s, file.s,
+		&(struct gguf_edit){ .key = "tokenizer.ggml.tokens",
+			.value = &tokens,
+			.fill = { .type = GGUF_STRING, .s = "" } });
+	says("a vocabulary of tokens", file.s, 0, NULL);
+	make(FLASH, "");
 	for (i = 0; i < sizeof set / sizeof *set; i++) {
 		gguf_edit(made.s, file.s,
 			&(struct gguf_edit){
@@ -320,7 +347,7 @@ static void few_bits(void)
 /* What llama.cpp trips over, and what contradicts itself. */
 static void doctor(void)
 {
-	static struct gguf_value pre = { .type = GGUF_STRING, .s = "default", .n = 7 },
+	static struct gguf_value pre = { .type = GGUF_STRING, .s = "llama-bpe", .n = 9 },
 				 gpt2 = { .type = GGUF_STRING, .s = "gpt2", .n = 4 },
 				 ints = A(I32, 4), words = A(STRING, 255);
 	struct path dir = dirs_new("both");
@@ -338,12 +365,12 @@ static void doctor(void)
 	verb("doctor --for llama.cpp", file.s, 1, "gguf.keys");
 	gguf_edit(made.s, file.s,
 		&(struct gguf_edit){ .key = "tokenizer.ggml.model", .value = &gpt2 });
-	verb("doctor", file.s, 1, "tokenizer.ggml.pre is missing");
+	verb("doctor", file.s, 1, "tokenizer.ggml.pre is missing, or default");
 	made = file;
 	file = dirs_path("y.gguf");
 	gguf_edit(made.s, file.s,
 		&(struct gguf_edit){ .key = "tokenizer.ggml.pre", .value = &pre });
-	verb("doctor", file.s, 1, "it is joyai-llm");
+	verb("doctor", file.s, 1, "suspect.tokenizer");
 	gguf_edit(made.s, file.s,
 		&(struct gguf_edit){ .key = "tokenizer.ggml.tokens",
 			.value = &words,

@@ -55,8 +55,7 @@ static const struct {
 	{ 'l', 1, "compare.lost" }, /* another model */
 	{ 'f', 1, "diff.only" }, { 'F', 1, "form.matrix" }, { 'L', 2, "logits.models" },
 	{ 't', 2, "tokens.tokenizer" }, /* golden models have no tokenizer.json */
-	{ 'r', 1, "record.form" }, { 'M', 1, "model.missing" },
-	/* a GGUF has no drafts, which the record has */
+	{ 'r', 1, "record.form" },
 	{ 'o', 2, "system" }, /* a shard cannot be opened */
 	{ 's', 1, "sig.unfinished" }, { 'g', 1, "sig.missing" }, { 'n', 1, "parity.none" },
 	{ 'N', 2, "check.rank" },    /* a state of nothing, of no rank */
@@ -77,7 +76,7 @@ static const char *const expected[KINDS] = {
 	[KIND_HF]         = "...." "bb" "." "k." ".." "....t" ".g.." ".n",
 	[KIND_HF_SOURCE]  = "...." ".." "." "k." ".." "....t" ".g.." ".n",
 	[KIND_QUANT]      = "..xx" ".." "." "x." "f." "....t" ".gx." ".n",
-	[KIND_QUANT_GGUF] = "...x" ".." "." "x." "f." "x..Mx" ".gx." ".n",
+	[KIND_QUANT_GGUF] = "...x" ".." "." "x." "f." "x...x" ".gx." ".n",
 	[KIND_SLICE]      = "...." "bb" "." "l." "f." "LL.rt" ".go." ".n",
 	[KIND_RESTORED]   = "...." "bb" "." ".." ".." "....t" ".g.." ".n",
 	[KIND_OFFICIAL]   = "xxxx" "bb" "." "x." "f." "x.xxE" ".gx." ".n",
@@ -94,7 +93,7 @@ static const char *const expected[KINDS] = {
 	[KIND_PREFIXED]   = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "xx",
 	[KIND_TRANSFORMERS] = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "xx",
 	[KIND_SHARDED]    = "xxxx" "xx" "x" "xx" "xx" "xxxxx" ".gxc" "xx",
-	[KIND_GGUF]       = "xx.x" "xx" "." "xx" "f." "x..Mx" ".gxc" "xx",
+	[KIND_GGUF]       = "xx.x" "xx" "." "xx" "f." "x...x" ".gxc" "xx",
 	[KIND_MLX]        = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "xx",
 	[KIND_NVFP4]      = "xxxx" "xx" "p" "xx" "fF" "xxxxt" ".gxc" "xx",
 	[KIND_QUARK]      = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "xx",

@@ -82,7 +82,6 @@ static const struct {
 	{ "hc_eps", "hyper_connection.epsilon", false },
 	{ "num_hash_layers", "hash_layer_count", true },
 	{ "max_position_embeddings", "context_length", true },
-	{ "vocab_size", "vocab_size", true },
 	{ "qk_rope_head_dim", "rope.dimension_count", true },
 	{ "rope_theta", "rope.freq_base", false },
 };
@@ -127,6 +126,21 @@ static int put_members(struct maker *k)
 		put_number(&k->t, v);
 		text_str(&k->t, ", ");
 	}
+	return 0;
+}
+
+/* The vocabulary: of its own key, or as many as there are tokens; converters write the one, the other or both. */
+static int put_vocab(struct maker *k)
+{
+	const struct gguf_entry *said = gguf_config_entry(k->m, "vocab_size"),
+				*tokens = gguf_meta_find(k->m, "tokenizer.ggml.tokens");
+	bool there = !said && tokens && tokens->type == GGUF_ARRAY;
+	double v = there ? (double)tokens->count : 0;
+
+	if (!there && number_of(k, "vocab_size", true, &v, &there))
+		return -1;
+	if (there)
+		text_fmt(&k->t, "\"vocab_size\": %.0f, ", v);
 	return 0;
 }
 
@@ -252,8 +266,8 @@ int gguf_config_make(struct config_doc *d, const struct gguf_meta *m, const char
 	int rc;
 
 	text_str(&k.t, "{\"model_type\": \"deepseek_v4\", ");
-	rc = put_layers(&k, &l) || put_ratios(&k, l) || put_members(&k) || put_yarn(&k) ||
-			put_swiglu(&k, l) || put_words(&k)
+	rc = put_layers(&k, &l) || put_ratios(&k, l) || put_members(&k) || put_vocab(&k) ||
+			put_yarn(&k) || put_swiglu(&k, l) || put_words(&k)
 		? err_nomem(e)
 		: 0;
 	text_fmt(&k.t, "\"expert_dtype\": \"%s\"}\n", codec_expert(experts));

@@ -225,6 +225,8 @@ if have llama.cpp; then
     all="--experts f32 --dense f32"
     for of in hf hf8 basehf; do
         must $python $here/gguf_twin.py "$work/$of" "$work/$of.gguf" $all
+        # what another program wrote is computed here as its source is, bit for bit
+        must "$B/dsv4-verify" logits "$work/$of" "$work/$of.gguf" --tokens 3,1,4,1,5,9 -q
     done
     run $script \
         --within "llama.cpp, F32 GGUF of hf" "$work/hf.gguf" "$work/fp4.rec" \

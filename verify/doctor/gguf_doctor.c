@@ -86,12 +86,12 @@ static void tokenizer(const struct examined *d)
 			"there is no tokenizer in it: tokens have to be given as numbers");
 		return;
 	}
-	if (!pre)
+	if (!pre || !strcmp(pre->text, "default"))
 		report_add(d->r, RULE_GGUF_KEYS, &at,
-			"key tokenizer.ggml.pre is missing: llama.cpp cuts text in its default way, and makes other tokens of it");
+			"key tokenizer.ggml.pre is missing, or default: llama.cpp cuts text in its default way, and makes other tokens of it");
 	else if (strcmp(pre->text, "joyai-llm") != 0)
-		report_add(d->r, RULE_GGUF_KEYS, &at,
-			"key tokenizer.ggml.pre is \"%.40s\", which cuts text in another way than DeepSeek-V4: it is joyai-llm",
+		report_add(d->r, RULE_SUSPECT_TOKENIZER, &at,
+			"key tokenizer.ggml.pre is \"%.40s\": llama.cpp's converter names joyai-llm for this model, and another name may cut text in another way",
 			text_quote(pre->text).s);
 	if (!tokens || tokens->type != GGUF_ARRAY || tokens->item != GGUF_STRING)
 		report_add(d->r, RULE_GGUF_KEYS, &at,

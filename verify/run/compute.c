@@ -119,7 +119,7 @@ int compute_replay(struct report *rep, const char *folder, const char *record,
 	}
 	if (!rc) {
 		x.models[1] = r.ours || d.fp32 ? NULL : &w; /* that measures the noise */
-		x.mtp = record_find(&r, "mtp.0.logits_last");
+		x.mtp = w.c.config.stages && record_find(&r, "mtp.0.logits_last");
 		x.logits = 8 * w.c.config.V;
 		/* streams, ours and the record's, or as many picks */
 		x.beside = r.n * (8 * DEV_HC * w.c.config.D + 12 * (uint64_t)w.p.topk);

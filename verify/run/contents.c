@@ -67,7 +67,7 @@ int contents_each(const struct contents *k,
 		put(&t, CONTENTS_LOGITS, "logits", DT_F32, k->tokens, c->V, 0) ||
 		put(&t, CONTENTS_LAYERS, "layers.0.in", DT_BF16, k->tokens, DEV_HC, c->D))
 		return -1;
-	if (!c->spark && c->stages &&
+	if (((!c->spark && c->stages) || k->no_drafts) &&
 		put(&t, CONTENTS_ALL, "mtp.0.logits_last", DT_F32, c->V, 0, 0))
 		return -1;
 	for (l = 0; l < c->L; l++)
@@ -80,6 +80,7 @@ int contents_each(const struct contents *k,
 
 struct held {
 	const struct record *r;
+	const struct contents *k;
 	uint64_t found;            /* tensors of the record that are in the list */
 	uint64_t have[3], lack[3]; /* by level */
 	char first[3][64];         /* the first that is lacking */
@@ -109,7 +110,7 @@ static int hold(void *ctx, const struct content *x, struct err *e)
 	const struct tensor *t = record_find(h->r, x->name);
 
 	if (!t) {
-		if (x->mtp && !h->r->ours)
+		if (x->mtp && (!h->r->ours || h->k->no_drafts))
 			return 0;
 		if (!h->lack[x->level]++)
 			snprintf(h->first[x->level], sizeof h->first[0], "%s", x->name);
@@ -166,7 +167,7 @@ static int lacking(const char *name, struct err *e)
 int contents_check(const struct contents *k, const struct record *r, enum contents_level *level,
 	struct err *e)
 {
-	struct held h = { .r = r };
+	struct held h = { .r = r, .k = k };
 	int l;
 
 	if (contents_each(k, hold, &h, e))

@@ -32,6 +32,7 @@ struct contents {
 	const struct config *c;
 	uint32_t tokens, topk; /* topk of the indexer */
 	bool fp32;             /* streams in F32, since nothing is rounded to BF16 */
+	bool no_drafts; /* the model is without its drafts, which a record may have all the same */
 };
 
 /* Hands each tensor to each(), in no order that matters, until it returns -1. */

@@ -262,9 +262,11 @@ int replay_run(struct weights *w, const struct record *r, const struct replay_op
 	struct report *rep, struct replay_result *res, struct err *e)
 {
 	struct replaying k = { .r = r, .o = o, .rep = rep, .res = res, .n = r->n, .ours = r->ours };
-	const struct contents c = {
-		.c = &w->c.config, .tokens = r->n, .topk = w->p.topk, .fp32 = w->dev->fp32
-	};
+	const struct contents c = { .c = &w->c.config,
+		.tokens = r->n,
+		.topk = w->p.topk,
+		.fp32 = w->dev->fp32,
+		.no_drafts = w->is_gguf };
 	enum contents_level level;
 	int rc;
 
@@ -281,6 +283,9 @@ int replay_run(struct weights *w, const struct record *r, const struct replay_op
 		report_add(rep, RULE_REPLAY_COARSE, NULL,
 			"the record has logits only: what changes them less than rounding does is not "
 			"seen");
+	if (c.no_drafts && record_find(r, "mtp.0.logits_last"))
+		report_row(rep, "not looked at", "mtp.0.logits_last", 1, 0,
+			"a GGUF of the model is without its drafts");
 	rc = level > CONTENTS_LOGITS ? forced(&k, e) : 0;
 	rc = rc ? rc : free_run(&k, e);
 	forward_close(&k.f);
