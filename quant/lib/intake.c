@@ -14,6 +14,8 @@
 #include "formats/conversion/stack.h"
 #include "formats/conversion/vllm_form.h"
 #include "formats/folder/folder.h"
+#include "formats/gguf/gguf_set.h"
+#include "formats/model/gguf_name.h"
 #include "formats/json/jread.h"
 #include "formats/model/family.h"
 #include "formats/model/vllm_name.h"
@@ -379,11 +381,21 @@ static void end_folder(struct intake *k)
 	is->tensors = k->d->info.tensors - is->first_tensor;
 }
 
-/* Where files are ranks, each rank is a folder of the list: its files follow each other, as names are sorted. */
+/* Whether the file begins another model than the one before it in the folder at hand: drafts in GGUF have the names of
+ * tensors that the model has, too. */
+static bool other_model(const struct intake *k, const struct manifest_file *m,
+	const struct manifest_file *before)
+{
+	return k->d->info.files > k->d->folders[k->d->info.folders].first_file && before &&
+		gguf_named(m->name) && gguf_of_file(m->name) != gguf_of_file(before->name);
+}
+
+/* Where files are ranks, each rank is a folder of the list: its files follow each other, as names are sorted. So is each
+ * draft in GGUF. */
 static int take_files(struct intake *k, const struct chain_folder *f, const struct share *all,
 	struct err *e)
 {
-	const struct manifest_file *m = f->m->files.v, *end = m + f->m->files.n;
+	const struct manifest_file *m = f->m->files.v, *end = m + f->m->files.n, *before = NULL;
 	struct share h = *all, is = *all;
 	bool begun = !k->by_file;
 
@@ -394,13 +406,15 @@ static int take_files(struct intake *k, const struct chain_folder *f, const stru
 			h = share_of_file(k, m->name);
 		if (!m->side || (k->by_file && !wants_file(k, &h)))
 			continue;
-		if (begun && (h.rank != is.rank || h.ranks != is.ranks)) {
+		if (begun &&
+			(h.rank != is.rank || h.ranks != is.ranks || other_model(k, m, before))) {
 			end_folder(k);
 			begun = false;
 		}
 		if (!begun && begin_folder(k, f, &h, e))
 			return -1;
 		begun = true;
+		before = m;
 		is = h;
 		if (take_file(k, f, m, e))
 			return err_at(e, "%s", text_quote(m->name).s);
