@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/gguf_name.h"
 
+#include "formats/gguf/gguf_set.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -92,6 +94,11 @@ enum gguf_file_of gguf_of_file(const char *name)
 	return !strncmp(name, "mtp-", 4)       ? GGUF_OF_MTP
 		: !strncmp(name, "dspark-", 7) ? GGUF_OF_DSPARK
 					       : GGUF_OF_MODEL;
+}
+
+bool gguf_of_other(const char *name, const char *before)
+{
+	return before && gguf_named(name) && gguf_of_file(name) != gguf_of_file(before);
 }
 
 bool gguf_name_beside(const char *name)

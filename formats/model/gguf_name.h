@@ -22,6 +22,9 @@ enum gguf_file_of { GGUF_OF_MODEL, GGUF_OF_MTP, GGUF_OF_DSPARK };
  * otherwise is the model. */
 extern const char *const gguf_stems[];
 enum gguf_file_of gguf_of_file(const char *name);
+/* Whether the file name is a GGUF of something else than the file before, which may be NULL: drafts have names of tensors
+ * that the model has, too. */
+bool gguf_of_other(const char *name, const char *before);
 /* The file beside them with the tensors that have no place in any of them, under their own names. */
 #define GGUF_REST "rest.safetensors"
 

@@ -14,7 +14,6 @@
 #include "formats/conversion/stack.h"
 #include "formats/conversion/vllm_form.h"
 #include "formats/folder/folder.h"
-#include "formats/gguf/gguf_set.h"
 #include "formats/model/gguf_name.h"
 #include "formats/json/jread.h"
 #include "formats/model/family.h"
@@ -332,8 +331,6 @@ out:
 	return rc;
 }
 
-/* --- folders --- */
-
 /* The rank that a file is of, in a folder whose ranks are files; of none (0 of 0) are drafts beside them. */
 static struct share share_of_file(const struct intake *k, const char *name)
 {
@@ -381,23 +378,14 @@ static void end_folder(struct intake *k)
 	is->tensors = k->d->info.tensors - is->first_tensor;
 }
 
-/* Whether the file begins another model than the one before it in the folder at hand: drafts in GGUF have the names of
- * tensors that the model has, too. */
-static bool other_model(const struct intake *k, const struct manifest_file *m,
-	const struct manifest_file *before)
-{
-	return k->d->info.files > k->d->folders[k->d->info.folders].first_file && before &&
-		gguf_named(m->name) && gguf_of_file(m->name) != gguf_of_file(before->name);
-}
-
-/* Where files are ranks, each rank is a folder of the list: its files follow each other, as names are sorted. So is each
- * draft in GGUF. */
+/* Each rank that is a file, and each draft in GGUF, is a folder of the list; files follow each other, as names are sorted. */
 static int take_files(struct intake *k, const struct chain_folder *f, const struct share *all,
 	struct err *e)
 {
-	const struct manifest_file *m = f->m->files.v, *end = m + f->m->files.n, *before = NULL;
+	const struct manifest_file *m = f->m->files.v, *end = m + f->m->files.n;
+	const char *before = NULL; /* the file that was taken last */
 	struct share h = *all, is = *all;
-	bool begun = !k->by_file;
+	bool begun = !k->by_file, other;
 
 	if (begun && begin_folder(k, f, &is, e))
 		return -1;
@@ -406,15 +394,14 @@ static int take_files(struct intake *k, const struct chain_folder *f, const stru
 			h = share_of_file(k, m->name);
 		if (!m->side || (k->by_file && !wants_file(k, &h)))
 			continue;
-		if (begun &&
-			(h.rank != is.rank || h.ranks != is.ranks || other_model(k, m, before))) {
+		other = h.rank != is.rank || h.ranks != is.ranks || gguf_of_other(m->name, before);
+		if (begun && other)
 			end_folder(k);
-			begun = false;
-		}
+		begun = begun && !other;
 		if (!begun && begin_folder(k, f, &h, e))
 			return -1;
 		begun = true;
-		before = m;
+		before = m->name;
 		is = h;
 		if (take_file(k, f, m, e))
 			return err_at(e, "%s", text_quote(m->name).s);
