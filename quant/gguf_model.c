@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "quant/gguf_model.h"
 
-#include "core/file.h"
 #include "formats/codec.h"
 #include "formats/gguf/ggml_type.h"
 #include "formats/model/family.h"
@@ -239,6 +238,7 @@ static int take_all(struct opener *o)
 static int open_parts(struct gguf_model *m, int dir, struct err *e)
 {
 	struct stat st;
+	char blob[65];
 	size_t i;
 
 	m->fds = malloc((m->set.n + 1) * sizeof *m->fds);
@@ -247,9 +247,9 @@ static int open_parts(struct gguf_model *m, int dir, struct err *e)
 	for (i = 0; i < m->set.n; i++)
 		m->fds[i] = -1;
 	for (i = 0; i < m->set.n; i++) {
-		if (file_open(m->io, dir, m->set.parts[i].name, &m->fds[i], &st, e)) {
+		if (gguf_part_open(m->io, dir, m->set.parts[i].name, &m->fds[i], &st, blob, e)) {
 			m->fds[i] = -1;
-			return err_at(e, "%s", text_quote(m->set.parts[i].name).s);
+			return -1;
 		}
 		if ((uint64_t)st.st_size != m->set.parts[i].size)
 			return err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS,
@@ -325,13 +325,15 @@ static bool is_model(const struct io *io, int dir, const char *name)
 	struct gguf_file f;
 	struct seen s = { "" };
 	struct stat st;
+	char blob[65];
 	unsigned no, parts;
 	size_t stem;
+	struct err ignored = { 0 };
 	bool is = false;
 	int fd;
 
 	if (!gguf_part_parse(name, &stem, &no, &parts) || no ||
-		file_open(io, dir, name, &fd, &st, NULL))
+		gguf_part_open(io, dir, name, &fd, &st, blob, &ignored))
 		return false;
 	if (!gguf_file_read(&f, io, fd, (uint64_t)st.st_size, see_arch, &s, &arena, NULL)) {
 		/* a draft of MTP has the architecture of the model, and another name */

@@ -420,8 +420,45 @@ static void scales_behind(void)
 	free(p);
 }
 
+/* A hub's cache: files are links to blobs that are called by their digests, to which they are held. */
+static void links(void)
+{
+	struct path hub = dirs_new("models--x--gguf"), snap;
+	char line[4000];
+
+	make(FLASH, "");
+	snprintf(line, sizeof line,
+		"cd %s && mkdir -p blobs snapshots/abc && h=$(sha256sum %s | cut -c1-64) && cp %s blobs/$h && "
+		"ln -s ../../blobs/$h snapshots/abc/model.gguf",
+		hub.s, made.s, made.s);
+	CHECK(!system(line));
+	snap = model_file(hub.s, "snapshots/abc");
+	verb("check", snap.s, 0, "check: true");
+	CHECK(!holds(out_file.s, "check.no-digest"));
+	verb("check", model_file(snap.s, "model.gguf").s, 0, "check: true");
+	verb("inspect", snap.s, 0, "no findings");
+	verb("doctor", model_file(snap.s, "model.gguf").s, 0, NULL);
+	says("a link", snap.s, 0, NULL);
+	snprintf(line, sizeof line, "diff -q %s %s", snap.s, made.s);
+	verb(line, "", 0, NULL);
+	/* a link that leads elsewhere is followed, one that leads nowhere is said */
+	snprintf(line, sizeof line,
+		"mkdir %s/other && ln -s %s %s/other/x.gguf && ln -s none %s/other/y.gguf", hub.s,
+		made.s, hub.s, hub.s);
+	CHECK(!system(line));
+	verb("inspect", model_file(hub.s, "other/x.gguf").s, 0, "no findings");
+	verb("inspect", model_file(hub.s, "other").s, 1, "file.dangling");
+	/* damage in the blob */
+	snprintf(line, sizeof line,
+		"mv %s/blobs/* %s/x && printf '\\001' | dd of=%s/x bs=1 seek=200000 conv=notrunc 2>/dev/null && "
+		"mv %s/x %s/blobs/$(basename $(readlink %s/snapshots/abc/model.gguf))",
+		hub.s, hub.s, hub.s, hub.s, hub.s, hub.s);
+	CHECK(!system(line));
+	verb("check", snap.s, 1, "sha256");
+}
+
 static const struct test tests[] = { { "computes", computes }, { "keys", keys },
 	{ "tensors", tensors }, { "values", values }, { "checks", checks },
 	{ "differences", differences }, { "few_bits", few_bits }, { "doctor", doctor },
-	{ "scales_behind", scales_behind }, { NULL, NULL } };
+	{ "scales_behind", scales_behind }, { "links", links }, { NULL, NULL } };
 TEST_MAIN(tests)

@@ -5,6 +5,7 @@
 #include "formats/conversion/head.h"
 #include "formats/conversion/manifest.h"
 #include "formats/folder/foreign.h"
+#include "formats/gguf/gguf_set.h"
 #include "formats/blob.h"
 #include "formats/model/recipes.h"
 #include "formats/model/vllm_name.h"
@@ -463,7 +464,8 @@ static int open_and_look(struct folder *f, enum use use, const struct ckpt_opts 
 {
 	struct stat st;
 
-	if (!f->io->lstat(f->io, AT_FDCWD, f->path, &st) && S_ISREG(st.st_mode))
+	if (!f->io->lstat(f->io, AT_FDCWD, f->path, &st) &&
+		(S_ISREG(st.st_mode) || (S_ISLNK(st.st_mode) && gguf_named(f->path))))
 		return look_at_file(f, use, e);
 	if (file_open_dir(f->io, f->path, &f->dir, e) || look(f, e))
 		return -1;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/gguf/gguf_set.h"
 
-#include "core/file.h"
+#include "formats/link.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,17 +64,34 @@ bool gguf_part_parse(const char *name, size_t *stem_n, unsigned *no, unsigned *p
 	return (*no)-- >= 1 && *no < *parts && *parts <= GGUF_PARTS_MAX;
 }
 
+int gguf_part_open(const struct io *io, int dir, const char *name, int *fd, struct stat *st,
+	char blob[65], struct err *e)
+{
+	const struct link_dir d = { .io = io, .dir = dir, .follow = true };
+	char actual[LINK_PATH];
+	const char *hash = NULL;
+	bool there;
+
+	blob[0] = 0;
+	if (link_open(&d, name, fd, st, &there, actual, &hash, e))
+		return -1;
+	if (!there)
+		return err_rule(e, RULE_GGUF_PART_MISSING, ERR_NOPOS,
+			"%s: this part of the model is not there", text_quote(name).s);
+	if (hash)
+		snprintf(blob, 65, "%.64s", hash);
+	return 0;
+}
+
 static int read_part(struct gguf_set *s, struct gguf_part *p, const struct io *io, int dir,
 	gguf_look *look, void *ctx, struct err *e)
 {
 	struct stat st;
+	char blob[65];
 	int fd, rc;
 
-	if (io->lstat(io, dir, p->name, &st) && errno == ENOENT)
-		return err_rule(e, RULE_GGUF_PART_MISSING, ERR_NOPOS,
-			"%s: this part of the model is not there", text_quote(p->name).s);
-	if (file_open(io, dir, p->name, &fd, &st, e))
-		return err_at(e, "%s", text_quote(p->name).s);
+	if (gguf_part_open(io, dir, p->name, &fd, &st, blob, e))
+		return -1;
 	p->size = (uint64_t)st.st_size;
 	rc = gguf_file_read(&p->file, io, fd, p->size, look, ctx, &s->arena, e);
 	if (io->close(io, fd) && !rc)

@@ -28,6 +28,10 @@ struct gguf_set {
 	struct arena arena; /* names of tensors */
 };
 
+/* Opens a part for reading, where it is a link what that leads to. blob: the digest that a hub's cache calls the file by, ""
+ * where it is none of such. */
+int gguf_part_open(const struct io *io, int dir, const char *name, int *fd, struct stat *st,
+	char blob[65], struct err *e);
 /* Reads the headers of the set to which the file name in the folder dir belongs; look gets the metadata of the first
  * part. On failure *s is zeroed. */
 int gguf_set_read(struct gguf_set *s, const struct io *io, int dir, const char *name,

@@ -81,14 +81,18 @@ static int look_at(struct check *c, struct folder *f, struct gguf_in *x)
 static int add_part(struct check *c, int dir, const char *name)
 {
 	struct shard *s = &c->ckpt.shards[c->ckpt.n_shards];
+	char blob[65];
 
 	*s = (struct shard){ .name = arena_strndup(&c->ckpt.arena, name, strlen(name)), .fd = -1 };
 	if (!s->name)
 		return err_nomem(c->e);
-	if (file_open(c->o->io, dir, name, &s->fd, &s->st, c->e)) {
+	if (gguf_part_open(c->o->io, dir, name, &s->fd, &s->st, blob, c->e)) {
 		s->fd = -1;
 		return -1;
 	}
+	s->blob = *blob ? arena_strndup(&c->ckpt.arena, blob, strlen(blob)) : NULL;
+	if (*blob && !s->blob)
+		return err_nomem(c->e);
 	c->ckpt.n_shards++;
 	return 0;
 }

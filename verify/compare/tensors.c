@@ -112,12 +112,13 @@ static int take_set(struct tensors *t, const struct folder *at, const struct ggu
 	const struct gguf_in *x, struct err *e)
 {
 	struct stat st;
+	char blob[65];
 	size_t i;
 	int fd;
 
 	for (i = 0; i < x->set.n; i++) {
-		if (file_open(t->io, at->dir, x->set.parts[i].name, &fd, &st, e))
-			return err_at(e, "%s", text_quote(x->set.parts[i].name).s);
+		if (gguf_part_open(t->io, at->dir, x->set.parts[i].name, &fd, &st, blob, e))
+			return -1;
 		if (add_file(t, fd, x->set.parts[i].name, e)) {
 			(void)t->io->close(t->io, fd); /* read only */
 			return -1;

@@ -202,11 +202,12 @@ static int tensor(const struct look *l, int fd, const struct gguf_part *p,
 static int part(const struct look *l, const struct gguf_part *p)
 {
 	struct stat st;
+	char blob[65];
 	size_t i;
 	int fd, rc = 0;
 
-	if (file_open(l->at->io, l->at->dir, p->name, &fd, &st, l->e))
-		return err_at(l->e, "%s", text_quote(p->name).s);
+	if (gguf_part_open(l->at->io, l->at->dir, p->name, &fd, &st, blob, l->e))
+		return -1;
 	for (i = 0; !rc && i < p->file.n; i++)
 		rc = tensor(l, fd, p, &p->file.tensors[i]);
 	(void)l->at->io->close(l->at->io, fd); /* read only */
