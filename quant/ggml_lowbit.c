@@ -95,7 +95,8 @@ static void q2_k(const uint8_t *s, float *v)
 /* Scale i of 16, of 6 bits: the low four in nibbles, the upper two behind them. */
 static int q3_k_scale(const uint8_t *s, unsigned i)
 {
-	unsigned low = i < 8 ? s[i] & 15u : s[i - 8] >> 4, high = s[8 + i % 4] >> i / 4 * 2 & 3u;
+	unsigned low = i < 8 ? s[i] & 15u : s[i - 8] >> 4,
+		 high = (unsigned)s[8 + i % 4] >> i / 4 * 2 & 3;
 
 	return (int)(low | high << 4) - 32;
 }
@@ -137,7 +138,7 @@ static void k45(const uint8_t *s, const uint8_t *high, const uint8_t *q, float *
 		scale *= d;
 		min *= dmin;
 		for (i = 0; i < 32; i++) {
-			code = q[b / 2 * 32 + i] >> b % 2 * 4 & 15u;
+			code = (unsigned)q[b / 2 * 32 + i] >> b % 2 * 4 & 15;
 			if (high)
 				code |= (high[i] >> b & 1u) << 4;
 			v[b * 32 + i] = scale * (float)code - min;
@@ -191,7 +192,7 @@ static void iq4_xs(const uint8_t *s, float *v)
 	unsigned b, i, six;
 
 	for (b = 0; b < 8; b++) {
-		six = (s[4 + b / 2] >> b % 2 * 4 & 15u) | (u16(s + 2) >> 2 * b & 3u) << 4;
+		six = ((unsigned)s[4 + b / 2] >> b % 2 * 4 & 15) | (u16(s + 2) >> 2 * b & 3u) << 4;
 		scale = d * (float)((int)six - 32);
 		for (i = 0; i < 32; i++)
 			v[b * 32 + i] = scale * (float)levels[nibble(s + 8 + b * 16, i)];
@@ -340,7 +341,7 @@ static void iq1_m(const uint8_t *s, float *v)
 	d16[1] = (uint8_t)(scales[5] >> 4 | (scales[7] & 0xf0));
 	for (b = 0; b < 8; b++) {
 		for (l = 0; l < 4; l++) {
-			high = s[32 + 2 * b + l / 2] >> l % 2 * 4 & 15u;
+			high = (unsigned)s[32 + 2 * b + l / 2] >> l % 2 * 4 & 15;
 			three = u16(scales + b / 2 * 2) >> (6 * (b % 2) + 3 * (l / 2)) & 7;
 			iq1_entry(v + 32 * b + 8 * l, s[4 * b + l] | (high & 7) << 8,
 				f16(d16) * (float)(2 * three + 1), high & 8);

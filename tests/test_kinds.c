@@ -54,9 +54,8 @@ static const struct {
 	{ 'k', 1, "compare.file" }, /* config.json, and the index of other shards */
 	{ 'l', 1, "compare.lost" }, /* another model */
 	{ 'f', 1, "diff.only" }, { 'F', 1, "form.matrix" }, { 'L', 2, "logits.models" },
-	{ 't', 2, "tokens.tokenizer" }, /* golden models have no tokenizer.json */
-	{ 'r', 1, "record.form" },
-	{ 'o', 2, "system" }, /* a shard cannot be opened */
+	{ 't', 2, "tokens.tokenizer" },                  /* golden models have no tokenizer.json */
+	{ 'r', 1, "record.form" }, { 'o', 2, "system" }, /* a shard cannot be opened */
 	{ 's', 1, "sig.unfinished" }, { 'g', 1, "sig.missing" }, { 'n', 1, "parity.none" },
 	{ 'N', 2, "check.rank" },    /* a state of nothing, of no rank */
 	{ 'c', 1, "sig.uncovered" }, /* no manifest.json of a conversion */

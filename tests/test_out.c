@@ -362,7 +362,8 @@ static void reports(void)
 	CHECK(ends(run("", "dsv4-verify check %s -q --junit %s/no/r.xml", out.s, d.s), 2, "no/"));
 	CHECK(ends(run("", "dsv4-verify check %s -q --junit -", out.s), 1, "<testsuite"));
 	CHECK(said.s[0] == '<' && !strstr(said.s, "check: false"));
-	CHECK(ends(run("", "dsv4-verify check %s -q --json --junit -", out.s), 2, "can be printed"));
+	CHECK(ends(run("", "dsv4-verify check %s -q --json --junit -", out.s), 2,
+		"can be printed"));
 	CHECK(ends(run("", "dsv4-verify record " FLASH " --tokens 1,2,3 -o %s -q", rec.s), 0,
 		NULL));
 	CHECK(ends(run("", "dsv4-verify record " FLASH " --tokens 1,2,3 -o %s -q", rec.s), 0,

@@ -281,8 +281,8 @@ int chain_header(struct st_header *h, struct arena *arena, const struct io *io, 
 
 	*tensor = NULL;
 	if (gguf_named(s->name) ? gguf_header_read(h, io, fd, s->bytes, arena, e)
-				    : st_read(h, io, fd, s->bytes,
-					      header_cap ? header_cap : ST_HEADER_CAP, arena, e))
+				: st_read(h, io, fd, s->bytes,
+					  header_cap ? header_cap : ST_HEADER_CAP, arena, e))
 		return -1;
 	if (h->n != s->n || h->data_at != s->header_bytes)
 		return err_rule(e, RULE_CHECK_HEADER, ERR_NOPOS,
