@@ -305,6 +305,7 @@ static void calls(void)
 	struct path dir = dirs_new("empty"), set = dirs_path("set");
 	struct job_opts o = set_opts("frag-k32", 2, false);
 	struct report r;
+	char line[1200];
 
 	CHECK(ck_doctor(&r, dir.s, NULL, NULL, false) == 1);
 	report_free(&r);
@@ -318,6 +319,14 @@ static void calls(void)
 	dirs_remove(model_file(set.s, "rank-1-of-2").s);
 	CHECK(ck_doctor(&r, set.s, NULL, NULL, false) == 1 &&
 		verify_find(&r, "set.incomplete", NULL));
+	report_free(&r);
+	dirs_remove(set.s);
+	snprintf(line, sizeof line, "run " FLASH " -o %s -t official --mp 2 -q", set.s);
+	CHECK(model_tool("dsv4-convert", line) == 0);
+	CHECK(!unlink(model_file(set.s, "model0-mp2.safetensors").s) &&
+		!unlink(model_file(set.s, "model1-mp2.safetensors").s));
+	CHECK(ck_doctor(&r, set.s, NULL, NULL, false) == 1 &&
+		verify_find(&r, "rank.missing", NULL));
 	report_free(&r);
 	CHECK(model_tool("dsv4-verify", "doctor " FLASH " --for vllm --json") == 0);
 	CHECK(model_tool("dsv4-verify", "doctor " FLASH " --for nobody") == 2);

@@ -373,6 +373,35 @@ static void part_left_out(void)
 	CHECK(verify("doctor", bad.s, "", "rank.uneven"));
 }
 
+/* What lies beside the weights: the config.json that vLLM reads, and weights that nobody has made here, which it would
+ * take for a part of a rank. An engine for which the folder is not laid out. */
+static void beside(void)
+{
+	struct path good = dirs_path("good"), bad;
+	struct job_opts o = set_opts(VLLM_TARGET, 2, true);
+
+	models();
+	dirs_remove(good.s);
+	CHECK(set_makes(small.s, good.s, &o));
+	CHECK(verify("doctor", good.s, "--for vllm", NULL));
+	CHECK(verify("doctor", good.s, "--for sglang", "engine.form"));
+	CHECK(verify("doctor", good.s, "--for marlin-mxfp4", "engine.form"));
+	bad = copy(&good);
+	verify_exchange(model_file(bad.s, "config.json").s, "num_hidden_layers",
+		"num_hidden_lavers");
+	CHECK(verify("doctor", bad.s, "", "check.sha256"));
+	CHECK(verify("logits --tokens 1,2", small.s, bad.s, "check.sha256"));
+	CHECK(!unlink(model_file(bad.s, "config.json").s));
+	CHECK(verify("doctor", bad.s, "", "check.missing"));
+	CHECK(verify("logits --tokens 1,2", small.s, bad.s, "check.missing"));
+	bad = copy(&good);
+	CHECK(!link(model_file(good.s, RANK0).s,
+		model_file(bad.s, "model-rank-0-part-9.safetensors").s));
+	CHECK(verify("doctor", bad.s, "", "check.extra"));
+	CHECK(verify("compare", small.s, bad.s, "check.extra"));
+	CHECK(verify("logits --tokens 1,2", small.s, bad.s, "check.extra"));
+}
+
 /* Files that were cut, exchanged, or are gone. */
 static void files(void)
 {
@@ -417,7 +446,7 @@ static const struct test tests[] = { { "parameters_of_vllm", parameters_of_vllm 
 	{ "there_and_back", there_and_back }, { "without_drafts", without_drafts },
 	{ "refusals", refusals }, { "wrong_calls", wrong_calls }, { "documents", documents },
 	{ "parts_of_others", parts_of_others }, { "part_left_out", part_left_out },
-	{ "files", files }, { 0 } };
+	{ "vllm: beside", beside }, { "files", files }, { 0 } };
 
 int main(int argc, char **argv)
 {

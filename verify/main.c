@@ -361,7 +361,7 @@ static int run_tokens(void *opts, int n, char **args, struct err *e)
 
 	(void)n;
 	if (!t.text == !t.chat)
-		return err_set(e, ERR_USAGE, "one of --text and --chat is needed");
+		return err_set(e, ERR_USAGE, "give --text FILE or --chat FILE, one of the two");
 	if (t.chat && t.bos)
 		return err_set(e, ERR_USAGE, "a chat begins with --bos as it is");
 	if (t.text && (t.how.think || t.how.keep_reasoning || effort))

@@ -384,7 +384,8 @@ static int get_normalizer(struct reader *r, uint64_t pos)
 	}
 	if (more < 0)
 		return -1;
-	return none ? 0 : refuse(r, pos, "the text is normalized first, which GGUF cannot say");
+	return none ? 0
+		    : refuse(r, pos, "the text is normalized first, which DeepSeek-V4 does not do");
 }
 
 static int get_regex(struct reader *r, uint64_t pos)

@@ -41,8 +41,9 @@ static int role_of(const json_t *message, size_t i, enum turn_role *role, struct
 			return 0;
 		}
 	}
-	return err_rule(e, RULE_TOKENS_CHAT, ERR_NOPOS, "message %zu: %s is no role", i + 1,
-		s ? text_quote(s).s : "nothing");
+	return s ? err_rule(e, RULE_TOKENS_CHAT, ERR_NOPOS, "message %zu: %s is no role", i + 1,
+			   text_quote(s).s)
+		 : err_rule(e, RULE_TOKENS_CHAT, ERR_NOPOS, "message %zu has no role", i + 1);
 }
 
 /* --- merging --- */

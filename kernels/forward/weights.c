@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernels/forward/weights.h"
 
+#include "formats/conversion/copies.h"
 #include "core/file.h"
 #include "quant/num.h"
 #include "kernels/forward/shape.h"
@@ -54,6 +55,8 @@ static int open_model(struct weights *w, struct folder *at, unsigned features, s
 		if (joined_open(&w->j, &w->c, w->io, at->dir, &o, &at->found, e))
 			return -1;
 		w->is_set = true;
+		if (copies_hold(w->io, at->dir, &at->found, e))
+			return -1;
 		if (w->j.missing[0])
 			return err_rule(e, RULE_SET_INCOMPLETE, ERR_NOPOS,
 				"folders that it is made of are not there: %s",

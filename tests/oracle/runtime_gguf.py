@@ -154,8 +154,11 @@ def judge(converter, name, source, ours, what):
 
 def type_table(converter):
     """The table of formats/gguf/ggml_type.c."""
+    with open("formats/gguf/ggml_type.h") as file:  # sizes that have a name
+        named = dict(re.findall(r"(GGML_\w+_(?:ITEMS|BYTES)) = (\d+)", file.read()))
     with open("formats/gguf/ggml_type.c") as file:
-        rows = re.findall(r'\{ *(\d+), "(\w+)", +(\d+), +(\d+) \}', file.read())
+        text = re.sub(r"GGML_\w+_(?:ITEMS|BYTES)", lambda m: named[m.group()], file.read())
+    rows = re.findall(r'\{ *(\d+), "(\w+)", +(\d+), +(\d+) \}', text)
     sizes = {t.value: (t.name, *s) for t, s in converter.gguf.GGML_QUANT_SIZES.items()}
     bad = [name for number, name, items, size in rows if sizes.get(int(number)) != (name, int(items), int(size))]
     missing = set(sizes) - {int(row[0]) for row in rows}

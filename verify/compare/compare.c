@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/compare/compare.h"
 
+#include "formats/conversion/copies.h"
 #include "formats/model/changed.h"
 #include "formats/model/family.h"
 #include "formats/gguf/gguf_set.h"
@@ -528,6 +529,21 @@ static void account_for(struct compare *c)
 	}
 }
 
+/* Weights that nobody has made here lie beside those that were compared. What is wrong with copies is found by comparing
+ * them. */
+static int extras(struct report *r, const struct io *io, int dir, struct err *e)
+{
+	struct findings f = { 0 };
+	int rc = copies_hold(io, dir, &f, e);
+	size_t i;
+
+	for (i = 0; !rc && i < f.n; i++)
+		if (f.v[i].rule && !strcmp(f.v[i].rule, rules[RULE_CHECK_EXTRA].id))
+			report_findings(r, &(struct findings){ .v = &f.v[i], .n = 1, .total = 1 });
+	finding_free(&f);
+	return rc;
+}
+
 int compare_run(struct report *r, const char *source, const char *out, const struct compare_opts *o,
 	struct err *e)
 {
@@ -550,7 +566,7 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 	}
 	if (o->started)
 		c.progress = o->started(c.source.bytes);
-	rc = walk_run(&w, made.dir, e);
+	rc = walk_run(&w, made.dir, e) || extras(r, o->io, made.dir, e) ? -1 : 0;
 	folder_close(&made);
 	progress_stop(c.progress);
 	rc = rc ? rc : ckpt_unchanged(&c.source, e);

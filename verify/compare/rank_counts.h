@@ -12,14 +12,17 @@
 extern "C" {
 #endif
 
+struct rank_count {
+	uint64_t n, names; /* parameters, and the sum of the digests of their names */
+};
 struct rank_counts {
-	uint64_t *v; /* owns; [n] parameters of each rank */
+	struct rank_count *v; /* owns; [n] of each rank */
 	size_t n, cap;
 };
 
 /* Counts the parameters of a file, if it is one of such a rank. Returns -1 without memory. */
 int rank_counts_add(struct rank_counts *c, const struct walk_file *f, struct err *e);
-/* Reports ranks that have another number than rank 0 (compare.lost). */
+/* Reports ranks that have other parameters than rank 0 (compare.lost): one that is there twice stands for none. */
 void rank_counts_hold(const struct rank_counts *c, struct report *r);
 /* c may be zeroed. */
 void rank_counts_free(struct rank_counts *c);

@@ -66,6 +66,33 @@ bool consumer_find(const char *name, struct consumer *c, struct text *names)
 	return false;
 }
 
+/* Who reads the folders of a target besides its own layout's engine, and what it needs for that; NULL: nothing. */
+static const struct {
+	const char *target, *who, *needs;
+} readers[] = {
+	{ "vllm-sharded", "vllm", NULL },
+	{ "marlin-mxfp4", "vllm", "the plug-in loaders/vllm, and --load-format dsv4" },
+	{ "trtllm-mxfp4", "vllm", "the plug-in loaders/vllm, and --load-format dsv4" },
+};
+
+void consumer_reads(const struct consumer *c, const char *target, struct report *r)
+{
+	size_t i;
+
+	if (!*target || !strcmp(target, c->name))
+		return;
+	for (i = 0; i < sizeof readers / sizeof *readers; i++)
+		if (!strcmp(readers[i].target, target) && !strcmp(readers[i].who, c->name))
+			break;
+	if (i == sizeof readers / sizeof *readers)
+		report_add(r, RULE_ENGINE_FORM, NULL,
+			"the folder is laid out for %s, and %s reads no such files", target,
+			c->name);
+	else if (readers[i].needs)
+		report_add(r, RULE_ENGINE_SETTING, NULL, "%s needs %s to read a folder of %s",
+			c->name, readers[i].needs, target);
+}
+
 void consumer_judge(const struct consumer *c, const struct audit *a, bool unsaid, struct report *r)
 {
 	const struct report_place at = { .file = "config.json" };

@@ -30,6 +30,9 @@ struct consumer {
 bool consumer_find(const char *name, struct consumer *c, struct text *names);
 /* The i-th name of all that there are, NULL behind the last. */
 const char *consumer_name(unsigned i);
+/* Whether c reads the folder of a conversion of that target, whose tensors are laid out for it: engine.form where it does
+ * not, engine.setting where it needs something beside. */
+void consumer_reads(const struct consumer *c, const char *target, struct report *r);
 /* What c will make of the checkpoint that a audited. unsaid: config.json does not say what the experts are. */
 void consumer_judge(const struct consumer *c, const struct audit *a, bool unsaid, struct report *r);
 

@@ -4,6 +4,7 @@
 #include "core/dest.h"
 #include "formats/model/family.h"
 #include "core/file.h"
+#include "formats/conversion/copies.h"
 #include "formats/conversion/joined.h"
 #include "formats/folder/folder.h"
 #include "formats/model/params.h"
@@ -223,6 +224,8 @@ static int examine(struct doctor *d)
 	if (audit(d))
 		return -1;
 	meaning_judge(&m);
+	if (d->has_who)
+		consumer_reads(&d->who, d->j.target, d->r);
 	if (d->has_who && d->has_audit) {
 		consumer_judge(&d->who, &d->a,
 			m.o && !json_is_string(json_object_get(m.o, "expert_dtype")), d->r);
@@ -253,10 +256,16 @@ static int open_ckpt(struct doctor *d, struct folder *at, bool *open)
 	int rc = 0;
 
 	*open = true;
-	if (at->has_ckpt)
+	if (at->has_ckpt) {
 		folder_take(at, &d->c);
-	else
+	} else {
 		rc = joined_open(&d->j, &d->c, d->o->io, at->dir, &jo, &at->found, d->e);
+		if (!rc && copies_hold(d->o->io, at->dir, &at->found, d->e)) {
+			joined_close(&d->j);
+			ckpt_close(&d->c);
+			rc = -1;
+		}
+	}
 	for (i = 0; !rc && i < at->found.n; i++) {
 		const struct finding *f = &at->found.v[i];
 
@@ -329,6 +338,8 @@ static int run_formed(struct doctor *d, struct folder *at, const struct ckpt_opt
 	if (at->has_ckpt)
 		folder_take(at, &d->c);
 	else if (ckpt_open_at(&d->c, d->o->io, at->dir, co, &found, d->e))
+		rc = -1;
+	if (!rc && at->kind == KIND_QUANT && copies_hold(d->o->io, at->dir, &at->found, d->e))
 		rc = -1;
 	tell_opening(d, &found);
 	tell_opening(d, &at->found);

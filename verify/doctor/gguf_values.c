@@ -23,6 +23,7 @@ struct seen {
 	uint64_t odd;    /* numbers that are NaN or infinite */
 	uint64_t first;  /* byte of the first of them in the tensor */
 	uint64_t blocks; /* of MXFP4 */
+	uint64_t set;    /* bytes that are not zero */
 	uint64_t at
 		[2]
 		[256]; /* how often each byte stands at the beginning, and at the end, of a block */
@@ -146,11 +147,24 @@ static void tell(const struct look *l, const struct gguf_tensor *t, const struct
 			t->type == GGML_MXFP4 ? "scale bytes are NaN (255)"
 					      : "numbers, or blocks of them, are NaN or infinite",
 			(unsigned long long)s->first);
+	if (!s->set && t->rank > 1)
+		report_add(l->r, RULE_DATA_ZEROS, &at,
+			"tensor %s: all of what was looked at is zero", text_quote(t->name).s);
 	if (s->blocks >= ENOUGH && spread(s->at[0], s->blocks) > SPREAD &&
 		spread(s->at[1], s->blocks) <= SPREAD)
 		report_add(l->r, RULE_SUSPECT_SCALE_PLACE, &at,
 			"tensor %s: the bytes at the beginning of blocks are no scales, those at the end may be: in MXFP4 of ggml the scale is the first byte",
 			text_quote(t->name).s);
+}
+
+static uint64_t count_set(const uint8_t *p, size_t n)
+{
+	uint64_t set = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		set += p[i] != 0;
+	return set;
 }
 
 /* Reads bytes from .. to of a tensor, whole blocks. */
@@ -164,6 +178,7 @@ static int see(const struct look *l, int fd, const struct gguf_part *p, const st
 		n = to - at < most ? (size_t)(to - at) : most;
 		if (file_read(l->at->io, fd, l->p, n, p->file.data_at + t->at + at, l->e))
 			return err_at(l->e, "%s", text_quote(p->name).s);
+		s->set += count_set(l->p, n);
 		if (how < SEES)
 			sees[how].see(s, l->p, n, at);
 		else

@@ -261,6 +261,8 @@ int rankfiles_run(struct report *r, int dir, const struct doctor_opts *o,
 	size_t f, i, first = 0;
 	int rc = open_all(&k, dir);
 
+	if (!rc && !k.s.n)
+		report_add(r, RULE_RANK_MISSING, NULL, "no rank file is there");
 	while (first < k.s.n && k.s.v[first].fd < 0)
 		first++;
 	for (f = 0; !rc && f < k.s.n; f++) {
