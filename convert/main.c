@@ -11,11 +11,9 @@
 #include "core/cpu.h"
 #include "core/mem.h"
 #include "core/version.h"
-#include "formats/version_text.h"
 #include "formats/layout/engine.h"
 #include "formats/model/vllm_name.h"
 #include "formats/rulebook.h"
-#include "quant/recode.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -236,12 +234,7 @@ static int run_layouts(void *opts, int n, char **args, struct err *e)
 
 static void version(struct text *out, bool json)
 {
-	const struct version_way ways[] = {
-		{ "FP4 to FP8", recode_find(CODEC_MXFP4, CODEC_FP8)->way(cpu_features()) },
-		{ NULL, NULL }
-	};
-
-	version_put(out, "dsv4-convert", ways, json);
+	call_version("dsv4-convert", out, json);
 }
 
 /* clang-format off */

@@ -130,24 +130,6 @@ static size_t need(void *ctx)
 	return sizeof(struct reader);
 }
 
-static bool has_tensor(void *ctx, uint32_t i)
-{
-	(void)ctx, (void)i;
-	return true;
-}
-
-static const char *missing(void *ctx)
-{
-	(void)ctx;
-	return NULL;
-}
-
-static int check_tensor(void *ctx, uint32_t i, const struct xxh_digest *d, struct err *e)
-{
-	(void)ctx, (void)i, (void)d, (void)e;
-	return 0;
-}
-
 void gguf_model_payload(struct gguf_model *m)
 {
 	m->payload = (struct ckpt_payload){ .ctx = m,
@@ -155,7 +137,7 @@ void gguf_model_payload(struct gguf_model *m)
 		.close = free,
 		.need = need,
 		.read = read_tensor,
-		.has = has_tensor,
-		.missing = missing,
-		.check = check_tensor };
+		.has = ckpt_payload_has_all,
+		.missing = ckpt_payload_misses_none,
+		.check = ckpt_payload_knows_none };
 }

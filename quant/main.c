@@ -9,9 +9,7 @@
 #include "core/near.h"
 #include "core/version.h"
 #include "formats/model/recipes.h"
-#include "formats/version_text.h"
 #include "quant/cli/formats.h"
-#include "quant/recode.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -139,12 +137,7 @@ static int run_formats(void *opts, int n, char **args, struct err *e)
 
 static void version(struct text *out, bool json)
 {
-	const struct version_way ways[] = {
-		{ "FP4 to FP8", recode_find(CODEC_MXFP4, CODEC_FP8)->way(cpu_features()) },
-		{ NULL, NULL }
-	};
-
-	version_put(out, "dsv4-quant", ways, json);
+	call_version("dsv4-quant", out, json);
 }
 
 /* clang-format off */

@@ -5,6 +5,7 @@
 #define TESTS_SHELL_H
 #include "tests/model.h"
 
+#include <stdarg.h>
 #include <sys/wait.h>
 
 static struct path out_file, err_file; /* what the last call printed */
@@ -52,5 +53,29 @@ static bool holds(const char *file, const char *what)
 	yes = *what ? strstr(s, what) != NULL : n == 0;
 	free(s);
 	return yes;
+}
+
+/* Runs "TOOL ARGS"; true if it ends with that status and, where what is not NULL, has said that. Else it prints what
+ * came instead. */
+static inline __attribute__((format(printf, 4, 5))) bool ends(int status, const char *what,
+	const char *tool, const char *fmt, ...)
+{
+	char args[2048];
+	va_list ap;
+	size_t n;
+	char *s;
+	int rc;
+
+	va_start(ap, fmt);
+	vsnprintf(args, sizeof args, fmt, ap);
+	va_end(ap);
+	rc = shell(tool, args);
+	if (rc == status && (!what || holds(err_file.s, what) || holds(out_file.s, what)))
+		return true;
+	s = (char *)file_get_all(err_file.s, &n);
+	fprintf(stderr, "%s %s: %d and not %d, %s: %.*s\n", tool, args, rc, status,
+		what ? what : "", (int)n, s ? s : "");
+	free(s);
+	return false;
 }
 #endif

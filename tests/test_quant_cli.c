@@ -13,28 +13,6 @@
 
 #include <stdarg.h>
 
-/* Runs it and says what went wrong where the status is another one. */
-static __attribute__((format(printf, 3, 4))) bool ends(int status, const char *tool,
-	const char *fmt, ...)
-{
-	char args[2048];
-	va_list ap;
-	size_t n;
-	char *s;
-	int rc;
-
-	va_start(ap, fmt);
-	vsnprintf(args, sizeof args, fmt, ap);
-	va_end(ap);
-	rc = shell(tool, args);
-	if (rc == status)
-		return true;
-	s = (char *)file_get_all(err_file.s, &n);
-	fprintf(stderr, "%s %s: %d and not %d: %.*s\n", tool, args, rc, status, (int)n, s ? s : "");
-	free(s);
-	return false;
-}
-
 /* --- calls --- */
 
 /* clang-format off */
@@ -72,11 +50,12 @@ static void all_calls(void)
 	size_t i;
 
 	for (i = 0; i < sizeof calls / sizeof *calls; i++) {
-		CHECK_IN(calls[i].args, ends(calls[i].status, "dsv4-quant", "%s", calls[i].args));
+		CHECK_IN(calls[i].args,
+			ends(calls[i].status, NULL, "dsv4-quant", "%s", calls[i].args));
 		CHECK_IN(calls[i].args, !calls[i].out || holds(out_file.s, calls[i].out));
 		CHECK_IN(calls[i].args, !calls[i].err || holds(err_file.s, calls[i].err));
 	}
-	CHECK(ends(2, "dsv4-convert", "plan " FLASH " -o /nonexistent/x --target fp8") &&
+	CHECK(ends(2, NULL, "dsv4-convert", "plan " FLASH " -o /nonexistent/x --target fp8") &&
 		holds(err_file.s, "dsv4-quant run DIR -o OUT --to fp8"));
 }
 
@@ -102,19 +81,21 @@ static void there_and_back(const char *from, const char *to, const char *options
 	dirs_remove(out.s);
 	dirs_remove(back.s);
 	dirs_remove(on.s);
-	CHECK_IN(to, ends(0, "dsv4-quant", "run -q %s -o %s --to %s %s", from, out.s, to, options));
-	CHECK_IN(to, ends(0, "dsv4-verify", "check -q %s", out.s));
-	CHECK_IN(to, ends(0, "dsv4-verify", "compare -q %s %s", from, out.s));
 	CHECK_IN(to,
-		ends(0, "dsv4-quant", "run %s -o %s --to %s %s", from, out.s, to, options) &&
+		ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to %s %s", from, out.s, to,
+			options));
+	CHECK_IN(to, ends(0, NULL, "dsv4-verify", "check -q %s", out.s));
+	CHECK_IN(to, ends(0, NULL, "dsv4-verify", "compare -q %s %s", from, out.s));
+	CHECK_IN(to,
+		ends(0, NULL, "dsv4-quant", "run %s -o %s --to %s %s", from, out.s, to, options) &&
 			holds(err_file.s, " 0 files made"));
 	CHECK_IN(to,
-		ends(0, "dsv4-quant", "restore -q %s -o %s", out.s, back.s) &&
+		ends(0, NULL, "dsv4-quant", "restore -q %s -o %s", out.s, back.s) &&
 			set_holds(back.s, from));
 	/* And on to another name, without the source, as from the source. */
 	dirs_remove(back.s);
-	CHECK_IN(to, ends(0, "dsv4-quant", "run -q %s -o %s --to fp8", out.s, on.s));
-	CHECK_IN(to, ends(0, "dsv4-quant", "run -q %s -o %s --to fp8", from, back.s));
+	CHECK_IN(to, ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to fp8", out.s, on.s));
+	CHECK_IN(to, ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to fp8", from, back.s));
 	CHECK_IN(to, set_same(on.s, back.s));
 }
 
@@ -144,7 +125,7 @@ static void from_base(const struct recipe *r)
 		return;
 	}
 	CHECK_IN(r->name,
-		ends(2, "dsv4-quant", "run -q %s -o %s --to %s %s", base, dirs_path("none").s,
+		ends(2, NULL, "dsv4-quant", "run -q %s -o %s --to %s %s", base, dirs_path("none").s,
 			r->name, needs(r)) &&
 			holds(err_file.s, "plan.no-way") && !is_file(dirs_path("none").s));
 }
@@ -156,11 +137,11 @@ static void gguf_of(const char *from, const char *options)
 
 	dirs_remove(out.s);
 	CHECK_IN(options,
-		ends(0, "dsv4-quant", "run -q %s -o %s --to gguf %s", from, out.s, options));
-	CHECK_IN(options, ends(0, "dsv4-verify", "check -q %s", out.s));
-	CHECK_IN(options, ends(0, "dsv4-verify", "compare -q %s %s", from, out.s));
+		ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to gguf %s", from, out.s, options));
+	CHECK_IN(options, ends(0, NULL, "dsv4-verify", "check -q %s", out.s));
+	CHECK_IN(options, ends(0, NULL, "dsv4-verify", "compare -q %s %s", from, out.s));
 	CHECK_IN(options,
-		ends(0, "dsv4-quant", "run %s -o %s --to gguf %s", from, out.s, options) &&
+		ends(0, NULL, "dsv4-quant", "run %s -o %s --to gguf %s", from, out.s, options) &&
 			holds(err_file.s, " 0 files made"));
 }
 
@@ -172,7 +153,7 @@ static void gguf_no_way(const char *options)
 	gguf_of(FLASH, options);
 	CHECK_IN(options, !is_file(model_file(out.s, "source/config.json").s));
 	CHECK_IN(options,
-		ends(1, "dsv4-quant", "restore -q %s -o %s", out.s, dirs_path("none").s) &&
+		ends(1, NULL, "dsv4-quant", "restore -q %s -o %s", out.s, dirs_path("none").s) &&
 			holds(err_file.s, "a GGUF that was rounded, or --no-restore") &&
 			!is_file(dirs_path("none").s));
 }
@@ -199,7 +180,7 @@ static void gguf_back(void)
 		}
 	there_and_back(FLASH, "gguf", "--dense f32 --max-memory 96MiB");
 	gguf_of(FLASH, "--drafts drop");
-	CHECK(ends(2, "dsv4-quant", "restore -q %s -o %s", dirs_path("out").s,
+	CHECK(ends(2, NULL, "dsv4-quant", "restore -q %s -o %s", dirs_path("out").s,
 		      dirs_path("none").s) &&
 		holds(err_file.s, "plan.drafts") &&
 		!is_file(model_file(dirs_path("out").s, "mtp-model.gguf").s));
@@ -246,11 +227,11 @@ static void gguf_drafts_of(const char *from, const char *name)
 
 	gguf_of(from, "");
 	CHECK_IN(name,
-		ends(0, "dsv4-verify", "compare %s %s", from, out.s) &&
+		ends(0, NULL, "dsv4-verify", "compare %s %s", from, out.s) &&
 			!holds(out_file.s, "left out"));
 	CHECK_IN(name, !unlink(model_file(out.s, name).s));
-	CHECK_IN(name, ends(1, "dsv4-verify", "check -q %s", out.s));
-	CHECK_IN(name, ends(1, "dsv4-verify", "compare -q %s %s", from, out.s));
+	CHECK_IN(name, ends(1, NULL, "dsv4-verify", "check -q %s", out.s));
+	CHECK_IN(name, ends(1, NULL, "dsv4-verify", "compare -q %s %s", from, out.s));
 }
 
 /* The metadata are held to config.json of the source: another number there is another model. */
@@ -275,7 +256,7 @@ static void gguf_metadata(void)
 		CHECK(!jmember_set(&t, members[i][0], members[i][1], &e));
 		model_put(from.s, "config.json", t.s, t.n);
 		CHECK_IN(members[i][0],
-			ends(1, "dsv4-verify", "compare -q %s %s", from.s, out.s) &&
+			ends(1, NULL, "dsv4-verify", "compare -q %s %s", from.s, out.s) &&
 				/* without a tokenizer nobody writes the id of a token down, but in source/ */
 				holds(err_file.s, ": 1 error") == (i == 4));
 		free(p);
@@ -297,13 +278,13 @@ static void gguf_damaged(void)
 		p = file_get_all(file.s, &n);
 		p[at[i]] ^= 1;
 		file_put_all(file.s, p, n);
-		CHECK(ends(1, "dsv4-verify", "check -q %s", out.s));
-		CHECK(i < 3 || ends(1, "dsv4-verify", "compare -q " FLASH " %s", out.s));
+		CHECK(ends(1, NULL, "dsv4-verify", "check -q %s", out.s));
+		CHECK(i < 3 || ends(1, NULL, "dsv4-verify", "compare -q " FLASH " %s", out.s));
 		p[at[i]] ^= 1;
 		file_put_all(file.s, p, n);
 		free(p);
 	}
-	CHECK(ends(0, "dsv4-verify", "check -q %s", out.s));
+	CHECK(ends(0, NULL, "dsv4-verify", "check -q %s", out.s));
 }
 
 static void gguf(void)
@@ -317,10 +298,10 @@ static void gguf(void)
 	gguf_drafts_of(FLASH, "mtp-model.gguf");
 	gguf_drafts_of(model("spark", "tests/configs/small-spark.json"), "dspark-model.gguf");
 	gguf_of(model("base", "tests/configs/small-base.json"), "--dense q8_0");
-	CHECK(ends(2, "dsv4-quant", "run -q " FLASH " -o %s --to gguf --layers 0",
+	CHECK(ends(2, NULL, "dsv4-quant", "run -q " FLASH " -o %s --to gguf --layers 0",
 		      dirs_path("none").s) &&
 		holds(err_file.s, "a GGUF is of the whole model"));
-	CHECK(ends(2, "dsv4-quant", "run -q " FLASH " -o %s --to fp8 --dense f32",
+	CHECK(ends(2, NULL, "dsv4-quant", "run -q " FLASH " -o %s --to fp8 --dense f32",
 		      dirs_path("none").s) &&
 		holds(err_file.s, "--dense belongs to gguf"));
 }
@@ -351,10 +332,11 @@ static void computes(void)
 	for (r = recipes; r->name; r++) {
 		dirs_remove(out.s);
 		CHECK_IN(r->name,
-			ends(0, "dsv4-quant", "run -q " FLASH " -o %s --to %s %s", out.s, r->name,
-				needs(r)));
+			ends(0, NULL, "dsv4-quant", "run -q " FLASH " -o %s --to %s %s", out.s,
+				r->name, needs(r)));
 		CHECK_IN(r->name,
-			ends(0, "dsv4-verify", "logits -q " FLASH " %s --tokens 5,17,99,3", out.s));
+			ends(0, NULL, "dsv4-verify", "logits -q " FLASH " %s --tokens 5,17,99,3",
+				out.s));
 	}
 }
 

@@ -14,29 +14,6 @@
 
 static struct path out, back;
 
-/* Runs it; true if it ends with that status and what, if not NULL, is in what it said on stderr. */
-static __attribute__((format(printf, 4, 5))) bool ends(int status, const char *what,
-	const char *tool, const char *fmt, ...)
-{
-	char args[2048];
-	va_list ap;
-	size_t n;
-	char *s;
-	int rc;
-
-	va_start(ap, fmt);
-	vsnprintf(args, sizeof args, fmt, ap);
-	va_end(ap);
-	rc = shell(tool, args);
-	if (rc == status && (!what || holds(err_file.s, what) || holds(out_file.s, what)))
-		return true;
-	s = (char *)file_get_all(err_file.s, &n);
-	fprintf(stderr, "%s %s: %d and not %d, %s: %.*s\n", tool, args, rc, status,
-		what ? what : "", (int)n, s ? s : "");
-	free(s);
-	return false;
-}
-
 static void fresh(void)
 {
 	out = dirs_path("out");

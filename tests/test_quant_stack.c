@@ -28,23 +28,6 @@ static void make(void)
 	CHECK(set_makes(FLASH, out.s, &o));
 }
 
-static __attribute__((format(printf, 4, 5))) bool ends(int status, const char *what,
-	const char *tool, const char *fmt, ...)
-{
-	char args[2048];
-	va_list ap;
-	int rc;
-
-	va_start(ap, fmt);
-	vsnprintf(args, sizeof args, fmt, ap);
-	va_end(ap);
-	rc = shell(tool, args);
-	if (rc == status && (!what || holds(err_file.s, what) || holds(out_file.s, what)))
-		return true;
-	fprintf(stderr, "%s %s: %d and not %d, %s\n", tool, args, rc, status, what ? what : "");
-	return false;
-}
-
 /* The tensor of the stack is the experts of the source by their ids, byte for byte. */
 static bool holds_experts(struct ck *made, struct ck *of, const char *block, const char *w,
 	const char *stack, bool scale)

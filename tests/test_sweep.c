@@ -61,22 +61,6 @@ static const char *folder_of(const struct model *m)
 	return p.s;
 }
 
-static __attribute__((format(printf, 3, 4))) bool ends(int status, const char *tool,
-	const char *fmt, ...)
-{
-	char args[2048];
-	va_list ap;
-	int rc;
-
-	va_start(ap, fmt);
-	vsnprintf(args, sizeof args, fmt, ap);
-	va_end(ap);
-	rc = shell(tool, args);
-	if (rc != status)
-		fprintf(stderr, "%s %s: %d and not %d\n", tool, args, rc, status);
-	return rc == status;
-}
-
 static void judged(const char *out, const char *said, char llama)
 {
 	size_t i, k;
@@ -87,7 +71,7 @@ static void judged(const char *out, const char *said, char llama)
 		for (k = 0; outcomes[k].is != is; k++)
 			;
 		CHECK_IN(engine[i],
-			ends(outcomes[k].status, "dsv4-verify", "doctor %s --for %s", out,
+			ends(outcomes[k].status, NULL, "dsv4-verify", "doctor %s --for %s", out,
 				engine[i]));
 		CHECK_IN(engine[i],
 			outcomes[k].rule ? holds(out_file.s, outcomes[k].rule)
@@ -114,14 +98,14 @@ static void computed(const char *from, const char *out)
 
 	unlink(mine.s);
 	unlink(its.s);
-	CHECK(ends(0, "dsv4-verify", "logits %s %s %s", from, out, ids) &&
+	CHECK(ends(0, NULL, "dsv4-verify", "logits %s %s %s", from, out, ids) &&
 		holds(out_file.s, "bit-equal"));
-	CHECK(ends(0, "dsv4-verify", "logits --arithmetic fp32 %s %s %s", from, out, ids) &&
+	CHECK(ends(0, NULL, "dsv4-verify", "logits --arithmetic fp32 %s %s %s", from, out, ids) &&
 		holds(out_file.s, "bit-equal"));
-	CHECK(ends(0, "dsv4-verify", "record -q %s %s -o %s", from, ids, mine.s));
-	CHECK(ends(0, "dsv4-verify", "record -q %s %s -o %s", out, ids, its.s));
-	CHECK(ends(0, "dsv4-verify", "replay -q %s %s", out, mine.s));
-	CHECK(ends(0, "dsv4-verify", "replay -q %s %s", from, its.s));
+	CHECK(ends(0, NULL, "dsv4-verify", "record -q %s %s -o %s", from, ids, mine.s));
+	CHECK(ends(0, NULL, "dsv4-verify", "record -q %s %s -o %s", out, ids, its.s));
+	CHECK(ends(0, NULL, "dsv4-verify", "replay -q %s %s", out, mine.s));
+	CHECK(ends(0, NULL, "dsv4-verify", "replay -q %s %s", from, its.s));
 }
 
 static void one(const struct recipe *r, const struct model *m, const char *from)
@@ -137,19 +121,19 @@ static void one(const struct recipe *r, const struct model *m, const char *from)
 	dirs_remove(out.s);
 	dirs_remove(back.s);
 	if (!way) {
-		CHECK(ends(2, "dsv4-quant", "run %s -o %s --to %s %s", from, out.s, r->name,
+		CHECK(ends(2, NULL, "dsv4-quant", "run %s -o %s --to %s %s", from, out.s, r->name,
 			      options) &&
 			holds(err_file.s, "plan.no-way") && !is_file(out.s));
 	} else {
-		CHECK(ends(0, "dsv4-quant", "run -q %s -o %s --to %s %s", from, out.s, r->name,
-			options));
-		CHECK(ends(0, "dsv4-verify", "check -q %s", out.s));
-		CHECK(ends(0, "dsv4-verify", "compare -q %s %s", from, out.s));
+		CHECK(ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to %s %s", from, out.s,
+			r->name, options));
+		CHECK(ends(0, NULL, "dsv4-verify", "check -q %s", out.s));
+		CHECK(ends(0, NULL, "dsv4-verify", "compare -q %s %s", from, out.s));
 		if (said) {
 			judged(out.s, said, m->llama);
 			computed(from, out.s);
 		}
-		CHECK(ends(0, "dsv4-quant", "restore -q %s -o %s", out.s, back.s) &&
+		CHECK(ends(0, NULL, "dsv4-quant", "restore -q %s -o %s", out.s, back.s) &&
 			set_holds(back.s, from));
 	}
 	if (check_failed != before)

@@ -7,6 +7,8 @@
 #include "core/cli/cli.h"
 #include "core/cpu.h"
 #include "formats/error_json.h"
+#include "formats/version_text.h"
+#include "quant/recode.h"
 
 #include <string.h>
 
@@ -188,6 +190,16 @@ int call_run(const struct call *o, const struct job_opts *jo, const char *dir,
 	rc = execute(&j, &from, o, tool, e);
 	job_close(&j);
 	return rc;
+}
+
+void call_version(const char *name, struct text *out, bool json)
+{
+	const struct version_way ways[] = {
+		{ "FP4 to FP8", recode_find(CODEC_MXFP4, CODEC_FP8)->way(cpu_features()) },
+		{ NULL, NULL }
+	};
+
+	version_put(out, name, ways, json);
 }
 
 int call_table(const struct call *o, void (*text)(struct text *out), void (*json)(struct text *out),

@@ -56,6 +56,8 @@ void call_failed(const struct cli_failure *f);
 /* What exit statuses mean, for cli_tool.exit_text. */
 extern const char call_exit_text[];
 
+/* Puts what was built of the program of that name, and which way its casts take here, as text or as JSON. */
+void call_version(const char *name, struct text *out, bool json);
 /* Prints a table of the program to stdout by one of two functions. */
 int call_table(const struct call *o, void (*text)(struct text *out), void (*json)(struct text *out),
 	struct err *e);

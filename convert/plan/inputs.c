@@ -251,19 +251,6 @@ static int read_file(struct inputs *x, const struct audit *a, const char *word, 
 	return rc ? -1 : 0;
 }
 
-/* The first error about the export's files. What config.json says is of a form that is no checkpoint's, and no matter. */
-static int first_of_files(const struct findings *f, struct err *e)
-{
-	size_t i;
-	int rc = 0;
-
-	for (i = 0; !rc && i < f->n; i++)
-		if (!f->v[i].rule || strncmp(f->v[i].rule, "config.", 7) != 0)
-			rc = finding_first(&(struct findings){ .v = &f->v[i], .n = 1, .total = 1 },
-				e);
-	return rc;
-}
-
 static int read_export(struct inputs *x, const struct audit *a, const char *word, struct err *e)
 {
 	struct ckpt_opts o = { .follow_links = true };
@@ -276,7 +263,7 @@ static int read_export(struct inputs *x, const struct audit *a, const char *word
 	if (ckpt_open(&c, a->ckpt->io, word, &o, &f, e))
 		return -1;
 	x->has_folder = !c.io->fstat(c.io, c.dir, &x->folder);
-	rc = first_of_files(&f, e);
+	rc = finding_first_but(&f, "config.", e);
 	places = rc ? NULL : calloc(c.n_shards + 1, sizeof *places);
 	if (!rc && !places)
 		rc = err_nomem(e);

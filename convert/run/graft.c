@@ -208,19 +208,6 @@ static int plain_config(struct graft *g, struct err *e)
 
 /* --- opening --- */
 
-/* The first error about FORM's files. What config.json says is of its form, and judged by same_shapes. */
-static int first_of_files(const struct findings *f, struct err *e)
-{
-	size_t i;
-	int rc = 0;
-
-	for (i = 0; !rc && i < f->n; i++)
-		if (!f->v[i].rule || strncmp(f->v[i].rule, "config.", 7) != 0)
-			rc = finding_first(&(struct findings){ .v = &f->v[i], .n = 1, .total = 1 },
-				e);
-	return rc;
-}
-
 /* Digest of what the plan can know of FORM. */
 static int name_form(struct graft *g, struct err *e)
 {
@@ -263,7 +250,7 @@ int graft_open(struct graft *g, struct ckpt *c, const char *path, bool lossy, st
 	if (ckpt_open(&g->form, c->io, path, &o, &f, e))
 		return -1;
 	g->open = true;
-	rc = first_of_files(&f, e) || join(g, e) ? -1 : 0;
+	rc = finding_first_but(&f, "config.", e) || join(g, e) ? -1 : 0;
 	finding_free(&f);
 	if (rc)
 		graft_close(g);

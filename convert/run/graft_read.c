@@ -180,24 +180,6 @@ static int read_tensor(void *reader, uint32_t i, uint64_t off, uint8_t *dst, siz
 	return 0;
 }
 
-static bool has_tensor(void *ctx, uint32_t i)
-{
-	(void)ctx, (void)i;
-	return true;
-}
-
-static const char *missing(void *ctx)
-{
-	(void)ctx;
-	return NULL;
-}
-
-static int check_tensor(void *ctx, uint32_t i, const struct xxh_digest *d, struct err *e)
-{
-	(void)ctx, (void)i, (void)d, (void)e;
-	return 0; /* nobody has said which it should have */
-}
-
 struct regain graft_counts(const void *reader)
 {
 	return ((const struct reader *)reader)->n;
@@ -210,7 +192,7 @@ struct ckpt_payload graft_payload(struct graft *g)
 		.close = reader_close,
 		.need = need,
 		.read = read_tensor,
-		.has = has_tensor,
-		.missing = missing,
-		.check = check_tensor };
+		.has = ckpt_payload_has_all,
+		.missing = ckpt_payload_misses_none,
+		.check = ckpt_payload_knows_none };
 }

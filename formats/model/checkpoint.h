@@ -36,6 +36,11 @@ struct ckpt_payload {
 	int (*check)(void *ctx, uint32_t i, const struct xxh_digest *d, struct err *e);
 };
 
+/* For a payload that has all tensors, and knows no digest of any: its has, missing and check. */
+bool ckpt_payload_has_all(void *ctx, uint32_t i);
+const char *ckpt_payload_misses_none(void *ctx);
+int ckpt_payload_knows_none(void *ctx, uint32_t i, const struct xxh_digest *d, struct err *e);
+
 #define CKPT_HEADER ".header" /* after a shard's name: its first bytes, without payload */
 
 struct ckpt_opts {

@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The tensor NAME.END if it has that type, NULL otherwise. */
-static const struct tensor *part(const struct ckpt *c, const char *name, const char *end,
+const struct tensor *matrix_part(const struct ckpt *c, const char *name, const char *end,
 	unsigned dtype)
 {
 	char full[ST_NAME_MAX + 32];
@@ -30,12 +29,12 @@ static bool has_form(struct matrix_parts *m, const struct ckpt *c, const char *n
 	*m = (struct matrix_parts){ .form = k };
 	if (f->code == DT_COUNT)
 		return false;
-	m->codes = part(c, name, f->codes, f->code);
+	m->codes = matrix_part(c, name, f->codes, f->code);
 	if (!has_shape(m->codes, rows, codec_dim1(k, cols)))
 		return false;
 	codec_scale_dim(k, rows, cols, dim);
-	m->scales = f->scale == DT_COUNT ? NULL : part(c, name, f->scales, f->scale);
-	m->second = f->second.name ? part(c, name, f->second.name, DT_F32) : NULL;
+	m->scales = f->scale == DT_COUNT ? NULL : matrix_part(c, name, f->scales, f->scale);
+	m->second = f->second.name ? matrix_part(c, name, f->second.name, DT_F32) : NULL;
 	return (f->scale == DT_COUNT || has_shape(m->scales, dim[0], dim[1])) &&
 		(!f->second.name || (m->second && m->second->end - m->second->begin == 4));
 }

@@ -15,6 +15,9 @@ struct matrix_parts {
 	const struct tensor *codes, *scales, *second;
 };
 
+/* Returns the tensor NAME.END of c if it has that type, NULL otherwise. */
+const struct tensor *matrix_part(const struct ckpt *c, const char *name, const char *end,
+	unsigned dtype);
 /* Finds the matrix NAME of rows x cols elements, which is NAME.weight in a checkpoint as it is published. Returns false,
  * with form CODEC_NONE, where it is whole in no format of formats/codec.h. */
 bool matrix_find(struct matrix_parts *m, const struct ckpt *c, const char *name, uint64_t rows,

@@ -170,22 +170,10 @@ static void judge_other(const struct formed *f, const struct tally *t, struct re
 
 /* --- factors of whole matrices --- */
 
-/* The tensor NAME.END if it has that type, NULL otherwise. */
-static const struct tensor *part(const struct ckpt *c, const char *name, const char *end,
-	unsigned dtype)
-{
-	char full[ST_NAME_MAX + 32];
-	const struct tensor *t;
-
-	snprintf(full, sizeof full, "%s.%s", name, end);
-	t = ckpt_find(c, full);
-	return t && t->dtype == dtype ? t : NULL;
-}
-
 /* The value of NAME.END into *v; false: it is not there, or no one number. */
 static bool factor(const struct ckpt *c, const char *name, const char *end, float *v)
 {
-	const struct tensor *t = part(c, name, end, DT_F32);
+	const struct tensor *t = matrix_part(c, name, end, DT_F32);
 	struct err e = { 0 };
 
 	return t && t->end - t->begin == sizeof *v && !ckpt_read(c, t, 0, v, sizeof *v, &e);
