@@ -110,7 +110,7 @@ static int check_opts(const struct call *o, bool joined, struct err *e)
 	if (p->shard_size && !is_target(o, "hf") && !is_target(o, VLLM_TARGET))
 		return err_set(e, ERR_USAGE,
 			"--shard-size belongs to --target hf and " VLLM_TARGET "%s",
-			engine ? "; the other targets have one file for each rank" : "");
+			engine ? "; engines have one file for each block, or --file-size" : "");
 	return check_share(o, joined, e);
 }
 

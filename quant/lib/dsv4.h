@@ -7,7 +7,8 @@
  *	dsv4_decode     values as F32
  *
  * Who owns what: the caller owns every buffer and every struct that it passes. A struct dsv4 and all that it points to
- * belong to the library and live until dsv4_close. No function keeps a pointer of the caller beyond its return.
+ * belong to the library and live until dsv4_close. No function keeps a pointer of the caller beyond its return. A pointer may
+ * be NULL only where its function says so.
  *
  * Threads: after dsv4_open any number of threads may use the same struct dsv4 at once, each with a struct dsv4_error
  * of its own. dsv4_close must be the last call. Functions without a struct dsv4 may be called at any time. The library
