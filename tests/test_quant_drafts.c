@@ -64,6 +64,22 @@ static bool has_none(void)
 	return ok && !holds(model_file(out.s, "config.json").s, "mtp.");
 }
 
+/* A record of it, and one of its source, which has the drafts, are replayed. */
+static void computed_of(const struct recipe *r, const char *from)
+{
+	struct path mine = dirs_path("mine.rec"), its = dirs_path("its.rec");
+
+	unlink(mine.s);
+	unlink(its.s);
+	CHECK_IN(r->name,
+		ends(0, NULL, "dsv4-verify", "record -q %s -o %s --tokens 5,17,99,3", out.s,
+			mine.s));
+	CHECK_IN(r->name, ends(0, NULL, "dsv4-verify", "replay -q %s %s", out.s, mine.s));
+	CHECK_IN(r->name,
+		ends(0, NULL, "dsv4-verify", "record -q %s -o %s --tokens 5,17,99,3", from, its.s));
+	CHECK_IN(r->name, ends(0, NULL, "dsv4-verify", "replay -q %s %s", out.s, its.s));
+}
+
 static void dropped_of(const struct recipe *r, const char *from)
 {
 	struct path on = dirs_path("on");
@@ -76,6 +92,7 @@ static void dropped_of(const struct recipe *r, const char *from)
 	CHECK_IN(r->name, ends(0, NULL, "dsv4-verify", "doctor %s", out.s));
 	CHECK_IN(r->name,
 		ends(0, NULL, "dsv4-verify", "logits -q %s %s --tokens 5,17,99,3", from, out.s));
+	computed_of(r, from);
 	CHECK_IN(r->name,
 		ends(2, "plan.drafts", "dsv4-quant", "restore -q %s -o %s", out.s, back.s) &&
 			!is_file(back.s));

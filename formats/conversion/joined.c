@@ -134,6 +134,7 @@ static int join_files(void *ctx, const struct chain_folder *d, struct err *e)
 
 	o->j->n_folders++;
 	o->j->part = o->j->part || d->m->layers[0];
+	o->j->no_drafts = o->j->no_drafts || d->m->drafts == DRAFTS_DROP;
 	for (i = 0; i < d->m->files.n; i++)
 		if (d->m->files.v[i].side && join_file(o->j, d, &d->m->files.v[i], e))
 			return -1;

@@ -136,6 +136,7 @@ struct joined {
 	uint32_t n_folders; /* with weights; the largest number that a file has as its folder */
 	uint64_t ranks;     /* of a set, or of vllm-sharded; else 1 */
 	bool part;          /* a manifest says that it was made of some layers only */
+	bool no_drafts;     /* a manifest says that it was made without its drafts */
 	char missing[256];  /* names of folders that are not there */
 	uint64_t packed,
 		plain;      /* bytes of the largest matrix laid out, and of a tensor from such */

@@ -2,6 +2,7 @@
 #include "kernels/forward/weights.h"
 
 #include "formats/conversion/copies.h"
+#include "formats/model/drafts.h"
 #include "core/file.h"
 #include "quant/num.h"
 #include "kernels/forward/shape.h"
@@ -62,7 +63,11 @@ static int open_model(struct weights *w, struct folder *at, unsigned features, s
 				"folders that it is made of are not there: %s",
 				text_quote(w->j.missing).s);
 	}
-	return audit(w, &at->found, e);
+	if (audit(w, &at->found, e))
+		return -1;
+	if (w->j.no_drafts)
+		drafts_take_out(&w->c.config);
+	return 0;
 }
 
 /* The rank files of target official, whose tensors are those of source. */

@@ -266,7 +266,7 @@ int replay_run(struct weights *w, const struct record *r, const struct replay_op
 		.tokens = r->n,
 		.topk = w->p.topk,
 		.fp32 = w->dev->fp32,
-		.no_drafts = w->is_gguf };
+		.no_drafts = !w->c.config.stages };
 	enum contents_level level;
 	int rc;
 
@@ -285,7 +285,7 @@ int replay_run(struct weights *w, const struct record *r, const struct replay_op
 			"seen");
 	if (c.no_drafts && record_find(r, "mtp.0.logits_last"))
 		report_row(rep, "not looked at", "mtp.0.logits_last", 1, 0,
-			"a GGUF of the model is without its drafts");
+			"the model here is without its drafts");
 	rc = level > CONTENTS_LOGITS ? forced(&k, e) : 0;
 	rc = rc ? rc : free_run(&k, e);
 	forward_close(&k.f);
