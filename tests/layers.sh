@@ -27,7 +27,7 @@ formats/layout
 formats/conversion
 formats/folder
 quant
-quant/lib
+quant/lib quant/graft
 kernels
 kernels/ref kernels/linear kernels/cuda
 kernels/cpu

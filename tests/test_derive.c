@@ -108,7 +108,8 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 
 	for (i = 0; f->s && i < f->s->n; i++) {
 		CHECK_IN(f->s->tensors[i].name,
-			!derive_open(&d, &u->source, f->s, &f->s->tensors[i], f->d->m, e));
+			!derive_open(&d, &(struct derive_from){ .c = &u->source }, f->s,
+				&f->s->tensors[i], f->d->m, e));
 		for (unit = 0; unit < d.units; unit++) {
 			n = derive_unit_bytes(&d, unit);
 			got = malloc(n);

@@ -246,7 +246,7 @@ static void inexact(void)
 	fresh();
 	CHECK(ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to mlx --lossy --experts-from %s",
 		hollow(), out.s, from));
-	CHECK(ends(1, "compare.bytes", "dsv4-verify", "compare " FLASH " %s", out.s));
+	CHECK(ends(2, "say --experts-from DIR", "dsv4-verify", "compare " FLASH " %s", out.s));
 	CHECK(!holds(model_file(out.s, MAN_NAME).s, "\"experts_from\": \"nvfp4, 0 "));
 	CHECK(refused(changed("nvfp4", not_a_number), "data.not-finite"));
 }
@@ -264,7 +264,79 @@ static void nested(void)
 	CHECK(is_file(model_file(copy.s, MAN_NAME).s));
 }
 
-static const struct test tests[] = { { "graft: regained", regained }, { "graft: onwards", onwards },
-	{ "graft: of another model", of_another_model }, { "graft: inexact", inexact },
-	{ "graft: nested", nested }, { 0 } };
+static void flip(const char *file, long from_end)
+{
+	struct path p = model_file(out.s, file);
+	FILE *f = fopen(p.s, "r+b");
+	int b;
+
+	CHECK(f && !fseek(f, from_end, SEEK_END));
+	b = fgetc(f);
+	CHECK(b != EOF && !fseek(f, from_end, SEEK_END) && fputc(b ^ 1, f) != EOF && !fclose(f));
+}
+
+/* compare knows both folders: it is true with the one that was used, false with another, and undecided without it. What
+ * is not of an expert is false without it, too. */
+static void compared(void)
+{
+	static const char *const names[] = { "mlx", "nvfp4 --input-scale 0.5", "gguf", "fp8",
+		"bf16", "mlx --stack" };
+	struct path copy = dirs_path("plain");
+	size_t i;
+
+	for (i = 0; i < sizeof names / sizeof *names; i++) {
+		fresh();
+		CHECK_IN(names[i],
+			ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to %s --experts-from %s",
+				hollow(), out.s, names[i], form_of("bf16")));
+		CHECK_IN(names[i],
+			ends(0, "compare: true", "dsv4-verify",
+				"compare -q %s %s --experts-from %s", hollow(), out.s,
+				form_of("bf16")));
+		CHECK_IN(names[i],
+			ends(2, "say --experts-from DIR", "dsv4-verify", "compare %s %s", hollow(),
+				out.s));
+		CHECK_IN(names[i],
+			ends(1, "experts_from", "dsv4-verify", "compare %s %s --experts-from %s",
+				hollow(), out.s, form_of("nvfp4")));
+	}
+	CHECK(ends(1, "plan.experts-from: --experts-from " PRO, "dsv4-verify",
+		"compare %s %s --experts-from " PRO, hollow(), out.s));
+	fresh();
+	CHECK(ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to bf16 --experts-from %s", hollow(),
+		out.s, form_of("nvfp4")));
+	flip("model-00007-of-00007.safetensors", -2);
+	CHECK(ends(1, "compare.bytes", "dsv4-verify", "compare %s %s", hollow(), out.s));
+	dirs_remove(copy.s);
+	CHECK(ends(0, NULL, "dsv4-quant", "run -q " FLASH " -o %s --to mlx", copy.s));
+	CHECK(ends(2, "does not say", "dsv4-verify", "compare " FLASH " %s --experts-from %s",
+		copy.s, form_of("nvfp4")));
+}
+
+/* Drafts that one of the folders has not: experts of DIR's drafts are taken from DIR. */
+static void without_drafts(void)
+{
+	struct path form_dropped = dirs_path("dropped");
+
+	dirs_remove(form_dropped.s);
+	CHECK(ends(0, NULL, "dsv4-quant", "run -q " FLASH " -o %s --to mxfp8 --drafts drop",
+		form_dropped.s));
+	fresh();
+	CHECK(ends(0, NULL, "dsv4-quant", "run -q " FLASH " -o %s --to mlx --experts-from %s",
+		out.s, form_dropped.s));
+	CHECK(ends(0, "true", "dsv4-verify", "compare -q " FLASH " %s --experts-from %s", out.s,
+		form_dropped.s));
+	fresh();
+	CHECK(ends(0, NULL, "dsv4-quant",
+		"run -q %s -o %s --to mlx --drafts drop --experts-from %s", hollow(), out.s,
+		form_dropped.s));
+	CHECK(ends(0, "true", "dsv4-verify", "compare -q %s %s --experts-from %s", hollow(), out.s,
+		form_dropped.s));
+	CHECK(ends(0, "bit-equal", "dsv4-verify", "logits " FLASH " %s --tokens 5,17,99", out.s));
+}
+
+static const struct test tests[] = { { "graft: regained", regained },
+	{ "graft: compared", compared }, { "graft: without drafts", without_drafts },
+	{ "graft: onwards", onwards }, { "graft: of another model", of_another_model },
+	{ "graft: inexact", inexact }, { "graft: nested", nested }, { 0 } };
 TEST_MAIN(tests)

@@ -6,7 +6,7 @@
 #include "convert/plan/inputs.h"
 #include "convert/plan/placement.h"
 #include "convert/run/budget.h"
-#include "convert/run/graft.h"
+#include "quant/graft/graft.h"
 #include "formats/conversion/joined.h"
 #include "formats/folder/folder.h"
 #include "formats/model/expected.h"

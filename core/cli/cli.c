@@ -63,12 +63,13 @@ static int put_usage(const struct cli_tool *t, const struct cli_cmd *c, struct e
 	return cli_print(&out, e);
 }
 
-/* Says of which folder or file the verb complains, where it has one and the message does not name it. */
+/* Says of which folder or file the verb complains, where it has one and the message neither names it nor begins with an
+ * option, which names another. */
 static int name_subject(const struct cli_cmd *c, int n, char **args, struct err *e)
 {
 	if (c->max_args != 1 || n != 1 || e->kind == ERR_USAGE)
 		return -1;
-	if (strstr(e->text, text_quote(args[0]).s))
+	if (!strncmp(e->text, "--", 2) || strstr(e->text, text_quote(args[0]).s))
 		return -1;
 	return err_at(e, "%s", text_quote(args[0]).s);
 }

@@ -89,6 +89,8 @@ struct manifest {
 	const char *options; /* in the arena; the object as it stands in the document */
 	char layers[4096];   /* as options have it; "": none, so all layers */
 	enum drafts drafts;  /* the same; DRAFTS_SAME where they say nothing */
+	char experts_from
+		[128]; /* the same: what another folder had, of which the experts are; "": of the source */
 	struct manifest_files files;
 	struct manifest_files shards; /* of the source; none has a sidecar */
 	bool verified;                /* every shard had the SHA-256 that was expected of it */

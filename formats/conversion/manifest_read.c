@@ -226,7 +226,7 @@ static int check_twins(const struct manifest_files *f, struct err *e)
 /* Takes the options that readers of the document go by; all of them are strings. */
 static int take_option(struct jread *j, struct reading *r, struct err *e)
 {
-	bool layers = is(j, "layers"), drafts = is(j, "drafts");
+	bool layers = is(j, "layers"), drafts = is(j, "drafts"), from = is(j, "experts_from");
 	char value[4096];
 
 	if (jread_peek(j) != '"')
@@ -237,6 +237,10 @@ static int take_option(struct jread *j, struct reading *r, struct err *e)
 		return jfield_wrong(e, "the option layers is empty");
 	if (layers)
 		memcpy(r->m.layers, value, sizeof value);
+	if (from && (!value[0] || strlen(value) >= sizeof r->m.experts_from))
+		return jfield_wrong(e, "the option experts_from is empty or too long");
+	if (from)
+		memcpy(r->m.experts_from, value, sizeof r->m.experts_from);
 	if (drafts && !drafts_find(&r->m.drafts, value))
 		return jfield_wrong(e, "the option drafts is none of same, keep, drop");
 	return 1;

@@ -9,7 +9,6 @@
 #include "formats/model/vllm_name.h"
 #include "core/file.h"
 #include "core/hash/hash_file.h"
-#include "core/par.h"
 #include "formats/folder/folder.h"
 #include "formats/conversion/joined.h"
 #include "formats/conversion/block_roles.h"
@@ -17,305 +16,13 @@
 #include "formats/model/inventory.h"
 #include "formats/model/recipes.h"
 #include "formats/model/selection.h"
-#include "verify/compare/coverage.h"
-#include "verify/compare/derive.h"
+#include "verify/compare/file_work.h"
 #include "verify/compare/gguf_head.h"
-#include "verify/compare/rank_counts.h"
-#include "verify/compare/said.h"
 #include "verify/compare/small.h"
-#include "verify/compare/walk.h"
 
-#include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct compare {
-	const struct compare_opts *o;
-	struct report *r;
-	struct ckpt source;
-	struct coverage used;
-	struct progress *progress;
-	bool slice; /* experts and layers were left out, and config.json says so */
-	bool *on; /* owns; [places] the blocks that the conversion was asked for; NULL until a manifest said it */
-	size_t places;
-	bool skips; /* official: copies that the converter leaves out */
-	bool no_drafts; /* they were left out, or it is a GGUF, in which those of the model have no place */
-	bool failed; /* some file could not be looked at */
-	uint64_t tensors, units, bytes, left_out;
-	struct said
-		said; /* what manifests and sidecars say of blocks; the lock of the file is held for found */
-	struct rank_counts by_rank; /* owns */
-};
-
-/* A file while its tensors are compared by several threads. */
-struct file_work {
-	struct compare *c;
-	const struct walk_file *f;
-	pthread_mutex_t lock; /* guards what follows, and the report */
-	size_t next;
-	uint64_t units, bytes;
-};
-
-/* --- one tensor --- */
-
-struct worker {
-	struct derive_maker m;
-	uint8_t *want, *got; /* own */
-	size_t want_cap, got_cap;
-};
-
-static bool sampled(const struct compare *c, const char *name, uint64_t unit)
-{
-	struct xxh_digest d;
-	uint64_t v;
-
-	if (c->o->sample >= 100)
-		return true;
-	d = xxh_of(name, strlen(name));
-	memcpy(&v, d.b, sizeof v);
-	v ^= unit * 0x9e3779b97f4a7c15u;
-	v = (v ^ v >> 32) * 0xd6e8feb86659fd93u;
-	return (v >> 32) % 100 < c->o->sample;
-}
-
-/* The first byte that differs, as a finding. */
-static void tell_difference(const struct file_work *w, const struct derive *d, uint64_t unit,
-	const struct worker *k, uint64_t n)
-{
-	const struct sidecar_tensor *t = d->t;
-	struct derive_place where;
-	struct report_place at = { .file = w->f->path, .tensors = &t->name, .n_tensors = 1 };
-	uint64_t i, others = 0, first;
-
-	for (first = 0; k->want[first] == k->got[first]; first++)
-		;
-	for (i = first; i < n; i++)
-		others += k->want[i] != k->got[i];
-	where = derive_where(d, unit, first);
-	at.from = w->f->s->header_bytes + t->begin + unit * d->unit_rows * d->row_bytes + first;
-	at.to = at.from + 1;
-	report_add(w->c->r, RULE_COMPARE_BYTES, &at,
-		"tensor %s (%s), %s: byte 0x%02x expected, 0x%02x found; %llu bytes differ in this part",
-		text_quote(t->name).s, ops[t->op].name, where.s, k->want[first], k->got[first],
-		(unsigned long long)others);
-}
-
-static int compare_unit(struct file_work *w, const struct derive *d, uint64_t unit,
-	struct worker *k, bool *same, struct err *e)
-{
-	const struct compare *c = w->c;
-	uint64_t n = derive_unit_bytes(d, unit);
-	uint64_t at = w->f->s->header_bytes + d->t->begin + unit * d->unit_rows * d->row_bytes;
-
-	if (mem_grow(&k->want, &k->want_cap, (size_t)n, 1) ||
-		mem_grow(&k->got, &k->got_cap, (size_t)n, 1))
-		return err_nomem(e);
-	if (derive_unit(&k->m, d, unit, k->want, e) ||
-		file_read(c->o->io, w->f->fd, k->got, (size_t)n, at, e))
-		return -1;
-	progress_add(c->progress, n);
-	*same = !memcmp(k->want, k->got, (size_t)n);
-	if (!*same) { /* nothing is called different on the word of the quick way alone */
-		if (derive_unit_plain(&k->m, d, unit, k->want, e))
-			return -1;
-		*same = !memcmp(k->want, k->got, (size_t)n);
-	}
-	pthread_mutex_lock(&w->lock);
-	w->units++;
-	w->bytes += n;
-	if (!*same)
-		tell_difference(w, d, unit, k, n);
-	pthread_mutex_unlock(&w->lock);
-	return 0;
-}
-
-/* What the tensor uses of its sources. The lock is held. */
-static int cover(struct file_work *w, const struct derive *d, struct err *e)
-{
-	const struct sidecar_tensor *t = d->t;
-	struct coverage_part p;
-	struct derive_use use;
-	const struct tensor *s;
-	uint32_t k;
-
-	for (k = 0; k < t->n; k++) {
-		s = ckpt_find(&w->c->source, w->f->s->sources[t->first + k].tensor);
-		use = derive_use(d, k, s);
-		if (!use.rows && s->end > s->begin)
-			continue; /* it is only looked at */
-		p = (struct coverage_part){ .tensor = (uint32_t)(s - w->c->source.tensors),
-			.row = use.row,
-			.rows = use.rows,
-			.col = use.col,
-			.cols = use.cols };
-		if (coverage_add(&w->c->used, &p, e))
-			return -1;
-	}
-	return 0;
-}
-
-/* What the sidecar says of exact blocks is what the values say; of all of them, unless some were left out. */
-static void hold_counts(struct file_work *w, const struct derive *d, const struct derive_maker *m)
-{
-	const struct derive_blocks *n = &m->blocks;
-	const struct sidecar_tensor *t = d->t;
-	struct report_place at = { .file = w->f->path, .tensors = &t->name, .n_tensors = 1 };
-	struct err why = { 0 };
-
-	if (t->op != OP_REFORM || t->of != PART_CODES || w->c->o->sample < 100)
-		return;
-	pthread_mutex_lock(&w->lock);
-	if (n->n != t->blocks || n->lossy != t->inexact || n->rescued != t->rescued)
-		report_add(w->c->r, RULE_COMPARE_COUNTS, &at,
-			"tensor %s: of %llu blocks %llu are rounded and %llu rescued, its sidecar says %llu of %llu and %llu",
-			text_quote(t->name).s, (unsigned long long)n->n,
-			(unsigned long long)n->lossy, (unsigned long long)n->rescued,
-			(unsigned long long)t->inexact, (unsigned long long)t->blocks,
-			(unsigned long long)t->rescued);
-	else if (!said_lists(w->f->s, t, m->lost, m->n_lost))
-		report_add(w->c->r, RULE_COMPARE_COUNTS, &at,
-			"tensor %s: its sidecar lists other rounded blocks than the values have",
-			text_quote(t->name).s);
-	if (block_roles_add(&w->c->said.found, &w->c->source.config,
-		    w->f->s->sources[t->first].tensor,
-		    &(struct manifest_role){
-			    .total = n->n, .rescued = n->rescued, .lossy = n->lossy },
-		    &why))
-		report_take(w->c->r, &at, &why);
-	report_count(w->c->r, "values", "blocks that are exact", n->n - n->lossy - n->rescued, 0);
-	report_count(w->c->r, "values", "blocks that were rescued: exact, with another scale",
-		n->rescued, 0);
-	report_count(w->c->r, "values", "blocks that were rounded", n->lossy, 0);
-	pthread_mutex_unlock(&w->lock);
-}
-
-static int read_number(const struct file_work *w, const struct sidecar_tensor *t, float *f,
-	struct err *e)
-{
-	return t->end - t->begin != sizeof *f
-		? err_rule(e, RULE_COMPARE_SHAPE, ERR_NOPOS, "tensor %s is no number",
-			  text_quote(t->name).s)
-		: file_read(w->c->o->io, w->f->fd, f, sizeof *f, w->f->s->header_bytes + t->begin,
-			  e);
-}
-
-/* Scales of activations are measured and come from no weight: each is a number above zero, and w1 and w3 of an expert,
- * which are multiplied with the same, have one. Numbers lie beside each other, by name. */
-static int compare_input(struct file_work *w, const struct sidecar_tensor *t, struct err *e)
-{
-	static const char first[] = ".w1.", second[] = ".w3.";
-	enum { NEAR = 16 };
-	struct report_place at = { .file = w->f->path, .tensors = &t->name, .n_tensors = 1 };
-	const char *mid = strstr(t->name, second);
-	const struct sidecar_tensor *v = w->f->s->tensors, *o;
-	float f = 0, g = 0;
-	struct derive d;
-	struct err why = { 0 };
-	int rc = derive_open(&d, &w->c->source, w->f->s, t, w->f->d->m, &why) ||
-		read_number(w, t, &f, &why);
-
-	(void)e;
-	if (!rc && !(f > 0 && isfinite(f)))
-		rc = err_rule(&why, RULE_COMPARE_BYTES, ERR_NOPOS,
-			"tensor %s is %g, and no scale of activations", text_quote(t->name).s,
-			(double)f);
-	for (o = t; !rc && mid && o > v && t - o < NEAR; o--) {
-		size_t n = (size_t)(mid - t->name);
-
-		if (strncmp(o->name, t->name, n) || strncmp(o->name + n, first, sizeof first - 1) ||
-			strcmp(o->name + n + sizeof first - 1, mid + sizeof second - 1) != 0)
-			continue;
-		rc = read_number(w, o, &g, &why);
-		if (!rc && f != g)
-			rc = err_rule(&why, RULE_COMPARE_BYTES, ERR_NOPOS,
-				"tensor %s is %g, and %s is %g: they are one",
-				text_quote(t->name).s, (double)f, text_quote(o->name).s, (double)g);
-	}
-	pthread_mutex_lock(&w->lock);
-	if (rc)
-		report_take(w->c->r, &at, &why);
-	else
-		report_count(w->c->r, "compared", "scales of activations, which no weight tells", 1,
-			4);
-	pthread_mutex_unlock(&w->lock);
-	return 0;
-}
-
-static int compare_tensor(struct file_work *w, const struct sidecar_tensor *t, struct worker *k,
-	struct err *e)
-{
-	struct report_place at = { .file = w->f->path, .tensors = &t->name, .n_tensors = 1 };
-	struct err why = { 0 };
-	struct derive d;
-	uint64_t unit;
-	bool same = true;
-	int rc;
-
-	if (t->op == OP_REFORM && t->of == PART_INPUT)
-		return compare_input(w, t, e);
-	k->m.blocks = (struct derive_blocks){ 0 };
-	k->m.n_lost = 0;
-	rc = derive_open(&d, &w->c->source, w->f->s, t, w->f->d->m, &why);
-	pthread_mutex_lock(&w->lock);
-	if (rc)
-		report_take(w->c->r, &at, &why);
-	else
-		rc = cover(w, &d, e) ? -2 : 0;
-	pthread_mutex_unlock(&w->lock);
-	for (unit = 0; !rc && same && unit < d.units; unit++) {
-		if (!sampled(w->c, t->name, unit))
-			continue;
-		rc = compare_unit(w, &d, unit, k, &same, &why);
-		if (rc) {
-			pthread_mutex_lock(&w->lock);
-			report_take(w->c->r, &at, &why);
-			pthread_mutex_unlock(&w->lock);
-		}
-	}
-	if (!rc && same)
-		hold_counts(w, &d, &k->m);
-	return rc == -2 ? -1 : 0;
-}
-
-static int work(struct par *p, unsigned me, struct err *e)
-{
-	struct file_work *w = par_ctx(p);
-	struct worker k = { .want = NULL };
-	size_t i;
-	int rc = 0;
-
-	(void)me;
-	while (!rc && !par_stopping(p)) {
-		pthread_mutex_lock(&w->lock);
-		i = w->next++;
-		pthread_mutex_unlock(&w->lock);
-		if (i >= w->f->s->n)
-			break;
-		rc = compare_tensor(w, &w->f->s->tensors[i], &k, e);
-	}
-	derive_free(&k.m);
-	free(k.want);
-	free(k.got);
-	return rc;
-}
-
-/* Threads that --max-memory allows for the largest tensor of the file. */
-static unsigned threads_for(const struct compare *c, const struct walk_file *f)
-{
-	uint64_t need = 1, one, threads;
-	size_t i;
-
-	for (i = 0; i < f->s->n; i++) {
-		one = derive_memory(&f->s->tensors[i]);
-		need = one > need ? one : need;
-	}
-	threads = c->o->max_memory / need;
-	threads = threads < c->o->threads ? threads : c->o->threads;
-	threads = threads < f->s->n ? threads : f->s->n;
-	return threads ? (unsigned)threads : 1;
-}
 
 /* --- all files --- */
 
@@ -421,6 +128,22 @@ static void want_smalls(struct compare *c, const struct manifest *m)
 				"it names no %s, which target %s makes", s->name, r->name);
 }
 
+/* Where its experts came from. What was proved of that folder is what was proved of it when the conversion was made. */
+static int hear_experts(struct compare *c, const struct manifest *m, struct err *e)
+{
+	if (c->graft.open && !m->experts_from[0])
+		return err_set(e, ERR_USAGE,
+			"--experts-from: " MAN_NAME
+			" does not say that the experts came from another folder than the source");
+	if (!c->graft.open)
+		snprintf(c->experts_from, sizeof c->experts_from, "%s", m->experts_from);
+	else if (strcmp(m->experts_from, c->graft.said) != 0)
+		report_add(c->r, RULE_COMPARE_COUNTS, &(struct report_place){ .file = MAN_NAME },
+			"its option experts_from is \"%s\", and that folder gives \"%s\"",
+			text_quote(m->experts_from).s, c->graft.said);
+	return 0;
+}
+
 /* What the manifest of the file's folder says, once for each folder. Files of a folder come one after the other. */
 static int hear_manifest(struct compare *c, const struct walk_file *f, struct err *e)
 {
@@ -428,6 +151,8 @@ static int hear_manifest(struct compare *c, const struct walk_file *f, struct er
 		return 0;
 	if (strcmp(f->d->name, SET_SOURCE) != 0)
 		want_smalls(c, f->d->m);
+	if (hear_experts(c, f->d->m, e))
+		return -1;
 	return said_hear(&c->said, f->d->name, f->d->m, e);
 }
 
@@ -453,11 +178,16 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 	if (!strcmp(f->d->m->target, VLLM_TARGET) && !manifest_find(&f->d->m->files, VLLM_DRAFTS))
 		c->skips = c->no_drafts = true;
 	if (!f->s)
-		return small_compare(&(struct small){ o->io, &c->source, c->r, c->slice }, f);
+		return small_compare(&(struct small){ .io = o->io,
+					     .source = &c->source,
+					     .r = c->r,
+					     .slice = c->slice,
+					     .open = c->experts_from[0] ? &c->undecided : NULL },
+			f);
 	compare_head(c, f);
 	if (rank_counts_add(&c->by_rank, f, e))
 		return -1;
-	rc = par_run(threads_for(c, f), work, &w, e);
+	rc = file_work_run(&w, e);
 	pthread_mutex_destroy(&w.lock);
 	c->tensors += f->s->n;
 	report_count(c->r, "compared", "tensors", f->s->n, 0);
@@ -492,6 +222,8 @@ static bool is_wanted(const struct compare *c, const char *name)
 	size_t place = selection_place(&c->source.config, name);
 
 	if (c->slice || is_skipped(c, name))
+		return false;
+	if (c->undecided && strstr(name, ".ffn.experts."))
 		return false;
 	return !c->on || place >= c->places || c->on[place];
 }
@@ -544,24 +276,71 @@ static int extras(struct report *r, const struct io *io, int dir, struct err *e)
 	return rc;
 }
 
+/* Opens the source: one by itself, or any checkpoint with the experts of another. */
+static int open_source(struct compare *c, const char *source, struct err *e)
+{
+	const struct compare_opts *o = c->o;
+	struct ckpt_opts co = { .header_cap = o->header_cap, .follow_links = o->follow_links };
+	struct findings f = { 0 };
+	struct folder at;
+	int rc;
+
+	if (!o->experts_from) {
+		if (folder_open(&at, o->io, source, USE_COMPARE_SOURCE, &co, e))
+			return -1;
+		folder_take(&at, &c->source);
+		report_findings(c->r, &at.found);
+		folder_close(&at);
+		return 0;
+	}
+	if (ckpt_open(&c->source, o->io, source, &co, &f, e))
+		return -1;
+	rc = finding_first_but(&f, "config.", e);
+	finding_free(&f);
+	if (!rc && !c->source.config.family)
+		rc = err_rule(e, RULE_CONFIG_MISSING, ERR_NOPOS,
+			"%s: there is no config.json that could be read", text_quote(source).s);
+	/* What is rounded is counted, and the manifest says the same of it. */
+	if (rc || graft_open(&c->graft, &c->source, o->experts_from, true, e) ||
+		graft_prove(&c->graft, o->threads, e)) {
+		ckpt_close(&c->source);
+		graft_close(&c->graft);
+		return -1;
+	}
+	return 0;
+}
+
+/* Says once what is not known of experts that came from a folder that was not given. */
+static void tell_undecided(struct compare *c)
+{
+	struct err why = { 0 };
+
+	if (!c->undecided)
+		return;
+	err_set(&why, ERR_UNSUPPORTED,
+		"its experts came from another folder (%s), and %llu tensors and files are not what the source "
+		"alone makes: say --experts-from DIR, with that folder",
+		text_quote(c->experts_from).s, (unsigned long long)c->undecided);
+	report_take(c->r, &(struct report_place){ .file = MAN_NAME }, &why);
+}
+
 int compare_run(struct report *r, const char *source, const char *out, const struct compare_opts *o,
 	struct err *e)
 {
 	struct compare c = { .o = o, .r = r };
-	struct ckpt_opts co = { .header_cap = o->header_cap, .follow_links = o->follow_links };
+	const struct ckpt_opts co = { .header_cap = o->header_cap,
+		.follow_links = o->follow_links };
 	struct walk w = {
 		.io = o->io, .r = r, .header_cap = o->header_cap, .file = compare_file, .ctx = &c
 	};
-	struct folder at, made;
+	struct folder made;
 	int rc;
 
-	if (folder_open(&at, o->io, source, USE_COMPARE_SOURCE, &co, e))
+	if (open_source(&c, source, e))
 		return -1;
-	folder_take(&at, &c.source);
-	report_findings(r, &at.found);
-	folder_close(&at);
 	if (folder_open(&made, o->io, out, USE_COMPARE, &co, e)) {
 		ckpt_close(&c.source);
+		graft_close(&c.graft);
 		return -1;
 	}
 	if (o->started)
@@ -570,11 +349,14 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 	folder_close(&made);
 	progress_stop(c.progress);
 	rc = rc ? rc : ckpt_unchanged(&c.source, e);
+	if (!rc && c.graft.open && ckpt_unchanged(&c.graft.form, e))
+		rc = graft_at(&c.graft, e);
 	if (!rc) {
 		if (!c.tensors)
 			report_add(r, RULE_COMPARE_LOST, NULL,
 				"the conversion has no tensor that could be compared");
 		account_for(&c);
+		tell_undecided(&c);
 		rank_counts_hold(&c.by_rank, r);
 		if (!r->errors && !r->unknown && o->sample >= 100)
 			said_hold(&c.said, r);
@@ -585,5 +367,6 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 	rank_counts_free(&c.by_rank);
 	coverage_free(&c.used);
 	ckpt_close(&c.source);
+	graft_close(&c.graft);
 	return rc;
 }

@@ -7,22 +7,12 @@
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_COMPARE_COMPARE_H
 #define VERIFY_COMPARE_COMPARE_H
-#include "core/io.h"
-#include "core/progress.h"
+#include "verify/compare/compare_opts.h"
 #include "verify/report/report.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-struct compare_opts {
-	const struct io *io;
-	unsigned threads;
-	uint64_t max_memory, header_cap;
-	uint64_t sample;   /* percent of units that are compared, 1 to 100 */
-	bool follow_links; /* as in ckpt_opts */
-	struct progress *(*started)(uint64_t bytes); /* of the source; may be NULL */
-};
 
 /* -1 only where nothing can be said. */
 int compare_run(struct report *r, const char *source, const char *out, const struct compare_opts *o,

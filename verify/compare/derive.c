@@ -386,14 +386,24 @@ static int (*const openers[OP_COUNT])(struct derive *d, const char *target, stru
 	[OP_NARROW] = open_narrow,
 };
 
-int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
+int derive_read(const struct derive *d, const struct tensor *s, uint64_t off, void *dst, size_t n,
+	struct err *e)
+{
+	return d->reader
+		? d->c->payload->read(d->reader, (uint32_t)(s - d->c->tensors), off, dst, n, e)
+		: ckpt_read(d->c, s, off, dst, n, e);
+}
+
+int derive_open(struct derive *d, const struct derive_from *from, const struct sidecar *a,
 	const struct sidecar_tensor *t, const struct manifest *m, struct err *e)
 {
 	const char *target = m->target;
 	bool vllm = !strcmp(target, VLLM_TARGET);
 	uint32_t k;
 
-	*d = (struct derive){ .c = c, .a = a, .t = t, .drafts = m->drafts };
+	*d = (struct derive){
+		.c = from->c, .reader = from->reader, .a = a, .t = t, .drafts = m->drafts
+	};
 	if (t->op != OP_TILE && t->op != OP_GGML && t->op != OP_JOIN &&
 		t->n > (t->op == OP_REFORM ? 3 : 2))
 		return wrong(d, e, "more sources than it takes");
@@ -406,8 +416,8 @@ int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
 		return wrong(d, e, "more rows or columns than its source has");
 	if (d->drafts == DRAFTS_DROP && d->src[0] && drafts_own(d->src[0]->name))
 		return wrong(d, e, "it is of a draft, which the conversion says it is without");
-	if (vllm && vllm_form(c, a, t))
-		return wrong(d, e, vllm_form(c, a, t));
+	if (vllm && vllm_form(from->c, a, t))
+		return wrong(d, e, vllm_form(from->c, a, t));
 	/* in a slice layers have other numbers */
 	if (!vllm && !is_named(d, !strcmp(target, "slice")))
 		return wrong(d, e, "it is made of a tensor of another name");

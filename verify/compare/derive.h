@@ -30,9 +30,16 @@
 extern "C" {
 #endif
 
+/* What tensors are made of. reader is of c->payload, for one thread; NULL where there is none. */
+struct derive_from {
+	const struct ckpt *c;
+	void *reader;
+};
+
 /* What is to be made, after it was looked at whether that can be. Read-only then. */
 struct derive {
 	const struct ckpt *c;
+	void *reader; /* borrows, as c */
 	const struct sidecar *a;
 	const struct sidecar_tensor *t;
 	const struct tensor *src[2]; /* weight, scale; of a tile the first source */
@@ -54,10 +61,13 @@ struct derive {
 };
 
 /* Looks whether sidecar and source agree on names, types and shapes, so that what the transform makes of the
- * sources is what t says. *d keeps c, a and t. Returns -1 where they do not (compare.shape, compare.source)
+ * sources is what t says. *d keeps c and the reader of *from, a and t. Returns -1 where they do not (compare.shape, compare.source)
  * or where the layout is not known (set.layout). m is that of the folder, and not kept. */
-int derive_open(struct derive *d, const struct ckpt *c, const struct sidecar *a,
+int derive_open(struct derive *d, const struct derive_from *from, const struct sidecar *a,
 	const struct sidecar_tensor *t, const struct manifest *m, struct err *e);
+/* Reads bytes off .. off + n of a source tensor, from where its payload is. For the files derive*.c. */
+int derive_read(const struct derive *d, const struct tensor *s, uint64_t off, void *dst, size_t n,
+	struct err *e);
 /* Bytes of that unit; unit 0 is as large as any. */
 uint64_t derive_unit_bytes(const struct derive *d, uint64_t unit);
 

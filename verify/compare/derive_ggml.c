@@ -228,13 +228,13 @@ static int make_row(const struct derive *d, uint64_t k, uint64_t row, uint8_t *s
 	const struct tensor *t;
 	size_t bytes;
 
-	if (ckpt_read(d->c, ckpt_find(d->c, s[0].tensor), row * d->src_bytes, codes,
+	if (derive_read(d, ckpt_find(d->c, s[0].tensor), row * d->src_bytes, codes,
 		    (size_t)d->src_bytes, e))
 		return -1;
 	if (d->keep > 1) {
 		t = ckpt_find(d->c, s[1].tensor);
 		bytes = (size_t)((t->end - t->begin) / t->dim[0]);
-		if (ckpt_read(d->c, t, row / codecs[d->from].rows * bytes, scales, bytes, e))
+		if (derive_read(d, t, row / codecs[d->from].rows * bytes, scales, bytes, e))
 			return -1;
 	}
 	put_row(d, codes, scales, v, out);

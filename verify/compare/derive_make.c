@@ -34,7 +34,7 @@ static int make_cols(struct derive_maker *m, const struct derive *d, uint64_t ro
 	bool all = d->cols == d->src_bytes;
 	uint64_t i;
 
-	if (ckpt_read(d->c, d->src[0], (d->row + row) * d->src_bytes, all ? out : m->stage,
+	if (derive_read(d, d->src[0], (d->row + row) * d->src_bytes, all ? out : m->stage,
 		    (size_t)(n * d->src_bytes), e))
 		return -1;
 	for (i = 0; !all && i < n; i++)
@@ -48,7 +48,7 @@ static int make_remap(struct derive_maker *m, const struct derive *d, uint64_t r
 {
 	uint64_t width = d->src[0]->dim[1], v[64], i, k, j;
 
-	if (ckpt_read(d->c, d->src[0], row * d->src_bytes, m->stage, (size_t)(n * d->src_bytes), e))
+	if (derive_read(d, d->src[0], row * d->src_bytes, m->stage, (size_t)(n * d->src_bytes), e))
 		return -1;
 	for (i = 0; i < n; i++) {
 		memcpy(v, m->stage + i * d->src_bytes, (size_t)d->src_bytes);
@@ -74,7 +74,7 @@ static int make_narrow(struct derive_maker *m, const struct derive *d, uint64_t 
 	uint64_t i, ids = n * d->src[0]->dim[1], v;
 	uint32_t low;
 
-	if (ckpt_read(d->c, d->src[0], row * d->src_bytes, m->stage, (size_t)(n * d->src_bytes), e))
+	if (derive_read(d, d->src[0], row * d->src_bytes, m->stage, (size_t)(n * d->src_bytes), e))
 		return -1;
 	for (i = 0; i < ids; i++) {
 		memcpy(&v, m->stage + i * sizeof v, sizeof v);
@@ -141,7 +141,7 @@ static int make_widen(struct derive_maker *m, const struct derive *d, uint64_t r
 {
 	uint64_t i;
 
-	if (ckpt_read(d->c, d->src[0], row * d->cols, m->stage, (size_t)(n * d->cols), e))
+	if (derive_read(d, d->src[0], row * d->cols, m->stage, (size_t)(n * d->cols), e))
 		return -1;
 	for (i = 0; i < n * d->cols; i++)
 		put_scale(d, out, i, m->stage[i]);
@@ -154,7 +154,7 @@ static int make_scale(struct derive_maker *m, const struct derive *d, uint64_t r
 	uint64_t groups = d->src_bytes, rows = codecs[d->to].rows, b;
 
 	(void)n; /* one at a time */
-	if (ckpt_read(d->c, d->src[0], row * rows * groups, m->stage, (size_t)(rows * groups), e))
+	if (derive_read(d, d->src[0], row * rows * groups, m->stage, (size_t)(rows * groups), e))
 		return -1;
 	for (b = 0; b < d->t->dim[1]; b++)
 		put_scale(d, out, b, new_scale(d, m->stage, groups, b));
@@ -232,9 +232,9 @@ static int read_cast(struct derive_maker *m, const struct derive *d, uint64_t ro
 
 	*scales = m->stage + n * d->src_bytes;
 	*new = *scales + n *groups;
-	if (ckpt_read(d->c, d->src[0], row * d->src_bytes, m->stage, (size_t)(n * d->src_bytes),
+	if (derive_read(d, d->src[0], row * d->src_bytes, m->stage, (size_t)(n * d->src_bytes),
 		    e) ||
-		ckpt_read(d->c, d->src[1], row * groups, *scales, (size_t)(n * groups), e))
+		derive_read(d, d->src[1], row * groups, *scales, (size_t)(n * groups), e))
 		return -1;
 	for (b = 0; b < k / codecs[d->to].cols; b++)
 		(*new)[b] = new_scale(d, *scales, groups, b);
@@ -298,7 +298,7 @@ static int read_scales(const struct derive *d, uint64_t row, uint64_t *band, uin
 	if (*band == now)
 		return 0;
 	*band = now;
-	return ckpt_read(d->c, s, now * n, scales, (size_t)n, e);
+	return derive_read(d, s, now * n, scales, (size_t)n, e);
 }
 
 /* Rows from..to of a unit, all of one block row; each block's table is made once. */
@@ -324,7 +324,7 @@ static int make_dequant(struct derive_maker *m, const struct derive *d, uint64_t
 	struct derive_tables *t = tables(m, e);
 	uint8_t *scales = m->stage + n * k;
 
-	if (!t || ckpt_read(d->c, d->src[0], (d->row + row) * k, m->stage, (size_t)(n * k), e))
+	if (!t || derive_read(d, d->src[0], (d->row + row) * k, m->stage, (size_t)(n * k), e))
 		return -1;
 	for (i = 0; i < n; i += take) {
 		take = block - (d->row + row + i) % block;
@@ -344,7 +344,7 @@ static int plain_dequant(struct derive_maker *m, const struct derive *d, uint64_
 	double *v;
 	int rc;
 
-	rc = ckpt_read(d->c, d->src[0], (d->row + row) * k, m->stage, (size_t)(n * k), e);
+	rc = derive_read(d, d->src[0], (d->row + row) * k, m->stage, (size_t)(n * k), e);
 	v = malloc((size_t)k * sizeof *v);
 	if (!v)
 		return err_nomem(e);
@@ -378,7 +378,7 @@ static int read_parts(struct derive_maker *m, const struct derive *d, uint64_t e
 	for (part = 0; part < d->t->parts; part++) {
 		t = ckpt_find(d->c, source(d, expert * d->t->parts + part)->tensor);
 		for (i = 0; i < (all ? 1 : d->rows); i++)
-			if (ckpt_read(d->c, t, (d->row + i) * d->src_bytes + d->col,
+			if (derive_read(d, t, (d->row + i) * d->src_bytes + d->col,
 				    m->stage + part * each + i * d->cols,
 				    (size_t)(all ? each : d->cols), e))
 				return -1;

@@ -164,7 +164,7 @@ static int largest(const struct derive *d, const struct tensor *s, unsigned *top
 
 	for (at = 0; at < bytes; at += n) {
 		n = bytes - at < sizeof some ? (size_t)(bytes - at) : sizeof some;
-		if (ckpt_read(d->c, s, at, some, n, e))
+		if (derive_read(d, s, at, some, n, e))
 			return -1;
 		for (i = 0; i < n; i++)
 			*top = some[i] > *top ? some[i] : *top;

@@ -154,7 +154,7 @@ static int read_scales(const struct derive *d, uint64_t row, uint64_t n, uint8_t
 {
 	uint64_t tall = codecs[d->from].rows, first = row / tall, last = (row + n - 1) / tall;
 
-	return ckpt_read(d->c, d->src[1], first * scale_bytes(d), p,
+	return derive_read(d, d->src[1], first * scale_bytes(d), p,
 		(size_t)((last - first + 1) * scale_bytes(d)), e);
 }
 
@@ -171,7 +171,7 @@ static int read_rows(struct derive_maker *m, const struct derive *d, uint64_t ro
 	uint8_t **old, struct err *e)
 {
 	*old = m->stage + n * d->src_bytes;
-	return ckpt_read(d->c, d->src[0], row * d->src_bytes, m->stage, (size_t)(n * d->src_bytes),
+	return derive_read(d, d->src[0], row * d->src_bytes, m->stage, (size_t)(n * d->src_bytes),
 		       e) ||
 			read_scales(d, row, n, *old, e)
 		? -1

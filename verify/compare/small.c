@@ -201,6 +201,8 @@ int small_compare(const struct small *c, const struct walk_file *f)
 	same = same || (!rc && is_made(c, f, &got));
 	if (rc)
 		report_take(c->r, &at, &e);
+	else if (!same && c->open && is_of_recipe(f))
+		++*c->open;
 	else if (!same)
 		report_add(c->r, RULE_COMPARE_FILE, &at, "%s",
 			there ? "it is not as in the source" : "the source has no such file");

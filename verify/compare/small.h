@@ -16,6 +16,9 @@ struct small {
 	const struct ckpt *source; /* borrows */
 	struct report *r;          /* borrows */
 	bool slice;                /* config.json may be any: it says what was left out */
+	/* Counts files of a recipe that are not as the source alone makes them, instead of reporting them; NULL: none are
+	 * excused. */
+	uint64_t *open;
 };
 
 /* Reports what is wrong with the file (compare.file, and what reading gives), or counts it. Returns 0. */

@@ -2,7 +2,7 @@
  * that both have, every block of every expert.
  *
  * SPDX-License-Identifier: MIT */
-#include "convert/run/graft.h"
+#include "quant/graft/graft.h"
 
 #include "core/file.h"
 #include "core/par.h"
@@ -18,7 +18,12 @@
 
 enum { CHUNK = 1 << 20 }; /* bytes that are compared at once: a good read */
 
-int graft_bad(struct err *e, const char *fmt, ...)
+int graft_at(const struct graft *g, struct err *e)
+{
+	return err_at(e, "--experts-from %s", text_quote(g->path).s);
+}
+
+int graft_bad(const struct graft *g, struct err *e, const char *fmt, ...)
 {
 	char text[400];
 	va_list ap;
@@ -26,10 +31,17 @@ int graft_bad(struct err *e, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	return err_rule(e, RULE_PLAN_EXPERTS_FROM, ERR_NOPOS, "--experts-from: %s", text);
+	return err_rule(e, RULE_PLAN_EXPERTS_FROM, ERR_NOPOS, "--experts-from %s: %s",
+		text_quote(g->path).s, text);
 }
 
 /* --- of one model --- */
+
+/* Whether a field says only of drafts, of which FORM has none. */
+static bool of_drafts(const struct config_field *f, const struct config *form)
+{
+	return !form->stages && (f->spark || f->at == offsetof(struct config, n_mtp));
+}
 
 /* What FORM's config.json says of shapes is what DIR's says. */
 static int same_shapes(const struct graft *g, struct err *e)
@@ -37,25 +49,29 @@ static int same_shapes(const struct graft *g, struct err *e)
 	const struct config *a = &g->c->config;
 	const struct config_field *f = a->family->fields;
 	struct config b;
+	uint64_t stages;
 	unsigned i;
 	bool same;
 	int rc;
 
 	if (!g->form.doc.o)
-		return graft_bad(e, "there is no config.json that says of which model it is");
+		return graft_bad(g, e, "there is no config.json that says of which model it is");
 	if (config_read_shapes(&b, &g->form.doc, e))
-		return err_at(e, "--experts-from");
-	rc = a->family == b.family ? 0 : graft_bad(e, "it is of another family of models");
+		return graft_at(g, e);
+	rc = a->family == b.family ? 0 : graft_bad(g, e, "it is of another family of models");
 	for (i = 0; !rc && i < a->family->n_fields; i++)
-		if (*(const uint64_t *)(const void *)((const char *)a + f[i].at) !=
-			*(const uint64_t *)(const void *)((const char *)&b + f[i].at))
-			rc = graft_bad(e, "its config.json has another %s: it is another model",
+		if (!of_drafts(&f[i], &b) &&
+			*(const uint64_t *)(const void *)((const char *)a + f[i].at) !=
+				*(const uint64_t *)(const void *)((const char *)&b + f[i].at))
+			rc = graft_bad(g, e, "its config.json has another %s: it is another model",
 				f[i].key);
-	/* DIR may be without its drafts */
-	same = (!a->stages || (a->stages == b.stages && a->spark == b.spark)) && a->L == b.L &&
-		!memcmp(a->ratio, b.ratio, (size_t)(a->L + a->stages) * sizeof *a->ratio);
+	/* either may be without its drafts */
+	stages = b.stages ? a->stages : 0;
+	same = (!stages || (stages == b.stages && a->spark == b.spark)) && a->L == b.L &&
+		!memcmp(a->ratio, b.ratio, (size_t)(a->L + stages) * sizeof *a->ratio);
 	if (!rc && !same)
-		rc = graft_bad(e, "its config.json has other compress_ratios: it is another model");
+		rc = graft_bad(g, e,
+			"its config.json has other compress_ratios: it is another model");
 	config_free(&b);
 	return rc;
 }
@@ -69,7 +85,7 @@ static int not_rounded(const struct graft *g, struct err *e)
 	int rc;
 
 	if (head_read(&h, g->form.io, g->form.dir, e))
-		return -1;
+		return graft_at(g, e);
 	if (h.form != HEAD_FOLDER)
 		return 0;
 	rc = file_load(g->form.io, g->form.dir, MAN_NAME, MANIFEST_CAP, &t, e) ||
@@ -78,9 +94,9 @@ static int not_rounded(const struct graft *g, struct err *e)
 		: 0;
 	text_free(&t);
 	if (rc)
-		return err_at(e, "--experts-from");
+		return graft_at(g, e);
 	if (m.inexact)
-		rc = graft_bad(e, "its manifest.json says that blocks were rounded (--lossy)");
+		rc = graft_bad(g, e, "its manifest.json says that blocks were rounded (--lossy)");
 	manifest_free(&m);
 	return rc;
 }
@@ -110,10 +126,12 @@ static int same_tensor(const struct graft *g, const struct tensor *t, uint8_t *a
 		(!t->rank || !memcmp(o->dim, t->dim, t->rank * sizeof *t->dim));
 	for (at = 0; *both && at < bytes; at += n) {
 		n = bytes - at < CHUNK ? (size_t)(bytes - at) : CHUNK;
-		if (ckpt_read(g->c, t, at, a, n, e) || ckpt_read(&g->form, o, at, b, n, e))
+		if (ckpt_read(g->c, t, at, a, n, e))
 			return -1;
+		if (ckpt_read(&g->form, o, at, b, n, e))
+			return graft_at(g, e);
 		if (memcmp(a, b, n) != 0)
-			return graft_bad(e,
+			return graft_bad(g, e,
 				"tensor %s has other bytes there: it is of another model",
 				text_quote(t->name).s);
 	}
@@ -190,7 +208,7 @@ int graft_prove(struct graft *g, unsigned threads, struct err *e)
 
 	pthread_mutex_destroy(&p.lock);
 	if (!rc && !g->equal)
-		rc = graft_bad(e,
+		rc = graft_bad(g, e,
 			"it has no tensor besides the experts that says of which model it is");
 	if (!rc)
 		snprintf(g->said, sizeof g->said,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "convert/run/graft.h"
+#include "quant/graft/graft.h"
 
 #include "core/file.h"
 #include "core/hash/sha256.h"
 #include "formats/json/jmember.h"
+#include "formats/model/drafts.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -32,13 +33,22 @@ static size_t more(size_t a, size_t b)
 	return a > b ? a : b;
 }
 
+static bool has_drafts(const struct ckpt *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->n && !drafts_own(c->tensors[i].name); i++)
+		;
+	return i < c->n;
+}
+
 static int add_matrix(struct graft *g, const struct want *w, struct err *e)
 {
 	struct graft_matrix *m = &g->m[g->n];
 	size_t stem = strlen(w->name) - strlen(".weight");
 
 	if (w->dim[1] % codecs[CODEC_MXFP4].cols)
-		return graft_bad(e, "%s has no whole number of blocks of 32 columns", w->name);
+		return graft_bad(g, e, "%s has no whole number of blocks of 32 columns", w->name);
 	m->name = strndup(w->name, stem);
 	if (!m->name)
 		return err_nomem(e);
@@ -46,7 +56,7 @@ static int add_matrix(struct graft *g, const struct want *w, struct err *e)
 	m->rows = (uint32_t)w->dim[0];
 	m->cols = (uint32_t)w->dim[1];
 	if (!matrix_find(&m->lies, &g->form, m->name, m->rows, m->cols))
-		return graft_bad(e, "it has no matrix %s in a number format that is known",
+		return graft_bad(g, e, "it has no matrix %s in a number format that is known",
 			m->name);
 	g->raw = more(g->raw, bytes_of(m->lies.codes) + bytes_of(m->lies.scales) + 16);
 	g->plain = more(g->plain, (size_t)m->rows * m->cols / 2);
@@ -57,6 +67,7 @@ static int add_matrix(struct graft *g, const struct want *w, struct err *e)
 
 static int list_matrices(struct graft *g, struct err *e)
 {
+	bool drafts = has_drafts(g->c) && has_drafts(&g->form);
 	struct inventory v;
 	size_t i;
 	int rc = 0;
@@ -68,7 +79,8 @@ static int list_matrices(struct graft *g, struct err *e)
 	if (!g->m)
 		rc = err_nomem(e);
 	for (i = 0; !rc && i < v.n; i++)
-		if (v.wants[i].role->store == STORE_EXPERT && !v.wants[i].scale)
+		if (v.wants[i].role->store == STORE_EXPERT && !v.wants[i].scale &&
+			(drafts || !drafts_own(v.wants[i].name)))
 			rc = add_matrix(g, &v.wants[i], e);
 	inventory_free(&v);
 	return rc;
@@ -123,11 +135,12 @@ static int exchange(struct graft *g, struct err *e)
 	const struct codec_form *f = &codecs[CODEC_MXFP4];
 	struct ckpt *c = g->c;
 	struct tensor *v = calloc(c->n + 2 * g->n + 1, sizeof *v);
+	bool drafts = has_drafts(c) && has_drafts(&g->form);
 	size_t i, n = 0;
 	int rc = v ? 0 : err_nomem(e);
 
 	for (i = 0; !rc && i < c->n; i++)
-		if (!is_expert(c->tensors[i].name))
+		if (!is_expert(c->tensors[i].name) || (!drafts && drafts_own(c->tensors[i].name)))
 			v[n++] = c->tensors[i];
 	for (i = 0; !rc && i < g->n; i++, n += 2) {
 		const struct graft_matrix *m = &g->m[i];
@@ -230,7 +243,7 @@ static int name_form(struct graft *g, struct err *e)
 static int join(struct graft *g, struct err *e)
 {
 	if (g->form.io->fstat(g->form.io, g->form.dir, &g->folder))
-		return err_sys(e, "cannot stat the folder");
+		return err_sys(e, "cannot stat %s", text_quote(g->path).s);
 	if (graft_same_model(g, e) || list_matrices(g, e) || plain_config(g, e) || exchange(g, e) ||
 		number_tensors(g, e) || name_form(g, e))
 		return -1;
@@ -246,11 +259,11 @@ int graft_open(struct graft *g, struct ckpt *c, const char *path, bool lossy, st
 	struct findings f = { 0 };
 	int rc;
 
-	*g = (struct graft){ .c = c, .lossy = lossy };
+	*g = (struct graft){ .c = c, .path = path, .lossy = lossy };
 	if (ckpt_open(&g->form, c->io, path, &o, &f, e))
-		return -1;
+		return graft_at(g, e);
 	g->open = true;
-	rc = finding_first_but(&f, "config.", e) || join(g, e) ? -1 : 0;
+	rc = finding_first_but(&f, "config.", e) ? graft_at(g, e) : join(g, e);
 	finding_free(&f);
 	if (rc)
 		graft_close(g);

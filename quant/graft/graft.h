@@ -5,14 +5,14 @@
  *
  * Seen from outside it is a checkpoint with FP4 experts; what is asked for of those is read from FORM and regained
  * (quant/regain.h). That both are of one model is proved, not believed: the shapes in both config.json are the same, FORM
- * has every expert's matrix, and every other tensor that both have under one name, in one type and shape, has the same
+ * has every expert's matrix (of drafts only where both have drafts; else those of DIR stay), and every other tensor that both have under one name, in one type and shape, has the same
  * bytes. That FORM is exact is counted: every block of 32 columns is on a grid of FP4, or is the first that is not.
  *
  * A tensor of an expert is said to be of the shard in which DIR has its experts, or the rest of that block.
  *
  * SPDX-License-Identifier: MIT */
-#ifndef CONVERT_RUN_GRAFT_H
-#define CONVERT_RUN_GRAFT_H
+#ifndef QUANT_GRAFT_GRAFT_H
+#define QUANT_GRAFT_GRAFT_H
 #include "formats/model/inventory.h"
 #include "formats/model/matrix.h"
 #include "quant/regain.h"
@@ -34,6 +34,7 @@ struct graft_matrix {
 struct graft {
 	struct ckpt *c;   /* borrows: DIR, as it is seen */
 	struct ckpt form; /* owns */
+	const char *path; /* borrows; of FORM, for messages */
 	bool open, lossy;
 	struct graft_matrix *m; /* owns; [n] sorted by name */
 	size_t n;
@@ -46,7 +47,7 @@ struct graft {
 	struct ckpt_payload payload;
 };
 
-/* Opens FORM at path and makes *c, which is DIR with a config.json that could be read, the checkpoint with its experts.
+/* Opens FORM at path, which is kept, and makes *c, which is DIR with a config.json that could be read, the checkpoint with its experts.
  * lossy: blocks that are on no grid are rounded, and counted. *c must be closed before *g. Returns -1, with *g zeroed and *c
  * to be closed all the same, where FORM is not of that model (plan.experts-from) or was rounded before. */
 int graft_open(struct graft *g, struct ckpt *c, const char *path, bool lossy, struct err *e);
@@ -59,7 +60,10 @@ void graft_close(struct graft *g);
 /* --- between the files graft*.c --- */
 
 /* Reports plan.experts-from; returns -1. */
-int graft_bad(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int graft_bad(const struct graft *g, struct err *e, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Says that it is FORM that *e speaks of; returns -1. */
+int graft_at(const struct graft *g, struct err *e);
 /* Holds FORM's config.json to DIR's, and its manifest, if it has one, to have rounded nothing. Returns -1 otherwise. */
 int graft_same_model(const struct graft *g, struct err *e);
 /* How g->c is read. */

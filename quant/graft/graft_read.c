@@ -2,7 +2,7 @@
  * holds a few, and all else as it lies in DIR.
  *
  * SPDX-License-Identifier: MIT */
-#include "convert/run/graft.h"
+#include "quant/graft/graft.h"
 
 #include "core/text.h"
 
@@ -82,7 +82,8 @@ static int bad_row(const struct graft *g, const struct graft_matrix *m, enum rul
 {
 	const struct tensor *t = m->lies.codes;
 
-	return err_rule(e, rule, ERR_NOPOS, "--experts-from: %s: tensor %s, row %u, column %zu: %s",
+	return err_rule(e, rule, ERR_NOPOS,
+		"--experts-from %s: %s: tensor %s, row %u, column %zu: %s", text_quote(g->path).s,
 		g->form.shards[t->shard].name, text_quote(t->name).s, row, col, what);
 }
 
@@ -97,8 +98,9 @@ static int as_proved(const struct graft *g, const struct graft_matrix *m, const 
 	if (!memcmp(&codes, &m->codes, sizeof codes) && !memcmp(&scales, &m->scales, sizeof scales))
 		return 0;
 	return err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS,
-		"--experts-from: %s: tensor %s was changed while it was read",
-		g->form.shards[m->lies.codes->shard].name, text_quote(m->lies.codes->name).s);
+		"--experts-from %s: %s: tensor %s was changed while it was read",
+		text_quote(g->path).s, g->form.shards[m->lies.codes->shard].name,
+		text_quote(m->lies.codes->name).s);
 }
 
 /* Makes all of a matrix FP4. */
@@ -116,15 +118,15 @@ static int regain_matrix(struct reader *r, const struct graft_matrix *m, struct 
 	size_t col;
 
 	if (ckpt_read(c, m->lies.codes, 0, r->raw, bytes_of(m->lies.codes), e))
-		return -1;
+		return graft_at(g, e);
 	if (m->lies.scales) {
 		scale_bytes = m->lies.scales->dim[1] * (dtypes[f->scale].bits / 8);
 		if (ckpt_read(c, m->lies.scales, 0, scales, bytes_of(m->lies.scales), e))
-			return -1;
+			return graft_at(g, e);
 	}
 	if (m->lies.second) {
 		if (ckpt_read(c, m->lies.second, 0, second, sizeof second, e))
-			return -1;
+			return graft_at(g, e);
 		factor = codec_second(m->lies.form, second);
 	}
 	for (i = 0; i < m->rows; i++) {
