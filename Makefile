@@ -228,9 +228,9 @@ $(B)/flags $(B)/linked $(NVDIR)/flags: force
 	@mkdir -p $(@D); echo '$(STAMP)' | cmp -s - $@ || echo '$(STAMP)' >$@
 
 # AVX-512 over SIMDe, for processors without it. Before the library, so that the one in there is not taken.
-EMULATED := $(addprefix $(B)/emulated/,test_linear test_forward test_row test_reform test_ggml)
-EMULATED_O := $(addprefix $(B)/emulated/,kernels/linear/linear_avx512.o quant/row_avx512.o)
-$(EMULATED_O): $(B)/emulated/%.o: %.c kernels/linear/linear_simd.inc quant/row_simd.inc tests/emulate/immintrin.h $(B)/flags
+EMULATED := $(addprefix $(B)/emulated/,test_linear test_forward test_row test_reform test_ggml test_lowbit)
+EMULATED_O := $(addprefix $(B)/emulated/,kernels/linear/linear_avx512.o quant/row_avx512.o quant/lowbit_avx512.o)
+$(EMULATED_O): $(B)/emulated/%.o: %.c kernels/linear/linear_simd.inc quant/row_simd.inc quant/lowbit_search.inc quant/lowbit_vector.inc tests/emulate/immintrin.h $(B)/flags
 	@mkdir -p $(@D)
 	@echo "  CC $< (emulated)"
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -Itests/emulate -I. -O1 -g -fPIE -ffp-contract=off -mavx2 -mfma -mf16c -w -Wno-psabi -c -o $@ $<

@@ -82,22 +82,6 @@ static size_t to_bf16(const double *v, size_t cols, uint8_t *dst)
 	return cols;
 }
 
-/* FP16 of a number that is not negative, to nearest, ties to even; 0x7c00 where it is too large. */
-static uint16_t f16_from(float f)
-{
-	uint32_t b = num_bits(f), r;
-	double n;
-
-	if (b >= 0x477ff000u) /* 65520: rounds to infinity */
-		return 0x7c00;
-	if (b < 0x38800000u) { /* below 2^-14: multiples of 2^-24, exact in double */
-		n = rint((double)f * 16777216.0);
-		return (uint16_t)n;
-	}
-	r = b + 0xfff + (b >> 13 & 1);
-	return (uint16_t)((r >> 13) - (112u << 10));
-}
-
 static size_t to_q8_0(const double *v, size_t cols, uint8_t *dst)
 {
 	float amax, d, id, x;
@@ -113,7 +97,7 @@ static size_t to_q8_0(const double *v, size_t cols, uint8_t *dst)
 		}
 		d = amax / 127;
 		id = d > 0 ? 1 / d : 0;
-		h = f16_from(d);
+		h = num_f16_from(d);
 		if (h == 0x7c00 || !isfinite(id))
 			return b;
 		memcpy(dst, &h, sizeof h);

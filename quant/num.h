@@ -135,4 +135,16 @@ NUM_FN float num_f16(uint16_t h)
 	return num_f32(sign | (e == 31 ? 255 : e + 112) << 23 | m << 13);
 }
 
+/* FP16 of a number, to nearest, ties to even; infinity where it is too large. It must not be NaN. */
+NUM_FN uint16_t num_f16_from(float f)
+{
+	uint32_t b = num_bits(f), sign = b >> 16 & 0x8000, a = b & 0x7fffffff;
+
+	if (a >= 0x477ff000u) /* 65520: rounds to infinity */
+		return (uint16_t)(sign | 0x7c00);
+	if (a < 0x38800000u) /* below 2^-14: multiples of 2^-24; a sum with 0.5 has them as its ulp */
+		return (uint16_t)(sign | (num_bits(num_f32(a) + 0.5f) - 0x3f000000u));
+	return (uint16_t)(sign | (((a + 0xfff + (a >> 13 & 1)) >> 13) - (112u << 10)));
+}
+
 #endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+#include "quant/lowbit.h"
+
+#include "formats/gguf/ggml_type.h"
+#include "quant/ggml_back.h"
+#include "quant/lowbit_way.h"
+#include "quant/num.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { K = LOWBIT_BLOCK };
+
+/* --- weights of types where none are given --- */
+
+/* Q4_K and Q5_K of ggml: the root of the mean square of the sub-block, and the magnitude. */
+static void weigh_rms(const float *x, float *w)
+{
+	float sum, rms;
+	unsigned b, i;
+
+	for (b = 0; b < K; b += 32) {
+		for (sum = 0, i = b; i < b + 32; i++)
+			sum += x[i] * x[i];
+		rms = sqrtf(sum / 32);
+		for (i = b; i < b + 32; i++)
+			w[i] = rms + fabsf(x[i]);
+	}
+}
+
+/* Multiplies the weights of a block by sqrt(sigma mean(x^2) + x^2). */
+static void weigh_sigma(const float *x, size_t n, float sigma, float *w)
+{
+	float sum = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		sum += x[i] * x[i];
+	sum = sigma * sum / (float)n;
+	for (i = 0; i < n; i++)
+		w[i] *= sqrtf(sum + x[i] * x[i]);
+}
+
+/* --- bytes of a block --- */
+
+static void put_u16(uint8_t *dst, uint16_t v)
+{
+	dst[0] = (uint8_t)v;
+	dst[1] = (uint8_t)(v >> 8);
+}
+
+/* d, dmin, and eight scales and minimums of 6 bits: the first four whole, the others with their upper bits beside those. */
+static void pack_k4_scales(const struct lowbit_chunk *c, unsigned which, uint8_t *dst)
+{
+	const int16_t *s = c->scale + 8 * which, *m = c->min + 8 * which;
+	unsigned j;
+
+	put_u16(dst, c->d[which]);
+	put_u16(dst + 2, c->dmin[which]);
+	dst += 4;
+	for (j = 0; j < 4; j++) {
+		dst[j] = (uint8_t)(s[j] | s[j + 4] >> 4 << 6);
+		dst[j + 4] = (uint8_t)(m[j] | m[j + 4] >> 4 << 6);
+		dst[j + 8] = (uint8_t)((s[j + 4] & 15) | (m[j + 4] & 15) << 4);
+	}
+}
+
+static void pack_q4_k(const struct lowbit_chunk *c, unsigned which, uint8_t *dst)
+{
+	const uint8_t *q = c->q + K * which;
+	unsigned b, i;
+
+	pack_k4_scales(c, which, dst);
+	for (b = 0; b < 4; b++)
+		for (i = 0; i < 32; i++)
+			dst[16 + 32 * b + i] = (uint8_t)(q[64 * b + i] | q[64 * b + 32 + i] << 4);
+}
+
+/* --- the table --- */
+
+/* The largest magnitude is what d and scales of the type can hold, with room for the search to go beyond it. */
+const struct lowbit lowbits[] = {
+	{ GGML_F16, 1, 65504, LOWBIT_NONE, 0, NULL, NULL },
+	{ GGML_Q8_0, 32, 65504.0f * 127, LOWBIT_NONE, 0, NULL, NULL },
+	{ GGML_Q4_K, K, 65504.0f * 63 * 7, LOWBIT_Q4_K, 2, weigh_rms, pack_q4_k },
+	{ .items = 0 },
+};
+
+const struct lowbit *lowbit_find(uint32_t type)
+{
+	const struct lowbit *t;
+
+	for (t = lowbits; t->items; t++)
+		if (t->type == type)
+			return t;
+	return NULL;
+}
+
+static const struct lowbit_way *const ways[] = { &lowbit_avx512, &lowbit_avx2, &lowbit_plain };
+
+const struct lowbit_way *lowbit_way(unsigned i)
+{
+	return i < sizeof ways / sizeof *ways ? ways[i] : NULL;
+}
+
+const struct lowbit_way *lowbit_best(unsigned features)
+{
+	unsigned i = 0;
+
+	while ((ways[i]->need & features) != ways[i]->need)
+		i++;
+	return ways[i];
+}
+
+const char *lowbit_way_name(const struct lowbit_way *w)
+{
+	return w->name;
+}
+
+unsigned lowbit_way_need(const struct lowbit_way *w)
+{
+	return w->need;
+}
+
+size_t lowbit_bad_weight(const float *weights, size_t cols)
+{
+	size_t i;
+
+	for (i = 0; i < cols; i++)
+		if (!(weights[i] >= 0 && isfinite(weights[i])))
+			return i;
+	return cols;
+}
+
+/* The first value that is NaN or beyond most, n if there is none. */
+static size_t bad_value(const float *x, size_t n, float most)
+{
+	uint32_t limit = num_bits(most), any = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++) /* a NaN has larger bits than any number */
+		any |= (num_bits(x[i]) & 0x7fffffff) > limit;
+	for (i = 0; any && (num_bits(x[i]) & 0x7fffffff) <= limit; i++)
+		;
+	return any ? i : n;
+}
+
+/* Weights of a block by the power of two that takes the largest to 1 or above, so that no sum leaves FP32; 1 where all are
+ * zero. */
+static void even_weights(float *w, size_t n)
+{
+	float largest = 0, by;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		largest = w[i] > largest ? w[i] : largest;
+	if (!(largest > 0)) {
+		for (i = 0; i < n; i++)
+			w[i] = 1;
+		return;
+	}
+	by = num_f32((uint32_t)(largest < 0x1p-126f ? 254 : 254 - (int)(num_bits(largest) >> 23))
+		<< 23);
+	for (i = 0; i < n; i++)
+		w[i] *= by;
+}
+
+/* The weights of a block, which are in w as they were given. */
+static void weigh(const struct lowbit *t, enum lowbit_aim aim, const float *x, bool given, float *w)
+{
+	even_weights(w, t->items);
+	if (aim == LOWBIT_PLAIN || (given && t->sigma == 0))
+		return;
+	if (!given && t->weigh)
+		t->weigh(x, w);
+	else
+		weigh_sigma(x, t->items, t->sigma, w);
+	even_weights(w, t->items);
+}
+
+/* Fills a chunk with n values from x on; the blocks behind them are zeros. */
+static void fill_chunk(const struct lowbit *t, enum lowbit_aim aim, struct lowbit_chunk *c,
+	const float *x, size_t n, const float *weights)
+{
+	size_t b;
+
+	memcpy(c->x, x, n * sizeof *x);
+	memset(c->x + n, 0, (LOWBIT_CHUNK - n) * sizeof *x);
+	memset(c->w, 0, sizeof c->w);
+	if (weights)
+		memcpy(c->w, weights, n * sizeof *weights);
+	for (b = 0; b < LOWBIT_CHUNK; b += t->items)
+		weigh(t, aim, c->x + b, weights != NULL, c->w + b);
+}
+
+/* The sum of weight (x - y)^2 of one block as it was written. */
+static double error_of(const struct lowbit *t, const uint8_t *src, const float *x,
+	const float *weights)
+{
+	double v[LOWBIT_BLOCK], sum = 0, e;
+	unsigned i;
+
+	(void)ggml_values(t->type, src, t->items, v);
+	for (i = 0; i < t->items; i++) {
+		e = (double)x[i] - v[i];
+		sum += (weights ? (double)weights[i] : 1) * e * e;
+	}
+	return sum;
+}
+
+static void search(const struct lowbit *t, const struct lowbit_way *w, enum lowbit_aim aim,
+	const float *x, size_t cols, const float *weights, uint8_t *dst)
+{
+	struct lowbit_chunk c;
+	size_t at, n, bytes = ggml_type_find(t->type)->bytes;
+	unsigned b;
+
+	for (at = 0; at < cols; at += n) {
+		n = cols - at < LOWBIT_CHUNK ? cols - at : LOWBIT_CHUNK;
+		fill_chunk(t, aim, &c, x + at, n, weights ? weights + at : NULL);
+		w->search[t->step](&c);
+		for (b = 0; b < n / t->items; b++, dst += bytes)
+			t->pack(&c, b, dst);
+	}
+}
+
+size_t lowbit_row(const struct lowbit *t, const struct lowbit_way *w, enum lowbit_aim aim,
+	const float *x, size_t cols, const float *weights, uint8_t *dst, double *error)
+{
+	size_t bad = bad_value(x, cols, t->most), i, bytes = ggml_type_find(t->type)->bytes;
+
+	if (bad < cols)
+		return bad;
+	if (t->type == GGML_F16)
+		for (i = 0; i < cols; i++)
+			put_u16(dst + 2 * i, num_f16_from(x[i]));
+	else if (t->type == GGML_Q8_0)
+		w->q8_0(x, cols / 32, dst);
+	else
+		search(t, w, aim, x, cols, weights, dst);
+	for (i = 0; error && i < cols; i += t->items)
+		*error += error_of(t, dst + i / t->items * bytes, x + i,
+			weights ? weights + i : NULL);
+	return cols;
+}

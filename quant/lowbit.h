@@ -1,0 +1,80 @@
+/* lowbit.h -- encoders of ggml's types: rows of FP32 to blocks, by a search for the least squared error.
+ *
+ * The search minimises, block by block,
+ *
+ *	sum of w (x - y)^2    x: the value; y: what quant/ggml_back.h decodes; w: its weight
+ *
+ * The caller may give weights, one for each column (the importance matrix: the mean of the squared activations), and says by
+ * an aim what w is:
+ *
+ *	LOWBIT_PLAIN   the weight of the column; 1 where none are given
+ *	LOWBIT_GGML    that by which ggml's own encoder of the type judges its choices (sigma^2: the mean of x^2 of the block):
+ *
+ *	type      weights are given              none are given
+ *	Q4_K      weight sqrt(2 sigma^2 + x^2)   the root of the mean of x^2 of 32 values, + |x|
+ *
+ * Blocks whose weights are all zero are encoded as if all were 1.
+ *
+ *	type             columns   search
+ *	F16              1         none: nearest, ties to even
+ *	Q8_0             32        none: the bytes of ggml; weights are not looked at
+ *	Q4_K             256       scale and minimum of each sub-block from several roundings of its range, then whole
+ *	                           scales beside the best, and d and dmin by least squares, as long as the error falls
+ *
+ * What is written depends on x and the weights alone: neither on the way nor on the compiler. Sums run in the order of
+ * columns within a sub-block, then in the order of sub-blocks, in FP32 without contraction; d and dmin are fitted in FP64.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef QUANT_LOWBIT_H
+#define QUANT_LOWBIT_H
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct lowbit_chunk;
+
+/* A type that there is an encoder of. */
+struct lowbit {
+	uint32_t type;  /* as in formats/gguf/ggml_type.h */
+	uint16_t items; /* values of a block: the columns of a row are a multiple of it */
+	float most; /* values beyond it, of either sign, are refused: the scale would not be finite */
+	int step;   /* enum lowbit_step: the function of a way */
+	float sigma; /* LOWBIT_GGML, with weights: what sigma^2 is multiplied by; 0: w is the weight */
+	/* LOWBIT_GGML, without weights: writes those of a block. NULL: as with weights of 1. */
+	void (*weigh)(const float *x, float *w);
+	/* Writes what a search has found: one block. which: which one of the chunk. */
+	void (*pack)(const struct lowbit_chunk *c, unsigned which, uint8_t *dst);
+};
+extern const struct lowbit lowbits[]; /* ends with a row whose items are 0 */
+/* Returns the row of that type, NULL where there is none. */
+const struct lowbit *lowbit_find(uint32_t type);
+
+enum lowbit_aim { LOWBIT_PLAIN, LOWBIT_GGML };
+
+/* The same search with other instructions: the bytes are the same. */
+struct lowbit_way;
+/* Returns way i, the best first, the plain one last; NULL behind it. */
+const struct lowbit_way *lowbit_way(unsigned i);
+/* Returns the best of those that features, bits of enum cpu_feature, allow. */
+const struct lowbit_way *lowbit_best(unsigned features);
+const char *lowbit_way_name(const struct lowbit_way *w);
+unsigned lowbit_way_need(const struct lowbit_way *w);
+
+/* Returns the first column whose weight is negative, NaN or infinite; cols if there is none. */
+size_t lowbit_bad_weight(const float *weights, size_t cols);
+
+/* Encodes a row of cols values, a multiple of t->items, to dst: cols / t->items blocks of the bytes that
+ * formats/gguf/ggml_type.h says. weights: cols of them, none of which lowbit_bad_weight names, or NULL. error: NULL, or the
+ * sum of weight (x - y)^2 over the row, of what the written bytes decode to, in FP64, is added to it; where no weights are
+ * given each counts 1. Returns the first column whose value cannot be encoded (NaN, infinite, beyond t->most): then dst
+ * holds nothing of use and error is left alone. Returns cols if there is none. */
+size_t lowbit_row(const struct lowbit *t, const struct lowbit_way *w, enum lowbit_aim aim,
+	const float *x, size_t cols, const float *weights, uint8_t *dst, double *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,38 @@
+/* lowbit_avx2.c -- the searches of quant/lowbit_search.inc with AVX2: eight lanes.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "core/cpu.h"
+#include "quant/lowbit_way.h"
+#include "quant/num.h"
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#define TARGET __attribute__((target("avx2")))
+#define FAST static inline TARGET __attribute__((always_inline))
+#define WAY lowbit_avx2
+#define NAME "avx2"
+#define NEED CPU_AVX2
+#define V(op) _mm256_##op
+enum { LANES = 8 };
+typedef __m256 vf;
+typedef __m256 vm;
+#include "quant/lowbit_vector.inc"
+
+FAST vf magnitude(vf a)
+{
+	return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);
+}
+
+FAST vm below(vf a, vf b)
+{
+	return _mm256_cmp_ps(a, b, _CMP_LT_OQ);
+}
+
+FAST vf pick(vm m, vf a, vf b)
+{
+	return _mm256_blendv_ps(b, a, m);
+}
+
+#include "quant/lowbit_search.inc"

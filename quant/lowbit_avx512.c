@@ -1,0 +1,38 @@
+/* lowbit_avx512.c -- the searches of quant/lowbit_search.inc with AVX-512: sixteen lanes.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "core/cpu.h"
+#include "quant/lowbit_way.h"
+#include "quant/num.h"
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl")))
+#define FAST static inline TARGET __attribute__((always_inline))
+#define WAY lowbit_avx512
+#define NAME "avx-512"
+#define NEED CPU_AVX512
+#define V(op) _mm512_##op
+enum { LANES = 16 };
+typedef __m512 vf;
+typedef __mmask16 vm;
+#include "quant/lowbit_vector.inc"
+
+FAST vf magnitude(vf a)
+{
+	return _mm512_abs_ps(a);
+}
+
+FAST vm below(vf a, vf b)
+{
+	return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
+}
+
+FAST vf pick(vm m, vf a, vf b)
+{
+	return _mm512_mask_blend_ps(m, b, a);
+}
+
+#include "quant/lowbit_search.inc"

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#include "quant/lowbit_way.h"
+#include "quant/num.h"
+
+float lowbit_first(const float *p, unsigned n, float most, float part)
+{
+	float largest = 0;
+	uint16_t h;
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		largest = p[i] > largest ? p[i] : largest;
+	h = num_f16_from(largest / most * part);
+	return num_f16(!h && largest > 0 ? 1 : h);
+}
+
+double lowbit_total(const float *error, unsigned n)
+{
+	double sum = 0;
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		sum += (double)error[i];
+	return sum;
+}
+
+/* The error is a d^2 - 2 b d dmin + c dmin^2 - 2 e d + 2 f dmin + what does not depend on them. */
+bool lowbit_refit(const struct lowbit_sums *s, unsigned at, unsigned n, const float *scale,
+	const float *min, float *d, float *dmin)
+{
+	double a = 0, b = 0, c = 0, e = 0, f = 0, det, sc, m, was_d = (double)*d,
+	       was_m = (double)*dmin, to_d, to_m;
+	unsigned i;
+
+	for (i = at; i < at + n; i++) {
+		sc = (double)scale[i];
+		m = (double)min[i];
+		a += sc * sc * (double)s->qq[i];
+		b += sc * m * (double)s->q[i];
+		c += m * m * (double)s->one[i];
+		e += sc * (double)s->xq[i];
+		f += m * (double)s->x[i];
+	}
+	det = a * c - b * b;
+	if (det > 1e-12 * a * c) {
+		to_d = (c * e - b * f) / det;
+		to_m = (b * e - a * f) / det;
+	} else {
+		to_d = a > 0 ? (e + b * was_m) / a : was_d;
+		to_m = was_m;
+	}
+	if (!(to_m >= 0)) {
+		to_m = 0;
+		to_d = a > 0 ? e / a : was_d;
+	}
+	if (!(to_d > 0 && to_d < 65504 && to_m < 65504))
+		return false;
+	*d = num_f16(num_f16_from((float)to_d));
+	*dmin = num_f16(num_f16_from((float)to_m));
+	return (double)*d != was_d || (double)*dmin != was_m;
+}

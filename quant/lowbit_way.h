@@ -1,0 +1,65 @@
+/* lowbit_way.h -- what the encoders of quant/lowbit.h and their searches share.
+ *
+ * A search sees a chunk of 512 values: two blocks of 256, or 16 of 32. It runs on LANES sub-blocks at a time, each in a lane
+ * of a vector, so that the sums of a sub-block run in the order of its values whatever the width of a vector is. The plain
+ * way has one lane: it is the meaning.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef QUANT_LOWBIT_WAY_H
+#define QUANT_LOWBIT_WAY_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+	LOWBIT_BLOCK = 256, /* values of a block that has scales of its sub-blocks */
+	LOWBIT_CHUNK = 512,
+	LOWBIT_SUBS = 32 /* sub-blocks of a chunk, at most */
+};
+
+/* The searches. */
+enum lowbit_step { LOWBIT_NONE, LOWBIT_Q4_K, LOWBIT_STEPS };
+
+struct lowbit_chunk {
+	float x[LOWBIT_CHUNK], w[LOWBIT_CHUNK]; /* values, and their weights, which are at most 2 */
+	uint8_t q[LOWBIT_CHUNK]; /* codes as they are stored, before they are packed */
+	int16_t scale[LOWBIT_SUBS], min[LOWBIT_SUBS]; /* whole numbers by sub-block */
+	uint16_t d[16], dmin[16];                     /* FP16 by block */
+};
+
+struct lowbit_way {
+	const char *name;
+	unsigned need; /* bits of enum cpu_feature */
+	/* Blocks of Q8_0. */
+	void (*q8_0)(const float *x, size_t blocks, uint8_t *dst);
+	/* By enum lowbit_step; no function of LOWBIT_NONE. */
+	void (*search[LOWBIT_STEPS])(struct lowbit_chunk *c);
+};
+extern const struct lowbit_way lowbit_plain, lowbit_avx2, lowbit_avx512;
+
+/* --- lowbit_fit.c: what is done once for a block, in plain C whatever the way --- */
+
+/* Sums over a sub-block whose values are y = d scale q - dmin min, each weighted. */
+struct lowbit_sums {
+	float qq[LOWBIT_SUBS], q[LOWBIT_SUBS], xq[LOWBIT_SUBS], x[LOWBIT_SUBS], one[LOWBIT_SUBS],
+		error[LOWBIT_SUBS];
+};
+
+/* The number of FP16 that is nearest to the largest of n numbers, none negative, divided by most, times part; the least one
+ * that is not zero where that is zero and the largest is not. */
+float lowbit_first(const float *p, unsigned n, float most, float part);
+/* The sum of n errors. */
+double lowbit_total(const float *error, unsigned n);
+/* Takes d and dmin, FP16, to the least error for the scales, minimums and codes of n sub-blocks. Returns whether one of them
+ * changed. */
+bool lowbit_refit(const struct lowbit_sums *s, unsigned at, unsigned n, const float *scale,
+	const float *min, float *d, float *dmin);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
