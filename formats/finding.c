@@ -53,6 +53,11 @@ int finding_add(struct findings *f, enum rule_id rule, const char *file, const c
 	return put(f, broken->kind, broken->id, ERR_NOPOS, file, text);
 }
 
+int finding_copy(struct findings *f, const struct finding *v)
+{
+	return put(f, v->kind, v->rule, v->pos, v->file, v->text);
+}
+
 int finding_first(const struct findings *f, struct err *e)
 {
 	const struct finding *v = f->v;

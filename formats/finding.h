@@ -37,6 +37,8 @@ int finding_take(struct findings *f, const char *file, struct err *e);
 /* The kind is the one of the rule's row. */
 int finding_add(struct findings *f, enum rule_id rule, const char *file, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+/* Adds a copy of v, a finding of others. -1 only without memory. */
+int finding_copy(struct findings *f, const struct finding *v);
 /* Returns 0 if there are none but warnings. Else -1, with the first that is none in e and how many more there are. */
 int finding_first(const struct findings *f, struct err *e);
 /* The same of those whose rule does not begin with prefix: faults of files that are not looked at for that. */

@@ -592,9 +592,9 @@ static void chains(void)
 	o.plan.back = false;
 	fresh();
 	CHECK(set_makes(FLASH, out.s, &o) && is_of(FLASH, out.s));
-	CHECK(set_refuses(out.s, back.s, &b, "set.form", "--no-restore"));
+	CHECK(set_refuses(out.s, back.s, &b, "set.not-kept", "--no-restore"));
 	o = to("nvfp4");
-	CHECK(set_refuses(out.s, back.s, &o, "set.form", "--no-restore"));
+	CHECK(set_refuses(out.s, back.s, &o, "set.not-kept", "--no-restore"));
 	o.use = USE_SLICE;
 	CHECK(set_refuses(out.s, back.s, &o, "kind.quant", "conversion"));
 }

@@ -421,11 +421,11 @@ static void hf_refused(void)
 	dirs_remove(set.s);
 	o.plan.back = false;
 	CHECK(set_makes(FLASH, set.s, &o));
-	CHECK(set_refuses(set.s, back.s, &b, "set.form", "--no-restore"));
+	CHECK(set_refuses(set.s, back.s, &b, "set.not-kept", "--no-restore"));
 	o.plan.target = "official";
 	dirs_remove(set.s);
 	CHECK(set_makes(FLASH, set.s, &o));
-	CHECK(set_refuses(set.s, back.s, &b, "set.form", "official"));
+	CHECK(set_refuses(set.s, back.s, &b, "set.not-kept", "official"));
 }
 
 /* --- sidecars that say what cannot be --- */

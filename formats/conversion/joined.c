@@ -5,7 +5,9 @@
 #include "core/hash/sha256.h"
 #include "formats/conversion/chain.h"
 #include "formats/conversion/head.h"
+#include "formats/conversion/implied.h"
 #include "formats/conversion/manifest.h"
+#include "formats/model/recipes.h"
 #include "formats/conversion/vllm_form.h"
 #include "formats/format_id.h"
 
@@ -332,23 +334,41 @@ static int note_shards(struct joined *j, struct ckpt *c, const struct manifest *
 	return 0;
 }
 
+/* Room for what is known of each tensor of the source. */
+static int make_room(struct opener *o, struct err *e)
+{
+	size_t n = o->c->n + 1;
+
+	o->j->has_xxh = calloc(n, sizeof *o->j->has_xxh);
+	o->j->xxh = calloc(n, sizeof *o->j->xxh);
+	o->j->cast_of = calloc(n, sizeof *o->j->cast_of);
+	return o->j->has_xxh && o->j->xxh && o->j->cast_of ? 0 : err_nomem(e);
+}
+
+/* What was not kept of the source is taken from the sidecars by who computes with the model as it lies there. */
+static int imply_source(struct opener *o, int top, enum head_form form, struct err *e)
+{
+	if (!o->j->o.lies || form != HEAD_FOLDER || !recipe_find(o->j->target))
+		return err_rule(e, RULE_SET_NOT_KEPT, ERR_NOPOS,
+			MAN_NAME
+			": it names no folder " SET_SOURCE ": what the way back needs was "
+			"not kept (target official, a GGUF that was rounded, --experts-from, or --no-restore)");
+	if (implied_open(o->c, o->io, top, o->j->o.header_cap, o->f, e))
+		return -1;
+	o->has_source = true;
+	return make_room(o, e);
+}
+
 /* Opens the headers of the source as the checkpoint that is joined. */
 static int open_source(void *ctx, const struct chain_folder *d, struct err *e)
 {
 	struct opener *o = ctx;
 	struct ckpt_opts co = { .headers = true, .header_cap = o->j->o.header_cap };
-	size_t n;
 
 	if (check_source(d, e) || ckpt_open_at(o->c, o->io, d->dir, &co, o->f, e))
 		return -1;
 	o->has_source = true;
-	if (note_shards(o->j, o->c, d->m, e))
-		return -1;
-	n = o->c->n + 1;
-	o->j->has_xxh = calloc(n, sizeof *o->j->has_xxh);
-	o->j->xxh = calloc(n, sizeof *o->j->xxh);
-	o->j->cast_of = calloc(n, sizeof *o->j->cast_of);
-	return o->j->has_xxh && o->j->xxh && o->j->cast_of ? 0 : err_nomem(e);
+	return note_shards(o->j, o->c, d->m, e) || make_room(o, e) ? -1 : 0;
 }
 
 /* Twice over the folders: first to the one with the headers, which says what there can be in the others. */
@@ -374,11 +394,8 @@ static int open_all(struct opener *o, int top, struct err *e)
 	if (!o->has_source && o->j->missing[0])
 		return err_rule(e, RULE_CHECK_MISSING, ERR_NOPOS,
 			"the folder " SET_SOURCE " with what the way back needs is not there");
-	if (!o->has_source)
-		return err_rule(e, RULE_SET_FORM, ERR_NOPOS,
-			MAN_NAME
-			": it names no folder " SET_SOURCE ": what the way back needs was "
-			"not kept (target official, a GGUF that was rounded, or --no-restore)");
+	if (!o->has_source && imply_source(o, top, h.form, e))
+		return -1;
 	w.wants = is_no_source;
 	w.folder = join_files;
 	return chain_walk(&w, top, e) || order(o->j, e) || check_part(o, e) ? -1 : 0;
