@@ -36,6 +36,7 @@ MAN3DIR = $(PREFIX)/share/man/man3
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 DOCDIR  = $(PREFIX)/share/doc/dsv4-tools
+DATADIR = $(PREFIX)/share/dsv4-tools
 BASHDIR = $(PREFIX)/share/bash-completion/completions
 ZSHDIR  = $(PREFIX)/share/zsh/site-functions
 FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
@@ -146,6 +147,7 @@ $(NVDIR)/kernels.o: $(NVDIR)/kernels.cu $(NVDIR)/flags $(wildcard kernels/cuda/*
 LIBA   := $(foreach f,convert verify kernels quant formats core,$(B)/lib$(f).a)
 EXTRA_kernels := $(LIB_CU) $(FMA_C:%.c=$(B)/%.fma.o) $(WIDE_C:%.c=$(B)/%.wide.o) \
 	$(FP32_C:%.c=$(B)/%.fp32.o) $(if $(X86),$(FP32_C:%.c=$(B)/%.fp32fma.o))
+EXTRA_quant := $(B)/quant/recipes.c.o
 define library
 $(B)/lib$(1).a: $(EXTRA_$(1)) $(patsubst %,$(B)/%.o,$(filter $(1)/%,$(LIB_C))) $(B)/linked
 	@rm -f $$@
@@ -153,6 +155,14 @@ $(B)/lib$(1).a: $(EXTRA_$(1)) $(patsubst %,$(B)/%.o,$(filter $(1)/%,$(LIB_C))) $
 	$(Q)$(AR) rcsD $$@ $$(filter %.o,$$^)
 endef
 $(foreach f,$(FOLDERS),$(eval $(call library,$(f))))
+# Recipe files are compiled in, as they are.
+RECIPES := $(sort $(wildcard quant/recipes/*.recipe))
+$(B)/quant/recipes.c: quant/recipes/embed.awk $(RECIPES)
+	@mkdir -p $(@D)
+	@awk -f $^ >$@
+$(B)/quant/recipes.c.o: $(B)/quant/recipes.c $(B)/checked
+	@echo "  CC $<"
+	$(Q)$(CC) $(CF) -MMD -MP -c -o $@ $<
 # libdsv4 is room quant/lib and what that needs of the folders below. Only what quant/lib/dsv4.map names can be called
 # from outside: the shared library exports nothing else, and in the static one everything else is local.
 PIC     = -fPIC -fvisibility=hidden
@@ -317,6 +327,8 @@ install: all install-lib
 		install -d "$(DESTDIR)$(DOCDIR)/$$(dirname "$$f")"; \
 		install -m 644 "$$f" "$(DESTDIR)$(DOCDIR)/$$f"; \
 	done
+	install -d "$(DESTDIR)$(DATADIR)/recipes"
+	install -m 644 $(RECIPES) "$(DESTDIR)$(DATADIR)/recipes/"
 # The library alone: for packages that split it off, and for tests.
 install-lib: $(LIBDSV4)
 	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(MAN3DIR)"
@@ -333,7 +345,7 @@ uninstall:
 		$(foreach f,libdsv4.a libdsv4.so $(SONAME) libdsv4.so.$(LIBVER),"$(DESTDIR)$(LIBDIR)/$(f)")
 	rm -f $(foreach t,$(TOOLS),"$(DESTDIR)$(PREFIX)/bin/$(t)" \
 		$(foreach p,$(call place,$(t)),"$(DESTDIR)$(lastword $(subst :, ,$(p)))"))
-	rm -rf "$(DESTDIR)$(DOCDIR)"
+	rm -rf "$(DESTDIR)$(DOCDIR)" "$(DESTDIR)$(DATADIR)"
 
 VERSION := $(shell sed -n 's/.*DSV4_VERSION "\(.*\)"/\1/p' core/version.h)
 DIST   := dsv4-tools-$(VERSION).tar.gz

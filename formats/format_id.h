@@ -15,6 +15,9 @@
 #define FORMAT_STATE "dsv4-state-1"       /* what an engine holds, by loaders/probe.py */
 #define FORMAT_PARTIAL "dsv4-partial-1"   /* beside a file of weights that is not finished */
 
+/* The first word of a recipe file (formats/model/mix.h). */
+#define FORMAT_RECIPE "dsv4-recipe-1"
+
 /* First lines of the texts whose SHA-256 names a plan. Another first line would give every plan another
  * name, and no conversion that was begun before could be taken up again. */
 #define FORMAT_PLAN_HASH "dsv4-plan-1"

@@ -72,8 +72,12 @@ static int check(const struct call *o, struct err *e)
 		strstr(o->job.plan.layers, "mtp"))
 		return err_set(e, ERR_USAGE,
 			"--layers names drafts, and --drafts drop leaves them out");
-	if (o->dense && r->container != CONTAINER_GGUF)
+	if (o->dense && (r->container != CONTAINER_GGUF || r->mix))
 		return err_set(e, ERR_USAGE, "--dense belongs to gguf");
+	if (o->dense && o->job.recipe)
+		return err_set(e, ERR_USAGE, "--dense: the recipe says the types, and what it does not name stays exact");
+	if (o->job.recipe && r->container != CONTAINER_GGUF)
+		return err_set(e, ERR_USAGE, "--recipe is of a GGUF, and %s is none", to);
 	return 0;
 }
 
@@ -147,6 +151,7 @@ static void version(struct text *out, bool json)
 	{ "scale-dtype", 0, "f32|e8m0", CLI_CHOICE, 0, 0, CALL_AT(scale_dtype), "fp8: type of the scales (f32, which engines read; e8m0 is the official form)" }, \
 	{ "signed-zero", 0, "keep|drop", CLI_CHOICE, 0, 0, CALL_AT(signed_zero), "NVFP4: minus zero stays (keep), or becomes zero as ModelOpt has it" }, \
 	{ "input-scale", 0, "VALUE|FILE|DIR", CLI_TEXT, 0, 0, CALL_AT(input_scale), "nvfp4: scales of the activations of experts: a number for all (largest magnitude / 2688), measured maxima (JSON or safetensors), or another export of the model" }, \
+	{ "recipe", 0, "FILE", CLI_TEXT, 0, 0, CALL_AT(job.recipe), "gguf: the type of each tensor, by role, layers and experts; what it does not name is as --to says" }, \
 	{ "dense", 0, "bf16|q8_0|f32", CLI_CHOICE, 0, 0, CALL_AT(dense), "gguf: type of matrices that are FP8 in the source (bf16, exact; q8_0 rounds; f32: all matrices)" }, \
 	{ "experts-from", 0, "DIR", CLI_TEXT, 0, 0, CALL_AT(job.experts_from), "take the routed experts of another exact form of this model (FP8, NVFP4, MXFP8, ...)" }, \
 	{ "drafts", 0, "same|keep|drop", CLI_CHOICE, 0, 0, CALL_AT(drafts), "MTP or DSpark: in the format of the layers (same), as in the source (keep), left out (drop)" }, \

@@ -216,6 +216,8 @@ static void conversions(void)
 	CHECK(held(dir.s, VLLM_TARGET, 4, 1, 32));
 	CHECK(held(dir.s, VLLM_TARGET, 4, 2, 40));
 	for (r = recipes; r->name; r++) {
+		if (r->mix) /* test_mixes: rows of 256 */
+			continue;
 		CHECK(held(dir.s, r->name, 1, 1, 40));
 		CHECK(held(dir.s, r->name, 1, 2, 72));
 	}
@@ -266,7 +268,7 @@ static void full_size_formats(void)
 			models[i]);
 		CHECK(is_file(dir.s) || !model_tool("mkmodel", args));
 		for (r = recipes; r->name; r++)
-			CHECK_IN(models[i], formed(dir.s, r->name));
+			CHECK_IN(models[i], r->mix || formed(dir.s, r->name));
 	}
 }
 

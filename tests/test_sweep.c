@@ -146,7 +146,8 @@ static void every(const struct model *m)
 	const struct recipe *r;
 
 	for (r = recipes; r->name; r++)
-		one(r, m, from);
+		if (!r->mix) /* test_mixes: rows of 256 */
+			one(r, m, from);
 }
 
 static void flash(void)

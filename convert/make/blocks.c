@@ -10,20 +10,24 @@
  * SPDX-License-Identifier: MIT */
 #include "convert/make/maker.h"
 
-#include "quant/ggml_back.h"
+#include "quant/ggml_search.h"
 #include "quant/residue.h"
 
 #include <string.h>
 
 #define NONE UINT64_MAX
-enum { MATRICES = 2 }; /* that lie side by side, at most */
+enum {
+	MATRICES = 2,                                 /* that lie side by side, at most */
+	SEARCHED = 2 * sizeof(double) + sizeof(float) /* bytes of a column: struct ggml_search */
+};
 
 struct blocks {
 	uint64_t matrix; /* whose rows are made, NONE nobody's */
 	uint64_t band;   /* of formats whose blocks have several rows: whose scales are at hand */
 	double *v;       /* [cols], and tables of the way */
 	const struct row_way *way;
-	uint8_t *scales; /* of a band */
+	struct ggml_search search; /* of rows that a search makes; its places are behind v */
+	uint8_t *scales;           /* of a band */
 	struct residues r
 		[MATRICES]; /* of the matrix at hand; of those that lie side by side one for each */
 	uint32_t *frame;    /* [matrices] bytes of their frames */
@@ -60,7 +64,7 @@ static struct sizes sizes_of(const struct plan *p, const struct step *s)
 		.block = codecs[g->how->from].rows };
 
 	z.scale_row = g->each > 1 ? step_row_bytes(source_of(p, s, 1)) : 0;
-	z.v = aligned((size_t)g->cols * sizeof(double));
+	z.v = aligned((size_t)g->cols * (g->searched ? SEARCHED : sizeof(double)));
 	z.stage = aligned(maker_rows(z.row));
 	z.scales = aligned((size_t)(z.block > 1 ? z.scale_row : z.scale_row * (z.stage / z.row)));
 	if (p->opts.back && !g->how->back && ggml_has_back(g->how->from, g->how->type)) {
@@ -102,6 +106,10 @@ static void begin(struct maker *m)
 	x->v = (double *)(void *)at;
 	x->way = row_best(m->features);
 	memset(x->v, 0, z.v);
+	x->search = (struct ggml_search){ .way = lowbit_best(m->features),
+		.v = x->v,
+		.got = x->v + m->st->as.ggml->cols,
+		.x = (float *)(void *)(x->v + 2 * m->st->as.ggml->cols) };
 	x->scales = at + z.v;
 	x->frame = (uint32_t *)(void *)(x->scales + (z.block > 1 ? z.scales : 0));
 	x->residues = (uint8_t *)x->frame + z.frames;
@@ -271,6 +279,8 @@ static int bad(struct maker *m, const struct sizes *z, uint64_t row, size_t col,
 			"the product with its scale is NaN or cannot be had in the type that is written" },
 		{ CODEC_FP8_F32, RULE_DATA_DEQUANT_INEXACT,
 			"the product with its scale is NaN or cannot be had in the type that is written" },
+		{ CODEC_F32, RULE_DATA_DEQUANT_INEXACT,
+			"an F32 value that is NaN or cannot be had in the type that is written" },
 		{ CODEC_MXFP4, RULE_DATA_DEQUANT_INEXACT,
 			"the product with its scale cannot be had in the type that is written" },
 	};
@@ -280,6 +290,23 @@ static int bad(struct maker *m, const struct sizes *z, uint64_t row, size_t col,
 		i++;
 	return source_bad_byte(&m->source, g->src[x->matrix * g->each],
 		row * z->row + col * z->row / g->cols, why[i].rule, why[i].what, e);
+}
+
+/* Writes a row of a matrix to dst. Returns the first column whose value cannot be had there, cols if there is none. */
+static size_t put_row(struct maker *m, const uint8_t *codes, const uint8_t *scales, uint8_t *dst)
+{
+	struct blocks *x = m->state;
+	const struct step_ggml *g = m->st->as.ggml;
+	size_t cols = (size_t)g->cols, col;
+
+	if (!g->searched)
+		return g->how->row(x->way, codes, scales, cols, x->v, dst);
+	col = ggml_search_row(g->how, &x->search, codes, scales, cols, dst);
+	if (col == cols) {
+		m->res->blocks += ggml_search_blocks(g->how->type, cols);
+		m->res->inexact += ggml_search_changed(g->how->type, &x->search, cols);
+	}
+	return col;
 }
 
 /* Rows of matrices that are put side by side. */
@@ -298,8 +325,7 @@ static int make_beside(struct maker *m, const struct sizes *z, uint64_t row, siz
 			if (read_scales(m, z, row, 1, e) ||
 				read_rows(m, 0, row * z->row, m->stage, (size_t)z->row, e))
 				return -1;
-			col = g->how->row(x->way, m->stage, scales_at(m, z), (size_t)g->cols, x->v,
-				dst);
+			col = put_row(m, m->stage, scales_at(m, z), dst);
 			if (col < g->cols)
 				return bad(m, z, row, col, e);
 			if (keep_row(m, z, (uint32_t)x->matrix, row, m->stage, scales_at(m, z), e))
@@ -368,8 +394,7 @@ static int make(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err
 		read_rows(m, 0, row * z.row, m->stage, n * (size_t)z.row, e))
 		return -1;
 	for (i = 0; i < n; i++) {
-		col = g->how->row(x->way, m->stage + i * z.row, scales, (size_t)g->cols, x->v,
-			dst + i * z.out);
+		col = put_row(m, m->stage + i * z.row, scales, dst + i * z.out);
 		if (col < g->cols)
 			return bad(m, &z, row + i, col, e);
 		if (keep_row(m, &z, 0, row + i, m->stage + i * z.row, scales, e))

@@ -32,9 +32,11 @@ void options_put(const struct plan *p, struct text *t)
 		jwrite_str(&o, "layers", p->opts.layers);
 	else
 		jwrite_null(&o, "layers");
-	jwrite_str(&o, "lossy", p->opts.lossy ? "yes" : "no");
+	jwrite_str(&o, "lossy", p->opts.lossy || p->opts.mix ? "yes" : "no");
 	snprintf(s, sizeof s, "%llu", (unsigned long long)(h->ranks ? h->ranks : p->opts.ranks));
 	jwrite_str(&o, "ranks", s);
+	if (p->opts.mix)
+		jwrite_str(&o, "recipe", p->opts.mix->text.s);
 	if (p->f32_scales)
 		jwrite_str(&o, "scale_dtype", "f32");
 	if (h->ranks && !vllm)

@@ -227,10 +227,11 @@ static bool take_step(const struct sidecar *a, size_t i, const struct step *s,
 
 	if (!recorded[s->op] || t->begin != s->out.begin || t->end != s->out.end ||
 		t->op != s->op || t->n != step_sources(s) || strcmp(t->name, s->out.name) != 0 ||
-		t->inexact || t->dropped[1])
+		(t->inexact && (s->op != OP_GGML || t->n_lost)) || t->dropped[1])
 		return false;
 	res->out = t->xxh;
 	res->blocks = t->blocks;
+	res->inexact = t->inexact;
 	for (k = 0; k < 3 && t->scaled; k++)
 		res->scales[k] = t->e8m0[k];
 	for (k = 0; k < t->n; k++) {

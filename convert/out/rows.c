@@ -81,6 +81,8 @@ void rows_tensor(void *ctx, size_t i, struct sidecar_tensor *t)
 		describe_tile(step_tile(s), res, t);
 	if (s->op == OP_REFORM)
 		describe_reform(s, t);
+	if (s->op == OP_GGML && s->out.dtype == DT_U8)
+		t->ggml = (uint16_t)s->as.ggml->how->type;
 	t->rescued = res->rescued;
 	t->dropped[0] = res->dropped.from;
 	t->dropped[1] = res->dropped.to;

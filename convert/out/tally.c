@@ -3,6 +3,13 @@
 
 #include <stdlib.h>
 
+/* Whether the step has blocks of a matrix, each of which is counted once. */
+static bool counts(const struct step *s)
+{
+	return s->op == OP_REFORM ? s->as.reform.part == PART_CODES
+				  : s->op == OP_GGML && s->as.ggml->searched;
+}
+
 int tally_add(struct block_roles *t, const struct stream *s, struct err *e)
 {
 	const struct step_result *r;
@@ -12,10 +19,10 @@ int tally_add(struct block_roles *t, const struct stream *s, struct err *e)
 	for (i = 0; i < s->f->n; i++) {
 		st = &s->f->steps[i];
 		r = &s->res[i];
-		if (st->op != OP_REFORM || st->as.reform.part != PART_CODES)
+		if (!counts(st))
 			continue;
 		if (block_roles_add(t, &s->p->ckpt->config,
-			    s->p->ckpt->tensors[st->as.reform.of->codes].name,
+			    s->p->ckpt->tensors[step_source(st, 0)].name,
 			    &(struct manifest_role){ .total = r->blocks,
 				    .rescued = r->rescued,
 				    .lossy = r->inexact },

@@ -128,7 +128,7 @@ static bool keeps_source(const struct plan_opts *o)
 
 	if (!strcmp(o->target, "hf") || !strcmp(o->target, VLLM_TARGET))
 		return true;
-	return r && (r->container == CONTAINER_SHARDS || o->dense != GGUF_DENSE_Q8_0);
+	return r && !o->mix && (r->container == CONTAINER_SHARDS || o->dense != GGUF_DENSE_Q8_0);
 }
 
 int conversion_make(struct conversion *c, const struct audit *a, const struct plan_opts *o,

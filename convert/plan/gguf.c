@@ -12,6 +12,7 @@
 #include "core/hash/xxh.h"
 #include "formats/gguf/gguf_set.h"
 #include "formats/model/gguf_keys.h"
+#include "quant/ggml_search.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,53 @@ struct items {
 	size_t n, cap;
 };
 
+/* The way that the rows of weight i get to a type: of a recipe any that there is an encoder of. */
+static const struct ggml_way *way_of(const struct layout *l, size_t i, uint32_t type)
+{
+	const struct ggml_way *w =
+		l->p->opts.mix ? ggml_searched_find(layout_codec(l, i), type) : NULL;
+
+	return w ? w : ggml_way_find(layout_codec(l, i), type);
+}
+
+/* Says that there is none, and which types there are a way to. */
+static void no_way(const struct layout *l, size_t i, uint32_t type)
+{
+	const struct ggml_type_row *t;
+	struct text all = { 0 };
+	bool blocks = false;
+
+	for (t = ggml_types; t->name; t++) {
+		if (!way_of(l, i, t->type) || layout_cols(l, i) % t->items)
+			continue;
+		text_fmt(&all, "%s%s", blocks ? ", " : "", t->name);
+		blocks = true;
+	}
+	err_rule(l->e, RULE_PLAN_NO_WAY, ERR_NOPOS,
+		"tensor %s: there is no way from its number format to %s; there is one to %s",
+		text_quote(l->p->ckpt->tensors[i].name).s, ggml_type_name(type),
+		blocks && !all.failed ? all.s : "none");
+	text_free(&all);
+}
+
+/* Rows that a type cannot take: says which can. Returns -1. */
+static int no_rows(const struct layout *l, size_t i, uint32_t type, uint64_t cols)
+{
+	const struct ggml_type_row *t;
+	struct text all = { 0 };
+
+	for (t = ggml_types; t->name; t++)
+		if (way_of(l, i, t->type) && cols % t->items == 0)
+			text_fmt(&all, " %s", t->name);
+	err_rule(l->e, RULE_PLAN_NO_WAY, ERR_NOPOS,
+		"tensor %s: %llu columns are no whole number of blocks of %s, which have %u; such rows can be%s",
+		text_quote(l->p->ckpt->tensors[i].name).s, (unsigned long long)cols,
+		ggml_type_name(type), ggml_type_find(type)->items,
+		all.n && !all.failed ? all.s : " of none");
+	text_free(&all);
+	return -1;
+}
+
 static struct step_ggml *make_stack(struct items *s, size_t i, uint32_t type, uint32_t matrices)
 {
 	struct layout *l = s->l;
@@ -44,17 +92,16 @@ static struct step_ggml *make_stack(struct items *s, size_t i, uint32_t type, ui
 
 	if (!g)
 		return NULL;
-	*g = (struct step_ggml){ .how = ggml_way_find(layout_codec(l, i), type),
+	*g = (struct step_ggml){ .how = way_of(l, i, type),
 		.matrices = matrices,
 		.each = l->a->want[i]->role->store == STORE_PLAIN ? 1 : 2,
 		.rows = layout_rows(l, i),
 		.cols = layout_cols(l, i) };
 	if (!g->how) {
-		err_set(l->e, ERR_UNSUPPORTED,
-			"tensor %s: there is no way from its number format to %s",
-			text_quote(l->p->ckpt->tensors[i].name).s, ggml_type_name(type));
+		no_way(l, i, type);
 		return NULL;
 	}
+	g->searched = !g->how->row;
 	src = layout_alloc(l, (size_t)matrices * g->each * sizeof *src);
 	if (src) /* until it is known */
 		memset(src, 0xff, (size_t)matrices * g->each * sizeof *src);
@@ -100,6 +147,25 @@ static int side_of(const struct want *w)
 							  : -1;
 }
 
+/* The type of the tensor that weight i is in: what a recipe says of it, else what the container makes of it. */
+static int find_type(const struct layout *l, size_t i, uint32_t *type)
+{
+	const struct want *w = l->a->want[i];
+	const struct mix_line *m = l->p->opts.mix ? mix_find(l->p->opts.mix, w) : NULL;
+
+	*type = gguf_type_of(w, l->a->forms, l->p->opts.dense);
+	if (!m || m->type == *type)
+		return 0;
+	if (w->role->dtype == DT_I64 || l->p->ckpt->tensors[i].rank < 2)
+		return err_rule(l->e, RULE_PLAN_RECIPE, ERR_NOPOS,
+			"line %u of the recipe: tensor %s is %s, in a GGUF always %s", m->number,
+			text_quote(w->name).s,
+			w->role->dtype == DT_I64 ? "a table of ids" : "a vector",
+			ggml_type_name(*type));
+	*type = m->type;
+	return 0;
+}
+
 /* Makes the entry of weight i, which is the first of its name. */
 static int add(struct items *s, const char *name, size_t i)
 {
@@ -111,9 +177,9 @@ static int add(struct items *s, const char *name, size_t i)
 	if (mem_grow(&s->v, &s->cap, s->n + 1, sizeof *s->v))
 		return err_nomem(l->e);
 	x = &s->v[s->n];
-	*x = (struct item){ .place = w->place,
-		.weight = i,
-		.type = gguf_type_of(w, l->a->forms, l->p->opts.dense) };
+	*x = (struct item){ .place = w->place, .weight = i };
+	if (find_type(l, i, &x->type))
+		return -1;
 	snprintf(x->name, sizeof x->name, "%s", name);
 	x->rank = expert ? 3 : l->p->ckpt->tensors[i].rank;
 	x->dim[0] = layout_cols(l, i) * (beside ? 2 : 1);
@@ -121,10 +187,7 @@ static int add(struct items *s, const char *name, size_t i)
 	x->dim[2] = expert ? l->p->ckpt->config.E : 1;
 	x->dim[3] = 1;
 	if (!gguf_bytes(x->type, x->dim, x->rank, &x->bytes))
-		return err_set(l->e, ERR_UNSUPPORTED,
-			"tensor %s: %llu columns are no whole number of blocks of %s",
-			text_quote(l->p->ckpt->tensors[i].name).s, (unsigned long long)x->dim[0],
-			ggml_type_name(x->type));
+		return no_rows(l, i, x->type, x->dim[0]);
 	if (expert || beside) {
 		x->stack = make_stack(s, i, x->type, expert ? (uint32_t)x->dim[2] : 2);
 		if (!x->stack)
@@ -196,7 +259,8 @@ static int settle_out(struct layout *l, const struct item *x, struct step *s)
 	static const struct {
 		uint32_t type;
 		enum dtype dtype;
-	} plain[] = { { GGML_F32, DT_F32 }, { GGML_BF16, DT_BF16 }, { GGML_I32, DT_I32 } };
+	} plain[] = { { GGML_F32, DT_F32 }, { GGML_F16, DT_F16 }, { GGML_BF16, DT_BF16 },
+		{ GGML_I32, DT_I32 } };
 	uint64_t *dim = layout_alloc(l, GGUF_RANK_MAX * sizeof *dim);
 	unsigned i;
 
@@ -278,6 +342,17 @@ static int make_step(struct items *s, const struct item *x, uint64_t at, struct 
 
 /* --- files --- */
 
+/* general.file_type. */
+static uint32_t file_type(const struct items *s)
+{
+	size_t i;
+
+	for (i = 0; s->l->p->opts.mix && i < s->n; i++)
+		if (strstr(s->v[i].name, ".ffn_gate_exps."))
+			return gguf_file_type_of(s->v[i].type);
+	return gguf_file_type(s->l->p->opts.dense);
+}
+
 /* Tells parts of one run from those of another, as far as headers and small files can: SHA-256 of config.json and of
  * names and sizes of all shards. */
 static int name_run(const struct layout *l, char run[65])
@@ -293,6 +368,8 @@ static int name_run(const struct layout *l, char run[65])
 		text_fmt(&t, "\n%s %lld", c->shards[i].name, (long long)c->shards[i].st.st_size);
 	text_fmt(&t, "\n%u %llu", (unsigned)l->p->opts.dense,
 		(unsigned long long)l->p->opts.shard_size);
+	if (l->p->opts.mix)
+		text_put(&t, l->p->opts.mix->text.s, l->p->opts.mix->text.n);
 	rc = t.failed ? err_nomem(l->e) : sha256_of(t.s, t.n, digest, l->e);
 	text_free(&t);
 	if (!rc)
@@ -334,7 +411,7 @@ static int lay_part(struct items *s, size_t first, size_t end, unsigned no, unsi
 	if (!gguf_part_name(name, gguf_stems[s->of], strlen(gguf_stems[s->of]), no, parts))
 		return err_set(l->e, ERR_UNSUPPORTED, "too many parts");
 	file = layout_file(l, name);
-	if (file < 0 || (!no && gguf_metadata_put(&o, l->p->ckpt, l->p->opts.dense, s->of, l->e)))
+	if (file < 0 || (!no && gguf_metadata_put(&o, l->p->ckpt, file_type(s), s->of, l->e)))
 		goto out;
 	if (parts > 1) {
 		gguf_put_u16(&o, "split.no", (uint16_t)no);

@@ -12,6 +12,7 @@
 #include "convert/plan/step.h"
 #include "formats/model/audit.h"
 #include "formats/model/gguf_name.h"
+#include "formats/model/mix.h"
 #include "formats/model/recipes.h"
 
 #ifdef __cplusplus
@@ -93,6 +94,7 @@ struct plan_opts {
 			     * vllm-sharded: of a part of a rank; 0: as vllm.c says */
 	uint64_t
 		file_size; /* engines: put blocks together in files of up to so many bytes; 0: one for each */
+	const struct mix *mix; /* gguf: the types of tensors; NULL: what dense says */
 	enum gguf_dense dense; /* gguf: of matrices that are FP8 in the source */
 	bool lossy;            /* go on where a cast is not exact */
 	bool sha256;           /* digest outputs with it */

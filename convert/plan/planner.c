@@ -291,9 +291,9 @@ static int try_smalls(const struct plan *p, struct err *e)
 /* Nothing records which values of a GGUF were rounded, so that --lossy is not for those. */
 static int check_lossy(const struct plan *p, struct err *e)
 {
-	return p->opts.lossy && p->recipe->container == CONTAINER_GGUF
+	return p->opts.lossy && p->recipe->container == CONTAINER_GGUF && !p->opts.mix
 		? err_set(e, ERR_USAGE,
-			  "--lossy: a GGUF has values that are rounded with --dense q8_0 alone")
+			  "--lossy: a GGUF has values that are rounded with a recipe or --dense q8_0 alone")
 		: 0;
 }
 

@@ -81,6 +81,7 @@ struct step_ggml {
 	uint32_t matrices;
 	uint32_t each;       /* sources of a matrix: codes, and scales where the format has some */
 	uint64_t rows, cols; /* of a matrix */
+	bool searched;       /* rows are made by a search (quant/ggml_search.h), and values are rounded */
 	bool beside;         /* the matrices are put side by side, not below each other */
 };
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/run/job.h"
 
+#include "core/file.h"
 #include "quant/back.h"
+#include "quant/preset.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 /* Opens dir as j->c: as it is, or as the source that a conversion was made of. */
@@ -31,6 +34,43 @@ static int open_source(struct job *j, const struct io *io, const char *dir,
 	return rc;
 }
 
+/* The lines of the recipe file that is asked for, and behind them those of a name that is one. */
+static int put_recipe(const struct io *io, const struct job_opts *o, struct text *t, struct err *e)
+{
+	const struct recipe *r = o->plan.target ? recipe_find(o->plan.target) : NULL;
+	const char *preset = r && r->mix ? preset_text(r->name) : NULL;
+
+	if (o->recipe && file_load(io, AT_FDCWD, o->recipe, MIX_BYTES, t, e))
+		return -1;
+	if (o->recipe && preset) {
+		text_str(t, "\nthen\n");
+		preset = strchr(preset, '\n') + 1; /* its first line says what a recipe is */
+	}
+	if (preset)
+		text_str(t, preset);
+	return t->failed ? err_nomem(e) : 0;
+}
+
+/* Reads what types tensors get, and holds it to the model. */
+static int read_recipe(struct job *j, const struct job_opts *o, const struct audit *a, struct err *e)
+{
+	const char *name = o->recipe ? o->recipe : o->plan.target;
+	struct text t = { 0 };
+	int rc = put_recipe(j->c.io, o, &t, e);
+
+	if (!rc && t.n)
+		rc = mix_read(&j->mix, t.s, t.n, name, &j->c.config, e) ||
+				mix_check(&j->mix, name, &a->inv, &j->c.config,
+					o->plan.drafts != DRAFTS_DROP, e)
+			? -1
+			: 0;
+	else if (!rc && o->recipe)
+		rc = err_rule(e, RULE_PLAN_RECIPE, ERR_NOPOS, "%s: it names nothing",
+			text_quote(name).s);
+	text_free(&t);
+	return rc;
+}
+
 static int plan(struct job *j, const struct job_opts *o, const struct audit *a, struct err *e)
 {
 	struct plan_opts p = o->plan;
@@ -49,6 +89,9 @@ static int plan(struct job *j, const struct job_opts *o, const struct audit *a, 
 		p.inputs = &j->inputs;
 		p.reads[0] = j->inputs.has_folder ? &j->inputs.folder : NULL;
 	}
+	if (read_recipe(j, o, a, e))
+		return -1;
+	p.mix = j->mix.n ? &j->mix : NULL;
 	if (j->graft.open) {
 		p.experts_from = j->graft.said;
 		p.grafted = j->graft.id;
@@ -150,6 +193,7 @@ void job_close(struct job *j)
 	conversion_free(&j->conversion);
 	placement_free(&j->placement);
 	inputs_free(&j->inputs);
+	mix_free(&j->mix);
 	joined_close(&j->joined);
 	ckpt_close(&j->c);
 	graft_close(&j->graft);

@@ -21,6 +21,7 @@ struct job_opts {
 		plan; /* but for share.placement; target NULL: that of the conversion that is read */
 	enum codec assume;
 	const char *placement;   /* path of a file, or NULL */
+	const char *recipe;      /* path of a recipe file (mix.h), or NULL */
 	const char *input_scale; /* as inputs_read takes it, or NULL */
 	const char *
 		experts_from; /* folder of another form, whose experts are taken; NULL: those of dir */
@@ -39,6 +40,7 @@ struct job {
 	struct conversion conversion;
 	struct placement placement;
 	struct inputs inputs;
+	struct mix mix; /* of a recipe, and of a name that is one; zeroed where there is none */
 	struct graft graft; /* with experts_from: what c reads experts from */
 	struct expected expected;
 	bool has_expected;

@@ -11,10 +11,10 @@
 /* Which blocks of the model a source tensor is in. */
 static const char *where_of(const struct config *c, const char *name)
 {
-	static const char layers[] = "layers.";
+	static const char layers[] = "layers.", mtp[] = "mtp.";
 
 	if (strncmp(name, layers, sizeof layers - 1) != 0)
-		return "drafts";
+		return strncmp(name, mtp, sizeof mtp - 1) ? "model" : "drafts";
 	return strtoull(name + sizeof layers - 1, NULL, 10) < c->n_hash ? "hash" : "score";
 }
 

@@ -7,6 +7,7 @@
 #include "core/hash/hash_file.h"
 #include "core/hash/sha256.h"
 #include "formats/conversion/gguf_header.h"
+#include "formats/gguf/ggml_type.h"
 #include "formats/gguf/gguf_set.h"
 #include "formats/conversion/head.h"
 
@@ -267,8 +268,19 @@ static int by_offset(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
+/* Types have blocks of the same sizes, and bytes alone do not tell them apart. A sidecar that says nothing of types is of
+ * a time when there were two. */
+static bool same_blocks(const struct tensor *t, const struct sidecar_tensor *s)
+{
+	if (t->dtype == DT_U8 && !s->ggml)
+		return !t->ggml || t->ggml == GGML_Q8_0 || t->ggml == GGML_MXFP4;
+	return t->ggml == s->ggml;
+}
+
 static bool same_tensor(const struct tensor *t, const struct sidecar_tensor *s)
 {
+	if (!same_blocks(t, s))
+		return false;
 	return !strcmp(t->name, s->name) && t->dtype == s->dtype && t->rank == s->rank &&
 		t->begin == s->begin && t->end == s->end &&
 		(!t->rank || !memcmp(t->dim, s->dim, t->rank * sizeof *t->dim));

@@ -49,11 +49,7 @@ static int take(struct tensor *t, const struct gguf_tensor *g, struct arena *are
 		.pos = (uint32_t)g->pos,
 		.dtype = (uint8_t)gguf_header_type(g, dim),
 		.rank = g->rank };
-	/* Other types have blocks of the same sizes, and bytes alone would not tell them apart. */
-	if (t->dtype == DT_U8 && g->type != GGML_Q8_0 && g->type != GGML_MXFP4)
-		return err_rule(e, RULE_GGUF_TENSOR_TYPE, g->pos,
-			"tensor %s is of type %s, which no conversion of this program has",
-			text_quote(g->name).s, ggml_type_name(g->type));
+	t->ggml = (uint16_t)(t->dtype == DT_U8 ? g->type : 0);
 	return 0;
 }
 

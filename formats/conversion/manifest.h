@@ -64,7 +64,7 @@ enum { MANIFEST_ROLES = 256, MANIFEST_PLACES = 1000 };
 
 /* What became of the blocks of one kind of matrix in another number format. */
 struct manifest_role {
-	char where[8]; /* "hash", "score" (how the layers route), "drafts" */
+	char where[8]; /* "hash", "score" (how the layers route), "drafts", "model" (no block) */
 	char role[48];
 	uint64_t total, rescued, lossy; /* blocks; rescued: of those that are exact */
 };
@@ -88,6 +88,7 @@ struct manifest {
 	char target[64], plan[65], tool[128];
 	const char *options; /* in the arena; the object as it stands in the document */
 	char layers[4096];   /* as options have it; "": none, so all layers */
+	const char *recipe;  /* the same, in the arena: the lines of a recipe (mix.h); NULL: there is none */
 	enum drafts drafts;  /* the same; DRAFTS_SAME where they say nothing */
 	char experts_from
 		[128]; /* the same: what another folder had, of which the experts are; "": of the source */

@@ -223,6 +223,22 @@ static int check_twins(const struct manifest_files *f, struct err *e)
 
 /* --- the document of a folder --- */
 
+/* Longer than any recipe that was taken (MIX_BYTES). */
+enum { RECIPE = 64 << 10 };
+
+static int take_recipe(struct jread *j, struct reading *r, struct err *e)
+{
+	char *text = malloc(RECIPE + 1);
+	int rc = text ? jfield_string(j, text, RECIPE + 1, e) : err_nomem(e);
+
+	if (!rc) {
+		r->m.recipe = arena_strndup(&r->m.arena, text, strlen(text));
+		rc = r->m.recipe ? 0 : err_nomem(e);
+	}
+	free(text);
+	return rc ? -1 : 1;
+}
+
 /* Takes the options that readers of the document go by; all of them are strings. */
 static int take_option(struct jread *j, struct reading *r, struct err *e)
 {
@@ -231,6 +247,8 @@ static int take_option(struct jread *j, struct reading *r, struct err *e)
 
 	if (jread_peek(j) != '"')
 		return 0;
+	if (is(j, "recipe"))
+		return take_recipe(j, r, e);
 	if (jfield_string(j, value, sizeof value, e))
 		return -1;
 	if (layers && !value[0])

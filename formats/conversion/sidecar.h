@@ -62,6 +62,7 @@ struct sidecar_tensor {
 	uint64_t rescued;        /* of the others: those whose scale is none of the new format */
 	uint64_t dropped[2];     /* its bytes of NAME.dropped; [1] 0: it has none */
 	uint8_t dtype, rank, op; /* enum dtype; enum op */
+	uint16_t ggml;           /* enum ggml_type of blocks in a GGUF; 0: nothing is said */
 	uint8_t from, to, of;    /* of OP_REFORM: enum codec of both formats; enum op_part */
 	bool unsigned_zeros;     /* minus zeros became zeros */
 	uint8_t parts;           /* of OP_TILE: matrices that were laid out as one, 1 or 2 */

@@ -4,6 +4,7 @@
 #include "formats/codec.h"
 #include "formats/conversion/manifest.h"
 #include "formats/format_id.h"
+#include "formats/gguf/ggml_type.h"
 #include "formats/json/jwrite.h"
 
 /* Nothing where the range ends at 0. */
@@ -113,6 +114,8 @@ static void put_tensor(struct jwrite *o, const struct writing *w, const struct s
 
 	jwrite_open(o, NULL, '{');
 	put_blocks(o, t);
+	if (t->ggml)
+		jwrite_str(o, "codec", ggml_type_name(t->ggml));
 	put_range(o, "columns", t->col);
 	put_range(o, "dropped", t->dropped);
 	jwrite_str(o, "dtype", dtypes[t->dtype].name);

@@ -4,6 +4,7 @@
 #include "formats/conversion/manifest.h"
 #include "formats/codec.h"
 #include "formats/format_id.h"
+#include "formats/gguf/ggml_type.h"
 #include "formats/gguf/gguf_set.h"
 #include "formats/json/jfield.h"
 #include "formats/st/safetensors.h"
@@ -24,7 +25,7 @@ struct reading {
 	size_t lost_cap, lost_all;  /* lost_all: in the file so far */
 	bool has_dropped, has_layout, has_tensor_dropped, has_reform;
 	char format[32], shard[256], dtype[32], transform[32], name[ST_NAME_MAX + 1];
-	char layout[64], map[64], from[16], to[16], of[16], zero[8];
+	char layout[64], map[64], from[16], to[16], of[16], zero[8], codec[16];
 	uint32_t *slots; /* owns; [n_slots] a hash table: index into a.shards, plus one; 0: free */
 	size_t n_slots;
 };
@@ -227,6 +228,7 @@ static const struct jfield reform_fields[] = {
 	{ 0 } };
 static const struct jfield tensor_fields[] = {
 	{ "blocks", JFIELD_OBJECT, .fields = block_fields, .optional = true },
+	{ "codec", JFIELD_STRING, .at = AT(codec), .room = ROOM(codec), .optional = true },
 	{ "columns", JFIELD_RANGE, .at = AT(t.col), .optional = true },
 	{ "dropped", JFIELD_RANGE, .at = AT(t.dropped), .has = AT(has_tensor_dropped), .optional = true },
 	{ "dtype", JFIELD_STRING, .at = AT(dtype), .room = ROOM(dtype) },
@@ -269,6 +271,21 @@ static int settle_reform(struct reading *r, struct err *e)
 	return 0;
 }
 
+/* The type of blocks: that of a tensor of bytes in a GGUF. */
+static int settle_codec(struct reading *r, struct err *e)
+{
+	const struct ggml_type_row *g;
+
+	if (!r->codec[0])
+		return 0;
+	for (g = ggml_types; g->name && strcmp(g->name, r->codec) != 0; g++)
+		;
+	if (!g->name || g->items == 1 || r->t.op != OP_GGML || r->t.dtype != DT_U8)
+		return jfield_wrong(e, "codec is %s", text_quote(r->codec).s);
+	r->t.ggml = (uint16_t)g->type;
+	return 0;
+}
+
 static int settle_words(struct reading *r, struct err *e)
 {
 	int dtype = dtype_find(r->dtype, strlen(r->dtype)), op;
@@ -284,7 +301,7 @@ static int settle_words(struct reading *r, struct err *e)
 		op = OP_CAST_SCALE;
 	r->t.dtype = (uint8_t)dtype;
 	r->t.op = (uint8_t)op;
-	if (settle_reform(r, e))
+	if (settle_reform(r, e) || settle_codec(r, e))
 		return -1;
 	if (!r->has_layout)
 		return 0;
@@ -358,7 +375,7 @@ static int get_tensor(struct jread *j, void *ctx, struct err *e)
 	memset(&r->t, 0, sizeof r->t);
 	r->has_layout = r->has_tensor_dropped = r->has_reform = false;
 	r->exact = 0;
-	r->zero[0] = 0;
+	r->zero[0] = r->codec[0] = 0;
 	r->t.first = (uint32_t)a->n_sources;
 	if (bounded(a, e) || jfield_object(j, tensor_fields, r, e))
 		return -1;

@@ -152,8 +152,30 @@ static int put_dspark(struct keys *k, const struct config_doc *doc, struct err *
 	return 0;
 }
 
+uint32_t gguf_file_type(enum gguf_dense dense)
+{
+	return dense == GGUF_DENSE_F32 ? FILE_F32 : FILE_MXFP4_MOE;
+}
+
+uint32_t gguf_file_type_of(uint32_t experts)
+{
+	/* enum llama_ftype of llama.cpp 0c1e570, of each type the plainest mix */
+	static const struct {
+		uint32_t type, file;
+	} rows[] = { { 0, 0 }, { 1, 1 }, { 2, 2 }, { 3, 3 }, { 8, 7 }, { 6, 8 }, { 7, 9 },
+		{ 10, 10 }, { 11, 12 }, { 12, 15 }, { 13, 17 }, { 14, 18 }, { 16, 19 }, { 17, 20 },
+		{ 18, 23 }, { 19, 24 }, { 20, 25 }, { 21, 26 }, { 22, 28 }, { 23, 30 }, { 29, 31 },
+		{ 30, 32 } };
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (rows[i].type == experts)
+			return rows[i].file;
+	return FILE_MXFP4_MOE;
+}
+
 int gguf_keys_put(struct gguf_out *o, const struct config *c, const struct params *p,
-	const struct config_doc *doc, enum gguf_dense dense, enum gguf_file_of of, struct err *e)
+	const struct config_doc *doc, uint32_t file_type, enum gguf_file_of of, struct err *e)
 {
 	static const char name[] = "DeepSeek-V4";
 	struct keys k = { .o = o,
@@ -169,7 +191,7 @@ int gguf_keys_put(struct gguf_out *o, const struct config *c, const struct param
 	gguf_put_string(o, "general.architecture", k.arch, strlen(k.arch));
 	gguf_put_string(o, "general.type", "model", 5);
 	gguf_put_string(o, "general.name", name, strlen(name));
-	gguf_put_u32(o, "general.file_type", dense == GGUF_DENSE_F32 ? FILE_F32 : FILE_MXFP4_MOE);
+	gguf_put_u32(o, "general.file_type", file_type);
 	gguf_put_u32(o, "general.quantization_version", QUANT_VERSION);
 	put_u32(&k, "context_length", context);
 	put_shape(&k);
@@ -178,7 +200,7 @@ int gguf_keys_put(struct gguf_out *o, const struct config *c, const struct param
 	return of == GGUF_OF_DSPARK ? put_dspark(&k, doc, e) : 0;
 }
 
-int gguf_metadata_put(struct gguf_out *o, const struct ckpt *c, enum gguf_dense dense,
+int gguf_metadata_put(struct gguf_out *o, const struct ckpt *c, uint32_t file_type,
 	enum gguf_file_of of, struct err *e)
 {
 	const struct link_dir dir = ckpt_links(c);
@@ -190,7 +212,7 @@ int gguf_metadata_put(struct gguf_out *o, const struct ckpt *c, enum gguf_dense 
 
 	rc = rc ? rc : finding_first(&f, e);
 	finding_free(&f);
-	if (rc || gguf_keys_put(o, &c->config, &p, &c->doc, dense, of, e) ||
+	if (rc || gguf_keys_put(o, &c->config, &p, &c->doc, file_type, of, e) ||
 		vocab_read(&v, &dir, (size_t)c->config.V, c->doc.o, &there, e))
 		return -1;
 	vocab_put(&v, o);

@@ -46,6 +46,7 @@ struct recipe {
 	const char *
 		input; /* how the names of the scales of activations of the experts end; NULL: there are none */
 	bool native; /* its tensors have the names and types of a checkpoint of this model, and it is read as one */
+	bool mix; /* a recipe file of that name says the types of tensors (mix.h): values are rounded */
 	bool stacked; /* routed experts of a block are one tensor for each of w1, w2 and w3, as MLX has them (mlx.h) */
 	const struct recipe_small *smalls;
 	const char *loaders; /* who loads it */

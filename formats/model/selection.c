@@ -7,13 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int select_word(bool *on, const struct config *c, const char *s, size_t n, struct err *e)
+static int select_word(const char *who, bool *on, const struct config *c, const char *s, size_t n,
+	struct err *e)
 {
 	char word[32], *dash;
 	uint64_t from, to, i, head = c->L + 1;
 
 	if (n == 0 || n >= sizeof word)
-		return err_set(e, ERR_USAGE, "--layers: \"%s\" is too long or empty",
+		return err_set(e, ERR_USAGE, "%s: \"%s\" is too long or empty", who,
 			text_quote_n(s, n).s);
 	memcpy(word, s, n);
 	word[n] = 0;
@@ -26,7 +27,7 @@ static int select_word(bool *on, const struct config *c, const char *s, size_t n
 			on[head + 1 + i] = true;
 	} else if (!strncmp(word, "mtp.", 4)) {
 		if (!c->stages || cli_number(word + 4, 0, c->stages - 1, &i, NULL))
-			return err_set(e, ERR_USAGE, "--layers: there is no %s",
+			return err_set(e, ERR_USAGE, "%s: there is no %s", who,
 				text_quote(word).s);
 		on[head + 1 + i] = true;
 	} else {
@@ -36,30 +37,35 @@ static int select_word(bool *on, const struct config *c, const char *s, size_t n
 		if (cli_number(word, 0, c->L - 1, &from, NULL) ||
 			cli_number(dash ? dash + 1 : word, 0, c->L - 1, &to, NULL) || to < from)
 			return err_set(e, ERR_USAGE,
-				"--layers: \"%s\" is no layer or range from 0 to %llu, nor embed, head, mtp, "
+				"%s: \"%s\" is no layer or range from 0 to %llu, nor embed, head, mtp, "
 				"mtp.N",
-				text_quote_n(s, n).s, (unsigned long long)(c->L - 1));
+				who, text_quote_n(s, n).s, (unsigned long long)(c->L - 1));
 		for (i = from; i <= to; i++)
 			on[1 + i] = true;
 	}
 	return 0;
 }
 
-int selection_read(bool *on, size_t places, const struct config *c, const char *list, struct err *e)
+int selection_take(const char *who, bool *on, const struct config *c, const char *list,
+	struct err *e)
 {
 	size_t n;
 
-	if (!list) {
-		memset(on, true, places);
-		return 0;
-	}
 	for (;; list += n + 1) {
 		n = strcspn(list, ",");
-		if (select_word(on, c, list, n, e))
+		if (select_word(who, on, c, list, n, e))
 			return -1;
 		if (!list[n])
 			return 0;
 	}
+}
+
+int selection_read(bool *on, size_t places, const struct config *c, const char *list, struct err *e)
+{
+	if (list)
+		return selection_take("--layers", on, c, list, e);
+	memset(on, true, places);
+	return 0;
 }
 
 /* The number in front of the next dot; SIZE_MAX where there is none below end. */

@@ -17,6 +17,9 @@ extern "C" {
  * one for each block of the model that c describes. Returns -1 (usage) where the list names what there is not. */
 int selection_read(bool *on, size_t places, const struct config *c, const char *list,
 	struct err *e);
+/* The same of a list that is there and stands in `who`, which messages begin with. */
+int selection_take(const char *who, bool *on, const struct config *c, const char *list,
+	struct err *e);
 
 /* The block that the tensor of that name belongs to; SIZE_MAX where the model has no such block. */
 size_t selection_place(const struct config *c, const char *name);

@@ -108,7 +108,7 @@ static void compare_head(struct compare *c, const struct walk_file *f)
 
 	if (!gguf_named(f->s->name))
 		return;
-	if (gguf_head_same(&c->source, f->s, f->fd, &same, &why))
+	if (gguf_head_same(&c->source, f->s, f->d->m->recipe, f->fd, &same, &why))
 		report_take(c->r, &at, &why);
 	else if (!same)
 		report_add(c->r, RULE_COMPARE_FILE, &at,
@@ -144,6 +144,18 @@ static int hear_experts(struct compare *c, const struct manifest *m, struct err 
 	return 0;
 }
 
+/* The types that the recipe of the manifest gives. */
+static void take_mix(struct compare *c, const struct manifest *m)
+{
+	struct report_place at = { .file = MAN_NAME };
+	struct err why = { 0 };
+
+	if (m->recipe && !c->mix.n &&
+		mix_read(&c->mix, m->recipe, strlen(m->recipe), "its recipe", &c->source.config,
+			&why))
+		report_take(c->r, &at, &why);
+}
+
 /* What the manifest of the file's folder says, once for each folder. Files of a folder come one after the other. */
 static int hear_manifest(struct compare *c, const struct walk_file *f, struct err *e)
 {
@@ -151,6 +163,7 @@ static int hear_manifest(struct compare *c, const struct walk_file *f, struct er
 		return 0;
 	if (strcmp(f->d->name, SET_SOURCE) != 0)
 		want_smalls(c, f->d->m);
+	take_mix(c, f->d->m);
 	if (hear_experts(c, f->d->m, e))
 		return -1;
 	return said_hear(&c->said, f->d->name, f->d->m, e);
@@ -167,7 +180,7 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 	if ((!c->on && take_selection(c, f, e)) || hear_manifest(c, f, e))
 		return -1;
 	c->skips = c->skips || !strcmp(f->d->m->target, "official");
-	if (!strcmp(f->d->m->target, "gguf")) {
+	if (gguf_named(f->f->name)) {
 		c->skips = true;
 		c->no_drafts = !gguf_drafts(&c->source.config);
 	}
@@ -365,6 +378,7 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 	free(c.on);
 	said_free(&c.said);
 	rank_counts_free(&c.by_rank);
+	mix_free(&c.mix);
 	coverage_free(&c.used);
 	ckpt_close(&c.source);
 	graft_close(&c.graft);

@@ -401,9 +401,12 @@ int derive_open(struct derive *d, const struct derive_from *from, const struct s
 	bool vllm = !strcmp(target, VLLM_TARGET);
 	uint32_t k;
 
-	*d = (struct derive){
-		.c = from->c, .reader = from->reader, .a = a, .t = t, .drafts = m->drafts
-	};
+	*d = (struct derive){ .c = from->c,
+		.reader = from->reader,
+		.a = a,
+		.t = t,
+		.drafts = m->drafts,
+		.searched = t->op == OP_GGML && m->recipe };
 	if (t->op != OP_TILE && t->op != OP_GGML && t->op != OP_JOIN &&
 		t->n > (t->op == OP_REFORM ? 3 : 2))
 		return wrong(d, e, "more sources than it takes");

@@ -55,6 +55,7 @@ struct derive {
 	double second;       /* of a matrix in another number format: its factor */
 	uint64_t keep;       /* of a remap: experts that are left; of ggml: sources of a matrix */
 	uint32_t ggml;       /* of ggml: the type, enum ggml_type */
+	bool searched;       /* of ggml: rows are made by a search, and values are rounded */
 	bool beside;         /* of ggml: the matrices lie side by side */
 	enum drafts drafts;  /* of the conversion */
 	size_t stage;        /* bytes that a maker needs */
@@ -116,7 +117,10 @@ bool derive_ggml_named(const struct derive *d, uint32_t k, uint32_t each);
  * and ggml of *d. Returns NULL, or what is wrong. source(d, k) gives each source, NULL where there is none. */
 const char *derive_ggml_open(struct derive *d,
 	const struct tensor *(*source)(const struct derive *d, uint64_t k));
-/* Makes rows row..row+n of the result. */
+/* Makes rows row..row+n of the result. Rows that a search makes are made by its plain way, or by its best one: in all other
+ * things the two are the same. Their blocks are counted in m. */
+int derive_ggml_plain(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e);
 int derive_ggml_make(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
 	uint8_t *out, struct err *e);
 

@@ -9,6 +9,8 @@
 
 #include "formats/gguf/ggml_type.h"
 #include "formats/model/gguf_name.h"
+#include "core/cpu.h"
+#include "quant/ggml_search.h"
 #include "quant/num.h"
 
 #include <math.h>
@@ -41,14 +43,30 @@ static bool format_of(struct derive *d, uint32_t *each)
 	d->from = CODEC_NONE;
 	if (w->dtype == DT_BF16)
 		d->from = CODEC_BF16;
-	if (w->dtype == DT_BF16 || w->dtype == DT_I64)
+	if (w->dtype == DT_F32 && d->searched) /* else they are copied */
+		d->from = CODEC_F32;
+	if (d->from != CODEC_NONE || w->dtype == DT_I64)
 		return d->t->n == 1;
 	*each = 2;
 	d->from = s ? codec_of_types(w->dtype, s->dtype) : CODEC_NONE;
 	return d->from == CODEC_MXFP4 || d->from == CODEC_FP8 || d->from == CODEC_FP8_F32;
 }
 
-/* The type of ggml that type and shape of the result are, by bytes of a row. */
+/* Blocks of the type that the sidecar says; of one that says none by the bytes of a row. */
+static bool blocks_of(struct derive *d, uint64_t cols, uint64_t last)
+{
+	const struct ggml_type_row *r;
+
+	d->ggml = d->t->ggml ? d->t->ggml : d->from == CODEC_MXFP4 ? GGML_MXFP4 : GGML_Q8_0;
+	r = ggml_type_find(d->ggml);
+	if (d->ggml != GGML_Q8_0 && d->ggml != GGML_MXFP4 && !d->searched)
+		return false;
+	if (d->ggml == GGML_MXFP4 && d->from != CODEC_MXFP4)
+		return false;
+	return cols % r->items == 0 && last == cols / r->items * r->bytes;
+}
+
+/* The type of ggml that type and shape of the result are. */
 static bool type_of(struct derive *d, uint64_t cols)
 {
 	uint64_t last = d->t->rank ? d->t->dim[d->t->rank - 1] : 1;
@@ -63,10 +81,11 @@ static bool type_of(struct derive *d, uint64_t cols)
 	case DT_I32:
 		d->ggml = GGML_I32;
 		return last == cols && d->src[0]->dtype == DT_I64;
+	case DT_F16:
+		d->ggml = GGML_F16;
+		return last == cols && d->searched;
 	case DT_U8:
-		d->ggml = d->from == CODEC_MXFP4 ? GGML_MXFP4 : GGML_Q8_0;
-		return cols % BLOCK == 0 &&
-			last == cols / BLOCK * (d->from == CODEC_MXFP4 ? 17 : 34);
+		return blocks_of(d, cols, last);
 	default:
 		return false;
 	}
@@ -125,7 +144,8 @@ const char *derive_ggml_open(struct derive *d,
 	d->row_bytes = (d->t->end - d->t->begin) / d->n_rows;
 	d->unit_rows = UNIT / d->row_bytes ? UNIT / d->row_bytes : 1;
 	d->keep = each;
-	d->stage = (size_t)(d->src_bytes + cols * (sizeof(double) + sizeof(float)) + 64);
+	d->searched = d->searched && ggml_searched_find(d->from, d->ggml);
+	d->stage = (size_t)(d->src_bytes + cols * (2 * sizeof(double) + 2 * sizeof(float)) + 64);
 	return check_all(d, each, source);
 }
 
@@ -181,6 +201,34 @@ static void put_mxfp4(const uint8_t *codes, uint8_t scale, uint8_t *out)
 		out[1 + i] = (uint8_t)(code(codes, i) | code(codes, i + BLOCK / 2) << 4);
 }
 
+static void put_f16(const double *v, uint64_t cols, uint8_t *out)
+{
+	uint16_t h;
+	uint64_t i;
+
+	for (i = 0; i < cols; i++) {
+		h = (uint16_t)(half(fabs(v[i])) | (signbit(v[i]) ? 0x8000 : 0));
+		memcpy(out + 2 * i, &h, sizeof h);
+	}
+}
+
+/* A row that a search has made: F16 and Q8_0, where nothing is searched, are made here. */
+static void put_searched(struct derive_maker *m, const struct derive *d,
+	const struct ggml_search *s, const uint8_t *codes, const uint8_t *scales, uint8_t *out)
+{
+	const struct ggml_way *how = ggml_searched_find(d->from, d->ggml);
+	size_t cols = (size_t)d->cols, i;
+
+	/* where a value cannot be had the bytes are some, and not those that are there: no run has written them */
+	(void)ggml_search_row(how, s, codes, scales, cols, out);
+	if (d->ggml == GGML_F16)
+		put_f16(s->v, cols, out);
+	for (i = 0; d->ggml == GGML_Q8_0 && i < cols; i += BLOCK)
+		put_q8_0(s->v + i, out + i / BLOCK * 34);
+	m->blocks.n += ggml_search_blocks(d->ggml, cols);
+	m->blocks.lossy += ggml_search_changed(d->ggml, s, cols);
+}
+
 static void put_values(const struct derive *d, const double *v, uint8_t *out)
 {
 	uint64_t i;
@@ -219,12 +267,16 @@ static void put_row(const struct derive *d, const uint8_t *codes, const uint8_t 
 }
 
 /* Row `row` of matrix k of the tensor to out. */
-static int make_row(const struct derive *d, uint64_t k, uint64_t row, uint8_t *stage, uint8_t *out,
-	struct err *e)
+static int make_row(struct derive_maker *m, const struct derive *d, const struct lowbit_way *way,
+	uint64_t k, uint64_t row, uint8_t *out, struct err *e)
 {
+	uint8_t *stage = m->stage;
 	const struct sidecar_source *s = d->a->sources + d->t->first + k * d->keep;
 	double *v = (double *)(void *)stage;
-	uint8_t *codes = stage + d->cols * sizeof *v, *scales = codes + d->src_bytes;
+	const struct ggml_search search = {
+		.way = way, .v = v, .got = v + d->cols, .x = (float *)(void *)(v + 2 * d->cols)
+	};
+	uint8_t *codes = (uint8_t *)(search.x + d->cols), *scales = codes + d->src_bytes;
 	const struct tensor *t;
 	size_t bytes;
 
@@ -237,19 +289,34 @@ static int make_row(const struct derive *d, uint64_t k, uint64_t row, uint8_t *s
 		if (derive_read(d, t, row / codecs[d->from].rows * bytes, scales, bytes, e))
 			return -1;
 	}
-	put_row(d, codes, scales, v, out);
+	if (d->searched)
+		put_searched(m, d, &search, codes, scales, out);
+	else
+		put_row(d, codes, scales, v, out);
+	return 0;
+}
+
+static int make_rows(struct derive_maker *m, const struct derive *d, const struct lowbit_way *way,
+	uint64_t row, uint64_t n, uint8_t *out, struct err *e)
+{
+	uint64_t k, parts = d->beside ? d->t->n / d->keep : 1;
+
+	for (; n--; row++)
+		for (k = 0; k < parts; k++, out += d->row_bytes / parts)
+			if (make_row(m, d, way, d->beside ? k : row / d->rows, row % d->rows, out,
+				    e))
+				return -1;
 	return 0;
 }
 
 int derive_ggml_make(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
 	uint8_t *out, struct err *e)
 {
-	uint64_t k, parts = d->beside ? d->t->n / d->keep : 1;
+	return make_rows(m, d, lowbit_best(cpu_features()), row, n, out, e);
+}
 
-	for (; n--; row++)
-		for (k = 0; k < parts; k++, out += d->row_bytes / parts)
-			if (make_row(d, d->beside ? k : row / d->rows, row % d->rows, m->stage, out,
-				    e))
-				return -1;
-	return 0;
+int derive_ggml_plain(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e)
+{
+	return make_rows(m, d, lowbit_best(0), row, n, out, e);
 }

@@ -439,7 +439,7 @@ static const struct makers {
 	[OP_REMAP] = { make_remap, make_remap },
 	[OP_TILE] = { make_tile, plain_tile },
 	[OP_REFORM] = { derive_reform_make, derive_reform_plain },
-	[OP_GGML] = { derive_ggml_make, derive_ggml_make },
+	[OP_GGML] = { derive_ggml_make, derive_ggml_plain },
 	[OP_JOIN] = { make_join, make_join },
 	[OP_NARROW] = { make_narrow, make_narrow },
 };

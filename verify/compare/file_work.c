@@ -5,6 +5,7 @@
 #include "core/par.h"
 #include "formats/conversion/block_roles.h"
 #include "verify/compare/derive.h"
+#include "verify/compare/mix_type.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -127,7 +128,9 @@ static void hold_counts(struct file_work *w, const struct derive *d, const struc
 	struct report_place at = { .file = w->f->path, .tensors = &t->name, .n_tensors = 1 };
 	struct err why = { 0 };
 
-	if (t->op != OP_REFORM || t->of != PART_CODES || w->c->o->sample < 100)
+	if ((t->op != OP_REFORM || t->of != PART_CODES) && !d->searched)
+		return;
+	if (w->c->o->sample < 100)
 		return;
 	pthread_mutex_lock(&w->lock);
 	if (n->n != t->blocks || n->lossy != t->inexact || n->rescued != t->rescued)
@@ -222,6 +225,8 @@ static int compare_tensor(struct file_work *w, const struct sidecar_tensor *t, s
 	k->m.blocks = (struct derive_blocks){ 0 };
 	k->m.n_lost = 0;
 	rc = derive_open(&d, &k->from, w->f->s, t, w->f->d->m, &why);
+	if (!rc && w->c->mix.n)
+		rc = mix_type_check(&w->c->mix, &w->c->source.config, w->f->s, t, &why);
 	pthread_mutex_lock(&w->lock);
 	if (rc && is_open(w->c, w->f->s, t))
 		w->c->undecided++;

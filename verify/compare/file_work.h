@@ -5,6 +5,7 @@
 #ifndef VERIFY_COMPARE_FILE_WORK_H
 #define VERIFY_COMPARE_FILE_WORK_H
 #include "formats/model/checkpoint.h"
+#include "formats/model/mix.h"
 #include "quant/graft/graft.h"
 #include "verify/compare/compare_opts.h"
 #include "verify/compare/coverage.h"
@@ -41,6 +42,7 @@ struct compare {
 	struct said
 		said; /* what manifests and sidecars say of blocks; the lock of the file is held for found */
 	struct rank_counts by_rank; /* owns */
+	struct mix mix; /* owns; the recipe of the manifest; zeroed where there is none */
 };
 
 /* A file while its tensors are compared by several threads. */

@@ -13,18 +13,27 @@ enum {
 	PART_PAIRS = 4 /* of a file that is one part of several */
 };
 
-/* Every matrix in F32, or not: what the kind of file says. */
-static enum gguf_dense dense_of(const struct sidecar *s)
+/* The kind of file: of a mix by the gate of the experts, else whether every matrix is in F32. */
+static uint32_t file_type(const struct sidecar *s, bool mix)
 {
+	const struct sidecar_tensor *t;
 	size_t i;
 
+	for (i = 0; mix && i < s->n; i++) {
+		t = &s->tensors[i];
+		if (strstr(t->name, ".ffn_gate_exps."))
+			return gguf_file_type_of(t->dtype == DT_F32 ? GGML_F32
+					: t->dtype == DT_F16        ? GGML_F16
+					: t->dtype == DT_BF16       ? GGML_BF16
+								    : t->ggml);
+	}
 	for (i = 0; i < s->n; i++)
 		if (s->tensors[i].dtype == DT_BF16 || s->tensors[i].dtype == DT_U8)
-			return GGUF_DENSE_BF16;
-	return GGUF_DENSE_F32;
+			return gguf_file_type(GGUF_DENSE_BF16);
+	return gguf_file_type(GGUF_DENSE_F32);
 }
 
-int gguf_head_same(const struct ckpt *source, const struct sidecar *s, int fd, bool *same,
+int gguf_head_same(const struct ckpt *source, const struct sidecar *s, bool mix, int fd, bool *same,
 	struct err *e)
 {
 	struct gguf_out o = { 0 };
@@ -37,7 +46,7 @@ int gguf_head_same(const struct ckpt *source, const struct sidecar *s, int fd, b
 	*same = gguf_part_parse(s->name, &stem, &no, &parts);
 	if (!*same || no)
 		return 0;
-	if (gguf_metadata_put(&o, source, dense_of(s), gguf_of_file(s->name), e))
+	if (gguf_metadata_put(&o, source, file_type(s, mix), gguf_of_file(s->name), e))
 		goto out;
 	n = FIXED + o.pairs.n;
 	is = malloc(n);

@@ -10,9 +10,9 @@
 extern "C" {
 #endif
 
-/* Looks at the open GGUF file fd, which s describes. Parts behind the first have no metadata of the model. Sets *same, or
- * returns -1 where that cannot be told. */
-int gguf_head_same(const struct ckpt *source, const struct sidecar *s, int fd, bool *same,
+/* Looks at the open GGUF file fd, which s describes. Parts behind the first have no metadata of the model. mix: a recipe
+ * says its types. Sets *same, or returns -1 where that cannot be told. */
+int gguf_head_same(const struct ckpt *source, const struct sidecar *s, bool mix, int fd, bool *same,
 	struct err *e);
 
 #ifdef __cplusplus
