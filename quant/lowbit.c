@@ -41,6 +41,24 @@ static void weigh_sigma(const float *x, size_t n, float sigma, float *w)
 		w[i] *= sqrtf(sum + x[i] * x[i]);
 }
 
+/* Q2_K. */
+static void weigh_magnitude(const float *x, float *w)
+{
+	unsigned i;
+
+	for (i = 0; i < K; i++)
+		w[i] = fabsf(x[i]);
+}
+
+/* Q3_K, Q6_K. */
+static void weigh_square(const float *x, float *w)
+{
+	unsigned i;
+
+	for (i = 0; i < K; i++)
+		w[i] = x[i] * x[i];
+}
+
 /* --- bytes of a block --- */
 
 static void put_u16(uint8_t *dst, uint16_t v)
@@ -76,13 +94,92 @@ static void pack_q4_k(const struct lowbit_chunk *c, unsigned which, uint8_t *dst
 			dst[16 + 32 * b + i] = (uint8_t)(q[64 * b + i] | q[64 * b + 32 + i] << 4);
 }
 
+static void pack_q5_k(const struct lowbit_chunk *c, unsigned which, uint8_t *dst)
+{
+	const uint8_t *q = c->q + K * which;
+	unsigned b, i;
+
+	pack_k4_scales(c, which, dst);
+	memset(dst + 16, 0, 32);
+	for (b = 0; b < 8; b++)
+		for (i = 0; i < 32; i++)
+			dst[16 + i] |= (uint8_t)(q[32 * b + i] >> 4 << b);
+	for (b = 0; b < 4; b++)
+		for (i = 0; i < 32; i++)
+			dst[48 + 32 * b + i] =
+				(uint8_t)((q[64 * b + i] & 15) | q[64 * b + 32 + i] << 4);
+}
+
+/* Two bits of each code, 64 bytes: of 128 values, i, i + 32, i + 64 and i + 96 in byte i. */
+static void pack_two_bits(const uint8_t *q, uint8_t *dst)
+{
+	unsigned half, i;
+
+	for (half = 0; half < 2; half++, q += 128, dst += 32)
+		for (i = 0; i < 32; i++)
+			dst[i] = (uint8_t)((q[i] & 3) | (q[i + 32] & 3) << 2 |
+				(q[i + 64] & 3) << 4 | (q[i + 96] & 3) << 6);
+}
+
+static void pack_q2_k(const struct lowbit_chunk *c, unsigned which, uint8_t *dst)
+{
+	unsigned j;
+
+	for (j = 0; j < 16; j++)
+		dst[j] = (uint8_t)(c->scale[16 * which + j] | c->min[16 * which + j] << 4);
+	pack_two_bits(c->q + K * which, dst + 16);
+	put_u16(dst + 80, c->d[which]);
+	put_u16(dst + 82, c->dmin[which]);
+}
+
+/* Codes from 0 to 7, scales and 32 from 0 to 63. */
+static void pack_q3_k(const struct lowbit_chunk *c, unsigned which, uint8_t *dst)
+{
+	const uint8_t *q = c->q + K * which;
+	unsigned i, s;
+
+	memset(dst, 0, 32);
+	for (i = 0; i < K; i++)
+		dst[i % 32] |= (uint8_t)(q[i] >> 2 << i / 32);
+	pack_two_bits(q, dst + 32);
+	memset(dst + 96, 0, 12);
+	for (i = 0; i < 16; i++) {
+		s = (unsigned)(c->scale[16 * which + i] + 32);
+		dst[96 + i % 8] |= (uint8_t)((s & 15) << i / 8 * 4);
+		dst[104 + i % 4] |= (uint8_t)(s >> 4 << i / 4 * 2);
+	}
+	put_u16(dst + 108, c->d[which]);
+}
+
+/* Codes from 0 to 63. */
+static void pack_q6_k(const struct lowbit_chunk *c, unsigned which, uint8_t *dst)
+{
+	const uint8_t *q = c->q + K * which;
+	unsigned half, i;
+
+	for (half = 0; half < 2; half++, q += 128) {
+		for (i = 0; i < 64; i++)
+			dst[half * 64 + i] = (uint8_t)((q[i] & 15) | q[i + 64] << 4);
+		for (i = 0; i < 32; i++)
+			dst[128 + half * 32 + i] = (uint8_t)(q[i] >> 4 | q[i + 32] >> 4 << 2 |
+				q[i + 64] >> 4 << 4 | q[i + 96] >> 4 << 6);
+	}
+	for (i = 0; i < 16; i++)
+		dst[192 + i] = (uint8_t)c->scale[16 * which + i];
+	put_u16(dst + 208, c->d[which]);
+}
+
 /* --- the table --- */
 
 /* The largest magnitude is what d and scales of the type can hold, with room for the search to go beyond it. */
 const struct lowbit lowbits[] = {
 	{ GGML_F16, 1, 65504, LOWBIT_NONE, 0, NULL, NULL },
 	{ GGML_Q8_0, 32, 65504.0f * 127, LOWBIT_NONE, 0, NULL, NULL },
+	{ GGML_Q2_K, K, 65504.0f * 15, LOWBIT_Q2_K, 1, weigh_magnitude, pack_q2_k },
+	{ GGML_Q3_K, K, 65504.0f * 32, LOWBIT_Q3_K, 2, weigh_square, pack_q3_k },
 	{ GGML_Q4_K, K, 65504.0f * 63 * 7, LOWBIT_Q4_K, 2, weigh_rms, pack_q4_k },
+	{ GGML_Q5_K, K, 65504.0f * 63 * 15, LOWBIT_Q5_K, 2, weigh_rms, pack_q5_k },
+	{ GGML_Q6_K, K, 65504.0f * 128 * 15, LOWBIT_Q6_K, 0, weigh_square, pack_q6_k },
 	{ .items = 0 },
 };
 

@@ -2,6 +2,8 @@
 #include "quant/lowbit_way.h"
 #include "quant/num.h"
 
+#include <math.h>
+
 float lowbit_first(const float *p, unsigned n, float most, float part)
 {
 	float largest = 0;
@@ -9,9 +11,9 @@ float lowbit_first(const float *p, unsigned n, float most, float part)
 	unsigned i;
 
 	for (i = 0; i < n; i++)
-		largest = p[i] > largest ? p[i] : largest;
+		largest = fabsf(p[i]) > fabsf(largest) ? p[i] : largest;
 	h = num_f16_from(largest / most * part);
-	return num_f16(!h && largest > 0 ? 1 : h);
+	return num_f16((uint16_t)(!(h & 0x7fff) && largest != 0 ? h | 1 : h));
 }
 
 double lowbit_total(const float *error, unsigned n)
@@ -58,4 +60,22 @@ bool lowbit_refit(const struct lowbit_sums *s, unsigned at, unsigned n, const fl
 	*d = num_f16(num_f16_from((float)to_d));
 	*dmin = num_f16(num_f16_from((float)to_m));
 	return (double)*d != was_d || (double)*dmin != was_m;
+}
+
+bool lowbit_refit_scale(const struct lowbit_sums *s, unsigned at, unsigned n, const float *scale,
+	float *d)
+{
+	double a = 0, e = 0, sc, to, was = (double)*d;
+	unsigned i;
+
+	for (i = at; i < at + n; i++) {
+		sc = (double)scale[i];
+		a += sc * sc * (double)s->qq[i];
+		e += sc * (double)s->xq[i];
+	}
+	to = a > 0 ? e / a : was;
+	if (!(fabs(to) < 65504))
+		return false;
+	*d = num_f16(num_f16_from((float)to));
+	return (double)*d != was;
 }

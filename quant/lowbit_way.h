@@ -22,7 +22,15 @@ enum {
 };
 
 /* The searches. */
-enum lowbit_step { LOWBIT_NONE, LOWBIT_Q4_K, LOWBIT_STEPS };
+enum lowbit_step {
+	LOWBIT_NONE,
+	LOWBIT_Q2_K,
+	LOWBIT_Q3_K,
+	LOWBIT_Q4_K,
+	LOWBIT_Q5_K,
+	LOWBIT_Q6_K,
+	LOWBIT_STEPS
+};
 
 struct lowbit_chunk {
 	float x[LOWBIT_CHUNK], w[LOWBIT_CHUNK]; /* values, and their weights, which are at most 2 */
@@ -49,8 +57,8 @@ struct lowbit_sums {
 		error[LOWBIT_SUBS];
 };
 
-/* The number of FP16 that is nearest to the largest of n numbers, none negative, divided by most, times part; the least one
- * that is not zero where that is zero and the largest is not. */
+/* The number of FP16 that is nearest to the one of n numbers whose magnitude is the largest, divided by most, times part;
+ * the least one of its sign that is not zero where that is zero and the largest is not. */
 float lowbit_first(const float *p, unsigned n, float most, float part);
 /* The sum of n errors. */
 double lowbit_total(const float *error, unsigned n);
@@ -58,6 +66,9 @@ double lowbit_total(const float *error, unsigned n);
  * changed. */
 bool lowbit_refit(const struct lowbit_sums *s, unsigned at, unsigned n, const float *scale,
 	const float *min, float *d, float *dmin);
+/* The same without minimums. */
+bool lowbit_refit_scale(const struct lowbit_sums *s, unsigned at, unsigned n, const float *scale,
+	float *d);
 
 #ifdef __cplusplus
 }
