@@ -450,3 +450,13 @@ const struct ggml_lowbit *ggml_lowbit_find(uint32_t type)
 			return &rows[i];
 	return NULL;
 }
+
+const struct ggml_grid *ggml_lowbit_grid(uint32_t type)
+{
+	static const struct ggml_grid iq2 = { iq2_xxs_grid, COUNT(iq2_xxs_grid), 8, 2, iq2_levels,
+		0.25f };
+	static const struct ggml_grid iq3 = { iq3_xxs_grid, COUNT(iq3_xxs_grid), 4, 3,
+		iq3_xxs_levels, 0.5f };
+
+	return type == 16 ? &iq2 : type == 18 ? &iq3 : NULL;
+}

@@ -46,6 +46,16 @@ enum { GGML_LOWBIT_MOST = 256 }; /* values of a block */
 /* Returns the row of that type, NULL where there is none. */
 const struct ggml_lowbit *ggml_lowbit_find(uint32_t type);
 
+/* The codebook of a type: an entry is `values` places among the levels, of `bits` bits each, the first in the lowest ones. */
+struct ggml_grid {
+	const uint16_t *entries;
+	unsigned count, values, bits;
+	const float *level;
+	float unit; /* y = d (s + 1/2) unit level, or its negative */
+};
+/* Returns that of IQ2_XXS (16) or IQ3_XXS (18), NULL of other types. */
+const struct ggml_grid *ggml_lowbit_grid(uint32_t type);
+
 #ifdef __cplusplus
 }
 #endif

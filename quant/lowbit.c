@@ -50,13 +50,24 @@ static void weigh_magnitude(const float *x, float *w)
 		w[i] = fabsf(x[i]);
 }
 
-/* Q3_K, Q6_K. */
-static void weigh_square(const float *x, float *w)
+static void weigh_squares(const float *x, unsigned n, float *w)
 {
 	unsigned i;
 
-	for (i = 0; i < K; i++)
+	for (i = 0; i < n; i++)
 		w[i] = x[i] * x[i];
+}
+
+/* Q3_K, Q6_K. */
+static void weigh_square(const float *x, float *w)
+{
+	weigh_squares(x, K, w);
+}
+
+/* IQ4_NL. */
+static void weigh_square32(const float *x, float *w)
+{
+	weigh_squares(x, 32, w);
 }
 
 /* --- bytes of a block --- */
@@ -169,6 +180,49 @@ static void pack_q6_k(const struct lowbit_chunk *c, unsigned which, uint8_t *dst
 	put_u16(dst + 208, c->d[which]);
 }
 
+static void pack_iq4_nl(const struct lowbit_chunk *c, unsigned which, uint8_t *dst)
+{
+	const uint8_t *q = c->q + 32 * which;
+	unsigned i;
+
+	put_u16(dst, c->d[which]);
+	for (i = 0; i < 16; i++)
+		dst[2 + i] = (uint8_t)(q[i] | q[i + 16] << 4);
+}
+
+/* Four times seven signs and a scale of four bits. */
+static void put_signs(const struct lowbit_chunk *c, unsigned sub, uint8_t *dst)
+{
+	uint32_t word = (uint32_t)c->scale[sub] << 28;
+	unsigned i;
+
+	for (i = 0; i < 4; i++)
+		word |= (uint32_t)(c->signs[4 * sub + i] & 127) << 7 * i;
+	put_u16(dst, (uint16_t)word);
+	put_u16(dst + 2, (uint16_t)(word >> 16));
+}
+
+static void pack_iq2_xxs(const struct lowbit_chunk *c, unsigned which, uint8_t *dst)
+{
+	unsigned b;
+
+	put_u16(dst, c->d[which]);
+	for (b = 0; b < 8; b++) {
+		memcpy(dst + 2 + 8 * b, c->q + 32 * which + 4 * b, 4);
+		put_signs(c, 8 * which + b, dst + 6 + 8 * b);
+	}
+}
+
+static void pack_iq3_xxs(const struct lowbit_chunk *c, unsigned which, uint8_t *dst)
+{
+	unsigned b;
+
+	put_u16(dst, c->d[which]);
+	memcpy(dst + 2, c->q + 64 * which, 64);
+	for (b = 0; b < 8; b++)
+		put_signs(c, 8 * which + b, dst + 66 + 4 * b);
+}
+
 /* --- the table --- */
 
 /* The largest magnitude is what d and scales of the type can hold, with room for the search to go beyond it. */
@@ -180,6 +234,9 @@ const struct lowbit lowbits[] = {
 	{ GGML_Q4_K, K, 65504.0f * 63 * 7, LOWBIT_Q4_K, 2, weigh_rms, pack_q4_k },
 	{ GGML_Q5_K, K, 65504.0f * 63 * 15, LOWBIT_Q5_K, 2, weigh_rms, pack_q5_k },
 	{ GGML_Q6_K, K, 65504.0f * 128 * 15, LOWBIT_Q6_K, 0, weigh_square, pack_q6_k },
+	{ GGML_IQ2_XXS, K, 65504.0f * 43, LOWBIT_IQ2_XXS, 1, NULL, pack_iq2_xxs },
+	{ GGML_IQ3_XXS, K, 65504.0f * 62, LOWBIT_IQ3_XXS, 2, NULL, pack_iq3_xxs },
+	{ GGML_IQ4_NL, 32, 65504.0f * 64, LOWBIT_IQ4_NL, 2, weigh_square32, pack_iq4_nl },
 	{ .items = 0 },
 };
 
@@ -284,6 +341,7 @@ static void fill_chunk(const struct lowbit *t, enum lowbit_aim aim, struct lowbi
 	memcpy(c->x, x, n * sizeof *x);
 	memset(c->x + n, 0, (LOWBIT_CHUNK - n) * sizeof *x);
 	memset(c->w, 0, sizeof c->w);
+	c->as_ggml = aim == LOWBIT_GGML && !weights;
 	if (weights)
 		memcpy(c->w, weights, n * sizeof *weights);
 	for (b = 0; b < LOWBIT_CHUNK; b += t->items)

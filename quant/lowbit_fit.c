@@ -79,3 +79,55 @@ bool lowbit_refit_scale(const struct lowbit_sums *s, unsigned at, unsigned n, co
 	*d = num_f16(num_f16_from((float)to));
 	return (double)*d != was;
 }
+
+/* The levels of 32 values whose entries are given. */
+static void levels_of(const struct ggml_grid *g, const uint8_t *entry, float *y)
+{
+	unsigned e, i, word, mask = (1u << g->bits) - 1;
+
+	for (e = 0; e < 32 / g->values; e++) {
+		word = g->entries[entry[e]];
+		for (i = 0; i < g->values; i++, word >>= g->bits)
+			*y++ = g->level[word & mask];
+	}
+}
+
+void lowbit_grid_signs(const struct ggml_grid *g, const float *x, const float *w,
+	const uint8_t *entry, uint8_t *signs)
+{
+	unsigned b, i, set, turn;
+	float cost, low, y[32];
+
+	levels_of(g, entry, y);
+	for (b = 0; b < 32; b += 8) {
+		for (set = 0, i = 0; i < 8; i++)
+			set |= (num_bits(x[b + i]) >> 31 & (x[b + i] != 0)) << i;
+		if (__builtin_parity(set)) {
+			turn = 0;
+			low = INFINITY;
+			for (i = 0; i < 8; i++) {
+				cost = w[b + i] * fabsf(x[b + i]) * y[b + i];
+				turn = cost < low ? 1u << i : turn;
+				low = cost < low ? cost : low;
+			}
+			set ^= turn;
+		}
+		signs[b / 8] = (uint8_t)set;
+	}
+}
+
+void lowbit_grid_sums(const struct ggml_grid *g, const float *x, const float *w,
+	const uint8_t *entry, const uint8_t *signs, float *xq, float *qq)
+{
+	float y[32], wy;
+	unsigned i;
+
+	levels_of(g, entry, y);
+	*xq = *qq = 0;
+	for (i = 0; i < 32; i++) {
+		y[i] = signs[i / 8] >> i % 8 & 1 ? -y[i] : y[i];
+		wy = w[i] * y[i];
+		*xq += wy * x[i];
+		*qq += wy * y[i];
+	}
+}

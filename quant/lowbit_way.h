@@ -7,6 +7,8 @@
  * SPDX-License-Identifier: MIT */
 #ifndef QUANT_LOWBIT_WAY_H
 #define QUANT_LOWBIT_WAY_H
+#include "quant/ggml_lowbit.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +31,9 @@ enum lowbit_step {
 	LOWBIT_Q4_K,
 	LOWBIT_Q5_K,
 	LOWBIT_Q6_K,
+	LOWBIT_IQ2_XXS,
+	LOWBIT_IQ3_XXS,
+	LOWBIT_IQ4_NL,
 	LOWBIT_STEPS
 };
 
@@ -37,6 +42,9 @@ struct lowbit_chunk {
 	uint8_t q[LOWBIT_CHUNK]; /* codes as they are stored, before they are packed */
 	int16_t scale[LOWBIT_SUBS], min[LOWBIT_SUBS]; /* whole numbers by sub-block */
 	uint16_t d[16], dmin[16];                     /* FP16 by block */
+	uint8_t signs[LOWBIT_CHUNK /
+		8];   /* of a codebook: bit i of byte g: value 8 g + i is negative */
+	bool as_ggml; /* the same choices as ggml's encoder, where the type has two searches */
 };
 
 struct lowbit_way {
@@ -69,6 +77,14 @@ bool lowbit_refit(const struct lowbit_sums *s, unsigned at, unsigned n, const fl
 /* The same without minimums. */
 bool lowbit_refit_scale(const struct lowbit_sums *s, unsigned at, unsigned n, const float *scale,
 	float *d);
+
+/* Types with a codebook. Signs of 32 values whose entries are given: those of x, and in each 8 of them an even number: where
+ * theirs is odd the one that costs least is turned. */
+void lowbit_grid_signs(const struct ggml_grid *g, const float *x, const float *w,
+	const uint8_t *entry, uint8_t *signs);
+/* Weighted sums over 32 values: of x y and y^2, y the signed levels. */
+void lowbit_grid_sums(const struct ggml_grid *g, const float *x, const float *w,
+	const uint8_t *entry, const uint8_t *signs, float *xq, float *qq);
 
 #ifdef __cplusplus
 }
