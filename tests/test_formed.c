@@ -338,6 +338,111 @@ static void published(void)
 	}
 }
 
+/* What is said of the number formats, one member at a time: [file of config.json or hf_quant_config.json] the member at
+ * path gets the value, NULL: it goes. */
+/* clang-format off */
+static const struct lie {
+	const char *name, *file, *path, *value;
+	int status;
+	const char *rule;
+} lies[] = {
+	{ "nvfp4", "config.json", "quantization_config/group_size", "32", 1, "config.field-tensors" },
+	{ "nvfp4", "config.json", "quantization_config/fmt", "\"e5m2\"", 1, "config.field-tensors" },
+	{ "nvfp4", "config.json", "quantization_config/scale_fmt", "\"fp32\"", 1, "config.field-tensors" },
+	{ "nvfp4", "config.json", "quantization_config/activation_scheme", "\"static\"", 1, "config.field-tensors" },
+	{ "nvfp4", "config.json", "quantization_config/weight_block_size", "[64, 64]", 1, "config.field-tensors" },
+	{ "nvfp4", "config.json", "quantization_config/weight_block_size", NULL, 1, "config.field-tensors" },
+	{ "nvfp4", "config.json", "quantization_config/kv_cache_quant_algo", "\"FP8\"", 1, "config.field-tensors" },
+	{ "nvfp4", "config.json", "quantization_config/config_groups/group_0/weights/num_bits", "8", 1, "config.field-tensors" },
+	{ "nvfp4", "config.json", "quantization_config/config_groups/group_0/weights/type", "\"int\"", 1, "config.field-tensors" },
+	{ "nvfp4", "config.json", "quantization_config/config_groups/group_0/weights/group_size", "32", 1, "config.field-tensors" },
+	{ "nvfp4", "config.json", "quantization_config/ignore", "[\"*.ffn.experts.*\"]", 1, "config.quant-excluded" },
+	{ "nvfp4", "config.json", "quantization_config/ignore", "[\"model.layers.2.ffn.experts.1.w3\"]", 1, "config.quant-excluded" },
+	{ "nvfp4", "config.json", "quantization_config/ignore", "[\"*.attn.*\", \"lm_head\"]", 0, NULL },
+	{ "nvfp4", "config.json", "quantization_config/quantized_layers/layers.2.ffn.experts", NULL, 1, "config.quant-excluded" },
+	{ "nvfp4", "config.json", "quantization_config/quantized_layers/layers.2.ffn.experts/group_size", "32", 1, "config.field-tensors" },
+	{ "nvfp4", "config.json", "quantization_config/quantized_layers/layers.2.ffn.experts/quant_algo", "\"FP8\"", 1, "config.field-tensors" },
+	{ "nvfp4", "config.json", "quantization_config/quantized_layers/layers.77.ffn.experts", "{}", 0, "config.quant-unmatched" },
+	{ "nvfp4", "hf_quant_config.json", "quantization/quant_algo", "\"FP8\"", 1, "config.field-tensors" },
+	{ "nvfp4", "hf_quant_config.json", "quantization/group_size", "8", 1, "config.field-tensors" },
+	{ "nvfp4", "hf_quant_config.json", "quantization/kv_cache_quant_algo", "\"FP8\"", 1, "config.field-tensors" },
+	{ "nvfp4", "hf_quant_config.json", "quantization/exclude_modules", "[\"*w2\"]", 1, "config.quant-excluded" },
+	{ "nvfp4", "hf_quant_config.json", "quantization/quantized_layers/layers.0.ffn.experts", NULL, 1, "config.quant-excluded" },
+	{ "ct-mxfp4", "config.json", "quantization_config/config_groups/group_0/weights/num_bits", "8", 1, "config.field-tensors" },
+	{ "ct-mxfp4", "config.json", "quantization_config/config_groups/group_0/weights/num_bits", NULL, 1, "config.field-tensors" },
+	{ "ct-mxfp4", "config.json", "quantization_config/config_groups/group_0/weights/type", NULL, 1, "config.field-tensors" },
+	{ "ct-mxfp4", "config.json", "quantization_config/config_groups/group_0/weights/group_size", "16", 1, "config.field-tensors" },
+	{ "ct-mxfp4", "config.json", "quantization_config/config_groups/group_0/weights/strategy", "\"channel\"", 1, "config.field-tensors" },
+	{ "ct-mxfp4", "config.json", "quantization_config/config_groups/group_0/weights/scale_dtype", "\"torch.float16\"", 1, "config.field-tensors" },
+	{ "ct-mxfp4", "config.json", "quantization_config/config_groups/group_0/weights/symmetric", "false", 1, "config.field-tensors" },
+	{ "ct-mxfp4", "config.json", "quantization_config/config_groups/group_0/format", "\"nvfp4-pack-quantized\"", 1, "config.field-tensors" },
+	{ "ct-mxfp4", "config.json", "quantization_config/config_groups/group_1/weights/block_structure", "[64, 128]", 1, "config.field-tensors" },
+	{ "ct-mxfp4", "config.json", "quantization_config/config_groups/group_1/weights/strategy", "\"tensor\"", 1, "config.field-tensors" },
+	{ "ct-mxfp4", "config.json", "quantization_config/config_groups/group_1", NULL, 1, "config.quant-excluded" },
+	{ "ct-mxfp4", "config.json", "quantization_config/config_groups/group_1/targets", "[\"Linear\"]", 0, NULL },
+	{ "ct-mxfp4", "config.json", "quantization_config/config_groups/group_0/targets", "[\"re:.*mlp.*\"]", 1, "config.quant-excluded" },
+	{ "ct-mxfp4", "config.json", "quantization_config/config_groups/group_0/targets", "[\"re:.*layers.*\"]", 1, "config.field-tensors" },
+	{ "ct-mxfp4", "config.json", "quantization_config/config_groups/x", "{\"targets\": [\"re:.*mlp.*\"], \"weights\": {}}", 0, "config.quant-unmatched" },
+	{ "ct-mxfp4", "config.json", "quantization_config/ignore", "[\"re:.*\\\\.experts\\\\.7\\\\.w1\"]", 1, "config.quant-excluded" },
+	{ "ct-mxfp4", "config.json", "quantization_config/ignore", "[\"re:(\", \"re:a{9}{9}{9}{9}{9}{9}\", \"re:(.)\\\\1\", 5]", 0, NULL },
+	{ "ct-mxfp4", "config.json", "quantization_config/kv_cache_scheme", "{\"num_bits\": 8}", 1, "config.field-tensors" },
+	{ "ct-nvfp4a16", "config.json", "quantization_config/config_groups/group_0/weights/strategy", "\"group\"", 1, "config.field-tensors" },
+	{ "ct-nvfp4a16", "config.json", "quantization_config/config_groups/group_0/weights/scale_dtype", NULL, 0, NULL },
+};
+/* clang-format on */
+
+/* Sets, or takes out, the member at path of o, whose steps are parted by /. */
+static void set_member(json_t *o, const char *path, const char *value)
+{
+	char step[64];
+	const char *slash;
+
+	for (; (slash = strchr(path, '/')); path = slash + 1) {
+		snprintf(step, sizeof step, "%.*s", (int)(slash - path), path);
+		o = json_object_get(o, step);
+	}
+	CHECK(o != NULL);
+	if (value)
+		CHECK_IN(value,
+			!json_object_set_new(o, path, json_loads(value, JSON_DECODE_ANY, NULL)));
+	else
+		CHECK_IN(path, !json_object_del(o, path));
+}
+
+static void said(void)
+{
+	const struct lie *t;
+	struct path dir = { 0 }, file;
+	struct report r;
+	json_t *doc, *was = NULL;
+	size_t i;
+
+	for (i = 0; i < sizeof lies / sizeof *lies; i++) {
+		t = &lies[i];
+		if (!i || strcmp(t->name, t[-1].name) != 0) {
+			dir = made(t->name, strcmp(t->name, "nvfp4") ? "" : "--input-scale 0.01");
+			make_foreign(dir.s);
+		}
+		file = model_file(dir.s, t->file);
+		was = json_load_file(file.s, 0, NULL);
+		doc = json_deep_copy(was);
+		CHECK_IN(t->path, was && doc);
+		set_member(doc, t->path, t->value);
+		CHECK_IN(t->path, !json_dump_file(doc, file.s, 0));
+		if (ck_doctor(&r, dir.s, NULL, NULL, false) != t->status ||
+			(t->rule ? !verify_find(&r, t->rule, NULL) : r.n > 0)) {
+			fprintf(stderr, "row %zu, %s: %s\n", i, t->path,
+				t->rule ? t->rule : "sound");
+			verify_print(&r);
+			FAILED(t->name);
+		}
+		report_free(&r);
+		CHECK_IN(t->path, !json_dump_file(was, file.s, 0));
+		json_decref(doc);
+		json_decref(was);
+	}
+}
+
 /* Of weights samples are looked at, and with --full all. */
 static void full(void)
 {
@@ -406,6 +511,7 @@ static const struct test tests[] = {
 	{ "formed_full", full },
 	{ "formed_not_written", not_written },
 	{ "formed_published", published },
+	{ "formed_said", said },
 	{ NULL, NULL },
 };
 TEST_MAIN(tests)

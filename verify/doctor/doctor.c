@@ -17,6 +17,7 @@
 #include "verify/doctor/meaning.h"
 #include "verify/doctor/order.h"
 #include "verify/doctor/rankfiles.h"
+#include "verify/doctor/quantization.h"
 #include "verify/doctor/reads.h"
 #include "verify/doctor/trap.h"
 #include "verify/doctor/values.h"
@@ -350,7 +351,7 @@ static int run_formed(struct doctor *d, struct folder *at, const struct ckpt_opt
 	} else if (!rc) {
 		reads_judge(&f, d->has_who ? &d->who : NULL, d->r);
 		report_row(d->r, "looked at", "tensors", d->c.n, d->c.bytes, NULL);
-		rc = look(d, &f);
+		rc = quantization_judge(&f, d->r, d->e) || look(d, &f) ? -1 : 0;
 	}
 	if (!rc)
 		tell_not_written(d,

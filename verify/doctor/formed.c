@@ -41,8 +41,7 @@ static bool in_stack(const struct ckpt *c, const struct want *w, uint64_t E)
 		s->dim[1] == w->dim[0] && t->dim[2] * 8 == w->dim[1] && s->dim[2] * 32 == w->dim[1];
 }
 
-/* NAME of NAME.weight; false: the tensor is no matrix of that kind. */
-static bool module_of(const struct want *w, char *out, size_t room)
+bool formed_module(const struct want *w, char *out, size_t room)
 {
 	static const char end[] = ".weight";
 	size_t n = strlen(w->name);
@@ -65,7 +64,7 @@ enum codec formed_part(const struct formed *f, const char *tensor)
 		return CODEC_NONE;
 	snprintf(full, sizeof full, "%.*s.weight", (int)(dot - tensor), tensor);
 	w = inventory_find(&f->inv, full);
-	return w && module_of(w, name, sizeof name)
+	return w && formed_module(w, name, sizeof name)
 		? formed_matrix(f->c, name, w->dim[0], w->dim[1])
 		: CODEC_NONE;
 }
@@ -111,7 +110,7 @@ static void count(struct formed *f, struct tally *t)
 
 		if (w->scale)
 			continue;
-		if (!module_of(w, name, sizeof name)) {
+		if (!formed_module(w, name, sizeof name)) {
 			count_plain(f, t, w);
 			continue;
 		}
@@ -216,7 +215,7 @@ static void judge_seconds(const struct formed *f, struct report *r)
 		const struct want *w = &f->inv.wants[i];
 		enum codec c;
 
-		if (!module_of(w, name, sizeof name))
+		if (!formed_module(w, name, sizeof name))
 			continue;
 		c = formed_matrix(f->c, name, w->dim[0], w->dim[1]);
 		if (codecs[c].second.name)
