@@ -86,6 +86,7 @@ static void compiled_in(void)
 		}
 		CHECK_IN(p->name, type_of(&x, &m, "layers.0.ffn.experts.3.w1.weight") > GGML_Q8_0);
 		CHECK_IN(p->name, type_of(&x, &m, "layers.0.attn.wq_a.weight") == GGML_Q8_0);
+		CHECK_IN(p->name, type_of(&x, &m, "head.weight") == GGML_Q8_0);
 		CHECK_IN(p->name, type_of(&x, &m, "layers.0.attn_norm.weight") < 0);
 		mix_free(&x);
 	}

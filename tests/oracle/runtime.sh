@@ -257,6 +257,15 @@ if have llama.cpp; then
         --near "llama.cpp, gguf --dense q8_0" "$work/gguf-q8_0/model.gguf" "$work/fp4.rec" 6e-2 \
         --loads "llama.cpp, MTP of gguf" "$work/gguf-bf16/mtp-model.gguf" \
         --loads "llama.cpp, DSpark of gguf" "$work/gguf-spark/dspark-model.gguf"
+    # Mixes: llama.cpp rounds what it multiplies them with, so that it is near to what we compute of the same file.
+    set --
+    for mix in gguf-q2 gguf-q3 gguf-q4 ds4-q2 ds4-q4; do
+        must "$B/dsv4-quant" run "$work/fp4" -o "$work/gguf-$mix" --to $mix -q
+        must "$B/dsv4-verify" record "$work/gguf-$mix/model.gguf" --tokens "$work/tokens" -o "$work/gguf-$mix.rec" \
+            --what logits --arithmetic fp32 -q
+        set -- "$@" --near "llama.cpp, $mix" "$work/gguf-$mix/model.gguf" "$work/gguf-$mix.rec" 5e-2
+    done
+    run in_llamacpp.py "$@"
 fi
 if have llama.cpp && have transformers; then
     if $python tests/oracle/runtime_gguf.py fetch build/runtime-llama >"$work/log" 2>&1; then
