@@ -15,4 +15,17 @@ enum { SANITIZED = 1 };
 #else
 enum { SANITIZED = 0 };
 #endif
+
+#include <stdint.h>
+#include <stdlib.h>
+
+/* How far apart the points are that a test takes of a long row (calls that fail, bits that flip): EVERY of the
+ * environment, so that EVERY=1 takes all of them, or usual, with which make test is quick. At least 1. */
+static inline uint64_t every(uint64_t usual)
+{
+	const char *s = getenv("EVERY");
+	uint64_t n = s ? strtoull(s, NULL, 10) : usual;
+
+	return n ? n : 1;
+}
 #endif

@@ -1,6 +1,6 @@
 /* test_check.c -- dsv4-verify check: whole folders are whole, and every bit that is flipped is found and named.
  *
- * FLIPS=n takes every n-th bit of what is flipped (default: so that the test is quick; 1: all).
+ * EVERY=n takes every n-th bit of what is flipped (default: so that the test is quick; 1: all).
  *
  * SPDX-License-Identifier: MIT */
 #include "tests/checked.h"
@@ -47,9 +47,7 @@ static void whole(void)
 
 static uint64_t step_of(uint64_t usual)
 {
-	const char *s = getenv("FLIPS");
-
-	return s ? strtoull(s, NULL, 10) : SLOW ? 10 * usual + 1 : usual;
+	return every(SLOW ? 10 * usual + 1 : usual);
 }
 
 /* Every bit of a manifest. */

@@ -64,7 +64,7 @@ static uint64_t stride(enum io_op op, enum start st, size_t error)
 		return 0;
 	if (st != EMPTY && op < IO_PREAD)
 		by = 2;
-	return by * SLOW;
+	return by * apart(2);
 }
 
 static void count(const struct way *w, enum start st, struct faultio *f)
@@ -81,9 +81,9 @@ static void count(const struct way *w, enum start st, struct faultio *f)
 }
 
 /* The ways that make most calls get each call with one error, in turn; the others each call with all. */
-static bool in_turn(const struct way *w, uint64_t at, size_t error)
+static bool in_turn(const struct way *w, uint64_t point, size_t error)
 {
-	return !w->back || at % ERRORS == error;
+	return !w->back || point % ERRORS == error;
 }
 
 static void fail_each(const struct way *w, enum start st, uint64_t done[IO_ANY])
@@ -101,7 +101,7 @@ static void fail_each(const struct way *w, enum start st, uint64_t done[IO_ANY])
 				at += by) {
 				if (check_failed > FAILED_ENOUGH)
 					return;
-				if (st == EMPTY && by == 1 && !in_turn(w, at, k))
+				if (st == EMPTY && by == apart(2) && !in_turn(w, at / by, k))
 					continue;
 				fail_one(w, st, (enum io_op)op, at, errors[k], (at + k) % 12 == 0);
 				done[op]++;
@@ -123,7 +123,7 @@ static void each_call(size_t way)
 	for (op = 0; op < IO_ANY; all += done[op++])
 		printf(" %s %llu", io_names[op], (unsigned long long)done[op]);
 	printf(", in all %llu\n", (unsigned long long)all);
-	CHECK(check_failed || all >= 500 / SLOW); /* against silent loss */
+	CHECK(check_failed || all >= 400 / apart(2)); /* against silent loss */
 }
 
 static void test_each_call_0(void)
@@ -299,7 +299,7 @@ static void test_from_then_on(void)
 			faultio_make(&f);
 			disturbed(&f, &ways[k], (enum start)st, ways[k].name, &e);
 			for (i = 0; i < sizeof rows / sizeof *rows; i++) {
-				by = rows[i].by * SLOW * (st == EMPTY ? 1 : 3);
+				by = rows[i].by * apart(2) * (st == EMPTY ? 1 : 3);
 				for (at = 1 + rnd((uint32_t)by); at <= f.calls[rows[i].op];
 					at += by) {
 					if (check_failed > FAILED_ENOUGH)
@@ -449,7 +449,7 @@ static void test_threads(void)
 
 	set_up();
 	for (k = 0; k < WAYS; k++) {
-		for (at = 1, all = 2; at < all; at += 7 * SLOW) {
+		for (at = 1, all = 2; at < all; at += 7 * apart(1)) {
 			struct look l = { .w = &ways[k], .f = &f };
 
 			l.st = (enum start)(st = (int)(at % 2)); /* empty or damaged */
@@ -462,7 +462,7 @@ static void test_threads(void)
 			f.forever = at % 3 == 0;
 			out = start(&ways[k], l.st);
 			rc = convert_on(&f.io, &ways[k], model.s, out.s, 3, &e);
-			all = f.calls[IO_ANY] < at ? 0 : at + 8 * SLOW;
+			all = f.calls[IO_ANY] < at ? 0 : at + 8 * apart(1);
 			f.again_dir = 0; /* by a thread that had not heard of it */
 			look_at_calls(&f, !rc, what);
 			if (rc) {

@@ -417,7 +417,8 @@ static void test_changes(void)
 			disturbed(&f, &ways[k], (enum start)st, ways[k].name, &e);
 			all = f.calls[IO_PREAD];
 			for (c.how = 0; c.how < CHANGES; c.how++)
-				for (c.at = opened + 1; c.at <= all; c.at += 1 + (all - opened) / 4)
+				for (c.at = opened + 1; c.at <= all;
+					c.at += 1 + (all - opened) / (every(2) > 1 ? 2 : 4))
 					change_once(&ways[k], (enum start)st, &c);
 		}
 	}

@@ -4,10 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
-/* The header gives the same names to functions that choose by processor. The static library has none of them: the
- * static tools define XXH_INLINE_ALL and compile the code here. */
-#if defined(__x86_64__) && !defined(XXH_INLINE_ALL)
-#include <xxh_x86dispatch.h>
+#if defined(__x86_64__)
+#include <xxh_x86dispatch.h> /* the same names, now choosing by processor */
 #endif
 
 struct xxh *xxh_new(void)
