@@ -254,6 +254,21 @@ static void says_fp4(struct ck *c)
 	ck_config(c, "expert_dtype", "\"fp4\"");
 }
 
+/* The draft is there, and config.json counts none. */
+static void drafts_uncounted(struct ck *c)
+{
+	json_t *ratios = json_object_get(c->config, "compress_ratios");
+
+	CHECK(!json_array_remove(ratios, json_array_size(ratios) - 1));
+	ck_config(c, "num_nextn_predict_layers", "0");
+}
+
+static void stranger(struct ck *c)
+{
+	strcpy(ck_get(c, "layers.1.attn_norm.weight")->name, "layers.1.attn_nurm.weight");
+	first(c, "layers.1.", "attn_nurm.weight");
+}
+
 static void nothing(struct ck *c)
 {
 	size_t i = 0;
@@ -290,6 +305,8 @@ static const struct wrong {
 	{ "nvfp4", "--input-scale 0.01", no_expert_dtype, "vllm", 1, "engine.field" },
 	{ "nvfp4", "--input-scale 0.01", no_algo, NULL, 1, "engine.field" },
 	{ "nvfp4", "--input-scale 0.01", ignores_what_is_there, NULL, 1, "config.quant-excluded" },
+	{ "nvfp4", "--input-scale 0.01", drafts_uncounted, NULL, 1, "config.stages" },
+	{ "nvfp4", "--input-scale 0.01", stranger, NULL, 1, "model.unexpected" },
 	{ "ct-nvfp4a16", "", nothing, "vllm", 0, NULL },
 	{ "ct-nvfp4a16", "", no_scale_fmt, "vllm", 1, "engine.field" },
 	{ "ct-mxfp4", "", nothing, "vllm", 0, NULL },

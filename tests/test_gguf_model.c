@@ -365,6 +365,32 @@ static void few_bits(void)
 	CHECK(shell("dsv4-verify", line) == 1 && holds(out_file.s, "logits.differs"));
 }
 
+/* Hash tables have ids of experts that there are. */
+static void hash_ids(void)
+{
+	struct gguf_file f = { 0 };
+	struct arena arena = { 0 };
+	struct err e = { 0 };
+	uint8_t *p;
+	size_t n, i;
+	int fd;
+
+	make(FLASH, "");
+	p = file_get_all(made.s, &n);
+	fd = open(made.s, O_RDONLY);
+	CHECK(p && !gguf_file_read(&f, io_posix(), fd, n, NULL, NULL, &arena, &e));
+	close(fd);
+	for (i = 0; i < f.n; i++)
+		if (!strcmp(f.tensors[i].name, "blk.1.ffn_gate_tid2eid.weight"))
+			memcpy(p + f.data_at + f.tensors[i].at + 40, "\x08\0\0\0", 4);
+	file_put_all(file.s, p, n);
+	verb("doctor", made.s, 0, NULL);
+	verb("doctor", file.s, 1, "data.expert-id");
+	gguf_file_free(&f);
+	arena_free(&arena);
+	free(p);
+}
+
 /* What llama.cpp trips over, and what contradicts itself. */
 static void doctor(void)
 {
@@ -482,6 +508,7 @@ static void links(void)
 
 static const struct test tests[] = { { "computes", computes }, { "keys", keys },
 	{ "tensors", tensors }, { "values", values }, { "checks", checks },
-	{ "differences", differences }, { "few_bits", few_bits }, { "doctor", doctor },
+	{ "differences", differences }, { "few_bits", few_bits },
+	{ "gguf model: hash ids", hash_ids }, { "doctor", doctor },
 	{ "scales_behind", scales_behind }, { "links", links }, { NULL, NULL } };
 TEST_MAIN(tests)

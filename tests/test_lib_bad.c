@@ -74,6 +74,39 @@ static void calls(void)
 	dsv4_close(d);
 }
 
+/* No pointer that must not be NULL is followed. */
+static void nulls(void)
+{
+	struct dsv4_error e = { 0 };
+	struct dsv4_values v;
+	struct dsv4_layout m = { .rows = 8, .row_bytes = 8 };
+	struct dsv4 *d;
+	uint64_t n;
+	uint8_t b[64];
+	float f[4];
+
+	make();
+	CHECK(dsv4_open(NULL, hf.s, NULL, &e) && is(&e, "lib.call", "d is NULL"));
+	CHECK(!dsv4_info(NULL) && !dsv4_folder(NULL, 0) && !dsv4_file(NULL, 0) &&
+		!dsv4_tensor(NULL, 0) && dsv4_find(NULL, 0, "x") == DSV4_NONE);
+	CHECK(dsv4_read(NULL, 0, 0, b, 1, NULL, &e) && is(&e, "lib.call", "d is NULL"));
+	CHECK(dsv4_read_file(NULL, 0, 0, b, 1, NULL, &e) && is(&e, "lib.call", "d is NULL"));
+	CHECK(dsv4_check(NULL, 0, NULL, &e) && is(&e, "lib.call", "d is NULL"));
+	CHECK(dsv4_values(NULL, 0, &v, &e) && is(&e, "lib.call", "d is NULL"));
+	CHECK(dsv4_decode(NULL, 0, 0, 0, 1, f, 4, NULL, &e) && is(&e, "lib.call", "d is NULL"));
+	CHECK(dsv4_layout_bytes(NULL, &n, &e) && is(&e, "lib.call", "size"));
+	CHECK(dsv4_layout_bytes(&m, NULL, &e) && is(&e, "lib.call", "bytes is NULL"));
+	CHECK(dsv4_relayout(NULL, b, 64, &m, b, 64, &e) && is(&e, "lib.call", "size"));
+	CHECK(dsv4_relayout(&m, NULL, 64, &m, b, 64, &e) && is(&e, "lib.call", "src is NULL"));
+	CHECK(dsv4_relayout(&m, b, 64, NULL, b, 64, &e) && is(&e, "lib.call", "size"));
+	CHECK(dsv4_relayout(&m, b, 64, &m, NULL, 64, &e) && is(&e, "lib.call", "dst is NULL"));
+	CHECK(!dsv4_rule_meaning(NULL) && !dsv4_rule_remedy(NULL));
+	d = opened(hf.s);
+	CHECK(dsv4_values(d, 0, NULL, &e) && is(&e, "lib.call", "v is NULL"));
+	dsv4_close(d);
+	dsv4_close(NULL);
+}
+
 /* What is a folder, but not the one that was asked for. */
 static void other_folder(void)
 {
@@ -411,7 +444,7 @@ static void values_refused(void)
 /* clang-format off */
 static const struct test tests[] = {
 	{ "ranges", ranges },
-	{ "calls", calls },
+	{ "calls", calls }, { "nulls", nulls },
 	{ "other_folder", other_folder },
 	{ "unsealed", unsealed },
 	{ "lying", lying },

@@ -481,6 +481,16 @@ static void lying_manifests(void)
 	}
 }
 
+/* Scales of activations are those that the manifest says. */
+static void lying_input(void)
+{
+	make("nvfp4");
+	verify_exchange(model_file(out.s, MAN_NAME).s, "\"input_scale\": \"0.5\"",
+		"\"input_scale\": \"0.7\"");
+	verify_seal(out.s);
+	CHECK(is_not(FLASH, out.s, "compare.bytes", "says that all scales of activations are"));
+}
+
 /* Sidecars that say something else, under digests that fit. */
 static void lies(void)
 {
@@ -673,6 +683,7 @@ static const struct test tests[] = { { "quant bad: windows", windows }, { "quant
 	{ "quant bad: FP8 matrices", fp8_matrices }, { "quant bad: products", lossy_products },
 	{ "quant bad: factor", factor }, { "quant bad: bytes", bytes }, { "quant bad: lies", lies },
 	{ "quant bad: lying manifests", lying_manifests },
+	{ "quant bad: input scales of another manifest", lying_input },
 	{ "quant bad: types of a GGUF", gguf_types },
 	{ "quant bad: bytes of a GGUF", bytes_of_gguf }, { "quant bad: left", left },
 	{ "quant bad: chains", chains }, { "quant bad: inputs", inputs }, { 0 } };

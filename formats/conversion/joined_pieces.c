@@ -26,11 +26,22 @@ struct entry {
 	size_t first;     /* its pieces are pieces[first .. n_pieces] of joined */
 };
 
+/* The digest of source s of t, where t tells that of all of it: by a word, or since it is a copy. */
+static bool whole_digest(const struct sidecar_tensor *t, const struct sidecar_source *s,
+	struct xxh_digest *d)
+{
+	if (!s->has_xxh && (t->op != OP_COPY || t->n != 1 || t->row[1] || t->col[1]))
+		return false;
+	*d = s->has_xxh ? s->xxh : t->xxh;
+	return true;
+}
+
 /* Each source becomes a piece; what part of it, the functions below say. */
 static int add_sources(struct joined *o, const struct sidecar *a, const struct entry *n,
 	struct err *e)
 {
 	const struct sidecar_source *s;
+	struct xxh_digest xxh;
 	const struct tensor *t;
 	uint32_t k;
 
@@ -47,9 +58,13 @@ static int add_sources(struct joined *o, const struct sidecar *a, const struct e
 		if (s->part) {
 			p.has_xxh = true;
 			p.xxh = s->xxh;
-		} else if (s->has_xxh) {
+		} else if (whole_digest(n->t, s, &xxh)) {
+			if (o->has_xxh[p.tensor] &&
+				memcmp(&o->xxh[p.tensor], &xxh, sizeof xxh) != 0)
+				return wrong(e,
+					"its sidecar says another digest of its source than that of another file: they were made of two sources");
 			o->has_xxh[p.tensor] = true;
-			o->xxh[p.tensor] = s->xxh;
+			o->xxh[p.tensor] = xxh;
 		}
 		o->pieces[o->n_pieces++] = p;
 	}

@@ -88,8 +88,11 @@ struct manifest {
 	char target[64], plan[65], tool[128];
 	const char *options; /* in the arena; the object as it stands in the document */
 	char layers[4096];   /* as options have it; "": none, so all layers */
-	const char *recipe;  /* the same, in the arena: the lines of a recipe (mix.h); NULL: there is none */
-	enum drafts drafts;  /* the same; DRAFTS_SAME where they say nothing */
+	const char *
+		recipe; /* the same, in the arena: the lines of a recipe (mix.h); NULL: there is none */
+	enum drafts drafts; /* the same; DRAFTS_SAME where they say nothing */
+	char input_scale
+		[64]; /* the same: where scales of activations came from, a number for all; "": not said */
 	char experts_from
 		[128]; /* the same: what another folder had, of which the experts are; "": of the source */
 	struct manifest_files files;

@@ -242,7 +242,8 @@ static int take_recipe(struct jread *j, struct reading *r, struct err *e)
 /* Takes the options that readers of the document go by; all of them are strings. */
 static int take_option(struct jread *j, struct reading *r, struct err *e)
 {
-	bool layers = is(j, "layers"), drafts = is(j, "drafts"), from = is(j, "experts_from");
+	bool layers = is(j, "layers"), drafts = is(j, "drafts"), from = is(j, "experts_from"),
+	     input = is(j, "input_scale");
 	char value[4096];
 
 	if (jread_peek(j) != '"')
@@ -257,6 +258,10 @@ static int take_option(struct jread *j, struct reading *r, struct err *e)
 		memcpy(r->m.layers, value, sizeof value);
 	if (from && (!value[0] || strlen(value) >= sizeof r->m.experts_from))
 		return jfield_wrong(e, "the option experts_from is empty or too long");
+	if (input && strlen(value) >= sizeof r->m.input_scale)
+		return jfield_wrong(e, "the option input_scale is too long");
+	if (input)
+		memcpy(r->m.input_scale, value, sizeof r->m.input_scale);
 	if (from)
 		memcpy(r->m.experts_from, value, sizeof r->m.experts_from);
 	if (drafts && !drafts_find(&r->m.drafts, value))

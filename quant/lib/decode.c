@@ -112,6 +112,8 @@ int dsv4_values(const struct dsv4 *d, size_t i, struct dsv4_values *v, struct ds
 	struct err why = { 0 };
 	struct form f;
 
+	if (handle_needs(d, "d", &why) || handle_needs(v, "v", &why))
+		return handle_fails(e, &why);
 	if (i >= d->info.tensors)
 		err_rule(&why, RULE_LIB_RANGE, ERR_NOPOS, "tensor %zu of %zu", i, d->info.tensors);
 	else if (!form_of(d, &d->tensors[i], &f, &why))
@@ -261,6 +263,8 @@ int dsv4_decode(const struct dsv4 *d, size_t i, uint64_t k, uint64_t row, uint64
 	struct handle_call c;
 	struct form f;
 
+	if (handle_needs(d, "d", &why))
+		return handle_fails(e, &why);
 	if (i >= d->info.tensors)
 		err_rule(&why, RULE_LIB_RANGE, ERR_NOPOS, "tensor %zu of %zu", i, d->info.tensors);
 	else if (!handle_call(&c, o, DSV4_UNVERIFIED | DSV4_DIRECT, &why) &&

@@ -28,16 +28,21 @@ int handle_fails(struct dsv4_error *out, const struct err *e)
 	return -1;
 }
 
+int handle_needs(const void *p, const char *name, struct err *e)
+{
+	return p ? 0 : err_rule(e, RULE_LIB_CALL, ERR_NOPOS, "%s is NULL", name);
+}
+
 const char *dsv4_rule_meaning(const char *rule)
 {
-	const struct rule *r = rule_find(rule);
+	const struct rule *r = rule ? rule_find(rule) : NULL;
 
 	return r ? r->text : NULL;
 }
 
 const char *dsv4_rule_remedy(const char *rule)
 {
-	const struct rule *r = rule_find(rule);
+	const struct rule *r = rule ? rule_find(rule) : NULL;
 
 	return r ? r->remedy : NULL;
 }
@@ -70,22 +75,22 @@ int handle_call(struct handle_call *c, const struct dsv4_read_options *o, unsign
 
 const struct dsv4_info *dsv4_info(const struct dsv4 *d)
 {
-	return &d->info;
+	return d ? &d->info : NULL;
 }
 
 const struct dsv4_folder *dsv4_folder(const struct dsv4 *d, uint32_t i)
 {
-	return i < d->info.folders ? &d->folders[i] : NULL;
+	return d && i < d->info.folders ? &d->folders[i] : NULL;
 }
 
 const struct dsv4_file *dsv4_file(const struct dsv4 *d, uint32_t i)
 {
-	return i < d->info.files ? &d->files[i].is : NULL;
+	return d && i < d->info.files ? &d->files[i].is : NULL;
 }
 
 const struct dsv4_tensor *dsv4_tensor(const struct dsv4 *d, size_t i)
 {
-	return i < d->info.tensors ? &d->tensors[i].is : NULL;
+	return d && i < d->info.tensors ? &d->tensors[i].is : NULL;
 }
 
 size_t dsv4_find(const struct dsv4 *d, uint32_t folder, const char *name)
@@ -93,7 +98,7 @@ size_t dsv4_find(const struct dsv4 *d, uint32_t folder, const char *name)
 	size_t low, high, at;
 	int order;
 
-	if (folder >= d->info.folders || !name)
+	if (!d || folder >= d->info.folders || !name)
 		return DSV4_NONE;
 	low = d->folders[folder].first_tensor;
 	high = low + d->folders[folder].tensors;
@@ -117,7 +122,9 @@ int dsv4_open(struct dsv4 **d, const char *path, const struct dsv4_open_options 
 {
 	struct err why = { 0 };
 
-	return handle_open(d, io_posix(), path, o, &why) ? handle_fails(e, &why) : 0;
+	return handle_needs(d, "d", &why) || handle_open(d, io_posix(), path, o, &why)
+		? handle_fails(e, &why)
+		: 0;
 }
 
 void dsv4_close(struct dsv4 *d)

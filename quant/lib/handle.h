@@ -72,6 +72,8 @@ int handle_call(struct handle_call *c, const struct dsv4_read_options *o, unsign
 int handle_read(const struct dsv4 *d, const struct handle_file *f, const struct handle_tensor *t,
 	uint64_t at, uint8_t *dst, size_t n, const struct handle_call *c, struct err *e);
 
+/* Reports lib.call where p, the argument of that name, is NULL and must not be; returns -1 then, else 0. */
+int handle_needs(const void *p, const char *name, struct err *e);
 /* Hands what e reports to the caller, who may not want it. Returns -1, or 0 if it reports nothing. */
 int handle_fails(struct dsv4_error *out, const struct err *e);
 

@@ -284,10 +284,12 @@ static int check_range(uint64_t bytes, uint64_t offset, const void *dst, size_t 
 int dsv4_read(const struct dsv4 *d, size_t i, uint64_t offset, void *dst, size_t n,
 	const struct dsv4_read_options *o, struct dsv4_error *e)
 {
-	const struct handle_tensor *t = i < d->info.tensors ? &d->tensors[i] : NULL;
+	const struct handle_tensor *t = d && i < d->info.tensors ? &d->tensors[i] : NULL;
 	struct err why = { 0 };
 	struct handle_call c;
 
+	if (handle_needs(d, "d", &why))
+		return handle_fails(e, &why);
 	if (!t)
 		err_rule(&why, RULE_LIB_RANGE, ERR_NOPOS, "tensor %zu of %zu", i, d->info.tensors);
 	else if (!handle_call(&c, o, DSV4_UNVERIFIED | DSV4_DIRECT, &why) &&
@@ -300,10 +302,12 @@ int dsv4_read(const struct dsv4 *d, size_t i, uint64_t offset, void *dst, size_t
 int dsv4_read_file(const struct dsv4 *d, uint32_t i, uint64_t offset, void *dst, size_t n,
 	const struct dsv4_read_options *o, struct dsv4_error *e)
 {
-	const struct handle_file *f = i < d->info.files ? &d->files[i] : NULL;
+	const struct handle_file *f = d && i < d->info.files ? &d->files[i] : NULL;
 	struct err why = { 0 };
 	struct handle_call c;
 
+	if (handle_needs(d, "d", &why))
+		return handle_fails(e, &why);
 	if (!f)
 		err_rule(&why, RULE_LIB_RANGE, ERR_NOPOS, "file %u of %u", i, d->info.files);
 	else if (!handle_call(&c, o, DSV4_UNVERIFIED | DSV4_DIRECT, &why) &&
@@ -351,6 +355,8 @@ int dsv4_check(const struct dsv4 *d, uint32_t i, const struct dsv4_read_options 
 	struct err why = { 0 };
 	struct handle_call c;
 
+	if (handle_needs(d, "d", &why))
+		return handle_fails(e, &why);
 	if (i >= d->info.files)
 		err_rule(&why, RULE_LIB_RANGE, ERR_NOPOS, "file %u of %u", i, d->info.files);
 	else if (!handle_call(&c, o, DSV4_DIRECT | DSV4_SHA256, &why))

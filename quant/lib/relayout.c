@@ -137,7 +137,7 @@ int dsv4_layout_bytes(const struct dsv4_layout *m, uint64_t *bytes, struct dsv4_
 	struct err why = { 0 };
 	struct handle_side s;
 
-	if (!side_of(m, &s, &why))
+	if (!handle_needs(bytes, "bytes", &why) && !side_of(m, &s, &why))
 		*bytes = bytes_of(m, &s);
 	return handle_fails(e, &why);
 }
@@ -169,7 +169,8 @@ int dsv4_relayout(const struct dsv4_layout *from, const void *src, size_t src_by
 	struct err why = { 0 };
 	struct handle_side f, t;
 
-	if (!side_of(from, &f, &why) && !side_of(to, &t, &why) &&
+	if (!handle_needs(src, "src", &why) && !handle_needs(dst, "dst", &why) &&
+		!side_of(from, &f, &why) && !side_of(to, &t, &why) &&
 		!check_sides(from, &f, src_bytes, to, &t, dst_bytes, &why))
 		(void)handle_relayout(f, src, t, dst, from->rows, from->row_bytes, cpu_features(),
 			&why); /* why says it */

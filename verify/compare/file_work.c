@@ -167,6 +167,15 @@ static int read_number(const struct file_work *w, const struct sidecar_tensor *t
 			  e);
 }
 
+/* Whether the option is one number, for all. */
+static bool said_number(const char *option, float *v)
+{
+	char *end;
+
+	*v = strtof(option, &end);
+	return *option && !*end;
+}
+
 /* Scales of activations are measured and come from no weight: each is a number above zero, and w1 and w3 of an expert,
  * which are multiplied with the same, have one. Numbers lie beside each other, by name. */
 static int compare_input(struct file_work *w, const struct sidecar_tensor *t, struct err *e)
@@ -176,7 +185,7 @@ static int compare_input(struct file_work *w, const struct sidecar_tensor *t, st
 	struct report_place at = { .file = w->f->path, .tensors = &t->name, .n_tensors = 1 };
 	const char *mid = strstr(t->name, second);
 	const struct sidecar_tensor *v = w->f->s->tensors, *o;
-	float f = 0, g = 0;
+	float f = 0, g = 0, said = 0;
 	struct derive d;
 	struct err why = { 0 };
 	const struct derive_from from = { .c = &w->c->source };
@@ -200,6 +209,11 @@ static int compare_input(struct file_work *w, const struct sidecar_tensor *t, st
 				"tensor %s is %g, and %s is %g: they are one",
 				text_quote(t->name).s, (double)f, text_quote(o->name).s, (double)g);
 	}
+	if (!rc && said_number(w->f->d->m->input_scale, &said) && f != said)
+		rc = err_rule(&why, RULE_COMPARE_BYTES, ERR_NOPOS,
+			"tensor %s is %.9g, and " MAN_NAME
+			" says that all scales of activations are %.9g",
+			text_quote(t->name).s, (double)f, (double)said);
 	pthread_mutex_lock(&w->lock);
 	if (rc)
 		report_take(w->c->r, &at, &why);

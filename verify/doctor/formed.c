@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/doctor/formed.h"
 
+#include "formats/model/drafts.h"
 #include "formats/model/family.h"
 #include "formats/model/matrix.h"
 #include "formats/model/misfit.h"
@@ -167,6 +168,50 @@ static void judge_other(const struct formed *f, const struct tally *t, struct re
 		(unsigned long long)t->other, text_quote(x->name).s, is, said);
 }
 
+/* Whether the model has a tensor of that name, in whatever number format. */
+static bool is_known(const struct formed *f, const char *name)
+{
+	const struct want *w = inventory_find(&f->inv, name);
+	const char *dot = strrchr(name, '.');
+	char weight[ST_NAME_MAX + 16];
+
+	if ((w && !w->scale) || strstr(name, ".ffn.switch_mlp."))
+		return true;
+	if (!dot || dot - name > ST_NAME_MAX)
+		return false;
+	snprintf(weight, sizeof weight, "%.*s.weight", (int)(dot - name), name);
+	w = inventory_find(&f->inv, weight);
+	return w && w->role->store != STORE_PLAIN;
+}
+
+/* Tensors that the model of config.json has not: drafts that it does not count, and all others. */
+static void judge_strangers(const struct formed *f, struct report *r)
+{
+	uint64_t drafts = 0, others = 0;
+	const char *draft = NULL, *other = NULL;
+	size_t i;
+
+	for (i = 0; i < f->c->n; i++) {
+		const char *name = f->c->tensors[i].name;
+
+		if (is_known(f, name))
+			continue;
+		if (drafts_own(name) && !drafts++)
+			draft = name;
+		if (!drafts_own(name) && !others++)
+			other = name;
+	}
+	if (drafts)
+		report_add(r, RULE_CONFIG_STAGES, &(struct report_place){ .file = "config.json" },
+			"config.json counts %llu drafts, and %llu tensors are of others, or no part of them; the first is %s",
+			(unsigned long long)f->config.stages, (unsigned long long)drafts,
+			text_quote(draft).s);
+	if (others)
+		report_add(r, RULE_MODEL_UNEXPECTED, NULL,
+			"%llu tensors are not part of the model; the first is %s",
+			(unsigned long long)others, text_quote(other).s);
+}
+
 /* --- factors of whole matrices --- */
 
 /* The value of NAME.END into *v; false: it is not there, or no one number. */
@@ -261,6 +306,7 @@ int formed_make(struct formed *f, const struct ckpt *c, struct report *r, struct
 			(unsigned long long)t->absent, t->absent_first);
 	if (t->other)
 		judge_other(f, t, r);
+	judge_strangers(f, r);
 	free(t);
 	judge_seconds(f, r);
 	return 0;

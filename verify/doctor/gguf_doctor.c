@@ -28,6 +28,28 @@ static struct report_place here(const struct examined *d)
 
 /* --- the model --- */
 
+/* Findings about the config.json that the keys were read as speak of the keys. */
+static void tell(const struct examined *d, const struct findings *f)
+{
+	static const char name[] = "config.json";
+	char text[700];
+	size_t i;
+
+	for (i = 0; i < f->n; i++) {
+		struct finding v = f->v[i];
+		const char *at = strstr(v.text, name);
+
+		if (v.file && !strcmp(v.file, name))
+			v.file = d->x->name;
+		if (at) {
+			snprintf(text, sizeof text, "%.*sits keys, as config.json%s",
+				(int)(at - v.text), v.text, at + sizeof name - 1);
+			v.text = text;
+		}
+		report_findings(d->r, &(struct findings){ .v = &v, .n = 1, .total = 1 });
+	}
+}
+
 /* Keys and tensors against each other, and the numbers that decide what is computed. */
 static int model(const struct examined *d)
 {
@@ -51,7 +73,7 @@ static int model(const struct examined *d)
 	if (!f.total) /* else they were missed already */
 		rc = params_read(&p, &c.doc, &f, d->e);
 	if (!rc) {
-		report_findings(d->r, &f);
+		tell(d, &f);
 		report_count(d->r, "looked at", "tensors by the keys", c.n, 0);
 	}
 	if (!rc && d->llama && c.config.family && c.config.hd == c.config.IHD)

@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "formats/gguf/ggml_type.h"
+#include "formats/model/gguf_config.h"
 #include "quant/ggml_back.h"
 #include "quant/ggml_lowbit.h"
 
@@ -24,6 +25,7 @@ struct seen {
 	uint64_t first;  /* byte of the first of them in the tensor */
 	uint64_t blocks; /* of MXFP4 */
 	uint64_t set;    /* bytes that are not zero */
+	uint64_t ids;    /* of a hash table: how many experts there are */
 	uint64_t at
 		[2]
 		[256]; /* how often each byte stands at the beginning, and at the end, of a block */
@@ -107,14 +109,29 @@ static void see_values(struct seen *s, uint32_t type, const uint8_t *p, size_t n
 	}
 }
 
+/* Ids, of which the hash tables have those of experts. */
+static void see_ids(struct seen *s, const uint8_t *p, size_t n, uint64_t at)
+{
+	uint32_t id;
+	size_t i;
+
+	for (i = 0; i + sizeof id <= n; i += sizeof id) {
+		memcpy(&id, p + i, sizeof id);
+		if (id >= s->ids)
+			odd(s, at + i);
+	}
+}
+
 static const struct {
 	uint32_t type;
 	void (*see)(struct seen *s, const uint8_t *p, size_t n, uint64_t at);
 } sees[] = {
-	{ GGML_F32, see_f32 }, { GGML_F16, see_f16 }, { GGML_BF16, see_bf16 },
-	{ GGML_Q8_0, see_q8_0 }, { GGML_MXFP4, see_mxfp4 },
-	{ GGML_I32,
-		NULL }, /* ids; the model's tables are held to their range where they are used */
+	{ GGML_F32, see_f32 },
+	{ GGML_F16, see_f16 },
+	{ GGML_BF16, see_bf16 },
+	{ GGML_Q8_0, see_q8_0 },
+	{ GGML_MXFP4, see_mxfp4 },
+	{ GGML_I32, see_ids },
 };
 enum { SEES = sizeof sees / sizeof *sees };
 
@@ -140,14 +157,19 @@ static void tell(const struct look *l, const struct gguf_tensor *t, const struct
 		.tensors = &t->name,
 		.n_tensors = 1 };
 
-	if (s->odd)
+	if (s->odd && t->type == GGML_I32)
+		report_add(l->r, RULE_DATA_EXPERT_ID, &at,
+			"tensor %s: %llu ids are of no expert, the first at byte %llu of it: there are %llu",
+			text_quote(t->name).s, (unsigned long long)s->odd,
+			(unsigned long long)s->first, (unsigned long long)s->ids);
+	else if (s->odd)
 		report_add(l->r, t->type == GGML_MXFP4 ? RULE_DATA_SCALE_NAN : RULE_DATA_NOT_FINITE,
 			&at, "tensor %s: %llu %s, the first at byte %llu of it",
 			text_quote(t->name).s, (unsigned long long)s->odd,
 			t->type == GGML_MXFP4 ? "scale bytes are NaN (255)"
 					      : "numbers, or blocks of them, are NaN or infinite",
 			(unsigned long long)s->first);
-	if (!s->set && t->rank > 1)
+	if (!s->set && t->rank > 1 && t->type != GGML_I32)
 		report_add(l->r, RULE_DATA_ZEROS, &at,
 			"tensor %s: all of what was looked at is zero", text_quote(t->name).s);
 	if (s->blocks >= ENOUGH && spread(s->at[0], s->blocks) > SPREAD &&
@@ -188,6 +210,16 @@ static int see(const struct look *l, int fd, const struct gguf_part *p, const st
 	return 0;
 }
 
+/* How many experts the keys say; no limit where they say nothing, which is told elsewhere. */
+static uint64_t experts(const struct look *l)
+{
+	const struct gguf_entry *x = gguf_config_entry(&l->x->meta, "expert_count");
+
+	return x && gguf_entry_number(x) && x->number >= 0 && x->number < UINT32_MAX
+		? (uint64_t)x->number
+		: UINT64_MAX;
+}
+
 static int tensor(const struct look *l, int fd, const struct gguf_part *p,
 	const struct gguf_tensor *t)
 {
@@ -201,9 +233,12 @@ static int tensor(const struct look *l, int fd, const struct gguf_part *p,
 		report_count(l->r, "not looked at", ggml_type_name(t->type), 1, 0);
 		return 0;
 	}
-	if (how < SEES && !sees[how].see)
+	if (t->type == GGML_I32 && !strstr(t->name, "_tid2eid")) {
+		report_count(l->r, "not looked at", ggml_type_name(t->type), 1, 0);
 		return 0;
-	if (l->full || t->bytes <= 2 * end) {
+	}
+	s.ids = experts(l);
+	if (l->full || t->type == GGML_I32 || t->bytes <= 2 * end) {
 		if (see(l, fd, p, t, 0, t->bytes, how, &s))
 			return -1;
 	} else if (see(l, fd, p, t, 0, end, how, &s) ||
