@@ -23,6 +23,9 @@
 #define FORMAT_PLAN_HASH "dsv4-plan-1"
 #define FORMAT_SET_HASH FORMAT_SET
 
+/* Figures of prompts as dsv4-verify logits keeps them. */
+#define FORMAT_RESULTS "dsv4-results-1"
+
 /* What the verbs print with --json. */
 #define FORMAT_PLAN_JSON "dsv4-plan-json-1"
 #define FORMAT_RUN_JSON "dsv4-run-1"

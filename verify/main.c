@@ -30,8 +30,8 @@
 struct opts {
 	bool strict;
 	bool json, last, quick, quiet, hf_cache, follow_links;
-	const char *tokens, *device, *arithmetic, *max_kl, *max_rel, *what, *record, *rank,
-		*source_sha256, *junit, *page;
+	const char *tokens, *device, *arithmetic, *max_kl, *max_rel, *results, *what, *record,
+		*rank, *source_sha256, *junit, *page;
 	bool full;
 	struct {
 		const char *text, *chat, *effort;
@@ -305,6 +305,7 @@ static struct compute_opts compute_opts(const struct opts *o)
 		.max_rel = o->max_rel,
 		.max_memory = o->memory,
 		.last = o->last,
+		.results = o->results,
 		.what = o->what };
 }
 
@@ -478,7 +479,8 @@ static const struct cli_opt replay_opts[] = {
 	COMPUTE_OPTS, REPORT_OPTS, { 0 }
 };
 static const struct cli_opt logits_opts[] = {
-	TOKENS_OPT,
+	{ "tokens", 't', "IDS", CLI_TEXT, 0, 0, AT(tokens), "token ids: 1,2,3, a file of them, or a file of prompts, a JSON list of ids on each line" },
+	{ "results", 0, "FILE", CLI_TEXT, 0, 0, AT(results), "keep the figures of each prompt there as it is done; the same call again goes on after them" },
 	{ "last", 0, NULL, CLI_FLAG, 0, 0, AT(last), "logits of the last token only" },
 	{ "max-kl", 0, "X", CLI_TEXT, 0, 0, AT(max_kl), "mean KL that a conversion which says that it loses may have" },
 	COMPUTE_OPTS, REPORT_OPTS, { 0 }

@@ -30,6 +30,7 @@ const struct report_section report_sections[] = {
 	{ "indexer",          "which",       "picks",    NULL,     "result",  false, false },
 	{ "layers",           "which",       "values",   NULL,     "result",  false, false },
 	{ "logits",           "which",       "rows",     NULL,     "result",  false, false },
+	{ "quality",          "which",       "tokens",   NULL,     "result",  false, false },
 	{ "record",           "file",        "tensors",  "bytes",  NULL,      false, false },
 	{ "read",             "what",        NULL,       "bytes",  NULL,      false, false },
 	{ "files",            "file",        NULL,       "bytes",  "SHA-256", true,  false },

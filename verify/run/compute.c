@@ -46,8 +46,8 @@ int compute_device(struct dev *d, const struct compute_opts *o, struct report *r
 	return rc;
 }
 
-static int open_weights(struct weights *w, const struct compute_opts *o, const char *path,
-	enum use use, const struct weights *source, struct dev *d, struct err *e)
+int compute_open(struct weights *w, const struct compute_opts *o, const char *path, enum use use,
+	const struct weights *source, struct dev *d, struct err *e)
 {
 	struct weights_from from = {
 		.io = o->io, .path = path, .use = use, .follow_links = o->follow_links
@@ -57,7 +57,7 @@ static int open_weights(struct weights *w, const struct compute_opts *o, const c
 }
 
 /* A number from 0 on; -1 where there is none. */
-static int number(const char *option, const char *s, double *v, struct err *e)
+int compute_number(const char *option, const char *s, double *v, struct err *e)
 {
 	char *end;
 
@@ -71,7 +71,7 @@ static int number(const char *option, const char *s, double *v, struct err *e)
 	return 0;
 }
 
-static void planned(struct report *rep, const struct need *x)
+void compute_planned(struct report *rep, const struct need *x)
 {
 	report_row(rep, "read", "memory planned", 0, x->bytes, NULL);
 }
@@ -104,9 +104,10 @@ int compute_replay(struct report *rep, const char *folder, const char *record,
 	struct dev d;
 	int rc;
 
-	if (number("--max-rel", o->max_rel, &ro.max_rel, e) || compute_device(&d, o, rep, e))
+	if (compute_number("--max-rel", o->max_rel, &ro.max_rel, e) ||
+		compute_device(&d, o, rep, e))
 		return -1;
-	if (open_weights(&w, o, folder, USE_REPLAY, NULL, &d, e)) {
+	if (compute_open(&w, o, folder, USE_REPLAY, NULL, &d, e)) {
 		d.close(&d);
 		return -1;
 	}
@@ -125,7 +126,7 @@ int compute_replay(struct report *rep, const char *folder, const char *record,
 		x.beside = r.n * (8 * DEV_HC * w.c.config.D + 12 * (uint64_t)w.p.topk);
 		rc = need_find(&x, e);
 		if (!rc)
-			planned(rep, &x);
+			compute_planned(rep, &x);
 		ro.block = x.block;
 		ro.at_once = x.spare;
 		rc = rc ? rc : replay_run(&w, &r, &ro, rep, &res, e);
@@ -133,125 +134,6 @@ int compute_replay(struct report *rep, const char *folder, const char *record,
 	record_close(&r);
 	weights_close(&w);
 	d.close(&d);
-	return rc;
-}
-
-/* --- logits --- */
-
-static int note_lossy(void *ctx, const struct chain_folder *f, struct err *e)
-{
-	bool *lossy = ctx;
-
-	(void)e;
-	*lossy = *lossy || f->m->inexact > 0;
-	return 0;
-}
-
-/* Whether a manifest of the conversion at path says that casts in it have lost something. What has no manifest of
- * ours says nothing. */
-static int declared_lossy(const struct io *io, const char *path, bool *lossy, struct err *e)
-{
-	struct chain_walk w = { .io = io, .ctx = lossy, .folder = note_lossy };
-	struct head h;
-	int dir, rc;
-
-	*lossy = false;
-	if (file_open_dir(io, path, &dir, e))
-		return -1;
-	rc = head_read(&h, io, dir, e);
-	if (!rc && (h.form == HEAD_FOLDER || h.form == HEAD_SET))
-		rc = chain_walk(&w, dir, e);
-	(void)io->close(io, dir); /* a folder has nothing to flush */
-	return rc;
-}
-
-/* Two models can be held against each other if they are the same but for how they are stored. */
-static int same_model(const struct weights *a, const struct weights *b, struct err *e)
-{
-	const struct config *x = &a->c.config, *y = &b->c.config;
-	const char *what = NULL;
-
-	if (x->L != y->L || x->D != y->D || x->H != y->H || x->hd != y->hd || x->QL != y->QL ||
-		x->G != y->G || x->R != y->R || x->I != y->I || x->IH != y->IH || x->IHD != y->IHD)
-		what = "another number or size of layers";
-	else if (x->E != y->E || x->K != y->K || x->S != y->S || x->n_hash != y->n_hash)
-		what = "other experts";
-	else if (x->V != y->V)
-		what = "another vocabulary";
-	else if (memcmp(x->ratio, y->ratio, (size_t)x->L * sizeof *x->ratio) != 0 ||
-		memcmp(&a->p, &b->p, sizeof a->p) != 0)
-		what = "other constants";
-	return what ? err_rule(e, RULE_LOGITS_MODELS, ERR_NOPOS,
-			      "%s has %s than %s: they are different models", text_quote(b->path).s,
-			      what, text_quote(a->path).s)
-		    : 0;
-}
-
-static int compared(struct report *rep, struct weights *a, struct weights *b,
-	struct logits_opts *lo, const struct compute_opts *o, struct err *e)
-{
-	struct need x = { .limit = o->max_memory,
-		.models = { a, b },
-		.n = lo->n,
-		.steps = true,
-		.logits = 8 * a->c.config.V,
-		.beside = 8 * (uint64_t)lo->n * DEV_HC * a->c.config.D }; /* streams of both */
-	struct logits_result res;
-	uint64_t peak;
-
-	if (same_model(a, b, e))
-		return -1;
-	/* in FP32 arithmetic all formats are summed alike */
-	if (!a->dev->fp32)
-		a->order = weights_order(b);
-	if (need_find(&x, e))
-		return -1;
-	planned(rep, &x);
-	lo->block = x.block;
-	lo->keep = x.spare;
-	if (logits_run(a, b, lo, rep, &res, e))
-		return -1;
-	peak = a->peak + b->peak;
-	report_row(rep, "read", "source", 0, a->read, NULL);
-	report_row(rep, "read", "converted", 0, b->read,
-		"not read: experts that no token picks, rows of other tokens, MTP stages");
-	report_row(rep, "read", "weights held at most", 0, peak, NULL);
-	return lo->lossy && !a->dev->fp32 ? logits_noise(a, lo, rep, e) : 0;
-}
-
-int compute_logits(struct report *rep, const char *source, const char *made,
-	const struct compute_opts *o, struct err *e)
-{
-	struct logits_opts lo = { .last = o->last };
-	struct weights a, b;
-	uint32_t *ids;
-	struct dev d;
-	int rc;
-
-	if (number("--max-kl", o->max_kl, &lo.max_kl, e) ||
-		tokens_read(o->io, o->tokens, FORWARD_TOKENS_MAX, &ids, &lo.n, e))
-		return -1;
-	lo.ids = ids;
-	rc = compute_device(&d, o, rep, e);
-	if (rc) {
-		free(ids);
-		return rc;
-	}
-	rc = open_weights(&a, o, source, USE_LOGITS_SOURCE, NULL, &d, e);
-	if (!rc) {
-		rc = open_weights(&b, o, made, USE_LOGITS, &a, &d, e);
-		if (!rc) {
-			lo.lossy = b.is_gguf && b.g.rounds;
-			rc = (!b.is_gguf && declared_lossy(o->io, made, &lo.lossy, e)) ||
-					compared(rep, &a, &b, &lo, o, e)
-				? -1
-				: 0;
-			weights_close(&b);
-		}
-		weights_close(&a);
-	}
-	d.close(&d);
-	free(ids);
 	return rc;
 }
 
@@ -362,7 +244,7 @@ static int recorded(struct report *rep, struct weights *w, const char *out, cons
 		e);
 	rc = rc ? rc : record_all(&k, out, e);
 	if (!rc) {
-		planned(rep, &x);
+		compute_planned(rep, &x);
 		report_row(rep, "record", out, k.out.n, k.out.file.size, NULL);
 		report_row(rep, "read", "weights", 0, w->read, NULL);
 		report_row(rep, "read", "weights held at most", 0, w->peak, NULL);
@@ -384,7 +266,7 @@ int compute_record(struct report *rep, const char *folder, const char *out,
 		return -1;
 	rc = compute_device(&d, o, rep, e);
 	if (!rc) {
-		rc = open_weights(&w, o, folder, USE_RECORD, NULL, &d, e);
+		rc = compute_open(&w, o, folder, USE_RECORD, NULL, &d, e);
 		rc = rc ? rc : recorded(rep, &w, out, ids, n, o, e);
 		weights_close(&w);
 		d.close(&d);

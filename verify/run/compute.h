@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_RUN_COMPUTE_H
 #define VERIFY_RUN_COMPUTE_H
+#include "kernels/forward/need.h"
 #include "verify/run/replay.h"
 
 #ifdef __cplusplus
@@ -19,12 +20,21 @@ struct compute_opts {
 	const char *tokens;  /* as typed */
 	bool last;           /* logits of the last token only */
 	const char *max_kl;  /* as typed, or NULL */
+	const char *results; /* logits: a file that figures of prompts are kept in; NULL: none */
 	const char *what;    /* record: "logits", "layers" or "all" */
 	uint64_t max_memory; /* bytes; 0: no limit */
 };
 
 /* Opens the device that is asked for, in the arithmetic that is asked for; the CPU, and a row in rep that says why, where there is no such. */
 int compute_device(struct dev *d, const struct compute_opts *o, struct report *rep, struct err *e);
+
+/* Between the files of the verbs: opens the model at path for a use; source as in weights_open_from. */
+int compute_open(struct weights *w, const struct compute_opts *o, const char *path, enum use use,
+	const struct weights *source, struct dev *d, struct err *e);
+/* The number from 0 on that an option says; -1 where s is NULL. */
+int compute_number(const char *option, const char *s, double *v, struct err *e);
+/* Puts the row of the memory that will be needed. */
+void compute_planned(struct report *rep, const struct need *x);
 
 /* dsv4-verify replay CKPT REC. */
 int compute_replay(struct report *rep, const char *folder, const char *record,

@@ -99,25 +99,34 @@ static int embed(struct forward *f, uint32_t layer, enum forward_sub sub, struct
 	return forward_embed(f, e);
 }
 
-/* The streams of both after a layer. */
-static int layer_row(struct pair *p, uint32_t layer, struct err *e)
+/* Of the experts that a chose, how many b did not choose for the same token. */
+static void choices(struct drift *d, const struct forward *a, const struct forward *b)
+{
+	uint32_t k = (uint32_t)a->c->K, t, i, j;
+	const int32_t *x = a->expert, *y = b->expert;
+
+	for (t = 0; t < a->n; t++, x += k, y += k)
+		for (i = 0; i < k; i++) {
+			for (j = 0; j < k && x[i] != y[j]; j++)
+				;
+			d->picks++;
+			d->moved += j == k;
+		}
+}
+
+/* The streams of both after a layer, and where they sent their tokens. */
+static int drifted(struct pair *p, uint32_t layer, struct err *e)
 {
 	uint64_t n = (uint64_t)p->a.n * DEV_HC * p->a.c->D;
 	float *was = malloc((size_t)(4 * n)), *is = malloc((size_t)(4 * n));
-	struct measure m = { 0 };
-	char name[32], text[96];
+	struct drift *d = &p->res->s.d[layer];
 	int rc = was && is ? 0 : err_nomem(e);
 
 	rc = rc ? rc : p->a.dev->get(p->a.dev, was, p->a.x, (size_t)(4 * n), e);
 	rc = rc ? rc : p->b.dev->get(p->b.dev, is, p->b.x, (size_t)(4 * n), e);
 	if (!rc) {
-		measure_add(&m, is, was, n);
-		snprintf(name, sizeof name, "layers.%u", layer);
-		snprintf(text, sizeof text, "%.2f %% equal, relative L2 %.2g",
-			100 * measure_equal(&m), measure_rel(&m));
-		report_row(p->rep, "layers", name, n, 0, m.equal == m.n ? "equal" : text);
-		report_figure(p->rep, "equal", measure_equal(&m));
-		report_figure(p->rep, "relative_l2", measure_rel(&m));
+		measure_add(&d->m, is, was, n);
+		choices(d, &p->a, &p->b);
 	}
 	free(was);
 	free(is);
@@ -134,7 +143,7 @@ static int layers(struct pair *p, uint32_t from, uint32_t to, struct err *e)
 			if (both(p, forward_pre, l, s, e) || both(p, forward_run, l, s, e) ||
 				both(p, forward_post, l, s, e))
 				return -1;
-		if (!p->quiet && l < p->a.c->L && layer_row(p, l, e))
+		if (drifted(p, l, e))
 			return -1;
 	}
 	return 0;
@@ -150,33 +159,19 @@ static int heads(struct pair *p, struct err *e)
 		.first = first,
 		.count = p->a.n - first,
 		.at_once = p->o->keep };
+	struct sample *s = &p->res->s;
 
-	return heads_compare(&h, &p->res->m, &p->res->o, e);
+	s->o.next = p->o->ids + first + 1;
+	s->o.n_next = p->a.n - first - 1;
+	return heads_compare(&h, &s->m, &s->o, e);
 }
 
-static void figures(struct pair *p, const char *name)
-{
-	const struct measure *m = &p->res->m;
-	const struct opinion *o = &p->res->o;
-	double kl = o->kl / (double)o->rows;
-	bool near = p->o->lossy && p->o->max_kl >= 0 && kl <= p->o->max_kl;
-
-	heads_row(p->rep, name, m, o);
-	if (!p->quiet && m->equal != m->n)
-		report_add(p->rep, near ? RULE_LOGITS_ROUNDED : RULE_LOGITS_DIFFERS, NULL,
-			"the logits: %llu of %llu values differ, relative L2 %.3g, KL mean %.3g max "
-			"%.3g, top-1 %.1f %%",
-			(unsigned long long)(m->n - m->equal), (unsigned long long)m->n,
-			measure_rel(m), kl, o->kl_max, 100 * (double)o->top1 / (double)o->rows);
-}
-
-static int run(struct pair *p, struct weights *a, struct weights *b, const char *name,
-	struct err *e)
+static int run(struct pair *p, struct weights *a, struct weights *b, struct err *e)
 {
 	const struct logits_opts *o = p->o;
 	int rc;
 
-	memset(p->res, 0, sizeof *p->res);
+	p->t.first.found = p->res->first.found;
 	p->t.most = o->keep;
 	if (forward_open(&p->a, a->dev, a, o->ids, o->n, 0, o->block, e))
 		return -1;
@@ -187,8 +182,6 @@ static int run(struct pair *p, struct weights *a, struct weights *b, const char 
 	rc = both(p, embed, 0, SUB_ATTN, e) || layers(p, 0, (uint32_t)p->a.c->L, e) ? -1 : 0;
 	p->a.tap = p->b.tap = (struct forward_tap){ 0 };
 	rc = rc ? rc : heads(p, e);
-	if (!rc)
-		figures(p, name);
 	trace_clear(&p->t);
 	forward_close(&p->a);
 	forward_close(&p->b);
@@ -200,21 +193,31 @@ int logits_run(struct weights *source, struct weights *made, const struct logits
 {
 	struct pair p = { .o = o, .rep = rep, .res = res };
 
-	return run(&p, source, made, "converted", e);
+	return run(&p, source, made, e);
 }
 
-int logits_noise(struct weights *source, const struct logits_opts *o, struct report *rep,
+int logits_noise(struct weights *source, const struct logits_opts *o, struct sample *s,
 	struct err *e)
 {
-	struct logits_result res;
-	struct pair p = { .o = o, .rep = rep, .res = &res, .quiet = true };
+	struct logits_result res = { .s = *s };
+	struct pair p = { .o = o, .res = &res, .quiet = true };
 	struct weights other = *source; /* borrows what it owns */
 	enum { FP4 = 32, FP8 = 128 };
 	struct weights_order own = weights_order(source);
+	struct dev wide;
+	int rc;
+
+	if (dev_open_cpu(&wide, o->features, o->threads, e))
+		return -1;
+	dev_cpu_order(&wide, DEV_ORDER_WIDE);
+	other.dev = &wide;
 
 	source->order = own;
 	other.order = own;
 	other.order.experts = own.experts == FP8 ? FP4 : FP8;
 	other.held = other.peak = 0;
-	return run(&p, source, &other, "source in another order", e);
+	rc = run(&p, source, &other, e);
+	*s = res.s;
+	wide.close(&wide);
+	return rc;
 }

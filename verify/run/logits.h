@@ -9,7 +9,7 @@
 #ifndef VERIFY_RUN_LOGITS_H
 #define VERIFY_RUN_LOGITS_H
 #include "kernels/forward/forward.h"
-#include "verify/run/measure.h"
+#include "verify/run/quality.h"
 #include "verify/report/report.h"
 #include "verify/run/trace.h"
 
@@ -24,19 +24,21 @@ struct logits_opts {
 	bool last;     /* logits of the last token only */
 	double max_kl; /* < 0: not said. Allowed where the manifest says that the conversion loses */
 	bool lossy;    /* it says so */
+	unsigned features, threads; /* of the processor, for the noise */
 };
 
 struct logits_result {
-	struct trace_difference first;
-	struct measure m;
-	struct opinion o;
+	struct trace_difference first; /* kept from an earlier prompt: only the first is told */
+	struct sample s; /* owned by the caller, who opened it for the rows and layers */
 };
 
-/* source and made: the same model, open. Findings and figures go to rep. */
+/* source and made: the same model, open. What differs first becomes a finding of rep; figures are added to res->s. */
 int logits_run(struct weights *source, struct weights *made, const struct logits_opts *o,
 	struct report *rep, struct logits_result *res, struct err *e);
-/* The source against itself in another legal order: what rounding alone makes of the logits. */
-int logits_noise(struct weights *source, const struct logits_opts *o, struct report *rep,
+/* The source against itself in another legal order, added to s: what rounding alone makes of these tokens. In that order
+ * experts have partial sums of the other length, and everything but codes is summed in double, on the CPU. Not for FP32
+ * arithmetic. */
+int logits_noise(struct weights *source, const struct logits_opts *o, struct sample *s,
 	struct err *e);
 
 #ifdef __cplusplus

@@ -46,7 +46,7 @@ double measure_equal(const struct measure *m)
 
 /* --- logits --- */
 
-enum { BEST = 10 };
+enum { BEST = 10, FEW = 5 };
 
 static double log_sum(const float *z, uint32_t n)
 {
@@ -86,6 +86,18 @@ static double shared(const uint32_t *a, const uint32_t *b, uint32_t n)
 	return n ? (double)both / n : 1.0;
 }
 
+/* What both say of the token that follows. */
+static void foretold(struct opinion *o, const float *is, double la, const float *was, double lb)
+{
+	if (!o->n_next)
+		return;
+	o->nll_is += la - (double)is[*o->next];
+	o->nll_was += lb - (double)was[*o->next];
+	o->predicted++;
+	o->next++;
+	o->n_next--;
+}
+
 void opinion_add(struct opinion *o, const float *is, const float *was, uint32_t rows,
 	uint32_t vocab)
 {
@@ -100,11 +112,15 @@ void opinion_add(struct opinion *o, const float *is, const float *was, uint32_t 
 				(((double)was[i] - lb) - ((double)is[i] - la));
 		kl = kl > 0 || isnan(kl) ? kl : 0;
 		o->kl += kl;
+		if (o->each)
+			o->each[o->rows] = (float)kl;
 		o->kl_max = kl > o->kl_max || isnan(kl) ? kl : o->kl_max;
 		n = best(is, vocab, a);
 		best(was, vocab, b);
 		o->top1 += a[0] == b[0];
 		o->topk += shared(a, b, n);
+		o->top5 += shared(a, b, n < FEW ? n : FEW);
+		foretold(o, is, la, was, lb);
 		o->rows++;
 	}
 }

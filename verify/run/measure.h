@@ -29,8 +29,14 @@ double measure_equal(const struct measure *m); /* part with the same bits; 1 of 
 struct opinion {
 	uint64_t rows, top1; /* rows with the same first token */
 	double kl, kl_max;   /* sum and largest of KL(was || is), nats */
-	double topk;         /* sum of the part of the 10 best that both have */
+	double topk, top5;   /* sums of the part of the 10 and of the 5 best that both have */
+	float *each; /* NULL, or room for KL of every row to come, which is put behind those of the rows before */
+	const uint32_t *next;   /* NULL, or the tokens that follow the rows to come; borrows */
+	uint64_t n_next;        /* so many are known */
+	uint64_t predicted;     /* rows whose next token was known */
+	double nll_is, nll_was; /* sums of -log of what both say of it, nats */
 };
+/* rows more. next and n_next are stepped on. */
 void opinion_add(struct opinion *o, const float *is, const float *was, uint32_t rows,
 	uint32_t vocab);
 

@@ -33,14 +33,19 @@ static int parse(const char *s, const char *what, uint32_t most, uint32_t **ids,
 	return *n ? 0 : err_set(e, ERR_USAGE, "%s: no tokens", text_quote(what).s);
 }
 
-static int from_file(const struct io *io, const char *path, struct text *t, struct err *e)
+bool tokens_typed(const char *arg)
+{
+	return arg[strspn(arg, "0123456789,- ")] == 0;
+}
+
+int tokens_load(const struct io *io, const char *path, uint64_t most, struct text *t, struct err *e)
 {
 	const char *name;
 	int dir, rc;
 
 	if (file_open_above(io, path, &dir, &name, e))
 		return -1;
-	rc = file_load(io, dir, name, FILE_MAX, t, e);
+	rc = file_load(io, dir, name, most, t, e);
 	(void)io->close(io, dir); /* a folder has nothing to flush */
 	if (!rc && memchr(t->s, 0, t->n))
 		rc = err_set(e, ERR_USAGE, "%s is no text", text_quote(path).s);
@@ -54,10 +59,10 @@ int tokens_read(const struct io *io, const char *arg, uint32_t most, uint32_t **
 	int rc;
 
 	*ids = NULL;
-	if (arg[strspn(arg, "0123456789,- ")] == 0) {
+	if (tokens_typed(arg)) {
 		rc = parse(arg, "--tokens", most, ids, n, e);
 	} else {
-		rc = from_file(io, arg, &t, e);
+		rc = tokens_load(io, arg, FILE_MAX, &t, e);
 		rc = rc ? rc : parse(t.s ? t.s : "", arg, most, ids, n, e);
 		text_free(&t);
 	}

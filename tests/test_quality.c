@@ -1,0 +1,286 @@
+/* test_quality.c -- what a lossy form costs: the figures against a computation by hand, prompts in a file, and results that
+ * are taken up again.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "core/file.h"
+#include "tests/model.h"
+#include "tests/set.h"
+#include "verify/run/compute.h"
+#include "verify/run/quality.h"
+
+#include <math.h>
+
+#define PROMPTS "[5,17,99,3,200,41,41,8,250]\n\n[77]\n[1,2,3,4,5,6,7,8,9,10,11,12]\n"
+
+static struct path file_of(const char *name, const char *text)
+{
+	struct path dir = dirs_path("."), p = dirs_path(name);
+	struct err e = { 0 };
+	int fd = open(dir.s, O_RDONLY | O_DIRECTORY);
+
+	CHECK(!file_replace(io_posix(), fd, name, text, strlen(text), &e));
+	close(fd);
+	return p;
+}
+
+/* A lossy form of tiny-flash. */
+static struct path lossy(void)
+{
+	struct path out = dirs_path("q8");
+	char call[1400];
+	struct stat st;
+
+	if (!stat(out.s, &st))
+		return out;
+	snprintf(call, sizeof call,
+		"%s/dsv4-quant run %s -o %s --to gguf --dense q8_0 -q >/dev/null",
+		getenv("B") ? getenv("B") : "build/gcc-opt", FLASH, out.s);
+	CHECK(!system(call));
+	return out;
+}
+
+struct asked {
+	int rc;
+	char text[640];
+	double kl, noise, ratio, rows; /* of the section "quality" */
+	double drift, floor;           /* of the last layer */
+	char read[96];                 /* how many prompts were in the file */
+};
+
+static double figure(const struct report_row *w, const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < w->n_figures; i++)
+		if (!strcmp(w->figures[i].name, name))
+			return w->figures[i].value;
+	return NAN;
+}
+
+static struct asked ask(const char *made, const char *tokens, const char *results, bool last)
+{
+	struct compute_opts o = { .io = io_posix(),
+		.features = cpu_features(),
+		.threads = 2,
+		.tokens = tokens,
+		.last = last,
+		.max_kl = "1",
+		.results = results };
+	struct asked a = { .kl = NAN, .noise = NAN };
+	struct err e = { 0 };
+	struct report rep;
+	size_t i;
+
+	report_begin(&rep, "test", "logits", FLASH, made);
+	if (!compute_logits(&rep, FLASH, made, &o, &e))
+		report_finish(&rep, &e);
+	a.rc = err_exit_code(&e);
+	snprintf(a.text, sizeof a.text, "%s", e.text);
+	for (i = 0; i < rep.n_rows; i++) {
+		const struct report_row *w = &rep.rows[i];
+
+		if (!strcmp(w->name, "KL mean")) {
+			a.kl = figure(w, "value");
+			a.noise = figure(w, "noise");
+			a.rows = (double)w->count;
+		} else if (!strcmp(w->name, "perplexity ratio")) {
+			a.ratio = figure(w, "value");
+		} else if (!strcmp(w->name, "layers.3")) {
+			a.drift = figure(w, "relative_l2");
+			a.floor = figure(w, "noise_relative_l2");
+		} else if (!strcmp(w->name, "prompts") && w->text) {
+			snprintf(a.read, sizeof a.read, "%s", w->text);
+		}
+	}
+	report_free(&rep);
+	return a;
+}
+
+/* --- by hand --- */
+
+static void opinions(void)
+{
+	/* softmax of ln p is p: p = 1/2 1/4 1/4 against 1/4 1/4 1/2, then twice the same */
+	const float was[] = { logf(2), 0, 0, 0, 1, 2 }, is[] = { 0, 0, logf(2), 0, 1, 2 };
+	const uint32_t next[] = { 0 };
+	float each[2] = { -1, -1 };
+	struct opinion o = { .each = each, .next = next, .n_next = 1 };
+
+	opinion_add(&o, is, was, 2, 3);
+	CHECK(fabs((double)each[0] - 0.25 * log(2)) < 1e-7 && each[1] == 0);
+	CHECK(fabs(o.kl - 0.25 * log(2)) < 1e-7 && o.rows == 2 && o.top1 == 1 && o.top5 == 2);
+	/* of the token that followed the first the source said 1/2, the other 1/4 */
+	CHECK(o.predicted == 1 && fabs(o.nll_was - log(2)) < 1e-7 &&
+		fabs(o.nll_is - log(4)) < 1e-7);
+}
+
+static void percentiles(void)
+{
+	float v[] = { 3, 1, NAN, 2, 0 }, w[] = { 7 };
+
+	CHECK(quality_percentile(v, 5, 0.5) == 2 && quality_percentile(v, 4, 0.5) == 1.5);
+	CHECK(isnan(quality_percentile(v, 5, 1)) && quality_percentile(v, 4, 0.95) > 2.84 &&
+		quality_percentile(v, 4, 0.95) < 2.86);
+	CHECK(quality_percentile(w, 1, 0.99) == 7 && quality_percentile(w, 0, 0.5) == 0);
+}
+
+/* --- prompts --- */
+
+static void prompts(void)
+{
+	struct path out = lossy(), p = file_of("p.jsonl", PROMPTS);
+	struct asked a = ask(out.s, p.s, NULL, false), b;
+
+	CHECK(a.rc == 0 && a.rows == 22 && a.kl > 0 && a.ratio > 0);
+	/* the noise of these prompts was measured, and is not what the conversion does */
+	CHECK(a.noise > 0 && a.noise < a.kl && a.floor > 0 && a.floor < a.drift);
+	/* one prompt by itself, as ids and as a line */
+	b = ask(out.s, "5,17,99,3,200,41,41,8,250", NULL, false);
+	p = file_of("one.jsonl", "[5,17,99,3,200,41,41,8,250]");
+	a = ask(out.s, p.s, NULL, false);
+	CHECK(a.rc == 0 && a.rows == 9 && a.kl == b.kl && a.noise == b.noise);
+	CHECK(ask(out.s, p.s, NULL, true).rows == 1);
+}
+
+static void bad_prompts(void)
+{
+	static const struct {
+		const char *text, *word;
+	} bad[] = {
+		{ "[1,2]\n[1,2", "line 2" },
+		{ "[1,2]x\n", "line 1" },
+		{ "[1]\n[]\n", "line 2: no tokens" },
+		{ "[1,-2]", "line 1" },
+		{ "[1.5]", "line 1" },
+		{ "[\"a\"]", "line 1" },
+		{ "[[1]]", "line 1" },
+		{ "[4294967296]", "line 1" },
+		{ "[1]\n{\"a\":1}", "line 2" },
+		{ "[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "line 1" },
+		{ "[1]\n[3,256]", "prompt 2: token 1 is 256" },
+		{ "", "no tokens" },
+		{ "\n \n", "no tokens" },
+	};
+	struct path out = lossy(), p;
+	struct asked a;
+	size_t i;
+
+	for (i = 0; i < sizeof bad / sizeof *bad; i++) {
+		p = file_of("bad.jsonl", bad[i].text);
+		a = ask(out.s, p.s, NULL, false);
+		CHECK_IN(bad[i].text, a.rc == 2 && strstr(a.text, bad[i].word));
+		if (!strstr(a.text, bad[i].word))
+			fprintf(stderr, "%s\n", a.text);
+	}
+}
+
+/* --- results --- */
+
+static struct text loaded(const char *name)
+{
+	struct path dir = dirs_path(".");
+	struct text t = { 0 };
+	struct err e = { 0 };
+	int fd = open(dir.s, O_RDONLY | O_DIRECTORY);
+
+	CHECK(!file_load(io_posix(), fd, name, 1 << 24, &t, &e));
+	close(fd);
+	return t;
+}
+
+/* Whatever byte a kill cut the file at, the same call comes to the same file and figures. */
+static void taken_up(void)
+{
+	struct path out = lossy(), p = file_of("p.jsonl", PROMPTS), r = dirs_path("results");
+	struct asked a = ask(out.s, p.s, r.s, false), b;
+	struct text whole = loaded("results"), again;
+	const char *line[4] = { whole.s };
+	char cut[64];
+	size_t i, n;
+
+	for (i = 1; i < 4; i++)
+		line[i] = strchr(line[i - 1], '\n') + 1;
+	CHECK(a.rc == 0 && strstr(a.read, "0 of them"));
+	for (i = 0; i < 4; i++) {
+		n = (size_t)(line[i] - whole.s) + (i % 2 ? 17 : 0);
+		again = (struct text){ 0 };
+		text_put(&again, whole.s, n);
+		file_of("results", n ? again.s : "");
+		text_free(&again);
+		b = ask(out.s, p.s, r.s, false);
+		again = loaded("results");
+		snprintf(cut, sizeof cut, "cut at byte %zu", n);
+		CHECK_IN(cut,
+			b.rc == 0 && again.n == whole.n && !memcmp(again.s, whole.s, again.n));
+		CHECK_IN(cut,
+			b.kl == a.kl && b.noise == a.noise && b.ratio == a.ratio &&
+				b.drift == a.drift && b.floor == a.floor);
+		snprintf(cut, sizeof cut, "%zu of them", i ? i - 1 : 0);
+		CHECK_IN(cut, strstr(b.read, cut));
+		text_free(&again);
+	}
+	text_free(&whole);
+}
+
+/* Results of another call, and lines that somebody changed. */
+static void other_results(void)
+{
+	static const struct {
+		const char *from, *to, *word;
+	} edits[] = {
+		{ "dsv4-results-1", "dsv4-results-2", "line 1: no results" },
+		{ "\"prompt\": 0", "\"prompt\": 1", "line 2: prompt 1" },
+		{ "\"opinion\": [9", "\"opinion\": [8", "line 2: another number of positions" },
+		{ "\"logits\": [2304", "\"logits\": [-304", "line 2: a count is" },
+		{ "\"kl\": [", "\"kl\": [1, ", "line 2" },
+		{ "\"layers\": [[", "\"layers\": [[1, ", "line 2" },
+		{ "\"noise\": {", "\"noisy\": {", "line 2: \"noise\" is missing" },
+		{ "\"converted\": {", "\"converted\": [", "line 2" },
+	};
+	struct path out = lossy(), p = file_of("p.jsonl", PROMPTS), r = dirs_path("results"),
+		    q = file_of("q.jsonl", "[1,2,3]\n[4]\n[5]\n");
+	struct text t, bad;
+	struct asked a;
+	char *at;
+	size_t i;
+
+	remove(r.s);
+	CHECK(ask(out.s, p.s, r.s, false).rc == 0);
+	a = ask(out.s, q.s, r.s, false);
+	CHECK(a.rc == 2 && strstr(a.text, "results of another call"));
+	a = ask(out.s, p.s, r.s, true);
+	CHECK(a.rc == 2 && strstr(a.text, "results of another call"));
+	a = ask(FLASH, p.s, r.s, false);
+	CHECK(a.rc == 2 && strstr(a.text, "results of another call"));
+	t = loaded("results");
+	for (i = 0; i < sizeof edits / sizeof *edits; i++) {
+		at = strstr(t.s, edits[i].from);
+		CHECK_IN(edits[i].from, at);
+		if (!at)
+			continue;
+		bad = (struct text){ 0 };
+		text_put(&bad, t.s, (size_t)(at - t.s));
+		text_str(&bad, edits[i].to);
+		text_str(&bad, at + strlen(edits[i].from));
+		file_of("results", bad.s);
+		a = ask(out.s, p.s, r.s, false);
+		CHECK_IN(edits[i].to, a.rc == 2 && strstr(a.text, edits[i].word));
+		if (!strstr(a.text, edits[i].word))
+			fprintf(stderr, "%s\n", a.text);
+		text_free(&bad);
+	}
+	text_free(&t);
+	a = ask(out.s, p.s, dirs_path(".").s, false);
+	CHECK(a.rc == 2);
+}
+
+static const struct test tests[] = {
+	{ "opinions", opinions },
+	{ "percentiles", percentiles },
+	{ "prompts", prompts },
+	{ "bad_prompts", bad_prompts },
+	{ "taken_up", taken_up },
+	{ "other_results", other_results },
+	{ NULL, NULL },
+};
+TEST_MAIN(tests)
