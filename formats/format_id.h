@@ -35,6 +35,7 @@
 #define FORMAT_LAYOUTS_JSON "dsv4-layouts-1"
 #define FORMAT_FORMATS_JSON "dsv4-formats-1"
 #define FORMAT_KINDS_JSON "dsv4-kinds-1"
+#define FORMAT_IMATRIX_JSON "dsv4-imatrix-1"
 #define FORMAT_RULES_JSON "dsv4-rules-1"
 #define FORMAT_TENSORS_JSON "dsv4-tensors-1"
 #define FORMAT_TOKENS_JSON "dsv4-tokens-1"

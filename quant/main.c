@@ -9,6 +9,7 @@
 #include "core/near.h"
 #include "core/version.h"
 #include "formats/model/recipes.h"
+#include "quant/cli/collect.h"
 #include "quant/cli/formats.h"
 
 #include <stdio.h>
@@ -75,7 +76,8 @@ static int check(const struct call *o, struct err *e)
 	if (o->dense && (r->container != CONTAINER_GGUF || r->mix))
 		return err_set(e, ERR_USAGE, "--dense belongs to gguf");
 	if (o->dense && o->job.recipe)
-		return err_set(e, ERR_USAGE, "--dense: the recipe says the types, and what it does not name stays exact");
+		return err_set(e, ERR_USAGE,
+			"--dense: the recipe says the types, and what it does not name stays exact");
 	if (o->job.recipe && r->container != CONTAINER_GGUF)
 		return err_set(e, ERR_USAGE, "--recipe is of a GGUF, and %s is none", to);
 	return 0;
@@ -133,6 +135,36 @@ static int run_restore(void *opts, int n, char **args, struct err *e)
 	return run_from(opts, USE_RESTORE, args[0], e);
 }
 
+/* With -o collects; of a file says what it has. */
+static int run_imatrix(void *opts, int n, char **args, struct err *e)
+{
+	const struct call *o = opts;
+	struct collect_opts c = { .io = io_posix(),
+		.tokens = o->tokens,
+		.out = o->out,
+		.features = cpu_features(),
+		.threads = (unsigned)o->threads,
+		.max_memory = o->job.max_memory,
+		.follow_links = o->job.ckpt.follow_links };
+	struct text out = { 0 }, note = { 0 };
+	uint32_t kept = 0;
+
+	(void)n;
+	if (!c.tokens != !c.out)
+		return err_set(e, ERR_USAGE, "%s is missing", c.tokens ? "-o" : "--tokens");
+	if (c.tokens && collect_run(args[0], &c, &kept, e))
+		return -1;
+	if (kept && !o->quiet) {
+		text_fmt(&note, "dsv4-quant imatrix: %u layers were done before\n", kept);
+		cli_note(&note);
+	}
+	if (collect_show(c.io, c.out ? c.out : args[0], o->json, &out, e)) {
+		text_free(&out);
+		return -1;
+	}
+	return cli_print(&out, e);
+}
+
 static int run_formats(void *opts, int n, char **args, struct err *e)
 {
 	(void)n, (void)args;
@@ -168,6 +200,15 @@ static const struct cli_opt plan_opts[] = { PLAN_OPTS, CALL_TENSORS, { 0 } };
 static const struct cli_opt run_opts[] = { PLAN_OPTS, CALL_SHA256, CALL_QUIET, { 0 } };
 static const struct cli_opt restore_opts[] = { CALL_OUT, CALL_RUN, CALL_HEADER, CALL_JSON, CALL_SHARD, CALL_QUIET, { 0 } };
 
+static const struct cli_opt imatrix_opts[] = {
+	{ "tokens", 0, "IDS", CLI_TEXT, 0, 0, CALL_AT(tokens), "token ids: 1,2,3, a file of them, or a file of prompts, a JSON list of ids on each line" },
+	{ "out", 'o', "FILE", CLI_TEXT, 0, 0, CALL_AT(out), "the file; FILE.partial holds what is done until then" },
+	{ "threads", 'j', "N", CLI_THREADS, 0, 256, CALL_AT(threads), "threads (0: as many as processors that it may use, the default)" },
+	{ "max-memory", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.max_memory), "never hold more than this (1G)" },
+	{ "follow-links", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(job.ckpt.follow_links), "follow links that lead to files elsewhere" },
+	CALL_JSON, CALL_QUIET, { 0 }
+};
+
 static const struct cli_cmd cmds[] = {
 	{ "formats", "", "list what can be made, who loads it and how that was checked", NULL, table_opts, 0, 0, run_formats },
 	{ "plan", "DIR -o OUT --to NAME", "what a run would write, need and do; writes nothing",
@@ -179,6 +220,12 @@ static const struct cli_cmd cmds[] = {
 		"--lossy is given. Files appear whole, manifest.json last; the same call again goes on.\n"
 		"Prints a SHA-256 line for each file of weights, for sha256sum -c.\n",
 		run_opts, 1, 1, run_run },
+	{ "imatrix", "DIR --tokens IDS -o FILE | FILE", "how much each column of each matrix matters, from the model's own activations",
+		"Runs the model over the tokens, a layer at a time over all prompts, and writes the sums of the\n"
+		"squares of what goes into each matrix, for each expert by itself, as llama.cpp's imatrix GGUF.\n"
+		"The same call again goes on after the layers that are done. Of such a FILE, by whoever wrote\n"
+		"it, it says what is in it, and how many tokens each expert saw.\n",
+		imatrix_opts, 1, 1, run_imatrix },
 	{ "restore", "OUT -o BACK", "the way back: the shards that OUT was made of, byte for byte",
 		"Every tensor is held to the digest of when it was converted.\n",
 		restore_opts, 1, 1, run_restore },

@@ -24,7 +24,7 @@ extern "C" {
 struct call {
 	struct job_opts job;
 	const char *out, *signed_zero, *input_scale, *dense, *drafts, *experts, *scale_dtype,
-		*assume, *experts_by, *attention;
+		*assume, *experts_by, *attention, *tokens;
 	uint64_t mp, threads;
 	bool json, quiet, stack, no_sha256, hf_cache, tensors, overwrite, no_back;
 };

@@ -248,6 +248,17 @@ int imatrix_mean(const struct imatrix *m, const struct imatrix_tensor *t, uint64
 	return 0;
 }
 
+int imatrix_count(const struct imatrix *m, const struct imatrix_tensor *t, uint64_t mat,
+	double *count, struct err *e)
+{
+	float n;
+
+	if (values(m, t, &n, 1, t->counts_at + 4 * mat, e))
+		return -1;
+	*count = (double)n;
+	return 0;
+}
+
 /* --- writing --- */
 
 void imatrix_begin(struct gguf_out *o, const struct imatrix_head *h)

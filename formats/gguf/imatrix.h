@@ -64,6 +64,10 @@ const struct imatrix_tensor *imatrix_find(const struct imatrix *m, const char *n
 int imatrix_mean(const struct imatrix *m, const struct imatrix_tensor *t, uint64_t mat, float *mean,
 	double *count, struct err *e);
 
+/* The tokens of matrix mat alone. */
+int imatrix_count(const struct imatrix *m, const struct imatrix_tensor *t, uint64_t mat,
+	double *count, struct err *e);
+
 /* --- writing --- */
 
 struct imatrix_head {

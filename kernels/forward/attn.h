@@ -41,6 +41,9 @@ int attn_rope(struct attn *a, float *x, uint32_t n, uint32_t heads, uint32_t dim
 /* Hands the result of a step to the tap, if steps are wanted. */
 int attn_told(struct attn *a, const char *name, const float *v, uint32_t n, uint32_t cols,
 	int64_t token, struct err *e);
+/* Hands what goes into a matrix, n rows one behind the other, to the tap, if that is wanted. */
+int attn_took(struct attn *a, const char *name, const float *x, uint32_t n, uint32_t cols,
+	struct err *e);
 /* Makes a->kv, and a->ik where there is an indexer, from the sub-block's input. */
 int attn_keys(struct attn *a, struct err *e);
 

@@ -5,6 +5,8 @@
 #include "kernels/forward/attn.h"
 #include "kernels/forward/rope.h"
 
+#include <stdio.h>
+
 int attn_rotation(struct attn *a, uint64_t first, uint64_t step, uint32_t n, struct err *e)
 {
 	uint64_t bytes = 4 * (uint64_t)n * (a->f->p->rope_dim / 2);
@@ -43,6 +45,12 @@ int attn_told(struct attn *a, const char *name, const float *v, uint32_t n, uint
 			       : 0;
 }
 
+int attn_took(struct attn *a, const char *name, const float *x, uint32_t n, uint32_t cols,
+	struct err *e)
+{
+	return forward_took(a->f, name, x, cols, n, cols, e);
+}
+
 /* What of an entry is not rotated, as the cache holds it. */
 static int cached(struct attn *a, float *kv, uint32_t n, struct err *e)
 {
@@ -58,9 +66,10 @@ static int window_keys(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 {
 	uint32_t hd = (uint32_t)a->f->c->hd;
 	float *kv = a->kv + (uint64_t)t * hd;
+	const float *y = a->f->y + (uint64_t)t * a->f->c->D;
 
-	if (step_linear(a->f, kv, hd, &a->act, a->f->y + (uint64_t)t * a->f->c->D, n, &a->wkv.w,
-		    e) ||
+	if (attn_took(a, "attn.wkv", y, n, (uint32_t)a->f->c->D, e) ||
+		step_linear(a->f, kv, hd, &a->act, y, n, &a->wkv.w, e) ||
 		attn_told(a, "attn.wkv", kv, n, hd, t, e) ||
 		step_norm(a->f, kv, kv, a->kv_norm, n, hd, e) ||
 		attn_rotation(a, a->f->pos + t, 1, n, e) || attn_rope(a, kv, n, 1, hd, false, e))
@@ -69,7 +78,7 @@ static int window_keys(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 }
 
 /* The entries of a compressor before its norm: from the sub-block's input. */
-static int pool(struct attn *a, struct squeeze *c, float *out, struct err *e)
+static int pool(struct attn *a, struct squeeze *c, const char *at, float *out, struct err *e)
 {
 	uint32_t width = c->lap * c->dim, dim = (uint32_t)a->f->c->D, n = a->entries * c->ratio;
 	struct scratch s = { .dev = a->f->dev };
@@ -88,12 +97,16 @@ static int pool(struct attn *a, struct squeeze *c, float *out, struct err *e)
 		.ratio = c->ratio,
 		.dim = c->dim,
 		.lap = c->lap };
+	char name[2][48];
 	int rc;
 
+	snprintf(name[0], sizeof name[0], "%s.wkv", at);
+	snprintf(name[1], sizeof name[1], "%s.wgate", at);
 	gates.y = sc;
 	gates.w = &c->wgate.w;
-	rc = !sc || d->linear(d, &kvs, e) || d->linear(d, &gates, e) || d->compress(d, &op, e) ||
-			d->sync(d, e)
+	rc = !sc || attn_took(a, name[0], a->f->y, n, dim, e) ||
+			attn_took(a, name[1], a->f->y, n, dim, e) || d->linear(d, &kvs, e) ||
+			d->linear(d, &gates, e) || d->compress(d, &op, e) || d->sync(d, e)
 		? -1
 		: 0;
 	scratch_drop(&s);
@@ -106,7 +119,7 @@ static int squeeze(struct attn *a, struct squeeze *c, const char *name, float *o
 	uint32_t j, take;
 	int rc;
 
-	rc = pool(a, c, out, e) || attn_told(a, name, out, a->entries, c->dim, 0, e) ||
+	rc = pool(a, c, name, out, e) || attn_told(a, name, out, a->entries, c->dim, 0, e) ||
 			step_norm(a->f, out, out, c->norm, a->entries, c->dim, e)
 		? -1
 		: 0;

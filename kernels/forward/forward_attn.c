@@ -178,7 +178,10 @@ static int picks(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 		.k = a->cols - a->window,
 		.base = (int32_t)a->f->n };
 
-	if (step_codes(a->f, a->iqv, width, &a->act, n, &a->iq.w, e) || d->linear(d, &weights, e) ||
+	if (attn_took(a, "attn.indexer.wq_b", a->y, n, (uint32_t)c->QL, e) ||
+		attn_took(a, "attn.indexer.weights_proj", weights.x, n, dim, e) ||
+		step_codes(a->f, a->iqv, width, &a->act, n, &a->iq.w, e) ||
+		d->linear(d, &weights, e) ||
 		attn_told(a, "attn.indexer.wq_b", a->iqv, n, width, t, e) ||
 		attn_told(a, "attn.indexer.weights_proj", a->iwv, n, ih, t, e) ||
 		scores(a, t, n, e))
@@ -259,10 +262,13 @@ static int queries(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 		.ratio = a->ratio ? a->ratio : 1,
 		.with_all = a->ratio == RATIO_WIDE,
 		.base = (int32_t)a->f->n };
+	const float *y = a->f->y + (uint64_t)t * c->D;
 
-	if (step_linear(a->f, a->y, ql, &a->act, a->f->y + (uint64_t)t * c->D, n, &a->wq_a.w, e) ||
+	if (attn_took(a, "attn.wq_a", y, n, (uint32_t)c->D, e) ||
+		step_linear(a->f, a->y, ql, &a->act, y, n, &a->wq_a.w, e) ||
 		attn_told(a, "attn.wq_a", a->y, n, ql, t, e) ||
 		step_norm(a->f, a->y, a->y, a->q_norm, n, ql, e) ||
+		attn_took(a, "attn.wq_b", a->y, n, ql, e) ||
 		step_linear(a->f, a->q, width, &a->act, a->y, n, &a->wq_b.w, e) ||
 		attn_told(a, "attn.wq_b", a->q, n, width, t, e) || d->head_norm(d, &norm, e) ||
 		attn_rotation(a, a->f->pos + t, 1, n, e) ||
@@ -309,8 +315,10 @@ static int output(struct attn *a, uint32_t t, uint32_t n, struct err *e)
 		.scale = (float)(1.0 / sqrt((double)hd)) };
 
 	if (d->attend(d, &op, e) || attn_rope(a, a->o, n, h, hd, true, e) ||
-		attn_told(a, "attn.heads", a->o, n, h * hd, t, e) || groups(a, n, e) ||
-		attn_told(a, "attn.wo_a", a->z, n, all, t, e))
+		attn_told(a, "attn.heads", a->o, n, h * hd, t, e) ||
+		attn_took(a, "attn.wo_a", a->o, n * (uint32_t)c->G, h * hd / (uint32_t)c->G, e) ||
+		groups(a, n, e) || attn_told(a, "attn.wo_a", a->z, n, all, t, e) ||
+		attn_took(a, "attn.wo_b", a->z, n, all, e))
 		return -1;
 	return step_linear(a->f, a->f->o + (uint64_t)t * c->D, (uint32_t)c->D, &a->act, a->z, n,
 		&a->wo_b.w, e);

@@ -109,7 +109,7 @@ static int route(struct moe *m, struct err *e)
 	logits = rc ? NULL : scratch_floats(&s, (uint64_t)n * ex, e);
 	id = logits ? scratch_get(&s, 4 * (uint64_t)n * k, e) : NULL;
 	weight = id ? scratch_floats(&s, (uint64_t)n * k, e) : NULL;
-	rc = weight ? 0 : -1;
+	rc = weight ? forward_took(m->f, "ffn.gate", m->f->y, m->dim, n, m->dim, e) : -1;
 	rc = rc ? rc
 		: d->linear(d,
 			  &(struct dev_linear){ .y = logits,
@@ -192,6 +192,25 @@ static int told(struct moe *m, const struct expert *x, unsigned part, const floa
 	return forward_tell(m->f, m->prefix, name, v, false, n, cols, -1, e);
 }
 
+/* Hands what goes into the matrices of an expert to the tap: rows of the layer's input that index names (NULL: all n that x
+ * begins with), or with part 2 what is inside of it. */
+static int took(struct moe *m, const struct expert *x, unsigned part, const float *rows,
+	const uint32_t *index, uint32_t n, uint32_t cols, struct err *e)
+{
+	char name[64];
+	uint32_t i;
+
+	if (!m->f->tap.take)
+		return 0;
+	snprintf(name, sizeof name, "%s%s", x->at, parts[part]);
+	if (!index)
+		return forward_took(m->f, name, rows, cols, n, cols, e);
+	for (i = 0; i < n; i++)
+		if (forward_took(m->f, name, rows + (uint64_t)index[i] * cols, cols, 1, cols, e))
+			return -1;
+	return 0;
+}
+
 /* out = what the expert makes of n tokens; factor, their weights, may be NULL. */
 static int compute(struct moe *m, const struct expert *x, const struct act *in, const float *factor,
 	uint32_t n, struct err *e)
@@ -210,6 +229,7 @@ static int compute(struct moe *m, const struct expert *x, const struct act *in, 
 		told(m, x, 0, m->g, n, inner, e) ||
 		step_codes(m->f, m->u, inner, in, n, &x->w[1].w, e) ||
 		told(m, x, 1, m->u, n, inner, e) || d->swiglu(d, &op, e) ||
+		took(m, x, 2, m->a, NULL, n, inner, e) ||
 		step_linear(m->f, m->out, m->dim, &m->inside, m->a, n, &x->w[2].w, e))
 		return -1;
 	return told(m, x, 2, m->out, n, m->dim, e);
@@ -246,7 +266,9 @@ static int some_tokens(struct moe *m, const struct expert *x, uint32_t first, ui
 		.y = m->acc, .x = m->out, .index = m->index, .n = n, .dim = m->dim
 	};
 
-	if (d->put(d, m->index, m->tokens + first, 4 * (size_t)n, e) ||
+	if (took(m, x, 0, m->f->y, m->tokens + first, n, m->dim, e) ||
+		took(m, x, 1, m->f->y, m->tokens + first, n, m->dim, e) ||
+		d->put(d, m->index, m->tokens + first, 4 * (size_t)n, e) ||
 		d->put(d, m->factor, m->factors + first, 4 * (size_t)n, e) || gathered(m, n, e) ||
 		compute(m, x, &m->some, m->factor, n, e) || d->scatter_add(d, &sum, e))
 		return -1;
@@ -368,8 +390,12 @@ static int shared(struct moe *m, struct err *e)
 		sum.y = m->f->o + at;
 		sum.a = m->acc + at;
 		sum.n = (uint64_t)take * m->dim;
-		rc = compute(m, &x, &in, NULL, take, e) || d->add(d, &sum, e) || d->sync(d, e) ? -1
-											       : 0;
+		rc = took(m, &x, 0, m->f->y + at, NULL, take, m->dim, e) ||
+				took(m, &x, 1, m->f->y + at, NULL, take, m->dim, e) ||
+				compute(m, &x, &in, NULL, take, e) || d->add(d, &sum, e) ||
+				d->sync(d, e)
+			? -1
+			: 0;
 	}
 	drop(m, &x);
 	return rc;

@@ -55,7 +55,8 @@ static int layer(struct walk *k, uint32_t l, struct err *e)
 		k->steps = 0;
 		for (i = 0; i < k->models; i++) {
 			if (!i && k->x->steps)
-				k->f[i].tap = (struct forward_tap){ k, see, true };
+				k->f[i].tap =
+					(struct forward_tap){ .ctx = k, .see = see, .steps = true };
 			if (forward_pre(&k->f[i], l, s, e) || forward_run(&k->f[i], l, s, e) ||
 				forward_post(&k->f[i], l, s, e))
 				return -1;

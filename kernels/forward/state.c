@@ -36,6 +36,14 @@ void forward_prefix(const struct forward *f, uint32_t layer, char prefix[32])
 		snprintf(prefix, 32, "mtp.%u.", layer - (uint32_t)f->c->L);
 }
 
+int forward_took(struct forward *f, const char *name, const float *x, uint64_t ld, uint32_t n,
+	uint32_t cols, struct err *e)
+{
+	if (!f->tap.take || !f->dev->host)
+		return 0;
+	return f->dev->sync(f->dev, e) || f->tap.take(f->tap.ctx, name, x, ld, n, cols, e) ? -1 : 0;
+}
+
 int forward_tell(struct forward *f, const char *prefix, const char *name, const void *v, bool whole,
 	uint32_t n, uint32_t cols, int64_t token, struct err *e)
 {

@@ -21,6 +21,11 @@ struct forward_tap {
 	int (*see)(void *ctx, const char *name, const void *v, bool whole, uint32_t n,
 		uint32_t cols, int64_t token, struct err *e);
 	bool steps; /* each linear too, not only what goes in and out of sub-blocks */
+	/* Is told what goes into each matrix of a layer before it is rounded for it: name is that of the matrix below the layer
+	 * ("attn.wq_a", "ffn.experts.3.w2"), x n rows of cols values, ld apart. NULL: not wanted. Only on a device whose
+	 * memory is ordinary memory. */
+	int (*take)(void *ctx, const char *name, const float *x, uint64_t ld, uint32_t n,
+		uint32_t cols, struct err *e);
 };
 
 struct forward {
@@ -59,6 +64,9 @@ void scratch_drop(struct scratch *s);
 void forward_prefix(const struct forward *f, uint32_t layer, char prefix[32]);
 int forward_attn(struct forward *f, uint32_t layer, struct err *e);
 int forward_moe(struct forward *f, uint32_t layer, struct err *e);
+/* Hands what goes into a matrix to the tap, if that is wanted. */
+int forward_took(struct forward *f, const char *name, const float *x, uint64_t ld, uint32_t n,
+	uint32_t cols, struct err *e);
 /* Hands v, memory of the device, to the tap, if there is one. */
 int forward_tell(struct forward *f, const char *prefix, const char *name, const void *v, bool whole,
 	uint32_t n, uint32_t cols, int64_t token, struct err *e);
