@@ -95,7 +95,7 @@ ARCHS  := $(if $(NVCC),$(filter 80 86 89 90 100 120,$(patsubst compute_%,%,$(she
 ifeq ($(shell command -v $(firstword $(CXX)) 2>/dev/null),)
 TESTS  := $(filter-out $(CUTESTS),$(TESTS))
 endif
-HELPERS := mkmodel packtile arith
+HELPERS := mkmodel packtile arith encode
 # make runs as many commands at a time as there are processors for this process, unless -j says how many.
 ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)

@@ -186,6 +186,7 @@ bytes_of_forms() {
     if have llama.cpp && have ggml; then
         run bytes_ggml.py $golden
         run ../ggml_types.py --check tests/vectors/ggml_types.txt
+        run ../lowbit.py "$B/encode"
     fi
 }
 (
