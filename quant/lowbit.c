@@ -11,65 +11,6 @@
 
 enum { K = LOWBIT_BLOCK };
 
-/* --- weights of types where none are given --- */
-
-/* Q4_K and Q5_K of ggml: the root of the mean square of the sub-block, and the magnitude. */
-static void weigh_rms(const float *x, float *w)
-{
-	float sum, rms;
-	unsigned b, i;
-
-	for (b = 0; b < K; b += 32) {
-		for (sum = 0, i = b; i < b + 32; i++)
-			sum += x[i] * x[i];
-		rms = sqrtf(sum / 32);
-		for (i = b; i < b + 32; i++)
-			w[i] = rms + fabsf(x[i]);
-	}
-}
-
-/* Multiplies the weights of a block by sqrt(sigma mean(x^2) + x^2). */
-static void weigh_sigma(const float *x, size_t n, float sigma, float *w)
-{
-	float sum = 0;
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		sum += x[i] * x[i];
-	sum = sigma * sum / (float)n;
-	for (i = 0; i < n; i++)
-		w[i] *= sqrtf(sum + x[i] * x[i]);
-}
-
-/* Q2_K. */
-static void weigh_magnitude(const float *x, float *w)
-{
-	unsigned i;
-
-	for (i = 0; i < K; i++)
-		w[i] = fabsf(x[i]);
-}
-
-static void weigh_squares(const float *x, unsigned n, float *w)
-{
-	unsigned i;
-
-	for (i = 0; i < n; i++)
-		w[i] = x[i] * x[i];
-}
-
-/* Q3_K, Q6_K. */
-static void weigh_square(const float *x, float *w)
-{
-	weigh_squares(x, K, w);
-}
-
-/* IQ4_NL. */
-static void weigh_square32(const float *x, float *w)
-{
-	weigh_squares(x, 32, w);
-}
-
 /* --- bytes of a block --- */
 
 static void put_u16(uint8_t *dst, uint16_t v)
@@ -124,12 +65,15 @@ static void pack_q5_k(const struct lowbit_chunk *c, unsigned which, uint8_t *dst
 /* Two bits of each code, 64 bytes: of 128 values, i, i + 32, i + 64 and i + 96 in byte i. */
 static void pack_two_bits(const uint8_t *q, uint8_t *dst)
 {
+	uint8_t to[32]; /* which does not overlap: it is made by vectors */
 	unsigned half, i;
 
-	for (half = 0; half < 2; half++, q += 128, dst += 32)
+	for (half = 0; half < 2; half++, q += 128, dst += 32) {
 		for (i = 0; i < 32; i++)
-			dst[i] = (uint8_t)((q[i] & 3) | (q[i + 32] & 3) << 2 |
-				(q[i + 64] & 3) << 4 | (q[i + 96] & 3) << 6);
+			to[i] = (uint8_t)((q[i] & 3) | (q[i + 32] & 3) << 2 | (q[i + 64] & 3) << 4 |
+				(q[i + 96] & 3) << 6);
+		memcpy(dst, to, sizeof to);
+	}
 }
 
 static void pack_q2_k(const struct lowbit_chunk *c, unsigned which, uint8_t *dst)
@@ -147,11 +91,14 @@ static void pack_q2_k(const struct lowbit_chunk *c, unsigned which, uint8_t *dst
 static void pack_q3_k(const struct lowbit_chunk *c, unsigned which, uint8_t *dst)
 {
 	const uint8_t *q = c->q + K * which;
+	uint8_t to[32];
 	unsigned i, s;
 
-	memset(dst, 0, 32);
-	for (i = 0; i < K; i++)
-		dst[i % 32] |= (uint8_t)(q[i] >> 2 << i / 32);
+	for (i = 0; i < 32; i++)
+		to[i] = (uint8_t)(q[i] >> 2 | q[i + 32] >> 2 << 1 | q[i + 64] >> 2 << 2 |
+			q[i + 96] >> 2 << 3 | q[i + 128] >> 2 << 4 | q[i + 160] >> 2 << 5 |
+			q[i + 192] >> 2 << 6 | q[i + 224] >> 2 << 7);
+	memcpy(dst, to, sizeof to);
 	pack_two_bits(q, dst + 32);
 	memset(dst + 96, 0, 12);
 	for (i = 0; i < 16; i++) {
@@ -227,16 +174,16 @@ static void pack_iq3_xxs(const struct lowbit_chunk *c, unsigned which, uint8_t *
 
 /* The largest magnitude is what d and scales of the type can hold, with room for the search to go beyond it. */
 const struct lowbit lowbits[] = {
-	{ GGML_F16, 1, 65504, LOWBIT_NONE, 0, NULL, NULL },
-	{ GGML_Q8_0, 32, 65504.0f * 127, LOWBIT_NONE, 0, NULL, NULL },
-	{ GGML_Q2_K, K, 65504.0f * 15, LOWBIT_Q2_K, 1, weigh_magnitude, pack_q2_k },
-	{ GGML_Q3_K, K, 65504.0f * 32, LOWBIT_Q3_K, 2, weigh_square, pack_q3_k },
-	{ GGML_Q4_K, K, 65504.0f * 63 * 7, LOWBIT_Q4_K, 2, weigh_rms, pack_q4_k },
-	{ GGML_Q5_K, K, 65504.0f * 63 * 15, LOWBIT_Q5_K, 2, weigh_rms, pack_q5_k },
-	{ GGML_Q6_K, K, 65504.0f * 128 * 15, LOWBIT_Q6_K, 0, weigh_square, pack_q6_k },
-	{ GGML_IQ2_XXS, K, 65504.0f * 43, LOWBIT_IQ2_XXS, 1, NULL, pack_iq2_xxs },
-	{ GGML_IQ3_XXS, K, 65504.0f * 62, LOWBIT_IQ3_XXS, 2, NULL, pack_iq3_xxs },
-	{ GGML_IQ4_NL, 32, 65504.0f * 64, LOWBIT_IQ4_NL, 2, weigh_square32, pack_iq4_nl },
+	{ GGML_F16, 1, 65504, LOWBIT_NONE, 0, LOWBIT_ONE, NULL },
+	{ GGML_Q8_0, 32, 65504.0f * 127, LOWBIT_NONE, 0, LOWBIT_ONE, NULL },
+	{ GGML_Q2_K, K, 65504.0f * 15, LOWBIT_Q2_K, 1, LOWBIT_MAGNITUDE, pack_q2_k },
+	{ GGML_Q3_K, K, 65504.0f * 32, LOWBIT_Q3_K, 2, LOWBIT_SQUARE, pack_q3_k },
+	{ GGML_Q4_K, K, 65504.0f * 63 * 7, LOWBIT_Q4_K, 2, LOWBIT_RMS, pack_q4_k },
+	{ GGML_Q5_K, K, 65504.0f * 63 * 15, LOWBIT_Q5_K, 2, LOWBIT_RMS, pack_q5_k },
+	{ GGML_Q6_K, K, 65504.0f * 128 * 15, LOWBIT_Q6_K, 0, LOWBIT_SQUARE, pack_q6_k },
+	{ GGML_IQ2_XXS, K, 65504.0f * 43, LOWBIT_IQ2_XXS, 1, LOWBIT_ONE, pack_iq2_xxs },
+	{ GGML_IQ3_XXS, K, 65504.0f * 62, LOWBIT_IQ3_XXS, 2, LOWBIT_ONE, pack_iq3_xxs },
+	{ GGML_IQ4_NL, 32, 65504.0f * 64, LOWBIT_IQ4_NL, 2, LOWBIT_SQUARE, pack_iq4_nl },
 	{ .items = 0 },
 };
 
@@ -286,66 +233,36 @@ size_t lowbit_bad_weight(const float *weights, size_t cols)
 	return cols;
 }
 
-/* The first value that is NaN or beyond most, n if there is none. */
-static size_t bad_value(const float *x, size_t n, float most)
+/* The first value that is NaN or beyond most; there is one. */
+static size_t first_beyond(const float *x, float most)
 {
-	uint32_t limit = num_bits(most), any = 0;
-	size_t i;
+	size_t i = 0;
 
-	for (i = 0; i < n; i++) /* a NaN has larger bits than any number */
-		any |= (num_bits(x[i]) & 0x7fffffff) > limit;
-	for (i = 0; any && (num_bits(x[i]) & 0x7fffffff) <= limit; i++)
-		;
-	return any ? i : n;
-}
-
-/* Weights of a block by the power of two that takes the largest to 1 or above, so that no sum leaves FP32; 1 where all are
- * zero. */
-static void even_weights(float *w, size_t n)
-{
-	float largest = 0, by;
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		largest = w[i] > largest ? w[i] : largest;
-	if (!(largest > 0)) {
-		for (i = 0; i < n; i++)
-			w[i] = 1;
-		return;
-	}
-	by = num_f32((uint32_t)(largest < 0x1p-126f ? 254 : 254 - (int)(num_bits(largest) >> 23))
-		<< 23);
-	for (i = 0; i < n; i++)
-		w[i] *= by;
-}
-
-/* The weights of a block, which are in w as they were given. */
-static void weigh(const struct lowbit *t, enum lowbit_aim aim, const float *x, bool given, float *w)
-{
-	even_weights(w, t->items);
-	if (aim == LOWBIT_PLAIN || (given && t->sigma == 0))
-		return;
-	if (!given && t->weigh)
-		t->weigh(x, w);
-	else
-		weigh_sigma(x, t->items, t->sigma, w);
-	even_weights(w, t->items);
+	while (fabsf(x[i]) <= most)
+		i++;
+	return i;
 }
 
 /* Fills a chunk with n values from x on; the blocks behind them are zeros. */
-static void fill_chunk(const struct lowbit *t, enum lowbit_aim aim, struct lowbit_chunk *c,
-	const float *x, size_t n, const float *weights)
+static void fill_chunk(const struct lowbit *t, const struct lowbit_way *way, enum lowbit_aim aim,
+	struct lowbit_chunk *c, const float *x, size_t n, const float *weights)
 {
+	enum lowbit_weighing how = LOWBIT_ONE;
 	size_t b;
 
+	if (aim == LOWBIT_GGML && (weights || t->alone == LOWBIT_ONE))
+		how = t->sigma > 0 ? LOWBIT_SIGMA : LOWBIT_ONE;
+	else if (aim == LOWBIT_GGML)
+		how = (enum lowbit_weighing)t->alone;
+	c->weighted = weights != NULL;
+	c->as_ggml = aim == LOWBIT_GGML && !weights;
 	memcpy(c->x, x, n * sizeof *x);
 	memset(c->x + n, 0, (LOWBIT_CHUNK - n) * sizeof *x);
-	memset(c->w, 0, sizeof c->w);
-	c->as_ggml = aim == LOWBIT_GGML && !weights;
 	if (weights)
 		memcpy(c->w, weights, n * sizeof *weights);
+	memset(c->w + (weights ? n : 0), 0, (LOWBIT_CHUNK - (weights ? n : 0)) * sizeof *x);
 	for (b = 0; b < LOWBIT_CHUNK; b += t->items)
-		weigh(t, aim, c->x + b, weights != NULL, c->w + b);
+		way->weigh(how, t->sigma, c->x + b, t->items, c->w + b);
 }
 
 /* The sum of weight (x - y)^2 of one block as it was written. */
@@ -372,7 +289,7 @@ static void search(const struct lowbit *t, const struct lowbit_way *w, enum lowb
 
 	for (at = 0; at < cols; at += n) {
 		n = cols - at < LOWBIT_CHUNK ? cols - at : LOWBIT_CHUNK;
-		fill_chunk(t, aim, &c, x + at, n, weights ? weights + at : NULL);
+		fill_chunk(t, w, aim, &c, x + at, n, weights ? weights + at : NULL);
 		w->search[t->step](&c);
 		for (b = 0; b < n / t->items; b++, dst += bytes)
 			t->pack(&c, b, dst);
@@ -382,10 +299,10 @@ static void search(const struct lowbit *t, const struct lowbit_way *w, enum lowb
 size_t lowbit_row(const struct lowbit *t, const struct lowbit_way *w, enum lowbit_aim aim,
 	const float *x, size_t cols, const float *weights, uint8_t *dst, double *error)
 {
-	size_t bad = bad_value(x, cols, t->most), i, bytes = ggml_type_find(t->type)->bytes;
+	size_t i, bytes = ggml_type_find(t->type)->bytes;
 
-	if (bad < cols)
-		return bad;
+	if (w->beyond(x, cols, t->most))
+		return first_beyond(x, t->most);
 	if (t->type == GGML_F16)
 		for (i = 0; i < cols; i++)
 			put_u16(dst + 2 * i, num_f16_from(x[i]));

@@ -10,19 +10,36 @@
  *	LOWBIT_PLAIN   the weight of the column; 1 where none are given
  *	LOWBIT_GGML    that by which ggml's own encoder of the type judges its choices (sigma^2: the mean of x^2 of the block):
  *
- *	type      weights are given              none are given
- *	Q4_K      weight sqrt(2 sigma^2 + x^2)   the root of the mean of x^2 of 32 values, + |x|
+ *	type         weights are given              none are given
+ *	Q2_K         weight sqrt(sigma^2 + x^2)     |x| (ggml: of the absolute error)
+ *	Q3_K         weight sqrt(2 sigma^2 + x^2)   x^2
+ *	Q4_K, Q5_K   weight sqrt(2 sigma^2 + x^2)   the root of the mean of x^2 of 32 values, + |x|
+ *	Q6_K         weight                         x^2
+ *	IQ2_XXS      weight sqrt(sigma^2 + x^2)     as with weights of 1 (ggml: refused)
+ *	IQ3_XXS      weight sqrt(2 sigma^2 + x^2)   the same
+ *	IQ4_NL       weight sqrt(2 sigma^2 + x^2)   x^2
  *
  * Blocks whose weights are all zero are encoded as if all were 1.
  *
- *	type             columns   search
- *	F16              1         none: nearest, ties to even
- *	Q8_0             32        none: the bytes of ggml; weights are not looked at
- *	Q4_K             256       scale and minimum of each sub-block from several roundings of its range, then whole
- *	                           scales beside the best, and d and dmin by least squares, as long as the error falls
+ * Beside ggml's own encoders, of the same values in the same measure (tests/oracle/lowbit.py): LOWBIT_PLAIN is never above, and
+ * LOWBIT_GGML is below it but in tensors whose error lies in a few sub-blocks, where it was seen up to 2 % above (13 % of Q3_K in one
+ * of ten seeds).
  *
- * What is written depends on x and the weights alone: neither on the way nor on the compiler. Sums run in the order of
- * columns within a sub-block, then in the order of sub-blocks, in FP32 without contraction; d and dmin are fitted in FP64.
+ *	type      columns   search
+ *	F16       1         none: nearest, ties to even; weights are not looked at
+ *	Q8_0      32        none: the bytes of ggml; weights are not looked at
+ *	Q2_K      256       of each sub-block the scale and the minimum that fit best to several roundings of its range; d and dmin
+ *	Q4_K      256       begun at several parts of the largest; whole scales beside the nearest, each with the minimum that fits;
+ *	Q5_K      256       then d and dmin by least squares; the best of all
+ *	Q3_K      256       the same without minimums; of Q3_K a shorter search for LOWBIT_PLAIN without weights
+ *	Q6_K      256
+ *	IQ2_XXS   256       of each sub-block and scale all entries of the codebook, the sign that must be turned for each of them;
+ *	IQ3_XXS   256       scales from several largest levels, then d as above
+ *	IQ4_NL    32        d of several largest levels, then by least squares as long as the error falls; LOWBIT_GGML without
+ *	                    weights: the choices of ggml, and its bytes
+ *
+ * What is written depends on x, the weights and the aim alone: neither on the way nor on the compiler. Sums run in the order of
+ * columns within a sub-block, in FP32 without contraction, then in the order of sub-blocks in FP64.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef QUANT_LOWBIT_H
@@ -43,8 +60,7 @@ struct lowbit {
 	float most; /* values beyond it, of either sign, are refused: the scale would not be finite */
 	int step;   /* enum lowbit_step: the function of a way */
 	float sigma; /* LOWBIT_GGML, with weights: what sigma^2 is multiplied by; 0: w is the weight */
-	/* LOWBIT_GGML, without weights: writes those of a block. NULL: as with weights of 1. */
-	void (*weigh)(const float *x, float *w);
+	int alone; /* LOWBIT_GGML, without weights: enum lowbit_weighing, LOWBIT_ONE: as with weights of 1 */
 	/* Writes what a search has found: one block. which: which one of the chunk. */
 	void (*pack)(const struct lowbit_chunk *c, unsigned which, uint8_t *dst);
 };

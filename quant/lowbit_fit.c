@@ -16,6 +16,31 @@ float lowbit_first(const float *p, unsigned n, float most, float part)
 	return num_f16((uint16_t)(!(h & 0x7fff) && largest != 0 ? h | 1 : h));
 }
 
+float lowbit_scan(const float *p, const float *weight, unsigned n, float most)
+{
+	const float big = 12582912.0f; /* 1.5 * 2^23: an ulp is 1 */
+	float largest = 0, least = INFINITY, best = 1, d, k, e, sum;
+	unsigned i;
+	int part;
+
+	for (i = 0; i < n; i++)
+		largest = p[i] > largest ? p[i] : largest;
+	for (part = -8; part <= 8 && largest > 0; part++) {
+		d = largest / (most + (float)part * 0.125f * (most < 16 ? 1 : 4));
+		for (sum = 0, i = 0; i < n; i++) {
+			k = p[i] / d;
+			k = ((k > most ? most : k) + big) - big;
+			e = p[i] - d * k;
+			sum += weight[i] * (e * e);
+		}
+		if (sum < least) {
+			least = sum;
+			best = d / largest * most;
+		}
+	}
+	return lowbit_first(p, n, most, best);
+}
+
 double lowbit_total(const float *error, unsigned n)
 {
 	double sum = 0;

@@ -46,6 +46,11 @@ FAST vf magnitude(vf a)
 	return fabsf(a);
 }
 
+FAST vf root(vf a)
+{
+	return sqrtf(a);
+}
+
 FAST vm below(vf a, vf b)
 {
 	return a < b;

@@ -43,13 +43,29 @@ struct lowbit_chunk {
 	int16_t scale[LOWBIT_SUBS], min[LOWBIT_SUBS]; /* whole numbers by sub-block */
 	uint16_t d[16], dmin[16];                     /* FP16 by block */
 	uint8_t signs[LOWBIT_CHUNK /
-		8];   /* of a codebook: bit i of byte g: value 8 g + i is negative */
-	bool as_ggml; /* the same choices as ggml's encoder, where the type has two searches */
+		8];    /* of a codebook: bit i of byte g: value 8 g + i is negative */
+	bool weighted; /* the caller gave weights */
+	bool as_ggml;  /* the same choices as ggml's encoder, where the type has two searches */
+};
+
+/* What the weights of a block are multiplied by. */
+enum lowbit_weighing {
+	LOWBIT_ONE,       /* 1 */
+	LOWBIT_SIGMA,     /* sqrt(sigma mean(x^2) + x^2), the mean of the block */
+	LOWBIT_RMS,       /* sqrt(mean(x^2)) + |x|, the mean of 32 values */
+	LOWBIT_MAGNITUDE, /* |x| */
+	LOWBIT_SQUARE     /* x^2 */
 };
 
 struct lowbit_way {
 	const char *name;
 	unsigned need; /* bits of enum cpu_feature */
+	/* Returns whether one of n values is NaN or its magnitude is above most. */
+	bool (*beyond)(const float *x, size_t n, float most);
+	/* Multiplies the weights of a block of n values, a multiple of 32, and takes them by a power of two to a largest
+	 * between 1 and 2, so that no sum leaves FP32; where all are zero they become 1, before and after. Sums are those of
+	 * every sixteenth value, added up. */
+	void (*weigh)(enum lowbit_weighing how, float sigma, const float *x, size_t n, float *w);
 	/* Blocks of Q8_0. */
 	void (*q8_0)(const float *x, size_t blocks, uint8_t *dst);
 	/* By enum lowbit_step; no function of LOWBIT_NONE. */
@@ -68,6 +84,9 @@ struct lowbit_sums {
 /* The number of FP16 that is nearest to the one of n numbers whose magnitude is the largest, divided by most, times part;
  * the least one of its sign that is not zero where that is zero and the largest is not. */
 float lowbit_first(const float *p, unsigned n, float most, float part);
+/* The same with the part, of several, by whose whole multiples up to most the numbers are best had; each counts by its
+ * weight. None is negative. */
+float lowbit_scan(const float *p, const float *weight, unsigned n, float most);
 /* The sum of n errors. */
 double lowbit_total(const float *error, unsigned n);
 /* Takes d and dmin, FP16, to the least error for the scales, minimums and codes of n sub-blocks. Returns whether one of them

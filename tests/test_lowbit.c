@@ -224,7 +224,8 @@ static void bad_weights(void)
 	}
 }
 
-/* Weights change what is written where they differ, and nothing where all are the same, zeros too. */
+/* Weights change what is written where they differ, and nothing where all are the same, zeros too, but for Q3_K, whose search
+ * is shorter without weights. */
 static void weights_count(void)
 {
 	static float x[COLS], w[COLS];
@@ -244,7 +245,7 @@ static void weights_count(void)
 		if (t->step)
 			memset(w, 0, sizeof w);
 		lowbit_row(t, lowbit_best(0), LOWBIT_PLAIN, x, COLS, w, other, NULL);
-		CHECK_IN(r->name, !memcmp(one, other, bytes));
+		CHECK_IN(r->name, t->type == GGML_Q3_K || !memcmp(one, other, bytes));
 		weights_of(w, COLS, 1);
 		lowbit_row(t, lowbit_best(0), LOWBIT_PLAIN, x, COLS, w, other, NULL);
 		CHECK_IN(r->name, !memcmp(one, other, bytes) == !t->step);
