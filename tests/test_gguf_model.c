@@ -365,6 +365,27 @@ static void few_bits(void)
 	CHECK(shell("dsv4-verify", line) == 1 && holds(out_file.s, "logits.differs"));
 }
 
+/* Two files that differ in a key alone are not the same. */
+static void diff_keys(void)
+{
+	static struct gguf_value base = { .type = GGUF_F32, .f = 12345 },
+				 pre = { .type = GGUF_STRING, .s = "llama-bpe", .n = 9 };
+	char line[2000];
+
+	make(FLASH, "");
+	verb_of("diff -q", made.s, made.s, 0);
+	gguf_edit(made.s, file.s,
+		&(struct gguf_edit){ .key = "deepseek4.rope.freq_base", .value = &base });
+	verb_of("diff -q", made.s, file.s, 1);
+	gguf_edit(made.s, file.s,
+		&(struct gguf_edit){ .key = "tokenizer.ggml.pre", .value = &pre });
+	verb_of("diff -q", made.s, file.s, 1);
+	gguf_edit(made.s, file.s, &(struct gguf_edit){ .key = "deepseek4.expert_weights_norm" });
+	snprintf(line, sizeof line, "diff %s %s", made.s, file.s);
+	CHECK(shell("dsv4-verify", line) == 1 && holds(out_file.s, "diff.only") &&
+		holds(out_file.s, "key deepseek4.expert_weights_norm"));
+}
+
 /* Hash tables have ids of experts that there are. */
 static void hash_ids(void)
 {
@@ -509,6 +530,7 @@ static void links(void)
 static const struct test tests[] = { { "computes", computes }, { "keys", keys },
 	{ "tensors", tensors }, { "values", values }, { "checks", checks },
 	{ "differences", differences }, { "few_bits", few_bits },
-	{ "gguf model: hash ids", hash_ids }, { "doctor", doctor },
-	{ "scales_behind", scales_behind }, { "links", links }, { NULL, NULL } };
+	{ "gguf model: hash ids", hash_ids }, { "gguf model: diff of keys", diff_keys },
+	{ "doctor", doctor }, { "scales_behind", scales_behind }, { "links", links },
+	{ NULL, NULL } };
 TEST_MAIN(tests)

@@ -60,14 +60,52 @@ static int add(struct tensors *t, const char *prefix, const struct tensors_entry
 
 /* --- a GGUF --- */
 
-/* The types of the tensors of a file of a conversion, by its header: its sidecar has bytes. */
-static int find_types(const struct tensors *t, const struct walk_file *f, int fd, uint32_t *type,
+/* Where the keys of a file go. */
+struct keys {
+	struct tensors *t;
+	const char *prefix;
+};
+
+/* Lists the value of a key like a tensor of bytes, so that it is compared like one. What a part says of parts is of the file
+ * and not of the model. */
+static int add_key(void *ctx, struct gguf *g, const struct gguf_value *v, struct err *e)
+{
+	const struct keys *k = ctx;
+	char name[400];
+	struct gguf_value item;
+	unsigned type = v->type, kind = v->type == GGUF_ARRAY ? v->item : 0;
+	uint64_t pos = v->pos, bytes, depth = v->type == GGUF_ARRAY;
+	struct tensors_entry x;
+	int more;
+
+	if (!strncmp(g->key.s, "split.", 6))
+		return 0;
+	snprintf(name, sizeof name, "key %.300s (type %u.%u)", g->key.s, type, kind);
+	while (depth) {
+		more = gguf_item(g, &item);
+		if (more < 0)
+			return -1;
+		depth += more ? item.type == GGUF_ARRAY : UINT64_MAX;
+	}
+	bytes = gguf_pos(g) - pos;
+	x = (struct tensors_entry){ .dim = &bytes,
+		.at = pos,
+		.bytes = bytes,
+		.file = (uint32_t)k->t->n_files - 1,
+		.dtype = DT_U8,
+		.rank = 1 };
+	return add(k->t, k->prefix, &x, name, e);
+}
+
+/* The types of the tensors of a file of a conversion, by its header: its sidecar has bytes. Its keys are listed. */
+static int find_types(struct tensors *t, const struct walk_file *f, int fd, uint32_t *type,
 	struct err *e)
 {
+	struct keys keys = { t, prefix_of(f) };
 	struct arena arena = { 0 };
 	struct gguf_file g;
 	size_t i;
-	int rc = gguf_file_read(&g, t->io, fd, f->s->bytes, NULL, NULL, &arena, e);
+	int rc = gguf_file_read(&g, t->io, fd, f->s->bytes, add_key, &keys, &arena, e);
 
 	for (i = 0; !rc && i < g.n && i < f->s->n; i++)
 		type[i] = g.tensors[i].type;
@@ -108,6 +146,20 @@ static const char *prefix_in(const struct gguf_folder *g, const struct gguf_in *
 					  : x->name;
 }
 
+/* The keys of an open file, which was added last. */
+static int list_keys(struct tensors *t, int fd, uint64_t size, const char *prefix, struct err *e)
+{
+	struct keys keys = { t, prefix };
+	struct arena arena = { 0 };
+	struct gguf_file g;
+	int rc = gguf_file_read(&g, t->io, fd, size, add_key, &keys, &arena, e);
+
+	if (!rc)
+		gguf_file_free(&g);
+	arena_free(&arena);
+	return rc;
+}
+
 static int take_set(struct tensors *t, const struct folder *at, const struct gguf_folder *g,
 	const struct gguf_in *x, struct err *e)
 {
@@ -123,7 +175,8 @@ static int take_set(struct tensors *t, const struct folder *at, const struct ggu
 			(void)t->io->close(t->io, fd); /* read only */
 			return -1;
 		}
-		if (add_part(t, &x->set.parts[i], prefix_in(g, x), e))
+		if (list_keys(t, fd, (uint64_t)st.st_size, prefix_in(g, x), e) ||
+			add_part(t, &x->set.parts[i], prefix_in(g, x), e))
 			return -1;
 	}
 	return 0;

@@ -4,6 +4,8 @@
  * In a checkpoint a name is a key. In other folders the same name occurs in several files, and the key has
  * the file or the folder in front of it: "rank-0-of-2/embed.weight", "model0-mp2.safetensors/embed.weight".
  *
+ * The keys of a GGUF are listed beside its tensors, as bytes: "key deepseek4.block_count (type 4.0)".
+ *
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_COMPARE_TENSORS_H
 #define VERIFY_COMPARE_TENSORS_H
