@@ -267,6 +267,19 @@ if have llama.cpp; then
         set -- "$@" --near "llama.cpp, $mix" "$work/gguf-$mix/model.gguf" "$work/gguf-$mix.rec" 5e-2
     done
     run in_llamacpp.py "$@"
+    # Figures of quality: of a model with one matrix damaged, in F32 as llama.cpp computes it; of a mix, as near as it rounds.
+    must $python $here/damage.py "$work/hf" "$work/gguf-damaged" "nibbles exchanged in one matrix"
+    rm -f "$work"/gguf-damaged/*manifest.json
+    must "$B/dsv4-quant" run "$work/gguf-damaged" -o "$work/gguf-other" --to gguf --dense f32 -q
+    for made in other gguf-q2; do # they differ, which is exit status 1
+        "$B/dsv4-verify" logits "$work/fp4" "$work/gguf-$made/model.gguf" --tokens "$work/tokens" --arithmetic fp32 \
+            --json -q >"$work/gguf-$made.json" 2>"$work/log"
+    done
+    run quality.py \
+        --kl "llama.cpp, quality of a damaged model" "$work/gguf-f32/model.gguf" "$work/gguf-other/model.gguf" \
+        "$work/gguf-other.json" "$work/fp4.rec" 1e-4 \
+        --kl "llama.cpp, quality of gguf-q2" "$work/gguf-f32/model.gguf" "$work/gguf-gguf-q2/model.gguf" \
+        "$work/gguf-gguf-q2.json" "$work/fp4.rec" 0.25
 fi
 if have llama.cpp && have transformers; then
     if $python tests/oracle/runtime_gguf.py fetch build/runtime-llama >"$work/log" 2>&1; then
