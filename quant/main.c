@@ -78,6 +78,9 @@ static int check(const struct call *o, struct err *e)
 	if (o->dense && o->job.recipe)
 		return err_set(e, ERR_USAGE,
 			"--dense: the recipe says the types, and what it does not name stays exact");
+	if (o->job.imatrix && !r->mix && !o->job.recipe)
+		return err_set(e, ERR_USAGE, "--imatrix is for mixes: %s rounds nothing by a search",
+			to);
 	if (o->job.recipe && r->container != CONTAINER_GGUF)
 		return err_set(e, ERR_USAGE, "--recipe is of a GGUF, and %s is none", to);
 	return 0;
@@ -184,6 +187,7 @@ static void version(struct text *out, bool json)
 	{ "signed-zero", 0, "keep|drop", CLI_CHOICE, 0, 0, CALL_AT(signed_zero), "NVFP4: minus zero stays (keep), or becomes zero as ModelOpt has it" }, \
 	{ "input-scale", 0, "VALUE|FILE|DIR", CLI_TEXT, 0, 0, CALL_AT(input_scale), "nvfp4: scales of the activations of experts: a number for all (largest magnitude / 2688), measured maxima (JSON or safetensors), or another export of the model" }, \
 	{ "recipe", 0, "FILE", CLI_TEXT, 0, 0, CALL_AT(job.recipe), "gguf: the type of each tensor, by role, layers and experts; what it does not name is as --to says" }, \
+	{ "imatrix", 0, "FILE", CLI_TEXT, 0, 0, CALL_AT(job.imatrix), "mixes: importance of columns, by which the encoders weigh errors: llama.cpp's imatrix GGUF (1 for each column)" }, \
 	{ "dense", 0, "bf16|q8_0|f32", CLI_CHOICE, 0, 0, CALL_AT(dense), "gguf: type of matrices that are FP8 in the source (bf16, exact; q8_0 rounds; f32: all matrices)" }, \
 	{ "experts-from", 0, "DIR", CLI_TEXT, 0, 0, CALL_AT(job.experts_from), "take the routed experts of another exact form of this model (FP8, NVFP4, MXFP8, ...)" }, \
 	{ "drafts", 0, "same|keep|drop", CLI_CHOICE, 0, 0, CALL_AT(drafts), "MTP or DSpark: in the format of the layers (same), as in the source (keep), left out (drop)" }, \

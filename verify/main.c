@@ -37,7 +37,7 @@ struct opts {
 		const char *text, *chat, *effort;
 		bool lines, string, bos, think, keep;
 	} prompt;
-	const char *experts_from, *engine, *fix_config, *fix_index;
+	const char *imatrix, *experts_from, *engine, *fix_config, *fix_index;
 	uint64_t threads, memory, max_memory, max_header, sample;
 	struct {
 		const char *key, *password, *format, *file, *source;
@@ -206,6 +206,7 @@ static int fill_compare(struct report *r, const struct opts *o, char **args, str
 		.sample = o->sample,
 		.follow_links = o->follow_links,
 		.experts_from = o->experts_from,
+		.imatrix = o->imatrix,
 		.started = o->quiet ? NULL : comparing };
 
 	return compare_run(r, args[0], args[1], &co, e);
@@ -436,6 +437,7 @@ static const struct cli_opt check_opts[] = {
 };
 
 static const struct cli_opt compare_opts[] = {
+	{ "imatrix", 0, "FILE", CLI_TEXT, 0, 0, AT(imatrix), "OUT was made with dsv4-quant --imatrix: that file" },
 	{ "experts-from", 0, "DIR", CLI_TEXT, 0, 0, AT(experts_from), "OUT was made with dsv4-quant --experts-from: the folder that it took the routed experts from" },
 	{ "sample", 0, "P", CLI_NUMBER, 1, 100, AT(sample), "compare about this many percent (default 100)" },
 	HF_OPT, WORK_OPTS, REPORT_OPTS, { 0 }

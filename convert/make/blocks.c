@@ -17,8 +17,9 @@
 
 #define NONE UINT64_MAX
 enum {
-	MATRICES = 2,                                 /* that lie side by side, at most */
-	SEARCHED = 2 * sizeof(double) + sizeof(float) /* bytes of a column: struct ggml_search */
+	MATRICES = 2, /* that lie side by side, at most */
+	SEARCHED =
+		2 * sizeof(double) + 2 * sizeof(float) /* bytes of a column: struct ggml_search */
 };
 
 struct blocks {
@@ -292,6 +293,20 @@ static int bad(struct maker *m, const struct sizes *z, uint64_t row, size_t col,
 		row * z->row + col * z->row / g->cols, why[i].rule, why[i].what, e);
 }
 
+/* Reads the importance of the columns of the matrix at hand. */
+static int load_importance(struct maker *m, struct err *e)
+{
+	struct blocks *x = m->state;
+	const struct step_ggml *g = m->st->as.ggml;
+	float *mean = x->search.x + g->cols;
+	double tokens;
+
+	x->search.weights = g->importance ? mean : NULL;
+	if (!g->importance)
+		return 0;
+	return imatrix_mean(m->p->opts.imatrix, g->importance, x->matrix, mean, &tokens, e);
+}
+
 /* Writes a row of a matrix to dst. Returns the first column whose value cannot be had there, cols if there is none. */
 static size_t put_row(struct maker *m, const uint8_t *codes, const uint8_t *scales, uint8_t *dst)
 {
@@ -388,6 +403,8 @@ static int make(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err
 			return -1;
 		x->matrix = at / g->rows;
 		x->band = NONE;
+		if (load_importance(m, e))
+			return -1;
 		begin_residues(m, &z, 0);
 	}
 	if (read_scales(m, &z, row, n, e) ||

@@ -26,6 +26,8 @@ void options_put(const struct plan *p, struct text *t)
 		jwrite_str(&o, "experts_by", h->experts_tp ? "tp" : "ep");
 	if (p->opts.file_size)
 		jwrite_u64(&o, "file_size", p->opts.file_size);
+	if (p->opts.imatrix)
+		jwrite_str(&o, "imatrix", p->opts.imatrix_sha256);
 	if (p->recipe && p->recipe->input && p->opts.inputs)
 		jwrite_str(&o, "input_scale", p->opts.inputs->said);
 	if (p->opts.layers)

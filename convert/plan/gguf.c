@@ -33,7 +33,8 @@ struct item {
 struct items {
 	struct layout *l;
 	enum gguf_file_of of;
-	struct item *v; /* owns */
+	size_t weighted; /* tensors whose columns have an importance */
+	struct item *v;  /* owns */
 	size_t n, cap;
 };
 
@@ -298,6 +299,23 @@ static bool same(const struct layout *l, const struct item *x)
 		(from == CODEC_F32 && x->type == GGML_F32);
 }
 
+/* The importance of the columns of a tensor that a search makes, where the file has it. */
+static int find_importance(struct items *s, const struct item *x, struct step_ggml *g)
+{
+	const struct imatrix *m = s->l->p->opts.imatrix;
+	const struct imatrix_tensor *t =
+		m && g->searched && !g->beside ? imatrix_find(m, x->name) : NULL;
+
+	if (t && (t->cols != x->dim[0] || t->mats != g->matrices))
+		return err_rule(s->l->e, RULE_PLAN_RECIPE, ERR_NOPOS,
+			"--imatrix is of another model: %s has %llu matrices of %llu columns there, %u of %llu here",
+			text_quote(x->name).s, (unsigned long long)t->mats,
+			(unsigned long long)t->cols, g->matrices, (unsigned long long)x->dim[0]);
+	g->importance = t;
+	s->weighted += t != NULL;
+	return 0;
+}
+
 static int make_step(struct items *s, const struct item *x, uint64_t at, struct step *st)
 {
 	struct layout *l = s->l;
@@ -332,6 +350,8 @@ static int make_step(struct items *s, const struct item *x, uint64_t at, struct 
 			return -1;
 		set_sources(s, g, 0, x->weight);
 	}
+	if (find_importance(s, x, g))
+		return -1;
 	if (!all_set(g))
 		return err_set(l->e, ERR_UNSUPPORTED,
 			"the source has not all matrices of tensor %s", text_quote(x->name).s);
@@ -474,6 +494,9 @@ static int lay_one(struct layout *l, enum gguf_file_of of)
 	if (s.n)
 		qsort(s.v, s.n, sizeof *s.v, by_place);
 	rc = rc ? rc : lay_files(&s);
+	if (!rc && l->p->opts.imatrix && of == GGUF_OF_MODEL && !s.weighted)
+		rc = err_rule(l->e, RULE_PLAN_RECIPE, ERR_NOPOS,
+			"--imatrix has the columns of no tensor that is rounded here: it is of another model, or of other tensors");
 	free(s.v);
 	return rc;
 }

@@ -94,12 +94,14 @@ struct plan_opts {
 			     * vllm-sharded: of a part of a rank; 0: as vllm.c says */
 	uint64_t
 		file_size; /* engines: put blocks together in files of up to so many bytes; 0: one for each */
-	const struct mix *mix; /* gguf: the types of tensors; NULL: what dense says */
-	enum gguf_dense dense; /* gguf: of matrices that are FP8 in the source */
-	bool lossy;            /* go on where a cast is not exact */
-	bool sha256;           /* digest outputs with it */
-	bool experimental;     /* also engines that were only read about */
-	bool drop_signs;       /* recipes: minus zero becomes zero where the format has a factor */
+	const struct mix *mix;         /* gguf: the types of tensors; NULL: what dense says */
+	const struct imatrix *imatrix; /* with mix: importance of columns; NULL: 1 */
+	const char *imatrix_sha256;    /* of that file, in hex */
+	enum gguf_dense dense;         /* gguf: of matrices that are FP8 in the source */
+	bool lossy;                    /* go on where a cast is not exact */
+	bool sha256;                   /* digest outputs with it */
+	bool experimental;             /* also engines that were only read about */
+	bool drop_signs; /* recipes: minus zero becomes zero where the format has a factor */
 	const struct inputs
 		*inputs; /* recipes that have scales of activations: those; NULL: not said */
 	const char *

@@ -34,6 +34,8 @@ int plan_hash_begin(struct plan_hash *h, const struct plan *p, struct err *e)
 		text_fmt(&h->t, "drafts %s\n", drafts_names[p->opts.drafts]);
 	if (p->opts.file_size)
 		text_fmt(&h->t, "file_size %llu\n", (unsigned long long)p->opts.file_size);
+	if (p->opts.imatrix)
+		text_fmt(&h->t, "imatrix %s\n", p->opts.imatrix_sha256);
 	if (p->opts.mix)
 		text_put(&h->t, p->opts.mix->text.s, p->opts.mix->text.n);
 	for (i = 0; i < p->ckpt->n_shards; i++)

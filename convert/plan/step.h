@@ -12,6 +12,7 @@
 #ifndef CONVERT_PLAN_STEP_H
 #define CONVERT_PLAN_STEP_H
 #include "formats/layout/engine.h"
+#include "formats/gguf/imatrix.h"
 #include "formats/model/checkpoint.h"
 #include "formats/op.h"
 #include "quant/ggml.h"
@@ -81,8 +82,10 @@ struct step_ggml {
 	uint32_t matrices;
 	uint32_t each;       /* sources of a matrix: codes, and scales where the format has some */
 	uint64_t rows, cols; /* of a matrix */
-	bool searched;       /* rows are made by a search (quant/ggml_search.h), and values are rounded */
-	bool beside;         /* the matrices are put side by side, not below each other */
+	const struct imatrix_tensor
+		*importance; /* borrows; of its columns, for a search; NULL: 1 */
+	bool searched; /* rows are made by a search (quant/ggml_search.h), and values are rounded */
+	bool beside;   /* the matrices are put side by side, not below each other */
 };
 
 /* OP_JOIN: tensors below one another, which have rows of the same length. Of each the step takes the bytes

@@ -52,7 +52,8 @@ static int put_recipe(const struct io *io, const struct job_opts *o, struct text
 }
 
 /* Reads what types tensors get, and holds it to the model. */
-static int read_recipe(struct job *j, const struct job_opts *o, const struct audit *a, struct err *e)
+static int read_recipe(struct job *j, const struct job_opts *o, const struct audit *a,
+	struct err *e)
 {
 	const char *name = o->recipe ? o->recipe : o->plan.target;
 	struct text t = { 0 };
@@ -92,6 +93,15 @@ static int plan(struct job *j, const struct job_opts *o, const struct audit *a, 
 	if (read_recipe(j, o, a, e))
 		return -1;
 	p.mix = j->mix.n ? &j->mix : NULL;
+	if (o->imatrix) {
+		if (imatrix_open(&j->imatrix, j->c.io, o->imatrix, e))
+			return -1;
+		j->has_imatrix = true;
+		if (imatrix_digest(&j->imatrix, j->imatrix_sha256, e))
+			return -1;
+		p.imatrix = &j->imatrix;
+		p.imatrix_sha256 = j->imatrix_sha256;
+	}
 	if (j->graft.open) {
 		p.experts_from = j->graft.said;
 		p.grafted = j->graft.id;
@@ -194,6 +204,8 @@ void job_close(struct job *j)
 	placement_free(&j->placement);
 	inputs_free(&j->inputs);
 	mix_free(&j->mix);
+	if (j->has_imatrix)
+		imatrix_close(&j->imatrix);
 	joined_close(&j->joined);
 	ckpt_close(&j->c);
 	graft_close(&j->graft);

@@ -9,6 +9,7 @@
 #include "quant/graft/graft.h"
 #include "formats/conversion/joined.h"
 #include "formats/folder/folder.h"
+#include "formats/gguf/imatrix_digest.h"
 #include "formats/model/expected.h"
 
 #ifdef __cplusplus
@@ -22,6 +23,7 @@ struct job_opts {
 	enum codec assume;
 	const char *placement;   /* path of a file, or NULL */
 	const char *recipe;      /* path of a recipe file (mix.h), or NULL */
+	const char *imatrix;     /* path of a file of importance (imatrix.h), or NULL */
 	const char *input_scale; /* as inputs_read takes it, or NULL */
 	const char *
 		experts_from; /* folder of another form, whose experts are taken; NULL: those of dir */
@@ -40,7 +42,10 @@ struct job {
 	struct conversion conversion;
 	struct placement placement;
 	struct inputs inputs;
-	struct mix mix; /* of a recipe, and of a name that is one; zeroed where there is none */
+	struct imatrix imatrix; /* open where has_imatrix */
+	bool has_imatrix;
+	char imatrix_sha256[65]; /* of that file */
+	struct mix mix;     /* of a recipe, and of a name that is one; zeroed where there is none */
 	struct graft graft; /* with experts_from: what c reads experts from */
 	struct expected expected;
 	bool has_expected;

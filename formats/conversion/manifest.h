@@ -93,6 +93,8 @@ struct manifest {
 	enum drafts drafts; /* the same; DRAFTS_SAME where they say nothing */
 	char input_scale
 		[64]; /* the same: where scales of activations came from, a number for all; "": not said */
+	char imatrix
+		[65]; /* the same: SHA-256 of a file of importance, in hex; "": there was none */
 	char experts_from
 		[128]; /* the same: what another folder had, of which the experts are; "": of the source */
 	struct manifest_files files;

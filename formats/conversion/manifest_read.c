@@ -243,7 +243,7 @@ static int take_recipe(struct jread *j, struct reading *r, struct err *e)
 static int take_option(struct jread *j, struct reading *r, struct err *e)
 {
 	bool layers = is(j, "layers"), drafts = is(j, "drafts"), from = is(j, "experts_from"),
-	     input = is(j, "input_scale");
+	     input = is(j, "input_scale"), is_imatrix = is(j, "imatrix");
 	char value[4096];
 
 	if (jread_peek(j) != '"')
@@ -252,6 +252,10 @@ static int take_option(struct jread *j, struct reading *r, struct err *e)
 		return take_recipe(j, r, e);
 	if (jfield_string(j, value, sizeof value, e))
 		return -1;
+	if (is_imatrix && strlen(value) != 64)
+		return jfield_wrong(e, "the option imatrix is no SHA-256");
+	if (is_imatrix)
+		memcpy(r->m.imatrix, value, 65);
 	if (layers && !value[0])
 		return jfield_wrong(e, "the option layers is empty");
 	if (layers)

@@ -144,6 +144,21 @@ static int hear_experts(struct compare *c, const struct manifest *m, struct err 
 	return 0;
 }
 
+/* The importance that its encoders went by is the file that is given, and one was given. */
+static int hear_imatrix(const struct compare *c, const struct manifest *m, struct err *e)
+{
+	if (!strcmp(m->imatrix, c->imatrix_sha256))
+		return 0;
+	if (!c->o->imatrix)
+		return err_set(e, ERR_USAGE,
+			"its encoders weighed errors by a file of importance: say --imatrix FILE, with that file (SHA-256 %s)",
+			text_quote(m->imatrix).s);
+	return err_set(e, ERR_USAGE,
+		"--imatrix: " MAN_NAME " names %s%s and not this file (SHA-256 %s)",
+		*m->imatrix ? "SHA-256 " : "no file of importance", text_quote(m->imatrix).s,
+		c->imatrix_sha256);
+}
+
 /* The types that the recipe of the manifest gives. */
 static void take_mix(struct compare *c, const struct manifest *m)
 {
@@ -164,6 +179,8 @@ static int hear_manifest(struct compare *c, const struct walk_file *f, struct er
 	if (strcmp(f->d->name, SET_SOURCE) != 0)
 		want_smalls(c, f->d->m);
 	take_mix(c, f->d->m);
+	if (hear_imatrix(c, f->d->m, e))
+		return -1;
 	if (hear_experts(c, f->d->m, e))
 		return -1;
 	return said_hear(&c->said, f->d->name, f->d->m, e);
@@ -337,6 +354,19 @@ static void tell_undecided(struct compare *c)
 	report_take(c->r, &(struct report_place){ .file = MAN_NAME }, &why);
 }
 
+/* Opens the file of importance, if one is given. */
+static int open_imatrix(struct compare *c, struct err *e)
+{
+	if (!c->o->imatrix)
+		return 0;
+	if (imatrix_open(&c->imatrix, c->o->io, c->o->imatrix, e))
+		return -1;
+	if (!imatrix_digest(&c->imatrix, c->imatrix_sha256, e))
+		return 0;
+	imatrix_close(&c->imatrix);
+	return -1;
+}
+
 int compare_run(struct report *r, const char *source, const char *out, const struct compare_opts *o,
 	struct err *e)
 {
@@ -351,7 +381,10 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 
 	if (open_source(&c, source, e))
 		return -1;
-	if (folder_open(&made, o->io, out, USE_COMPARE, &co, e)) {
+	rc = open_imatrix(&c, e);
+	if (rc || folder_open(&made, o->io, out, USE_COMPARE, &co, e)) {
+		if (!rc && o->imatrix)
+			imatrix_close(&c.imatrix);
 		ckpt_close(&c.source);
 		graft_close(&c.graft);
 		return -1;
@@ -379,6 +412,8 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 	said_free(&c.said);
 	rank_counts_free(&c.by_rank);
 	mix_free(&c.mix);
+	if (o->imatrix)
+		imatrix_close(&c.imatrix);
 	coverage_free(&c.used);
 	ckpt_close(&c.source);
 	graft_close(&c.graft);

@@ -21,6 +21,7 @@ struct compare_opts {
 	/* Folder that the conversion took its routed experts from (dsv4-quant --experts-from); NULL: those of the
 	 * source. */
 	const char *experts_from;
+	const char *imatrix; /* file of importance that encoders weighed errors by; NULL: none */
 	struct progress *(*started)(uint64_t bytes); /* of the source; may be NULL */
 };
 

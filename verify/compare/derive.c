@@ -403,6 +403,7 @@ int derive_open(struct derive *d, const struct derive_from *from, const struct s
 
 	*d = (struct derive){ .c = from->c,
 		.reader = from->reader,
+		.imatrix = from->imatrix,
 		.a = a,
 		.t = t,
 		.drafts = m->drafts,

@@ -20,6 +20,7 @@
 #define VERIFY_COMPARE_DERIVE_H
 #include "formats/conversion/manifest.h"
 #include "formats/conversion/sidecar.h"
+#include "formats/gguf/imatrix.h"
 #include "formats/model/checkpoint.h"
 #include "formats/layout/rowmap.h"
 #include "formats/layout/tile.h"
@@ -34,6 +35,7 @@ extern "C" {
 struct derive_from {
 	const struct ckpt *c;
 	void *reader;
+	const struct imatrix *imatrix; /* importance of columns; NULL: 1 */
 };
 
 /* What is to be made, after it was looked at whether that can be. Read-only then. */
@@ -55,10 +57,12 @@ struct derive {
 	double second;       /* of a matrix in another number format: its factor */
 	uint64_t keep;       /* of a remap: experts that are left; of ggml: sources of a matrix */
 	uint32_t ggml;       /* of ggml: the type, enum ggml_type */
-	bool searched;       /* of ggml: rows are made by a search, and values are rounded */
-	bool beside;         /* of ggml: the matrices lie side by side */
-	enum drafts drafts;  /* of the conversion */
-	size_t stage;        /* bytes that a maker needs */
+	const struct imatrix *imatrix;           /* of ggml: of the columns of its rows; NULL: 1 */
+	const struct imatrix_tensor *importance; /* the same */
+	bool searched;      /* of ggml: rows are made by a search, and values are rounded */
+	bool beside;        /* of ggml: the matrices lie side by side */
+	enum drafts drafts; /* of the conversion */
+	size_t stage;       /* bytes that a maker needs */
 };
 
 /* Looks whether sidecar and source agree on names, types and shapes, so that what the transform makes of the

@@ -145,7 +145,12 @@ const char *derive_ggml_open(struct derive *d,
 	d->unit_rows = UNIT / d->row_bytes ? UNIT / d->row_bytes : 1;
 	d->keep = each;
 	d->searched = d->searched && ggml_searched_find(d->from, d->ggml);
-	d->stage = (size_t)(d->src_bytes + cols * (2 * sizeof(double) + 2 * sizeof(float)) + 64);
+	d->importance = d->searched && d->imatrix && !d->beside
+		? imatrix_find(d->imatrix, d->t->name)
+		: NULL;
+	if (d->importance && (d->importance->cols != cols || d->importance->mats != matrices))
+		return "its importance is of another shape";
+	d->stage = (size_t)(d->src_bytes + cols * (2 * sizeof(double) + 3 * sizeof(float)) + 64);
 	return check_all(d, each, source);
 }
 
@@ -273,15 +278,21 @@ static int make_row(struct derive_maker *m, const struct derive *d, const struct
 	uint8_t *stage = m->stage;
 	const struct sidecar_source *s = d->a->sources + d->t->first + k * d->keep;
 	double *v = (double *)(void *)stage;
-	const struct ggml_search search = {
-		.way = way, .v = v, .got = v + d->cols, .x = (float *)(void *)(v + 2 * d->cols)
-	};
-	uint8_t *codes = (uint8_t *)(search.x + d->cols), *scales = codes + d->src_bytes;
+	float *x = (float *)(void *)(v + 2 * d->cols), *mean = x + d->cols;
+	const struct ggml_search search = { .way = way,
+		.weights = d->importance ? mean : NULL,
+		.v = v,
+		.got = v + d->cols,
+		.x = x };
+	uint8_t *codes = (uint8_t *)(mean + d->cols), *scales = codes + d->src_bytes;
+	double tokens;
 	const struct tensor *t;
 	size_t bytes;
 
 	if (derive_read(d, ckpt_find(d->c, s[0].tensor), row * d->src_bytes, codes,
 		    (size_t)d->src_bytes, e))
+		return -1;
+	if (d->importance && imatrix_mean(d->imatrix, d->importance, k, mean, &tokens, e))
 		return -1;
 	if (d->keep > 1) {
 		t = ckpt_find(d->c, s[1].tensor);

@@ -267,7 +267,8 @@ static int compare_tensor(struct file_work *w, const struct sidecar_tensor *t, s
 static int work(struct par *p, unsigned me, struct err *e)
 {
 	struct file_work *w = par_ctx(p);
-	struct worker k = { .from = { .c = &w->c->source } };
+	struct worker k = { .from = { .c = &w->c->source,
+				    .imatrix = w->c->o->imatrix ? &w->c->imatrix : NULL } };
 	const struct ckpt_payload *grafted = w->c->source.payload;
 	size_t i;
 	int rc = 0;

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_COMPARE_FILE_WORK_H
 #define VERIFY_COMPARE_FILE_WORK_H
+#include "formats/gguf/imatrix_digest.h"
 #include "formats/model/checkpoint.h"
 #include "formats/model/mix.h"
 #include "quant/graft/graft.h"
@@ -42,6 +43,8 @@ struct compare {
 	struct said
 		said; /* what manifests and sidecars say of blocks; the lock of the file is held for found */
 	struct rank_counts by_rank; /* owns */
+	struct imatrix imatrix;     /* open where o->imatrix is given */
+	char imatrix_sha256[65];
 	struct mix mix; /* owns; the recipe of the manifest; zeroed where there is none */
 };
 

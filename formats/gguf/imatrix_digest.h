@@ -1,0 +1,18 @@
+/* imatrix_digest.h -- which file of importance it was: what a manifest has of it.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef FORMATS_GGUF_IMATRIX_DIGEST_H
+#define FORMATS_GGUF_IMATRIX_DIGEST_H
+#include "formats/gguf/imatrix.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* SHA-256 of the open file, in hex. */
+int imatrix_digest(const struct imatrix *m, char hex[65], struct err *e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
