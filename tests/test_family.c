@@ -11,10 +11,10 @@
 
 /* clang-format off */
 static const struct config_field fields[] = {
-	{ "depth",  "L", offsetof(struct config, L), 1, 8, false },
-	{ "width",  "D", offsetof(struct config, D), 1, 1024, false },
-	{ "words",  "V", offsetof(struct config, V), 1, 1024, false },
-	{ "people", "E", offsetof(struct config, E), 1, 16, false },
+	{ "depth",  "L", offsetof(struct config, L), 1, 8, FIELD_ALL },
+	{ "width",  "D", offsetof(struct config, D), 1, 1024, FIELD_ALL },
+	{ "words",  "V", offsetof(struct config, V), 1, 1024, FIELD_ALL },
+	{ "people", "E", offsetof(struct config, E), 1, 16, FIELD_ALL },
 };
 static const struct role roles[] = {
 	{ "words.weight",     IN_GLOBAL, STORE_PLAIN,  DT_BF16,    "V,D", SPLIT_ROWS, NULL, "words" },
@@ -36,7 +36,7 @@ static bool is_toy(const struct config_doc *d)
 	return json_object_get(d->o, "people");
 }
 
-static const struct family toy = { "toy", "a toy", is_toy, toy_read, fields, 4, roles, 3 };
+static const struct family toy = { "toy", "a toy", is_toy, toy_read, fields, 4, roles, 3, NULL };
 static const struct family *const known[] = { &family_v4, &toy, NULL };
 
 static int read_toy(struct config *c, const char *s, struct err *e)

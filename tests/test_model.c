@@ -49,8 +49,10 @@ static void totals(void)
 		{ "pro", CODEC_FP8, false, 145116, 864704792696 },
 		{ "flash-0731", CODEC_FP8, false, 72317, 166878536440 },
 		{ "flash-base", CODEC_FP8_F32, true, 69189, 294673469000 },
-		{ "flash-base", CODEC_FP8, false, 69187, 292502338120 },  /* recast; computed */
-		{ "pro-dspark", CODEC_FP8, false, 149782, 892595197672 }, /* computed */
+		{ "flash-base", CODEC_FP8, false, 69187, 292502338120 }, /* recast; computed */
+		{ "pro-dspark", CODEC_FP8, false, 149782, 892727580904 },
+		{ "vision-exp", CODEC_FP8, false, 72633,
+			166878536440 + 932786176 + 49 * 256 * 4 }, /* 0731, what sees, biases */
 	};
 	struct config c;
 	struct inventory v;
@@ -156,7 +158,7 @@ static void formulas(void)
 /* Every role occurs in some model, with a formula that can be evaluated; names are unique. */
 static void roles_used(void)
 {
-	static const char *const config[] = { "flash", "flash-0731" };
+	static const char *const config[] = { "flash", "vision-exp" };
 	bool seen[256] = { false };
 	struct config c;
 	struct inventory v;

@@ -3,6 +3,7 @@
 
 #include "convert/plan/plan_hash.h"
 #include "convert/plan/target.h"
+#include "formats/model/family.h"
 #include "formats/model/selection.h"
 #include "core/near.h"
 #include "formats/model/vllm_name.h"
@@ -324,6 +325,18 @@ static int check_drafts(const struct plan *p, const struct audit *a, struct err 
 	return 0;
 }
 
+/* What is known of the model must reach as far as the target. */
+static int check_family(const struct plan *p, struct err *e)
+{
+	const struct config *c = &p->ckpt->config;
+
+	if (p->recipe)
+		return p->recipe->container == CONTAINER_GGUF ? family_meets(c, NEED_GGUF, e) : 0;
+	if (!strcmp(p->opts.target, "official"))
+		return family_meets(c, NEED_OFFICIAL, e);
+	return strcmp(p->opts.target, VLLM_TARGET) ? 0 : family_meets(c, NEED_VLLM, e);
+}
+
 static int make(struct plan *p, const struct audit *a, struct err *e)
 {
 	const struct target *t = target_find(p->opts.target);
@@ -333,6 +346,8 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 
 	if (!t)
 		return no_target(p->opts.target, e);
+	if (check_family(p, e))
+		return -1;
 	if (p->recipe) {
 		settle_recipe(p, a);
 		if (check_lossy(p, e) || check_stacked(p, a, e) || check_drafts(p, a, e) ||

@@ -92,7 +92,7 @@ static int cut_router(struct layout *l, const struct want *w, const struct cut *
 		s->as.remap = (struct step_remap){ s->as.copy.src, k->keep };
 		return 0;
 	}
-	if (strcmp(r->name, "ffn.gate.weight") && strcmp(r->name, "ffn.gate.bias"))
+	if (strcmp(r->shape, "E,D") != 0 && strcmp(r->shape, "E") != 0)
 		return 0;
 	dim = layout_alloc(l, 2 * sizeof *dim);
 	if (!dim)

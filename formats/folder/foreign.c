@@ -55,6 +55,12 @@ static bool has_mark(const char *name, const struct mark *m)
 				     : strstr(name, m->text) != NULL;
 }
 
+/* Whether config.json describes the tensors that have the mark. */
+static bool known_mark(const struct ckpt *c, const struct mark *m)
+{
+	return m->kind == KIND_VISION && c->config.vision;
+}
+
 /* The first row of which a tensor has the mark; MARKS: none. */
 static unsigned first_mark(const struct ckpt *c)
 {
@@ -63,7 +69,7 @@ static unsigned first_mark(const struct ckpt *c)
 
 	for (i = 0; i < c->n; i++)
 		for (m = 0; m < first; m++)
-			if (has_mark(c->tensors[i].name, &marks[m]))
+			if (!known_mark(c, &marks[m]) && has_mark(c->tensors[i].name, &marks[m]))
 				first = m;
 	return first;
 }

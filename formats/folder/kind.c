@@ -85,7 +85,7 @@ const struct kind_row kind_rows[KINDS] = {
 	[KIND_COMPRESSED] = { "compressed-tensors", "a checkpoint of compressed-tensors", "quant_method compressed-tensors; tensors *.weight_packed", RULE_KIND_COMPRESSED, FILES | U(DOCTOR), false, true, true },
 	[KIND_QUANTIZED]  = { "quantized", "a checkpoint in another quantization", "another quant_method, with tensors that are not the model's; tensors *.qweight", RULE_KIND_QUANTIZED, FILES, false, true, true },
 	[KIND_BF16]       = { "bf16", "a checkpoint whose experts are not quantized", "every expert matrix is BF16, F16 or F32", RULE_KIND_BF16, FILES, false, true, true },
-	[KIND_VISION]     = { "vision", "V4-Flash-Vision-Exp, which sees images", "tensors vision.*, aligner.*, *.gate.bias_vl", RULE_KIND_VISION, FILES, false, true, true },
+	[KIND_VISION]     = { "vision", "a checkpoint that sees images, and does not say how", "tensors vision.*, aligner.*, *.gate.bias_vl, and no vision_* fields that describe them", RULE_KIND_VISION, FILES, false, true, true },
 	[KIND_V41]        = { "v4.1", "V4.1", "model_type deepseek_v41, or tensors *.engram.*", RULE_CONFIG_MODEL_TYPE, FILES, false, true, true },
 	[KIND_OTHER]      = { "other", "another model than V4", "another model_type", RULE_CONFIG_MODEL_TYPE, FILES, false, true, true },
 };

@@ -233,6 +233,31 @@ static int blocks(struct misfits *m)
 	return rc;
 }
 
+/* --- what sees images is not there --- */
+
+static bool sees(const struct want *w)
+{
+	return w->role->where & (IN_VISION | IN_BLOCK_VL);
+}
+
+static int blind(struct misfits *m)
+{
+	size_t i, wants = 0, missing = 0;
+
+	for (i = 0; i < m->inv->n; i++) {
+		wants += sees(&m->inv->wants[i]);
+		missing += m->missing[i] && sees(&m->inv->wants[i]);
+	}
+	if (!wants || missing < wants)
+		return 0;
+	for (i = 0; i < m->inv->n; i++)
+		if (sees(&m->inv->wants[i]))
+			misfits_absent(m, i);
+	return finding_add(m->f, RULE_MODEL_MISSING, "config.json",
+		"config.json describes what sees images (vision_n_layers is %llu), and all %zu tensors of it are missing: these are weights of text alone, under the config.json of another member of the family",
+		(unsigned long long)m->c->config.VL, missing);
+}
+
 /* --- a quantized weight, written in another way --- */
 
 /* Tensor i if it is an unfit weight of a quantized role, with the shape of its matrix; else NULL. */
@@ -396,8 +421,8 @@ static int int8(struct misfits *m)
 
 int causes_find(struct misfits *m)
 {
-	static int (*const causes[])(struct misfits *) = { drafter, dialect, blocks, packed, mixed,
-		dequantized, int8 };
+	static int (*const causes[])(struct misfits *) = { drafter, dialect, blocks, blind, packed,
+		mixed, dequantized, int8 };
 	size_t i;
 
 	for (i = 0; i < sizeof causes / sizeof *causes; i++)

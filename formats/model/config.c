@@ -49,7 +49,8 @@ int config_fields(struct config *c, const json_t *o, const struct config_field *
 	unsigned i;
 
 	for (i = 0; i < n; i++) {
-		if (f[i].spark && !c->spark)
+		if ((f[i].only == FIELD_SPARK && !c->spark) ||
+			(f[i].only == FIELD_VISION && !c->vision))
 			continue;
 		if (get_uint(o, f[i].key, f[i].min, f[i].max, &v, e))
 			return -1;

@@ -62,19 +62,24 @@ struct config {
 	uint64_t K;     /* num_experts_per_tok */
 	uint64_t V;     /* vocab_size */
 	uint64_t hc;    /* hc_mult, residual streams */
-	uint64_t n_hash;  /* num_hash_layers: these route by token id */
-	uint64_t IH, IHD; /* index_n_heads, index_head_dim */
-	uint64_t n_mtp;   /* num_nextn_predict_layers */
-	uint64_t MR;      /* dspark_markov_rank, 0 without DSpark */
-	uint64_t NT;      /* entries of dspark_target_layer_ids */
-	bool spark;       /* the stages under mtp. are a DSpark drafter, not MTP blocks */
-	uint64_t *ratio;  /* compress_ratios: L + stages entries, each 0, 4 or 128 */
-	uint64_t stages;  /* blocks mtp.0 .. */
+	uint64_t n_hash;     /* num_hash_layers: these route by token id */
+	uint64_t IH, IHD;    /* index_n_heads, index_head_dim */
+	uint64_t n_mtp;      /* num_nextn_predict_layers */
+	uint64_t MR;         /* dspark_markov_rank, 0 without DSpark */
+	uint64_t NT;         /* entries of dspark_target_layer_ids */
+	bool spark;          /* the stages under mtp. are a DSpark drafter, not MTP blocks */
+	bool vision;         /* the model sees images: what follows is not 0 */
+	uint64_t VL, VD, VI; /* vision_n_layers, vision_dim, vision_inter_dim */
+	uint64_t VP, VS;     /* vision_patch_size, vision_downsample_ratio */
+	uint64_t *ratio;     /* compress_ratios: L + stages entries, each 0, 4 or 128 */
+	uint64_t stages;     /* blocks mtp.0 .. */
 	enum codec
 		experts; /* the first codec that expert_dtype names; CODEC_NONE: it is not said */
 };
 
 void config_free(struct config *c);
+
+enum config_part { FIELD_ALL, FIELD_SPARK /* c->spark */, FIELD_VISION /* c->vision */ };
 
 /* A number in config.json that goes into a field of struct config. */
 struct config_field {
@@ -82,7 +87,7 @@ struct config_field {
 	const char *name; /* in shape formulas: that of the field */
 	size_t at;        /* of a uint64_t in struct config */
 	uint64_t min, max;
-	bool spark; /* only of models with a DSpark drafter: c->spark */
+	enum config_part only; /* of whose models; others do not have the field */
 };
 
 /* Whether config.json says something of key: null, which transformers writes for what there is not, says nothing. */

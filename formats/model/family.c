@@ -78,7 +78,7 @@ const uint64_t *family_field(const struct config *c, const char *name, size_t n)
 
 const struct role *family_role(const struct family *f, const char *name, bool scale)
 {
-	static const char experts[] = "ffn.experts.";
+	static const char experts[] = "ffn.experts.", blocks[] = "vision.blocks.";
 	char key[ST_NAME_MAX + 8];
 	size_t n = 0, digits;
 	unsigned i;
@@ -97,6 +97,11 @@ const struct role *family_role(const struct family *f, const char *name, bool sc
 		name += strspn(name, "0123456789");
 		n = (size_t)snprintf(key, sizeof key, "%s#", experts);
 	}
+	if (!strncmp(name, blocks, sizeof blocks - 1)) {
+		name += sizeof blocks - 1;
+		name += strspn(name, "0123456789");
+		n = (size_t)snprintf(key, sizeof key, "%s@", blocks);
+	}
 	snprintf(key + n, sizeof key - n, "%s", name);
 	n = strlen(key);
 	if (scale && n > 6)
@@ -105,4 +110,16 @@ const struct role *family_role(const struct family *f, const char *name, bool sc
 		if (!strcmp(f->roles[i].name, key))
 			return &f->roles[i];
 	return NULL;
+}
+
+int family_meets(const struct config *c, enum family_need need, struct err *e)
+{
+	const struct family_gap *g = c->family->gaps;
+
+	for (; g && g->why; g++)
+		if (g->need == need && (!g->vision || c->vision))
+			return err_rule(e, RULE_FAMILY_GAP, ERR_NOPOS,
+				"%s not available for %s%s: %s", g->what, c->family->what,
+				g->vision ? " with vision" : "", g->why);
+	return 0;
 }

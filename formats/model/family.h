@@ -14,6 +14,21 @@
 extern "C" {
 #endif
 
+/* What somebody may want of a model, besides its tensors as they are. */
+enum family_need {
+	NEED_OFFICIAL, /* rank files as the model's own converter writes them */
+	NEED_VLLM,     /* parameters as vLLM names and shares them */
+	NEED_GGUF      /* names of tensors and keys in GGUF */
+};
+
+/* A need that is not met, since nothing public says how: nobody guesses. */
+struct family_gap {
+	enum family_need need;
+	bool vision;      /* a gap only of models that see images */
+	const char *what; /* the need in words, as the beginning of a sentence */
+	const char *why;  /* what is not known; NULL ends a table */
+};
+
 struct family {
 	const char *name; /* model_type of config.json */
 	const char *what;
@@ -25,6 +40,7 @@ struct family {
 	unsigned n_fields;
 	const struct role *roles; /* [n_roles] */
 	unsigned n_roles;
+	const struct family_gap *gaps; /* NULL: there is none */
 };
 extern const struct family family_v4; /* DeepSeek-V4: Flash, Pro, -Base, with MTP or DSpark */
 
@@ -50,6 +66,9 @@ const struct role *family_role(const struct family *f, const char *name, bool sc
 
 /* The field of c that formulas of its family call so (n bytes); NULL if there is none. */
 const uint64_t *family_field(const struct config *c, const char *name, size_t n);
+
+/* 0 where the family of c meets the need; an error (rule family.gap) that says what is not known where it does not. */
+int family_meets(const struct config *c, enum family_need need, struct err *e);
 
 #ifdef __cplusplus
 }

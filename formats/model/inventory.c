@@ -98,11 +98,12 @@ struct block {
 	uint32_t place;
 };
 
-static int add(struct maker *m, const struct block *b, const struct role *r, int32_t expert,
+/* copy: what stands in the name for # or @. */
+static int add(struct maker *m, const struct block *b, const struct role *r, int32_t copy,
 	const struct want *form)
 {
 	char name[128];
-	const char *hash = strchr(r->name, '#');
+	const char *hash = strpbrk(r->name, "#@");
 	struct want *w;
 	int n = 0;
 
@@ -110,14 +111,14 @@ static int add(struct maker *m, const struct block *b, const struct role *r, int
 		return err_nomem(m->e);
 	w = &m->v->wants[m->v->n];
 	*w = *form;
-	w->expert = expert;
+	w->expert = strchr(r->name, '#') ? copy : -1;
 	if (b->layer >= 0)
 		n = snprintf(name, sizeof name, "layers.%d.", b->layer);
 	else if (b->stage >= 0)
 		n = snprintf(name, sizeof name, "mtp.%d.", b->stage);
 	if (hash)
 		n += snprintf(name + n, sizeof name - (size_t)n, "%.*s%d%s", (int)(hash - r->name),
-			r->name, expert, hash + 1);
+			r->name, copy, hash + 1);
 	else
 		n += snprintf(name + n, sizeof name - (size_t)n, "%s", r->name);
 	if (w->scale) /* X.weight -> X.scale */
@@ -156,19 +157,22 @@ static int add_role(struct maker *m, const struct block *b, const struct role *r
 		.place = b->place,
 		.expert = -1 },
 		    scale;
-	int32_t i, copies = r->split == SPLIT_EXPERTS ? (int32_t)m->c->E : 1;
+	int32_t i,
+		copies = r->split == SPLIT_EXPERTS ? (int32_t)m->c->E
+		: strchr(r->name, '@')             ? (int32_t)m->c->VL
+						   : 1;
 
 	w.optional = !(r->where & b->is & ~(unsigned)IN_MTP_EXTRA);
-	if (!strcmp(r->name, "embed.weight"))
+	if (!strcmp(r->name, "embed.weight") || r->where == IN_VISION)
 		w.place = 0;
 	if (!inventory_shape(r->shape, m->c, b->ratio, w.dim, &w.rank) ||
 		!lay_out(m, r, &w, &scale))
 		return err_rule(m->e, RULE_CONFIG_FIELD_RANGE, ERR_NOPOS,
 			"config.json: no size for %s with shape %s", r->name, r->shape);
 	for (i = 0; i < copies; i++) {
-		if (add(m, b, r, copies > 1 || strchr(r->name, '#') ? i : -1, &w))
+		if (add(m, b, r, i, &w))
 			return -1;
-		if (r->store != STORE_PLAIN && add(m, b, r, strchr(r->name, '#') ? i : -1, &scale))
+		if (r->store != STORE_PLAIN && add(m, b, r, i, &scale))
 			return -1;
 	}
 	return 0;
@@ -187,16 +191,18 @@ static int add_block(struct maker *m, const struct block *b)
 
 static unsigned kind_of(const struct config *c, const struct block *b)
 {
-	unsigned is;
+	unsigned is, vl = c->vision ? IN_BLOCK_VL : 0;
 
 	if (b->stage >= 0) {
-		is = IN_STAGE | IN_SCORE;
+		is = IN_STAGE | IN_SCORE | vl;
 		if (!c->spark)
 			return is | IN_MTP | IN_MTP_EXTRA;
 		is |= b->stage == 0 ? IN_SPARK_FIRST : 0;
 		return is | ((uint64_t)b->stage + 1 == c->stages ? IN_SPARK_LAST : 0);
 	}
-	is = IN_LAYER | ((uint64_t)b->layer < c->n_hash ? IN_HASH : IN_SCORE);
+	is = IN_LAYER | vl | ((uint64_t)b->layer < c->n_hash ? IN_HASH : IN_SCORE);
+	if (c->vision) /* image tokens have no id: they are routed by score in every layer */
+		is |= IN_SCORE;
 	return is | (b->ratio ? IN_COMPRESS : 0) | (b->ratio == RATIO_INDEXED ? IN_INDEX : 0);
 }
 
@@ -209,7 +215,10 @@ int inventory_make(struct inventory *v, const struct config *c, struct model_for
 	struct err *e)
 {
 	struct maker m = { .v = v, .c = c, .forms = forms, .e = e };
-	struct block b = { .is = IN_GLOBAL, .layer = -1, .stage = -1, .place = (uint32_t)c->L + 1 };
+	struct block b = { .is = IN_GLOBAL | (c->vision ? IN_VISION : 0u),
+		.layer = -1,
+		.stage = -1,
+		.place = (uint32_t)c->L + 1 };
 	uint64_t i;
 
 	memset(v, 0, sizeof *v);

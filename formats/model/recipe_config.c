@@ -148,10 +148,24 @@ static json_t *with_drafts(json_t *list, const struct recipe_made *m, const char
 	return list;
 }
 
+/* Adds what sees images, which is never quantized, to list in the same way. */
+static json_t *with_vision(json_t *list, const struct recipe_made *m, const char *tower,
+	const char *aligner)
+{
+	if (list && m->config->vision &&
+		(json_array_append_new(list, json_string(tower)) ||
+			json_array_append_new(list, json_string(aligner)))) {
+		json_decref(list);
+		return NULL;
+	}
+	return list;
+}
+
 static json_t *left_out(const struct recipe_made *m)
 {
-	return with_drafts(json_pack("[s,s,s]", "*.attn.*", "*.ffn.shared_experts.*", "head"), m,
-		"mtp.*");
+	json_t *list = json_pack("[s,s,s]", "*.attn.*", "*.ffn.shared_experts.*", "head");
+
+	return with_vision(with_drafts(list, m, "mtp.*"), m, "vision.*", "aligner.*");
 }
 
 int recipe_config_nvfp4(struct text *out, const struct recipe_made *m, struct err *e)
@@ -189,10 +203,10 @@ int recipe_hf_quant_nvfp4(struct text *out, const struct recipe_made *m, struct 
 /* What is in BF16 or F32 and is called Linear by those who read this. */
 static json_t *plain_modules(const struct recipe_made *m)
 {
-	return with_drafts(json_pack("[s,s,s,s,s,s,s]", "head", "embed", "*.ffn.gate",
-				   "*.compressor.*", "*.weights_proj", "*.markov_head.*",
-				   "*.confidence_head.*"),
-		m, "mtp.*");
+	json_t *list = json_pack("[s,s,s,s,s,s,s]", "head", "embed", "*.ffn.gate", "*.compressor.*",
+		"*.weights_proj", "*.markov_head.*", "*.confidence_head.*");
+
+	return with_vision(with_drafts(list, m, "mtp.*"), m, "vision.*", "aligner.*");
 }
 
 int recipe_config_mxfp8(struct text *out, const struct recipe_made *m, struct err *e)
@@ -279,10 +293,12 @@ static json_t *ct_group(const struct ct_form *f, const char *modules)
 /* Modules that are in BF16 or F32, by expressions. */
 static json_t *ct_ignore(const struct recipe_made *m)
 {
-	return with_drafts(json_pack("[s,s,s,s,s,s,s]", "head", "embed", "re:.*\\.ffn\\.gate$",
-				   "re:.*\\.compressor\\..*", "re:.*\\.weights_proj$",
-				   "re:.*\\.markov_head\\..*", "re:.*\\.confidence_head\\..*"),
-		m, "re:^mtp\\..*");
+	json_t *list = json_pack("[s,s,s,s,s,s,s]", "head", "embed", "re:.*\\.ffn\\.gate$",
+		"re:.*\\.compressor\\..*", "re:.*\\.weights_proj$", "re:.*\\.markov_head\\..*",
+		"re:.*\\.confidence_head\\..*");
+
+	return with_vision(with_drafts(list, m, "re:^mtp\\..*"), m, "re:^vision\\..*",
+		"re:^aligner\\..*");
 }
 
 int recipe_config_compressed(struct text *out, const struct recipe_made *m, struct err *e)

@@ -48,12 +48,15 @@ enum where {
 	IN_HASH = 256,       /* routes by token id */
 	IN_SCORE = 512,      /* routes by score */
 	IN_MTP_EXTRA = 1024, /* optional, in MTP blocks: copies that only -Base has */
+	IN_VISION = 2048,    /* of no block; the model sees images */
+	IN_BLOCK_VL = 4096,  /* a layer or stage of a model that sees images */
 	IN_BLOCK = IN_LAYER | IN_STAGE
 };
 
 struct role {
-	const char *name; /* after "layers.N." or "mtp.N."; "#" stands for the expert id */
-	unsigned where;   /* bits of enum where, one of which must hold */
+	const char *
+		name; /* after "layers.N." or "mtp.N."; "#" stands for the expert id, "@" for a block of the vision tower */
+	unsigned where; /* bits of enum where, one of which must hold */
 	enum store store;
 	enum dtype dtype; /* of STORE_PLAIN */
 	/* Logical shape, dimensions separated by commas; fields of struct config, "ratio" of the

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/selection.h"
+#include "formats/model/vision.h"
 
 #include "core/cli/value.h"
 #include "core/text.h"
@@ -93,5 +94,5 @@ size_t selection_place(const struct config *c, const char *name)
 		n = number_of(name + sizeof mtp - 1, c->stages);
 		return n == SIZE_MAX ? n : (size_t)c->L + 2 + n;
 	}
-	return strncmp(name, embed, sizeof embed - 1) ? (size_t)c->L + 1 : 0;
+	return strncmp(name, embed, sizeof embed - 1) && !vision_has(name) ? (size_t)c->L + 1 : 0;
 }

@@ -1,11 +1,12 @@
 /* v4.c -- DeepSeek-V4: Flash and Pro, the -Base variants (FP8 experts, F32 scales, copies of embedding and head under
- * mtp.), and those with a DSpark drafter in place of MTP blocks (0731, -DSpark).
+ * mtp.), those with a DSpark drafter in place of MTP blocks (0731, -DSpark), and Vision-Exp, which sees images.
  *
  * Source: index and headers of deepseek-ai/DeepSeek-V4-Flash and -Pro; the counts and bytes that the table yields for
  * them are tested (tests/test_model.c).
  *
  * SPDX-License-Identifier: MIT */
 #include "formats/model/family.h"
+#include "formats/model/vision.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -15,24 +16,25 @@ enum { BLOCKS_MAX = 4096, TENSORS_MAX = 1 << 20 };
 
 /* clang-format off */
 static const struct config_field fields[] = {
-	{ "num_hidden_layers",     "L",      offsetof(struct config, L),      1, BLOCKS_MAX, false },
-	{ "hidden_size",           "D",      offsetof(struct config, D),      1, 1 << 20, false },
-	{ "num_attention_heads",   "H",      offsetof(struct config, H),      1, 1 << 16, false },
-	{ "head_dim",              "hd",     offsetof(struct config, hd),     1, 1 << 16, false },
-	{ "q_lora_rank",           "QL",     offsetof(struct config, QL),     1, 1 << 20, false },
-	{ "o_groups",              "G",      offsetof(struct config, G),      1, 1 << 16, false },
-	{ "o_lora_rank",           "R",      offsetof(struct config, R),      1, 1 << 20, false },
-	{ "moe_intermediate_size", "I",      offsetof(struct config, I),      1, 1 << 20, false },
-	{ "n_routed_experts",      "E",      offsetof(struct config, E),      1, 1 << 16, false },
-	{ "n_shared_experts",      "S",      offsetof(struct config, S),      1, 64, false },
-	{ "num_experts_per_tok",   "K",      offsetof(struct config, K),      1, 1 << 10, false },
-	{ "vocab_size",            "V",      offsetof(struct config, V),      1, 1 << 24, false },
-	{ "hc_mult",               "hc",     offsetof(struct config, hc),     1, 64, false },
-	{ "num_hash_layers",       "n_hash", offsetof(struct config, n_hash), 0, BLOCKS_MAX, false },
-	{ "index_n_heads",         "IH",     offsetof(struct config, IH),     1, 1 << 16, false },
-	{ "index_head_dim",        "IHD",    offsetof(struct config, IHD),    1, 1 << 16, false },
-	{ "num_nextn_predict_layers", "n_mtp", offsetof(struct config, n_mtp), 0, BLOCKS_MAX, false },
-	{ "dspark_markov_rank",    "MR",     offsetof(struct config, MR),     1, 1 << 20, true },
+	{ "num_hidden_layers",     "L",      offsetof(struct config, L),      1, BLOCKS_MAX, FIELD_ALL },
+	{ "hidden_size",           "D",      offsetof(struct config, D),      1, 1 << 20, FIELD_ALL },
+	{ "num_attention_heads",   "H",      offsetof(struct config, H),      1, 1 << 16, FIELD_ALL },
+	{ "head_dim",              "hd",     offsetof(struct config, hd),     1, 1 << 16, FIELD_ALL },
+	{ "q_lora_rank",           "QL",     offsetof(struct config, QL),     1, 1 << 20, FIELD_ALL },
+	{ "o_groups",              "G",      offsetof(struct config, G),      1, 1 << 16, FIELD_ALL },
+	{ "o_lora_rank",           "R",      offsetof(struct config, R),      1, 1 << 20, FIELD_ALL },
+	{ "moe_intermediate_size", "I",      offsetof(struct config, I),      1, 1 << 20, FIELD_ALL },
+	{ "n_routed_experts",      "E",      offsetof(struct config, E),      1, 1 << 16, FIELD_ALL },
+	{ "n_shared_experts",      "S",      offsetof(struct config, S),      1, 64, FIELD_ALL },
+	{ "num_experts_per_tok",   "K",      offsetof(struct config, K),      1, 1 << 10, FIELD_ALL },
+	{ "vocab_size",            "V",      offsetof(struct config, V),      1, 1 << 24, FIELD_ALL },
+	{ "hc_mult",               "hc",     offsetof(struct config, hc),     1, 64, FIELD_ALL },
+	{ "num_hash_layers",       "n_hash", offsetof(struct config, n_hash), 0, BLOCKS_MAX, FIELD_ALL },
+	{ "index_n_heads",         "IH",     offsetof(struct config, IH),     1, 1 << 16, FIELD_ALL },
+	{ "index_head_dim",        "IHD",    offsetof(struct config, IHD),    1, 1 << 16, FIELD_ALL },
+	{ "num_nextn_predict_layers", "n_mtp", offsetof(struct config, n_mtp), 0, BLOCKS_MAX, FIELD_ALL },
+	{ "dspark_markov_rank",    "MR",     offsetof(struct config, MR),     1, 1 << 20, FIELD_SPARK },
+	VISION_FIELDS,
 };
 /* clang-format on */
 enum { FIELDS = sizeof fields / sizeof *fields };
@@ -98,9 +100,11 @@ static const struct role roles[] = {
 	{ "markov_head.markov_w1.weight", IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "V,MR", SPLIT_NONE, NULL, "DSpark, Markov head" },
 	{ "markov_head.markov_w2.weight", IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "V,MR", SPLIT_NONE, NULL, "DSpark, Markov head" },
 	{ "confidence_head.proj.weight",  IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "1,D+MR", SPLIT_NONE, NULL, "DSpark, confidence head" },
+
+	VISION_ROLES,
+	{ "image_pad", IN_VISION, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "vector where an image is padded" },
 };
 /* clang-format on */
-const unsigned n_roles = sizeof roles / sizeof *roles;
 
 static int get_ratios(struct config *c, const json_t *o, struct err *e)
 {
@@ -213,11 +217,22 @@ static int v4_config_read(struct config *c, const struct config_doc *d, struct e
 	const json_t *o = d->o;
 
 	c->spark = config_says(o, "dspark_block_size");
+	c->vision = config_says(o, "vision_n_layers");
 	if (config_fields(c, o, fields, FIELDS, e) || get_ratios(c, o, e) || get_stages(c, o, e) ||
 		get_quant(o, e) || config_experts(c, o, e))
 		return -1;
 	return check_divides(c, e);
 }
+
+static const struct family_gap gaps[] = {
+	{ NEED_OFFICIAL, true, "Target official is",
+		"what the converter of Vision-Exp does with the tensors of its vision tower, its aligner and image_* was never published where it could be read; target hf, the engines' targets and dsv4-quant carry them as they are" },
+	{ NEED_VLLM, true, "Target vllm-sharded is",
+		"the names that vLLM's parameters of the vision tower have were not read; target hf carries the tensors as they are" },
+	{ NEED_GGUF, true, "GGUF is",
+		"llama.cpp has no names for the vision tower of this model; every other name of dsv4-quant carries it as it is" },
+	{ NEED_OFFICIAL, false, NULL, NULL },
+};
 
 const struct family family_v4 = { .name = "deepseek_v4",
 	.what = "DeepSeek-V4",
@@ -225,4 +240,5 @@ const struct family family_v4 = { .name = "deepseek_v4",
 	.fields = fields,
 	.n_fields = FIELDS,
 	.roles = roles,
-	.n_roles = sizeof roles / sizeof *roles };
+	.n_roles = sizeof roles / sizeof *roles,
+	.gaps = gaps };

@@ -26,7 +26,7 @@ TOTALS = {
     "flash-0731.json": (72317, 166878536440),
     "flash-base.json": (69189, 294673469000),
     "pro-base.json": (145118, None),
-    "pro-dspark.json": (149782, 892595197672),
+    "pro-dspark.json": (149782, 892727580904),
 }
 
 # B.1: how many tensors are of each dtype.
