@@ -40,7 +40,7 @@ int graft_bad(const struct graft *g, struct err *e, const char *fmt, ...)
 /* Whether a field says only of drafts, of which FORM has none. */
 static bool of_drafts(const struct config_field *f, const struct config *form)
 {
-	return !form->stages && (f->spark || f->at == offsetof(struct config, n_mtp));
+	return !form->stages && (f->only == FIELD_SPARK || f->at == offsetof(struct config, n_mtp));
 }
 
 /* What FORM's config.json says of shapes is what DIR's says. */
