@@ -20,6 +20,8 @@ const struct codec_form codecs[CODEC_COUNT] = {
 	[CODEC_NVFP4_CT] = { "nvfp4-ct", NULL,     DT_U8,       4, DT_F8_E4M3, SCALE_E4M3,   1,  16, "weight_packed", "weight_scale",  -1, { "weight_global_scale", 1, true }, "the same with an F32 divisor for the matrix (compressed-tensors' names)" },
 	[CODEC_MXFP4_CT] = { "mxfp4-ct", NULL,     DT_U8,       4, DT_U8,      SCALE_E8M0,   1,  32, "weight_packed", "weight_scale",  -1, { NULL, 0, false }, "mxfp4 by compressed-tensors' names" },
 	[CODEC_FP8_CT]   = { "fp8-ct",   NULL,     DT_F8_E4M3,  8, DT_F32,     SCALE_F32,  128, 128, "weight",        "weight_scale",  -1, { NULL, 0, false }, "fp8-f32 by compressed-tensors' names" },
+	[CODEC_FP8_32]   = { "fp8-32",   NULL,     DT_F8_E4M3,  8, DT_F8_E8M0, SCALE_E8M0,  32,  32, "weight",        "scale",         -1, { NULL, 0, false }, "E4M3 codes, an E8M0 scale for 32 x 32" },
+	[CODEC_FP8_ROW]  = { "fp8-row",  NULL,     DT_F8_E4M3,  8, DT_F8_E8M0, SCALE_E8M0,   1,  32, "weight",        "scale",         -1, { NULL, 0, false }, "E4M3 codes, an E8M0 scale for 32 columns of a row, in V4's names" },
 };
 /* clang-format on */
 
@@ -46,6 +48,11 @@ enum codec codec_of_expert(const char *expert_dtype)
 const char *codec_expert(enum codec c)
 {
 	return codecs[c].expert ? codecs[c].expert : codecs[CODEC_NONE].name;
+}
+
+bool codec_by_config(enum codec c)
+{
+	return c == CODEC_FP8_32 || c == CODEC_FP8_ROW;
 }
 
 enum codec codec_of_types(unsigned code, unsigned scale)

@@ -30,6 +30,8 @@ enum codec {
 	CODEC_NVFP4_CT, /* the same as compressed-tensors has it: other names, and the factor is a divisor */
 	CODEC_MXFP4_CT, /* MXFP4 by compressed-tensors' names and types */
 	CODEC_FP8_CT,   /* FP8_F32 by compressed-tensors' names */
+	CODEC_FP8_32,   /* E4M3, an E8M0 scale for 32 x 32: dense weights of V4.1 */
+	CODEC_FP8_ROW,  /* E4M3, an E8M0 scale for 32 columns of a row: Engram tables of V4.1 */
 	CODEC_COUNT
 };
 
@@ -65,6 +67,8 @@ enum codec codec_find(const char *name);
 enum codec codec_of_expert(const char *expert_dtype);
 /* What config.json calls experts of that codec; "unsaid" where it has no word for them. */
 const char *codec_expert(enum codec c);
+/* Whether types do not tell c from an earlier codec: config.json says the block, and codec_of_types never returns it. */
+bool codec_by_config(enum codec c);
 /* Returns the first codec with codes and scales of these types; scale is DT_COUNT where there is none. */
 enum codec codec_of_types(unsigned code, unsigned scale);
 

@@ -116,6 +116,18 @@ static void fp8_encode(const double *v, const uint8_t *scales, double second, si
 	encode_e4m3(CODEC_FP8, v, scales, second, cols, codes);
 }
 
+static void fp8_32_decode(const uint8_t *codes, const uint8_t *scales, double second, size_t cols,
+	double *v)
+{
+	decode_e4m3(CODEC_FP8_32, codes, scales, second, cols, v);
+}
+
+static void fp8_32_encode(const double *v, const uint8_t *scales, double second, size_t cols,
+	uint8_t *codes)
+{
+	encode_e4m3(CODEC_FP8_32, v, scales, second, cols, codes);
+}
+
 static void fp8_f32_decode(const uint8_t *codes, const uint8_t *scales, double second, size_t cols,
 	double *v)
 {
@@ -196,6 +208,8 @@ static void f32_encode(const double *v, const uint8_t *scales, double second, si
 const struct codec_ops codec_ops[CODEC_COUNT] = {
 	[CODEC_MXFP4]   = { mxfp4_decode,   mxfp4_encode,   "0, 0.5, 1, 1.5, 2, 3, 4 and 6 times the scale" },
 	[CODEC_FP8]     = { fp8_decode,     fp8_encode,     "up to 4 significant bits between 2^-9 and 448 times the scale" },
+	[CODEC_FP8_32] = { fp8_32_decode, fp8_32_encode, "up to 4 significant bits between 2^-9 and 448 times the scale" },
+	[CODEC_FP8_ROW] = { fp8_32_decode, fp8_32_encode, "up to 4 significant bits between 2^-9 and 448 times the scale" },
 	[CODEC_FP8_F32] = { fp8_f32_decode, fp8_f32_encode, "up to 4 significant bits between 2^-9 and 448 times the scale, if that is a power of two" },
 	[CODEC_BF16]    = { bf16_decode,    bf16_encode,    "up to 8 significant bits between 2^-133 and 2^128" },
 	[CODEC_MXFP8]   = { mxfp8_decode,   mxfp8_encode,   "up to 4 significant bits between 2^-9 and 448 times the scale" },

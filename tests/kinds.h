@@ -211,7 +211,10 @@ static inline void vision(struct ck *c)
 
 static inline void v41(struct ck *c)
 {
-	ck_config(c, "model_type", "\"deepseek_v41\"");
+	struct ck_tensor *t = ck_get(c, "layers.1.attn.wq_a.weight");
+
+	snprintf(t->name, sizeof t->name, "layers.1.engram.wkv.weight");
+	c->dirty[t->shard] = true;
 }
 
 static inline void other(struct ck *c)

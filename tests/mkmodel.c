@@ -32,7 +32,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { GAUSS = 1 << 16, ROWS = 128, SETS_MAX = 64 };
+enum { GAUSS = 1 << 16, SETS_MAX = 64 };
 
 struct shard {
 	char name[64];
@@ -53,6 +53,7 @@ struct maker {
 	bool sparse, metadata;
 	struct config_doc doc;
 	struct config c;
+	struct model_forms forms;
 	struct inventory v;
 	struct shard *shards;
 	struct job *jobs; /* by shard, then in payload order */
@@ -234,36 +235,38 @@ static void make_expert(struct maker *m, const struct job *j)
 	free(s);
 }
 
-/* 128 rows at a time: values, largest by block, codes and scales. */
+/* A row of blocks at a time: values, largest by block, codes and scales. */
 static void make_fp8(struct maker *m, const struct job *j)
 {
 	const struct job *sj = scale_of(m, j);
 	const struct shard *sh = &m->shards[j->shard];
 	struct rng r = rng_of(m, j->t.name);
-	size_t rows = (size_t)j->t.dim[0], k = (size_t)j->t.dim[1], blocks = mem_ceil_div(k, 128),
+	const struct codec_form *form = &codecs[role_codec(j->w->role, m->forms)];
+	const size_t high = form->rows, wide = form->cols;
+	size_t rows = (size_t)j->t.dim[0], k = (size_t)j->t.dim[1], blocks = mem_ceil_div(k, wide),
 	       i, b, c;
 	size_t unit = sj->t.dtype == DT_F32 ? 4 : 1, have;
-	float *x = malloc(ROWS * k * sizeof *x), top, inv;
-	uint8_t *codes = malloc(ROWS * k), *s = malloc(blocks * 4);
+	float *x = malloc(high * k * sizeof *x), top, inv;
+	uint8_t *codes = malloc(high * k), *s = malloc(blocks * 4);
 	uint64_t row;
 
 	if (!x || !codes || !s)
 		die("out of memory");
-	for (row = 0; row < rows; row += ROWS) {
-		have = rows - row < ROWS ? (size_t)(rows - row) : ROWS;
+	for (row = 0; row < rows; row += high) {
+		have = rows - row < high ? (size_t)(rows - row) : high;
 		for (i = 0; i < have; i++)
 			fill(m, &r, x + i * k, k, spread(&r));
 		for (b = 0; b < blocks; b++) {
 			uint8_t byte;
-			size_t end = 128 * b + 128 < k ? 128 * b + 128 : k;
+			size_t end = wide * b + wide < k ? wide * b + wide : k;
 
 			for (top = 0, i = 0; i < have; i++)
-				for (c = 128 * b; c < end; c++)
+				for (c = wide * b; c < end; c++)
 					top = fabsf(x[i * k + c]) > top ? fabsf(x[i * k + c]) : top;
 			byte = scale_byte(top, 448.0f);
 			inv = ldexpf(1.0f, 127 - byte);
 			for (i = 0; i < have; i++)
-				for (c = 128 * b; c < end; c++)
+				for (c = wide * b; c < end; c++)
 					codes[i * k + c] = num_e4m3_from(x[i * k + c] * inv);
 			if (unit == 4) {
 				float f = num_e8m0(byte);
@@ -275,7 +278,7 @@ static void make_fp8(struct maker *m, const struct job *j)
 		}
 		put(sh->fd, codes, have * k, sh->data_at + j->t.begin + row * k);
 		put(sh->fd, s, blocks * unit,
-			sh->data_at + sj->t.begin + row / ROWS * blocks * unit);
+			sh->data_at + sj->t.begin + row / high * blocks * unit);
 	}
 	free(x);
 	free(codes);
@@ -522,7 +525,6 @@ int main(int argc, char **argv)
 {
 	struct text empty_object = { .s = (char[]){ "{}\n" }, .n = 3 };
 	struct maker m = { .seed = 1 };
-	struct model_forms forms;
 	struct text raw = { 0 };
 	struct err e = { 0 };
 	const char *config = NULL;
@@ -555,9 +557,9 @@ int main(int argc, char **argv)
 	if (m.c.experts == CODEC_NONE)
 		m.c.experts = CODEC_MXFP4;
 	base = m.c.experts == CODEC_FP8 && !e8m0;
-	forms.dense = base ? CODEC_FP8_F32 : CODEC_FP8;
-	forms.experts = m.c.experts == CODEC_MXFP4 ? CODEC_MXFP4 : forms.dense;
-	if (inventory_make(&m.v, &m.c, forms, &e))
+	m.forms.dense = base ? CODEC_FP8_F32 : m.c.dense;
+	m.forms.experts = m.c.experts == CODEC_MXFP4 ? CODEC_MXFP4 : m.forms.dense;
+	if (inventory_make(&m.v, &m.c, m.forms, &e))
 		die(e.text);
 	if (mkdir(m.out, 0777) && access(m.out, W_OK))
 		die("cannot make the folder");

@@ -27,6 +27,7 @@ static int toy_read(struct config *c, const struct config_doc *d, struct err *e)
 {
 	if (config_fields(c, d->o, fields, 4, e) || config_experts(c, d->o, e))
 		return -1;
+	c->dense = CODEC_FP8;
 	c->ratio = calloc(c->L, sizeof *c->ratio);
 	return c->ratio ? 0 : -1;
 }
@@ -76,6 +77,7 @@ static void row(void)
 
 static void others(void)
 {
+	const struct family *const *f;
 	struct config c;
 	struct err e;
 
@@ -85,6 +87,8 @@ static void others(void)
 		!strcmp(e.rule, "config.field-missing") && !c.family);
 	CHECK(read_toy(&c, "{\"model_type\": \"deepseek_v4\"}", &e) == -1 &&
 		!strcmp(e.rule, "config.field-missing"));
+	for (f = families; *f; f++)
+		CHECK_IN((*f)->name, (*f)->n_roles <= FAMILY_ROLES_MAX);
 	CHECK(families[0] == &family_v4);
 }
 

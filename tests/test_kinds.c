@@ -100,7 +100,7 @@ static const char *const expected[KINDS] = {
 	[KIND_QUANTIZED]  = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "xx",
 	[KIND_BF16]       = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "xx",
 	[KIND_VISION]     = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "xx",
-	[KIND_V41]        = "xxxx" "xx" "p" "xx" ".x" "xxxxt" ".gxc" "xx",
+	[KIND_V41]        = "xxxx" "xx" "p" "xx" "fx" "xxxxt" ".gxc" "xx",
 	[KIND_OTHER]      = "xxxx" "xx" "p" "xx" ".x" "xxxxt" ".gxc" "xx",
 };
 
@@ -139,7 +139,7 @@ static const struct {
 	[KIND_QUANTIZED]  = { "kind.quantized", 2 },
 	[KIND_BF16]       = { "kind.bf16", 2 },
 	[KIND_VISION]     = { "kind.vision", 2 },
-	[KIND_V41]        = { "config.model-type", 2 },
+	[KIND_V41]        = { "kind.v41", 2 },
 	[KIND_OTHER]      = { "config.model-type", 2 },
 };
 /* clang-format on */

@@ -51,6 +51,7 @@ static void totals(void)
 		{ "flash-base", CODEC_FP8_F32, true, 69189, 294673469000 },
 		{ "flash-base", CODEC_FP8, false, 69187, 292502338120 }, /* recast; computed */
 		{ "pro-dspark", CODEC_FP8, false, 149782, 892727580904 },
+		{ "v41-flash", CODEC_FP8_32, false, 96085, 510286023000 },
 		{ "vision-exp", CODEC_FP8, false, 72633,
 			166878536440 + 932786176 + 49 * 256 * 4 }, /* 0731, what sees, biases */
 	};
@@ -203,7 +204,7 @@ static void bad_configs(void)
 	} row[] = {
 		{ "{", "[", "config.syntax" },
 		{ "{", "{ \"hidden_size\": 256, ", "config.syntax" }, /* twice */
-		{ "\"deepseek_v4\"", "\"deepseek_v41\"", "config.model-type" },
+		{ "\"deepseek_v4\"", "\"deepseek_v5\"", "config.model-type" },
 		{ "\"deepseek_v4\"", "4", "config.field-type" },
 		{ "\"model_type\"", "\"model_typ\"", "config.field-missing" },
 		{ "\"hidden_size\": 256", "\"hidden_size\": 0", "config.field-range" },

@@ -8,15 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROLES_MAX = 64, SHOWN = 50 };
+enum { SHOWN = 50 };
 
 struct sum {
 	uint64_t n, bytes;
 };
 
 struct sums {
-	struct sum role[ROLES_MAX][2]; /* [role][is scale] */
-	enum dtype role_type[ROLES_MAX][2];
+	struct sum role[FAMILY_ROLES_MAX][2]; /* [role][is scale] */
+	enum dtype role_type[FAMILY_ROLES_MAX][2];
 	struct sum dtype[DT_COUNT];
 	struct sum unexpected;
 	uint64_t *shard; /* owns; payload bytes by shard */

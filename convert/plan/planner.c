@@ -326,15 +326,23 @@ static int check_drafts(const struct plan *p, const struct audit *a, struct err 
 }
 
 /* What is known of the model must reach as far as the target. */
-static int check_family(const struct plan *p, struct err *e)
+static int check_family(const struct plan *p, const struct audit *a, struct err *e)
 {
 	const struct config *c = &p->ckpt->config;
 
 	if (p->recipe)
-		return p->recipe->container == CONTAINER_GGUF ? family_meets(c, NEED_GGUF, e) : 0;
+		return family_meets(c, NEED_RECIPE, e) ||
+				(p->recipe->container == CONTAINER_GGUF &&
+					family_meets(c, NEED_GGUF, e))
+			? -1
+			: 0;
 	if (!strcmp(p->opts.target, "official"))
 		return family_meets(c, NEED_OFFICIAL, e);
-	return strcmp(p->opts.target, VLLM_TARGET) ? 0 : family_meets(c, NEED_VLLM, e);
+	if (!strcmp(p->opts.target, VLLM_TARGET))
+		return family_meets(c, NEED_VLLM, e);
+	if (engine_find(p->opts.target))
+		return family_meets(c, NEED_ENGINE, e);
+	return p->experts == a->experts ? 0 : family_meets(c, NEED_CAST, e);
 }
 
 static int make(struct plan *p, const struct audit *a, struct err *e)
@@ -346,7 +354,7 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 
 	if (!t)
 		return no_target(p->opts.target, e);
-	if (check_family(p, e))
+	if (check_family(p, a, e))
 		return -1;
 	if (p->recipe) {
 		settle_recipe(p, a);

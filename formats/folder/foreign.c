@@ -58,6 +58,10 @@ static bool has_mark(const char *name, const struct mark *m)
 /* Whether config.json describes the tensors that have the mark. */
 static bool known_mark(const struct ckpt *c, const struct mark *m)
 {
+	const char *type = string_of(c->doc.o, "model_type");
+
+	if (!strcmp(type, family_v41.name))
+		return m->kind == KIND_VISION || m->kind == KIND_V41;
 	return m->kind == KIND_VISION && c->config.vision;
 }
 

@@ -86,7 +86,7 @@ const struct kind_row kind_rows[KINDS] = {
 	[KIND_QUANTIZED]  = { "quantized", "a checkpoint in another quantization", "another quant_method, with tensors that are not the model's; tensors *.qweight", RULE_KIND_QUANTIZED, FILES, false, true, true },
 	[KIND_BF16]       = { "bf16", "a checkpoint whose experts are not quantized", "every expert matrix is BF16, F16 or F32", RULE_KIND_BF16, FILES, false, true, true },
 	[KIND_VISION]     = { "vision", "a checkpoint that sees images, and does not say how", "tensors vision.*, aligner.*, *.gate.bias_vl, and no vision_* fields that describe them", RULE_KIND_VISION, FILES, false, true, true },
-	[KIND_V41]        = { "v4.1", "V4.1", "model_type deepseek_v41, or tensors *.engram.*", RULE_CONFIG_MODEL_TYPE, FILES, false, true, true },
+	[KIND_V41]        = { "v4.1", "a checkpoint of V4.1 whose config.json does not say how it is made up", "tensors *.engram.* under another model_type, or a model_type like deepseek_v41 that is not known", RULE_KIND_V41, FILES, false, true, true },
 	[KIND_OTHER]      = { "other", "another model than V4", "another model_type", RULE_CONFIG_MODEL_TYPE, FILES, false, true, true },
 };
 /* clang-format on */

@@ -98,8 +98,8 @@ static enum codec seen_fp8(const struct ckpt *c, const char *inside, const char 
 
 	for (i = 0; i < c->n; i++)
 		if (strstr(c->tensors[i].name, inside) && ends_with(c->tensors[i].name, end))
-			return c->tensors[i].dtype == DT_F32 ? CODEC_FP8_F32 : CODEC_FP8;
-	return CODEC_FP8;
+			return c->tensors[i].dtype == DT_F32 ? CODEC_FP8_F32 : c->config.dense;
+	return c->config.dense;
 }
 
 static struct model_forms seen_forms(const struct audit *a)

@@ -50,7 +50,8 @@ int config_fields(struct config *c, const json_t *o, const struct config_field *
 
 	for (i = 0; i < n; i++) {
 		if ((f[i].only == FIELD_SPARK && !c->spark) ||
-			(f[i].only == FIELD_VISION && !c->vision))
+			(f[i].only == FIELD_VISION && !c->vision) ||
+			(f[i].only == FIELD_ENGRAM && !c->engram))
 			continue;
 		if (get_uint(o, f[i].key, f[i].min, f[i].max, &v, e))
 			return -1;
@@ -119,6 +120,7 @@ void config_doc_free(struct config_doc *d)
 void config_free(struct config *c)
 {
 	free(c->ratio);
+	free(c->layer);
 	memset(c, 0, sizeof *c);
 }
 

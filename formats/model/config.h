@@ -46,6 +46,12 @@ int config_doc_read(struct config_doc *d, const struct io *io, int dir, const ch
 int config_doc_parse(struct config_doc *d, const char *s, size_t n, struct err *e);
 void config_doc_free(struct config_doc *d);
 
+/* What the lists of a config.json say of a layer. */
+struct config_layer {
+	unsigned is;   /* bits of enum where (role.h) */
+	uint64_t rows; /* of its Engram table; 0: it has none */
+};
+
 struct config {
 	const struct family *
 		family; /* whose it is (family.h); NULL: the file was not taken, nothing here is set */
@@ -62,24 +68,36 @@ struct config {
 	uint64_t K;     /* num_experts_per_tok */
 	uint64_t V;     /* vocab_size */
 	uint64_t hc;    /* hc_mult, residual streams */
-	uint64_t n_hash;     /* num_hash_layers: these route by token id */
-	uint64_t IH, IHD;    /* index_n_heads, index_head_dim */
-	uint64_t n_mtp;      /* num_nextn_predict_layers */
-	uint64_t MR;         /* dspark_markov_rank, 0 without DSpark */
-	uint64_t NT;         /* entries of dspark_target_layer_ids */
-	bool spark;          /* the stages under mtp. are a DSpark drafter, not MTP blocks */
-	bool vision;         /* the model sees images: what follows is not 0 */
-	uint64_t VL, VD, VI; /* vision_n_layers, vision_dim, vision_inter_dim */
-	uint64_t VP, VS;     /* vision_patch_size, vision_downsample_ratio */
-	uint64_t *ratio;     /* compress_ratios: L + stages entries, each 0, 4 or 128 */
-	uint64_t stages;     /* blocks mtp.0 .. */
+	uint64_t n_hash;  /* num_hash_layers: these route by token id */
+	uint64_t IH, IHD; /* index_n_heads, index_head_dim */
+	uint64_t n_mtp;   /* num_nextn_predict_layers */
+	uint64_t MR;      /* dspark_markov_rank, 0 without DSpark */
+	uint64_t NT;      /* entries of dspark_target_layer_ids */
+	bool spark;       /* the stages under mtp. are a DSpark drafter, not MTP blocks */
+	uint64_t DE;      /* dspark_n_routed_experts: those of a stage; 0: as many as a layer has */
+	bool engram;      /* there are Engram tables: what follows is not 0 */
+	uint64_t EG, EN, EH, EV; /* engram_max_ngram_size, _n_heads, _head_dim, _vocab_size */
+	uint64_t EC;             /* what the rows of a token are together */
+	uint64_t ER;             /* rows of a table: set while the shapes of its layer are made */
+	enum codec dense;        /* of dense FP8 weights with E8M0 scales */
+	struct config_layer *layer; /* [L]; NULL: compress_ratios and num_hash_layers say it */
+	bool vision;                /* the model sees images: what follows is not 0 */
+	uint64_t VL, VD, VI;        /* vision_n_layers, vision_dim, vision_inter_dim */
+	uint64_t VP, VS;            /* vision_patch_size, vision_downsample_ratio */
+	uint64_t *ratio;            /* compress_ratios: L + stages entries, each 0, 4 or 128 */
+	uint64_t stages;            /* blocks mtp.0 .. */
 	enum codec
 		experts; /* the first codec that expert_dtype names; CODEC_NONE: it is not said */
 };
 
 void config_free(struct config *c);
 
-enum config_part { FIELD_ALL, FIELD_SPARK /* c->spark */, FIELD_VISION /* c->vision */ };
+enum config_part {
+	FIELD_ALL,
+	FIELD_SPARK,  /* c->spark */
+	FIELD_VISION, /* c->vision */
+	FIELD_ENGRAM  /* c->engram */
+};
 
 /* A number in config.json that goes into a field of struct config. */
 struct config_field {

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct family *const families[] = { &family_v4, NULL };
+const struct family *const families[] = { &family_v4, &family_v41, NULL };
 
 bool family_knows(const char *model_type)
 {
@@ -17,6 +17,19 @@ bool family_knows(const char *model_type)
 		if (!strcmp((*f)->name, model_type))
 			return true;
 	return false;
+}
+
+bool family_type_meets(const char *model_type, enum family_need need)
+{
+	const struct family *const *f;
+	const struct family_gap *g;
+
+	for (f = families; *f && strcmp((*f)->name, model_type) != 0; f++)
+		;
+	for (g = *f ? (*f)->gaps : NULL; g && g->why; g++)
+		if (g->need == need && !g->vision)
+			return false;
+	return *f;
 }
 
 int config_read_as(struct config *c, const struct config_doc *d, const struct family *const *from,
@@ -34,8 +47,8 @@ int config_read_as(struct config *c, const struct config_doc *d, const struct fa
 			break;
 	if (!*from)
 		return err_rule(e, RULE_CONFIG_MODEL_TYPE, ERR_NOPOS,
-			"config.json: model_type is \"%s\", this program knows %s",
-			text_quote(json_string_value(t)).s, families[0]->name);
+			"config.json: model_type is \"%s\", this program knows %s and %s",
+			text_quote(json_string_value(t)).s, family_v4.name, family_v41.name);
 	if ((*from)->config_read(c, d, e)) {
 		config_free(c);
 		return -1;
@@ -68,12 +81,20 @@ int config_read_shapes(struct config *c, const struct config_doc *d, struct err 
 const uint64_t *family_field(const struct config *c, const char *name, size_t n)
 {
 	const struct config_field *f = c->family->fields;
+	static const struct {
+		const char *name;
+		size_t at;
+	} derived[] = { { "NT", offsetof(struct config, NT) },
+		{ "EC", offsetof(struct config, EC) }, { "ER", offsetof(struct config, ER) } };
 	unsigned i;
 
 	for (i = 0; i < c->family->n_fields; i++)
 		if (strlen(f[i].name) == n && !memcmp(f[i].name, name, n))
 			return (const uint64_t *)(const void *)((const char *)c + f[i].at);
-	return n == 2 && !memcmp(name, "NT", 2) ? &c->NT : NULL;
+	for (i = 0; i < sizeof derived / sizeof *derived; i++)
+		if (n == 2 && !memcmp(name, derived[i].name, n))
+			return (const uint64_t *)(const void *)((const char *)c + derived[i].at);
+	return NULL;
 }
 
 const struct role *family_role(const struct family *f, const char *name, bool scale)

@@ -18,7 +18,15 @@ extern "C" {
 enum family_need {
 	NEED_OFFICIAL, /* rank files as the model's own converter writes them */
 	NEED_VLLM,     /* parameters as vLLM names and shares them */
-	NEED_GGUF      /* names of tensors and keys in GGUF */
+	NEED_ENGINE,   /* a layout of the experts for an engine */
+	NEED_CAST,     /* experts as FP8 */
+	NEED_GGUF,     /* names of tensors and keys in GGUF */
+	NEED_RECIPE,   /* the number formats of dsv4-quant */
+	NEED_SLICE,    /* a part that is a model */
+	NEED_DOCTOR,   /* what values and fields can be */
+	NEED_FORWARD,  /* the arithmetic, to the rounding */
+	NEED_TOKENS,   /* how conversations are written */
+	NEEDS
 };
 
 /* A need that is not met, since nothing public says how: nobody guesses. */
@@ -28,6 +36,9 @@ struct family_gap {
 	const char *what; /* the need in words, as the beginning of a sentence */
 	const char *why;  /* what is not known; NULL ends a table */
 };
+
+/* No table of roles is longer (tests/test_family.c), so that what is counted by role has room. */
+enum { FAMILY_ROLES_MAX = 256 };
 
 struct family {
 	const char *name; /* model_type of config.json */
@@ -42,13 +53,16 @@ struct family {
 	unsigned n_roles;
 	const struct family_gap *gaps; /* NULL: there is none */
 };
-extern const struct family family_v4; /* DeepSeek-V4: Flash, Pro, -Base, with MTP or DSpark */
+extern const struct family family_v41; /* DeepSeek-V4.1: Flash */
+extern const struct family family_v4;  /* DeepSeek-V4: Flash, Pro, -Base, with MTP or DSpark */
 
 /* All of them; ends with NULL. */
 extern const struct family *const families[];
 
 /* True if a family has models of that model_type. */
 bool family_knows(const char *model_type);
+/* True if one has, and what it needs so is known of all of them. */
+bool family_type_meets(const char *model_type, enum family_need need);
 
 /* Takes the fields of config.json by the family that recognises it. On failure *c is zeroed: rule config.model-type
  * where no family does. */

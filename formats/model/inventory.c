@@ -200,6 +200,8 @@ static unsigned kind_of(const struct config *c, const struct block *b)
 		is |= b->stage == 0 ? IN_SPARK_FIRST : 0;
 		return is | ((uint64_t)b->stage + 1 == c->stages ? IN_SPARK_LAST : 0);
 	}
+	if (c->layer)
+		return IN_LAYER | IN_SCORE | vl | c->layer[b->layer].is;
 	is = IN_LAYER | vl | ((uint64_t)b->layer < c->n_hash ? IN_HASH : IN_SCORE);
 	if (c->vision) /* image tokens have no id: they are routed by score in every layer */
 		is |= IN_SCORE;
@@ -214,7 +216,8 @@ static int cmp_want(const void *a, const void *b)
 int inventory_make(struct inventory *v, const struct config *c, struct model_forms forms,
 	struct err *e)
 {
-	struct maker m = { .v = v, .c = c, .forms = forms, .e = e };
+	struct config here = *c; /* as a block has it */
+	struct maker m = { .v = v, .c = &here, .forms = forms, .e = e };
 	struct block b = { .is = IN_GLOBAL | (c->vision ? IN_VISION : 0u),
 		.layer = -1,
 		.stage = -1,
@@ -230,6 +233,8 @@ int inventory_make(struct inventory *v, const struct config *c, struct model_for
 		b.stage = i < c->L ? -1 : (int32_t)(i - c->L);
 		b.ratio = c->ratio[i];
 		b.is = kind_of(c, &b);
+		here.E = b.stage >= 0 && c->DE ? c->DE : c->E;
+		here.ER = c->layer && b.layer >= 0 ? c->layer[i].rows : 0;
 		b.place = (uint32_t)(i < c->L ? i + 1 : i + 2);
 		if (add_block(&m, &b))
 			goto fail;

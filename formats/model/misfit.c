@@ -94,11 +94,11 @@ void misfits_describe(char *s, size_t room, enum dtype d, const uint64_t *dim, u
 
 /* --- what no cause has claimed, by role --- */
 
-enum { ROLES_MAX = 256, NAMES = 64, NAME_ROOM = 128 };
+enum { NAMES = 64, NAME_ROOM = 128 };
 
 struct groups {
-	struct batch missing[ROLES_MAX][2], form[ROLES_MAX][2]; /* [role][is scale] */
-	size_t form_at[ROLES_MAX][2];                           /* first tensor of that form */
+	struct batch missing[FAMILY_ROLES_MAX][2], form[FAMILY_ROLES_MAX][2]; /* [role][is scale] */
+	size_t form_at[FAMILY_ROLES_MAX][2]; /* first tensor of that form */
 	struct batch
 		odd[NAMES + 1]; /* unexpected names, numbers in them alike; the last: all others */
 	char name[NAMES][NAME_ROOM];
@@ -247,7 +247,7 @@ static size_t list_lines(const struct groups *g, unsigned n_roles, struct line *
 
 static int put_rest(struct misfits *m, struct groups *g)
 {
-	struct line *v = calloc(4 * ROLES_MAX + NAMES + 1, sizeof *v);
+	struct line *v = calloc(4 * FAMILY_ROLES_MAX + NAMES + 1, sizeof *v);
 	size_t n, i;
 	int rc = v ? 0 : -1;
 

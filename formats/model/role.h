@@ -15,9 +15,10 @@ extern "C" {
 
 /* How a role lies on disk: in a type of its own, or quantized in one of the two number formats of a checkpoint. */
 enum store {
-	STORE_PLAIN, /* in role.dtype */
-	STORE_DENSE, /* in model_forms.dense */
-	STORE_EXPERT /* in model_forms.experts */
+	STORE_PLAIN,  /* in role.dtype */
+	STORE_DENSE,  /* in model_forms.dense */
+	STORE_EXPERT, /* in model_forms.experts */
+	STORE_TABLE   /* in CODEC_FP8_ROW: rows that are gathered one by one */
 };
 
 /* The number formats that a checkpoint has: rows of formats/codec.h, which know types and blocks. */
@@ -43,13 +44,15 @@ enum where {
 	IN_MTP = 8,          /* a stage that is an MTP block */
 	IN_SPARK_FIRST = 16, /* the first stage of a DSpark drafter */
 	IN_SPARK_LAST = 32,
-	IN_COMPRESS = 64,    /* compress ratio > 0 */
-	IN_INDEX = 128,      /* compress ratio 4 */
-	IN_HASH = 256,       /* routes by token id */
-	IN_SCORE = 512,      /* routes by score */
-	IN_MTP_EXTRA = 1024, /* optional, in MTP blocks: copies that only -Base has */
-	IN_VISION = 2048,    /* of no block; the model sees images */
-	IN_BLOCK_VL = 4096,  /* a layer or stage of a model that sees images */
+	IN_COMPRESS = 64,        /* compress ratio > 0 */
+	IN_INDEX = 128,          /* compress ratio 4 */
+	IN_HASH = 256,           /* routes by token id */
+	IN_SCORE = 512,          /* routes by score */
+	IN_MTP_EXTRA = 1024,     /* optional, in MTP blocks: copies that only -Base has */
+	IN_VISION = 2048,        /* of no block; the model sees images */
+	IN_COMPRESS_GATE = 8192, /* its compressor joins more than one key */
+	IN_ENGRAM = 16384,       /* has an Engram table */
+	IN_BLOCK_VL = 4096,      /* a layer or stage of a model that sees images */
 	IN_BLOCK = IN_LAYER | IN_STAGE
 };
 
@@ -73,6 +76,7 @@ static inline enum codec role_codec(const struct role *r, struct model_forms for
 {
 	return r->store == STORE_DENSE     ? forms.dense
 		: r->store == STORE_EXPERT ? forms.experts
+		: r->store == STORE_TABLE  ? CODEC_FP8_ROW
 					   : CODEC_NONE;
 }
 

@@ -28,8 +28,7 @@ static int select_word(const char *who, bool *on, const struct config *c, const 
 			on[head + 1 + i] = true;
 	} else if (!strncmp(word, "mtp.", 4)) {
 		if (!c->stages || cli_number(word + 4, 0, c->stages - 1, &i, NULL))
-			return err_set(e, ERR_USAGE, "%s: there is no %s", who,
-				text_quote(word).s);
+			return err_set(e, ERR_USAGE, "%s: there is no %s", who, text_quote(word).s);
 		on[head + 1 + i] = true;
 	} else {
 		dash = strchr(word, '-');

@@ -28,7 +28,7 @@ static enum dtype official(const struct config *c, const char *name)
 
 	if (!r || r->store == STORE_PLAIN)
 		return DT_COUNT;
-	form = r->store == STORE_DENSE || c->experts == CODEC_FP8 || c->experts == CODEC_FP8_F32
+	form = r->store != STORE_EXPERT || c->experts == CODEC_FP8 || c->experts == CODEC_FP8_F32
 		? CODEC_FP8
 		: CODEC_MXFP4;
 	return scale ? codecs[form].scale : codecs[form].code;

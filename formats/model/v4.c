@@ -216,6 +216,7 @@ static int v4_config_read(struct config *c, const struct config_doc *d, struct e
 {
 	const json_t *o = d->o;
 
+	c->dense = CODEC_FP8;
 	c->spark = config_says(o, "dspark_block_size");
 	c->vision = config_says(o, "vision_n_layers");
 	if (config_fields(c, o, fields, FIELDS, e) || get_ratios(c, o, e) || get_stages(c, o, e) ||

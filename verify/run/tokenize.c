@@ -59,7 +59,7 @@ static int vocab_size(const struct job *j, const struct link_dir *d, size_t *n)
 	v = json_loadb(t.s ? t.s : "", t.n, JSON_REJECT_DUPLICATES, NULL);
 	size = json_integer_value(json_object_get(v, "vocab_size"));
 	type = json_string_value(json_object_get(v, "model_type"));
-	known = type && family_knows(type);
+	known = type && family_type_meets(type, NEED_TOKENS);
 	json_decref(v);
 	text_free(&t);
 	if (j->o->chat && !known)
