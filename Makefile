@@ -361,4 +361,4 @@ clean:
 help:
 	@sed -n '/^#/!q; s/^# *//p' Makefile
 .PHONY: fuzz-commands all help setup helpers emulated test check test-ptx test-gpu demo bench oracle oracle-engines oracle-vllm oracle-runtime install install-lib uninstall dist format clean force
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -type f -name '*.d' 2>/dev/null)
