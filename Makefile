@@ -296,7 +296,7 @@ $(B)/read: examples/read.c quant/lib/dsv4.h $(B)/libdsv4.a
 	$(Q)$(CC) $(CF) -Iquant/lib $(LF) -o $@ $< $(B)/libdsv4.a $(DSV4_L)
 bench: setup all helpers $(B)/bench $(B)/read
 	@B=$(B) sh tests/bench.sh
-$(B)/bench: $(B)/tests/bench.c.o $(B)/tests/bench_row.c.o $(B)/tests/bench_tile.c.o $(B)/tests/bench_linear.c.o $(B)/tests/bench_read.c.o $(LIBA)
+$(B)/bench: $(B)/tests/bench.c.o $(B)/tests/bench_row.c.o $(B)/tests/bench_lowbit.c.o $(B)/tests/bench_tile.c.o $(B)/tests/bench_linear.c.o $(B)/tests/bench_read.c.o $(LIBA)
 	$(Q)$(LINK)
 
 oracle: all helpers

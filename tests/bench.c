@@ -4,6 +4,7 @@
  *	bench kernels
  *	bench rows                                     the part of kernels about number formats
  *	bench linears
+ *	bench lowbits [LIBGGML]                        encoders of ggml's types, beside that library (libggml-base.so)
  *	bench bound FROM OUT THREADS SHA BYTES...      reads FROM, digests, writes OUT.0 .. of so many bytes each
  *	bench sums THREADS FILE...                     reads the files and digests them with SHA-256, no more
  *	bench reads THREADS FLAGS FILE...              reads the files into memory, 16 MiB at a time; of FLAGS x: digests
@@ -544,6 +545,8 @@ int main(int argc, char **argv)
 		bench_rows();
 		return 0;
 	}
+	if ((argc == 2 || argc == 3) && !strcmp(argv[1], "lowbits"))
+		return bench_lowbits(argv[2]);
 	if (argc == 2 && !strcmp(argv[1], "linears")) {
 		bench_linears();
 		return 0;

@@ -14,6 +14,8 @@ double rate(void (*fn)(void *), void *ctx, size_t n);
 void bench_tiles(void);
 /* bench_row.c: rows in new number formats, by step and way. */
 void bench_rows(void);
+/* bench_lowbit.c: encoders of ggml's types, beside the library of ggml at path, NULL: alone; an exit status. */
+int bench_lowbits(const char *path);
 /* bench_read.c: the command reads, with its arguments; an exit status. */
 int bench_reads(int n, char **a);
 /* bench_linear.c: linears by type and way, beside fmaf and reading. */

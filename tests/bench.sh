@@ -32,6 +32,9 @@ echo "== kernels, one core"
 if [ "$quick" = 0 ]; then
 	"$B/bench" kernels | tee "$d/kernels"
 	"$B/bench" linears
+	# The library that make oracle-runtime installs, where it is there.
+	ggml=$(find build/runtime-venv -name libggml-base.so 2>/dev/null | head -n 1)
+	"$B/bench" lowbits $ggml
 fi
 twin() { # twin NAME FILE: what numpy does
 	if [ -x build/oracle-venv/bin/python ]; then
