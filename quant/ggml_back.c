@@ -5,6 +5,7 @@
 #include "quant/ggml_lowbit.h"
 #include "quant/num.h"
 #include "quant/residue.h"
+#include "quant/unscale.h"
 
 #include <math.h>
 #include <string.h>
@@ -165,24 +166,74 @@ static const uint8_t *row_at(const struct back *b, uint64_t row)
 	return b->m->rows_at + row * b->m->stride;
 }
 
+/* The columns of block g. */
+static size_t width(const struct back *b, size_t g)
+{
+	size_t at = g * b->f->cols;
+
+	return b->m->cols - at < b->f->cols ? (size_t)b->m->cols - at : b->f->cols;
+}
+
+/* Raises the largest magnitudes of the blocks to those of a row of BF16. Returns false where one is not finite. */
+static bool tops_of_bf16(const struct back *b, const uint8_t *row)
+{
+	bool ok = true;
+	double x;
+	size_t g;
+
+	for (g = 0; g < b->n; g++) {
+		x = (double)num_bf16(unscale_top(row + 2 * g * b->f->cols, width(b, g)));
+		ok = ok && isfinite(x);
+		b->block[g] = x > b->block[g] ? x : b->block[g];
+	}
+	return ok;
+}
+
+/* The same of values. */
+static bool tops_of_values(const struct back *b)
+{
+	const double *v = b->v;
+	bool ok = true;
+	size_t g, i, n;
+	double x;
+
+	for (g = 0; g < b->n; g++) {
+		for (i = 0, n = width(b, g); i < n; i++) {
+			x = fabs(*v++);
+			ok = ok && isfinite(x);
+			b->block[g] = x > b->block[g] ? x : b->block[g];
+		}
+	}
+	return ok;
+}
+
 /* The largest magnitudes of the blocks of rows row..end. */
 static bool find_tops(const struct back *b, uint64_t row, uint64_t end)
 {
-	double x;
-	size_t i;
+	bool ok = true;
 
 	memset(b->block, 0, b->n * sizeof *b->block);
-	for (; row < end; row++) {
-		if (!ggml_values(b->m->type, row_at(b, row), (size_t)b->m->cols, b->v))
+	for (; ok && row < end; row++)
+		ok = b->m->type == GGML_BF16
+			? tops_of_bf16(b, row_at(b, row))
+			: ggml_values(b->m->type, row_at(b, row), (size_t)b->m->cols, b->v) &&
+				tops_of_values(b);
+	return ok;
+}
+
+/* Codes of a row of BF16 by their bits. Returns false where a scale wants the values, or where one is not its code's. */
+static bool put_bits(const struct back *b, const uint8_t *row, uint8_t *codes)
+{
+	size_t g;
+	int k;
+
+	if (b->m->type != GGML_BF16 || (b->m->from != CODEC_FP8 && b->m->from != CODEC_FP8_F32))
+		return false;
+	for (g = 0; g < b->n; g++)
+		if (!unscale_power((float)b->block[g], &k) ||
+			!unscale_fp8(codes + g * b->f->cols, row + 2 * g * b->f->cols, width(b, g),
+				k))
 			return false;
-		for (i = 0; i < b->m->cols; i++) {
-			x = fabs(b->v[i]);
-			if (!isfinite(x))
-				return false;
-			if (x > b->block[i / b->f->cols])
-				b->block[i / b->f->cols] = x;
-		}
-	}
 	return true;
 }
 
@@ -190,19 +241,23 @@ static bool find_tops(const struct back *b, uint64_t row, uint64_t end)
 static bool put_row(const struct back *b, uint64_t row, const uint8_t *scales, uint8_t *codes)
 {
 	enum codec from = b->m->from;
+	size_t g, i, n, at = 0;
 	double x;
-	size_t i;
 
+	if (put_bits(b, row_at(b, row), codes))
+		return true;
 	if (!ggml_values(b->m->type, row_at(b, row), (size_t)b->m->cols, b->v))
 		return false;
 	codec_ops[from].encode(b->v, scales, 1, (size_t)b->m->cols, codes);
-	for (i = 0; i < b->m->cols; i++) {
-		x = from == CODEC_MXFP4 ? (double)num_e2m1(codes[i / 2] >> (i % 2 * 4) & 15)
-					: (double)num_e4m3(codes[i]);
-		x *= b->block[i / b->f->cols];
-		if (memcmp(&x, &b->v[i], sizeof x) != 0)
-			return false;
-	}
+	for (g = 0; g < b->n; g++)
+		for (i = 0, n = width(b, g); i < n; i++, at++) {
+			x = from == CODEC_MXFP4
+				? (double)num_e2m1(codes[at / 2] >> (at % 2 * 4) & 15)
+				: (double)num_e4m3(codes[at]);
+			x *= b->block[g];
+			if (memcmp(&x, &b->v[at], sizeof x) != 0)
+				return false;
+		}
 	return true;
 }
 

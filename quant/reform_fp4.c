@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "quant/num.h"
 #include "quant/uncast.h"
+#include "quant/unscale.h"
 
 #include <math.h>
 
@@ -166,19 +167,10 @@ static void same_scales(const struct reformer *r, const uint8_t *s, uint8_t *dst
 static bool wide_back(const struct reformer *r, uint64_t i, const uint8_t *codes,
 	const uint8_t *scales, const uint8_t *kept, uint8_t *to, uint8_t *s)
 {
-	uint8_t c[2];
-	size_t k;
-
 	(void)i, (void)kept;
 	memcpy(s, scales, r->cols / GROUP);
-	for (k = 0; k < r->cols; k++) {
-		if (num_e4m3_is_nan(codes[k]))
-			return false;
-		c[k % 2] = num_e2m1_from((double)num_e4m3(codes[k]));
-		if (num_e4m3_from(num_e2m1(c[k % 2])) != codes[k])
-			return false;
-		to[k / 2] = (uint8_t)(c[0] | c[1] << 4);
-	}
+	if (!unscale_narrow(to, codes, r->cols))
+		return false;
 	return !memchr(s, NUM_E8M0_NAN, r->cols / GROUP);
 }
 
@@ -255,37 +247,45 @@ static bool fp4_bf16_keep(const struct reformer *r, uint64_t i, const uint8_t *s
 	return any;
 }
 
+/* The way back of a group with such a scale, whose half is no normal BF16. */
+static bool small_back(const uint8_t *bf16, unsigned scale, uint8_t *to)
+{
+	float v, by = num_e8m0(scale);
+	uint8_t c[2];
+	size_t k;
+
+	for (k = 0; k < GROUP; k++) {
+		v = num_bf16(get_bf16(bf16 + 2 * k));
+		c[k % 2] = num_e2m1_from((double)v / (double)by);
+		if (num_bits(num_e2m1(c[k % 2]) * by) != num_bits(v))
+			return false;
+		to[k / 2] = (uint8_t)(c[0] | c[1] << 4);
+	}
+	return true;
+}
+
 static bool fp4_bf16_back(const struct reformer *r, uint64_t i, const uint8_t *codes,
 	const uint8_t *scales, const uint8_t *kept, uint8_t *to, uint8_t *s)
 {
-	size_t n = r->cols / GROUP, g, k;
-	uint8_t residue, c[2];
-	float top, v, scale;
+	size_t n = r->cols / GROUP, g;
+	uint8_t residue;
+	float top;
 	int e;
 
 	(void)scales;
-	for (g = 0; g < n; g++) {
-		top = 0;
-		for (k = g * GROUP; k < (g + 1) * GROUP; k++) {
-			v = fabsf(num_bf16(get_bf16(codes + 2 * k)));
-			top = v > top ? v : top;
-			if (!isfinite(v))
-				return false;
-		}
+	for (g = 0; g < n; g++, codes += 2 * GROUP, to += ROW_GROUP_BYTES) {
+		top = num_bf16(unscale_top(codes, GROUP));
+		if (!isfinite(top))
+			return false;
 		residue = kept ? kept[i * n + g] : 0;
 		(void)frexpf(top, &e);
 		e = top > 0 ? e - 1 - 2 + residue + BIAS : residue;
 		if (e < 0 || e >= NUM_E8M0_NAN)
 			return false;
 		s[g] = (uint8_t)e;
-		scale = num_e8m0((unsigned)e);
-		for (k = g * GROUP; k < (g + 1) * GROUP; k++) {
-			v = num_bf16(get_bf16(codes + 2 * k));
-			c[k % 2] = num_e2m1_from((double)v / (double)scale);
-			if (num_bits(num_e2m1(c[k % 2]) * scale) != num_bits(v))
-				return false;
-			to[k / 2] = (uint8_t)(c[0] | c[1] << 4);
-		}
+		if (e < UNSCALE_E8M0_MIN ? !small_back(codes, (unsigned)e, to)
+					 : !unscale_fp4(to, codes, (unsigned)e))
+			return false;
 	}
 	return true;
 }

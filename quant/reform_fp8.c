@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "quant/fp8to16.h"
 #include "quant/num.h"
+#include "quant/unscale.h"
 
 #include <math.h>
 
@@ -263,33 +264,59 @@ static bool keep_scales(const struct reformer *r, uint64_t i, const uint8_t *src
 	return true;
 }
 
-static bool fp8_bf16_back(const struct reformer *r, uint64_t i, const uint8_t *codes,
-	const uint8_t *scales, const uint8_t *kept, uint8_t *to, uint8_t *s)
+/* The way back of a tile of a row whose scale is zero: of a zero only the sign is left, and nothing else was written so. */
+static bool zero_back(const uint8_t *bf16, double scale, uint8_t *to)
 {
-	size_t n = (size_t)r->how->keeps(1, r->cols), k;
-	double scale, v;
+	uint16_t h;
+	size_t k;
 
-	(void)scales;
-	if (!kept)
-		return false;
-	memcpy(s, kept + i / TILE * n, n);
-	for (k = 0; k < r->cols; k++) {
-		scale = codec_scale(r->how->from, s, k / TILE);
-		v = (double)num_bf16(get_bf16(codes + 2 * k));
-		if (!isfinite(v) || !isfinite(scale))
+	for (k = 0; k < TILE; k++) {
+		h = get_bf16(bf16 + 2 * k);
+		to[k] = !(h & 0x8000) != !signbit(scale) ? 0x80 : 0;
+		if (h & 0x7fff)
 			return false;
-		if (scale ==
-			0) { /* of a zero only the sign is left, and nothing else was written so */
-			to[k] = !signbit(v) != !signbit(scale) ? 0x80 : 0;
-			if (v != 0)
-				return false;
-			continue;
-		}
+	}
+	return true;
+}
+
+/* Of one whose scale is any other finite number. */
+static bool tile_back(const uint8_t *bf16, double scale, uint8_t *to)
+{
+	double v;
+	size_t k;
+
+	for (k = 0; k < TILE; k++) {
+		v = (double)num_bf16(get_bf16(bf16 + 2 * k));
+		if (!isfinite(v))
+			return false;
 		to[k] = num_e4m3_from((float)(v / scale));
 		if ((double)num_e4m3(to[k]) * scale != v)
 			return false;
 	}
 	return true;
+}
+
+static bool fp8_bf16_back(const struct reformer *r, uint64_t i, const uint8_t *codes,
+	const uint8_t *scales, const uint8_t *kept, uint8_t *to, uint8_t *s)
+{
+	size_t n = (size_t)r->how->keeps(1, r->cols), b;
+	double scale;
+	bool ok = true;
+	int k;
+
+	(void)scales;
+	if (!kept)
+		return false;
+	memcpy(s, kept + i / TILE * n, n);
+	for (b = 0; ok && b < r->cols / TILE; b++, codes += 2 * TILE, to += TILE) {
+		scale = codec_scale(r->how->from, s, b);
+		ok = isfinite(scale) &&
+			(scale == 0 ? zero_back(codes, scale, to)
+					: unscale_power((float)scale, &k)
+					? unscale_fp8(to, codes, TILE, k)
+					: tile_back(codes, scale, to));
+	}
+	return ok;
 }
 
 /* clang-format off */
