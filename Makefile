@@ -14,9 +14,12 @@
 #                 man pages, documents, completions for bash, zsh, fish
 # make uninstall  remove what make install put there
 # make dist       the committed tree as dsv4-tools-VERSION.tar.gz
+# make deb        Debian packages in build/deb: the tools, libdsv4 and its development files
+# make static     build/dsv4-tools-VERSION-MACHINE.tar.xz: tools that need nothing of the system they run on
 # make format     rewrite the sources as .clang-format has it
 # make clean      # make help
 #
+# CROSS=aarch64-linux-gnu-   compile with the tools of that name, for another machine
 # CC, CFLAGS, CPPFLAGS, LDFLAGS   from the environment or the command line, as usual:
 #                 make CC=clang; make CPPFLAGS=-I/opt/x/include LDFLAGS=-L/opt/x/lib
 # SAN=1           under ASan and UBSan
@@ -40,7 +43,7 @@ DATADIR = $(PREFIX)/share/dsv4-tools
 BASHDIR = $(PREFIX)/share/bash-completion/completions
 ZSHDIR  = $(PREFIX)/share/zsh/site-functions
 FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
-ifneq ($(filter-out clean format help setup dist uninstall,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out clean format help setup dist deb uninstall,$(or $(MAKECMDGOALS),all)),)
 ifeq ($(filter 0 1,$(CUDA)),)
 $(error CUDA=$(CUDA) is neither 0 nor 1)
 endif
@@ -50,8 +53,13 @@ endif
 endif
 
 ifeq ($(origin CC),default)
-CC     := gcc
+CC     := $(CROSS)gcc
 endif
+ifeq ($(origin AR),default)
+AR     := $(CROSS)ar
+endif
+OBJCOPY ?= $(CROSS)objcopy
+STRIP  ?= $(CROSS)strip
 CFLAGS ?= -O2 -g
 WARN   := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wformat=2 -Wvla \
 	-Wstrict-prototypes -Wmissing-prototypes -Wimplicit-fallthrough
@@ -140,7 +148,7 @@ $(NVDIR)/kernels.cu: $(wildcard kernels/cuda/*.cu) Makefile
 $(NVDIR)/kernels.o: $(NVDIR)/kernels.cu $(NVDIR)/flags $(wildcard kernels/cuda/*) kernels/dev.h kernels/weight.h kernels/fmath.h quant/num.h formats/layout/tile_at.h
 	@echo "  NVCC kernels/cuda/*.cu ($(ARCHS)), once"
 	$(Q)"$(NVCC)" $(NVFLAGS) $(GENCODE) -t 2 -Xcompiler -fPIE,-Wall,-Wextra,-ffp-contract=off -c -o $@.tmp $<
-	$(Q)objcopy --strip-unneeded $@.tmp $@ && rm -f $@.tmp
+	$(Q)$(OBJCOPY) --strip-unneeded $@.tmp $@ && rm -f $@.tmp
 
 # One library for each folder, linked once and in this order: a symbol of a higher folder is not found from
 # a lower one.
@@ -177,7 +185,7 @@ $(SHARED): $(DSV4_O) $(DSV4_A) quant/lib/dsv4.map
 	@ln -sfn $(@F) $(@D)/$(SONAME) && ln -sfn $(SONAME) $(@D)/libdsv4.so
 $(B)/libdsv4.a: $(DSV4_O) $(DSV4_A)
 	@echo "  AR $@"
-	$(Q)$(CC) -nostdlib -r -o $(B)/dsv4.o $(filter %.o %.a,$^) && objcopy --localize-hidden $(B)/dsv4.o
+	$(Q)$(CC) -nostdlib -r -o $(B)/dsv4.o $(filter %.o %.a,$^) && $(OBJCOPY) --localize-hidden $(B)/dsv4.o
 	@rm -f $@
 	$(Q)$(AR) rcsD $@ $(B)/dsv4.o
 # What only dsv4-quant has stands above them all.
@@ -352,6 +360,41 @@ DIST   := dsv4-tools-$(VERSION).tar.gz
 dist:
 	git archive --format=tar --prefix=dsv4-tools-$(VERSION)/ HEAD | gzip -9n >$(DIST)
 
+deb:
+	@sh contrib/deb.sh
+
+# The tools once more, linked so that they run in an empty root; they have no CUDA, which needs a driver's library.
+# Only the tool that computes can use a GPU, and says that this one cannot.
+STATIC  := $(B)/static
+STATICDIR := dsv4-tools-$(VERSION)-$(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
+STATIC_LIBS := -ljansson -lxxhash -lzstd -lcrypto -lm -lpthread
+# Static libxxhash has no functions that choose by processor. libcrypto warns of names that want the C library's shared
+# objects (dlopen, getaddrinfo); nothing here calls them.
+$(STATIC)/xxh.o: core/hash/xxh.c $(B)/checked
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CF) -DXXH_INLINE_ALL -MMD -MP -c -o $@ $<
+$(STATIC)/libcore.a: $(STATIC)/xxh.o $(patsubst %,$(B)/%.o,$(filter-out core/hash/xxh.c,$(filter core/%,$(LIB_C))))
+$(STATIC)/libkernels.a: $(B)/kernels/cuda/cuda_none.c.o $(filter-out $(LIB_CU),$(EXTRA_kernels)) $(patsubst %,$(B)/%.o,$(filter kernels/%,$(LIB_C)))
+$(STATIC)/libcore.a $(STATIC)/libkernels.a:
+	@mkdir -p $(@D) && rm -f $@
+	$(Q)$(AR) rcsD $@ $(sort $^)
+STATIC_A := $(B)/libconvert.a $(B)/libverify.a $(STATIC)/libkernels.a $(B)/libquant.a $(B)/libformats.a $(STATIC)/libcore.a
+$(TOOLS:%=$(STATIC)/%): $(STATIC)/dsv4-%: $(B)/%/main.c.o $(STATIC_A)
+	@echo "  LD $@"
+	$(Q)$(CC) -static-pie -Wl,-w $(filter-out -pie,$(LF)) -o $@ $(filter %.o,$^) $(STATIC_A) $(STATIC_LIBS)
+	$(Q)$(STRIP) $@
+$(STATIC)/dsv4-quant: $(QUANT_C:%=$(B)/%.o)
+# Everything in it has one date, and one owner: two builds are equal.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+static: $(TOOLS:%=$(STATIC)/%) all
+	@rm -rf $(STATIC)/$(STATICDIR)
+	@$(MAKE) --no-print-directory $(SAME) B=$(B) CC='$(CC)' DESTDIR=$(STATIC)/$(STATICDIR) PREFIX= install >$(STATIC)/log
+	@rm -rf $(STATIC)/$(STATICDIR)/lib $(STATIC)/$(STATICDIR)/include $(STATIC)/$(STATICDIR)/share/man/man3
+	@cp $(TOOLS:%=$(STATIC)/%) $(STATIC)/$(STATICDIR)/bin/
+	@tar -C $(STATIC) -c --sort=name --owner=0 --group=0 --numeric-owner --mode=go+rX,go-w --mtime=@$(SOURCE_DATE_EPOCH) \
+		--format=gnu $(STATICDIR) | xz -9 -T1 >build/$(STATICDIR).tar.xz
+	@ls -l build/$(STATICDIR).tar.xz
+
 SOURCES := $(wildcard $(FOLDERS:%=%/*.[ch]) $(FOLDERS:%=%/*/*.[ch]) tests/*.[ch] tests/fiber/*.[ch] tests/ptx/*.[ch] tests/cudart/*.[ch] examples/*.c)
 format:
 	clang-format -i $(SOURCES)
@@ -360,5 +403,5 @@ clean:
 	rm -rf build
 help:
 	@sed -n '/^#/!q; s/^# *//p' Makefile
-.PHONY: fuzz-commands all help setup helpers emulated test check test-ptx test-gpu demo bench oracle oracle-engines oracle-vllm oracle-runtime install install-lib uninstall dist format clean force
+.PHONY: fuzz-commands all deb static help setup helpers emulated test check test-ptx test-gpu demo bench oracle oracle-engines oracle-vllm oracle-runtime install install-lib uninstall dist format clean force
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

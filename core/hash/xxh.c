@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
-#if defined(__x86_64__)
-#include <xxh_x86dispatch.h> /* the same names, now choosing by processor */
+/* The header gives the same names to functions that choose by processor. The static library has none of them: the
+ * static tools define XXH_INLINE_ALL and compile the code here. */
+#if defined(__x86_64__) && !defined(XXH_INLINE_ALL)
+#include <xxh_x86dispatch.h>
 #endif
 
 struct xxh *xxh_new(void)
