@@ -52,10 +52,10 @@ static() {
 	check static_reproducible $? "$tmp/static.log"
 	[ "$(stat -c %s "$f")" -lt 8388608 ]
 	check static_below_8_mb $?
-	mkdir "$tmp/root" && tar -C "$tmp/root" --strip-components=1 -xf "$f"
-	cp -R tests/golden/tiny-flash "$tmp/root/model"
+	mkdir "$tmp/empty" && tar -C "$tmp/empty" --strip-components=1 -xf "$f"
+	cp -R tests/golden/tiny-flash "$tmp/empty/model"
 	# An empty root: no library, no /proc, no /dev, no /etc.
-	if [ "$(id -u)" = 0 ]; then in="chroot $tmp/root"; else in="unshare -r chroot $tmp/root"; fi
+	if [ "$(id -u)" = 0 ]; then in="chroot $tmp/empty"; else in="unshare -r chroot $tmp/empty"; fi
 	$in /bin/dsv4-convert version >/dev/null 2>&1 || $in /bin/dsv4-convert version 2>&1 | grep -q dsv4 || {
 		echo "SKIP static_in_an_empty_root: no chroot here"
 		return
@@ -63,7 +63,7 @@ static() {
 	{ for t in convert quant verify; do $in /bin/dsv4-$t version || exit 1; done &&
 		$in /bin/dsv4-convert run /model -o /out --target official -q &&
 		$in /bin/dsv4-verify check /out && $in /bin/dsv4-verify compare /model /out &&
-		$in /bin/dsv4-convert run /model -o /hf --target hf -q && $in /bin/dsv4-convert restore /hf -o /back -q && cmp "$tmp/root/model/model-00001-of-00007.safetensors" "$tmp/root/back/model-00001-of-00007.safetensors"; } >"$tmp/log" 2>&1
+		$in /bin/dsv4-convert run /model -o /hf --target hf -q && $in /bin/dsv4-convert restore /hf -o /back -q && cmp "$tmp/empty/model/model-00001-of-00007.safetensors" "$tmp/empty/back/model-00001-of-00007.safetensors"; } >"$tmp/log" 2>&1
 	check static_in_an_empty_root $? "$tmp/log"
 }
 
