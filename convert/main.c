@@ -5,6 +5,7 @@
 #include "convert/cli/inspect.h"
 #include "convert/cli/inspect_gguf.h"
 #include "convert/cli/options.h"
+#include "convert/cli/task_call.h"
 #include "convert/plan/target.h"
 #include "convert/cli/tables.h"
 #include "core/cli/cli.h"
@@ -16,6 +17,7 @@
 #include "formats/rulebook.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static volatile sig_atomic_t stop;
@@ -154,12 +156,29 @@ static int check_call(const struct call *o, enum from from, struct err *e)
 		: check_opts(o, from == FROM_SET, e);
 }
 
+static int settle_run(const struct call *o, struct job_opts *jo, struct err *e)
+{
+	*jo = settle(o, FROM_CKPT);
+	return check_call(o, FROM_CKPT, e);
+}
+
+static const char *environment(const char *name)
+{
+	return getenv(name);
+}
+
+static const struct cli_tool cli;
+static const struct call_tool made = { .made_by = "dsv4-convert " DSV4_VERSION, .stop = &stop };
+static const struct task_tool tasks = { &cli, &made, settle_run, environment };
+
 static int run_plan(void *opts, int n, char **args, struct err *e)
 {
 	const struct call *o = opts;
 	struct job_opts jo = settle(o, FROM_CKPT_PLAN);
 
 	(void)n;
+	if (o->job_dir)
+		return task_call_plan(o, args[0], &tasks, e);
 	return check_call(o, FROM_CKPT_PLAN, e) ? -1 : call_plan(o, &jo, args[0], e);
 }
 
@@ -179,7 +198,24 @@ static int run_from(const struct call *o, enum from from, const char *dir, struc
 static int run_run(void *opts, int n, char **args, struct err *e)
 {
 	(void)n;
+	if (task_call_is(opts, args[0])) {
+		cli_signals(on_signal);
+		return task_call_run(opts, args[0], &tasks, e);
+	}
 	return run_from(opts, FROM_CKPT, args[0], e);
+}
+
+static int run_status(void *opts, int n, char **args, struct err *e)
+{
+	(void)n;
+	return task_call_status(opts, args[0], e);
+}
+
+static int run_finalize(void *opts, int n, char **args, struct err *e)
+{
+	(void)n;
+	cli_signals(on_signal);
+	return task_call_finalize(opts, args[0], &tasks, e);
 }
 
 static int run_restore(void *opts, int n, char **args, struct err *e)
@@ -260,10 +296,13 @@ static void version(struct text *out, bool json)
 static const struct cli_opt table_opts[] = { CALL_JSON, { 0 } };
 static const struct cli_opt inspect_opts[] = { CALL_SOURCE, { 0 } };
 static const struct cli_opt plan_opts[] = { PLAN_OPTS, CALL_SOURCE,
-	CALL_TENSORS,
+	CALL_TENSORS, CALL_SHA256, CALL_QUIET, CALL_JOB,
 	{ 0 } };
+static const struct cli_opt status_opts[] = { CALL_JSON, { 0 } };
+static const struct cli_opt final_opts[] = { CALL_FULL, CALL_MACHINE, CALL_JSON, CALL_QUIET, { 0 } };
 static const struct cli_opt run_opts[] = { PLAN_OPTS, CALL_SOURCE,
 	CALL_SHA256,
+	CALL_TASK,
 	CALL_QUIET, { 0 } };
 static const struct cli_opt reshard_opts[] = { PLAN_OPTS, CALL_HEADER, CALL_JSON, CALL_QUIET, { 0 } };
 static const struct cli_opt slice_opts[] = { CALL_OUT,
@@ -288,8 +327,11 @@ static const struct cli_cmd cmds[] = {
 		"makes every file that is there once more in memory, compares it with the one on disk,\n"
 		"keeps it if they are equal and writes the others. What Ctrl-C or SIGTERM\n"
 		"stops goes on in unfinished files too; what is killed begins them anew.\n"
-		"Prints a SHA-256 line for each file of weights, for sha256sum -c.\n",
+		"Prints a SHA-256 line for each file of weights, for sha256sum -c.\n"
+		"For DIR there can stand the folder of plan --job: then one task of it is done, and\n"
+		"the only options are --task, --steal, --launcher, --threads, --max-memory, --json, -q.\n",
 		run_opts, 1, 1, run_run },
+	CALL_JOB_VERBS,
 	{ "restore", "OUT -o BACK", "the way back: the shards that a set was made of, byte for byte",
 		"OUT is a conversion for an engine. Every tensor is held to the digest of when it was\n"
 		"converted. Folders may be missing as long as nothing that is asked for was in them.\n",
@@ -335,21 +377,21 @@ static const char *word(const char *option, unsigned i)
 	return i - n < n_engines ? engines[i - n].name : NULL;
 }
 
+static const struct cli_tool cli = { .name = "dsv4-convert",
+	.help = "Reshards DeepSeek-V4 checkpoints: streaming, checksummed, bit for bit.",
+	.cmds = cmds,
+	.opts_size = sizeof(struct call),
+	.defaults = call_defaults,
+	.version = version,
+	.exit_text = call_exit_text,
+	.examples = examples,
+	.files = files,
+	.see_also = see_also,
+	.word = word,
+	.failed = call_failed };
+
 int main(int argc, char **argv)
 {
-	static const struct cli_tool cli = { .name = "dsv4-convert",
-		.help = "Reshards DeepSeek-V4 checkpoints: streaming, checksummed, bit for bit.",
-		.cmds = cmds,
-		.opts_size = sizeof(struct call),
-		.defaults = call_defaults,
-		.version = version,
-		.exit_text = call_exit_text,
-		.examples = examples,
-		.files = files,
-		.see_also = see_also,
-		.word = word,
-		.failed = call_failed };
-
 	mem_give_back();
 	return cli_main(&cli, argc, argv);
 }

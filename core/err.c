@@ -107,7 +107,8 @@ int err_exit_code(const struct err *e)
 		[ERR_MISMATCH] = 1,
 		[ERR_UNSUPPORTED] = 2,
 		[ERR_USAGE] = 2,
-		[ERR_SYSTEM] = 2 };
+		[ERR_SYSTEM] = 2,
+		[ERR_AGAIN] = 75 };
 
 	return code[e->kind];
 }

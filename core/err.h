@@ -53,7 +53,7 @@ int err_at(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2,
 /* Says who is to blame for a report that is there, unless a lower layer has said so. Returns -1. */
 int err_blame(struct err *e, enum err_blame who);
 
-/* The status a process ends with: 0 done and true, 1 checked and false, 2 could not tell. */
+/* The status a process ends with: 0 done and true, 1 checked and false, 2 could not tell, 75 call again later. */
 int err_exit_code(const struct err *e);
 
 #ifdef __cplusplus

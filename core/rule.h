@@ -17,7 +17,8 @@ enum err_kind {
 	ERR_MISMATCH,    /* 1: two things that must agree do not */
 	ERR_UNSUPPORTED, /* 2: perhaps sound, but not known to this program */
 	ERR_USAGE,       /* 2: the call makes no sense */
-	ERR_SYSTEM       /* 2: the machine said no: I/O, memory, signal */
+	ERR_SYSTEM,      /* 2: the machine said no: I/O, memory, signal */
+	ERR_AGAIN        /* 75: not now; the same call later does it (EX_TEMPFAIL) */
 };
 
 #define RULE(name, id, kind, text, remedy, test) RULE_##name,

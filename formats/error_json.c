@@ -7,7 +7,7 @@
 void error_json_put(struct text *out, const char *tool, const char *verb, const struct err *e)
 {
 	static const char *const kind[] = { "none", "data", "mismatch", "unsupported", "usage",
-		"system" };
+		"system", "again" };
 	int status = err_exit_code(e);
 	struct jwrite o;
 

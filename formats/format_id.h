@@ -18,6 +18,11 @@
 /* The first word of a recipe file (formats/model/mix.h). */
 #define FORMAT_RECIPE "dsv4-recipe-1"
 
+/* Files of a job folder. */
+#define FORMAT_JOB "dsv4-job-1"         /* job.json */
+#define FORMAT_RECEIPT "dsv4-receipt-1" /* of a file of weights that a task has made */
+#define FORMAT_LEASE "dsv4-lease-1"     /* who works on a task or on a file */
+
 /* First lines of the texts whose SHA-256 names a plan. Another first line would give every plan another
  * name, and no conversion that was begun before could be taken up again. */
 #define FORMAT_PLAN_HASH "dsv4-plan-1"
@@ -29,6 +34,8 @@
 /* What the verbs print with --json. */
 #define FORMAT_PLAN_JSON "dsv4-plan-json-1"
 #define FORMAT_RUN_JSON "dsv4-run-1"
+#define FORMAT_TASK_JSON "dsv4-task-1"
+#define FORMAT_STATUS_JSON "dsv4-status-1"
 #define FORMAT_INSPECT_JSON "dsv4-inspect-1"
 #define FORMAT_ROLES_JSON "dsv4-roles-1"
 #define FORMAT_TARGETS_JSON "dsv4-targets-1"

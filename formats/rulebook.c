@@ -13,7 +13,8 @@ static const char *const kind_name[] = { [ERR_NONE] = "warning",
 	[ERR_MISMATCH] = "mismatch",
 	[ERR_UNSUPPORTED] = "unsupported",
 	[ERR_USAGE] = "usage",
-	[ERR_SYSTEM] = "system" };
+	[ERR_SYSTEM] = "system",
+	[ERR_AGAIN] = "again" };
 
 static int exit_of(const struct rule *r)
 {

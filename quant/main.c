@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "convert/cli/options.h"
+#include "convert/cli/task_call.h"
 #include "convert/plan/target.h"
 #include "core/cli/cli.h"
 #include "core/cpu.h"
@@ -13,6 +14,7 @@
 #include "quant/cli/formats.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static volatile sig_atomic_t stop;
@@ -117,18 +119,52 @@ static int run_from(const struct call *o, enum use use, const char *dir, struct 
 	return call_run(o, &jo, dir, &tool, e);
 }
 
+static int settle_run(const struct call *o, struct job_opts *jo, struct err *e)
+{
+	*jo = settle(o, USE_RUN);
+	return check(o, e);
+}
+
+static const char *environment(const char *name)
+{
+	return getenv(name);
+}
+
+static const struct cli_tool cli;
+static const struct call_tool made = { .made_by = "dsv4-quant " DSV4_VERSION, .stop = &stop };
+static const struct task_tool tasks = { &cli, &made, settle_run, environment };
+
+static int run_status(void *opts, int n, char **args, struct err *e)
+{
+	(void)n;
+	return task_call_status(opts, args[0], e);
+}
+
+static int run_finalize(void *opts, int n, char **args, struct err *e)
+{
+	(void)n;
+	cli_signals(on_signal);
+	return task_call_finalize(opts, args[0], &tasks, e);
+}
+
 static int run_plan(void *opts, int n, char **args, struct err *e)
 {
 	const struct call *o = opts;
 	struct job_opts jo = settle(o, USE_PLAN);
 
 	(void)n;
+	if (o->job_dir)
+		return task_call_plan(o, args[0], &tasks, e);
 	return check(o, e) ? -1 : call_plan(o, &jo, args[0], e);
 }
 
 static int run_run(void *opts, int n, char **args, struct err *e)
 {
 	(void)n;
+	if (task_call_is(opts, args[0])) {
+		cli_signals(on_signal);
+		return task_call_run(opts, args[0], &tasks, e);
+	}
 	return run_from(opts, USE_RUN, args[0], e);
 }
 
@@ -200,8 +236,10 @@ static void version(struct text *out, bool json)
 	CALL_SOURCE
 
 static const struct cli_opt table_opts[] = { CALL_JSON, { 0 } };
-static const struct cli_opt plan_opts[] = { PLAN_OPTS, CALL_TENSORS, { 0 } };
-static const struct cli_opt run_opts[] = { PLAN_OPTS, CALL_SHA256, CALL_QUIET, { 0 } };
+static const struct cli_opt plan_opts[] = { PLAN_OPTS, CALL_TENSORS, CALL_SHA256, CALL_QUIET, CALL_JOB, { 0 } };
+static const struct cli_opt status_opts[] = { CALL_JSON, { 0 } };
+static const struct cli_opt final_opts[] = { CALL_FULL, CALL_MACHINE, CALL_JSON, CALL_QUIET, { 0 } };
+static const struct cli_opt run_opts[] = { PLAN_OPTS, CALL_SHA256, CALL_TASK, CALL_QUIET, { 0 } };
 static const struct cli_opt restore_opts[] = { CALL_OUT, CALL_RUN, CALL_HEADER, CALL_JSON, CALL_SHARD, CALL_QUIET, { 0 } };
 
 static const struct cli_opt imatrix_opts[] = {
@@ -230,6 +268,7 @@ static const struct cli_cmd cmds[] = {
 		"The same call again goes on after the layers that are done. Of such a FILE, by whoever wrote\n"
 		"it, it says what is in it, and how many tokens each expert saw.\n",
 		imatrix_opts, 1, 1, run_imatrix },
+	CALL_JOB_VERBS,
 	{ "restore", "OUT -o BACK", "the way back: the shards that OUT was made of, byte for byte",
 		"Every tensor is held to the digest of when it was converted.\n",
 		restore_opts, 1, 1, run_restore },
@@ -260,21 +299,21 @@ static const char *word(const char *option, unsigned i)
 	return r->name;
 }
 
+static const struct cli_tool cli = { .name = "dsv4-quant",
+	.help = "Writes DeepSeek-V4 in the number formats that engines load, exactly, and back.",
+	.cmds = cmds,
+	.opts_size = sizeof(struct call),
+	.defaults = call_defaults,
+	.version = version,
+	.exit_text = call_exit_text,
+	.examples = examples,
+	.files = files,
+	.see_also = see_also,
+	.word = word,
+	.failed = call_failed };
+
 int main(int argc, char **argv)
 {
-	static const struct cli_tool cli = { .name = "dsv4-quant",
-		.help = "Writes DeepSeek-V4 in the number formats that engines load, exactly, and back.",
-		.cmds = cmds,
-		.opts_size = sizeof(struct call),
-		.defaults = call_defaults,
-		.version = version,
-		.exit_text = call_exit_text,
-		.examples = examples,
-		.files = files,
-		.see_also = see_also,
-		.word = word,
-		.failed = call_failed };
-
 	mem_give_back();
 	return cli_main(&cli, argc, argv);
 }

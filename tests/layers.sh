@@ -36,6 +36,7 @@ convert/plan verify/report
 convert/make verify/check verify/compare verify/doctor verify/sign verify/run verify/parity
 convert/out
 convert/run
+convert/batch
 convert/cli
 convert verify
 quant/cli'

@@ -35,7 +35,7 @@ static const struct {
 	{ "version --nosuch", 2, "", "version takes no --nosuch; there is: --json" },
 	{ "inspect --jsn x", 2, "", "no option --jsn. Did you mean --json? There are: " },
 	{ "inspect --overwrite x", 2, "", "no option --overwrite here; it belongs to: plan run" },
-	{ "inspect -q x", 2, "", "no option -q here; it belongs to: run" },
+	{ "inspect -q x", 2, "", "no option -q here; it belongs to: plan run" },
 	{ "inspect -x x", 2, "", "no option -x. There are" },
 	{ "inspect --json=yes x", 2, "", "--json takes no value" },
 	{ "inspect a b", 2, "", "b is one argument too many: it takes DIR" },

@@ -221,9 +221,9 @@ static void every_verb_on_every_kind(void)
 	}
 }
 
-/* Verbs that open no folder. */
-static const char *const none[] = { "help", "version", "kinds", "layouts", "roles", "rules",
-	"targets" };
+/* Verbs that open no folder of weights. */
+static const char *const none[] = { "finalize", "help", "status", "version", "kinds", "layouts",
+	"roles", "rules", "targets" };
 
 static bool has_row(const char *verb)
 {

@@ -13,7 +13,8 @@
 #include <string.h>
 
 const char call_exit_text[] =
-	"exit status: 0 done and true; 1 looked and found it false; 2 wrong call, or could not tell\n";
+	"exit status: 0 done and true; 1 looked and found it false; 2 wrong call, or could not tell; "
+	"75 not now: run the same task again\n";
 
 void call_failed(const struct cli_failure *f)
 {
@@ -32,6 +33,7 @@ void call_defaults(void *p)
 
 	o->job.max_memory = BUDGET_DEFAULT;
 	o->job.ckpt.header_cap = ST_HEADER_CAP;
+	o->lease = 120;
 }
 
 enum codec call_form(const char *word)

@@ -25,8 +25,9 @@ struct call {
 	struct job_opts job;
 	const char *out, *signed_zero, *input_scale, *dense, *drafts, *experts, *scale_dtype,
 		*assume, *experts_by, *attention, *tokens;
-	uint64_t mp, threads;
-	bool json, quiet, stack, no_sha256, hf_cache, tensors, overwrite, no_back;
+	const char *job_dir, *task, *launcher; /* of tasks (task_call.h); NULL: not said */
+	uint64_t mp, threads, tasks, lease;
+	bool json, quiet, stack, no_sha256, hf_cache, tensors, overwrite, no_back, steal, full;
 };
 
 /* The program that calls. */

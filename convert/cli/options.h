@@ -17,6 +17,28 @@
 #define CALL_SHARD { "shard", 0, "NAME", CLI_TEXT, 0, 0, CALL_AT(job.plan.shard), "only this shard of the source" }
 #define CALL_SHA256 { "source-sha256", 0, "LIST", CLI_TEXT, 0, 0, CALL_AT(job.source_sha256), "published digests: a list, or a folder of Git-LFS pointers" }
 #define CALL_TENSORS { "tensors", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(tensors), "also the fate of every source tensor" }
+#define CALL_JOB \
+	{ "job", 0, "JOB", CLI_TEXT, 0, 0, CALL_AT(job_dir), "make this job folder, for several processes: run JOB --task i/N, then finalize JOB" }, \
+	{ "tasks", 0, "N", CLI_NUMBER, 1, 65536, CALL_AT(tasks), "with --job: how many processes share the work" }, \
+	{ "lease", 0, "SECONDS", CLI_NUMBER, 1, 1u << 20, CALL_AT(lease), "with --job: a task whose heart has not beaten for so long is taken for dead (120)" }
+#define CALL_TASK \
+	{ "task", 0, "i/N", CLI_TEXT, 0, 0, CALL_AT(task), "of a job: which task this is, i from 0 (as the scheduler's environment says)" }, \
+	{ "steal", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(steal), "of a job: then make files of other tasks that nobody is at" }, \
+	{ "launcher", 0, "torchrun", CLI_CHOICE, 0, 0, CALL_AT(launcher), "of a job: also believe RANK and WORLD_SIZE" }
+#define CALL_FULL { "full", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(full), "read every file once more and hold it to the digest of its receipt" }
+#define CALL_MACHINE \
+	{ "threads", 'j', "N", CLI_THREADS, 0, 1024, CALL_AT(threads), "threads (0: as many as processors that it may use, the default)" }, \
+	{ "max-memory", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.max_memory), "never hold more than this (1G)" }
+/* Verbs of jobs, with status_opts, run_status, final_opts and run_finalize of the tool. */
+#define CALL_JOB_VERBS \
+	{ "status", "JOB", "how far the tasks of a job are; reads files only", \
+		"JOB is a job folder of plan --job. A task is running, ended, gone (its process is none of\n" \
+		"this machine any more), or not begun.\n", \
+		status_opts, 1, 1, run_status }, \
+	{ "finalize", "JOB", "the end of a job: hold every file to its receipt, write the manifests", \
+		"What it leaves has the bytes that one process would have written. It exits with 75 as long\n" \
+		"as receipts are missing, and may be called again.\n", \
+		final_opts, 1, 1, run_finalize }
 #define CALL_RUN \
 	{ "no-sha256", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(no_sha256), "digest outputs with XXH3 alone" }, \
 	{ "overwrite", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(overwrite), "replace the conversion that OUT holds: what its manifests name is removed, other files are refused" }, \

@@ -56,6 +56,9 @@ bool claim_writes(const struct plan *p, const char *name);
 /* After claim_look, with the folder locked by the caller: locks our mark if there is one, and removes temporary
  * files of killed runs. Returns -1 with out.locked if another run has the mark. */
 int claim_begin(struct claim *c, struct err *e);
+/* After claim_look, for processes that work in the folder together and hold no lock: marks it, unless one of them has, and
+ * removes manifest.json. */
+int claim_share(struct claim *c, struct err *e);
 /* To be called before every change to the folder: marks it, and removes manifest.json, which would
  * be stale. Does nothing the second time. Threads may call it at once, for claims with one above too. */
 int claim_take(struct claim *c, struct err *e);

@@ -253,6 +253,23 @@ int outdir_open(struct outdir *o, const struct plan *p, const char *path, const 
 	return -1;
 }
 
+static int share_below(const struct plan *p, int top, const char *path, const char *below,
+	struct err *e);
+
+int outdir_share(const struct plan *p, const char *path, const char *below, struct err *e)
+{
+	const struct io *io = p->ckpt->io;
+	bool made;
+	int top, rc;
+
+	if (outdir_nested(p, path, e) || make_path(io, path, &made, e) ||
+		file_open_dir(io, path, &top, e))
+		return -1;
+	rc = share_below(p, top, path, below, e);
+	(void)io->close(io, top); /* a folder has nothing to flush */
+	return rc;
+}
+
 /* A link where a folder of the output should be leads out of it: the call is refused, nothing is false. */
 static int no_link(struct err *why, struct err *e)
 {
@@ -276,6 +293,23 @@ int outdir_open_below(struct outdir *o, struct outdir *top, const struct plan *p
 	}
 	outdir_close(o);
 	return -1;
+}
+
+static int share_below(const struct plan *p, int top, const char *path, const char *below,
+	struct err *e)
+{
+	struct outdir o = { .io = p->ckpt->io, .fd = -1 };
+	struct err why = { 0 };
+	int rc;
+
+	if (file_make_below(o.io, top, below, &o.fd, &why))
+		return no_link(&why, e);
+	rc = claim_look(&o.claim, p, o.fd, *below ? below : path, NULL, e) ||
+			claim_share(&o.claim, e)
+		? -1
+		: 0;
+	outdir_close(&o);
+	return rc;
 }
 
 int outdir_look(const struct plan *p, const char *path, const char *below, const struct owned *old,

@@ -28,6 +28,10 @@ int outdir_open_any(struct outdir *o, const struct plan *p, const char *path, st
  * which names the one of this folder, is removed before this folder changes; top must then outlive o. */
 int outdir_open_below(struct outdir *o, struct outdir *top, const struct plan *p, const char *below,
 	const struct owned *old, struct err *e);
+/* The same for several processes at once, none of which locks the folder or removes temporary files in it: makes path,
+ * looks, and marks the folder as one of this plan that is not finished, which removes a manifest. It is closed on
+ * return. below: "" or the path of a folder below path. */
+int outdir_share(const struct plan *p, const char *path, const char *below, struct err *e);
 /* An error if path is the input, lies in it or holds it. */
 int outdir_nested(const struct plan *p, const char *path, struct err *e);
 void outdir_close(struct outdir *o);

@@ -276,7 +276,7 @@ static int publish(struct publisher *u, size_t i, struct err *e)
 		(!o->keep.out.begun || !file_out_publish(&o->keep.out, e)) &&
 		!file_out_publish(&o->side, e)) {
 		o->part[0] = 0;
-		return 0;
+		return u->units ? u->units->done(u->units->ctx, u->folder, i, o, e) : 0;
 	}
 	o->part[0] = 0;
 	remove_names(u, i); /* a file without a sidecar is not finished */

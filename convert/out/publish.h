@@ -17,6 +17,7 @@
 #include "core/file.h"
 #include "core/par.h"
 #include "convert/out/tally.h"
+#include "convert/out/units.h"
 
 #include <pthread.h>
 
@@ -48,6 +49,8 @@ struct publisher {
 	struct output *outputs;          /* owns; [p->n_files] */
 	uint8_t (*shard_sha256)[32];     /* owns; [ckpt->n_shards]; with expected */
 	bool *shard_ok;                  /* owns; [ckpt->n_shards]; digested and as expected */
+	const struct run_units *units;   /* borrows; NULL: the folder gets all of its files */
+	size_t folder;                   /* with units: which one of the conversion this is */
 	bool smalls;                     /* small files were begun: the mark must stay */
 	const struct manifest_folder *restore; /* borrows; for the manifest; NULL: none */
 	uint64_t manifest_bytes; /* of the manifest that publisher_finish has left there */

@@ -53,3 +53,48 @@ int tally_places_of(struct tally_places *p, const struct stream *s, struct err *
 	}
 	return 0;
 }
+
+static int places_of_sidecar(struct tally_places *p, const struct plan_file *f,
+	const struct sidecar *s, struct err *e)
+{
+	const struct sidecar_block *b;
+	size_t i, k;
+
+	free(p->v);
+	*p = (struct tally_places){ .v = malloc(MANIFEST_PLACES * sizeof *p->v) };
+	if (!p->v)
+		return err_nomem(e);
+	for (i = 0; i < f->n; i++) {
+		if (f->steps[i].op != OP_REFORM)
+			continue;
+		for (k = 0; k < s->tensors[i].n_lost && p->n < MANIFEST_PLACES; k++) {
+			b = &s->tensors[i].lost[k];
+			p->v[p->n++] =
+				(struct manifest_place){ f->steps[i].out.name, b->row, b->col };
+		}
+	}
+	return 0;
+}
+
+int tally_of_sidecar(struct block_roles *t, struct tally_places *places, const struct plan *p,
+	const struct plan_file *f, const struct sidecar *s, struct err *e)
+{
+	const struct sidecar_tensor *n;
+	const struct step *st;
+	size_t i;
+
+	for (i = 0; i < f->n; i++) {
+		st = &f->steps[i];
+		n = &s->tensors[i];
+		if (st->op != OP_REFORM || st->as.reform.part != PART_CODES)
+			continue;
+		if (block_roles_add(t, &p->ckpt->config,
+			    p->ckpt->tensors[st->as.reform.of->codes].name,
+			    &(struct manifest_role){ .total = n->blocks,
+				    .rescued = n->rescued,
+				    .lossy = n->inexact },
+			    e))
+			return -1;
+	}
+	return places_of_sidecar(places, f, s, e);
+}

@@ -8,6 +8,7 @@
 #define CONVERT_OUT_TALLY_H
 #include "convert/make/stream.h"
 #include "formats/conversion/block_roles.h"
+#include "formats/conversion/sidecar.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -24,6 +25,10 @@ int tally_add(struct block_roles *t, const struct stream *s, struct err *e);
 
 /* Keeps the rounded blocks of a file that s made. Returns -1 without memory. */
 int tally_places_of(struct tally_places *p, const struct stream *s, struct err *e);
+
+/* Both, of file f of plan p, by what its sidecar s says of the tensors, which are those of the plan. */
+int tally_of_sidecar(struct block_roles *t, struct tally_places *places, const struct plan *p,
+	const struct plan_file *f, const struct sidecar *s, struct err *e);
 
 #ifdef __cplusplus
 }

@@ -107,23 +107,46 @@ static int open_one(struct folders *f, struct out_folder *d, struct err *e)
 		outdir_close(&d->dir);
 		return -1;
 	}
+	d->pub.units = o->units;
+	d->pub.folder = (size_t)(d - f->v);
 	d->open = true;
 	return 0;
+}
+
+/* Bytes of the files that the run makes of folder k, if it makes only some; *some: there is such a file. */
+static uint64_t bytes_of(const struct folders *f, size_t k, bool *some)
+{
+	const struct run_units *u = f->o->units;
+	const struct plan *p = &f->c->folders[k];
+	uint64_t n = 0;
+	size_t i;
+
+	*some = false;
+	for (i = 0; i < p->n_files; i++) {
+		if (!u->mine(u->ctx, k, i))
+			continue;
+		*some = true;
+		n += p->files[i].bytes;
+	}
+	return n;
 }
 
 static int open_all(struct folders *f, struct err *e)
 {
 	const struct owned_keep keep = keep_of(f->c);
 	const struct outdir *any = NULL;
-	uint64_t need = 0, back = owned_blocks(&f->old, &keep);
+	uint64_t need = 0, back = owned_blocks(&f->old, &keep), mine = 0;
 	struct out_folder *d;
+	bool some = true;
 
 	for (d = f->v; d < f->v + f->c->n; d++) {
-		if (!d->p->n_files)
-			continue; /* it comes when all weights are there */
+		if (f->o->units)
+			mine = bytes_of(f, (size_t)(d - f->v), &some);
+		if (!d->p->n_files || !some)
+			continue; /* it comes when all weights are there, or from another process */
 		if (open_one(f, d, e))
 			return out_folder_err(d, e);
-		need += outdir_missing(&d->dir);
+		need += f->o->units ? mine : outdir_missing(&d->dir);
 		any = &d->dir;
 	}
 	return any ? outdir_room(any, need > back ? need - back : 0, e) : 0;
@@ -160,7 +183,7 @@ int folders_begin(struct folders *f, const struct conversion *c, const struct ru
 		return -1;
 	if (c->is_set &&
 		(look(c, o->out, old_of(f), &there, e) ||
-			top_open(&f->top, c, o->out, old_of(f), e)))
+			top_open(&f->top, c, o->out, old_of(f), o->units ? 0 : c->bytes, e)))
 		return -1;
 	if (open_all(f, e) || remove_old(f, e))
 		return -1;

@@ -59,7 +59,8 @@ static void put_shards(struct items *it, const struct conversion *c, const struc
 	}
 }
 
-int items_list(struct items *it, const struct conversion *c, bool shards, struct err *e)
+int items_list(struct items *it, const struct conversion *c, bool shards,
+	const struct run_units *units, struct err *e)
 {
 	size_t n_shards = shards ? c->folders[0].ckpt->n_shards : 0, i, n;
 	struct item *files = malloc((c->files + 1) * sizeof *files);
@@ -74,11 +75,13 @@ int items_list(struct items *it, const struct conversion *c, bool shards, struct
 	}
 	n = list_files(files, c);
 	for (i = 0; i < n; i++) {
+		if (units && !units->mine(units->ctx, files[i].folder, files[i].i))
+			continue;
 		if (shards)
 			put_shards(it, c, &files[i], listed);
 		it->v[it->n++] = files[i];
 	}
-	for (i = 0; i < n_shards; i++)
+	for (i = 0; !units && i < n_shards; i++)
 		if (!listed[i])
 			it->v[it->n++] = (struct item){ true, 0, (uint32_t)i };
 	free(files);

@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_RUN_ITEMS_H
 #define CONVERT_RUN_ITEMS_H
+#include "convert/out/units.h"
 #include "convert/plan/conversion.h"
 
 #include <pthread.h>
@@ -29,9 +30,10 @@ struct items {
 	size_t next;          /* the first that nobody has taken */
 };
 
-/* Lists the items of c; shards: also all shards of the source. Returns 0, or -1. In both cases items_free is
- * needed. */
-int items_list(struct items *it, const struct conversion *c, bool shards, struct err *e);
+/* Lists the items of c; shards: also all shards of the source. With units only the files that are in it, and the shards
+ * that these are made of. Returns 0, or -1. In both cases items_free is needed. */
+int items_list(struct items *it, const struct conversion *c, bool shards,
+	const struct run_units *units, struct err *e);
 /* The next item, or NULL when all are taken. Any thread. */
 const struct item *items_take(struct items *it);
 /* Whether there are items that nobody has taken. */

@@ -108,7 +108,7 @@ static int make_files(struct folders *f, const struct run_opts *o, struct err *e
 	int rc;
 
 	sha256_kit_best(&lanes.sha, o->features);
-	rc = items_list(&items, f->c, o->expected, e);
+	rc = items_list(&items, f->c, o->expected, o->units, e);
 	rc = rc ? rc : team_run(&lanes, &items, e);
 	items_free(&items);
 	return rc;
@@ -121,11 +121,43 @@ static int execute(struct folders *f, const struct conversion *c, const struct r
 		return -1;
 	if (ckpt_unchanged(c->folders[0].ckpt, e))
 		return -1;
+	if (o->units)
+		return 0;
 	return all_there(f, e) ? -1 : folders_finish(f, e);
 }
 
-int run_conversion(const struct conversion *c, const struct run_opts *o, struct run_result *r,
-	struct err *e)
+/* Takes what is known of the files of all folders. */
+static int take_known(struct folders *f, run_known *known, void *ctx, struct err *e)
+{
+	struct out_folder *d;
+	struct known is;
+	size_t k, i;
+
+	for (k = 0; k < f->c->n; k++) {
+		d = &f->v[k];
+		if (d->open && f->o->expected)
+			publisher_trust(&d->pub);
+		for (i = 0; i < d->p->n_files; i++) {
+			if (known(ctx, k, i, &is, e) || known_take(&d->pub, i, &is, e))
+				return out_folder_err(d, e);
+			d->kept++;
+		}
+	}
+	return 0;
+}
+
+static int take_and_finish(struct folders *f, const struct conversion *c, const struct run_opts *o,
+	run_known *known, void *ctx, struct err *e)
+{
+	if (folders_begin(f, c, o, e) || take_known(f, known, ctx, e) ||
+		ckpt_unchanged(c->folders[0].ckpt, e))
+		return -1;
+	return all_there(f, e) ? -1 : folders_finish(f, e);
+}
+
+/* Makes the files, or takes what is known of them. */
+static int conversion_do(const struct conversion *c, const struct run_opts *o, run_known *known,
+	void *ctx, struct run_result *r, struct err *e)
 {
 	struct folders f;
 	size_t k;
@@ -133,7 +165,7 @@ int run_conversion(const struct conversion *c, const struct run_opts *o, struct 
 
 	if (result_new(r, c, e))
 		return -1;
-	rc = execute(&f, c, o, e);
+	rc = known ? take_and_finish(&f, c, o, known, ctx, e) : execute(&f, c, o, e);
 	for (k = 0; f.v && k < c->n; k++) {
 		tell(&f.v[k], &r->folders[k]);
 		add(&r->sum, &r->folders[k].n);
@@ -141,4 +173,16 @@ int run_conversion(const struct conversion *c, const struct run_opts *o, struct 
 	r->anew = f.anew;
 	folders_end(&f, rc && e->blame == BLAME_SOURCE);
 	return rc;
+}
+
+int run_conversion(const struct conversion *c, const struct run_opts *o, struct run_result *r,
+	struct err *e)
+{
+	return conversion_do(c, o, NULL, NULL, r, e);
+}
+
+int run_finish(const struct conversion *c, const struct run_opts *o, run_known *known, void *ctx,
+	struct run_result *r, struct err *e)
+{
+	return conversion_do(c, o, known, ctx, r, e);
 }

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_RUN_RUN_H
 #define CONVERT_RUN_RUN_H
+#include "convert/out/known.h"
 #include "convert/run/anew.h"
 #include "convert/run/run_opts.h"
 
@@ -46,6 +47,12 @@ int run_look(const struct conversion *c, const char *out, bool overwrite, uint64
  * frees it. */
 int run_conversion(const struct conversion *c, const struct run_opts *o, struct run_result *r,
 	struct err *e);
+/* What is known of file i of folder k: fills *known, or returns -1. */
+typedef int run_known(void *ctx, size_t k, size_t i, struct known *known, struct err *e);
+/* Finishes a conversion whose files of weights are all there, made by other processes: small files and manifests, as
+ * run_conversion writes them. No payload is read. */
+int run_finish(const struct conversion *c, const struct run_opts *o, run_known *known, void *ctx,
+	struct run_result *r, struct err *e);
 void run_result_free(struct run_result *r);
 
 /* Bytes that pass through a run, for its progress: outputs, and shards if they are digested. */

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_RUN_RUN_OPTS_H
 #define CONVERT_RUN_RUN_OPTS_H
+#include "convert/out/units.h"
 #include "convert/run/budget.h"
 #include "core/progress.h"
 #include "formats/model/expected.h"
@@ -23,6 +24,7 @@ struct run_opts {
 	const struct expected *expected;   /* NULL: the source is taken as it is */
 	struct progress *progress;         /* NULL: nobody watches */
 	const volatile sig_atomic_t *stop; /* becomes not 0: give up; NULL: never */
+	const struct run_units *units;     /* NULL: all files, and what makes them a conversion */
 };
 
 #ifdef __cplusplus

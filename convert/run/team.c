@@ -111,6 +111,20 @@ static int digest_ready(const struct crew *c, struct team *t, struct err *e)
 	return rc;
 }
 
+/* The next item that is to be done; *it NULL: there is none any more, another thread may have been quicker. */
+static int next_item(struct crew *c, const struct item **it, struct err *e)
+{
+	const struct run_units *u = c->lanes->o->units;
+	bool yes = false;
+
+	while ((*it = items_take(c->items)) && u && !(*it)->is_shard && !yes)
+		if (u->take(u->ctx, (*it)->folder, (*it)->i, &yes, e))
+			return -1;
+		else if (yes)
+			return 0;
+	return 0;
+}
+
 /* *differs: the lane's file is to be taken up anew. */
 static int do_on(struct crew *c, struct slot *s, enum task task, const struct desk *d,
 	bool *differs, struct err *e)
@@ -120,7 +134,8 @@ static int do_on(struct crew *c, struct slot *s, enum task task, const struct de
 	*differs = false;
 	switch (task) {
 	case TASK_BEGIN:
-		it = items_take(c->items); /* another thread may have been quicker */
+		if (next_item(c, &it, e))
+			return -1;
 		return it ? lane_begin(&s->lane, it, e) : 0;
 	case TASK_AGAIN:
 		return lane_again(&s->lane, e);
@@ -236,7 +251,7 @@ static int stopped(const struct crew *c, struct err *e)
 	for (i = 0; i < c->n; i++) {
 		for (s = c->teams[i].slots; s < c->teams[i].slots + c->each; s++) {
 			/* What cannot be saved is made again. */
-			if (s->differs || lane_save(&s->lane, &kept, NULL))
+			if (c->lanes->o->units || s->differs || lane_save(&s->lane, &kept, NULL))
 				continue;
 			some += kept > 0;
 			in += kept;

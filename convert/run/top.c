@@ -57,13 +57,13 @@ int top_look(const struct conversion *c, const char *out, const struct owned *ol
 }
 
 int top_open(struct outdir *top, const struct conversion *c, const char *out,
-	const struct owned *old, struct err *e)
+	const struct owned *old, uint64_t need, struct err *e)
 {
 	bool empty;
 
 	if (outdir_open_any(top, &c->folders[0], out, e) ||
 		check_names(c, top->io, top->fd, out, old, &empty, e) ||
-		(empty && outdir_room(top, c->bytes, e)))
+		(empty && outdir_room(top, need, e)))
 		return -1;
 	return 0;
 }

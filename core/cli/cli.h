@@ -23,7 +23,8 @@ int cli_print(struct text *t, struct err *e);
 /* Prints t to stderr and frees it. */
 void cli_note(struct text *t);
 
-/* Calls on where a signal asks the program to end, so that it can do so in good order: SIGINT, SIGTERM, and SIGHUP
+/* Calls on where a signal asks the program to end, so that it can do so in good order: SIGINT, SIGTERM, SIGUSR1 (which
+ * schedulers send some time before they kill), and SIGHUP
  * unless whoever called wants it ignored (nohup). */
 void cli_signals(void (*on)(int signal));
 

@@ -30,6 +30,7 @@ static const struct row {
 	{ "model.sig", SIGNATURE },
 	{ "attestation.json", SIGNATURE },
 	/* the hub, git, editors */
+	{ ".dsv4-work", LITTER_DIR }, /* where tasks of a job make files (convert/batch) */
 	{ ".gitattributes", LITTER },
 	{ ".gitignore", LITTER },
 	{ ".git", LITTER_DIR },

@@ -1,0 +1,72 @@
+/* batch.h -- the job folder: a conversion that several processes do, as plan --job wrote it down.
+ *
+ *	JOB/job.json     what is done, the files of weights and which task makes each; never changed
+ *	JOB/leases/      who is at it (lease.h)
+ *	JOB/receipts/    what is done (receipt.h)
+ *
+ * A unit is a file of weights. Units go to tasks by their bytes: the biggest first, each to the task that has least,
+ * the lower number where several have. So the same conversion for as many tasks gives the same job.json, whose SHA-256 is
+ * the id of the job.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CONVERT_BATCH_BATCH_H
+#define CONVERT_BATCH_BATCH_H
+#include "convert/run/job.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BATCH_NAME "job.json"
+enum { BATCH_TASKS = 65536, BATCH_UNITS = 1 << 22, BATCH_WORDS = 64, BATCH_WORD = 4096 };
+
+struct batch_unit {
+	uint32_t folder,
+		file; /* indexes into the conversion; not read from job.json, but its names are */
+	uint32_t task;
+	uint64_t bytes;
+	const char *dir, *name; /* in the arena of the batch; dir "" is OUT itself */
+};
+
+/* What is written down. */
+struct batch {
+	char tool[128]; /* name and version */
+	char plan[65];  /* hash of the conversion */
+	char source_id
+		[65]; /* of names, sizes and times or digests of the shards (batch_source_id) */
+	char source[BATCH_WORD], out[BATCH_WORD]; /* paths */
+	const char *words[BATCH_WORDS]; /* options of plan, "--name=value"; in the arena */
+	size_t n_words;
+	uint64_t tasks, lease;    /* lease: seconds */
+	struct batch_unit *units; /* owns; [n]; folder by folder, in the order of the plans */
+	size_t n, cap;
+	char id[65]; /* SHA-256 of job.json */
+	struct arena arena;
+	/* the open folder; -1: not open */
+	const struct io *io;
+	int dir, leases, receipts; /* own */
+};
+
+/* Fills id with a digest over what makes the source of j what it is: names and sizes of its shards, and their published
+ * digests, or, where there are none, the times at which they were written. */
+int batch_source_id(const struct job *j, char id[65], struct err *e);
+
+/* Lists the files of the conversion of j and gives them to b->tasks tasks. Everything else of b is the caller's. */
+int batch_units(struct batch *b, const struct conversion *c, struct err *e);
+/* Makes the folder at path and writes b, whose id it fills, into it; one that is there with these very bytes is taken.
+ * Another one is refused (job.other). The folder is open afterwards. */
+int batch_create(struct batch *b, const struct io *io, const char *path, struct err *e);
+/* Opens and reads the job folder at path. Refuses one without a job.json that is as it was written (job.form). */
+int batch_open(struct batch *b, const struct io *io, const char *path, struct err *e);
+/* Whether the folder at path has a job.json. */
+bool batch_is(const struct io *io, const char *path);
+/* Holds j, opened as b says, to b, and sets folder and file of its units: job.source where the source was changed, else
+ * job.other. tool is the name and version of who asks. */
+int batch_hold(struct batch *b, const struct job *j, const char *tool, struct err *e);
+/* A batch that was zeroed or closed is none. */
+void batch_close(struct batch *b);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

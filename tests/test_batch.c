@@ -1,0 +1,392 @@
+/* test_batch.c -- one conversion by many processes: the bytes are those of one; what is refused; processes that are
+ * killed, that are taken for dead, that hold the same file.
+ *
+ * SPDX-License-Identifier: MIT */
+#include "convert/batch/slot.h"
+#include "tests/model.h"
+#include "tests/produced.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define FLASH "tests/golden/tiny-flash"
+#define F1 "model-00001-of-00007.safetensors"
+
+static struct path src, one, out, job, logged;
+
+static const char *build(void)
+{
+	return getenv("B") ? getenv("B") : "build/gcc-opt";
+}
+
+/* Runs a line of the shell in which %B is the build folder and %S, %1, %O, %J, %L are the paths above. Its exit status. */
+static int sh(const char *line)
+{
+	static const char letters[] = "S1OJL";
+	const struct path *const paths[] = { &src, &one, &out, &job, &logged };
+	char s[8192];
+	const char *at;
+	size_t n = 0;
+	int rc;
+
+	for (; *line && n < sizeof s - 600; line++) {
+		at = *line == '%' && line[1] ? strchr(letters, line[1]) : NULL;
+		if (*line == '%' && line[1] == 'B')
+			n += (size_t)snprintf(s + n, 600, "%s", build()), line++;
+		else if (at)
+			n += (size_t)snprintf(s + n, 600, "%s", paths[at - letters]->s), line++;
+		else
+			s[n++] = *line;
+	}
+	s[n] = 0;
+	rc = system(s);
+	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128;
+}
+
+/* The call ends with that status, and its rule and a word are among what it says. */
+static void says(const char *line, int status, const char *rule, const char *word)
+{
+	char s[4096], *p;
+	size_t n;
+	int rc;
+
+	snprintf(s, sizeof s, "{ %s; } >%%L 2>&1", line);
+	rc = sh(s);
+	p = (char *)file_get_all(logged.s, &n);
+	p[n] = 0;
+	produced_in(p);
+	if (rc != status || !strstr(p, rule) || !strstr(p, word)) {
+		check_failed++;
+		fprintf(stderr, "%s: expected %d %s %s, got %d:\n%.900s\n", line, status, rule,
+			word, rc, p);
+	}
+	free(p);
+}
+
+static void begin(void)
+{
+	src = model_copy(FLASH, "src");
+	one = dirs_path("one");
+	out = dirs_path("out");
+	job = dirs_path("job");
+	logged = dirs_path("log");
+	dirs_remove(out.s);
+	dirs_remove(job.s);
+}
+
+/* A job of so many tasks to target hf. */
+static void plan(const char *tasks)
+{
+	char s[400];
+
+	begin();
+	snprintf(s, sizeof s, "%%B/dsv4-convert plan %%S -o %%O -t hf --job %%J -q --tasks %s >%%L",
+		tasks);
+	CHECK_IN(s, !sh(s));
+	if (!is_file(one.s))
+		CHECK(!sh("%B/dsv4-convert run %S -o %1 -t hf -q >%L"));
+}
+
+static bool finished_as_one(void)
+{
+	return !sh("%B/dsv4-convert finalize %J -q >%L && diff -r %1 %O");
+}
+
+/* The same files by one process and by three tasks; finalize twice. */
+static void as_one_process(void)
+{
+	static const struct {
+		const char *tool, *options;
+	} row[] = {
+		{ "dsv4-convert", "-t hf" },
+		{ "dsv4-convert", "-t hf --no-sha256 --no-restore" },
+		{ "dsv4-convert", "-t hf --experts fp8 --lossy" },
+		{ "dsv4-convert", "-t official --mp 2" },
+		{ "dsv4-convert", "-t marlin-mxfp4 --ranks 2" },
+		{ "dsv4-convert", "-t kmajor-sf128 --experimental --ranks 2 --pp 2" },
+		{ "dsv4-convert", "-t vllm-sharded" },
+		{ "dsv4-quant", "--to nvfp4 --input-scale 0.5" },
+		{ "dsv4-quant", "--to mxfp8" },
+		{ "dsv4-quant", "--to gguf" },
+		{ "dsv4-quant", "--to mlx --stack" },
+	};
+	char s[1200];
+	size_t i;
+
+	for (i = 0; i < sizeof row / sizeof *row; i++) {
+		begin();
+		dirs_remove(one.s);
+		snprintf(s, sizeof s,
+			"t=%%B/%s; o='%s'; $t run %%S -o %%1 $o -q >%%L.1 && $t plan %%S -o %%O $o --job %%J --tasks 3 -q >%%L"
+			" && for i in 2 0 1; do $t run %%J --task $i/3 -q >%%L || exit 9; done; $t finalize %%J -q >%%L.2 && "
+			"cmp %%L.1 %%L.2 && diff -r %%1 %%O && $t finalize %%J -q >%%L.2 && diff -r %%1 %%O && "
+			"$t status %%J --json | grep -q '\"state\": \"done\"'",
+			row[i].tool, row[i].options);
+		CHECK_IN(row[i].options, !sh(s));
+	}
+	dirs_remove(one.s);
+}
+
+/* Published digests are verified by the tasks, and shards that no file is made of by finalize. */
+static void digests(void)
+{
+	begin();
+	CHECK(!sh("rm -rf %1; cd %S && sha256sum *.safetensors >%L.list"));
+	CHECK(!sh(
+		"t=%B/dsv4-convert; o='-t hf --layers 0-1 --no-restore --source-sha256'; $t run %S -o %1 $o %L.list -q >%L && "
+		"$t plan %S -o %O $o %L.list --job %J --tasks 2 -q >%L && $t run %J --task 0/2 -q >%L && "
+		"$t run %J --task 1/2 -q >%L && $t finalize %J -q >%L && diff -r %1 %O && grep -q '\"verified\"' %O/manifest.json"));
+	dirs_remove(one.s);
+}
+
+static void refused(void)
+{
+	plan("3");
+	says("%B/dsv4-convert run %S --task 0/3", 2, "job.form", "no job folder");
+	says("%B/dsv4-convert finalize %S", 2, "job.form", "no job folder");
+	says("env -i %B/dsv4-convert run %J", 2, "job.index", "nothing says");
+	says("%B/dsv4-convert run %J --task 3/3", 2, "job.index", "0 to 2");
+	says("%B/dsv4-convert run %J --task 1/4", 2, "job.index", "planned for 3");
+	says("%B/dsv4-convert run %J --task 1", 2, "job.index", "i/N");
+	says("SLURM_ARRAY_TASK_ID=1 JOB_COMPLETION_INDEX=2 %B/dsv4-convert run %J", 2, "job.index",
+		"different things");
+	says("%B/dsv4-convert run %J --task 0/3 -t official", 2, "job.other",
+		"options that it was planned with");
+	says("%B/dsv4-convert plan %S -o %O -t hf --no-sha256 --job %J --tasks 3", 2, "out.other",
+		"");
+	says("%B/dsv4-convert plan %S -o %O.2 -t hf --no-sha256 --job %J --tasks 3", 2, "job.other",
+		"never changed");
+	says("%B/dsv4-convert plan %S -o %O -t hf --job %J --tasks 4", 2, "job.other",
+		"never changed");
+	says("%B/dsv4-convert plan %S -o %O -t hf --job %J", 2, "--tasks", "");
+	says("%B/dsv4-quant run %J --task 0/3", 2, "option", "");
+	says("%B/dsv4-convert finalize %J", 75, "job.unfinished", "7 of 7 files");
+	CHECK(!sh("%B/dsv4-convert run %J --task 0/3 -q >%L"));
+	says("%B/dsv4-convert finalize %J", 75, "job.unfinished", "--steal: 1 2");
+	CHECK(!sh(
+		"test ! -e %O/manifest.json && sed -i 's/\"lease\": 120/\"lease\": 121/' %J/job.json"));
+	says("%B/dsv4-convert run %J --task 0/3", 2, "job.form", "not those that were written");
+	plan("3");
+	CHECK(!sh("cp %S/" F1 " %L.f && rm %S/" F1 " && cp %L.f %S/" F1
+		  " && touch -d 2001-01-01 %S/" F1));
+	says("%B/dsv4-convert run %J --task 0/3", 1, "job.source", "the times");
+	says("%B/dsv4-convert finalize %J", 1, "job.source", "plan again");
+	/* Somebody whose heart beats does the task. */
+	plan("2 --lease 2");
+	CHECK(!sh(
+		"(for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do echo \"beat $i\" >%J/leases/task-0.1; sleep 0.2; done) & echo $! >%L.pid;"
+		" sleep 0.3"));
+	says("%B/dsv4-convert run %J --task 0/2", 75, "job.running", "index");
+	CHECK(!sh("kill $(cat %L.pid)"));
+}
+
+/* What a task is told to stop in stays unmade, and the next one makes it. */
+static void stopped(void)
+{
+	plan("2 --lease 60");
+	/* A lease of another machine, on which nothing is known: the task waits, and hears the signal. */
+	CHECK(!sh("echo 'boot x ns y' >%J/leases/task-0.1"));
+	says("%B/dsv4-convert run %J --task 0/2 & p=$!; sleep 0.5; kill -TERM $p; wait $p", 75,
+		"job.stopped", "");
+	says("%B/dsv4-convert run %J --task 0/2 & p=$!; sleep 0.5; kill -USR1 $p; wait $p", 75,
+		"job.stopped", "");
+	CHECK(!sh(
+		"printf 'released\\n\\nreleased\\n' >%J/leases/task-0.1; %B/dsv4-convert run %J --task 0/2 -q >%L && "
+		"%B/dsv4-convert run %J --task 1/2 -q >%L"));
+	CHECK(finished_as_one());
+}
+
+/* Receipts that are damaged, of another job, or contradicted by what lies in OUT. */
+static void false_receipts(void)
+{
+	static const struct {
+		const char *how, *rule, *word;
+		bool full;
+	} row[] = {
+		{ "sed -i 's/\"task\": /\"task\": 1/' %J/receipts/000000.json", "job.receipt",
+			"remove it", false },
+		{ "cp %J/receipts/000001.json %J/receipts/000000.json", "job.receipt", "000000",
+			false },
+		{ "cp %L.other %J/receipts/000000.json", "job.receipt", "of job", false },
+		{ "rm %O/" F1, "job.output", "is not there", false },
+		{ "truncate -s -1 %O/" F1, "job.output", "another size", false },
+		{ "printf x | dd of=%O/" F1 " conv=notrunc bs=1 seek=90000 2>/dev/null",
+			"job.output", "other bytes", false },
+		{ "touch -r %O/" F1 " %L.t; printf x | dd of=%O/" F1
+		  " conv=notrunc bs=1 seek=90000 2>/dev/null; touch -r %L.t %O/" F1,
+			"job.output", "other bytes", true },
+		{ "sed -i 's/\"tool\": \"dsv4/\"tool\": \"dsv5/' %O/" F1 ".manifest.json",
+			"job.output", "manifest.json", false },
+		{ "rm %O/" F1 ".manifest.json", "job.output", "manifest.json", false },
+	};
+	size_t i;
+
+	plan("3");
+	CHECK(!sh(
+		"%B/dsv4-convert run %J --task 0/3 --steal -q >%L && cp %J/receipts/000000.json %L.other"));
+	for (i = 0; i < sizeof row / sizeof *row; i++) {
+		plan("2");
+		CHECK(!sh("%B/dsv4-convert run %J --task 0/2 --steal -q >%L"));
+		CHECK_IN(row[i].how, !sh(row[i].how));
+		says(row[i].full ? "%B/dsv4-convert finalize %J --full"
+				 : "%B/dsv4-convert finalize %J",
+			1, row[i].rule, row[i].word);
+		CHECK_IN(row[i].how, !sh("test ! -e %O/manifest.json"));
+		/* What the message says helps. */
+		CHECK_IN(row[i].how,
+			!sh("rm -f %J/receipts/000000.json; %B/dsv4-convert run %J --task 0/2 --steal -q >%L"));
+		CHECK_IN(row[i].how, finished_as_one());
+	}
+}
+
+/* A machine that died with its leases; one that was taken for dead and goes on; two that hold one file. */
+static void leases(void)
+{
+	plan("2 --lease 1");
+	CHECK(!sh(
+		"for u in 0 1 2 3 4 5 6; do printf 'x\\nowner 1.1\\n' >%J/leases/unit-$u.1; done; echo 'boot x ns y' >%J/leases/task-1.1"));
+	CHECK(!sh("%B/dsv4-convert run %J --task 0/2 --steal -q >%L"));
+	CHECK(finished_as_one());
+	/* An empty lease, whose owner died before it said who it is. */
+	plan("2 --lease 1");
+	CHECK(!sh(
+		": >%J/leases/unit-3.1; : >%J/leases/task-0.1; %B/dsv4-convert run %J --task 0/2 --steal -q >%L"));
+	CHECK(finished_as_one());
+	/* Every file is there twice in the end: two processes that do not see each other's leases. */
+	plan("2 --lease 1");
+	CHECK(!sh(
+		"cp -r %J %J.2; %B/dsv4-convert run %J --task 0/2 --steal -q >%L & %B/dsv4-convert run %J.2 --task 1/2 --steal -q "
+		">%L.2 && wait $! && cp -f %J.2/receipts/* %J/receipts/"));
+	CHECK(finished_as_one());
+	dirs_remove(dirs_path("job.2").s);
+}
+
+/* Processes are killed at any time, eight tasks with stealing, until all is done. */
+static void kills(void)
+{
+	int n = getenv("KILLS") ? atoi(getenv("KILLS")) : 24, killed = 0, st;
+	char program[600], index[16];
+	pid_t p;
+
+	snprintf(program, sizeof program, "%s/dsv4-convert", build());
+	while (killed < n) {
+		plan("8 --lease 60");
+		while (killed < n && sh("%B/dsv4-convert finalize %J -q >%L 2>&1")) {
+			snprintf(index, sizeof index, "%u/8", rnd(8));
+			p = fork();
+			if (!p) {
+				if (!freopen("/dev/null", "w", stdout) ||
+					!freopen("/dev/null", "w", stderr))
+					_exit(126);
+				execl(program, program, "run", job.s, "--task", index, "--steal",
+					"-q", "-j1", (char *)NULL);
+				_exit(127);
+			}
+			nanosleep(&(struct timespec){ .tv_nsec = 1000 * (long)rnd(60000) }, NULL);
+			kill(p, SIGKILL);
+			CHECK(waitpid(p, &st, 0) == p);
+			killed += WIFSIGNALED(st);
+		}
+		CHECK(!sh(
+			"for i in 0 1 2 3 4 5 6 7; do %B/dsv4-convert run %J --task $i/8 -q >%L || exit 1; done"));
+		CHECK(finished_as_one());
+		CHECK(!sh("test -z \"$(find %O -name '*.part' -o -name .dsv4-work)\""));
+		if (check_failed)
+			return;
+	}
+}
+
+/* --- which task it is --- */
+
+static const char *const *set;
+
+static const char *env_of(const char *name)
+{
+	size_t i, n = strlen(name);
+
+	for (i = 0; set[i]; i++)
+		if (!strncmp(set[i], name, n) && set[i][n] == '=')
+			return set[i] + n + 1;
+	return NULL;
+}
+
+static void slots(void)
+{
+	static const struct {
+		const char *env[8];
+		int index; /* -1: refused */
+		int count;
+	} row[] = {
+		{ { "DSV4_TASK_INDEX=2", "DSV4_TASK_COUNT=5" }, 2, 5 },
+		{ { "SLURM_ARRAY_TASK_ID=14", "SLURM_ARRAY_TASK_COUNT=4", "SLURM_ARRAY_TASK_MIN=10",
+			  "SLURM_ARRAY_TASK_STEP=2" },
+			2, 4 },
+		{ { "SLURM_ARRAY_TASK_ID=13", "SLURM_ARRAY_TASK_COUNT=4", "SLURM_ARRAY_TASK_MIN=10",
+			  "SLURM_ARRAY_TASK_STEP=2" },
+			-1, 0 },
+		{ { "SLURM_ARRAY_TASK_ID=1", "SLURM_ARRAY_TASK_COUNT=4", "SLURM_NTASKS=3",
+			  "SLURM_PROCID=2", "SLURM_STEP_ID=0" },
+			5, 12 },
+		{ { "SLURM_ARRAY_TASK_ID=1", "SLURM_ARRAY_TASK_COUNT=4", "SLURM_NTASKS=3",
+			  "SLURM_PROCID=0" },
+			1, 4 },
+		{ { "SLURM_PROCID=3", "SLURM_NTASKS=8", "SLURM_STEP_ID=0" }, 3, 8 },
+		{ { "SLURM_PROCID=0", "SLURM_NTASKS=8" }, -1, 0 },
+		{ { "JOB_COMPLETION_INDEX=6" }, 6, 0 },
+		{ { "AWS_BATCH_JOB_ARRAY_INDEX=1", "AWS_BATCH_JOB_ARRAY_SIZE=3" }, 1, 3 },
+		{ { "OMPI_COMM_WORLD_RANK=1", "OMPI_COMM_WORLD_SIZE=3" }, 1, 3 },
+		{ { "PMI_RANK=1", "PMI_SIZE=3" }, 1, 3 },
+		{ { "RANK=1", "WORLD_SIZE=3" }, -1, 0 },
+		{ { "CLOUD_RUN_TASK_INDEX=1", "CLOUD_RUN_TASK_COUNT=3" }, 1, 3 },
+		{ { "BATCH_TASK_INDEX=1", "BATCH_TASK_COUNT=3" }, 1, 3 },
+		{ { "PBS_ARRAY_INDEX=4" }, 4, 0 },
+		{ { "LSB_JOBINDEX=1" }, 0, 0 },
+		{ { "LSB_JOBINDEX=0" }, -1, 0 },
+		{ { "SGE_TASK_ID=5", "SGE_TASK_FIRST=1", "SGE_TASK_LAST=8", "SGE_TASK_STEPSIZE=1" },
+			4, 8 },
+		{ { "SGE_TASK_ID=undefined" }, -1, 0 },
+		{ { "SLURM_PROCID=1", "SLURM_NTASKS=2", "SLURM_STEP_ID=0", "PMI_RANK=1",
+			  "PMI_SIZE=2" },
+			1, 2 },
+		{ { "SLURM_PROCID=1", "SLURM_NTASKS=2", "SLURM_STEP_ID=0", "PMI_RANK=0",
+			  "PMI_SIZE=2" },
+			-1, 0 },
+		{ { "DSV4_TASK_INDEX=two" }, -1, 0 },
+		{ { "DSV4_TASK_INDEX=-1" }, -1, 0 },
+		{ { "DSV4_TASK_INDEX=99999999999999999999" }, -1, 0 },
+	};
+	struct slot s;
+	struct err e;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < sizeof row / sizeof *row; i++) {
+		set = row[i].env;
+		e = (struct err){ 0 };
+		rc = slot_find(&s, NULL, NULL, env_of, &e);
+		CHECK_IN(row[i].env[0], (rc < 0) == (row[i].index < 0));
+		if (!rc)
+			CHECK_IN(row[i].env[0],
+				s.index == (uint64_t)row[i].index &&
+					s.count == (uint64_t)row[i].count);
+		else
+			CHECK_IN(row[i].env[0], e.rule && !strcmp(e.rule, "job.index"));
+	}
+	set = (const char *const[]){ "RANK=1", "WORLD_SIZE=3", NULL };
+	CHECK(!slot_find(&s, NULL, "torchrun", env_of, &e) && s.index == 1 && s.count == 3);
+	CHECK(!slot_find(&s, "2/4", NULL, env_of, &e) && s.index == 2 && s.count == 4);
+}
+
+static const struct test tests[] = {
+	{ "slots", slots },
+	{ "as one process", as_one_process },
+	{ "digests", digests },
+	{ "refused", refused },
+	{ "stopped", stopped },
+	{ "false receipts", false_receipts },
+	{ "leases", leases },
+	{ "kills", kills },
+	{ NULL, NULL },
+};
+TEST_MAIN(tests)
