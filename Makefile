@@ -9,6 +9,8 @@
 # make oracle     compare with independent re-derivations in Python (fetches packages)
 # make oracle-engines   compare layouts with the engines' own Python (fetches gigabytes)
 # make oracle-vllm   load rank files and the plug-in in vLLM's own Python, without a GPU (fetches gigabytes)
+# make oracle-sglang load presharded folders with SGLang's own reader, without a GPU (fetches gigabytes)
+# make test-engine-gpu  on a machine with a GPU and engines: load, serve and probe; says what it saw (exit status 3: no GPU)
 # make oracle-runtime   run conversions in transformers, llama.cpp and MLX on this CPU (fetches gigabytes)
 # make install    PREFIX=/usr/local (or prefix=), DESTDIR=, LIBDIR=, INCLUDEDIR=; tools, libdsv4 with header and pkg-config file,
 #                 man pages, documents, completions for bash, zsh, fish
@@ -123,7 +125,7 @@ $(TOOLS:%=build/%): build/%: $(B)/% force
 	@ln -sfn $(notdir $(B))/$* $@
 
 # Goals that set up by themselves; the others only look whether building has what it needs.
-SETUP  := $(if $(filter demo test check bench oracle oracle-engines oracle-vllm oracle-runtime,$(MAKECMDGOALS)),setup)
+SETUP  := $(if $(filter demo test check bench oracle oracle-engines oracle-vllm oracle-sglang oracle-runtime,$(MAKECMDGOALS)),setup)
 setup:
 	@CC="$(CC)" CPPFLAGS="$(CPPFLAGS)" CFLAGS="$(CFLAGS)" sh tests/setup.sh
 $(B)/checked: $(B)/flags tests/setup.sh | $(SETUP)
@@ -313,6 +315,10 @@ oracle-engines: all helpers
 	@B=$(B) sh tests/oracle/engines.sh; a=$$?; B=$(B) sh tests/oracle/vllm.sh && exit $$a
 oracle-vllm: all helpers
 	@B=$(B) sh tests/oracle/vllm.sh
+oracle-sglang: all helpers
+	@B=$(B) sh tests/oracle/sglang.sh
+test-engine-gpu:
+	@B=$(B) sh tests/engine_gpu.sh
 oracle-runtime: all helpers
 	@B=$(B) sh tests/oracle/runtime.sh
 
@@ -403,5 +409,5 @@ clean:
 	rm -rf build
 help:
 	@sed -n '/^#/!q; s/^# *//p' Makefile
-.PHONY: fuzz-commands all deb static help setup helpers emulated test check test-ptx test-gpu demo bench oracle oracle-engines oracle-vllm oracle-runtime install install-lib uninstall dist format clean force
+.PHONY: fuzz-commands all deb static help setup helpers emulated test check test-ptx test-gpu demo bench oracle oracle-engines oracle-vllm oracle-sglang oracle-runtime test-engine-gpu install install-lib uninstall dist format clean force
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

@@ -13,7 +13,7 @@
 #include "core/mem.h"
 #include "core/version.h"
 #include "formats/layout/engine.h"
-#include "formats/model/vllm_name.h"
+#include "formats/model/sglang_name.h"
 #include "formats/rulebook.h"
 
 #include <stdio.h>
@@ -70,9 +70,14 @@ static bool is_target(const struct call *o, const char *name)
 static int check_share(const struct call *o, bool joined, struct err *e)
 {
 	const struct plan_opts *p = &o->job.plan;
-	bool vllm = is_target(o, VLLM_TARGET),
+	bool vllm = is_target(o, VLLM_TARGET), sglang = is_target(o, SGLANG_TARGET),
 	     engine = p->target ? engine_find(p->target) != NULL : joined;
 
+	if (sglang && (p->share.ranks || o->experts_by))
+		return err_set(e, ERR_USAGE,
+			"--ranks, --experts-by: the file of --shard-config says it");
+	if (o->job.shard_config && !sglang)
+		return err_set(e, ERR_USAGE, "--shard-config belongs to --target " SGLANG_TARGET);
 	if (!engine && !vllm &&
 		(p->share.ranks || p->share.stages || o->experts_by || o->attention ||
 			o->job.placement))
@@ -95,7 +100,7 @@ static int check_opts(const struct call *o, bool joined, struct err *e)
 
 	if (!p->target && !joined)
 		return err_set(e, ERR_USAGE,
-			"--target says what to make: official, hf, vllm-sharded or an engine (dsv4-convert targets)");
+			"--target says what to make: official, hf, vllm-sharded, sglang-presharded or an engine (dsv4-convert targets)");
 	if (p->target && recipe_find(p->target))
 		return err_set(e, ERR_USAGE,
 			"%s is made by dsv4-quant: dsv4-quant run DIR -o OUT --to %s", p->target,
@@ -107,11 +112,12 @@ static int check_opts(const struct call *o, bool joined, struct err *e)
 			engine ? "; engines have --ranks" : "");
 	if (p->file_size && !engine)
 		return err_set(e, ERR_USAGE,
-			"--file-size belongs to the targets of engines (dsv4-convert targets); hf and " VLLM_TARGET
-			" have --shard-size");
-	if (p->shard_size && !is_target(o, "hf") && !is_target(o, VLLM_TARGET))
+			"--file-size belongs to the targets of engines (dsv4-convert targets); hf, " VLLM_TARGET
+			" and " SGLANG_TARGET " have --shard-size");
+	if (p->shard_size && !is_target(o, "hf") && !rank_target(p->target ? p->target : ""))
 		return err_set(e, ERR_USAGE,
-			"--shard-size belongs to --target hf and " VLLM_TARGET "%s",
+			"--shard-size belongs to --target hf, " VLLM_TARGET " and " SGLANG_TARGET
+			"%s",
 			engine ? "; engines have one file for each block, or --file-size" : "");
 	return check_share(o, joined, e);
 }
@@ -137,8 +143,7 @@ static struct job_opts settle(const struct call *o, enum from from)
 		j.plan.target = slice_target.name;
 	j.plan.ranks = o->mp ? o->mp : 1;
 	if (from == FROM_SET ||
-		(j.plan.target &&
-			(engine_find(j.plan.target) || !strcmp(j.plan.target, VLLM_TARGET)))) {
+		(j.plan.target && (engine_find(j.plan.target) || rank_target(j.plan.target)))) {
 		h->ranks = h->ranks ? h->ranks : 1;
 		h->stages = h->stages ? h->stages : 1;
 		h->experts_tp = o->experts_by && !strcmp(o->experts_by, "tp");
@@ -276,11 +281,11 @@ static void version(struct text *out, bool json)
 /* clang-format off */
 #define PLAN_OPTS \
 	CALL_OUT, \
-	{ "target", 't', "T", CLI_TEXT, 0, 0, CALL_AT(job.plan.target), "official, hf, vllm-sharded, or an engine (dsv4-convert targets)" }, \
+	{ "target", 't', "T", CLI_TEXT, 0, 0, CALL_AT(job.plan.target), "official, hf, vllm-sharded, sglang-presharded, or an engine (dsv4-convert targets)" }, \
 	{ "mp", 0, "N", CLI_NUMBER, 1, 65536, CALL_AT(mp), "official: number of ranks, so of files (1)" }, \
 	{ "experts", 0, "fp4|fp8", CLI_CHOICE, 0, 0, CALL_AT(experts), "form of the routed experts (as they are)" }, \
 	CALL_LAYERS, \
-	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.plan.shard_size), "hf: fill shards up to this (one per layer); vllm-sharded: parts of a rank (8 GiB)" }, \
+	{ "shard-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.plan.shard_size), "hf: fill shards up to this (one per layer); vllm-sharded, sglang-presharded: parts of a rank (8 GiB)" }, \
 	{ "file-size", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.plan.file_size), "engines: put layers together in files of up to this, in loading order (one file for each layer)" }, \
 	{ "ranks", 0, "N", CLI_NUMBER, 1, 65536, CALL_AT(job.plan.share.ranks), "engines: number of ranks, so of folders (1); vllm-sharded: --tensor-parallel-size" }, \
 	{ "scale-dtype", 0, "f32|e8m0", CLI_CHOICE, 0, 0, CALL_AT(scale_dtype), "hf: type of the scales of FP8 weights (f32 with --experts fp8, which engines read; e8m0 is the official form)" }, \
@@ -288,8 +293,9 @@ static void version(struct text *out, bool json)
 	{ "attention", 0, "tp|replicate", CLI_CHOICE, 0, 0, CALL_AT(attention), "engines: all but experts cut as official does, or whole (replicate)" }, \
 	{ "pp", 0, "P", CLI_NUMBER, 1, 65536, CALL_AT(job.plan.share.stages), "engines: stages, runs of layers (1)" }, \
 	{ "placement", 0, "FILE", CLI_TEXT, 0, 0, CALL_AT(job.placement), "engines: JSON, block to rank to ids of experts" }, \
+	{ "shard-config", 0, "FILE", CLI_TEXT, 0, 0, CALL_AT(job.shard_config), "sglang-presharded: what the launch says, as loaders/sglang_probe.py writes it" }, \
 	{ "experimental", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(job.plan.experimental), "engines: also those that were only read about" }, \
-	{ "no-restore", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(no_back), "hf, vllm-sharded: leave out what restore needs (source/, *.dropped)" }, \
+	{ "no-restore", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(no_back), "hf, vllm-sharded, sglang-presharded: leave out what restore needs (source/, *.dropped)" }, \
 	CALL_LOSSY, \
 	CALL_RUN
 

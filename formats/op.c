@@ -15,6 +15,8 @@ const struct op_row ops[OP_COUNT] = {
 	[OP_GGML]       = { "ggml",       "matrices one after the other, in rows of a type of ggml" },
 	[OP_JOIN]       = { "join",       "tensors below one another, in one" },
 	[OP_NARROW]     = { "i64-to-i32", "expert ids as 32-bit integers" },
+	[OP_JOIN_F32]   = { "join-f32",   "the same, as FP32 numbers" },
+	[OP_HALVES]     = { "halves",     "all first halves of rows, then all second ones" },
 	[OP_TILE]       = { "tile",       "experts one after the other, each laid out for an engine" },
 };
 /* clang-format on */

@@ -25,6 +25,8 @@ enum op {
 	OP_GGML,       /* matrices one after the other, in rows of a type of ggml */
 	OP_JOIN,       /* tensors below one another, of each the same range of rows and columns */
 	OP_NARROW,     /* expert ids as 32-bit integers, exactly */
+	OP_JOIN_F32,   /* the same, whose E8M0 or BF16 numbers become FP32, exactly */
+	OP_HALVES,     /* rows of two halves: all first halves, then all second ones */
 	OP_COUNT
 };
 struct op_row {

@@ -39,7 +39,7 @@ done >"$tmp/help"
 bad=
 for o in $(grep -hvE "mkmodel|pkg-config" README.md docs/*.md | grep -oE '(^|[^-a-z])--[a-z][a-z0-9-]+' | grep -oE -- '--[a-z][a-z0-9-]+' | sort -u); do
 	case $o in # of vLLM and SGLang
-	--load-format | --tensor-parallel-size | --enable-expert-parallel | --model-loader-extra-config | --model-path) continue ;;
+	--load-format | --tensor-parallel-size | --enable-expert-parallel | --model-loader-extra-config | --model-path | --tp | --moe-runner-backend) continue ;;
 	esac
 	grep -qE -- "$o( |\$)" "$tmp/help" || bad="$bad $o"
 done

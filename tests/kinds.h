@@ -74,6 +74,9 @@ static inline void make_conversions(void)
 	convert_to("run", FLASH, made[KIND_OFFICIAL].s, "-t official --mp 2");
 	made[KIND_VLLM] = dirs_path("vllm-sharded");
 	convert_to("run", FLASH, made[KIND_VLLM].s, "-t vllm-sharded");
+	made[KIND_SGLANG] = dirs_path("sglang-presharded");
+	convert_to("run", FLASH, made[KIND_SGLANG].s,
+		"-t sglang-presharded --shard-config tests/vectors/sglang_tiny-flash-1-ep.json");
 	made[KIND_PART] = dirs_path("part");
 	convert_to("run", FLASH, made[KIND_PART].s, "-t hf --layers 0-1 --no-restore");
 	made[KIND_SET] = dirs_path("set");

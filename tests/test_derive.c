@@ -278,6 +278,11 @@ static void quick_is_plain(void)
 	dirs_remove(d.s);
 	CHECK(set_makes(FLASH, d.s, &o));
 	compare_units(&u, FLASH, d.s);
+	o = set_opts("sglang-presharded", 1, false);
+	o.shard_config = "tests/vectors/sglang_tiny-flash-1-ep.json";
+	dirs_remove(d.s);
+	CHECK(set_makes(FLASH, d.s, &o));
+	compare_units(&u, FLASH, d.s);
 	for (op = 0; op < OP_COUNT; op++)
 		CHECK_IN(ops[op].name, u.seen[op] > 0);
 	far_scales(&u);

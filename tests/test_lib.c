@@ -230,6 +230,26 @@ static void vllm_sharded(void)
 	CHECK(refuses(out.s, &o, "lib.target", "vllm-sharded"));
 }
 
+/* Ranks of SGLang, whose experts are laid out: a stack of them has the layout of its sidecar. */
+static void sglang_presharded(void)
+{
+	struct job_opts j = set_opts("sglang-presharded", 1, false);
+	struct path out = dirs_path("sglang");
+	const struct dsv4_tensor *t;
+	struct dsv4 *d;
+	size_t i;
+
+	j.shard_config = "tests/vectors/sglang_tiny-flash-1-ep.json";
+	CHECK(set_makes(FLASH, out.s, &j));
+	d = opened(out.s);
+	i = dsv4_find(d, 1, "model.layers.0.mlp.experts.w13_weight");
+	t = i == DSV4_NONE ? NULL : dsv4_tensor(d, i);
+	CHECK(t && !strcmp(t->dtype, "I32") && t->stack &&
+		!strcmp(t->stack->layout, "marlin4-a16"));
+	CHECK(dsv4_find(d, 0, "layers.0.attn.wo_a.weight") != DSV4_NONE); /* kept */
+	dsv4_close(d);
+}
+
 /* --- layouts --- */
 
 static uint8_t *filled(uint64_t n)
@@ -494,6 +514,7 @@ static const struct test tests[] = {
 	{ "chunks", chunks },
 	{ "official", official },
 	{ "vllm_sharded", vllm_sharded },
+	{ "sglang_presharded", sglang_presharded },
 	{ "relayout", relayout },
 	{ "values", values },
 	{ "formats", formats },

@@ -199,7 +199,7 @@ static void refusals(void)
 		{ "num_attention_heads=8", 3, false, "plan.split", "legal are 1, 2" },
 		{ "o_groups=1", 2, false, "plan.split", "8 heads in 1 groups, which 2 ranks" },
 		{ "num_attention_heads=8", 4, true, "plan.split", "multiples of 128 x 256" },
-		{ "vocab_size=500", 1, false, "plan.split", "rounds up to a multiple of 64" },
+		{ "vocab_size=500", 1, false, "plan.split", "round up to a multiple of 64" },
 		{ "n_routed_experts=9", 2, false, "plan.split", "9 experts, which 2 ranks" },
 		{ "moe_intermediate_size=320", 1, true, "plan.split", "an expert is 320 x 256" },
 		{ "hidden_size=384", 1, true, "plan.split", "legal are none" },
@@ -242,7 +242,7 @@ static void wrong_calls(void)
 {
 	static const char *const row[][2] = {
 		{ "--pp 2", "is for one pipeline stage" },
-		{ "--layers 1", "vLLM loads the whole model" },
+		{ "--layers 1", "the engine loads the whole model" },
 		{ "--attention replicate", "share attention" },
 		{ "--placement tests/configs/small4.json", "--placement" },
 		{ "--mp 2", "--mp belongs to" },
@@ -297,7 +297,7 @@ static void documents(void)
 			"set.form" },
 		{ RANK1, "\"name\": \"" RANK1, "\"name\": \"" RANK0, "set.form", "set.form" },
 		{ VLLM_DRAFTS, "\"transform\": \"copy\"", "\"transform\": \"rows\"",
-			"no copy of a draft", "no copy of a draft" },
+			"no copy of a tensor", "no copy of a tensor" },
 	};
 	struct path good = dirs_path("good"), bad;
 	struct job_opts o = set_opts(VLLM_TARGET, 2, true);

@@ -5,6 +5,7 @@
 #include "core/cpu.h"
 #include "core/mem.h"
 #include "core/version.h"
+#include "formats/conversion/presharded.h"
 #include "formats/version_text.h"
 #include "formats/rulebook.h"
 #include "formats/st/safetensors.h"
@@ -324,11 +325,22 @@ static int need(const char *value, const char *what, struct err *e)
 	return value ? 0 : err_set(e, ERR_USAGE, "%s is missing", what);
 }
 
+/* Of ranks for SGLang it is what is kept beside that is computed with: so the ranks are held to the source, too. */
+static int compare_derived(struct report *r, const struct opts *o, char **args, struct err *e)
+{
+	struct compare_opts co = { .io = io_posix(),
+		.max_memory = o->memory,
+		.header_cap = o->max_header,
+		.sample = 100 };
+
+	return presharded_folder(co.io, args[1]) ? compare_run(r, args[0], args[1], &co, e) : 0;
+}
+
 static int fill_logits(struct report *r, const struct opts *o, char **args, struct err *e)
 {
 	struct compute_opts co = compute_opts(o);
 
-	if (need(o->tokens, "--tokens", e))
+	if (need(o->tokens, "--tokens", e) || compare_derived(r, o, args, e))
 		return -1;
 	return compute_logits(r, args[0], args[1], &co, e);
 }

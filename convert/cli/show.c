@@ -5,7 +5,7 @@
 #include "formats/format_id.h"
 #include "formats/json/jwrite.h"
 #include "formats/layout/engine.h"
-#include "formats/model/vllm_name.h"
+#include "formats/model/sglang_name.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,7 +30,7 @@ static const char *folder_name(const struct plan *p)
 
 static bool is_vllm(const struct conversion *c)
 {
-	return !strcmp(c->opts.target, VLLM_TARGET);
+	return rank_target(c->opts.target);
 }
 
 static uint64_t ranks_of(const struct conversion *c)

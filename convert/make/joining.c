@@ -1,8 +1,10 @@
-/* joining.c -- OP_JOIN: tensors below one another in one, of each the same rows and columns. A unit is a row of the
- * result.
+/* joining.c -- OP_JOIN, OP_JOIN_F32: tensors below one another in one, of each the same rows and columns. A unit is a
+ * row of the result.
  *
  * SPDX-License-Identifier: MIT */
 #include "convert/make/maker.h"
+
+#include "quant/num.h"
 
 #include <string.h>
 
@@ -39,7 +41,9 @@ static size_t stage(const struct plan *p, const struct step *s)
 static uint64_t unit(const struct plan *p, const struct step *s)
 {
 	(void)p;
-	return s->take.cols;
+	if (s->op == OP_JOIN)
+		return s->take.cols;
+	return sizeof(float) * s->take.cols / (s->as.join->e8m0 ? 1 : sizeof(uint16_t));
 }
 
 static void begin(struct maker *m)
@@ -91,6 +95,22 @@ static int end_source(struct maker *m, struct err *e)
 		: source_check(&m->source, m->st->as.join->src[j->k], d, e);
 }
 
+/* A row of numbers as FP32. */
+static void put_wide(const struct maker *m, uint8_t *dst, const uint8_t *src)
+{
+	uint64_t n = m->st->take.cols, i;
+	bool e8m0 = m->st->as.join->e8m0;
+	uint16_t h = 0;
+	float v;
+
+	for (i = 0; i < (e8m0 ? n : n / sizeof h); i++) {
+		if (!e8m0)
+			memcpy(&h, src + i * sizeof h, sizeof h);
+		v = e8m0 ? num_e8m0(src[i]) : num_bf16(h);
+		memcpy(dst + i * sizeof v, &v, sizeof v);
+	}
+}
+
 static int make(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
 {
 	const struct step_join *g = m->st->as.join;
@@ -98,7 +118,8 @@ static int make(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err
 	struct joining *j = m->state;
 	uint64_t full = full_row(m->p, m->st), off;
 	uint32_t k = whose(g, at);
-	uint8_t *rows = take->cols == full ? dst : m->stage;
+	bool wide = m->st->op == OP_JOIN_F32;
+	uint8_t *rows = take->cols == full && !wide ? dst : m->stage;
 	size_t i;
 
 	if (k != j->k) {
@@ -114,8 +135,13 @@ static int make(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err
 	if (m->st->record)
 		recorder_rows(&m->recorder[0], rows + take->col, n, full, take->cols);
 	for (i = 0; rows != dst && i < n; i++)
-		memcpy(dst + i * take->cols, rows + i * full + take->col, (size_t)take->cols);
+		if (wide)
+			put_wide(m, dst + i * unit(m->p, m->st), rows + i * full + take->col);
+		else
+			memcpy(dst + i * take->cols, rows + i * full + take->col,
+				(size_t)take->cols);
 	return 0;
 }
 
+const struct make_op joining_f32 = { state, stage, unit, begin, NULL, at_once, make, end_source };
 const struct make_op joining_op = { state, stage, unit, begin, NULL, at_once, make, end_source };

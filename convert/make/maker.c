@@ -18,6 +18,8 @@ const struct make_op *const make_ops[OP_COUNT] = {
 	[OP_GGML] = &blocks_op,
 	[OP_JOIN] = &joining_op,
 	[OP_NARROW] = &slicing_narrow,
+	[OP_JOIN_F32] = &joining_f32,
+	[OP_HALVES] = &slicing_halves,
 };
 
 static uint64_t state_need(const struct plan *p, const struct plan_file *f)

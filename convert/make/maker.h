@@ -98,10 +98,11 @@ static inline size_t maker_rows(uint64_t row_bytes)
 int maker_lost(struct maker *m, uint64_t row, size_t col, struct err *e);
 
 /* The rows of slicing.c, recoding.c, tiling.c, reforming.c, blocks.c and joining.c. */
-extern const struct make_op slicing_bytes, slicing_columns, slicing_ids, slicing_narrow;
+extern const struct make_op slicing_bytes, slicing_columns, slicing_ids, slicing_narrow,
+	slicing_halves;
 extern const struct make_op recoding_codes, recoding_scales;
 extern const struct make_op tiling_op;
-extern const struct make_op reforming_op, blocks_op, joining_op;
+extern const struct make_op reforming_op, blocks_op, joining_op, joining_f32;
 
 #ifdef __cplusplus
 }

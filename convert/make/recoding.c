@@ -8,6 +8,7 @@
 #include "convert/make/maker.h"
 
 #include "core/text.h"
+#include "formats/model/sglang_name.h"
 #include "quant/num.h"
 #include "quant/residue.h"
 
@@ -52,7 +53,7 @@ static struct sizes sizes_of(const struct plan *p, const struct step *s)
 		z.drop = aligned(dropped_room(s->out.dim[0], cols));
 		z.frame = dropped_frame(dropped_room(s->out.dim[0], cols));
 	}
-	if (s->op == OP_DEQUANT && p->opts.back) {
+	if (s->op == OP_DEQUANT && p->opts.back && !rank_target(p->opts.target)) {
 		z.residues = aligned(residues_room(how->from, s->out.dim[0], cols));
 		z.residue_frame = residues_frame(how->from, s->out.dim[0], cols);
 	}

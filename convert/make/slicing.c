@@ -186,3 +186,41 @@ static int make_narrow(struct maker *m, uint64_t at, size_t n, uint8_t *dst, str
 
 const struct make_op slicing_narrow = { no_state, stage_need, row_unit, begin, NULL, rows_at_once,
 	make_narrow, end };
+
+/* --- OP_HALVES: all first halves of rows, then all second ones; a unit is all of it, which is small --- */
+
+static size_t whole_stage(const struct plan *p, const struct step *s)
+{
+	const struct tensor *t = source_of(p, s);
+	size_t bytes = (size_t)(t->end - t->begin), rows = stage_need(p, s);
+
+	return bytes > rows ? bytes : rows;
+}
+
+static uint64_t whole_unit(const struct plan *p, const struct step *s)
+{
+	return source_of(p, s)->end - source_of(p, s)->begin;
+}
+
+static uint64_t one_at_once(const struct maker *m, uint64_t at)
+{
+	(void)m, (void)at;
+	return 1;
+}
+
+static int make_halves(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
+{
+	uint64_t half = m->st->take.cols / 2, rows = m->st->take.rows, r, side;
+
+	(void)at, (void)n; /* there is one unit */
+	if (maker_read(m, 0, 0, m->stage, (size_t)whole_unit(m->p, m->st), e))
+		return -1;
+	for (side = 0; side < 2; side++)
+		for (r = 0; r < rows; r++)
+			memcpy(dst + (side * rows + r) * half, m->stage + (2 * r + side) * half,
+				(size_t)half);
+	return 0;
+}
+
+const struct make_op slicing_halves = { no_state, whole_stage, whole_unit, begin, NULL, one_at_once,
+	make_halves, end };

@@ -2,7 +2,8 @@
 #include "convert/out/options.h"
 
 #include "convert/plan/inputs.h"
-#include "formats/model/vllm_name.h"
+#include "convert/plan/shard_config.h"
+#include "formats/model/sglang_name.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +12,7 @@ void options_put(const struct plan *p, struct text *t)
 {
 	const struct share *h = &p->opts.share;
 	char s[160];
-	bool vllm = !strcmp(p->opts.target, VLLM_TARGET); /* all ranks are in the folder */
+	bool vllm = rank_target(p->opts.target); /* all ranks are in the folder */
 	struct jwrite o;
 
 	manifest_options(&o, t);
@@ -50,6 +51,8 @@ void options_put(const struct plan *p, struct text *t)
 	else
 		snprintf(s, sizeof s, "%llu", (unsigned long long)p->opts.shard_size);
 	jwrite_str(&o, h->ranks && !vllm ? "share" : "shard_size", s);
+	if (p->opts.shard_config)
+		jwrite_str(&o, "shard_config", p->opts.shard_config->text);
 	if (p->recipe && codecs[p->forms.experts].second.name)
 		jwrite_str(&o, "signed_zero", p->opts.drop_signs ? "drop" : "keep");
 	manifest_options_end(&o);

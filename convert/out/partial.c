@@ -113,6 +113,8 @@ static const bool recorded[OP_COUNT] = {
 	[OP_GGML] = true,
 	[OP_JOIN] = true,
 	[OP_NARROW] = true,
+	[OP_JOIN_F32] = true,
+	[OP_HALVES] = true,
 };
 
 bool partial_has(const struct plan_file *f, size_t n)

@@ -2,6 +2,7 @@
 #include "convert/out/publish.h"
 
 #include "convert/out/account.h"
+#include "convert/out/checksum.h"
 #include "convert/out/copy.h"
 #include "convert/out/options.h"
 #include "core/hash/sha256.h"
@@ -184,7 +185,7 @@ int publisher_begin(struct publisher *u, size_t i, struct stream *s, struct part
 		return -1;
 	if (again)
 		o->part[0] = 0;
-	if (claim_take(&u->dir->claim, e) ||
+	if (claim_take(&u->dir->claim, e) || checksum_unmark(u->p, u->dir, e) ||
 		file_remove(d->io, d->fd, u->outputs[i].side_name, e) ||
 		file_remove(d->io, d->fd, u->p->files[i].name, e) ||
 		(u->p->opts.back && file_remove(d->io, d->fd, u->outputs[i].keep_name, e)))
@@ -399,7 +400,8 @@ static int put_text(struct publisher *u, const char *name, const struct text *t,
 {
 	if (has_text(u, name, t))
 		return 0;
-	if (claim_take(&u->dir->claim, e) || file_remove(u->dir->io, u->dir->fd, name, e))
+	if (claim_take(&u->dir->claim, e) || checksum_unmark(u->p, u->dir, e) ||
+		file_remove(u->dir->io, u->dir->fd, name, e))
 		return -1;
 	return file_put(u->dir->io, u->dir->fd, name, t->s, t->n, e);
 }
@@ -457,7 +459,8 @@ static int put_small(struct publisher *u, const struct plan_small *s, struct man
 	if (s->kind == SMALL_COPY) {
 		rc = copy_file(u->p->ckpt, u->dir, s->name, &m->bytes, m->sha256, e);
 	} else {
-		rc = plan_small_text(u->p, s, &t, e);
+		rc = s->kind == SMALL_CHECKSUM ? checksum_put(&t, u->p, u->dir, e)
+					       : plan_small_text(u->p, s, &t, e);
 		rc = rc ? rc : sha256_of(t.s, t.n, m->sha256, e);
 		rc = rc ? rc : put_text(u, s->name, &t, e);
 		m->bytes = t.n;
@@ -570,15 +573,17 @@ int publisher_finish(struct publisher *u, struct err *e)
 	const struct plan *p = u->p;
 	struct manifest m = { .files.n = p->n_files + p->n_smalls, .shards.n = p->ckpt->n_shards };
 	size_t i;
-	int rc;
+	int rc, last;
 
 	m.files.v = calloc(m.files.n + 1, sizeof *m.files.v);
 	m.shards.v = calloc(m.shards.n + 1, sizeof *m.shards.v);
 	rc = m.files.v && m.shards.v ? 0 : err_nomem(e);
 	rc = rc || hold_names(u, e) || hold_source(u, e) ? -1 : 0;
 	u->smalls = u->smalls || (!rc && p->n_smalls);
-	for (i = 0; !rc && i < p->n_smalls; i++)
-		rc = put_small(u, &p->smalls[i], &m.files.v[p->n_files + i], e);
+	for (last = 0; last < 2; last++)
+		for (i = 0; !rc && i < p->n_smalls; i++)
+			if (last == checksum_is_mark(p, &p->smalls[i]))
+				rc = put_small(u, &p->smalls[i], &m.files.v[p->n_files + i], e);
 	rc = rc ? rc : hold_source(u, e);
 	rc = rc ? rc : put_manifest(u, &m, e);
 	manifest_free(&m);

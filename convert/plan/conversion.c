@@ -7,7 +7,7 @@
 #include "core/hash/xxh.h"
 #include "formats/conversion/joined.h"
 #include "formats/format_id.h"
-#include "formats/model/vllm_name.h"
+#include "formats/model/sglang_name.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,7 +126,7 @@ static bool keeps_source(const struct plan_opts *o)
 {
 	const struct recipe *r = recipe_find(o->target);
 
-	if (!strcmp(o->target, "hf") || !strcmp(o->target, VLLM_TARGET))
+	if (!strcmp(o->target, "hf") || rank_target(o->target))
 		return true;
 	return r && !o->mix && (r->container == CONTAINER_SHARDS || o->dense != GGUF_DENSE_Q8_0);
 }

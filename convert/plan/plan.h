@@ -31,7 +31,15 @@ struct plan_file {
 };
 
 /* A small file beside the weights. */
-enum small { SMALL_COPY, SMALL_CONFIG, SMALL_INDEX, SMALL_HEADER, SMALL_TEXT, SMALL_RECIPE };
+enum small {
+	SMALL_COPY,
+	SMALL_CONFIG,
+	SMALL_INDEX,
+	SMALL_HEADER,
+	SMALL_TEXT,
+	SMALL_RECIPE,
+	SMALL_CHECKSUM /* of the files that were made: who publishes them makes it */
+};
 struct plan_small {
 	const char *name;
 	enum small kind;
@@ -81,6 +89,7 @@ enum scale_form {
 };
 
 struct inputs;
+struct shard_config;
 struct plan_opts {
 	const char *target;     /* a row of targets */
 	uint64_t ranks;         /* official: files */
@@ -102,6 +111,8 @@ struct plan_opts {
 	bool sha256;                   /* digest outputs with it */
 	bool experimental;             /* also engines that were only read about */
 	bool drop_signs; /* recipes: minus zero becomes zero where the format has a factor */
+	const struct shard_config
+		*shard_config; /* sglang-presharded: what the launch says; NULL: not said */
 	const struct inputs
 		*inputs; /* recipes that have scales of activations: those; NULL: not said */
 	const char *

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/plan/plan_hash.h"
 
+#include "convert/plan/shard_config.h"
 #include "core/hash/xxh.h"
 #include "formats/format_id.h"
 
@@ -32,6 +33,8 @@ int plan_hash_begin(struct plan_hash *h, const struct plan *p, struct err *e)
 		text_fmt(&h->t, "experts %s\n", p->opts.grafted);
 	if (p->opts.drafts != DRAFTS_SAME)
 		text_fmt(&h->t, "drafts %s\n", drafts_names[p->opts.drafts]);
+	if (p->opts.shard_config)
+		text_fmt(&h->t, "shard_config %s\n", p->opts.shard_config->text);
 	if (p->opts.file_size)
 		text_fmt(&h->t, "file_size %llu\n", (unsigned long long)p->opts.file_size);
 	if (p->opts.imatrix)

@@ -6,7 +6,7 @@
 #include "formats/model/family.h"
 #include "formats/model/selection.h"
 #include "core/near.h"
-#include "formats/model/vllm_name.h"
+#include "formats/model/sglang_name.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -389,7 +389,7 @@ static int make(struct plan *p, const struct audit *a, struct err *e)
 int plan_make(struct plan *p, const struct audit *a, const struct plan_opts *o, struct err *e)
 {
 	memset(p, 0, sizeof *p);
-	p->align = engine_find(o->target) || !strcmp(o->target, VLLM_TARGET) ? PLAN_ALIGN : 8;
+	p->align = engine_find(o->target) || rank_target(o->target) ? PLAN_ALIGN : 8;
 	p->ckpt = a->ckpt;
 	p->opts = *o;
 	p->recipe = recipe_find(o->target);

@@ -4,7 +4,7 @@
 /* clang-format off */
 /* Of ops without a layout: how many sources. Their places in as are as step_source says. */
 static const uint8_t sources[OP_COUNT] = {
-	[OP_NARROW] = 1, [OP_COPY] = 1, [OP_ROWS] = 1, [OP_COLS] = 1, [OP_REMAP] = 1,
+	[OP_HALVES] = 1, [OP_NARROW] = 1, [OP_COPY] = 1, [OP_ROWS] = 1, [OP_COLS] = 1, [OP_REMAP] = 1,
 	[OP_DEQUANT] = 2, [OP_CAST] = 2, [OP_CAST_SCALE] = 1, [OP_WIDEN] = 1,
 };
 /* clang-format on */
@@ -29,7 +29,7 @@ uint32_t step_sources(const struct step *s)
 {
 	if (s->op == OP_REFORM)
 		return reform_sources(&s->as.reform);
-	if (s->op == OP_JOIN)
+	if (step_joins(s))
 		return s->as.join->n;
 	if (s->op == OP_GGML)
 		return s->as.ggml->matrices * s->as.ggml->each;
@@ -46,6 +46,7 @@ uint32_t step_source(const struct step *s, uint32_t k)
 	case OP_GGML:
 		return s->as.ggml->src[k];
 	case OP_JOIN:
+	case OP_JOIN_F32:
 		return s->as.join->src[k];
 	case OP_REMAP:
 		return s->as.remap.src;
@@ -64,9 +65,9 @@ bool step_part(const struct step *s, uint32_t k, const struct tensor *source)
 {
 	uint64_t rows = s->take.rows;
 
-	if (s->op == OP_JOIN)
+	if (step_joins(s))
 		rows = s->as.join->first[k + 1] - s->as.join->first[k];
-	return (s->op == OP_TILE || s->op == OP_JOIN) &&
+	return (s->op == OP_TILE || step_joins(s)) &&
 		rows * s->take.cols < source->end - source->begin;
 }
 
@@ -91,8 +92,8 @@ struct step_slice step_all(const struct tensor *t)
  * same for all ranks of an engine, are zeros. */
 void step_numbers(const struct step *s, uint64_t n[4])
 {
-	bool rows = s->op == OP_ROWS || s->op == OP_DEQUANT || s->op == OP_JOIN,
-	     cols = s->op == OP_COLS || s->op == OP_JOIN;
+	bool rows = s->op == OP_ROWS || s->op == OP_DEQUANT || step_joins(s),
+	     cols = s->op == OP_COLS || step_joins(s);
 
 	n[0] = rows ? s->take.row : 0;
 	n[1] = s->op == OP_CAST_SCALE ? s->out.dim[0] : s->take.rows;

@@ -88,7 +88,9 @@ struct step_ggml {
 	bool beside;   /* the matrices are put side by side, not below each other */
 };
 
-/* OP_JOIN: tensors below one another, which have rows of the same length. Of each the step takes the bytes
+/* OP_HALVES is of as.copy, and takes all of it. */
+
+/* OP_JOIN, OP_JOIN_F32: tensors below one another, which have rows of the same length. Of each the step takes the bytes
  * take.col..take.col+take.cols of a row, and of source k the rows take.row..take.row+first[k+1]-first[k]. */
 struct step_join {
 	const uint32_t *src; /* in the plan's arena; [n] */
@@ -122,10 +124,16 @@ struct step {
 uint32_t step_sources(const struct step *s);
 uint32_t step_source(const struct step *s, uint32_t k);
 
+/* Whether as.join is what it has. */
+static inline bool step_joins(const struct step *s)
+{
+	return s->op == OP_JOIN || s->op == OP_JOIN_F32;
+}
+
 /* Whether it may have any number of sources, all of which it records or none. */
 static inline bool step_many(const struct step *s)
 {
-	return s->op == OP_TILE || s->op == OP_GGML || s->op == OP_JOIN;
+	return s->op == OP_TILE || s->op == OP_GGML || step_joins(s);
 }
 
 static inline bool step_records(const struct step *s, uint32_t k)

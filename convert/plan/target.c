@@ -4,7 +4,7 @@
 #include "convert/plan/target.h"
 
 #include "core/text.h"
-#include "formats/model/vllm_name.h"
+#include "formats/model/sglang_name.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -439,6 +439,9 @@ const struct target targets[] = {
 	{ "hf", "a Hugging Face folder: shards, index, config.json", lay_hf, hf_small },
 	{ VLLM_TARGET,
 		"files of each tensor-parallel rank for vLLM's --load-format sharded_state, not laid out",
+		vllm_lay, hf_small },
+	{ SGLANG_TARGET,
+		"the folder that SGLang's --load-format presharded reads, experts laid out where they are FP4; wants --shard-config",
 		vllm_lay, hf_small },
 	{ NULL, NULL, NULL, NULL },
 };

@@ -1,5 +1,6 @@
 /* vllm.c -- files of each tensor-parallel rank, as vLLM's sharded_state loader takes them: all in one folder, every
- * tensor a parameter of vLLM's model under the key that the loader looks for (formats/model/vllm_name.h).
+ * tensor a parameter of vLLM's model under the key that the loader looks for (formats/model/vllm_name.h); and those of
+ * SGLang, of which sglang.c has what is other.
  *
  *	model-rank-R-part-P.safetensors   rank R of the N of --tensor-parallel-size
  *	experts    by tp each of them is cut; by ep (--enable-expert-parallel) they go whole to a rank
@@ -10,9 +11,10 @@
  * rounds.
  *
  * SPDX-License-Identifier: MIT */
-#include "convert/plan/target.h"
+#include "convert/plan/vllm.h"
+
 #include "core/text.h"
-#include "formats/model/vllm_name.h"
+#include "formats/model/sglang_name.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,16 +28,6 @@ enum {
 	VOCAB = 64 /* rows of embedding and head are rounded up to it before they are shared */
 };
 
-/* A source tensor on its way. */
-struct entry {
-	const char *name; /* of the parameter; in the arena of the plan */
-	uint32_t place, i;
-	uint32_t part, parts;
-	int32_t expert;
-	enum split split;
-	uint8_t dtype;
-};
-
 struct parameters {
 	struct layout *l;
 	struct entry *v; /* owns; by place, parameter, expert, part */
@@ -43,6 +35,12 @@ struct parameters {
 	const char *recent[8]; /* names given of late: an expert's tensors come again and again */
 	unsigned next;
 };
+
+/* Whether the ranks are SGLang's: sglang.c has what is other there. */
+static bool is_sglang(const struct layout *l)
+{
+	return !strcmp(l->p->opts.target, SGLANG_TARGET);
+}
 
 /* --- what can be had --- */
 
@@ -67,11 +65,11 @@ static bool entry_fits(const struct parameters *p, const struct entry *e, uint64
 	bool block = r->store == STORE_DENSE && !p->l->a->want[e->i]->scale;
 	uint64_t unit = !strcmp(r->shape, "V,D") ? VOCAB : 0, size = shared_of(t, e->split);
 
-	if (e->split == SPLIT_NONE || e->expert >= 0)
+	if (e->split == SPLIT_NONE || e->expert >= 0 || (e->form == FORM_BF16 && e->part))
 		return true;
 	if (unit && size % unit) {
 		snprintf(why, room,
-			"tensor %s has %llu rows, which vLLM rounds up to a multiple of %u",
+			"tensor %s has %llu rows, which engines round up to a multiple of %u",
 			text_quote(t->name).s, (unsigned long long)size, VOCAB);
 		return false;
 	}
@@ -102,6 +100,8 @@ static bool experts_fit(const struct parameters *p, uint64_t n, char *why, size_
 			tp ? "experts are %llu wide, which %llu ranks cannot share evenly"
 			   : "there are %llu experts, which %llu ranks cannot share evenly",
 			(unsigned long long)(tp ? c->I : c->E), (unsigned long long)n);
+	else if (is_sglang(p->l)) /* the launch says how wide they are: sglang.c */
+		return true;
 	else if (inner % EXPERT_ROWS || c->D % EXPERT_COLS)
 		snprintf(why, room,
 			"an expert is %llu x %llu for a rank, and kernels of vLLM round that up to multiples of %u x %u",
@@ -150,9 +150,9 @@ static int check_forms(const struct layout *l)
 
 	if (l->p->experts != l->a->experts)
 		return err_rule(l->e, RULE_PLAN_ENGINE_FORM, ERR_NOPOS,
-			"--target " VLLM_TARGET
-			" writes experts as they are, which is %s: make a folder of --target hf --experts %s first, and this of it",
-			codec_expert(l->a->experts), codec_expert(l->p->experts));
+			"--target %s writes experts as they are, which is %s: make a folder of --target hf --experts %s first, and this of it",
+			l->p->opts.target, codec_expert(l->a->experts),
+			codec_expert(l->p->experts));
 	if ((experts == CODEC_MXFP4 && dense == CODEC_FP8) ||
 		(experts == CODEC_FP8_F32 && dense == CODEC_FP8_F32))
 		return 0;
@@ -166,14 +166,14 @@ static int check(const struct layout *l)
 	const struct plan_opts *o = &l->p->opts;
 
 	if (o->layers)
-		return err_set(l->e, ERR_USAGE, "--layers: vLLM loads the whole model");
+		return err_set(l->e, ERR_USAGE, "--layers: the engine loads the whole model");
 	if (o->share.stages > 1)
-		return err_set(l->e, ERR_USAGE,
-			"--pp: --target " VLLM_TARGET " is for one pipeline stage");
+		return err_set(l->e, ERR_USAGE, "--pp: --target %s is for one pipeline stage",
+			o->target);
 	if (o->share.placement)
 		return err_set(l->e, ERR_USAGE,
-			"--placement: vLLM gives each rank the same number of experts, in order");
-	return check_forms(l);
+			"--placement: the engine gives each rank the same number of experts, in order");
+	return is_sglang(l) ? sglang_check(l) : check_forms(l);
 }
 
 /* --- which parameter a tensor goes to --- */
@@ -219,7 +219,7 @@ static int list(struct parameters *p)
 	if (!p->v)
 		return err_nomem(l->e);
 	for (i = 0; i < c->n; i++) {
-		if (!vllm_place_of(&at, c->tensors[i].name, (enum dtype)c->tensors[i].dtype)) {
+		if (!rank_place_of(l->p->opts.target, &at, &c->tensors[i])) {
 			layout_fate(l, i, l->p->opts.back ? FATE_COPY : FATE_DRAFT);
 			continue;
 		}
@@ -230,6 +230,8 @@ static int list(struct parameters *p)
 			.parts = at.parts,
 			.expert = (int32_t)at.expert,
 			.split = at.split,
+			.form = at.form,
+			.kept = at.kept,
 			.dtype = (uint8_t)at.dtype };
 		if (!p->v[p->n++].name)
 			return err_nomem(l->e);
@@ -240,13 +242,6 @@ static int list(struct parameters *p)
 }
 
 /* --- steps --- */
-
-/* Entries e[0..n] of one parameter, those that the rank has. */
-struct group {
-	const struct entry *e;
-	size_t n;
-	bool cut; /* the rank has a part of each */
-};
 
 /* What becomes of experts by ep: the rank has some of them, whole. */
 static struct group of_rank(const struct layout *l, const struct entry *e, size_t n, uint64_t rank)
@@ -270,7 +265,7 @@ static int settle_shape(struct layout *l, const struct group *g, struct step *s)
 	if (!dim)
 		return -1;
 	s->out.dim = dim;
-	s->out.rank = g->e->expert < 0 ? 2 : 3;
+	s->out.rank = (uint8_t)(g->e->expert >= 0 ? 3 : t->rank);
 	if (g->e->expert >= 0)
 		*dim++ = experts;
 	dim[0] = g->e->expert < 0 ? rows : rows / experts;
@@ -305,6 +300,10 @@ static int join(struct layout *l, const struct group *g, uint64_t rank, struct s
 	}
 	*j = (struct step_join){ src, first, (uint32_t)g->n, t->dtype == DT_F8_E8M0 };
 	s->record = g->cut || g->e->expert >= 0 || !rank;
+	if (g->e->form == FORM_F32) {
+		s->op = OP_JOIN_F32;
+		s->record = s->record && !l->p->opts.back;
+	}
 	return settle_shape(l, g, s);
 }
 
@@ -331,14 +330,16 @@ static int make_step(struct layout *l, const struct entry *e, size_t n, uint64_t
 	struct step *s)
 {
 	struct group g = of_rank(l, e, n, rank);
-	bool joined = e->expert >= 0 || e->parts > 1;
+	bool joined = e->expert >= 0 || e->parts > 1 || e->form == FORM_F32;
 	size_t whole = e->expert < 0 ? e->parts : e->parts * l->p->ckpt->config.E;
 
 	if (n != whole)
 		return err_set(l->e, ERR_UNSUPPORTED,
 			"the source has %zu of the %zu tensors of parameter %s", n, whole,
 			text_quote(e->name).s);
-	if (joined ? join(l, &g, rank, s) : single(l, &g, rank, s))
+	if (e->form > FORM_F32   ? sglang_step(l, &g, rank, s)
+			: joined ? join(l, &g, rank, s)
+				 : single(l, &g, rank, s))
 		return -1;
 	s->out.name = e->name;
 	s->out.dtype = e->dtype;
@@ -356,7 +357,7 @@ static int put_meta(struct layout *l, size_t file, const char *share)
 		return -1;
 	m[0] = (struct st_meta){ "dsv4.alignment", "4096" };
 	m[1] = (struct st_meta){ "dsv4.share", arena_strndup(&l->p->arena, share, strlen(share)) };
-	m[2] = (struct st_meta){ "dsv4.target", VLLM_TARGET };
+	m[2] = (struct st_meta){ "dsv4.target", l->p->opts.target };
 	m[3] = (struct st_meta){ "format", "pt" };
 	l->p->files[file].meta = m;
 	l->p->files[file].n_meta = 4;
@@ -405,8 +406,16 @@ static int lay_rank(const struct parameters *p, uint64_t rank)
 	return 0;
 }
 
-/* Drafts, of which the ranks have nothing. */
-static int lay_drafts(struct layout *l)
+/* Whether the way back takes tensor i from a file of its own: drafts, of which the ranks have nothing, and what they have
+ * in another form. */
+static bool is_kept(const struct layout *l, size_t i)
+{
+	struct vllm_place at;
+
+	return !rank_place_of(l->p->opts.target, &at, &l->p->ckpt->tensors[i]) || at.kept;
+}
+
+static int lay_kept(struct layout *l)
 {
 	const struct ckpt *c = l->p->ckpt;
 	long file = -1;
@@ -414,13 +423,13 @@ static int lay_drafts(struct layout *l)
 	size_t i;
 
 	for (i = 0; l->p->opts.back && i < c->n; i++) {
-		if (l->a->want[i]->stage < 0)
+		if (!is_kept(l, i))
 			continue;
-		file = file < 0 ? layout_file(l, VLLM_DRAFTS) : file;
+		file = file < 0 ? layout_file(l, is_sglang(l) ? SGLANG_KEPT : VLLM_DRAFTS) : file;
 		if (file < 0 || layout_whole(l, i, &s) || layout_step(l, (size_t)file, &s))
 			return -1;
 	}
-	return file < 0 ? 0 : put_meta(l, (size_t)file, "drafts");
+	return file < 0 ? 0 : put_meta(l, (size_t)file, is_sglang(l) ? "kept" : "drafts");
 }
 
 int vllm_lay(struct layout *l)
@@ -436,5 +445,7 @@ int vllm_lay(struct layout *l)
 	for (rank = 0; !rc && rank < l->p->opts.share.ranks; rank++)
 		rc = lay_rank(&p, rank);
 	free(p.v);
-	return rc || lay_drafts(l) ? -1 : layout_small(l, &config);
+	if (rc || lay_kept(l) || layout_small(l, &config))
+		return -1;
+	return is_sglang(l) ? sglang_end(l) : 0;
 }

@@ -84,6 +84,13 @@ static int plan(struct job *j, const struct job_opts *o, const struct audit *a, 
 			return -1;
 		p.share.placement = &j->placement;
 	}
+	if (o->shard_config) {
+		if (shard_config_read(&j->shard_config, j->c.io, o->shard_config, e))
+			return -1;
+		p.shard_config = &j->shard_config;
+		p.share.ranks = j->shard_config.ranks;
+		p.share.experts_tp = j->shard_config.experts_tp;
+	}
 	if (o->input_scale) {
 		if (inputs_read(&j->inputs, a, o->input_scale, e))
 			return -1;
@@ -202,6 +209,7 @@ void job_close(struct job *j)
 		expected_free(&j->expected);
 	conversion_free(&j->conversion);
 	placement_free(&j->placement);
+	shard_config_free(&j->shard_config);
 	inputs_free(&j->inputs);
 	mix_free(&j->mix);
 	if (j->has_imatrix)

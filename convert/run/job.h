@@ -5,6 +5,7 @@
 #define CONVERT_RUN_JOB_H
 #include "convert/plan/inputs.h"
 #include "convert/plan/placement.h"
+#include "convert/plan/shard_config.h"
 #include "convert/run/budget.h"
 #include "quant/graft/graft.h"
 #include "formats/conversion/joined.h"
@@ -21,10 +22,11 @@ struct job_opts {
 	struct plan_opts
 		plan; /* but for share.placement; target NULL: that of the conversion that is read */
 	enum codec assume;
-	const char *placement;   /* path of a file, or NULL */
-	const char *recipe;      /* path of a recipe file (mix.h), or NULL */
-	const char *imatrix;     /* path of a file of importance (imatrix.h), or NULL */
-	const char *input_scale; /* as inputs_read takes it, or NULL */
+	const char *placement;    /* path of a file, or NULL */
+	const char *recipe;       /* path of a recipe file (mix.h), or NULL */
+	const char *imatrix;      /* path of a file of importance (imatrix.h), or NULL */
+	const char *shard_config; /* path of a file, or NULL */
+	const char *input_scale;  /* as inputs_read takes it, or NULL */
 	const char *
 		experts_from; /* folder of another form, whose experts are taken; NULL: those of dir */
 	const char *source_sha256; /* published digests of the source, or NULL */
@@ -41,6 +43,7 @@ struct job {
 	struct joined joined; /* of a conversion: what c reads from */
 	struct conversion conversion;
 	struct placement placement;
+	struct shard_config shard_config;
 	struct inputs inputs;
 	struct imatrix imatrix; /* open where has_imatrix */
 	bool has_imatrix;

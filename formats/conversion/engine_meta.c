@@ -176,8 +176,9 @@ static int hold_rank(const char *is, const struct sidecar *s, struct err *e)
 {
 	char want[40];
 
-	if (!strcmp(s->name, VLLM_DRAFTS))
-		return hold_text("dsv4.share", is, "drafts", e);
+	if (rank_kept_file(s->name))
+		return hold_text("dsv4.share", is,
+			strcmp(s->name, SGLANG_KEPT) != 0 ? "drafts" : "kept", e);
 	snprintf(want, sizeof want, "rank %ld of ", vllm_rank_of(s->name));
 	if (is && !strncmp(is, want, strlen(want)))
 		return 0;
@@ -189,8 +190,8 @@ static int hold_rank(const char *is, const struct sidecar *s, struct err *e)
 /* Files of ranks for vLLM, in which no experts are laid out. */
 static int hold_vllm(const json_t *o, const struct sidecar *s, struct err *e)
 {
-	static const char *const rows[][2] = { { "dsv4.alignment", "4096" },
-		{ "dsv4.target", VLLM_TARGET }, { "format", "pt" }, { "dsv4.share", NULL } };
+	const char *const rows[][2] = { { "dsv4.alignment", "4096" }, { "dsv4.target", s->target },
+		{ "format", "pt" }, { "dsv4.share", NULL } };
 	const size_t n = sizeof rows / sizeof *rows;
 	size_t i;
 
@@ -209,7 +210,7 @@ int engine_meta_check(const struct io *io, int fd, const struct st_header *h,
 {
 	const struct engine *g = engine_find(s->target);
 	struct meta m = { .ids = { 0 } };
-	bool vllm = !strcmp(s->target, VLLM_TARGET);
+	bool vllm = rank_target(s->target);
 	json_t *o;
 	int rc;
 

@@ -70,9 +70,9 @@ static int number_rank(struct joined *j, struct joined_file *jf, const char *nam
 {
 	long rank;
 
-	if (strcmp(j->target, VLLM_TARGET) != 0)
+	if (!rank_target(j->target))
 		return 0;
-	if (!strcmp(name, VLLM_DRAFTS)) {
+	if (rank_kept_file(name)) {
 		jf->folder = 0;
 		return 0;
 	}

@@ -119,7 +119,7 @@ int joined_form(const struct joined *j, const struct sidecar *s, const struct si
 {
 	const char *why = NULL;
 
-	if (!strcmp(j->target, VLLM_TARGET)) {
+	if (rank_target(j->target)) {
 		why = vllm_form(j->c, s, t);
 		return why ? wrong(e, why) : 0;
 	}

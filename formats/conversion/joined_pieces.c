@@ -5,6 +5,7 @@
  * before it was bounded by what the headers of the source say.
  *
  * SPDX-License-Identifier: MIT */
+#include "formats/model/sglang_name.h"
 #include "formats/codec.h"
 #include "formats/model/recipes.h"
 #include "formats/gguf/gguf_set.h"
@@ -372,6 +373,11 @@ static int check_casts(const struct joined *o, size_t first, struct err *e)
 /* From the sources of a tensor of the file name to its pieces, by how it was made. */
 static int settle(struct joined *j, const struct entry *n, const char *name, struct err *e)
 {
+	if (rank_target(j->target) &&
+		(n->t->op == OP_DEQUANT || n->t->op == OP_JOIN_F32 || n->t->op == OP_HALVES)) {
+		j->n_pieces = n->first; /* its sources are kept in a file of their own */
+		return 0;
+	}
 	if (n->t->op == OP_GGML || (n->t->op == OP_DEQUANT && gguf_named(name)))
 		return joined_blocks(j, n->file, n->data_at, n->t, n->first, e);
 	if ((n->t->op == OP_CAST || n->t->op == OP_CAST_SCALE || n->t->op == OP_REFORM) &&

@@ -5,6 +5,7 @@
 #include "formats/layout/engine.h"
 #include "formats/model/mlx.h"
 #include "formats/model/recipes.h"
+#include "formats/model/sglang_name.h"
 #include "formats/st/safetensors.h"
 
 #include <stdio.h>
@@ -55,6 +56,25 @@ static const char *experts(const struct stack *k)
 	return NULL;
 }
 
+/* The same by the names of SGLang's parameters. */
+static const char *experts_of_sglang(const struct stack *k)
+{
+	struct tensor t = { .dtype = k->scale ? DT_F8_E8M0 : DT_I8, .rank = 2 };
+	struct vllm_place at;
+	long last = -1;
+	uint32_t i;
+
+	for (i = 0; i < k->t->n; i++) {
+		t.name = source(k, i);
+		if (!sglang_place_of(&at, &t) || at.form != FORM_TILE ||
+			strcmp(at.name, k->t->name) != 0 || at.part != i % k->t->parts ||
+			(at.part ? at.expert != last : at.expert <= last))
+			return "its sources are not the experts in order";
+		last = at.expert;
+	}
+	return NULL;
+}
+
 /* The stacks of a recipe: names as MLX has them, experts by their ids from 0 on, bytes as they are in the source. */
 static const char *stacked(const struct stack *k)
 {
@@ -76,13 +96,16 @@ static const char *stacked(const struct stack *k)
 
 bool stack_fits(const struct stack *k, const char *engine, char *why, size_t room)
 {
-	const struct engine *g = engine_find(engine);
+	bool sglang = !strcmp(engine, SGLANG_TARGET);
+	const struct engine *g = engine_find(sglang ? SGLANG_PACKED : engine);
 	const struct sidecar_tensor *t = k->t;
 	bool two = t->parts == 2;
 	uint64_t cols =
 		k->scale ? k->cols * codecs[CODEC_MXFP4].cols : codec_cols(CODEC_MXFP4, k->cols);
 	const struct recipe *r = recipe_find(engine);
-	const char *wrong = g ? experts(k) : "the target is no engine";
+	const char *wrong = !g ? "the target is no engine"
+		: sglang       ? experts_of_sglang(k)
+			       : experts(k);
 	struct engine_fit fit;
 
 	if (r && r->stacked) {

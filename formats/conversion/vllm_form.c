@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/conversion/vllm_form.h"
 
+#include "formats/codec.h"
+#include "formats/layout/engine.h"
+
 #include <string.h>
 
 /* A number without leading zeros at *s, which moves behind it; -1: there is none, or one that is absurd. */
@@ -55,7 +58,7 @@ static const struct tensor *source(const struct form *f, uint32_t k, struct vllm
 {
 	const struct tensor *t = ckpt_find(f->c, f->s->sources[f->t->first + k].tensor);
 
-	return t && vllm_place_of(at, t->name, (enum dtype)t->dtype) ? t : NULL;
+	return t && rank_place_of(f->s->target, at, t) ? t : NULL;
 }
 
 /* A range is an equal part of so many, and that of the rank; there is one only where ranks share the tensor so. */
@@ -151,7 +154,55 @@ static bool has_shape(const struct form *f, const struct tensor *s)
 	return t->rank < 2 || (t->rank == 2 && t->dim[1] == cols);
 }
 
-/* Drafts are as in the source. */
+/* The op that makes the parameter. */
+static enum op op_of(const struct form *f, const struct tensor *first)
+{
+	const struct sidecar_tensor *t = f->t;
+	static const enum op forms[] = { [FORM_F32] = OP_JOIN_F32,
+		[FORM_BF16] = OP_DEQUANT,
+		[FORM_HALVES] = OP_HALVES,
+		[FORM_TILE] = OP_TILE };
+
+	if (f->at.form != FORM_SAME)
+		return forms[f->at.form];
+	if (f->at.parts > 1 || f->at.expert >= 0)
+		return OP_JOIN;
+	if (f->at.dtype != first->dtype)
+		return OP_NARROW;
+	return t->row[1] ? OP_ROWS : t->col[1] ? OP_COLS : OP_COPY;
+}
+
+/* Experts are laid out as SGLANG_PACKED has them. */
+static bool has_layout(const struct form *f)
+{
+	const struct sidecar_tensor *t = f->t;
+	bool scale = t->dtype == DT_F8_E8M0;
+	uint64_t experts = t->n / f->at.parts, rows = experts ? f->rows / experts : 0,
+		 cols = scale ? f->row_bytes * codecs[CODEC_MXFP4].cols
+			      : codec_cols(CODEC_MXFP4, f->row_bytes);
+	struct engine_fit fit;
+	char why[256];
+
+	return rows && rows <= UINT32_MAX && cols <= UINT32_MAX && t->parts == f->at.parts &&
+		engine_fit(engine_find(SGLANG_PACKED), f->at.parts == 2 ? ENGINE_W13 : ENGINE_W2,
+			scale, (uint32_t)rows, (uint32_t)cols, &fit, why, sizeof why) &&
+		!strcmp(t->layout, fit.tile->name) && t->version == fit.tile->version &&
+		!strcmp(t->map, fit.map->name) && fit.dtype == t->dtype &&
+		t->rank == fit.rank + 1 && t->dim[0] == experts &&
+		memcmp(t->dim + 1, fit.shape, fit.rank * sizeof *fit.shape) == 0;
+}
+
+/* The second source of a matrix in BF16 is its scales. */
+static const char *look_at_scale(const struct form *f)
+{
+	struct vllm_place at;
+
+	return !source(f, 1, &at) || strcmp(at.name, f->t->name) != 0 || at.part != 1
+		? "its second source is not its scales"
+		: NULL;
+}
+
+/* Drafts, and what is kept, are as in the source. */
 static const char *form_of_draft(const struct ckpt *c, const struct sidecar *s,
 	const struct sidecar_tensor *t)
 {
@@ -159,8 +210,8 @@ static const char *form_of_draft(const struct ckpt *c, const struct sidecar *s,
 	struct vllm_place at;
 
 	if (!d || t->n != 1 || t->op != OP_COPY || strcmp(d->name, t->name) != 0 ||
-		vllm_place_of(&at, d->name, (enum dtype)d->dtype))
-		return "it is no copy of a draft's tensor";
+		(rank_place_of(s->target, &at, d) && !at.kept))
+		return "it is no copy of a tensor that is kept beside";
 	return t->dtype != d->dtype || t->rank != d->rank || t->row[1] || t->col[1] ||
 			(d->rank && memcmp(t->dim, d->dim, d->rank * sizeof *d->dim) != 0)
 		? "type or shape are not those of its source"
@@ -172,32 +223,29 @@ const char *vllm_form(const struct ckpt *c, const struct sidecar *s, const struc
 	struct form f = { .c = c, .s = s, .t = t };
 	const struct tensor *first = source(&f, 0, &f.at);
 	long rank = vllm_rank_of(s->name), last = -1;
-	bool joined = first && (f.at.parts > 1 || f.at.expert >= 0);
 	const char *wrong = NULL;
 	uint32_t k;
 
-	if (!strcmp(s->name, VLLM_DRAFTS))
+	if (!strcmp(s->name, strcmp(s->target, SGLANG_TARGET) != 0 ? VLLM_DRAFTS : SGLANG_KEPT))
 		return form_of_draft(c, s, t);
 	if (rank < 0)
 		return "its file is not called as one of a rank";
 	f.rank = (uint64_t)rank;
 	if (!first || (f.at.expert < 0 ? t->n != f.at.parts : t->n % f.at.parts != 0))
 		return "it has another number of sources than its parameter";
-	for (k = 0; !wrong && k < t->n; k++)
+	for (k = 0; !wrong && k < (f.at.form == FORM_BF16 ? 1 : t->n); k++)
 		wrong = look_at_source(&f, k, &last);
+	if (!wrong && f.at.form == FORM_BF16)
+		wrong = look_at_scale(&f);
 	wrong = wrong ? wrong : look_at_experts(&f);
 	if (wrong)
 		return wrong;
-	if (joined                                   ? t->op != OP_JOIN
-			: f.at.dtype != first->dtype ? t->op != OP_NARROW
-						     : t->op !=
-				(t->row[1]                  ? OP_ROWS
-						: t->col[1] ? OP_COLS
-							    : OP_COPY))
+	if (t->op != op_of(&f, first))
 		return "its transform is not the one that makes this parameter";
 	if (!same_ranks(&f))
 		return "it is shared by another number of ranks than others of its file";
-	if (t->dtype != f.at.dtype || !has_shape(&f, first))
+	if (t->dtype != f.at.dtype ||
+		!(f.at.form == FORM_TILE ? has_layout(&f) : has_shape(&f, first)))
 		return "type or shape are not those of the parameter";
 	return NULL;
 }

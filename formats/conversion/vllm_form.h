@@ -9,7 +9,7 @@
 #define FORMATS_CONVERSION_VLLM_FORM_H
 #include "formats/conversion/sidecar.h"
 #include "formats/model/checkpoint.h"
-#include "formats/model/vllm_name.h"
+#include "formats/model/sglang_name.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -9,7 +9,7 @@
 #include "formats/model/family.h"
 #include "formats/blob.h"
 #include "formats/model/recipes.h"
-#include "formats/model/vllm_name.h"
+#include "formats/model/sglang_name.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -177,6 +177,7 @@ static const struct {
 	{ "official", KIND_OFFICIAL, KIND_PART },
 	{ "hf", KIND_HF, KIND_PART },
 	{ VLLM_TARGET, KIND_VLLM, KIND_VLLM },
+	{ SGLANG_TARGET, KIND_SGLANG, KIND_SGLANG },
 	{ "slice", KIND_SLICE, KIND_SLICE },
 	{ "restore", KIND_RESTORED, KIND_RESTORED },
 	{ "source", KIND_SOURCE, KIND_SOURCE },

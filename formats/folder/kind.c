@@ -65,6 +65,7 @@ const struct kind_row kind_rows[KINDS] = {
 	[KIND_RESTORED]   = { "restored", "a checkpoint that restore has made", "manifest.json: target restore", RULE_COUNT, MODEL | MADE, true, true, false },
 	[KIND_OFFICIAL]   = { "official", "a conversion of target official", "manifest.json: target official", RULE_KIND_OFFICIAL, MADE | U(DOCTOR) | U(LOGITS) | U(TOKENS), true, false, false },
 	[KIND_VLLM]       = { "vllm-sharded", "a conversion for vLLM's sharded_state loader", "manifest.json: target vllm-sharded", RULE_KIND_VLLM_SHARDED, MADE | U(DOCTOR) | COMPUTING | U(TOKENS), true, false, false },
+	[KIND_SGLANG]     = { "sglang-presharded", "a conversion for SGLang's presharded loader", "manifest.json: target sglang-presharded", RULE_KIND_SGLANG_PRESHARDED, MADE | U(DOCTOR) | U(LOGITS) | U(TOKENS), true, false, false },
 	[KIND_PART]       = { "part", "a conversion of some layers only", "manifest.json: options.layers", RULE_KIND_PART, MADE, true, false, false },
 	[KIND_SET]        = { "set", "a set of folders for an engine", "manifest.json: folders", RULE_KIND_SET, MADE | U(DOCTOR) | COMPUTING | U(TOKENS), true, false, false },
 	[KIND_RANK]       = { "rank", "the folder of one rank of a set", "manifest.json: the target is an engine", RULE_KIND_RANK, U(CHECK) | U(DIFF) | LIBRARY | SIGNING | U(TOKENS), true, false, false },

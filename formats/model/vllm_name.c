@@ -46,8 +46,7 @@ static long number(const char *s, size_t *n)
 	return *n && s[*n] == '.' && (*n == 1 || s[0] != '0') ? v : -1;
 }
 
-/* Whether the first n characters of name are stem, in which # stands for the id of an expert. */
-static bool is_stem(const char *name, size_t n, const char *stem, long *expert)
+bool vllm_is_stem(const char *name, size_t n, const char *stem, long *expert)
 {
 	const char *hash = strchr(stem, '#');
 	size_t head = hash ? (size_t)(hash - stem) : 0, digits;
@@ -68,14 +67,13 @@ static const struct row *find(const char *name, size_t n, long *expert)
 	size_t i;
 
 	for (i = 0; i < sizeof rows / sizeof *rows; i++)
-		if (is_stem(name, n, rows[i].stem, expert))
+		if (vllm_is_stem(name, n, rows[i].stem, expert))
 			return &rows[i];
 	*expert = -1;
 	return NULL;
 }
 
-/* The end of a name of weights or scales: ".weight", ".scale", or "". */
-static const char *end_of(const char *name)
+const char *vllm_end_of(const char *name)
 {
 	const char *dot = strrchr(name, '.');
 
@@ -122,7 +120,7 @@ bool vllm_place_of(struct vllm_place *v, const char *tensor, enum dtype dtype)
 		layer = sizeof layers - 1 + digits + 1;
 	}
 	rest = tensor + layer;
-	end = end_of(rest);
+	end = vllm_end_of(rest);
 	r = find(rest, (size_t)(end - rest), &v->expert);
 	if (r) {
 		v->part = r->part;

@@ -21,6 +21,15 @@ extern "C" {
 
 enum { VLLM_NAME_MAX = 160 };
 
+/* What a parameter is of its sources. The forms behind the first are of SGLang alone (sglang_name.h). */
+enum place_form {
+	FORM_SAME,   /* their bytes; ids in fewer bits */
+	FORM_F32,    /* their numbers, which are E8M0 or BF16, as FP32 */
+	FORM_BF16,   /* FP8 codes times their scales */
+	FORM_HALVES, /* rows of two halves: all first halves, then all second ones */
+	FORM_TILE    /* laid out for a kernel */
+};
+
 struct vllm_place {
 	char name[VLLM_NAME_MAX + 1]; /* of the parameter */
 	enum split
@@ -29,7 +38,15 @@ struct vllm_place {
 		parts; /* it is source `part` of so many of the parameter, of experts of each expert */
 	long expert;      /* id of a routed expert, else -1 */
 	enum dtype dtype; /* under which the parameter is declared */
+	enum place_form form;
+	bool kept; /* the way back takes it from a file of its own: the form has none */
 };
+
+/* Whether the first n characters of name are stem, in which # stands for the id of an expert, which goes to *expert; it
+ * is -1 where there is none. */
+bool vllm_is_stem(const char *name, size_t n, const char *stem, long *expert);
+/* The end of a name of weights or scales: ".weight", ".scale", or "". */
+const char *vllm_end_of(const char *name);
 
 /* Finds the parameter that a tensor of the source becomes; dtype is that of the tensor. Returns false where vLLM's class
  * of the model has none: drafts, which it loads as a model of their own. */

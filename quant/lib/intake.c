@@ -17,7 +17,7 @@
 #include "formats/model/gguf_name.h"
 #include "formats/json/jread.h"
 #include "formats/model/family.h"
-#include "formats/model/vllm_name.h"
+#include "formats/model/sglang_name.h"
 #include "formats/st/rankset.h"
 #include "quant/lib/handle.h"
 
@@ -417,7 +417,7 @@ static int ranks_of(struct intake *k, const struct manifest *m, struct err *e)
 	char s[201];
 	bool has;
 
-	if (strcmp(m->target, VLLM_TARGET) != 0)
+	if (!rank_target(m->target))
 		return 0;
 	if (option(m->options, "ranks", s, &has, e))
 		return -1;
@@ -512,7 +512,7 @@ static int describe(struct intake *k, const char *target, const char *plan, cons
 {
 	struct dsv4 *d = k->d;
 
-	k->by_file = !strcmp(target, "official") || !strcmp(target, VLLM_TARGET);
+	k->by_file = !strcmp(target, "official") || rank_target(target);
 	d->info.target = arena_strndup(&d->arena, target, strlen(target));
 	d->info.plan = arena_strndup(&d->arena, plan, strlen(plan));
 	d->info.tool = arena_strndup(&d->arena, tool, strlen(tool));

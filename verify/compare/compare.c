@@ -6,7 +6,7 @@
 #include "formats/model/family.h"
 #include "formats/gguf/gguf_set.h"
 #include "formats/model/gguf_name.h"
-#include "formats/model/vllm_name.h"
+#include "formats/model/sglang_name.h"
 #include "core/file.h"
 #include "core/hash/hash_file.h"
 #include "formats/folder/folder.h"
@@ -205,7 +205,8 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 		drafts_take_out(&c->source.config);
 		c->no_drafts = true;
 	}
-	if (!strcmp(f->d->m->target, VLLM_TARGET) && !manifest_find(&f->d->m->files, VLLM_DRAFTS))
+	if (rank_target(f->d->m->target) && !manifest_find(&f->d->m->files, VLLM_DRAFTS) &&
+		!manifest_find(&f->d->m->files, SGLANG_KEPT))
 		c->skips = c->no_drafts = true;
 	if (!f->s)
 		return small_compare(&(struct small){ .io = o->io,

@@ -329,7 +329,7 @@ static int open_join(struct derive *d, const char *target, struct err *e)
 	const struct tensor *s;
 	uint32_t k;
 
-	if (strcmp(target, VLLM_TARGET) != 0)
+	if (!rank_target(target))
 		return wrong(d, e, "no tensor of this target is joined of others");
 	for (k = 0; k < d->t->n; k++) {
 		s = find_source(d, k, e);
@@ -337,8 +337,22 @@ static int open_join(struct derive *d, const char *target, struct err *e)
 			return -1;
 		d->n_rows += rows_of(d, s);
 	}
-	d->row_bytes = d->cols;
+	d->row_bytes = d->t->op == OP_JOIN
+		? d->cols
+		: sizeof(float) * d->cols / (d->src[0]->dtype == DT_F8_E8M0 ? 1 : 2);
 	by_mebibyte(d);
+	return 0;
+}
+
+/* Rows of two halves. That they are those of the parameter was looked at before. */
+static int open_halves(struct derive *d, const char *target, struct err *e)
+{
+	if (!rank_target(target) || d->cols % 2)
+		return wrong(d, e, "no tensor of this target is of halves");
+	d->n_rows = d->rows;
+	d->row_bytes = d->cols;
+	d->unit_rows = d->n_rows;
+	d->stage = (size_t)(d->n_rows * d->cols);
 	return 0;
 }
 
@@ -384,6 +398,8 @@ static int (*const openers[OP_COUNT])(struct derive *d, const char *target, stru
 	[OP_GGML] = open_ggml,
 	[OP_JOIN] = open_join,
 	[OP_NARROW] = open_narrow,
+	[OP_JOIN_F32] = open_join,
+	[OP_HALVES] = open_halves,
 };
 
 int derive_read(const struct derive *d, const struct tensor *s, uint64_t off, void *dst, size_t n,
@@ -398,7 +414,7 @@ int derive_open(struct derive *d, const struct derive_from *from, const struct s
 	const struct sidecar_tensor *t, const struct manifest *m, struct err *e)
 {
 	const char *target = m->target;
-	bool vllm = !strcmp(target, VLLM_TARGET);
+	bool vllm = rank_target(target);
 	uint32_t k;
 
 	*d = (struct derive){ .c = from->c,
@@ -408,7 +424,7 @@ int derive_open(struct derive *d, const struct derive_from *from, const struct s
 		.t = t,
 		.drafts = m->drafts,
 		.searched = t->op == OP_GGML && m->recipe };
-	if (t->op != OP_TILE && t->op != OP_GGML && t->op != OP_JOIN &&
+	if (t->op != OP_TILE && t->op != OP_GGML && t->op != OP_JOIN && t->op != OP_JOIN_F32 &&
 		t->n > (t->op == OP_REFORM ? 3 : 2))
 		return wrong(d, e, "more sources than it takes");
 	for (k = 0; k < t->n && k < 2; k++) {
@@ -441,7 +457,7 @@ struct derive_use derive_use(const struct derive *d, uint32_t k, const struct te
 	if (d->t->op == OP_REFORM)
 		return derive_reform_uses(d, s) ? (struct derive_use){ 0, rows, 0, bytes }
 						: (struct derive_use){ 0, 0, 0, 0 };
-	if (d->t->op == OP_JOIN)
+	if (d->t->op == OP_JOIN || d->t->op == OP_JOIN_F32)
 		return (struct derive_use){ d->row, rows_of(d, s), d->col, d->cols };
 	if (d->t->op == OP_GGML ||
 		(k && d->t->op != OP_TILE)) /* the scale beside a weight, all of it */

@@ -136,6 +136,44 @@ static void put_scale(const struct derive *d, uint8_t *out, uint64_t i, unsigned
 		out[i] = (uint8_t)byte;
 }
 
+/* The same, whose numbers become FP32. */
+static int make_join_f32(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e)
+{
+	uint64_t each = d->src[0]->dtype == DT_F8_E8M0 ? 1 : 2, numbers = n * d->cols / each, i;
+	uint8_t *rows = malloc((size_t)(n * d->cols) + 1);
+	uint16_t h = 0;
+	float v;
+	int rc;
+
+	if (!rows)
+		return err_nomem(e);
+	rc = make_join(m, d, row, n, rows, e);
+	for (i = 0; !rc && i < numbers; i++) {
+		if (each == 2)
+			memcpy(&h, rows + 2 * i, sizeof h);
+		v = each == 1 ? num_e8m0(rows[i]) : num_bf16(h);
+		memcpy(out + sizeof v * i, &v, sizeof v);
+	}
+	free(rows);
+	return rc;
+}
+
+/* All first halves of rows, then all second ones; the unit is all of it. */
+static int make_halves(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e)
+{
+	uint64_t half = d->cols / 2, h;
+
+	(void)row;
+	if (derive_read(d, d->src[0], 0, m->stage, (size_t)(n * d->cols), e))
+		return -1;
+	for (h = 0; h < 2 * n; h++)
+		memcpy(out + h * half, m->stage + (h < n ? 2 * h : 2 * (h - n) + 1) * half,
+			(size_t)half);
+	return 0;
+}
+
 static int make_widen(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
 	uint8_t *out, struct err *e)
 {
@@ -442,6 +480,8 @@ static const struct makers {
 	[OP_GGML] = { derive_ggml_make, derive_ggml_plain },
 	[OP_JOIN] = { make_join, make_join },
 	[OP_NARROW] = { make_narrow, make_narrow },
+	[OP_JOIN_F32] = { make_join_f32, make_join_f32 },
+	[OP_HALVES] = { make_halves, make_halves },
 };
 
 /* Room for what d needs. */

@@ -11,7 +11,7 @@ int rank_counts_add(struct rank_counts *c, const struct walk_file *f, struct err
 	struct xxh_digest d;
 	uint64_t half;
 	size_t i;
-	long rank = strcmp(f->d->m->target, VLLM_TARGET) != 0 ? -1 : vllm_rank_of(f->f->name);
+	long rank = !rank_target(f->d->m->target) ? -1 : vllm_rank_of(f->f->name);
 
 	if (rank < 0 || rank >= MANIFEST_FOLDERS)
 		return 0;

@@ -2,6 +2,7 @@
 #include "verify/compare/small.h"
 
 #include "core/file.h"
+#include "verify/compare/checksum.h"
 #include "core/hash/sha256.h"
 #include "formats/model/recipes.h"
 
@@ -190,6 +191,10 @@ int small_compare(const struct small *c, const struct walk_file *f)
 
 	if (!strcmp(f->f->name, CKPT_INDEX) && strcmp(f->d->name, SET_SOURCE))
 		return compare_made(c, f);
+	if (checksum_is(f)) {
+		checksum_compare(c->io, f, c->r);
+		return 0;
+	}
 	rc = file_load(c->io, f->d->dir, f->f->name, MANIFEST_CAP, &got, &e);
 	rc = rc ? rc
 		: ends_with(f->f->name, CKPT_HEADER)

@@ -7,7 +7,7 @@
 #include "formats/gguf/ggml_type.h"
 #include "formats/model/gguf_folder.h"
 #include "formats/model/gguf_name.h"
-#include "formats/model/vllm_name.h"
+#include "formats/model/sglang_name.h"
 #include "verify/compare/walk.h"
 
 #include <fcntl.h>
@@ -18,7 +18,7 @@
 /* In front of the names of a file: the folder, the file where each rank has one of its own, the kind of draft. */
 static const char *prefix_of(const struct walk_file *f)
 {
-	bool ranks = !strcmp(f->d->m->target, "official") || !strcmp(f->d->m->target, VLLM_TARGET);
+	bool ranks = !strcmp(f->d->m->target, "official") || rank_target(f->d->m->target);
 	enum gguf_file_of of = gguf_of_file(f->f->name);
 
 	if (f->d->name[0])

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/parity/parity.h"
 
-#include "formats/model/vllm_name.h"
+#include "formats/model/sglang_name.h"
 #include "quant/lib/dsv4.h"
 #include "verify/parity/state.h"
 #include "verify/parity/tensors.h"
@@ -201,8 +201,8 @@ static void look_at_extra(struct parity *p, const struct state_tensor *u)
 static bool must_be_there(const struct parity *p, const struct dsv4_tensor *t)
 {
 	return t->stack ||
-		(!strcmp(dsv4_info(p->d)->target, VLLM_TARGET) &&
-			strcmp(dsv4_file(p->d, t->file)->name, VLLM_DRAFTS) != 0);
+		(rank_target(dsv4_info(p->d)->target) &&
+			!rank_kept_file(dsv4_file(p->d, t->file)->name));
 }
 
 static void look_at_rest(struct parity *p)

@@ -1,0 +1,25 @@
+/* checksum.h -- checksum.json of the files that a plan has made, whose form formats/conversion/presharded.h has; and READY,
+ * the mark behind it.
+ *
+ * SPDX-License-Identifier: MIT */
+#ifndef CONVERT_OUT_CHECKSUM_H
+#define CONVERT_OUT_CHECKSUM_H
+#include "convert/out/outdir.h"
+#include "convert/plan/plan.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Appends it to *out. The files lie under their names in d, and their tensors are read once more. */
+int checksum_put(struct text *out, const struct plan *p, const struct outdir *d, struct err *e);
+
+/* Whether a small file of the plan says to who reads the folder that all others are there: it comes last. */
+bool checksum_is_mark(const struct plan *p, const struct plan_small *s);
+/* Removes that file, if the plan has one, before anything else in the folder changes. */
+int checksum_unmark(const struct plan *p, const struct outdir *d, struct err *e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
