@@ -328,11 +328,9 @@ static int need(const char *value, const char *what, struct err *e)
 /* Of ranks for SGLang it is what is kept beside that is computed with: so the ranks are held to the source, too. */
 static int compare_derived(struct report *r, const struct opts *o, char **args, struct err *e)
 {
-	struct compare_opts co = { .io = io_posix(),
-		.max_memory = o->memory,
-		.header_cap = o->max_header,
-		.sample = 100 };
+	struct compare_opts co = { .io = io_posix(), .max_memory = o->memory, .sample = 100 };
 
+	co.header_cap = o->max_header;
 	return presharded_folder(co.io, args[1]) ? compare_run(r, args[0], args[1], &co, e) : 0;
 }
 

@@ -88,7 +88,7 @@ judge small4 2 ep 3
 judge small4 2 ep 3 damages
 # The same bit that SGLang's reader refuses.
 printf '\377' | dd of="$work/out/model-rank-0-part-0.safetensors" bs=1 seek=1000003 conv=notrunc 2>"$work/log"
-if "$B/dsv4-verify" check -q "$work/out" >"$work/log" 2>&1 || ! grep -q check.chunk "$work/log"; then
+if "$B/dsv4-verify" check "$work/out" >"$work/log" 2>&1 || ! grep -q check.chunk "$work/log"; then
     say "FAIL a damaged file: dsv4-verify check"
 else
     say "ok  a damaged file: dsv4-verify check says which chunk"
