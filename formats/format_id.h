@@ -12,9 +12,9 @@
 #define FORMAT_MANIFEST "dsv4-manifest-1" /* manifest.json of a folder with weights */
 #define FORMAT_SET "dsv4-set-1"           /* manifest.json above the folders of a set */
 #define FORMAT_SIDECAR "dsv4-sidecar-1"   /* NAME.manifest.json beside a file of weights */
-#define FORMAT_SGLANG "dsv4-sglang-1"     /* what a launch of SGLang says, by loaders/sglang_probe.py */
-#define FORMAT_STATE "dsv4-state-1"       /* what an engine holds, by loaders/probe.py */
-#define FORMAT_PARTIAL "dsv4-partial-1"   /* beside a file of weights that is not finished */
+#define FORMAT_SGLANG "dsv4-sglang-1" /* what a launch of SGLang says, by loaders/sglang_probe.py */
+#define FORMAT_STATE "dsv4-state-1"   /* what an engine holds, by loaders/probe.py */
+#define FORMAT_PARTIAL "dsv4-partial-1" /* beside a file of weights that is not finished */
 
 /* The first word of a recipe file (formats/model/mix.h). */
 #define FORMAT_RECIPE "dsv4-recipe-1"

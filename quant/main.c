@@ -81,8 +81,8 @@ static int check(const struct call *o, struct err *e)
 		return err_set(e, ERR_USAGE,
 			"--dense: the recipe says the types, and what it does not name stays exact");
 	if (o->job.imatrix && !r->mix && !o->job.recipe)
-		return err_set(e, ERR_USAGE, "--imatrix is for mixes: %s rounds nothing by a search",
-			to);
+		return err_set(e, ERR_USAGE,
+			"--imatrix is for mixes: %s rounds nothing by a search", to);
 	if (o->job.recipe && r->container != CONTAINER_GGUF)
 		return err_set(e, ERR_USAGE, "--recipe is of a GGUF, and %s is none", to);
 	return 0;

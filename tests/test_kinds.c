@@ -50,7 +50,7 @@ static const struct {
 	{ '.', 0, NULL }, { 'e', 1, "ckpt.empty" }, { 'E', 1, "config.missing" },
 	{ 'a', 2, "check.alone" }, { 'd', 1, "check.download" }, { 'm', 1, "check.missing" },
 	{ 'u', 1, "check.unfinished" }, { 'B', 1, "set.manifest" },
-	{ 'b', 2, "set.not-kept" },     /* nothing was kept for the way back */
+	{ 'b', 2, "set.not-kept" }, /* nothing was kept for the way back */
 	{ 'k', 1, "compare.file" }, /* config.json, and the index of other shards */
 	{ 'l', 1, "compare.lost" }, /* another model */
 	{ 'f', 1, "diff.only" }, { 'F', 1, "form.matrix" }, { 'L', 2, "logits.models" },

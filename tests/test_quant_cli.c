@@ -153,7 +153,8 @@ static void gguf_no_way(const char *options)
 	gguf_of(FLASH, options);
 	CHECK_IN(options, !is_file(model_file(out.s, "source/config.json").s));
 	CHECK_IN(options,
-		ends(2, "set.not-kept", "dsv4-quant", "restore -q %s -o %s", out.s, dirs_path("none").s) &&
+		ends(2, "set.not-kept", "dsv4-quant", "restore -q %s -o %s", out.s,
+			dirs_path("none").s) &&
 			!is_file(dirs_path("none").s));
 }
 

@@ -37,7 +37,7 @@ struct tensor {
 	uint32_t shard;      /* which file; the reader of one file sets 0 */
 	uint32_t pos;        /* byte in the file where the header names it */
 	uint8_t dtype, rank; /* enum dtype */
-	uint16_t ggml;       /* in a GGUF: enum ggml_type of its blocks, of which it has bytes; else 0 */
+	uint16_t ggml; /* in a GGUF: enum ggml_type of its blocks, of which it has bytes; else 0 */
 };
 
 struct st_header {

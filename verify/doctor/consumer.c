@@ -71,7 +71,8 @@ static const struct {
 	const char *target, *who, *needs;
 } readers[] = {
 	{ "vllm-sharded", "vllm", NULL },
-	{ "sglang-presharded", "sglang", "the launch that --shard-config was made with, SGLANG_OPT_FP8_WO_A_GEMM=0 and --load-format presharded" },
+	{ "sglang-presharded", "sglang",
+		"the launch that --shard-config was made with, SGLANG_OPT_FP8_WO_A_GEMM=0 and --load-format presharded" },
 	{ "marlin-mxfp4", "vllm", "the plug-in loaders/vllm, and --load-format dsv4" },
 	{ "trtllm-mxfp4", "vllm", "the plug-in loaders/vllm, and --load-format dsv4" },
 };

@@ -291,7 +291,7 @@ static void judge_layers(const struct said *s)
 	const struct config *c = &s->f->config;
 	char name[64], in[96];
 	const char *key;
-	uint64_t i, listed = 0;
+	uint64_t i;
 	struct some lacks = { 0 };
 	bool known;
 
@@ -299,7 +299,6 @@ static void judge_layers(const struct said *s)
 		return;
 	for (i = 0; i < c->L; i++) {
 		snprintf(name, sizeof name, "layers.%llu.ffn.experts", (unsigned long long)i);
-		listed += json_object_get(all, name) != NULL;
 		if (!json_object_get(all, name))
 			add(&lacks, name);
 	}
