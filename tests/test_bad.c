@@ -257,7 +257,8 @@ static const struct bad headers[] = {
 	{ "hash-layers",       text, "\"num_hash_layers\": 1", "\"num_hash_layers\": 2", 0, "model.unexpected", "bias" },
 	{ "ratio-other",       text, "    128,\n    4", "    4,\n    4", 0, "model.shape", "compressor" },
 	{ "hidden-other",      text, "\"hidden_size\": 256", "\"hidden_size\": 512", 0, "model.shape", "embed.weight" },
-	{ "model-v41",         text, "\"deepseek_v4\"", "\"deepseek_v41\"", 0, "config.model-type", "deepseek_v41" },
+	{ "model-v41",         text, "\"deepseek_v4\"", "\"deepseek_v41\"", 0, "config.ratios", "for 3 layers" }, /* that family counts stages elsewhere */
+	{ "model-v5",          text, "\"deepseek_v4\"", "\"deepseek_v5\"", 0, "config.model-type", "deepseek_v5" },
 	/* tensors against the model */
 	{ "tensor-unknown",    header, "layers.0.ffn_norm.weight", "layers.0.ffn_norm.w3ight", 0, "index.not-in-index", "ffn_norm" },
 	{ "tensor-type",       header, "\"dtype\":\"I64\",\"shape\":[256,2]", "\"dtype\":\"F64\",\"shape\":[256,2]", 0, "model.dtype", "tid2eid" },

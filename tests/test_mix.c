@@ -45,7 +45,7 @@ static int take(struct mix *x, const struct model *m, const char *text, struct e
 	*e = (struct err){ 0 };
 	if (mix_read(x, text, strlen(text), "R", &m->c, e))
 		return -1;
-	if (!mix_check(x, "R", &m->v, &m->c, true, e))
+	if (!mix_check(x, "R", &m->v, &m->c, true, false, e))
 		return 0;
 	mix_free(x);
 	return -1;

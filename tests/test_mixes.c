@@ -68,6 +68,27 @@ static void looked_at(const char *name, const struct path *m, const struct path 
 	CHECK_IN(name, holds(err_file.s, "a GGUF that was rounded"));
 }
 
+/* A model without indexer, hash tables and drafts: lines of a name that are about those name nothing, and that is none of the
+ * user's faults. A line of the user's own is. */
+static void lacking(void)
+{
+	struct path m = dirs_path("lacking"), o = dirs_path("lacking.out"),
+		    r = recipe("attn.indexer.wq_b * * q8_0\n");
+	char args[900];
+
+	snprintf(args, sizeof args,
+		"%s " MODEL
+		" --set num_hidden_layers=2 --set num_hash_layers=0 --set num_nextn_predict_layers=0 "
+		"--set 'compress_ratios=[0,0]'",
+		m.s);
+	CHECK(!model_tool("mkmodel", args));
+	CHECK(ends(0, NULL, "dsv4-quant", "run %s -o %s --to gguf-q2", m.s, o.s));
+	CHECK(ends(0, "compare: true", "dsv4-verify", "compare %s %s", m.s, o.s));
+	CHECK(ends(2, NULL, "dsv4-quant", "plan %s -o %s --to gguf-q2 --recipe %s", m.s,
+		dirs_path("none").s, r.s));
+	CHECK(holds(err_file.s, "line 2: it names no tensor of this model"));
+}
+
 static void every_name(void)
 {
 	struct path m = model(), one = dirs_path("one"), two = dirs_path("two");
@@ -287,5 +308,5 @@ static void types(void)
 static const struct test tests[] = { { "mixes: every name", every_name },
 	{ "mixes: of a file", of_a_file }, { "mixes: weighed", weighed },
 	{ "mixes: damaged", damaged }, { "mixes: refused", refused }, { "mixes: types", types },
-	{ NULL, NULL } };
+	{ "mixes: lacking", lacking }, { NULL, NULL } };
 TEST_MAIN(tests)

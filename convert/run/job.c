@@ -34,11 +34,18 @@ static int open_source(struct job *j, const struct io *io, const char *dir,
 	return rc;
 }
 
+/* The lines of the name that is asked for, or NULL where it is no mix. */
+static const char *preset_of(const struct job_opts *o)
+{
+	const struct recipe *r = o->plan.target ? recipe_find(o->plan.target) : NULL;
+
+	return r && r->mix ? preset_text(r->name) : NULL;
+}
+
 /* The lines of the recipe file that is asked for, and behind them those of a name that is one. */
 static int put_recipe(const struct io *io, const struct job_opts *o, struct text *t, struct err *e)
 {
-	const struct recipe *r = o->plan.target ? recipe_find(o->plan.target) : NULL;
-	const char *preset = r && r->mix ? preset_text(r->name) : NULL;
+	const char *preset = preset_of(o);
 
 	if (o->recipe && file_load(io, AT_FDCWD, o->recipe, MIX_BYTES, t, e))
 		return -1;
@@ -62,7 +69,7 @@ static int read_recipe(struct job *j, const struct job_opts *o, const struct aud
 	if (!rc && t.n)
 		rc = mix_read(&j->mix, t.s, t.n, name, &j->c.config, e) ||
 				mix_check(&j->mix, name, &a->inv, &j->c.config,
-					o->plan.drafts != DRAFTS_DROP, e)
+					o->plan.drafts != DRAFTS_DROP, preset_of(o) != NULL, e)
 			? -1
 			: 0;
 	else if (!rc && o->recipe)

@@ -8,6 +8,7 @@
 #include "formats/model/family.h"
 #include "formats/model/selection.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -302,8 +303,9 @@ static int check_want(struct mix *m, const char *name, const struct want *w, con
 }
 
 int mix_check(struct mix *m, const char *name, const struct inventory *v, const struct config *c,
-	bool drafts, struct err *e)
+	bool drafts, bool preset, struct err *e)
 {
+	unsigned own = preset && m->n ? m->v[m->n - 1].rank : UINT_MAX;
 	const struct want *w;
 	size_t i;
 
@@ -316,7 +318,7 @@ int mix_check(struct mix *m, const char *name, const struct inventory *v, const 
 			return -1;
 	}
 	for (i = 0; i < m->n; i++)
-		if (!m->v[i].used)
+		if (!m->v[i].used && m->v[i].rank < own)
 			return err_rule(e, RULE_PLAN_RECIPE, ERR_NOPOS,
 				"%s, line %u: it names no tensor of this model", text_quote(name).s,
 				m->v[i].number);

@@ -56,9 +56,10 @@ int mix_read(struct mix *m, const char *s, size_t n, const char *name, const str
 void mix_free(struct mix *m);
 
 /* Holds the lines to the tensors of a model, which all have blocks of experts whole: a line that names none, two that
- * name the same one and an EXPERTS that is a part of a stack are refused. drafts: those are there, too. */
+ * name the same one and an EXPERTS that is a part of a stack are refused. drafts: those are there, too. preset: the lines
+ * of the last rank are those of a name of this program, for models of many kinds, and may name none. */
 int mix_check(struct mix *m, const char *name, const struct inventory *v, const struct config *c,
-	bool drafts, struct err *e);
+	bool drafts, bool preset, struct err *e);
 /* The line that names the tensor of w; NULL: none does. */
 const struct mix_line *mix_find(const struct mix *m, const struct want *w);
 /* The same by what a tensor is: its role by place in the table, its block by place in the model, its expert (-1: none). */
