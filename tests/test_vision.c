@@ -127,6 +127,100 @@ static void no_width(struct ck *c)
 	ck_config(c, "vision_inter_dim", NULL);
 }
 
+static void fewer_ratios(struct ck *c)
+{
+	ck_config(c, "compress_ratios", "[0, 4, 128, 0, 0]");
+}
+
+static void stage_ratio(struct ck *c)
+{
+	ck_config(c, "compress_ratios", "[0, 4, 128, 0, 0, 128]");
+}
+
+static void no_heads(struct ck *c)
+{
+	ck_config(c, "vision_n_heads", "0");
+}
+
+static void odd_heads(struct ck *c)
+{
+	ck_config(c, "vision_n_heads", "3");
+}
+
+static void far_target(struct ck *c)
+{
+	ck_config(c, "dspark_target_layer_ids", "[0, 1, 9]");
+}
+
+static void same_target(struct ck *c)
+{
+	ck_config(c, "dspark_target_layer_ids", "[0, 1, 1]");
+}
+
+static void far_noise(struct ck *c)
+{
+	ck_config(c, "dspark_noise_token_id", "512");
+}
+
+static void no_noise(struct ck *c)
+{
+	ck_config(c, "dspark_noise_token_id", NULL);
+}
+
+static void no_block(struct ck *c)
+{
+	ck_config(c, "dspark_block_size", "0");
+}
+
+static void many_stages(struct ck *c)
+{
+	ck_config(c, "num_nextn_predict_layers", "40");
+}
+
+/* Fields of config.json that are out of range, or say another number of stages than the tensors. */
+static void out_of_range(void)
+{
+	static const struct {
+		const char *name;
+		void (*change)(struct ck *c);
+		const char *rule, *says;
+		bool vision_only;
+	} row[] = {
+		{ "fewer ratios", fewer_ratios, "config.", "compress_ratios", false },
+		{ "ratio of a stage", stage_ratio, "config.ratios", "entry 5", false },
+		{ "heads", no_heads, "config.field-range", "vision_n_heads", true },
+		{ "odd heads", odd_heads, "config.field-range", "vision_n_heads", true },
+		{ "target", far_target, "config.field-range", "entry 2", false },
+		{ "target twice", same_target, "config.field-range", "twice", false },
+		{ "noise", far_noise, "config.field-range", "dspark_noise_token_id", false },
+		{ "no noise", no_noise, "config.field-missing", "dspark_noise_token_id", false },
+		{ "block", no_block, "config.field-range", "dspark_block_size", false },
+		{ "stages", many_stages, "config.stages", "num_nextn_predict_layers", false },
+	};
+	static const char *const bases[] = { "vision", "spark" };
+	struct path p;
+	struct ck *c;
+	size_t i, k;
+
+	for (i = 0; i < sizeof row / sizeof *row; i++)
+		for (k = 0; k < (row[i].vision_only ? 1u : 2u); k++) {
+			c = ck_load(model(bases[k]));
+			row[i].change(c);
+			dirs_remove(dirs_path("damaged").s);
+			p = ck_write(c, "damaged");
+			ck_free(c);
+			CHECK_IN(row[i].name,
+				ends(1, row[i].rule, "dsv4-verify", "doctor %s", p.s));
+			CHECK_IN(row[i].name, holds(out_file.s, row[i].says));
+			CHECK_IN(row[i].name, !holds(out_file.s, "kind.vision"));
+			CHECK_IN(row[i].name,
+				ends(1, NULL, "dsv4-verify", "doctor %s --for vllm", p.s));
+			CHECK_IN(row[i].name,
+				ends(1, NULL, "dsv4-convert", "run %s -o %s --target hf", p.s,
+					dirs_path("none").s));
+		}
+}
+
 static void damaged(void)
 {
 	static const struct {
@@ -165,5 +259,5 @@ static void damaged(void)
 }
 
 static const struct test tests[] = { { "vision: carried", carried }, { "vision: refused", refused },
-	{ "vision: damaged", damaged }, { NULL, NULL } };
+	{ "vision: damaged", damaged }, { "vision: out of range", out_of_range }, { NULL, NULL } };
 TEST_MAIN(tests)

@@ -3,6 +3,7 @@
 
 #include "core/text.h"
 #include "formats/model/family.h"
+#include "formats/model/vision.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -55,6 +56,18 @@ static bool has_mark(const char *name, const struct mark *m)
 				     : strstr(name, m->text) != NULL;
 }
 
+/* Whether config.json has every field of the part that sees. If it cannot be read, that is for another cause. */
+static bool describes_vision(const json_t *o)
+{
+	static const struct config_field fields[] = { VISION_FIELDS };
+	size_t i;
+
+	for (i = 0; i < sizeof fields / sizeof *fields; i++)
+		if (!config_says(o, fields[i].key))
+			return false;
+	return true;
+}
+
 /* Whether config.json describes the tensors that have the mark. */
 static bool known_mark(const struct ckpt *c, const struct mark *m)
 {
@@ -62,7 +75,7 @@ static bool known_mark(const struct ckpt *c, const struct mark *m)
 
 	if (!strcmp(type, family_v41.name))
 		return m->kind == KIND_VISION || m->kind == KIND_V41;
-	return m->kind == KIND_VISION && c->config.vision;
+	return m->kind == KIND_VISION && (c->config.vision || describes_vision(c->doc.o));
 }
 
 /* The first row of which a tensor has the mark; MARKS: none. */

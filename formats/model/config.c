@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_CAP = 1 << 20 };
+enum {
+	CONFIG_CAP = 1 << 20,
+	SPARK_BLOCK_MAX = 1024 /* tokens of a draft; published models have 5 */
+};
 
 int config_bad(struct err *e, enum rule_id rule, const char *key, const char *what)
 {
@@ -58,6 +61,75 @@ int config_fields(struct config *c, const json_t *o, const struct config_field *
 		memcpy((char *)c + f[i].at, &v, sizeof v);
 	}
 	return 0;
+}
+
+/* A field that shapes no tensor: engines compute with it. *v is 0 where the file does not say it and need not (must). */
+static int hold_range(const json_t *o, bool must, const char *key, uint64_t min, uint64_t max,
+	uint64_t *v, struct err *e)
+{
+	*v = 0;
+	return must || config_says(o, key) ? get_uint(o, key, min, max, v, e) : 0;
+}
+
+static int hold_targets(const struct config *c, const json_t *a, struct err *e)
+{
+	static const char key[] = "dspark_target_layer_ids";
+	size_t i, k, n = json_array_size(a);
+	const json_t *x;
+
+	for (i = 0; i < n; i++) {
+		x = json_array_get(a, i);
+		if (!json_is_integer(x) || json_integer_value(x) < 0 ||
+			(uint64_t)json_integer_value(x) >= c->L)
+			return err_rule(e, RULE_CONFIG_FIELD_RANGE, ERR_NOPOS,
+				"config.json: \"%s\" entry %zu is none of the layers 0 to %llu",
+				key, i, (unsigned long long)c->L - 1);
+		for (k = 0; k < i; k++)
+			if (json_equal(x, json_array_get(a, k)))
+				return config_bad(e, RULE_CONFIG_FIELD_RANGE, key,
+					"names a layer twice");
+	}
+	return 0;
+}
+
+int config_spark(struct config *c, const json_t *o, bool must, struct err *e)
+{
+	const json_t *targets = json_object_get(o, "dspark_target_layer_ids");
+	uint64_t v;
+
+	if (!c->spark)
+		return 0;
+	c->NT = json_array_size(targets);
+	if (!c->NT || c->NT > c->L)
+		return config_bad(e, targets ? RULE_CONFIG_FIELD_TYPE : RULE_CONFIG_FIELD_MISSING,
+			"dspark_target_layer_ids", "is not a list of layers");
+	if (!c->stages)
+		return config_bad(e, RULE_CONFIG_STAGES, "compress_ratios",
+			"has no entries for the DSpark stages");
+	if (c->n_mtp != 1 && c->n_mtp != c->stages)
+		return err_rule(e, RULE_CONFIG_STAGES, ERR_NOPOS,
+			"config.json: \"num_nextn_predict_layers\" is %llu, \"compress_ratios\" has %llu "
+			"entries beyond the layers",
+			(unsigned long long)c->n_mtp, (unsigned long long)c->stages);
+	return hold_targets(c, targets, e) ||
+			hold_range(o, must, "dspark_block_size", 1, SPARK_BLOCK_MAX, &v, e) ||
+			hold_range(o, must, "dspark_noise_token_id", 0, c->V - 1, &v, e)
+		? -1
+		: 0;
+}
+
+int config_vision(const struct config *c, const json_t *o, bool must, struct err *e)
+{
+	static const char heads[] = "vision_n_heads";
+	uint64_t v;
+
+	if (!c->vision)
+		return 0;
+	if (hold_range(o, must, heads, 1, c->VD, &v, e))
+		return -1;
+	return v && c->VD % v
+		? config_bad(e, RULE_CONFIG_FIELD_RANGE, heads, "does not divide vision_dim")
+		: 0;
 }
 
 int config_experts(struct config *c, const json_t *o, struct err *e)

@@ -113,6 +113,12 @@ bool config_says(const struct json_t *o, const char *key);
 /* For families, which read a file with these. An error names rule and key. */
 int config_fields(struct config *c, const struct json_t *o, const struct config_field *f,
 	unsigned n, struct err *e);
+/* Holds what is said of a DSpark drafter to its range, and sets c->NT; nothing where !c->spark. The fields of FIELD_ALL,
+ * stages and n_mtp are set. n_mtp is the number of stages, or 1, which releases have beside three of them. must: no
+ * field may be missing. */
+int config_spark(struct config *c, const struct json_t *o, bool must, struct err *e);
+/* The same of the heads of the vision tower, where c->vision; VD is set. */
+int config_vision(const struct config *c, const struct json_t *o, bool must, struct err *e);
 int config_experts(struct config *c, const struct json_t *o, struct err *e); /* expert_dtype */
 int config_bad(struct err *e, enum rule_id rule, const char *key, const char *what);
 /* Appends config.json with expert_dtype set to what experts in codec form are called: that one value is replaced (or the member put first where there

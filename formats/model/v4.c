@@ -144,23 +144,13 @@ static int get_ratios(struct config *c, const json_t *o, struct err *e)
 /* The entries of compress_ratios beyond the layers are the stages; who they are, the rest says. */
 static int get_stages(struct config *c, const json_t *o, struct err *e)
 {
-	const json_t *targets = json_object_get(o, "dspark_target_layer_ids");
-
-	if (!c->spark) {
-		if (c->stages != c->n_mtp)
-			return err_rule(e, RULE_CONFIG_STAGES, ERR_NOPOS,
-				"config.json: \"num_nextn_predict_layers\" is %llu, \"compress_ratios\" has %llu "
-				"entries beyond the layers",
-				(unsigned long long)c->n_mtp, (unsigned long long)c->stages);
-		return 0;
-	}
-	c->NT = json_array_size(targets);
-	if (!c->NT || c->NT > c->L)
-		return config_bad(e, targets ? RULE_CONFIG_FIELD_TYPE : RULE_CONFIG_FIELD_MISSING,
-			"dspark_target_layer_ids", "is not a list of layers");
-	if (!c->stages)
-		return config_bad(e, RULE_CONFIG_STAGES, "compress_ratios",
-			"has no entries for the DSpark stages");
+	if (c->spark)
+		return config_spark(c, o, true, e);
+	if (c->stages != c->n_mtp)
+		return err_rule(e, RULE_CONFIG_STAGES, ERR_NOPOS,
+			"config.json: \"num_nextn_predict_layers\" is %llu, \"compress_ratios\" has %llu "
+			"entries beyond the layers",
+			(unsigned long long)c->n_mtp, (unsigned long long)c->stages);
 	return 0;
 }
 
@@ -220,7 +210,7 @@ static int v4_config_read(struct config *c, const struct config_doc *d, struct e
 	c->spark = config_says(o, "dspark_block_size");
 	c->vision = config_says(o, "vision_n_layers");
 	if (config_fields(c, o, fields, FIELDS, e) || get_ratios(c, o, e) || get_stages(c, o, e) ||
-		get_quant(o, e) || config_experts(c, o, e))
+		config_vision(c, o, true, e) || get_quant(o, e) || config_experts(c, o, e))
 		return -1;
 	return check_divides(c, e);
 }

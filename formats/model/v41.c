@@ -109,7 +109,7 @@ static const struct alias {
 }, vision_alias[] = {
 	{ "num_hidden_layers", "vision_n_layers" }, { "hidden_size", "vision_dim" },
 	{ "intermediate_size", "vision_inter_dim" }, { "patch_size", "vision_patch_size" },
-	{ "downsample_ratio", "vision_downsample_ratio" },
+	{ "downsample_ratio", "vision_downsample_ratio" }, { "num_attention_heads", "vision_n_heads" },
 };
 /* clang-format on */
 enum { FIELDS = sizeof fields / sizeof *fields };
@@ -365,21 +365,6 @@ static int check_divides(const struct config *c, struct err *e)
 	return 0;
 }
 
-static int get_targets(struct config *c, const json_t *o, struct err *e)
-{
-	const json_t *targets = json_object_get(o, "dspark_target_layer_ids");
-
-	if (!c->spark)
-		return 0;
-	c->NT = json_array_size(targets);
-	if (!c->NT || c->NT > c->L)
-		return config_bad(e, targets ? RULE_CONFIG_FIELD_TYPE : RULE_CONFIG_FIELD_MISSING,
-			"dspark_target_layer_ids", "is not a list of layers");
-	return c->stages ? 0
-			 : config_bad(e, RULE_CONFIG_STAGES, "compress_ratios",
-				   "has no entries for the DSpark stages");
-}
-
 static int v41_config_read(struct config *c, const struct config_doc *d, struct err *e)
 {
 	json_t *o;
@@ -391,8 +376,8 @@ static int v41_config_read(struct config *c, const struct config_doc *d, struct 
 		c->vision = config_says(o, "vision_n_layers");
 		c->engram = json_array_size(json_object_get(o, "engram_layer_ids")) > 0;
 		rc = config_fields(c, o, fields, FIELDS, e) || get_layers(c, o, e) ||
-				get_targets(c, o, e) || get_engram(c, o, e) || get_quant(c, o, e) ||
-				check_divides(c, e)
+				config_spark(c, o, false, e) || config_vision(c, o, false, e) ||
+				get_engram(c, o, e) || get_quant(c, o, e) || check_divides(c, e)
 			? -1
 			: 0;
 	}

@@ -105,6 +105,8 @@ static int audit(struct doctor *d)
 		put_findings(d, &as_is, better);
 	if (better) {
 		put_findings(d, &as_they, false);
+		if (usable && d->a.wrong && !d->r->errors) /* whatever the other reading explains */
+			put_findings(d, &as_is, false);
 		if (d->has_audit)
 			audit_free(&d->a);
 		d->a = other;

@@ -217,10 +217,14 @@ static int fix_ratios(struct implied *v, const json_t *o, struct report *r, stru
 		text_fmt(&is, "%s%llu", i ? ", " : "[", (unsigned long long)ratio[i]);
 	}
 	text_str(&is, "]");
-	if (!same && json_array_size(a) == layers + stages) {
-		text_fmt(&said, "something else");
+	/* Where config.json could not be read, the number of entries was found before. */
+	if (!same && (json_array_size(a) == layers + stages || v->c->config.family)) {
+		if (json_array_size(a) == layers + stages)
+			text_str(&said, "something else");
+		else
+			text_fmt(&said, "a list of %zu", json_array_size(a));
 		differs(r, "compress_ratios", said.s ? said.s : "", is.s ? is.s : "",
-			"rows of the compressors' ape");
+			"rows of the compressors' ape, blocks under mtp.");
 	}
 	if (said.failed || is.failed)
 		rc = err_nomem(e);
