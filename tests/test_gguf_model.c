@@ -227,6 +227,12 @@ static void values(void)
 	says("infinity", file.s, 1, "data.not-finite");
 	damage("blk.1.attn_q_a.weight", 0, 0x7fc1);
 	says("NaN", file.s, 1, "data.not-finite");
+	damage("blk.3.exp_probs_b.bias", 2, 0x7fc0);
+	says("NaN in a vector", file.s, 1, "data.not-finite");
+	damage("blk.2.attn_kv_a_norm.weight", 2, 0x7fc0);
+	says("NaN in the norm of keys", file.s, 1, "data.not-finite");
+	damage("blk.2.attn_norm.weight", 2, 0xff80);
+	says("infinity in a norm", file.s, 1, "data.not-finite");
 	make(FLASH, "--dense f32");
 	damage("token_embd.weight", 0, 1);
 	says("an embedding of another token that is no BF16", file.s, 0, NULL);

@@ -264,8 +264,9 @@ static void flipped_nibble(void)
 	}
 }
 
-/* Opens dir and spoils n bytes of a tensor from at on: each plus by. */
-static void spoil(const char *dir, const char *name, uint64_t at, uint64_t n, uint8_t by)
+/* Opens dir and changes n bytes of a tensor from at on: each becomes keep times what it is, plus by. */
+static void change(const char *dir, const char *name, uint64_t at, uint64_t n, uint8_t keep,
+	uint8_t by)
 {
 	const struct tensor *t;
 	struct findings f = { 0 };
@@ -285,12 +286,18 @@ static void spoil(const char *dir, const char *name, uint64_t at, uint64_t n, ui
 	CHECK_IN(name, p);
 	for (i = 0; p && i < n; i++)
 		p[c.shards[t->shard].data_at + t->begin + at + i] =
-			(uint8_t)(p[c.shards[t->shard].data_at + t->begin + at + i] + by);
+			(uint8_t)(keep * p[c.shards[t->shard].data_at + t->begin + at + i] + by);
 	if (p)
 		model_put(dir, c.shards[t->shard].name, p, size);
 	free(p);
 	ckpt_close(&c);
 	finding_free(&f);
+}
+
+/* Each of the bytes plus by. */
+static void spoil(const char *dir, const char *name, uint64_t at, uint64_t n, uint8_t by)
+{
+	change(dir, name, at, n, 1, by);
 }
 
 static void other_tensors(void)
@@ -401,6 +408,49 @@ static void nan_scale(void)
 	CHECK(says(compare(dir.s, FLASH), 1, "data.scale-nan", "wq_b"));
 	CHECK(record(dir.s, dirs_path("nan.rec").s, IDS, "all").rc == 1);
 	CHECK(!is_file(dirs_path("nan.rec").s) && !is_file(dirs_path(".nan.rec.part").s));
+}
+
+/* A number that is none, in every plain tensor that is read, is refused on either side; 0xff of all bytes is NaN in F32 and
+ * BF16. */
+static void nan_numbers(void)
+{
+	static const char *const names[] = { "embed.weight", "norm.weight", "head.weight",
+		"hc_head_base", "layers.2.attn_norm.weight", "layers.1.attn.q_norm.weight",
+		"layers.2.attn.kv_norm.weight", "layers.1.attn.attn_sink",
+		"layers.2.ffn_norm.weight", "layers.3.ffn.gate.weight", "layers.3.ffn.gate.bias",
+		"layers.2.hc_attn_fn", "layers.2.hc_ffn_scale", "layers.2.attn.compressor.ape",
+		"layers.2.attn.compressor.norm.weight", "layers.2.attn.compressor.wkv.weight" };
+	struct verdict v;
+	struct path dir;
+	unsigned i;
+
+	for (i = 0; i < sizeof names / sizeof *names; i++) {
+		dir = model_copy(FLASH, "nan-number");
+		/* of the embedding: the row of token 5 */
+		change(dir.s, names[i], i ? 0 : 5 * 512, 4, 0, 0xff);
+		v = compare_kl(FLASH, dir.s, IDS, "1000");
+		CHECK_IN(names[i], says(v, 1, "data.not-finite", names[i]));
+		v = compare(dir.s, dir.s);
+		CHECK_IN(names[i], says(v, 1, "data.not-finite", names[i]) && !v.equal);
+	}
+}
+
+/* Numbers so large that nothing but NaN comes out: two models that agree in that are not called equal. */
+static void nan_logits(void)
+{
+	static const struct {
+		const char *name, *word;
+	} cases[] = { { "norm.weight", "logit" }, { "layers.1.attn.wo_b.scale", "" } };
+	struct path dir;
+	struct verdict v;
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		dir = model_copy(FLASH, "huge");
+		change(dir.s, cases[i].name, 0, i ? 4 : 512, 0, i ? 0xfe : 0x7f);
+		v = compare_kl(dir.s, dir.s, IDS, "1000");
+		CHECK_IN(cases[i].name, says(v, 1, "logits.differs", cases[i].word));
+	}
 }
 
 /* --- records --- */
@@ -523,6 +573,8 @@ static const struct test tests[] = {
 	{ "lossy", lossy },
 	{ "bad_calls", bad_calls },
 	{ "nan_scale", nan_scale },
+	{ "nan_numbers", nan_numbers },
+	{ "nan_logits", nan_logits },
 	{ "records", records },
 	{ "fp32_records", fp32_records },
 	{ "records_whole_or_not", records_whole_or_not },

@@ -401,7 +401,7 @@ int weights_band(struct weights *w, struct weight_matrix *m, const char *name, u
 	bytes = n * row_bytes;
 	if (weights_take(w, &m->own[0], bytes, e))
 		return -1;
-	rc = weights_read(w, t, row * row_bytes, m->own[0], bytes, e);
+	rc = weights_numbers(w, t, row * row_bytes, m->own[0], bytes, e);
 	rc = rc ? rc : weights_place(w, &m->own[0], bytes, e);
 	if (rc) {
 		weights_give_up(w, m->own[0], bytes);

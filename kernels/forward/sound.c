@@ -19,9 +19,27 @@ static uint64_t e4m3_nan(const uint8_t *p, uint64_t n)
 	return i;
 }
 
+const char *sound_numbers(enum dtype d, const void *p, uint64_t n, enum rule_id *rule, uint64_t *at)
+{
+	uint64_t size = d == DT_F32 ? 4 : d == DT_BF16 ? 2 : 0, i;
+	const uint8_t *b =
+		p; /* bytes of little end first: the exponent is in the last two of a number */
+
+	*rule = RULE_DATA_NOT_FINITE;
+	*at = n;
+	for (i = 0; size && i + size <= n; i += size)
+		if ((b[i + size - 1] & 0x7f) == 0x7f && b[i + size - 2] & 0x80) {
+			*at = i;
+			return "a number is NaN or infinite";
+		}
+	return NULL;
+}
+
 const char *sound_codes(enum codec c, const uint8_t *p, uint64_t n, enum rule_id *rule,
 	uint64_t *at)
 {
+	if (c == CODEC_BF16 || c == CODEC_F32)
+		return sound_numbers(codecs[c].code, p, n, rule, at);
 	*rule = RULE_DATA_FP8_NAN;
 	*at = codecs[c].code == DT_F8_E4M3 ? e4m3_nan(p, n) : n;
 	return *at < n ? "a weight is NaN" : NULL;

@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "quant/num.h"
 #include "kernels/forward/shape.h"
+#include "kernels/forward/sound.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,6 +224,22 @@ int weights_read(struct weights *w, const struct tensor *t, uint64_t off, void *
 	return w->c.payload->read(w->reader, i, off, dst, (size_t)n, e);
 }
 
+int weights_numbers(struct weights *w, const struct tensor *t, uint64_t off, void *dst, uint64_t n,
+	struct err *e)
+{
+	enum rule_id rule;
+	const char *what;
+	uint64_t at;
+
+	if (weights_read(w, t, off, dst, n, e))
+		return -1;
+	what = w->dev->counts ? NULL : sound_numbers(t->dtype, dst, n, &rule, &at);
+	return what ? err_rule(e, rule, ERR_NOPOS, "%s: tensor %s, byte %llu: %s",
+			      text_quote(w->path).s, text_quote(t->name).s,
+			      (unsigned long long)(off + at), what)
+		    : 0;
+}
+
 int weights_take(struct weights *w, void **p, uint64_t n, struct err *e)
 {
 	if (w->dev->host ? w->dev->alloc(w->dev, p, (size_t)n, e)
@@ -296,7 +313,7 @@ int weights_floats(struct weights *w, float **v, const char *prefix, const char 
 			text_quote(w->path).s, text_quote(t->name).s, (unsigned long long)n);
 	if (weights_take(w, &p, 4 * n, e))
 		return -1;
-	rc = weights_read(w, t, 0, p, weights_size(t), e);
+	rc = weights_numbers(w, t, 0, p, weights_size(t), e);
 	if (!rc && t->dtype == DT_BF16 && !w->dev->counts)
 		widen(p, n);
 	rc = rc ? rc : weights_place(w, &p, 4 * n, e);
@@ -326,7 +343,7 @@ int weights_rows(struct weights *w, const char *prefix, const char *name, enum d
 			return err_rule(e, RULE_MODEL_SHAPE, ERR_NOPOS,
 				"%s: tensor %s has no row %u", text_quote(w->path).s,
 				text_quote(t->name).s, row[i]);
-		if (weights_read(w, t, row[i] * row_bytes, (uint8_t *)dst + i * row_bytes,
+		if (weights_numbers(w, t, row[i] * row_bytes, (uint8_t *)dst + i * row_bytes,
 			    row_bytes, e))
 			return -1;
 	}

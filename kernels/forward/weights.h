@@ -124,6 +124,9 @@ int weights_find(const struct weights *w, const char *prefix, const char *name, 
 /* Bytes off .. off + n of its payload to dst, ordinary memory. */
 int weights_read(struct weights *w, const struct tensor *t, uint64_t off, void *dst, uint64_t n,
 	struct err *e);
+/* The same of F32 and BF16, where a number that is NaN or infinite is an error, data.not-finite. Other types are only read. */
+int weights_numbers(struct weights *w, const struct tensor *t, uint64_t off, void *dst, uint64_t n,
+	struct err *e);
 static inline uint64_t weights_size(const struct tensor *t)
 {
 	return t->end - t->begin; /* bytes */

@@ -12,7 +12,7 @@ void measure_add(struct measure *m, const float *is, const float *was, uint64_t 
 	if (!m->n)
 		m->first = UINT64_MAX;
 	for (i = 0; i < n; i++) {
-		if (!memcmp(&is[i], &was[i], 4)) {
+		if (!memcmp(&is[i], &was[i], 4) && !isnan(is[i])) {
 			m->equal++;
 		} else if (m->first == UINT64_MAX) {
 			m->first = m->n + i;
@@ -20,7 +20,7 @@ void measure_add(struct measure *m, const float *is, const float *was, uint64_t 
 			m->was = was[i];
 		}
 		d = (double)is[i] - (double)was[i];
-		m->nan = m->nan || isnan(is[i]) != isnan(was[i]);
+		m->nan = m->nan || isnan(is[i]) || isnan(was[i]);
 		if (isnan(d))
 			continue;
 		m->diff += d * d;

@@ -13,12 +13,12 @@ extern "C" {
 #endif
 
 struct measure {
-	uint64_t n, equal; /* values; of these with the same bits */
+	uint64_t n, equal; /* values; of these numbers with the same bits; NaN is no number */
 	uint64_t first;    /* index of the first that differs, or n */
 	float is, was;     /* its values */
 	double diff, norm; /* sums of squares of is - was, and of was */
 	double max;        /* absolute */
-	bool nan;          /* one of is where was has none, or the other way */
+	bool nan;          /* a value of is or of was is NaN */
 };
 /* Adds n values to what was measured so far. */
 void measure_add(struct measure *m, const float *is, const float *was, uint64_t n);

@@ -40,7 +40,7 @@ void replaying_judge(struct replaying *k, const char *name, const struct measure
 	report_figure(k->rep, "limit", k->ours ? 0 : max);
 	if (max <= k->max_rel && rel > k->res->worst_rel)
 		k->res->worst_rel = rel;
-	if (k->ours ? m->equal == m->n : rel <= max)
+	if (k->ours ? m->equal == m->n : rel <= max && !m->nan)
 		return;
 	if (k->ours)
 		report_add(k->rep, RULE_REPLAY_DIFFERS, NULL,

@@ -9,6 +9,7 @@
 #include "verify/run/logits.h"
 #include "verify/run/results.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,6 +130,24 @@ static int one(struct trial *t, size_t i, struct err *e)
 	return rc && t->p.n > 1 ? err_at(e, "prompt %zu", i + 1) : rc;
 }
 
+/* Nothing follows from figures of what is no number: NaN among the values of a layer or the logits is never good, though
+ * both models may have it at one place. */
+static void no_numbers(struct trial *t)
+{
+	const struct sample *s = &t->sum[0];
+	uint32_t l = 0, n = (uint32_t)t->a->c.config.L;
+
+	while (l < n && !s->d[l].m.nan)
+		l++;
+	if (l < n)
+		report_add(t->rep, RULE_LOGITS_DIFFERS, NULL,
+			"layers.%u: a value of what the layer gives is NaN, so nothing can be said of the models",
+			l);
+	else if (s->m.nan || isnan(s->o.kl))
+		report_add(t->rep, RULE_LOGITS_DIFFERS, NULL,
+			"a logit is NaN or infinite, so nothing can be said of the models");
+}
+
 static void figures(struct trial *t)
 {
 	const struct measure *m = &t->sum[0].m;
@@ -144,6 +163,7 @@ static void figures(struct trial *t)
 			"%.3g, top-1 %.1f %%",
 			(unsigned long long)(m->n - m->equal), (unsigned long long)m->n,
 			measure_rel(m), kl, o->kl_max, 100 * (double)o->top1 / (double)o->rows);
+	no_numbers(t);
 	report_row(t->rep, "read", "source", 0, t->a->read, NULL);
 	report_row(t->rep, "read", "converted", 0, t->b->read,
 		"not read: experts that no token picks, rows of other tokens, MTP stages");
@@ -159,7 +179,7 @@ static int tried(struct trial *t, struct err *e)
 
 	t->kept.layers = (uint32_t)t->a->c.config.L;
 	t->noise = t->lo.lossy && !t->a->dev->fp32;
-	snprintf(how, sizeof how, "%d %d %d", t->lo.last, t->noise, t->a->dev->fp32);
+	snprintf(how, sizeof how, "2 %d %d %d", t->lo.last, t->noise, t->a->dev->fp32);
 	if (same_model(t->a, t->b, e) || prompts_fit(&t->p, t->a->c.config.V, e) || settle(t, e) ||
 		sample_open(&t->sum[0], t->kept.layers, 0, e) ||
 		sample_open(&t->sum[1], t->kept.layers, 0, e) ||
