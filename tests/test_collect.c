@@ -231,19 +231,31 @@ static void taken_up(void)
 	static const struct {
 		const char *what, *said;
 		const char *gone[2]; /* files of the folder that are removed */
-		const char *cut;     /* one that is damaged */
+		const char *cut;     /* one that is cut */
+		const char *flip;    /* one of whose bytes, the 2500th, a bit is flipped */
 	} cases[] = {
-		{ "all layers", "4 layers", { NULL }, NULL },
-		{ "the last layer", "3 layers", { "layer-00003.gguf" }, NULL },
-		{ "a cut file", "3 layers", { NULL }, "layer-00003.gguf" },
+		{ "all layers", "4 layers", { NULL }, NULL, NULL },
+		{ "the last layer", "3 layers", { "layer-00003.gguf" }, NULL, NULL },
+		{ "a cut file", "3 layers", { NULL }, "layer-00003.gguf", NULL },
 		/* the streams of the layer before are there no longer: all begin anew */
-		{ "a layer between", NULL, { "layer-00001.gguf" }, NULL },
-		{ "the first", NULL, { "layer-00000.gguf" }, NULL },
+		{ "a layer between", NULL, { "layer-00001.gguf" }, NULL, NULL },
+		{ "a flipped sum", NULL, { NULL }, NULL, "layer-00001.gguf" },
+		{ "a flipped sum of the last", "3 layers", { NULL }, NULL, "layer-00003.gguf" },
+		/* streams.1 is what the last layer takes */
+		{ "no streams", NULL, { "layer-00003.gguf", "streams.1" }, NULL, NULL },
+		{ "cut streams", NULL, { "layer-00003.gguf" }, "streams.1", NULL },
+		{ "flipped streams", NULL, { "layer-00003.gguf" }, NULL, "streams.1" },
+		{ "other streams", "3 layers", { "layer-00003.gguf", "streams.0" }, NULL, NULL },
+		{ "no state", NULL, { "state" }, NULL, NULL },
+		{ "a flipped state", NULL, { NULL }, NULL, "state" },
+		{ "a cut state", NULL, { NULL }, "state", NULL },
+		{ "the first", NULL, { "layer-00000.gguf" }, NULL, NULL },
 	};
 	struct path out = dirs_path("y.gguf"), p = dirs_path("p.jsonl"), file;
 	struct text whole, again;
 	char name[64];
-	size_t i;
+	uint8_t *bytes;
+	size_t i, k, n;
 
 	spit("p.jsonl", LINES);
 	CHECK(call(FLASH, p.s, out.s, "-j 1") == 0);
@@ -252,15 +264,25 @@ static void taken_up(void)
 	for (i = 0; i < sizeof cases / sizeof *cases; i++) {
 		remove(out.s);
 		killed(&out, p.s);
-		if (cases[i].gone[0]) {
-			snprintf(name, sizeof name, "y.gguf.partial/%s", cases[i].gone[0]);
+		for (k = 0; k < 2 && cases[i].gone[k]; k++) {
+			snprintf(name, sizeof name, "y.gguf.partial/%s", cases[i].gone[k]);
 			file = dirs_path(name);
 			CHECK_IN(cases[i].what, !remove(file.s));
 		}
 		if (cases[i].cut) {
 			snprintf(name, sizeof name, "y.gguf.partial/%s", cases[i].cut);
 			file = dirs_path(name);
-			CHECK_IN(cases[i].what, !truncate(file.s, 3000));
+			CHECK_IN(cases[i].what,
+				!truncate(file.s, strcmp(cases[i].cut, "state") ? 3000 : 100));
+		}
+		if (cases[i].flip) {
+			snprintf(name, sizeof name, "y.gguf.partial/%s", cases[i].flip);
+			file = dirs_path(name);
+			bytes = file_get_all(file.s, &n);
+			CHECK_IN(cases[i].what, bytes && n > 100);
+			bytes[n > 2500 ? 2500 : 100] ^= 4;
+			file_put_all(file.s, bytes, n);
+			free(bytes);
 		}
 		CHECK_IN(cases[i].what, call(FLASH, p.s, out.s, "") == 0);
 		CHECK_IN(cases[i].what, !cases[i].said || said(cases[i].said));

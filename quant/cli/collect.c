@@ -5,6 +5,7 @@
 #include "formats/gguf/imatrix.h"
 #include "kernels/forward/importance.h"
 #include "kernels/forward/need.h"
+#include "quant/cli/collect_state.h"
 #include "verify/run/results.h"
 
 #include <errno.h>
@@ -28,12 +29,9 @@ struct collecting {
 	const char *name;    /* of out, in dir */
 	char part_name[256]; /* of the folder */
 	int streams[2];
+	struct collect_state state;
+	struct xxh *x; /* owns; what the layer that runs gave so far */
 };
-
-static void layer_name(char out[32], uint32_t layer)
-{
-	snprintf(out, 32, "layer-%05u.gguf", layer);
-}
 
 /* --- a layer's file --- */
 
@@ -76,13 +74,14 @@ static bool gguf_name(const struct collecting *c, uint32_t layer, const char *na
 	return gguf_name_of(out, &expert, full, false, GGUF_OF_MODEL, &c->w.c.config);
 }
 
+/* Writes the file of a layer, whose digest goes to *d. */
 static int write_layer(const struct collecting *c, uint32_t layer, const struct importance *m,
-	struct err *e)
+	struct xxh_digest *d, struct err *e)
 {
 	struct gguf_out o = { 0 };
 	struct imatrix_head h;
 	struct text t = { 0 };
-	char name[GGUF_NAME_MAX + 1], file[32];
+	char name[GGUF_NAME_MAX + 1], file[COLLECT_NAME];
 	unsigned i;
 	int rc = 0;
 
@@ -98,29 +97,15 @@ static int write_layer(const struct collecting *c, uint32_t layer, const struct 
 		put_values(&t, m->v[i].sum, (uint64_t)m->v[i].cols * m->v[i].mats);
 		put_values(&t, m->v[i].count, m->v[i].mats);
 	}
-	layer_name(file, layer);
+	collect_layer_name(file, layer);
 	if (!rc && t.failed)
 		rc = err_nomem(e);
+	if (!rc)
+		*d = xxh_of(t.s, t.n);
 	rc = rc ? rc : file_replace(c->io, c->part, file, t.s, t.n, e);
 	gguf_out_free(&o);
 	text_free(&t);
 	return rc;
-}
-
-/* Whether the file of a layer is there, whole, and of this call. */
-static bool has_layer(const struct collecting *c, uint32_t layer)
-{
-	struct err no = { 0 };
-	struct imatrix m;
-	char file[32];
-	bool mine;
-
-	layer_name(file, layer);
-	if (imatrix_open_in(&m, c->io, c->part, file, &no))
-		return false; /* it is made anew */
-	mine = !strcmp(m.run, c->run);
-	imatrix_close(&m);
-	return mine;
 }
 
 /* --- streams --- */
@@ -154,24 +139,30 @@ static int one(struct collecting *c, uint32_t layer, size_t i, struct importance
 		   : forward_embed(&f, e);
 	f.tap = (struct forward_tap){ .ctx = m, .take = importance_take };
 	rc = rc ? rc : forward_layer(&f, layer, e);
-	if (!rc && layer + 1 < c->w.c.config.L)
+	if (!rc && layer + 1 < c->w.c.config.L) {
+		xxh_update(c->x, f.x, (size_t)(n * row));
 		rc = file_write(c->io, c->streams[!(layer % 2)], f.x, (size_t)(n * row), at, e);
+	}
 	forward_close(&f);
 	return rc && c->p.n > 1 ? err_at(e, "prompt %zu", i + 1) : rc;
 }
 
 static int layer(struct collecting *c, uint32_t no, struct err *e)
 {
+	struct collect_digests d;
 	struct importance m;
 	size_t i;
 	int rc = 0;
 
+	xxh_reset(c->x);
 	importance_begin(&m, &c->w.c.config);
 	for (i = 0; !rc && i < c->p.n; i++)
 		rc = one(c, no, i, &m, e);
 	if (!rc && c->io->fsync(c->io, c->streams[!(no % 2)]))
 		rc = err_sys(e, "%s cannot be synced", text_quote(c->part_name).s);
-	rc = rc ? rc : write_layer(c, no, &m, e);
+	d.streams = xxh_final(c->x);
+	rc = rc ? rc : write_layer(c, no, &m, &d.file, e);
+	rc = rc ? rc : collect_state_add(&c->state, &d, e);
 	importance_end(&m);
 	return rc ? err_at(e, "layer %u", no) : 0;
 }
@@ -207,12 +198,12 @@ static int each_layer(const struct collecting *c,
 	void *ctx, struct err *e)
 {
 	struct imatrix m;
-	char file[32];
+	char file[COLLECT_NAME];
 	uint32_t l;
 	int rc = 0;
 
 	for (l = 0; !rc && l < c->w.c.config.L; l++) {
-		layer_name(file, l);
+		collect_layer_name(file, l);
 		if (imatrix_open_in(&m, c->io, c->part, file, e))
 			return err_at(e, "%s/%s", text_quote(c->part_name).s, file);
 		rc = with(c, &m, ctx, e);
@@ -282,14 +273,15 @@ static int assemble(struct collecting *c, struct err *e)
 /* Removes the folder of a run that ended; what somebody else put there stays, and so does the folder. */
 static int tidy(struct collecting *c, struct err *e)
 {
-	char file[32];
+	char file[COLLECT_NAME];
 	uint32_t l;
 
-	if (file_remove(c->io, c->part, "streams.0", e) ||
+	if (file_remove(c->io, c->part, COLLECT_STATE, e) ||
+		file_remove(c->io, c->part, "streams.0", e) ||
 		file_remove(c->io, c->part, "streams.1", e))
 		return -1;
 	for (l = 0; l < c->w.c.config.L; l++) {
-		layer_name(file, l);
+		collect_layer_name(file, l);
 		if (file_remove(c->io, c->part, file, e))
 			return -1;
 	}
@@ -317,37 +309,21 @@ static int settle(struct collecting *c, struct err *e)
 	return 0;
 }
 
-/* The first layer that is to be run. The streams are those of the last one that is done, so a layer that is missing between
- * others means that all begin anew; their files go first, for what lies in streams.* is then theirs no longer. */
-static int first_layer(struct collecting *c, uint32_t *first, struct err *e)
-{
-	uint32_t l, n = (uint32_t)c->w.c.config.L, done = 0;
-	char file[32];
-
-	while (done < n && has_layer(c, done))
-		done++;
-	for (l = done; l < n; l++)
-		if (has_layer(c, l))
-			done = 0;
-	for (l = done ? n : 0; l < n; l++) {
-		layer_name(file, l);
-		if (file_remove(c->io, c->part, file, e))
-			return -1;
-	}
-	*first = done;
-	return 0;
-}
-
 static int run_layers(struct collecting *c, uint32_t *kept, struct err *e)
 {
 	uint32_t l, n = (uint32_t)c->w.c.config.L;
-	int rc = first_layer(c, &l, e);
+	uint64_t bytes = 4 * (uint64_t)DEV_HC * c->w.c.config.D * c->p.at[c->p.n];
+	int rc = collect_state_begin(&c->state, c->io, c->part, c->run, n, e);
 
-	if (rc)
-		return -1;
-	*kept = l;
+	c->x = xxh_new();
+	if (!rc && !c->x)
+		rc = err_nomem(e);
+	rc = rc ? rc : collect_state_read(&c->state, c->streams, bytes, e);
+	*kept = l = c->state.done;
 	for (; !rc && l < n; l++)
 		rc = layer(c, l, e);
+	xxh_free(c->x);
+	collect_state_end(&c->state);
 	return rc;
 }
 
