@@ -68,6 +68,31 @@ static bool to_posix(const char *s, char out[POSIX_MOST])
 	return true;
 }
 
+/* Whether each parenthesis of an expression, of whatever length, has its mate. Without that, Python reads none. */
+static bool has_mates(const char *s)
+{
+	size_t depth = 0;
+	bool set = false;
+
+	for (; *s; s++) {
+		if (*s == '\\') {
+			if (!*++s)
+				return false;
+		} else if (set) {
+			set = *s != ']';
+		} else if (*s == '[') {
+			set = true;
+			s += s[1] == '^';
+			s += s[1] == ']'; /* stands for itself there */
+		} else if (*s == '(') {
+			depth++;
+		} else if (*s == ')' && !depth--) {
+			return false;
+		}
+	}
+	return !set && !depth;
+}
+
 bool module_patterns_read(struct module_patterns *p, const json_t *list, bool glob)
 {
 	size_t n = json_array_size(list), i;
@@ -82,6 +107,7 @@ bool module_patterns_read(struct module_patterns *p, const json_t *list, bool gl
 		struct module_pattern *x = &p->v[p->n];
 		const char *s = json_string_value(json_array_get(list, i));
 
+		p->wrong = p->wrong || !s || (!glob && !strncmp(s, "re:", 3) && !has_mates(s + 3));
 		if (!s || strlen(s) > REGEX_MOST) {
 			p->unknown = true;
 			continue;

@@ -30,7 +30,8 @@ struct module_pattern {
 struct module_patterns {
 	struct module_pattern *v; /* owns */
 	size_t n;
-	bool unknown;  /* some could not be read, so that what matches none is not known to */
+	bool unknown; /* some could not be read, so that what matches none is not known to */
+	bool wrong; /* some are no pattern for anybody: no string, or parentheses without their mates */
 	bool by_class; /* one is "Linear": every matrix */
 };
 

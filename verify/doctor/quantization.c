@@ -65,6 +65,45 @@ static const struct {
 	{ CODEC_FP8_CT, "block", NULL, "float-quantized" },
 };
 
+/* Whether a tensor has part in its name. */
+static bool has_named(const struct said *s, const char *part)
+{
+	size_t i;
+
+	for (i = 0; i < s->f->c->n; i++)
+		if (strstr(s->f->c->tensors[i].name, part))
+			return true;
+	return false;
+}
+
+/* Arguments of what a group multiplies its weights with: floating-point of 8 bits, or of 4 beside weights of 4, with scales
+ * that are found while the model runs or that are stored. Null and a missing member mean that it is not quantized. */
+static void hold_activations(const struct said *s, const json_t *group, const char *name,
+	enum codec c)
+{
+	const json_t *a = json_object_get(group, "input_activations"),
+		     *bits = json_object_get(a, "num_bits");
+	const char *of = codecs[c].name;
+	json_int_t n = json_integer_value(bits);
+	char in[96];
+
+	if (!a || json_is_null(a))
+		return;
+	snprintf(in, sizeof in, "config_groups.%.40s.", name);
+	if (!json_is_object(a)) {
+		hold(s, group, in, "input_activations", json_object(), false, of);
+		return;
+	}
+	snprintf(in, sizeof in, "config_groups.%.40s.input_activations.", name);
+	if (n != 8 && (n != 4 || codecs[c].bits != 4))
+		hold(s, a, in, "num_bits", json_integer(codecs[c].bits), false, of);
+	hold(s, a, in, "type", json_string("float"), false, of);
+	hold(s, a, in, "symmetric", json_true(), true, of);
+	if (!json_is_true(json_object_get(a, "dynamic")) && !has_named(s, ".input_scale") &&
+		!has_named(s, ".input_global_scale"))
+		hold(s, a, in, "dynamic", json_true(), false, of);
+}
+
 /* Arguments of the weights of a group, whose matrices are in that format. */
 static void hold_weights(const struct said *s, const json_t *group, const char *name, enum codec c)
 {
@@ -81,6 +120,8 @@ static void hold_weights(const struct said *s, const json_t *group, const char *
 	hold(s, w, in, "num_bits", json_integer(f->bits), false, f->name);
 	hold(s, w, in, "type", json_string("float"), false, f->name);
 	hold(s, w, in, "symmetric", json_true(), true, f->name);
+	hold(s, w, in, "dynamic", json_false(), true, f->name);
+	hold_activations(s, group, name, c);
 	if (f->rows == 1)
 		hold(s, w, in, "group_size", json_integer(f->cols), false, f->name);
 	else
@@ -173,7 +214,7 @@ static void add(struct some *x, const char *module)
 }
 
 struct faults {
-	struct some left_out, ungrouped, plain, mixed;
+	struct some left_out, ungrouped, unread, plain, mixed;
 };
 
 /* A quantized matrix of a model that compressed-tensors made. */
@@ -182,8 +223,7 @@ static void judge_grouped(struct groups *g, const char *module, enum codec c, st
 	long i = group_of(g, module);
 
 	if (i < 0) {
-		if (!g->unknown)
-			add(&x->ungrouped, module);
+		add(g->unknown ? &x->unread : &x->ungrouped, module);
 		return;
 	}
 	if (g->matched[i]++ && g->form[i] != c)
@@ -242,6 +282,10 @@ static void tell(const struct said *s, const struct faults *x, const char *list)
 			"%s: the targets of no group name %llu modules that are stored quantized; the first is %s",
 			s->at.file, (unsigned long long)x->ungrouped.n,
 			text_quote(x->ungrouped.first).s);
+	if (x->unread.n)
+		report_add(s->r, RULE_CONFIG_QUANT_UNREAD, &s->at,
+			"%s: whether the targets of a group name %llu modules that are stored quantized is not known, as this program does not read all of them; the first is %s",
+			s->at.file, (unsigned long long)x->unread.n, text_quote(x->unread.first).s);
 	if (x->plain.n)
 		report_add(s->r, RULE_CONFIG_FIELD_TENSORS, &s->at,
 			"%s: the targets of a group name %llu modules that are not quantized; the first is %s",
@@ -252,10 +296,18 @@ static void tell(const struct said *s, const struct faults *x, const char *list)
 			s->at.file, (unsigned long long)x->mixed.n, text_quote(x->mixed.first).s);
 }
 
-/* Groups, and the list of what is left out. Returns false without memory. */
-static bool judge_lists(const struct said *s)
+/* A list that no engine can read: in names it, or the group whose targets it is. */
+static void tell_wrong(const struct said *s, const char *in, const struct module_patterns *p)
 {
-	const char *list = json_object_get(s->q, "ignore") ? "ignore" : "exclude_modules";
+	if (p->wrong)
+		report_add(s->r, RULE_CONFIG_FIELD_TENSORS, &s->at,
+			"%s: \"%s%s\" has a pattern that names nothing: it is no string, or an expression whose parentheses do not match",
+			s->at.file, s->in, text_quote(in).s);
+}
+
+/* Groups, and list, the member that says what is left out. Returns false without memory. */
+static bool judge_lists(const struct said *s, const char *list)
+{
 	struct module_patterns out = { 0 };
 	struct groups g = { 0 };
 	struct faults *x = calloc(1, sizeof *x);
@@ -267,7 +319,11 @@ static bool judge_lists(const struct said *s)
 		judge_modules(s, &g, &out, x);
 		tell(s, x, list);
 	}
+	if (ok && s->compressed)
+		tell_wrong(s, list, &out);
 	for (i = 0; ok && i < g.n; i++) {
+		if (s->compressed)
+			tell_wrong(s, g.name[i], &g.targets[i]);
 		if (s->compressed && g.matched[i])
 			hold_weights(s, g.o[i], g.name[i], g.form[i]);
 		else if (s->compressed && !g.targets[i].unknown)
@@ -285,40 +341,133 @@ static bool judge_lists(const struct said *s)
 
 /* --- ModelOpt's list of layers --- */
 
-static void judge_layers(const struct said *s)
+/* The experts of n blocks, which are NVFP4, are all in the list. */
+static void lists_experts(const struct said *s, const json_t *all, const char *kind, uint64_t n)
 {
-	json_t *all = json_object_get(s->q, "quantized_layers"), *o;
-	const struct config *c = &s->f->config;
-	char name[64], in[96];
-	const char *key;
-	uint64_t i;
 	struct some lacks = { 0 };
-	bool known;
+	char name[64];
+	uint64_t i;
 
-	if (!json_is_object(all) || s->f->form[FORMED_EXPERTS] != CODEC_NVFP4)
-		return;
-	for (i = 0; i < c->L; i++) {
-		snprintf(name, sizeof name, "layers.%llu.ffn.experts", (unsigned long long)i);
+	for (i = 0; i < n; i++) {
+		snprintf(name, sizeof name, "%s.%llu.ffn.experts", kind, (unsigned long long)i);
 		if (!json_object_get(all, name))
 			add(&lacks, name);
 	}
 	if (lacks.n)
 		report_add(s->r, RULE_CONFIG_QUANT_EXCLUDED, &s->at,
-			"%s: \"%squantized_layers\" leaves out the experts of %llu layers, which are NVFP4; the first are %s",
+			"%s: \"%squantized_layers\" leaves out the experts of %llu blocks, which are NVFP4; the first are %s",
 			s->at.file, s->in, (unsigned long long)lacks.n, lacks.first);
+}
+
+/* The first tensor of the model whose name begins so; f->inv.n: there is none. */
+static size_t first_of(const struct inventory *v, const char *begin)
+{
+	size_t low = 0, high = v->n, mid;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (strcmp(v->wants[mid].name, begin) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < v->n && !strncmp(v->wants[low].name, begin, strlen(begin)) ? low : v->n;
+}
+
+/* Whether the algorithm of an entry is what a matrix in that format has. */
+static bool is_algo(const char *algo, enum codec c)
+{
+	switch (c) {
+	case CODEC_NVFP4:
+		return !strcmp(algo, "NVFP4");
+	case CODEC_FP8:
+	case CODEC_FP8_F32:
+		return !strncmp(algo, "FP8", 3);
+	case CODEC_MXFP4:
+		return !strcmp(algo, "MXFP4");
+	default:
+		return false;
+	}
+}
+
+/* An entry of the list that is a module of the model, or holds some: its algorithm is that of the matrices. A matrix lies in
+ * few modules, and each is an entry at most twice, which bounds the time. */
+static void judge_entry(const struct said *s, const char *key, const json_t *o)
+{
+	const char *algo = json_string_value(json_object_get(o, "quant_algo"));
+	const struct inventory *v = &s->f->inv;
+	char begin[ST_NAME_MAX + 2], module[ST_NAME_MAX + 1];
+	size_t i;
+
+	snprintf(begin, sizeof begin, "%.*s.", ST_NAME_MAX,
+		strncmp(key, "model.", 6) ? key : key + 6);
+	i = first_of(v, begin);
+	if (i == v->n)
+		report_add(s->r, RULE_CONFIG_QUANT_UNMATCHED, &s->at,
+			"%s: \"%squantized_layers\" has %s, which the model has not", s->at.file,
+			s->in, text_quote(key).s);
+	for (; i < v->n; i++) {
+		const struct want *w = &v->wants[i];
+		enum codec c;
+
+		if (strncmp(w->name, begin, strlen(begin)) != 0)
+			return;
+		if (!formed_module(w, module, sizeof module)) {
+			if (strcmp(w->name + strlen(begin), "weight") != 0 || w->scale)
+				continue;
+			snprintf(module, sizeof module, "%.*s", (int)(strlen(begin) - 1), begin);
+		}
+		c = formed_matrix(s->f->c, module, w->dim[0], w->dim[1]);
+		if ((c == CODEC_NONE && w->optional) || (algo && is_algo(algo, c)))
+			continue;
+		report_add(s->r, RULE_CONFIG_FIELD_TENSORS, &s->at,
+			"%s: \"%squantized_layers\" has %s as %s, and its %s is %s", s->at.file,
+			s->in, text_quote(key).s, text_quote(algo ? algo : "nothing").s, module,
+			c == CODEC_NONE ? "not quantized" : codecs[c].name);
+		return;
+	}
+}
+
+/* The experts of a block by the name that ModelOpt lists them under; *draft: of a stage. */
+static bool names_experts(const struct config *c, const char *key, bool *draft)
+{
+	unsigned long long n;
+	char kind[8], name[64];
+
+	if (sscanf(key, "%7[a-z].%llu.", kind, &n) != 2)
+		return false;
+	snprintf(name, sizeof name, "%s.%llu.ffn.experts", kind, n);
+	*draft = !strcmp(kind, "mtp");
+	return !strcmp(name, key) && n < (*draft ? c->stages : c->L) &&
+		(*draft || !strcmp(kind, "layers"));
+}
+
+/* ModelOpt's list; list names the member that says what is left out. Returns false without memory. */
+static bool judge_layers(const struct said *s, const char *list)
+{
+	struct module_patterns out;
+	json_t *all = json_object_get(s->q, "quantized_layers"), *o;
+	const struct formed *f = s->f;
+	char in[96];
+	const char *key;
+	bool draft;
+
+	if (!all || json_is_null(all) || f->form[FORMED_EXPERTS] != CODEC_NVFP4)
+		return true;
+	if (!module_patterns_read(&out, json_object_get(s->q, list), true))
+		return false;
+	lists_experts(s, all, "layers", f->config.L);
+	if (f->form[FORMED_DRAFTS] == CODEC_NVFP4)
+		lists_experts(s, all, "mtp", f->config.stages);
 	json_object_foreach(all, key, o)
 	{
-		unsigned long long n;
-		char kind[8], end;
-
-		known = sscanf(key, "%7[a-z].%llu.ffn.expert%c", kind, &n, &end) == 3 &&
-			end == 's' &&
-			((!strcmp(kind, "layers") && n < c->L) ||
-				(!strcmp(kind, "mtp") && n < c->stages));
-		if (!known) {
-			report_add(s->r, RULE_CONFIG_QUANT_UNMATCHED, &s->at,
-				"%s: \"%squantized_layers\" has %s, which the model has not",
-				s->at.file, s->in, text_quote(key).s);
+		if (!names_experts(&f->config, key, &draft)) {
+			judge_entry(s, key, o);
+			continue;
+		}
+		if (draft && f->form[FORMED_DRAFTS] != CODEC_NVFP4) {
+			if (!module_patterns_match(&out, key))
+				judge_entry(s, key, o);
 			continue;
 		}
 		snprintf(in, sizeof in, "quantized_layers.%.40s.", key);
@@ -326,6 +475,8 @@ static void judge_layers(const struct said *s)
 		hold(s, o, in, "group_size", json_integer(codecs[CODEC_NVFP4].cols), true,
 			"its experts");
 	}
+	module_patterns_free(&out);
+	return true;
 }
 
 /* --- */
@@ -364,15 +515,28 @@ static void judge_dense(const struct said *s)
 	hold(s, s->q, "", "activation_scheme", json_string("dynamic"), true, "dense matrices");
 }
 
+/* The algorithm of the whole model where experts are NVFP4: what is beside them decides whether there are several. */
+static void judge_algo(const struct said *s)
+{
+	const char *is = json_string_value(json_object_get(s->q, "quant_algo"));
+
+	if (s->f->form[FORMED_EXPERTS] != CODEC_NVFP4 || s->compressed)
+		return;
+	if (codecs[s->f->form[FORMED_DENSE]].scale == DT_COUNT && is && !strcmp(is, "NVFP4"))
+		return; /* nothing else is quantized */
+	hold(s, s->q, "", "quant_algo", json_string("MIXED_PRECISION"), false, "nvfp4");
+}
+
 static int judge(const struct said *s, struct err *e)
 {
+	const char *list = json_object_get(s->q, "ignore") ? "ignore" : "exclude_modules";
 	enum codec c = s->f->form[FORMED_EXPERTS];
 
 	if (!s->compressed && codecs[c].scale != DT_COUNT && codecs[c].rows == 1)
 		hold(s, s->q, "", "group_size", json_integer(codecs[c].cols), true, codecs[c].name);
-	judge_layers(s);
+	judge_algo(s);
 	judge_cache(s);
-	return judge_lists(s) ? 0 : err_nomem(e);
+	return judge_layers(s, list) && judge_lists(s, list) ? 0 : err_nomem(e);
 }
 
 int quantization_judge(const struct formed *f, struct report *r, struct err *e)
@@ -416,11 +580,9 @@ int quantization_judge(const struct formed *f, struct report *r, struct err *e)
 	s.in = "quantization.";
 	s.q = json_object_get(doc.o, "quantization");
 	s.compressed = false;
-	hold(&s, s.q, "", "quant_algo",
-		json_string(c == CODEC_NVFP4       ? "MIXED_PRECISION"
-				: c == CODEC_MXFP8 ? "MXFP8"
-						   : "none"),
-		false, codecs[c].name);
+	if (c != CODEC_NVFP4)
+		hold(&s, s.q, "", "quant_algo", json_string(c == CODEC_MXFP8 ? "MXFP8" : "none"),
+			false, codecs[c].name);
 	rc = judge(&s, e);
 	config_doc_free(&doc);
 	return rc;
