@@ -30,7 +30,7 @@
 #define FORMAT_SET_HASH FORMAT_SET
 
 /* Figures of prompts as dsv4-verify logits keeps them. */
-#define FORMAT_RESULTS "dsv4-results-1"
+#define FORMAT_RESULTS "dsv4-results-2"
 
 /* What the verbs print with --json. */
 #define FORMAT_PLAN_JSON "dsv4-plan-json-1"

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "core/file.h"
+#include "core/hash/xxh.h"
 #include "tests/model.h"
 #include "tests/set.h"
 #include "verify/run/compute.h"
@@ -45,6 +46,8 @@ struct asked {
 	double kl, noise, ratio, rows; /* of the section "quality" */
 	double drift, floor;           /* of the last layer */
 	char read[96];                 /* how many prompts were in the file */
+	size_t findings;
+	char rule[64], cause[256], remedy[256]; /* of the first finding */
 };
 
 static double figure(const struct report_row *w, const char *name)
@@ -57,14 +60,15 @@ static double figure(const struct report_row *w, const char *name)
 	return NAN;
 }
 
-static struct asked ask(const char *made, const char *tokens, const char *results, bool last)
+static struct asked ask_kl(const char *made, const char *tokens, const char *results, bool last,
+	const char *max_kl)
 {
 	struct compute_opts o = { .io = io_posix(),
 		.features = cpu_features(),
 		.threads = 2,
 		.tokens = tokens,
 		.last = last,
-		.max_kl = "1",
+		.max_kl = max_kl,
 		.results = results };
 	struct asked a = { .kl = NAN, .noise = NAN };
 	struct err e = { 0 };
@@ -92,8 +96,19 @@ static struct asked ask(const char *made, const char *tokens, const char *result
 			snprintf(a.read, sizeof a.read, "%s", w->text);
 		}
 	}
+	a.findings = rep.n;
+	if (rep.n) {
+		snprintf(a.rule, sizeof a.rule, "%s", rep.findings[0].rule);
+		snprintf(a.cause, sizeof a.cause, "%s", rep.findings[0].cause);
+		snprintf(a.remedy, sizeof a.remedy, "%s", report_remedy(&rep.findings[0]));
+	}
 	report_free(&rep);
 	return a;
+}
+
+static struct asked ask(const char *made, const char *tokens, const char *results, bool last)
+{
+	return ask_kl(made, tokens, results, last, "1");
 }
 
 /* --- by hand --- */
@@ -222,13 +237,135 @@ static void taken_up(void)
 	text_free(&whole);
 }
 
+/* Gives the second line of a file of results the digest that it should have: that of the call and of the line. */
+static void sealed(struct text *t)
+{
+	static const char mark[] = ", \"xxh3_128\": \"";
+	char *run = strstr(t->s, "\"run\": \""), *line = strchr(t->s, '\n') + 1,
+	     *end = strstr(line, mark), *x = NULL, hex[33];
+	struct xxh_digest d;
+	size_t n;
+
+	CHECK(run && end);
+	if (!run || !end)
+		return;
+	n = (size_t)(end - line);
+	x = malloc(32 + n);
+	if (!x)
+		exit(2);
+	memcpy(x, run + 8, 32);
+	memcpy(x + 32, line, n);
+	d = xxh_of(x, 32 + n);
+	free(x);
+	hex_of(d.b, sizeof d.b, hex);
+	memcpy(end + strlen(mark), hex, 32);
+}
+
+/* Changes a bit of a value of a tensor of the model in dir, whose file is found by its header. */
+static void flip(const char *dir, const char *tensor, size_t at)
+{
+	char name[64], want[96], *m;
+	unsigned i;
+	uint8_t *p;
+	size_t n, from;
+	uint64_t head;
+
+	snprintf(want, sizeof want, "\"%s\":", tensor);
+	for (i = 1; i <= 7; i++) {
+		snprintf(name, sizeof name, "model-%05u-of-00007.safetensors", i);
+		p = file_get_all(model_file(dir, name).s, &n);
+		memcpy(&head, p, 8);
+		m = memmem(p + 8, head, want, strlen(want));
+		if (m) {
+			from = strtoul(strstr(m, "data_offsets") + strlen("data_offsets\":["), NULL,
+				10);
+			p[8 + head + from + at] ^= 1;
+			model_put(dir, name, p, n);
+			free(p);
+			return;
+		}
+		free(p);
+	}
+	FAILED(tensor);
+}
+
+/* A step that differs where no logit does is told by every call, also by one that finds all its prompts in the file. */
+static void steps_are_kept(void)
+{
+	struct path made = model_copy(FLASH, "gate"), p = file_of("two.jsonl", "[3]\n[9]\n"),
+		    r = dirs_path("steps");
+	struct asked a, b;
+	struct text t;
+	char *end;
+
+	flip(made.s, "layers.0.ffn.gate.weight", 0);
+	a = ask(made.s, p.s, r.s, false);
+	CHECK(a.rc == 1 && a.kl == 0 && a.findings == 1 && strstr(a.cause, "layers.0.ffn.gate"));
+	CHECK(!strcmp(a.rule, "logits.differs"));
+	b = ask(made.s, p.s, r.s, false);
+	CHECK(b.rc == 1 && b.findings == 1 && !strcmp(a.cause, b.cause) && !strcmp(a.rule, b.rule));
+	CHECK(strstr(b.read, "2 of them"));
+	/* a part of the file: the prompt that is computed anew does not tell it again, nor hide it */
+	t = loaded("steps");
+	end = strchr(strchr(t.s, '\n') + 1, '\n');
+	end[1] = '\0';
+	file_of("steps", t.s);
+	text_free(&t);
+	b = ask(made.s, p.s, r.s, false);
+	CHECK(b.rc == 1 && b.findings == 1 && !strcmp(a.cause, b.cause));
+	CHECK(strstr(b.read, "1 of them"));
+	b = ask(made.s, p.s, r.s, false);
+	CHECK(b.rc == 1 && b.findings == 1 && strstr(b.read, "2 of them"));
+}
+
+/* A figure that somebody makes smaller does not make a verdict true. */
+static void edited_figures(void)
+{
+	struct path out = lossy(), p = file_of("p.jsonl", PROMPTS), r = dirs_path("edited");
+	struct asked a = ask_kl(out.s, p.s, r.s, false, "1e-9");
+	struct text t, bad = { 0 };
+	char *at;
+
+	CHECK(a.rc == 1);
+	t = loaded("edited");
+	at = strstr(t.s, "\"opinion\": [");
+	at = strchr(strchr(at, ',') + 1, ',') + 2; /* the mean KL, summed */
+	text_put(&bad, t.s, (size_t)(at - t.s));
+	text_str(&bad, "0.0");
+	text_str(&bad, strchr(at, ','));
+	file_of("edited", bad.s);
+	a = ask_kl(out.s, p.s, r.s, false, "1e-9");
+	CHECK(a.rc == 2 && strstr(a.text, "line 2: the line is not as it was written"));
+	text_free(&bad);
+	text_free(&t);
+}
+
+/* What declares rounding is not to be converted again because it rounds. */
+static void rounding_not_allowed(void)
+{
+	static const char *const max[] = { NULL, "1e-9" };
+	struct path out = lossy();
+	struct asked a;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		a = ask_kl(out.s, "5,17,99,3", NULL, false, max[i]);
+		CHECK(a.rc == 1 && a.findings == 2);
+		/* with a limit the step is a warning: that the limit is passed is the error */
+		CHECK_IN(a.rule, !strcmp(a.rule, i ? "logits.rounded" : "logits.beyond"));
+		CHECK_IN(a.remedy, strstr(a.remedy, "--max-kl"));
+		CHECK_IN(a.remedy, !strstr(a.remedy, "the tensor named"));
+	}
+}
+
 /* Results of another call, and lines that somebody changed. */
 static void other_results(void)
 {
 	static const struct {
 		const char *from, *to, *word;
 	} edits[] = {
-		{ "dsv4-results-1", "dsv4-results-2", "line 1: no results" },
+		{ "dsv4-results-2", "dsv4-results-1", "line 1: no results" },
+		{ "\"}\n{\"prompt\": 0", "\", \"a\": 1}\n{\"prompt\": 0", "line 1: more" },
 		{ "\"prompt\": 0", "\"prompt\": 1", "line 2: prompt 1" },
 		{ "\"opinion\": [9", "\"opinion\": [8", "line 2: another number of positions" },
 		{ "\"logits\": [2304", "\"logits\": [-304", "line 2: a count is" },
@@ -236,6 +373,13 @@ static void other_results(void)
 		{ "\"layers\": [[", "\"layers\": [[1, ", "line 2" },
 		{ "\"noise\": {", "\"noisy\": {", "line 2: \"noise\" is missing" },
 		{ "\"converted\": {", "\"converted\": [", "line 2" },
+		{ "\"first\": {", "\"furst\": {", "line 2: \"first\" is missing" },
+		{ "\"kept\": true", "\"kept\": 1", "line 2: \"kept\" is no boolean" },
+		{ "\"name\": \"layers", "\"name\": \"lay\\ners", "line 2: \"name\" is no name" },
+		{ "\"name\": \"layers", "\"name\": \"lay\\u0000ers",
+			"line 2: \"name\" is no name" },
+		{ "\"numbers\": [", "\"numbers\": [-2, ", "line 2" },
+		{ "\"numbers\": [", "\"numbers\": [-9", "line 2: the step" },
 	};
 	struct path out = lossy(), p = file_of("p.jsonl", PROMPTS), r = dirs_path("results"),
 		    q = file_of("q.jsonl", "[1,2,3]\n[4]\n[5]\n");
@@ -264,6 +408,10 @@ static void other_results(void)
 		text_str(&bad, at + strlen(edits[i].from));
 		file_of("results", bad.s);
 		a = ask(out.s, p.s, r.s, false);
+		CHECK_IN(edits[i].to, a.rc == 2 && strstr(a.text, i < 2 ? "line 1" : "digest"));
+		sealed(&bad);
+		file_of("results", bad.s);
+		a = ask(out.s, p.s, r.s, false);
 		CHECK_IN(edits[i].to, a.rc == 2 && strstr(a.text, edits[i].word));
 		if (!strstr(a.text, edits[i].word))
 			fprintf(stderr, "%s\n", a.text);
@@ -281,6 +429,9 @@ static const struct test tests[] = {
 	{ "bad_prompts", bad_prompts },
 	{ "taken_up", taken_up },
 	{ "other_results", other_results },
+	{ "steps_are_kept", steps_are_kept },
+	{ "edited_figures", edited_figures },
+	{ "rounding_not_allowed", rounding_not_allowed },
 	{ NULL, NULL },
 };
 TEST_MAIN(tests)

@@ -33,16 +33,17 @@ static void place_of(const char *name, char layer[32], char sub[16])
 	snprintf(sub, 16, "%.*s", (int)(strcspn(end, ".") < 15 ? strcspn(end, ".") : 15), end);
 }
 
-/* Where rounding is allowed, a difference by itself is none to fail for. */
-static enum rule_id rule_of(const struct pair *p)
+enum rule_id logits_rule(const struct logits_opts *o, bool allowed)
 {
-	return p->o->lossy && p->o->max_kl >= 0 ? RULE_LOGITS_ROUNDED : RULE_LOGITS_DIFFERS;
+	if (!o->lossy)
+		return RULE_LOGITS_DIFFERS;
+	return allowed ? RULE_LOGITS_ROUNDED : RULE_LOGITS_BEYOND;
 }
 
-/* Says what differs first, in a sentence. */
-static void tell(struct pair *p)
+void logits_tell(struct report *rep, const struct logits_opts *o, const struct trace_difference *d)
 {
-	const struct trace_difference *d = &p->res->first;
+	/* Where rounding is allowed, a difference by itself is none to fail for: the mean KL decides. */
+	enum rule_id rule = logits_rule(o, o->max_kl >= 0);
 	char layer[32], sub[16], at[64] = "";
 
 	place_of(d->name, layer, sub);
@@ -52,13 +53,13 @@ static void tell(struct pair *p)
 	else
 		snprintf(at, sizeof at, "its token %u, value %u", d->row, d->col);
 	if (d->kept)
-		report_add(p->rep, rule_of(p), NULL,
+		report_add(rep, rule, NULL,
 			"%s, sub-block %s: the first difference is in what %s gives: %s is %.9g, of "
 			"the source %.9g (%llu of %llu values differ)",
 			layer, sub, d->name, at, d->is, d->was, (unsigned long long)d->differ,
 			(unsigned long long)d->n);
 	else
-		report_add(p->rep, rule_of(p), NULL,
+		report_add(rep, rule, NULL,
 			"%s, sub-block %s: the first difference is in what %s gives", layer, sub,
 			d->name);
 }
@@ -88,7 +89,7 @@ static int both(struct pair *p,
 	trace_clear(&p->t);
 	if (p->t.first.found && !p->res->first.found) {
 		p->res->first = p->t.first;
-		tell(p);
+		logits_tell(p->rep, p->o, &p->res->first);
 	}
 	return 0;
 }

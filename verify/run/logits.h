@@ -35,6 +35,11 @@ struct logits_result {
 /* source and made: the same model, open. What differs first becomes a finding of rep; figures are added to res->s. */
 int logits_run(struct weights *source, struct weights *made, const struct logits_opts *o,
 	struct report *rep, struct logits_result *res, struct err *e);
+/* The rule that what differs comes under: ROUNDED where o allows rounding, BEYOND where the conversion declares rounding and
+ * no --max-kl allows it, DIFFERS else. */
+enum rule_id logits_rule(const struct logits_opts *o, bool allowed);
+/* Makes the first difference d a finding of rep; d->found is true. */
+void logits_tell(struct report *rep, const struct logits_opts *o, const struct trace_difference *d);
 /* The source against itself in another legal order, added to s: what rounding alone makes of these tokens. In that order
  * experts have partial sums of the other length, and everything but codes is summed in double, on the CPU. Not for FP32
  * arithmetic. */

@@ -5,6 +5,7 @@
 #include "core/hash/xxh.h"
 #include "formats/json/jread.h"
 #include "formats/json/jwrite.h"
+#include "verify/run/line_seal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -242,6 +243,93 @@ static int get_sample(struct jread *j, struct sample *s, uint32_t layers, uint32
 	return 0;
 }
 
+/* --- the first step that differs --- */
+
+enum { FIRST = 7 }; /* numbers of a difference, in the order of a line */
+
+/* first may be NULL. */
+static void put_first(struct jwrite *o, const char *key, const struct trace_difference *first)
+{
+	double v[FIRST];
+
+	if (!first || !first->found) {
+		jwrite_null(o, key);
+		return;
+	}
+	v[0] = (double)first->token;
+	v[1] = first->row;
+	v[2] = first->col;
+	v[3] = first->was;
+	v[4] = first->is;
+	v[5] = (double)first->n;
+	v[6] = (double)first->differ;
+	jwrite_open(o, key, '{');
+	jwrite_str(o, "name", first->name);
+	jwrite_bool(o, "kept", first->kept);
+	jwrite_bool(o, "whole", first->whole);
+	numbers(o, "numbers", v, FIRST);
+	jwrite_close(o, '}');
+}
+
+/* The member of that name, which must come next and be true or false. */
+static int get_bool(struct jread *j, const char *name, bool *v)
+{
+	int c;
+
+	if (key(j, name))
+		return -1;
+	c = jread_peek(j);
+	*v = c == 't';
+	return c == 't' || c == 'f' ? jread_skip(j)
+				    : err_set(j->e, ERR_USAGE, "\"%s\" is no boolean", name);
+}
+
+static bool within(double v, double from, double to)
+{
+	return v >= from && v <= to;
+}
+
+/* The name of a step is printed, so that nothing but visible ASCII is taken for one. */
+static int get_name(struct jread *j, struct trace_difference *first)
+{
+	size_t i;
+
+	if (key(j, "name") || jread_string(j, sizeof first->name - 1))
+		return -1;
+	memcpy(first->name, j->str.s, j->str.n);
+	first->name[j->str.n] = '\0';
+	for (i = 0; i < j->str.n && first->name[i] > ' ' && first->name[i] <= '~'; i++)
+		;
+	if (!i || i < j->str.n)
+		return err_set(j->e, ERR_USAGE, "\"name\" is no name of a step");
+	return 0;
+}
+
+/* first->found stays false for null. */
+static int get_first(struct jread *j, struct trace_difference *first)
+{
+	double v[FIRST];
+
+	if (jread_peek(j) == 'n')
+		return jread_skip(j);
+	if (jread_object(j) || get_name(j, first) || get_bool(j, "kept", &first->kept) ||
+		get_bool(j, "whole", &first->whole) || key(j, "numbers") ||
+		get_numbers(j, v, FIRST, 0))
+		return -1;
+	if (!within(v[0], -1, UINT32_MAX) || !within(v[1], 0, UINT32_MAX) ||
+		!within(v[2], 0, UINT32_MAX) || !within(v[5], 0, 9e15) || !within(v[6], 0, v[5]))
+		return err_set(j->e, ERR_USAGE, "the step that differs has no such value");
+	first->token = (int64_t)v[0];
+	first->row = (uint32_t)v[1];
+	first->col = (uint32_t)v[2];
+	first->was = v[3];
+	first->is = v[4];
+	first->n = (uint64_t)v[5];
+	first->differ = (uint64_t)v[6];
+	first->found = true;
+	return jread_key(j) ? err_set(j->e, ERR_USAGE, "more than there is") : 0;
+}
+
 /* --- lines --- */
 
 static int head(struct results *r, struct jread *j)
@@ -249,18 +337,22 @@ static int head(struct results *r, struct jread *j)
 	if (jread_object(j) || key(j, "format") || jread_string(j, 64))
 		return -1;
 	if (strcmp(j->str.s, FORMAT_RESULTS) != 0)
-		return err_set(j->e, ERR_USAGE, "no results of this program");
+		return err_set(j->e, ERR_USAGE,
+			"no results of this version of this program; name another file, or remove it");
 	if (key(j, "run") || jread_string(j, 64))
 		return -1;
 	if (strcmp(j->str.s, r->run) != 0)
 		return err_set(j->e, ERR_USAGE,
 			"results of another call: other models, tokens or options; name another file, or remove it");
-	return jread_key(j);
+	if (jread_key(j))
+		return err_set(j->e, ERR_USAGE, "more than there is");
+	return jread_end(j, false);
 }
 
 static int prompt(struct results *r, struct jread *j, uint32_t rows, bool noise,
 	struct sample sum[2])
 {
+	struct trace_difference first = { 0 };
 	struct sample s[2] = { 0 };
 	uint64_t no;
 	int rc, i;
@@ -275,13 +367,19 @@ static int prompt(struct results *r, struct jread *j, uint32_t rows, bool noise,
 	rc = rc || key(j, "converted") || get_sample(j, &s[0], r->layers, rows) ||
 			key(j, "noise") ||
 			(noise ? get_sample(j, &s[1], r->layers, rows) : jread_skip(j)) ||
-			jread_key(j)
+			key(j, "first") || get_first(j, &first) || key(j, "xxh3_128") ||
+			jread_string(j, 32)
 		? -1
 		: 0;
+	if (!rc && jread_key(j))
+		rc = err_set(j->e, ERR_USAGE, "more than there is");
+	rc = rc ? rc : jread_end(j, false);
 	for (i = 0; !rc && i <= noise; i++)
 		rc = sample_add(&sum[i], &s[i], r->layers, j->e);
 	sample_close(&s[0]);
 	sample_close(&s[1]);
+	if (!rc && first.found && !r->first.found)
+		r->first = first;
 	r->n += !rc;
 	return rc;
 }
@@ -332,6 +430,8 @@ static int read_all(struct results *r, uint64_t size, const uint32_t *rows, size
 		if (line > prompts)
 			return err_set(e, ERR_USAGE, "line %zu: more prompts than there are",
 				line + 1);
+		if (line && line_seal_holds(r->io, r->fd, r->at, n, r->run, e))
+			return err_at(e, "line %zu", line + 1);
 		if (jread_open_file(&j, r->io, r->fd, r->at, n, 8, e))
 			return -1;
 		rc = line ? prompt(r, &j, rows[line - 1], noise, sum) : head(r, &j);
@@ -429,6 +529,7 @@ int results_open(struct results *r, const char *path, const uint32_t *rows, size
 	r->fd = -1;
 	r->at = 0;
 	r->n = 0;
+	r->first = (struct trace_difference){ 0 };
 	if (!path)
 		return 0;
 	if (file_open_above(r->io, path, &dir, &name, e))
@@ -443,7 +544,7 @@ int results_open(struct results *r, const char *path, const uint32_t *rows, size
 }
 
 int results_put(struct results *r, const struct sample *is, const struct sample *noise,
-	struct err *e)
+	const struct trace_difference *first, struct err *e)
 {
 	struct text t = { 0 };
 	struct jwrite o;
@@ -459,8 +560,8 @@ int results_put(struct results *r, const struct sample *is, const struct sample 
 		put_sample(&o, "noise", noise, r->layers);
 	else
 		jwrite_null(&o, "noise");
-	jwrite_close(&o, '}');
-	rc = append(r, &t, e);
+	put_first(&o, "first", first);
+	rc = line_seal_put(r->run, &o, &t, e) || append(r, &t, e) ? -1 : 0;
 	text_free(&t);
 	return rc;
 }

@@ -119,7 +119,8 @@ static int one(struct trial *t, size_t i, struct err *e)
 			sample_open(&noise, layers, t->rows[i], e) ||
 			logits_run(t->a, t->b, &t->lo, t->rep, &res, e) ||
 			(t->noise && logits_noise(t->a, &t->lo, &noise, e)) ||
-			results_put(&t->kept, &res.s, t->noise ? &noise : NULL, e) ||
+			results_put(&t->kept, &res.s, t->noise ? &noise : NULL,
+				t->first.found ? NULL : &res.first, e) ||
 			sample_add(&t->sum[0], &res.s, layers, e) ||
 			(t->noise && sample_add(&t->sum[1], &noise, layers, e))
 		? -1
@@ -153,12 +154,12 @@ static void figures(struct trial *t)
 	const struct measure *m = &t->sum[0].m;
 	const struct opinion *o = &t->sum[0].o;
 	double kl = o->kl / (double)o->rows;
-	bool near = t->lo.lossy && t->lo.max_kl >= 0 && kl <= t->lo.max_kl;
+	bool near = t->lo.max_kl >= 0 && kl <= t->lo.max_kl;
 
 	quality_put(t->rep, &t->sum[0], t->noise ? &t->sum[1] : NULL, (uint32_t)t->a->c.config.L,
 		m->equal != m->n || t->p.n > 1);
 	if (m->equal != m->n)
-		report_add(t->rep, near ? RULE_LOGITS_ROUNDED : RULE_LOGITS_DIFFERS, NULL,
+		report_add(t->rep, logits_rule(&t->lo, near), NULL,
 			"the logits: %llu of %llu values differ, relative L2 %.3g, KL mean %.3g max "
 			"%.3g, top-1 %.1f %%",
 			(unsigned long long)(m->n - m->equal), (unsigned long long)m->n,
@@ -187,6 +188,9 @@ static int tried(struct trial *t, struct err *e)
 		results_open(&t->kept, t->o->results, t->rows, t->p.n, t->noise, t->sum, e))
 		return -1;
 	before = t->kept.n;
+	t->first = t->kept.first;
+	if (t->first.found)
+		logits_tell(t->rep, &t->lo, &t->first);
 	for (i = before, rc = 0; !rc && i < t->p.n; i++)
 		rc = one(t, i, e);
 	if (results_close(&t->kept, e))
