@@ -27,6 +27,37 @@ static int open_name(struct dest *d, const char *path, struct err *e)
 	return file_open_above(d->io, path, &d->dir, &name, e);
 }
 
+bool dest_begins(const struct io *io, int fd, uint64_t size, const char *bytes, size_t n)
+{
+	char has[256];
+
+	return n <= sizeof has && n <= size && !file_read(io, fd, has, n, 0, &(struct err){ 0 }) &&
+		!memcmp(has, bytes, n);
+}
+
+int dest_may(const struct io *io, int dir, const char *name, const struct dest_kind *kind,
+	struct err *e)
+{
+	struct stat st;
+	bool may;
+	int fd;
+
+	if (io->lstat(io, dir, name, &st))
+		return errno == ENOENT ? 0 : err_sys(e, "cannot look at %s", text_quote(name).s);
+	if (S_ISREG(st.st_mode) && !st.st_size)
+		return 0;
+	if (S_ISREG(st.st_mode)) {
+		if (file_open(io, dir, name, &fd, &st, e))
+			return -1;
+		may = !st.st_size || (kind && kind->is(io, fd, (uint64_t)st.st_size));
+		(void)io->close(io, fd); /* read only */
+		if (may)
+			return 0;
+	}
+	return err_rule(e, RULE_OUT_FILE, ERR_NOPOS, "%s is there already, and %s%s",
+		text_quote(name).s, kind ? "is not " : "is not replaced", kind ? kind->what : "");
+}
+
 /* A name that was free to take: makes a temporary file, which proves that the folder can be written. */
 static int try_name(const struct dest *d, const char *path, struct err *e)
 {
@@ -43,19 +74,20 @@ static int open_path(struct dest *d, const char *path, struct err *e)
 		return errno == ENOENT ? try_name(d, path, e)
 				       : err_sys(e, "cannot look at %s", text_quote(path).s);
 	if (S_ISREG(st.st_mode))
-		return try_name(d, path, e);
+		return dest_may(d->io, d->dir, d->name, d->kind, e) ? -1 : try_name(d, path, e);
 	if (S_ISDIR(st.st_mode))
 		return err_set(e, ERR_USAGE, "%s is a folder, not a file", text_quote(path).s);
 	d->fd = d->io->open(d->io, d->dir, d->name, O_WRONLY | O_CLOEXEC | O_NOCTTY, 0);
 	return d->fd < 0 ? err_sys(e, "cannot open %s", text_quote(path).s) : 0;
 }
 
-int dest_open(struct dest *d, const struct io *io, const char *path, struct err *e)
+int dest_open(struct dest *d, const struct io *io, const char *path, const struct dest_kind *kind,
+	struct err *e)
 {
 	char *real = NULL;
 	int rc;
 
-	*d = (struct dest){ .io = io, .dir = -1, .fd = -1 };
+	*d = (struct dest){ .kind = kind, .io = io, .dir = -1, .fd = -1 };
 	if (dest_is_stdout(path)) {
 		d->fd = STDOUT_FILENO;
 		return 0;
@@ -87,7 +119,11 @@ static int put_stream(const struct dest *d, const char *p, size_t n, struct err 
 
 int dest_put(struct dest *d, const void *p, size_t n, struct err *e)
 {
-	return d->fd >= 0 ? put_stream(d, p, n, e) : file_replace(d->io, d->dir, d->name, p, n, e);
+	if (d->fd >= 0)
+		return put_stream(d, p, n, e);
+	if (dest_may(d->io, d->dir, d->name, d->kind, e))
+		return -1;
+	return file_replace(d->io, d->dir, d->name, p, n, e);
 }
 
 void dest_close(struct dest *d)

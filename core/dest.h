@@ -1,6 +1,6 @@
 /* dest.h -- a file of any path that a call writes when its work is done, such as a report. It is tried before the
- * work, so that hours are not lost on a name that cannot be written, and an old file of that name is replaced in
- * one step.
+ * work, so that hours are not lost on a name that cannot be written. A file that is there already is replaced, in one
+ * step, only where it is empty or of the very kind that the call writes; anything else is refused (rule out.file).
  *
  *	-                 stdout
  *	/dev/null, FIFO   written to as it is
@@ -18,18 +18,35 @@
 extern "C" {
 #endif
 
+/* A kind of file, by which an old one is known. */
+struct dest_kind {
+	const char *what; /* "a record" */
+	/* Whether an open regular file of size bytes is of this kind; false too where it cannot be read. */
+	bool (*is)(const struct io *io, int fd, uint64_t size);
+};
+
 /* Zeroed = none. */
 struct dest {
+	const struct dest_kind *kind; /* borrows; of files that may be replaced; NULL: none */
 	const struct io *io;
 	int dir;        /* owns; folder of name; -1: none */
 	int fd;         /* owns, but not stdout; what is written to as it is; -1: none */
 	char name[256]; /* in dir */
 };
 
-/* Opens the folder of path and makes sure that a file can be made in it. Changes nothing that is there. Returns
- * -1 where path is a folder, or cannot be written. */
-int dest_open(struct dest *d, const struct io *io, const char *path, struct err *e);
-/* Writes all of the file: the new one appears whole, or the old one stays. */
+/* Opens the folder of path and makes sure that a file can be made in it. kind: files that may be replaced; it is
+ * borrowed until dest_close, and NULL means that only an empty file may be. Changes nothing that is there. Returns -1
+ * where path is a folder, cannot be written, or is a file of another kind (rule out.file). */
+int dest_open(struct dest *d, const struct io *io, const char *path, const struct dest_kind *kind,
+	struct err *e);
+/* Looks whether the name in the open folder dir is free, or that of a regular file that may be replaced: an empty one,
+ * or one of the kind. It follows no link. Returns -1 where not. */
+int dest_may(const struct io *io, int dir, const char *name, const struct dest_kind *kind,
+	struct err *e);
+/* Whether the file fd of size bytes begins with these bytes. */
+bool dest_begins(const struct io *io, int fd, uint64_t size, const char *bytes, size_t n);
+/* Writes all of the file: the new one appears whole, or the old one stays. An old one is looked at once more before, so
+ * that no file is lost which came to be there meanwhile. */
 int dest_put(struct dest *d, const void *p, size_t n, struct err *e);
 /* True if path means stdout. */
 bool dest_is_stdout(const char *path);

@@ -306,11 +306,19 @@ static bool holds(const char *path, const char *text)
 	return is;
 }
 
+static bool is_any(const struct io *io, int fd, uint64_t size)
+{
+	(void)io, (void)fd, (void)size;
+	return true;
+}
+
+static const struct dest_kind any = { "any file", is_any };
+
 static bool put(const char *path, const char *text)
 {
 	struct dest d;
 	struct err e = { 0 };
-	bool ok = !dest_open(&d, io_posix(), path, &e);
+	bool ok = !dest_open(&d, io_posix(), path, &any, &e);
 
 	ok = ok && !dest_put(&d, text, strlen(text), &e);
 	dest_close(&d);
@@ -332,14 +340,73 @@ static void destinations(void)
 	CHECK(put("/dev/null", "gone") && !lstat("/dev/null", &st) && S_ISCHR(st.st_mode));
 	CHECK(model_entries(d.s) == 2);
 	/* opened and not written: as it was */
-	CHECK(!dest_open(&to, io_posix(), file.s, &e));
+	CHECK(!dest_open(&to, io_posix(), file.s, &any, &e));
 	dest_close(&to);
 	CHECK(holds(file.s, "three") && model_entries(d.s) == 2);
-	CHECK(dest_open(&to, io_posix(), d.s, &e) && e.kind == ERR_USAGE);
+	CHECK(dest_open(&to, io_posix(), d.s, &any, &e) && e.kind == ERR_USAGE);
 	memset(&e, 0, sizeof e);
-	CHECK(dest_open(&to, io_posix(), model_file(d.s, "no/r.xml").s, &e));
+	CHECK(dest_open(&to, io_posix(), model_file(d.s, "no/r.xml").s, &any, &e));
 	memset(&e, 0, sizeof e);
-	CHECK(dest_open(&to, io_posix(), "", &e));
+	CHECK(dest_open(&to, io_posix(), "", &any, &e));
+	/* one that came to be there during the work stays */
+	CHECK(!unlink(file.s) && !dest_open(&to, io_posix(), file.s, NULL, &e));
+	file_put_all(file.s, "other", 5);
+	memset(&e, 0, sizeof e);
+	CHECK(dest_put(&to, "new", 3, &e) && !strcmp(e.rule, "out.file") && holds(file.s, "other"));
+	dest_close(&to);
+	/* an empty one has nothing to lose */
+	file_put_all(file.s, "", 0);
+	CHECK(!dest_open(&to, io_posix(), file.s, NULL, &e) && !dest_put(&to, "new", 3, &e));
+	dest_close(&to);
+	CHECK(holds(file.s, "new"));
+}
+
+/* Every option that names a file to be written, of every verb: a file of another kind stays, and the call says so. */
+static void named_files(void)
+{
+	/* the call, to which the file is added, and what it says */
+	static const char *const calls[][2] = {
+		{ "dsv4-quant imatrix %s --tokens 1,2,3 -q -o", "out.file" },
+		{ "dsv4-verify record %s --tokens 1,2,3 -q -o", "out.file" },
+		{ "dsv4-verify doctor %s -q --fix-config", "out.file" },
+		{ "dsv4-verify doctor %s -q --fix-index", "out.file" },
+		{ "dsv4-verify logits %s " FLASH " --tokens 1,2,3 -q --results", "line 1: " },
+		{ "dsv4-verify attest %s -o", "sig.exists" },
+		{ "dsv4-verify sign %s --key tests/none.pem -o", "" },
+	};
+	static const char *const verbs[] = { "check %s", "compare %s " FLASH,
+		"signature %s --key tests/none.pem", "logits %s " FLASH " --tokens 1,2,3",
+		"record %s --tokens 1,2,3 -o out", "replay %s " FLASH "/config.json",
+		"diff %s " FLASH, "doctor %s", "parity %s " FLASH "/config.json" };
+	static const char *const victims[] = { "model-00001-of-00007.safetensors", "config.json",
+		"tokens", "page.html" };
+	struct path d = dirs_path("victims");
+	size_t c, v, n = sizeof calls / sizeof *calls, m = sizeof verbs / sizeof *verbs;
+	char line[2500], cmd[1200], *model;
+	struct path was = dirs_path("was"), at;
+
+	snprintf(line, sizeof line, "cp -r %s %s && cp -r %s %s", FLASH, d.s, FLASH, was.s);
+	CHECK(!system(line));
+	for (v = 0; v < 2; v++) { /* tokens: no line has an end */
+		model_put(v ? was.s : d.s, "tokens", "1,2,3", 5);
+		model_put(v ? was.s : d.s, "page.html", "<!DOCTYPE html>\n", 16);
+	}
+	for (c = 0; c < n + 2 * m; c++)
+		for (v = 0; v < sizeof victims / sizeof *victims; v++) {
+			at = model_file(d.s, victims[v]);
+			snprintf(cmd, sizeof cmd, "%s%s%s", c < n ? "" : "dsv4-verify ",
+				c < n ? calls[c][0] : verbs[(c - n) / 2],
+				c < n                 ? ""
+					: (c - n) % 2 ? " -q --junit"
+						      : " -q --report");
+			model = strstr(cmd, "%s");
+			CHECK_IN(cmd,
+				ends(run("", "%.*s%s%s %s", (int)(model - cmd), cmd, d.s, model + 2,
+					     at.s),
+					2, c < n ? calls[c][1] : "out.file"));
+			snprintf(line, sizeof line, "diff -r %s %s", d.s, was.s);
+			CHECK_IN(cmd, !system(line));
+		}
 }
 
 /* The second call in one workspace replaces what the first has written; what cannot be written fails first. */
@@ -370,7 +437,6 @@ static void reports(void)
 		NULL));
 	CHECK(ends(run("", "dsv4-verify record " FLASH " --tokens 1,2,3 -o /dev/null -q"), 2,
 		"regular"));
-	CHECK(run("", "dsv4-verify doctor " FLASH " --fix-config %s -q", cfg.s) <= 1);
 	CHECK(run("", "dsv4-verify doctor " FLASH " --fix-config %s -q", cfg.s) <= 1);
 	CHECK(ends(run("", "dsv4-verify doctor " FLASH " --fix-config %s/no/c -q", d.s), 2, "no/"));
 }
@@ -440,6 +506,7 @@ static const struct test tests[] = {
 	{ "leftovers", leftovers },
 	{ "modes", modes },
 	{ "destinations", destinations },
+	{ "named_files", named_files },
 	{ "reports", reports },
 	{ "owner", owner },
 	{ "signals", signals },

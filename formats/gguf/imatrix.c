@@ -201,6 +201,20 @@ int imatrix_open_in(struct imatrix *m, const struct io *io, int dir, const char 
 	return rc;
 }
 
+static bool is_imatrix(const struct io *io, int fd, uint64_t size)
+{
+	struct imatrix m = { .io = io, .fd = -1 };
+	struct opening o = { .m = &m };
+	bool is = !gguf_file_read(&o.f, io, fd, size, look, &o, &m.arena, &(struct err){ 0 }) &&
+		o.said;
+
+	gguf_file_free(&o.f);
+	imatrix_close(&m);
+	return is;
+}
+
+const struct dest_kind imatrix_kind = { "a GGUF whose general.type is imatrix", is_imatrix };
+
 int imatrix_open(struct imatrix *m, const struct io *io, const char *path, struct err *e)
 {
 	const char *name;

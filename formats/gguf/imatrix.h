@@ -22,6 +22,7 @@
 #ifndef FORMATS_GGUF_IMATRIX_H
 #define FORMATS_GGUF_IMATRIX_H
 #include "formats/gguf/gguf_write.h"
+#include "core/dest.h"
 #include "core/mem.h"
 
 #ifdef __cplusplus
@@ -50,6 +51,9 @@ struct imatrix {
 	char run[65];                /* dsv4.run, which files on their way to one have; "" */
 	struct arena arena;
 };
+
+/* By which an imatrix is known that may be replaced, by whoever wrote it. */
+extern const struct dest_kind imatrix_kind;
 
 /* Opens the file at path and looks at all of it. On failure nothing is open; the report begins with the path. */
 int imatrix_open(struct imatrix *m, const struct io *io, const char *path, struct err *e);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "quant/cli/collect.h"
 
+#include "core/dest.h"
 #include "core/file.h"
 #include "formats/gguf/imatrix.h"
 #include "kernels/forward/importance.h"
@@ -263,6 +264,7 @@ static int assemble(struct collecting *c, struct err *e)
 	w.end = t.n;
 	rc = rc ? rc : each_layer(c, append, &w, e);
 	rc = rc ? rc : file_out_close(&w.file, e);
+	rc = rc ? rc : dest_may(c->io, c->dir, c->name, &imatrix_kind, e);
 	rc = rc ? rc : file_out_replace(&w.file, e);
 	file_out_abandon(&w.file); /* nothing is left of one that was published */
 	gguf_out_free(&o);
@@ -364,6 +366,19 @@ static int with_model(struct collecting *c, const char *folder, uint32_t *kept, 
 	return rc;
 }
 
+/* Whether a file may be made at OUT, before anything is read. */
+static int may_write(const struct collecting *c, struct err *e)
+{
+	const char *name;
+	int dir, rc;
+
+	if (file_open_above(c->io, c->o->out, &dir, &name, e))
+		return -1;
+	rc = dest_may(c->io, dir, name, &imatrix_kind, e);
+	(void)c->io->close(c->io, dir); /* a folder has nothing to flush */
+	return rc;
+}
+
 int collect_run(const char *folder, const struct collect_opts *o, uint32_t *kept, struct err *e)
 {
 	struct collecting c = { .o = o, .io = o->io, .streams = { -1, -1 } };
@@ -372,7 +387,7 @@ int collect_run(const char *folder, const struct collect_opts *o, uint32_t *kept
 	};
 	int rc;
 
-	if (prompts_read(&c.p, o->io, o->tokens, FORWARD_TOKENS_MAX, e))
+	if (may_write(&c, e) || prompts_read(&c.p, o->io, o->tokens, FORWARD_TOKENS_MAX, e))
 		return -1;
 	rc = dev_open_cpu(&c.dev, o->features, o->threads, e);
 	if (!rc) {

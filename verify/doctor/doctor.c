@@ -379,8 +379,8 @@ int doctor_run(struct report *r, const char *path, const struct doctor_opts *o, 
 				text_quote(o->engine).s, names.s ? names.s : "");
 		text_free(&names);
 	}
-	if (rc || (o->fix_config && dest_open(&d.fix, o->io, o->fix_config, e)) ||
-		(o->fix_index && dest_open(&d.fix_index, o->io, o->fix_index, e))) {
+	if (rc || (o->fix_config && dest_open(&d.fix, o->io, o->fix_config, NULL, e)) ||
+		(o->fix_index && dest_open(&d.fix_index, o->io, o->fix_index, NULL, e))) {
 		dest_close(&d.fix);
 		return -1;
 	}

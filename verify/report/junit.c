@@ -148,14 +148,23 @@ static int put_cases(struct suite *s)
 	return 0;
 }
 
+/* How each file begins, by which an old one is known. */
+#define BEGINS \
+	"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n <testsuite name=\"dsv4-verify "
+
+static bool is_junit(const struct io *io, int fd, uint64_t size)
+{
+	return dest_begins(io, fd, size, BEGINS, sizeof BEGINS - 1);
+}
+
+const struct dest_kind junit_kind = { "JUnit's XML of this program", is_junit };
+
 static void put_suite(const struct suite *s, struct text *out)
 {
 	time_t began = (time_t)s->r->began;
 	struct tm tm;
 
-	text_fmt(out,
-		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n <testsuite name=\"dsv4-verify "
-		"%s\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"0\"",
+	text_fmt(out, BEGINS "%s\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"0\"",
 		s->r->verb, s->n, s->failures, s->errors);
 	if (s->r->seconds >= 0)
 		text_fmt(out, " time=\"%.3f\"", s->r->seconds);

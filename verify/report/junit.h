@@ -8,12 +8,15 @@
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_REPORT_JUNIT_H
 #define VERIFY_REPORT_JUNIT_H
+#include "core/dest.h"
 #include "verify/report/report.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+/* By which JUnit's XML of this program is known. */
+extern const struct dest_kind junit_kind;
 void junit_put(const struct report *r, struct text *out);
 
 #ifdef __cplusplus

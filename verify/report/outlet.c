@@ -26,8 +26,8 @@ int outlet_open(struct outlet *x, const struct outlet_opts *o, struct err *e)
 	if (o->json + to_stdout(o->junit) + to_stdout(o->page) + to_stdout(o->fixed) > 1)
 		return err_set(e, ERR_USAGE,
 			"only one of --json, --junit -, --report - and --fix-config - can be printed");
-	if ((o->junit && dest_open(&x->junit, io_posix(), o->junit, e)) ||
-		(o->page && dest_open(&x->page, io_posix(), o->page, e))) {
+	if ((o->junit && dest_open(&x->junit, io_posix(), o->junit, &junit_kind, e)) ||
+		(o->page && dest_open(&x->page, io_posix(), o->page, &page_kind, e))) {
 		outlet_close(x);
 		return -1;
 	}

@@ -78,12 +78,29 @@ static void put_subjects(const struct report *r, struct text *out, const char *b
 	}
 }
 
+/* How each page begins; a verdict and a colon follow. */
+#define BEGINS "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>"
+
+static bool is_page(const struct io *io, int fd, uint64_t size)
+{
+	static const char *const begin[] = {
+		BEGINS "true: ", BEGINS "false: ", BEGINS "unknown: "
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof begin / sizeof *begin; i++)
+		if (dest_begins(io, fd, size, begin[i], strlen(begin[i])))
+			return true;
+	return false;
+}
+
+const struct dest_kind page_kind = { "an HTML page of this program", is_page };
+
 static void put_title(const struct report *r, struct text *out)
 {
 	const char *verdict = report_verdict(r);
 
-	text_str(out,
-		"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>");
+	text_str(out, BEGINS);
 	escape_put(out, verdict);
 	text_str(out, ": ");
 	escape_put(out, r->verb);

@@ -9,12 +9,15 @@
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_REPORT_PAGE_H
 #define VERIFY_REPORT_PAGE_H
+#include "core/dest.h"
 #include "verify/report/report.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+/* By which a page of this program is known. */
+extern const struct dest_kind page_kind;
 void page_put(const struct report *r, struct text *out);
 
 #ifdef __cplusplus

@@ -116,6 +116,20 @@ static int read_ids(struct record *r, uint32_t most, struct err *e)
 	return 0;
 }
 
+static bool is_record(const struct io *io, int fd, uint64_t size)
+{
+	struct record r = { .io = io, .fd = fd };
+	struct err no = { 0 };
+	bool is = !st_read(&r.h, io, fd, size, ST_HEADER_CAP, &r.arena, &no) &&
+		!read_metas(&r, &no) && r.ours;
+
+	st_free(&r.h);
+	arena_free(&r.arena);
+	return is;
+}
+
+const struct dest_kind record_kind = { "a record of this program", is_record };
+
 static int open_at(struct record *r, int dir, const char *name, struct err *e)
 {
 	struct stat st;
@@ -351,7 +365,7 @@ int record_start(struct record_out *o, const char *path, struct err *e)
 	size_t i;
 	int rc;
 
-	if (dest_open(&o->dest, o->io, path, e))
+	if (dest_open(&o->dest, o->io, path, &record_kind, e))
 		return -1;
 	if (o->dest.fd >= 0)
 		return err_set(e, ERR_USAGE, "%s is no regular file, which a record has to be",
@@ -425,6 +439,7 @@ int record_finish(struct record_out *o, struct err *e)
 	rc = rc ? rc : file_write(o->io, o->file.fd, t.s, t.n, 0, e);
 	text_free(&t);
 	rc = rc ? rc : file_out_close(&o->file, e);
+	rc = rc ? rc : dest_may(o->io, o->dest.dir, o->dest.name, &record_kind, e);
 	return rc ? rc : file_out_replace(&o->file, e);
 }
 

@@ -70,7 +70,10 @@ int record_begin(struct record_out *o, const struct io *io, uint32_t layers, boo
 /* Announces a tensor; then record_start. */
 int record_plan(struct record_out *o, const char *name, enum dtype dtype, const uint64_t *dim,
 	uint8_t rank, struct err *e);
-/* Makes the file, which gets the name path at the end; one of that name is replaced. */
+/* By which a record of this program is known. */
+extern const struct dest_kind record_kind;
+/* Makes the file, which gets the name path at the end; a record of that name is replaced, another file is refused (rule
+ * out.file). */
 int record_start(struct record_out *o, const char *path, struct err *e);
 /* Values of a tensor that was announced, in its type: float as BF16 or F32, int32 as I64. Others are dropped. */
 int record_put(struct record_out *o, const char *name, const void *v, bool whole, uint64_t n,

@@ -409,6 +409,34 @@ static int span(struct results *r, uint64_t size, uint64_t most, uint64_t *n, bo
 	return rc;
 }
 
+/* The first line, without its end. */
+static void put_head(const struct results *r, struct text *t)
+{
+	struct jwrite o;
+
+	jwrite_begin(&o, t, 0);
+	jwrite_open(&o, NULL, '{');
+	jwrite_str(&o, "format", FORMAT_RESULTS);
+	jwrite_str(&o, "run", r->run);
+	jwrite_close(&o, '}');
+}
+
+/* Whether a file of size bytes without any line is the beginning of results, so that nothing is lost with it. */
+static bool cut_head(const struct results *r, uint64_t size)
+{
+	struct text t = { 0 };
+	char *has = NULL;
+	bool is;
+
+	put_head(r, &t);
+	is = !t.failed && size <= t.n && (has = malloc((size_t)size + 1)) != NULL &&
+		!file_read(r->io, r->fd, has, (size_t)size, 0, &(struct err){ 0 }) &&
+		!memcmp(has, t.s, (size_t)size);
+	free(has);
+	text_free(&t);
+	return is;
+}
+
 static int read_all(struct results *r, uint64_t size, const uint32_t *rows, size_t prompts,
 	bool noise, struct sample sum[2], struct err *e)
 {
@@ -425,6 +453,8 @@ static int read_all(struct results *r, uint64_t size, const uint32_t *rows, size
 						 : 0);
 		if (span(r, size, most, &n, &whole, e))
 			return err_at(e, "line %zu", line + 1);
+		if (!whole && !line && !cut_head(r, size))
+			return err_set(e, ERR_USAGE, "line 1: no results of this program");
 		if (!whole)
 			break;
 		if (line > prompts)
@@ -462,14 +492,9 @@ static int append(struct results *r, struct text *t, struct err *e)
 static int begin(struct results *r, struct err *e)
 {
 	struct text t = { 0 };
-	struct jwrite o;
 	int rc;
 
-	jwrite_begin(&o, &t, 0);
-	jwrite_open(&o, NULL, '{');
-	jwrite_str(&o, "format", FORMAT_RESULTS);
-	jwrite_str(&o, "run", r->run);
-	jwrite_close(&o, '}');
+	put_head(r, &t);
 	rc = append(r, &t, e);
 	text_free(&t);
 	return rc;
