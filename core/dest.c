@@ -44,8 +44,8 @@ int dest_may(const struct io *io, int dir, const char *name, const struct dest_k
 
 	if (io->lstat(io, dir, name, &st))
 		return errno == ENOENT ? 0 : err_sys(e, "cannot look at %s", text_quote(name).s);
-	if (S_ISREG(st.st_mode) && !st.st_size)
-		return 0;
+	if (S_ISDIR(st.st_mode) || (S_ISREG(st.st_mode) && !st.st_size))
+		return 0; /* rename puts no file in the place of a folder */
 	if (S_ISREG(st.st_mode)) {
 		if (file_open(io, dir, name, &fd, &st, e))
 			return -1;

@@ -40,7 +40,7 @@ struct dest {
 int dest_open(struct dest *d, const struct io *io, const char *path, const struct dest_kind *kind,
 	struct err *e);
 /* Looks whether the name in the open folder dir is free, or that of a regular file that may be replaced: an empty one,
- * or one of the kind. It follows no link. Returns -1 where not. */
+ * or one of the kind. It follows no link. Returns -1 where not; 0 for a folder, which no rename replaces. */
 int dest_may(const struct io *io, int dir, const char *name, const struct dest_kind *kind,
 	struct err *e);
 /* Whether the file fd of size bytes begins with these bytes. */
