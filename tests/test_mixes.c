@@ -6,6 +6,7 @@
 #include "formats/model/family.h"
 #include "formats/model/recipes.h"
 #include "quant/preset.h"
+#include "tests/fuzz/chain.h"
 #include "tests/shell.h"
 #include "verify/compare/mix_type.h"
 
@@ -231,6 +232,71 @@ static void damaged(void)
 	CHECK(holds(out_file.s, "compare.bytes"));
 }
 
+/* Puts v, which it takes, as member key of o.options, or of o where it is "target". */
+static void set_member(json_t *o, const char *key, const json_t *v)
+{
+	json_t *in = strcmp(key, "target") != 0 ? json_object_get(o, "options") : o;
+
+	CHECK(!json_object_set(in, key, (json_t *)(uintptr_t)v));
+}
+
+/* Says another thing of itself in all documents of the conversion at dir, with digests that fit. */
+static void relabel(const char *dir, const char *key, const json_t *v)
+{
+	static const char *const docs[] = { "manifest.json", "model.gguf.manifest.json",
+		"mtp-model.gguf.manifest.json" };
+	size_t i;
+
+	for (i = 0; i < (strcmp(key, "target") ? 1 : sizeof docs / sizeof *docs); i++) {
+		struct path p = chain_path(dir, docs[i]);
+		json_t *o = access(p.s, F_OK) ? NULL : json_load_file(p.s, 0, NULL);
+
+		if (!o)
+			continue;
+		set_member(o, key, v);
+		if (i)
+			CHECK(!json_dump_file(o, p.s, JSON_INDENT(1) | JSON_SORT_KEYS));
+		else
+			chain_put(p.s, o);
+		json_decref(o);
+	}
+	chain_mend(dir, 0);
+}
+
+/* A conversion that says of itself what it is not is false, though all digests fit. */
+static void relabelled(void)
+{
+	static const struct {
+		const char *to, *key, *value, *says;
+	} rows[] = {
+		{ "gguf-q2", "target", "\"gguf-q4\"", "does not have the lines of that name" },
+		{ "gguf-q2", "target", "\"ds4-q2\"", "does not have the lines of that name" },
+		{ "gguf-q2", "target", "\"bf16\"", "" },
+		{ "gguf-q2", "lossy", "\"no\"", "its option lossy is no" },
+		{ "gguf-q2", "lossy", "false", "its option lossy is no string" },
+		{ "gguf-q2", "dense", "\"q8_0\"", "its option dense is q8_0" },
+		{ "gguf", "target", "\"gguf-q4\"", "does not have the lines of that name" },
+		{ "gguf", "lossy", "\"yes\"", "its option lossy is yes" },
+		{ "gguf", "dense", "\"q8_0\"", "its option dense is \"q8_0\"" },
+		{ "gguf", "dense", "\"f32\"", "its option dense is \"f32\"" },
+	};
+	struct path m = model(), o = dirs_path("relabelled");
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+		json_t *v = json_loads(rows[i].value, JSON_DECODE_ANY, NULL);
+
+		dirs_remove(o.s);
+		CHECK(ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to %s", m.s, o.s, rows[i].to));
+		CHECK(ends(0, "compare: true", "dsv4-verify", "compare %s %s", m.s, o.s));
+		relabel(o.s, rows[i].key, v);
+		CHECK_IN(rows[i].says,
+			ends(1, "compare: false", "dsv4-verify", "compare %s %s", m.s, o.s) &&
+				holds(out_file.s, rows[i].says));
+		json_decref(v);
+	}
+}
+
 static void refused(void)
 {
 	static const struct {
@@ -307,6 +373,7 @@ static void types(void)
 
 static const struct test tests[] = { { "mixes: every name", every_name },
 	{ "mixes: of a file", of_a_file }, { "mixes: weighed", weighed },
-	{ "mixes: damaged", damaged }, { "mixes: refused", refused }, { "mixes: types", types },
-	{ "mixes: lacking", lacking }, { NULL, NULL } };
+	{ "mixes: damaged", damaged }, { "mixes: relabelled", relabelled },
+	{ "mixes: refused", refused }, { "mixes: types", types }, { "mixes: lacking", lacking },
+	{ NULL, NULL } };
 TEST_MAIN(tests)

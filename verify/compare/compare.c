@@ -18,6 +18,7 @@
 #include "formats/model/selection.h"
 #include "verify/compare/file_work.h"
 #include "verify/compare/gguf_head.h"
+#include "verify/compare/mix_said.h"
 #include "verify/compare/small.h"
 
 #include <stdio.h>
@@ -159,15 +160,27 @@ static int hear_imatrix(const struct compare *c, const struct manifest *m, struc
 		c->imatrix_sha256);
 }
 
-/* The types that the recipe of the manifest gives. */
+/* Takes the types that the recipe of the manifest gives, and holds what the manifest says of formats to them. */
 static void take_mix(struct compare *c, const struct manifest *m)
 {
 	struct report_place at = { .file = MAN_NAME };
 	struct err why = { 0 };
 
-	if (m->recipe && !c->mix.n &&
-		mix_read(&c->mix, m->recipe, strlen(m->recipe), "its recipe", &c->source.config,
-			&why))
+	if ((m->recipe && !c->mix.n &&
+		    mix_read(&c->mix, m->recipe, strlen(m->recipe), "its recipe", &c->source.config,
+			    &why)) ||
+		mix_said_check(m, &c->mix, &c->source.config, &why))
+		report_take(c->r, &at, &why);
+}
+
+/* The types of a GGUF without recipe are those of the option dense. */
+static void compare_dense(struct compare *c, const struct walk_file *f)
+{
+	struct report_place at = { .file = f->path };
+	struct err why = { 0 };
+
+	if (gguf_named(f->s->name) && !c->mix.n &&
+		mix_said_dense(f->d->m, f->s, &c->source.config, &why))
 		report_take(c->r, &at, &why);
 }
 
@@ -178,7 +191,8 @@ static int hear_manifest(struct compare *c, const struct walk_file *f, struct er
 		return 0;
 	if (strcmp(f->d->name, SET_SOURCE) != 0)
 		want_smalls(c, f->d->m);
-	take_mix(c, f->d->m);
+	if (strcmp(f->d->name, SET_SOURCE) != 0)
+		take_mix(c, f->d->m);
 	if (hear_imatrix(c, f->d->m, e))
 		return -1;
 	if (hear_experts(c, f->d->m, e))
@@ -216,6 +230,7 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 					     .open = c->experts_from[0] ? &c->undecided : NULL },
 			f);
 	compare_head(c, f);
+	compare_dense(c, f);
 	if (rank_counts_add(&c->by_rank, f, e))
 		return -1;
 	rc = file_work_run(&w, e);

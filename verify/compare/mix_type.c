@@ -5,8 +5,7 @@
 #include "formats/model/selection.h"
 #include "quant/ggml_search.h"
 
-/* The type of the tensor: that of its blocks, or of its values. */
-static uint32_t type_of(const struct sidecar_tensor *t)
+uint32_t mix_type_of(const struct sidecar_tensor *t)
 {
 	static const struct {
 		enum dtype dtype;
@@ -28,7 +27,7 @@ int mix_type_check(const struct mix *m, const struct config *c, const struct sid
 	const struct role *r = family_role(c->family, name, false);
 	size_t place = selection_place(c, name);
 	const struct mix_line *l;
-	uint32_t type = type_of(t);
+	uint32_t type = mix_type_of(t);
 
 	if (!r || place == SIZE_MAX)
 		return 0; /* of a source that is none of the model's, which others say */
