@@ -271,7 +271,6 @@ static void relabelled(void)
 	} rows[] = {
 		{ "gguf-q2", "target", "\"gguf-q4\"", "does not have the lines of that name" },
 		{ "gguf-q2", "target", "\"ds4-q2\"", "does not have the lines of that name" },
-		{ "gguf-q2", "target", "\"bf16\"", "" },
 		{ "gguf-q2", "lossy", "\"no\"", "its option lossy is no" },
 		{ "gguf-q2", "lossy", "false", "its option lossy is no string" },
 		{ "gguf-q2", "dense", "\"q8_0\"", "its option dense is q8_0" },
