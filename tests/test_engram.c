@@ -79,6 +79,8 @@ static void refused(void)
 	} row[] = {
 		{ "dsv4-convert", "run @M -o @O --target official" },
 		{ "dsv4-convert", "run @M -o @O --target vllm-sharded" },
+		{ "dsv4-convert",
+			"run @M -o @O --target sglang-presharded --shard-config tests/vectors/sglang_small4-1-ep.json" },
 		{ "dsv4-convert", "run @M -o @O --target marlin-mxfp4" },
 		{ "dsv4-convert", "run @M -o @O --target hf --experts fp8" },
 		{ "dsv4-convert", "plan @C -o @O --target trtllm-mxfp4" },

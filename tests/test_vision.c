@@ -72,6 +72,9 @@ static void refused(void)
 	CHECK(ends(2, "family.gap", "dsv4-convert", "run %s -o %s --target official", m, out));
 	CHECK(ends(2, "family.gap", "dsv4-convert", "plan %s -o %s --target official", m, out));
 	CHECK(ends(2, "family.gap", "dsv4-convert", "run %s -o %s --target vllm-sharded", m, out));
+	CHECK(ends(2, "family.gap", "dsv4-convert",
+		"run %s -o %s --target sglang-presharded --shard-config tests/vectors/sglang_small4-1-ep.json",
+		m, out));
 	CHECK(ends(2, "family.gap", "dsv4-quant", "run %s -o %s --to gguf", m, out));
 	CHECK(!is_file(out));
 }

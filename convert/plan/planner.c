@@ -325,10 +325,16 @@ static int check_drafts(const struct plan *p, const struct audit *a, struct err 
 	return 0;
 }
 
-/* What is known of the model must reach as far as the target. */
+/* Refuses a target for which something of the model is not known (family.gap). */
 static int check_family(const struct plan *p, const struct audit *a, struct err *e)
 {
+	static const struct {
+		const char *target;
+		enum family_need need;
+	} of[] = { { "official", NEED_OFFICIAL }, { VLLM_TARGET, NEED_VLLM },
+		{ SGLANG_TARGET, NEED_SGLANG } };
 	const struct config *c = &p->ckpt->config;
+	size_t i;
 
 	if (p->recipe)
 		return family_meets(c, NEED_RECIPE, e) ||
@@ -336,10 +342,9 @@ static int check_family(const struct plan *p, const struct audit *a, struct err 
 					family_meets(c, NEED_GGUF, e))
 			? -1
 			: 0;
-	if (!strcmp(p->opts.target, "official"))
-		return family_meets(c, NEED_OFFICIAL, e);
-	if (!strcmp(p->opts.target, VLLM_TARGET))
-		return family_meets(c, NEED_VLLM, e);
+	for (i = 0; i < sizeof of / sizeof *of; i++)
+		if (!strcmp(p->opts.target, of[i].target))
+			return family_meets(c, of[i].need, e);
 	if (engine_find(p->opts.target))
 		return family_meets(c, NEED_ENGINE, e);
 	return p->experts == a->experts ? 0 : family_meets(c, NEED_CAST, e);

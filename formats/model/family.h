@@ -18,6 +18,7 @@ extern "C" {
 enum family_need {
 	NEED_OFFICIAL, /* rank files as the model's own converter writes them */
 	NEED_VLLM,     /* parameters as vLLM names and shares them */
+	NEED_SGLANG,   /* parameters as SGLang holds them */
 	NEED_ENGINE,   /* a layout of the experts for an engine */
 	NEED_CAST,     /* experts as FP8 */
 	NEED_GGUF,     /* names of tensors and keys in GGUF */

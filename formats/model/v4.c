@@ -220,6 +220,8 @@ static const struct family_gap gaps[] = {
 		"what the converter of Vision-Exp does with the tensors of its vision tower, its aligner and image_* was never published where it could be read; target hf, the engines' targets and dsv4-quant carry them as they are" },
 	{ NEED_VLLM, true, "Target vllm-sharded is",
 		"the names that vLLM's parameters of the vision tower have were not read; target hf carries the tensors as they are" },
+	{ NEED_SGLANG, true, "Target sglang-presharded is",
+		"the names that SGLang's parameters of the vision tower have were not read; target hf carries the tensors as they are" },
 	{ NEED_GGUF, true, "GGUF is",
 		"llama.cpp has no names for the vision tower of this model; every other name of dsv4-quant carries it as it is" },
 	{ NEED_OFFICIAL, false, NULL, NULL },

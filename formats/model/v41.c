@@ -391,6 +391,8 @@ static const struct family_gap gaps[] = {
 		"the converter of V4.1 was read in parts only (it works on blocks of 32 x 32 and expands wo_a); what it does with Engram tables and the vision tower is not known. Target hf works" },
 	{ NEED_VLLM, false, "Target vllm-sharded is",
 		"the names that vLLM's parameters of V4.1 have were not read. Target hf works" },
+	{ NEED_SGLANG, false, "Target sglang-presharded is",
+		"the names and forms that SGLang's parameters of V4.1 have were not read. Target hf works" },
 	{ NEED_ENGINE, false, "A layout for an engine is",
 		"drafts have another number of experts than layers, which the plans for engines do not take yet. Target hf works" },
 	{ NEED_CAST, false, "A cast of the experts to FP8 is",
