@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/batch/batch.h"
 
+#include "convert/batch/source_id.h"
 #include "core/file.h"
 #include "core/hash/sha256.h"
 #include "formats/conversion/manifest.h"
@@ -13,36 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* --- the source --- */
-
-int batch_source_id(const struct job *j, char id[65], struct err *e)
-{
-	const struct ckpt *c = &j->c;
-	struct text t = { 0 };
-	char hex[65];
-	uint8_t sha[32];
-	size_t i;
-	int rc;
-
-	for (i = 0; i < c->n_shards; i++) {
-		text_fmt(&t, "%s %lld", c->shards[i].name, (long long)c->shards[i].st.st_size);
-		if (j->has_expected) {
-			hex_of(j->expected.sha256[i], 32, hex);
-			text_fmt(&t, " %s", hex);
-		} else if (
-			!c->payload) { /* else it is read from a conversion, whose files have other times */
-			text_fmt(&t, " %lld.%09ld", (long long)c->shards[i].st.st_mtim.tv_sec,
-				c->shards[i].st.st_mtim.tv_nsec);
-		}
-		text_str(&t, "\n");
-	}
-	rc = t.failed ? err_nomem(e) : sha256_of(t.s, t.n, sha, e);
-	text_free(&t);
-	if (!rc)
-		hex_of(sha, 32, id);
-	return rc;
-}
 
 /* --- units --- */
 
@@ -417,7 +388,7 @@ int batch_hold(struct batch *b, const struct job *j, const char *tool, struct er
 	struct batch now = { .tasks = b->tasks };
 	char id[65];
 	size_t i;
-	int rc = batch_source_id(j, id, e);
+	int rc = source_id(j, id, e);
 
 	if (rc)
 		return -1;

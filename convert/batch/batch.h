@@ -30,10 +30,9 @@ struct batch_unit {
 
 /* What is written down. */
 struct batch {
-	char tool[128]; /* name and version */
-	char plan[65];  /* hash of the conversion */
-	char source_id
-		[65]; /* of names, sizes and times or digests of the shards (batch_source_id) */
+	char tool[128];                           /* name and version */
+	char plan[65];                            /* hash of the conversion */
+	char source_id[65];                       /* source_id.h */
 	char source[BATCH_WORD], out[BATCH_WORD]; /* paths */
 	const char *words[BATCH_WORDS]; /* options of plan, "--name=value"; in the arena */
 	size_t n_words;
@@ -46,10 +45,6 @@ struct batch {
 	const struct io *io;
 	int dir, leases, receipts; /* own */
 };
-
-/* Fills id with a digest over what makes the source of j what it is: names and sizes of its shards, and their published
- * digests, or, where there are none, the times at which they were written. */
-int batch_source_id(const struct job *j, char id[65], struct err *e);
 
 /* Lists the files of the conversion of j and gives them to b->tasks tasks. Everything else of b is the caller's. */
 int batch_units(struct batch *b, const struct conversion *c, struct err *e);

@@ -4,6 +4,7 @@
 #include "convert/batch/final.h"
 #include "convert/batch/receipt.h"
 #include "convert/batch/slot.h"
+#include "convert/batch/source_id.h"
 #include "convert/batch/stage.h"
 #include "convert/batch/task.h"
 #include "convert/cli/show.h"
@@ -199,7 +200,7 @@ static int make_job(struct batch *b, const struct call *o, const struct job *j, 
 	};
 	snprintf(b->tool, sizeof b->tool, "%s", tool->run->made_by);
 	snprintf(b->plan, sizeof b->plan, "%s", j->conversion.hash);
-	if (batch_source_id(j, b->source_id, e) || whole_path(dir, b->source, e) ||
+	if (source_id(j, b->source_id, e) || whole_path(dir, b->source, e) ||
 		batch_units(b, &j->conversion, e) || put_words(b, o, tool, "plan", e) ||
 		stage_share(&j->conversion, o->out, e) || whole_path(o->out, b->out, e))
 		return -1;
