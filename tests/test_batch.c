@@ -181,6 +181,48 @@ static void refused(void)
 	CHECK(!sh("kill $(cat %L.pid)"));
 }
 
+/* A source that is another one for the second task: a conversion of another checkpoint, DIR or FORM of --experts-from
+ * of the same names and sizes, a recipe and a file of importance. */
+static void changed_between(void)
+{
+	static const struct {
+		const char *from, *options, *how, *rule;
+		int status;
+	} row[] = {
+		{ "%S.c", "--to fp8", "rm -r %S.c; cp -r %S.d %S.c", "job.source", 1 },
+		{ "%S.h", "--to bf16 --experts-from %S.f", "touch -d 2001-01-01 %S.h/" F1,
+			"job.source", 1 },
+		{ "%S.h", "--to bf16 --experts-from %S.f", "touch -d 2001-01-01 %S.f/" F1,
+			"job.source", 1 },
+		{ "%S.h", "--to gguf --recipe %S.r", "sed -i s/iq4_nl/q8_0/ %S.r", "job.other", 2 },
+		{ "%S.h", "--to gguf --recipe %S.r --imatrix %S.i", "cp %S.j %S.i", "job.other",
+			2 },
+	};
+	char s[1200];
+	size_t i;
+
+	begin();
+	CHECK(!sh(
+		"cp -r %S %S.h && cp -r %S %S.x && dd if=/dev/zero of=%S.x/model-00004-of-00007.safetensors bs=64 seek=3000 "
+		"count=1 conv=notrunc 2>%L && %B/dsv4-convert run %S -o %S.c -t hf -q >%L && "
+		"%B/dsv4-convert run %S.x -o %S.d -t hf -q >%L && %B/dsv4-quant run %S -o %S.f --to mxfp8 -q >%L"));
+	CHECK(!sh(
+		"for i in i,5 j,6; do %B/dsv4-quant imatrix %S --tokens 1,${i#*,} -o %S.${i%,*} -q >%L || exit 1; done"));
+	for (i = 0; i < sizeof row / sizeof *row; i++) {
+		dirs_remove(out.s);
+		dirs_remove(job.s);
+		CHECK(!sh("printf 'dsv4-recipe-1 gguf\\nffn.experts.#.w2 * * iq4_nl\\n' >%S.r"));
+		snprintf(s, sizeof s,
+			"q=%%B/dsv4-quant; $q plan %s -o %%O %s --job %%J --tasks 2 -q >%%L && $q run %%J --task 0/2 -q >%%L",
+			row[i].from, row[i].options);
+		CHECK_IN(row[i].how, !sh(s));
+		CHECK_IN(row[i].how, !sh(row[i].how));
+		says("%B/dsv4-quant run %J --task 1/2", row[i].status, row[i].rule, "plan again");
+		says("%B/dsv4-quant finalize %J", row[i].status, row[i].rule, "plan again");
+	}
+	CHECK(!sh("rm -r %S.?"));
+}
+
 /* What a task is told to stop in stays unmade, and the next one makes it. */
 static void stopped(void)
 {
@@ -383,6 +425,7 @@ static const struct test tests[] = {
 	{ "as one process", as_one_process },
 	{ "digests", digests },
 	{ "refused", refused },
+	{ "changed between", changed_between },
 	{ "stopped", stopped },
 	{ "false receipts", false_receipts },
 	{ "leases", leases },

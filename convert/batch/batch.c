@@ -399,10 +399,8 @@ int batch_hold(struct batch *b, const struct job *j, const char *tool, struct er
 			text_quote(b->tool).s, tool);
 	if (strcmp(id, b->source_id) != 0)
 		return err_rule(e, RULE_JOB_SOURCE, ERR_NOPOS,
-			"%s was changed since the job was planned: names, sizes, %s of its shards; plan again, into a "
-			"new job folder",
-			text_quote(b->source).s,
-			j->has_expected ? "or the digests that were published" : "or the times");
+			"%s was changed since the job was planned: %s; plan again, into a new job folder",
+			text_quote(b->source).s, source_id_words(j));
 	if (strcmp(j->conversion.hash, b->plan) != 0)
 		return other(e, "another plan");
 	rc = batch_units(&now, &j->conversion, e);

@@ -10,9 +10,16 @@
 extern "C" {
 #endif
 
-/* Fills id with a digest, in hex, over names and sizes of the shards of j, and their published digests, or, where there
- * are none, the times at which they were written. Returns -1 without memory. */
+/* Fills id with a digest, in hex, over
+ *
+ *	shards           name and size, and the published digest, or, where there is none, the time at which it was written
+ *	a conversion     digests that its sidecars have of the source, in place of times
+ *	--experts-from   name, size and time of each file of that folder too
+ *
+ * Returns -1 without memory. */
 int source_id(const struct job *j, char id[65], struct err *e);
+/* Returns what that digest of j is over, in words for people; a constant. */
+const char *source_id_words(const struct job *j);
 
 #ifdef __cplusplus
 }
