@@ -355,28 +355,21 @@ static int in_folder(struct collecting *c, uint32_t *kept, struct err *e)
 static int with_model(struct collecting *c, const char *folder, uint32_t *kept, struct err *e)
 {
 	const char *const both[2] = { folder, folder };
-	int rc;
 
 	if (prompts_fit(&c->p, c->w.c.config.V, e) || settle(c, e) ||
-		results_run(c->run, c->io, both, &c->p, "importance 1", e) ||
-		file_open_above(c->io, c->o->out, &c->dir, &c->name, e))
+		results_run(c->run, c->io, both, &c->p, "importance 1", e))
 		return -1;
-	rc = in_folder(c, kept, e);
-	(void)c->io->close(c->io, c->dir); /* the file in it was synced with it */
-	return rc;
+	return in_folder(c, kept, e);
 }
 
-/* Whether a file may be made at OUT, before anything is read. */
+/* Holds the name of OUT to what a file may be made in place of, before anything is read. */
 static int may_write(const struct collecting *c, struct err *e)
 {
-	const char *name;
-	int dir, rc;
+	struct stat st;
 
-	if (file_open_above(c->io, c->o->out, &dir, &name, e))
-		return -1;
-	rc = dest_may(c->io, dir, name, &imatrix_kind, e);
-	(void)c->io->close(c->io, dir); /* a folder has nothing to flush */
-	return rc;
+	if (!c->io->lstat(c->io, c->dir, c->name, &st) && S_ISDIR(st.st_mode))
+		return err_set(e, ERR_USAGE, "%s is a folder, not a file", text_quote(c->o->out).s);
+	return dest_may(c->io, c->dir, c->name, &imatrix_kind, e);
 }
 
 int collect_run(const char *folder, const struct collect_opts *o, uint32_t *kept, struct err *e)
@@ -385,17 +378,21 @@ int collect_run(const char *folder, const struct collect_opts *o, uint32_t *kept
 	const struct weights_from from = {
 		.io = o->io, .path = folder, .use = USE_RECORD, .follow_links = o->follow_links
 	};
-	int rc;
+	int rc = -1;
 
-	if (may_write(&c, e) || prompts_read(&c.p, o->io, o->tokens, FORWARD_TOKENS_MAX, e))
+	if (file_open_above(c.io, o->out, &c.dir, &c.name, e))
 		return -1;
-	rc = dev_open_cpu(&c.dev, o->features, o->threads, e);
-	if (!rc) {
-		rc = weights_open_from(&c.w, &from, NULL, &c.dev, o->features, e);
-		rc = rc ? rc : with_model(&c, folder, kept, e);
-		weights_close(&c.w);
-		c.dev.close(&c.dev);
-	}
+	if (may_write(&c, e) || prompts_read(&c.p, o->io, o->tokens, FORWARD_TOKENS_MAX, e))
+		goto close_dir;
+	if (dev_open_cpu(&c.dev, o->features, o->threads, e))
+		goto free_prompts;
+	rc = weights_open_from(&c.w, &from, NULL, &c.dev, o->features, e);
+	rc = rc ? rc : with_model(&c, folder, kept, e);
+	weights_close(&c.w);
+	c.dev.close(&c.dev);
+free_prompts:
 	prompts_free(&c.p);
+close_dir:
+	(void)c.io->close(c.io, c.dir); /* a file in it was synced with it */
 	return rc;
 }
