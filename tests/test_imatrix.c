@@ -121,6 +121,23 @@ static void refused(void)
 	}
 }
 
+/* Sums and counts that are finite, of which the mean is not: the encoders take no such weight. */
+static void no_mean(void)
+{
+	const struct variant few = { .count = 1e-39f };
+	const struct imatrix_tensor *t;
+	struct err e = { 0 };
+	struct imatrix m;
+	float mean[4];
+	double count;
+
+	CHECK(!opened(&m, &few, &e));
+	t = imatrix_find(&m, "m.weight");
+	CHECK(t && imatrix_mean(&m, t, 1, mean, &count, &e) && e.rule &&
+		!strcmp(e.rule, "importance.form") && strstr(e.text, "no mean"));
+	imatrix_close(&m);
+}
+
 /* The writer's file is one that the reader takes, with its keys. */
 static void written(void)
 {
@@ -173,6 +190,7 @@ static void written(void)
 static const struct test tests[] = {
 	{ "taken", taken },
 	{ "refused", refused },
+	{ "no_mean", no_mean },
 	{ "written", written },
 	{ NULL, NULL },
 };

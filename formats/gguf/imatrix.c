@@ -257,8 +257,14 @@ int imatrix_mean(const struct imatrix *m, const struct imatrix_tensor *t, uint64
 		values(m, t, mean, (size_t)t->cols, t->sums_at + 4 * mat * t->cols, e))
 		return -1;
 	*count = (double)n;
-	for (i = 0; i < t->cols; i++)
+	for (i = 0; i < t->cols; i++) {
 		mean[i] = n > 0 ? mean[i] / n : 1;
+		if (!isfinite(mean[i]))
+			return err_rule(e, RULE_IMPORTANCE_FORM,
+				t->sums_at + 4 * (mat * t->cols + i),
+				"%s: a sum over %g tokens has no mean that is finite",
+				text_quote(t->name).s, *count);
+	}
 	return 0;
 }
 
