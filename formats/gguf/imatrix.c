@@ -189,7 +189,6 @@ int imatrix_open_in(struct imatrix *m, const struct io *io, int dir, const char 
 		return -1;
 	}
 	rc = gguf_file_read(&o.f, io, m->fd, (uint64_t)st.st_size, look, &o, &m->arena, e);
-	memcpy(m->run, o.f.run, sizeof m->run);
 	if (!rc && !o.said)
 		rc = err_rule(e, RULE_IMPORTANCE_FORM, ERR_NOPOS,
 			"it is a GGUF, but general.type does not say imatrix");
@@ -288,8 +287,6 @@ void imatrix_begin(struct gguf_out *o, const struct imatrix_head *h)
 	gguf_put_item_string(o, h->dataset, strlen(h->dataset));
 	gguf_put_u32(o, "imatrix.chunk_count", h->chunks);
 	gguf_put_u32(o, "imatrix.chunk_size", h->chunk_size);
-	if (h->run)
-		gguf_put_string(o, "dsv4.run", h->run, strlen(h->run));
 }
 
 bool imatrix_put(struct gguf_out *o, const char *name, uint64_t cols, uint64_t mats)

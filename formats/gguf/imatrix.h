@@ -34,8 +34,8 @@ extern "C" {
 enum { IMATRIX_NAME_MAX = GGUF_NAME_MAX - 8, IMATRIX_TEXT = 256 };
 
 struct imatrix_tensor {
-	const char *
-		name; /* of the matrix, without the endings above; lives as long as the file is open */
+	/* The name of the matrix, without the endings above; it lives as long as the file is open. */
+	const char *name;
 	uint64_t cols, mats; /* both at least 1 */
 	uint64_t sums_at;    /* byte in the file of in_sum2, [mats][cols] */
 	uint64_t counts_at;  /* byte in the file of counts, [mats] */
@@ -48,27 +48,27 @@ struct imatrix {
 	size_t n;
 	uint64_t chunks, chunk_size; /* 0 where the file does not say */
 	char datasets[IMATRIX_TEXT]; /* the first of them, its beginning; "" where there is none */
-	char run[65];                /* dsv4.run, which files on their way to one have; "" */
-	struct arena arena;
+	struct arena arena;          /* owns the names */
 };
 
-/* By which an imatrix is known that may be replaced, by whoever wrote it. */
+/* The kind of file by which an imatrix that may be replaced is known, whoever wrote it. */
 extern const struct dest_kind imatrix_kind;
 
-/* Opens the file at path and looks at all of it. On failure nothing is open; the report begins with the path. */
+/* Opens the file at path and looks at all of it. Returns 0, or -1: then nothing is open, and the report begins with the path. */
 int imatrix_open(struct imatrix *m, const struct io *io, const char *path, struct err *e);
-/* The same of a file below an open folder. */
+/* Does the same with a file below an open folder; the report does not name it. */
 int imatrix_open_in(struct imatrix *m, const struct io *io, int dir, const char *name,
 	struct err *e);
-void imatrix_close(struct imatrix *m); /* also of a zeroed one */
-/* Returns the entry of that matrix, or NULL. */
+/* Closes the file and frees what was read; m may be zeroed, or closed before. */
+void imatrix_close(struct imatrix *m);
+/* Returns the entry of that matrix, which m owns, or NULL. */
 const struct imatrix_tensor *imatrix_find(const struct imatrix *m, const char *name);
-/* Importance of the columns of matrix mat (0 .. mats - 1) to mean[cols], and the tokens that it is of to *count. Where
- * no token was seen (*count is 0) every column gets 1, as llama.cpp does it. */
+/* Writes the importance of the columns of matrix mat (0 .. mats - 1) to mean[cols], and the tokens that it is of to *count.
+ * Where no token was seen (*count is 0) every column gets 1, as llama.cpp does it. Returns 0, or -1: the file cannot be read or
+ * has changed, or a mean is not finite (rule importance.form). */
 int imatrix_mean(const struct imatrix *m, const struct imatrix_tensor *t, uint64_t mat, float *mean,
 	double *count, struct err *e);
-
-/* The tokens of matrix mat alone. */
+/* Writes the tokens of matrix mat alone. Returns 0 or -1 as above. */
 int imatrix_count(const struct imatrix *m, const struct imatrix_tensor *t, uint64_t mat,
 	double *count, struct err *e);
 
@@ -77,11 +77,10 @@ int imatrix_count(const struct imatrix *m, const struct imatrix_tensor *t, uint6
 struct imatrix_head {
 	const char *dataset; /* what the tokens were of */
 	uint32_t chunks, chunk_size;
-	const char *run; /* for dsv4.run; NULL: none */
 };
 /* Puts the keys; then imatrix_put for each matrix, whose values follow in the same order: in_sum2, then counts. */
 void imatrix_begin(struct gguf_out *o, const struct imatrix_head *h);
-/* Announces a matrix. Returns false where the name is too long. */
+/* Announces a matrix; values are not taken here. Returns false where the name has more than IMATRIX_NAME_MAX letters. */
 bool imatrix_put(struct gguf_out *o, const char *name, uint64_t cols, uint64_t mats);
 
 #ifdef __cplusplus

@@ -49,14 +49,15 @@ static void put_values(struct text *t, const double *v, uint64_t n)
 	text_put(t, zeros, (size_t)(-(4 * n) % GGUF_ALIGNMENT));
 }
 
-static void heading(const struct collecting *c, struct imatrix_head *h, const char *run)
+/* Puts the keys that a layer's file and the whole have alike. */
+static void begin(const struct collecting *c, struct gguf_out *o)
 {
 	const char *slash = strrchr(c->o->tokens, '/');
-
-	*h = (struct imatrix_head){ .dataset = slash ? slash + 1 : c->o->tokens,
+	const struct imatrix_head h = { .dataset = slash ? slash + 1 : c->o->tokens,
 		.chunks = (uint32_t)c->p.n,
-		.chunk_size = c->longest,
-		.run = run };
+		.chunk_size = c->longest };
+
+	imatrix_begin(o, &h);
 }
 
 /* The name of a matrix of a layer in GGUF. Returns false where it has none. */
@@ -80,14 +81,12 @@ static int write_layer(const struct collecting *c, uint32_t layer, const struct 
 	struct xxh_digest *d, struct err *e)
 {
 	struct gguf_out o = { 0 };
-	struct imatrix_head h;
 	struct text t = { 0 };
 	char name[GGUF_NAME_MAX + 1], file[COLLECT_NAME];
 	unsigned i;
 	int rc = 0;
 
-	heading(c, &h, c->run);
-	imatrix_begin(&o, &h);
+	begin(c, &o);
 	for (i = 0; !rc && i < m->n; i++)
 		if (!gguf_name(c, layer, m->v[i].name, name) ||
 			!imatrix_put(&o, name, m->v[i].cols, m->v[i].mats))
@@ -247,12 +246,10 @@ static int assemble(struct collecting *c, struct err *e)
 {
 	struct whole w = { 0 };
 	struct gguf_out o = { 0 };
-	struct imatrix_head h;
 	struct text t = { 0 };
 	int rc;
 
-	heading(c, &h, NULL);
-	imatrix_begin(&o, &h);
+	begin(c, &o);
 	rc = each_layer(c, announce, &o, e);
 	gguf_write_head(&o, &t);
 	if (!rc && t.failed)
