@@ -10,13 +10,12 @@ extern "C" {
 #endif
 
 struct preset {
-	const char
-		*name; /* of the file without ".recipe", and of a row of formats/model/recipes.h */
+	const char *name; /* of the file without ".recipe", and of a row of recipes.h */
 	const char *text; /* all of the file */
 };
 extern const struct preset presets[]; /* ends with a NULL name */
 
-/* Returns the text of that name, NULL where there is none. */
+/* Returns the text of the recipe of that name, NULL where there is none. */
 const char *preset_text(const char *name);
 
 #ifdef __cplusplus

@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-/* SHA-256 of the open file, in hex. */
+/* Writes the SHA-256 of the open file in hex. Returns 0, or -1 where it cannot be read. */
 int imatrix_digest(const struct imatrix *m, char hex[65], struct err *e);
 
 #ifdef __cplusplus

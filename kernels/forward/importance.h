@@ -34,12 +34,16 @@ struct importance {
 	unsigned n;
 };
 
+/* Begins with no matrices; c is borrowed until importance_end. */
 void importance_begin(struct importance *m, const struct config *c);
-/* For struct forward_tap; all calls between a begin and an end are of one layer. */
+/* Adds n rows of cols columns, ld floats apart, to the sums of the matrix that they go into: a struct forward_tap.take. ctx: the
+ * struct importance. All calls between a begin and an end are of one layer. Returns 0, or -1 where memory is out or the layer has
+ * more matrices than IMPORTANCE_MATRICES. */
 int importance_take(void *ctx, const char *name, const float *x, uint64_t ld, uint32_t n,
 	uint32_t cols, struct err *e);
+/* Frees the sums. */
 void importance_end(struct importance *m);
-/* Bytes that the sums of one layer of the model take. */
+/* Returns the bytes that the sums of one layer of the model take at most. */
 uint64_t importance_bytes(const struct config *c);
 
 #ifdef __cplusplus

@@ -16,19 +16,23 @@
 extern "C" {
 #endif
 
+/* All pointers are borrowed, and none is NULL. */
 struct collect_opts {
 	const struct io *io;
-	const char *tokens; /* as typed: prompts.h */
-	const char *out;
-	unsigned features, threads;
-	uint64_t max_memory; /* bytes; 0: no limit */
-	bool follow_links;   /* as in ckpt_opts */
+	const char *tokens;         /* as typed: prompts.h */
+	const char *out;            /* path of the file */
+	unsigned features, threads; /* bits of enum cpu_feature; 0: as many as processors */
+	uint64_t max_memory;        /* bytes; 0: no limit */
+	bool follow_links;          /* as in ckpt_opts */
 };
 
-/* Writes the file out. A call that finds layers of the same model and tokens goes on behind them; *kept says how many. */
+/* Writes the importance of the checkpoint in folder to the file o->out, which replaces one of the same kind. A call that finds
+ * layers of the same model and tokens goes on behind them; *kept says how many. Returns 0, or -1: layers that are done stay in
+ * OUT.partial. */
 int collect_run(const char *folder, const struct collect_opts *o, uint32_t *kept, struct err *e);
 
-/* Puts what an importance file has: matrices, and how many tokens each expert saw. */
+/* Appends what an importance file, by whoever wrote it, has: matrices, and how many tokens each expert saw. json: as JSON
+ * (dsv4-imatrix-1). Returns 0, or -1 where it cannot be read or is none; out may have a part then. */
 int collect_show(const struct io *io, const char *path, bool json, struct text *out, struct err *e);
 
 #ifdef __cplusplus

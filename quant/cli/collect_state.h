@@ -34,17 +34,18 @@ struct collect_state {
 	struct collect_digests *v; /* owns; [layers] */
 };
 
-/* The name of the file of a layer. */
+/* Writes the name of the file of a layer. */
 void collect_layer_name(char out[COLLECT_NAME], uint32_t layer);
-/* Makes a state of a call where nothing is done. Returns -1 where memory is out; then nothing is held. */
+/* Makes the state of a call by which nothing is done. Returns 0, or -1 where memory is out; then nothing is held. */
 int collect_state_begin(struct collect_state *s, const struct io *io, int dir, const char *run,
 	uint32_t layers, struct err *e);
+/* Frees what is held. */
 void collect_state_end(struct collect_state *s);
 /* Sets done to the layers that a call before did and whose files hold, if the streams that the next one takes hold as well;
- * else to 0. streams are the open files, bytes what each of them has. Returns -1 where memory is out. */
+ * else to 0. streams are the open files, bytes what each of them has. Returns 0, or -1 where memory is out. */
 int collect_state_read(struct collect_state *s, const int streams[2], uint64_t bytes,
 	struct err *e);
-/* One layer more is done. Writes the state. */
+/* Adds a layer, whose file and streams have these digests, and writes the state. Returns 0 or -1. */
 int collect_state_add(struct collect_state *s, const struct collect_digests *d, struct err *e);
 
 #ifdef __cplusplus
