@@ -46,7 +46,7 @@ static const char *hollow(void)
 	return dir.s;
 }
 
-/* The form with something changed. */
+/* The form with something changed, and without the manifest that says otherwise: as another program writes it. */
 static const char *changed(const char *name, void (*change)(struct ck *c))
 {
 	static struct path p;
@@ -55,6 +55,7 @@ static const char *changed(const char *name, void (*change)(struct ck *c))
 	change(c);
 	dirs_remove(dirs_path("changed").s);
 	p = ck_write(c, "changed");
+	CHECK(!unlink(model_file(p.s, MAN_NAME).s));
 	ck_free(c);
 	return p.s;
 }
@@ -263,15 +264,78 @@ static void nested(void)
 	CHECK(is_file(model_file(copy.s, MAN_NAME).s));
 }
 
-static void flip(const char *file, long from_end)
+static void flip(const char *dir_at, const char *file, long from_end)
 {
-	struct path p = model_file(out.s, file);
+	struct path p = model_file(dir_at, file);
 	FILE *f = fopen(p.s, "r+b");
 	int b;
 
 	CHECK(f && !fseek(f, from_end, SEEK_END));
 	b = fgetc(f);
 	CHECK(b != EOF && !fseek(f, from_end, SEEK_END) && fputc(b ^ 1, f) != EOF && !fclose(f));
+}
+
+/* A copy of a form in which a byte of a tensor is another; form is it afterwards. */
+static void damaged(const char *name, const char *tensor)
+{
+	struct path copy = dirs_path("damaged"), shard;
+	struct ck *c = ck_load(form_of(name));
+	char line[1100];
+	const char *at;
+	uint64_t head;
+	long from = -1;
+	uint8_t *p;
+	size_t n;
+
+	dirs_remove(copy.s);
+	snprintf(line, sizeof line, "cp -r %s %s", form.s, copy.s);
+	CHECK(!system(line));
+	form = copy;
+	shard = model_file(form.s, c->shard[ck_get(c, tensor)->shard]);
+	p = file_get_all(shard.s, &n);
+	memcpy(&head, p, sizeof head);
+	at = memmem(p, 8 + head, tensor, strlen(tensor));
+	at = at ? strstr(at, "\"data_offsets\":[") : NULL;
+	CHECK(at && sscanf(at, "\"data_offsets\":[%ld", &from) == 1);
+	p[8 + head + (uint64_t)from] ^= 1;
+	file_put_all(shard.s, p, n);
+	free(p);
+	ck_free(c);
+}
+
+/* What is taken of a conversion of ours is as its sidecars say: experts, the rest of DIR, scales of activations. */
+static void held(void)
+{
+	static const char *const experts[][2] = { { "mxfp8", ".weight" },
+		{ "mxfp8", ".weight_scale" }, { "nvfp4", ".weight_scale" },
+		{ "nvfp4", ".weight_scale_2" }, { "bf16", ".weight" } };
+	char tensor[64];
+	size_t i;
+
+	for (i = 0; i < sizeof experts / sizeof *experts; i++) {
+		snprintf(tensor, sizeof tensor, W2 "%s", experts[i][1]);
+		damaged(experts[i][0], tensor);
+		CHECK(ends(1, NULL, "dsv4-verify", "check -q %s", form.s));
+		CHECK_IN(tensor, breaks(form.s, "set.digest", tensor));
+		CHECK_IN(tensor, refused(form.s, "set.digest"));
+	}
+	/* DIR and FORM are one export, so that comparing both tells nothing. */
+	damaged("nvfp4", "layers.1.ffn_norm.weight");
+	fresh();
+	CHECK(ends(1, "set.digest", "dsv4-quant", "run -q %s -o %s --to mlx --experts-from %s",
+		      form.s, out.s, form.s) &&
+		!is_file(out.s));
+	damaged("nvfp4", W2 ".input_scale");
+	fresh();
+	CHECK(ends(1, "set.digest", "dsv4-quant",
+		      "run -q " FLASH " -o %s --to nvfp4 --input-scale %s", out.s, form.s) &&
+		!is_file(out.s));
+	CHECK(ends(0, NULL, "dsv4-quant", "run -q " FLASH " -o %s --to nvfp4 --input-scale %s",
+		out.s, form_of("nvfp4")));
+	/* A sidecar that was edited. */
+	damaged("mxfp8", W2 ".weight");
+	flip(form.s, "model-00001-of-00007.safetensors.manifest.json", -20);
+	CHECK(refused(form.s, "set.manifest"));
 }
 
 /* compare knows both folders: it is true with the one that was used, false with another, and undecided without it. What
@@ -304,7 +368,7 @@ static void compared(void)
 	fresh();
 	CHECK(ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to bf16 --experts-from %s", hollow(),
 		out.s, form_of("nvfp4")));
-	flip("model-00007-of-00007.safetensors", -2);
+	flip(out.s, "model-00007-of-00007.safetensors", -2);
 	CHECK(ends(1, "compare.bytes", "dsv4-verify", "compare %s %s", hollow(), out.s));
 	dirs_remove(copy.s);
 	CHECK(ends(0, NULL, "dsv4-quant", "run -q " FLASH " -o %s --to mlx", copy.s));
@@ -337,5 +401,6 @@ static void without_drafts(void)
 static const struct test tests[] = { { "graft: regained", regained },
 	{ "graft: compared", compared }, { "graft: without drafts", without_drafts },
 	{ "graft: onwards", onwards }, { "graft: of another model", of_another_model },
-	{ "graft: inexact", inexact }, { "graft: nested", nested }, { 0 } };
+	{ "graft: held", held }, { "graft: inexact", inexact }, { "graft: nested", nested },
+	{ 0 } };
 TEST_MAIN(tests)

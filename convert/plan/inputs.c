@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "core/text.h"
+#include "formats/conversion/tensor_digest.h"
 #include "quant/num.h"
 
 #include <fcntl.h>
@@ -168,6 +169,8 @@ static int read_json(struct inputs *x, const struct audit *a, const char *word,
 struct place {
 	int fd;
 	uint64_t data_at;
+	const struct tensor_digests
+		*said; /* of the folder; NULL: a file alone, of which nothing is said */
 };
 
 static int value_of(const struct io *io, const struct place *p, const struct tensor *t, double *v,
@@ -178,7 +181,8 @@ static int value_of(const struct io *io, const struct place *p, const struct ten
 
 	if (n > sizeof bits)
 		n = sizeof bits;
-	if (file_read(io, p->fd, &bits, n, p->data_at + t->begin, e))
+	if (file_read(io, p->fd, &bits, n, p->data_at + t->begin, e) ||
+		(p->said && tensor_digests_check_bytes(p->said, t, &bits, n, e)))
 		return -1;
 	*v = (double)(t->dtype == DT_BF16 ? num_bf16((uint16_t)bits) : num_f32(bits));
 	return 0;
@@ -197,8 +201,9 @@ static int take_tensors(struct inputs *x, const struct audit *a, const char *wor
 		if ((t[i].dtype != DT_F32 || t[i].end - t[i].begin != 4) &&
 			(t[i].dtype != DT_BF16 || t[i].end - t[i].begin != 2))
 			return bad_name(e, word, t[i].name, "is no one number in F32 or BF16");
-		if (value_of(a->ckpt->io, &places[t[i].shard], &t[i], &v, e) ||
-			take_named(x, a, word, t[i].name, v, e))
+		if (value_of(a->ckpt->io, &places[t[i].shard], &t[i], &v, e))
+			return err_at(e, "--input-scale %s", text_quote(word).s);
+		if (take_named(x, a, word, t[i].name, v, e))
 			return -1;
 	}
 	return 0;
@@ -221,7 +226,8 @@ static int read_tensors(struct inputs *x, const struct audit *a, const char *wor
 	int rc = st_read(&h, a->ckpt->io, fd, size, ST_HEADER_CAP, &arena, e);
 
 	if (!rc)
-		rc = take_tensors(x, a, word, h.tensors, h.n, &(struct place){ fd, h.data_at }, e);
+		rc = take_tensors(x, a, word, h.tensors, h.n,
+			&(struct place){ fd, h.data_at, NULL }, e);
 	else
 		err_at(e, "--input-scale %s", text_quote(word).s);
 	st_free(&h);
@@ -255,6 +261,7 @@ static int read_export(struct inputs *x, const struct audit *a, const char *word
 {
 	struct ckpt_opts o = { .follow_links = true };
 	struct findings f = { 0 };
+	struct tensor_digests said = { 0 };
 	struct place *places = NULL;
 	struct ckpt c;
 	size_t i;
@@ -264,13 +271,17 @@ static int read_export(struct inputs *x, const struct audit *a, const char *word
 		return -1;
 	x->has_folder = !c.io->fstat(c.io, c.dir, &x->folder);
 	rc = finding_first_but(&f, "config.", e);
+	if (!rc && tensor_digests_read(&said, &c, e))
+		rc = err_at(e, "--input-scale %s", text_quote(word).s);
 	places = rc ? NULL : calloc(c.n_shards + 1, sizeof *places);
 	if (!rc && !places)
 		rc = err_nomem(e);
 	for (i = 0; !rc && i < c.n_shards; i++)
-		places[i] = (struct place){ c.shards[i].fd, c.shards[i].data_at };
-	rc = rc ? rc : take_tensors(x, a, word, c.tensors, c.n, places, e);
+		places[i] = (struct place){ c.shards[i].fd, c.shards[i].data_at, &said };
+	if (!rc)
+		rc = take_tensors(x, a, word, c.tensors, c.n, places, e);
 	free(places);
+	tensor_digests_free(&said);
 	finding_free(&f);
 	ckpt_close(&c);
 	return rc;

@@ -6,7 +6,8 @@
  *	           with "_input_quantizer._amax", as ModelOpt's dumps have them. The scale is that over 6 * 448. Or the
  *	           same as tensors of one number, in F32 or BF16, of a safetensors file, where names have to end so or with
  *	           ".input_scale", which is the scale itself
- *	DIR        a folder with such tensors, another export of the model
+ *	DIR        a folder with such tensors, another export of the model; of a conversion of ours they have the digests of
+ *	           its sidecars
  *
  * w1 and w3 of an expert are multiplied with the same, and get the larger of both. An expert that no token was sent to
  * has no entry of a maximum, and gets the largest of its projection (w1 and w3, or w2) over all experts. Of scales that

@@ -11,11 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	SLOTS = 3,
-	CHUNK = 1 << 20
-}; /* w1 and w3 are read in turn; bytes that are compared at once */
-
 /* --- the experts --- */
 
 static bool is_expert(const char *tensor)
@@ -244,8 +239,11 @@ static int join(struct graft *g, struct err *e)
 {
 	if (g->form.io->fstat(g->form.io, g->form.dir, &g->folder))
 		return err_sys(e, "cannot stat %s", text_quote(g->path).s);
+	if (tensor_digests_read(&g->form_said, &g->form, e))
+		return graft_at(g, e);
 	if (graft_same_model(g, e) || list_matrices(g, e) || plain_config(g, e) || exchange(g, e) ||
-		number_tensors(g, e) || name_form(g, e))
+		tensor_digests_read(&g->dir_said, g->c, e) || number_tensors(g, e) ||
+		name_form(g, e))
 		return -1;
 	snprintf(g->said, sizeof g->said, "%s", g->n ? codecs[g->m[0].lies.form].name : "");
 	g->payload = graft_payload(g);
@@ -278,6 +276,8 @@ void graft_close(struct graft *g)
 		free(g->m[i].name);
 	free(g->m);
 	free(g->of);
+	tensor_digests_free(&g->form_said);
+	tensor_digests_free(&g->dir_said);
 	if (g->open)
 		ckpt_close(&g->form);
 	memset(g, 0, sizeof *g);

@@ -6,13 +6,15 @@
  * Seen from outside it is a checkpoint with FP4 experts; what is asked for of those is read from FORM and regained
  * (quant/regain.h). That both are of one model is proved, not believed: the shapes in both config.json are the same, FORM
  * has every expert's matrix (of drafts only where both have drafts; else those of DIR stay), and every other tensor that both have under one name, in one type and shape, has the same
- * bytes. That FORM is exact is counted: every block of 32 columns is on a grid of FP4, or is the first that is not.
+ * bytes. That FORM is exact is counted: every block of 32 columns is on a grid of FP4, or is the first that is not. Where
+ * DIR or FORM is a conversion of ours, what is taken of it has the digests of its sidecars.
  *
  * A tensor of an expert is said to be of the shard in which DIR has its experts, or the rest of that block.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef QUANT_GRAFT_GRAFT_H
 #define QUANT_GRAFT_GRAFT_H
+#include "formats/conversion/tensor_digest.h"
 #include "formats/model/inventory.h"
 #include "formats/model/matrix.h"
 #include "quant/regain.h"
@@ -44,15 +46,17 @@ struct graft {
 	uint64_t equal, blocks, inexact; /* tensors that were held equal; blocks of 32 columns */
 	char said[128], id[65]; /* for manifests; hex digest of names and sizes of FORM's files */
 	struct stat folder;     /* of FORM */
+	struct tensor_digests form_said, dir_said; /* own; of form, and of c as it is seen */
 	struct ckpt_payload payload;
 };
 
 /* Opens FORM at path, which is kept, and makes *c, which is DIR with a config.json that could be read, the checkpoint with its experts.
  * lossy: blocks that are on no grid are rounded, and counted. *c must be closed before *g. Returns -1, with *g zeroed and *c
- * to be closed all the same, where FORM is not of that model (plan.experts-from) or was rounded before. */
+ * to be closed all the same, where FORM is not of that model (plan.experts-from) or was rounded before, or a document of a
+ * conversion is not as it was written (the rules of tensor_digest.h). */
 int graft_open(struct graft *g, struct ckpt *c, const char *path, bool lossy, struct err *e);
 /* Reads all of FORM's experts and what both have, on so many threads; sets equal, blocks, inexact and said. Rules:
- * plan.experts-from, data.experts-inexact. */
+ * plan.experts-from, data.experts-inexact; set.digest and check.extra of tensors of a conversion. */
 int graft_prove(struct graft *g, unsigned threads, struct err *e);
 /* *g may be zeroed. */
 void graft_close(struct graft *g);

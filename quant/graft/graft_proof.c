@@ -4,10 +4,7 @@
  * SPDX-License-Identifier: MIT */
 #include "quant/graft/graft.h"
 
-#include "core/file.h"
 #include "core/par.h"
-#include "formats/conversion/head.h"
-#include "formats/conversion/manifest.h"
 #include "formats/model/family.h"
 
 #include <pthread.h>
@@ -76,34 +73,11 @@ static int same_shapes(const struct graft *g, struct err *e)
 	return rc;
 }
 
-/* A conversion that says of itself that blocks were rounded is none to begin with. */
-static int not_rounded(const struct graft *g, struct err *e)
-{
-	struct text t = { 0 };
-	struct manifest m;
-	struct head h;
-	int rc;
-
-	if (head_read(&h, g->form.io, g->form.dir, e))
-		return graft_at(g, e);
-	if (h.form != HEAD_FOLDER)
-		return 0;
-	rc = file_load(g->form.io, g->form.dir, MAN_NAME, MANIFEST_CAP, &t, e) ||
-			manifest_read(&m, &t, e)
-		? -1
-		: 0;
-	text_free(&t);
-	if (rc)
-		return graft_at(g, e);
-	if (m.inexact)
-		rc = graft_bad(g, e, "its manifest.json says that blocks were rounded (--lossy)");
-	manifest_free(&m);
-	return rc;
-}
-
 int graft_same_model(const struct graft *g, struct err *e)
 {
-	return not_rounded(g, e) || same_shapes(g, e) ? -1 : 0;
+	if (g->form_said.inexact)
+		return graft_bad(g, e, "its manifest.json says that blocks were rounded (--lossy)");
+	return same_shapes(g, e);
 }
 
 /* --- tensor by tensor, and block by block --- */
@@ -138,6 +112,31 @@ static int same_tensor(const struct graft *g, const struct tensor *t, uint8_t *a
 	return 0;
 }
 
+/* Holds a tensor of DIR to its digest, where DIR is a conversion of ours. room is of CHUNK bytes. */
+static int hold_tensor(const struct graft *g, const struct tensor *t, uint8_t *room, struct err *e)
+{
+	uint64_t at, bytes = t->end - t->begin;
+	struct xxh *x;
+	size_t n;
+	int rc = 0;
+
+	if (!g->dir_said.ours)
+		return 0;
+	x = xxh_new();
+	if (!x)
+		return err_nomem(e);
+	for (at = 0; !rc && at < bytes; at += n) {
+		n = bytes - at < CHUNK ? (size_t)(bytes - at) : CHUNK;
+		rc = ckpt_read(g->c, t, at, room, n, e);
+		if (!rc)
+			xxh_update(x, room, n);
+	}
+	if (!rc)
+		rc = tensor_digests_check(&g->dir_said, t, xxh_final(x), e);
+	xxh_free(x);
+	return rc;
+}
+
 /* Reads both tensors of a matrix, to the room of a reader alone, and keeps their digests. */
 static int prove_matrix(struct proof *p, size_t i, void *reader, uint8_t *room, struct err *e)
 {
@@ -166,7 +165,10 @@ static int prove_one(struct proof *p, size_t i, void *reader, uint8_t *room, str
 	i -= g->n;
 	if (g->of[i])
 		return 0;
-	rc = same_tensor(g, &g->c->tensors[i], room, room + CHUNK, &both, e);
+	rc = hold_tensor(g, &g->c->tensors[i], room, e) ||
+			same_tensor(g, &g->c->tensors[i], room, room + CHUNK, &both, e)
+		? -1
+		: 0;
 	pthread_mutex_lock(&p->lock);
 	g->equal += !rc && both;
 	pthread_mutex_unlock(&p->lock);
