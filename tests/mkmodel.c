@@ -557,7 +557,7 @@ int main(int argc, char **argv)
 	if (m.c.experts == CODEC_NONE)
 		m.c.experts = CODEC_MXFP4;
 	base = m.c.experts == CODEC_FP8 && !e8m0;
-	m.forms.dense = base ? CODEC_FP8_F32 : m.c.dense;
+	m.forms.dense = base ? CODEC_FP8_F32 : m.c.family->dense;
 	m.forms.experts = m.c.experts == CODEC_MXFP4 ? CODEC_MXFP4 : m.forms.dense;
 	if (inventory_make(&m.v, &m.c, m.forms, &e))
 		die(e.text);

@@ -290,7 +290,7 @@ static void spellings(void)
 		CHECK_IN(family_v41.fields[i].key,
 			!memcmp((char *)&a + family_v41.fields[i].at,
 				(char *)&b + family_v41.fields[i].at, sizeof(uint64_t)));
-	CHECK(a.stages == b.stages && a.dense == CODEC_FP8_32 && b.dense == CODEC_FP8_32);
+	CHECK(a.stages == b.stages && a.family->dense == CODEC_FP8_32 && b.family == a.family);
 	config_free(&a);
 	config_free(&b);
 	free(nested);

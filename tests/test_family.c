@@ -27,7 +27,6 @@ static int toy_read(struct config *c, const struct config_doc *d, struct err *e)
 {
 	if (config_fields(c, d->o, fields, 4, e) || config_experts(c, d->o, e))
 		return -1;
-	c->dense = CODEC_FP8;
 	c->ratio = calloc(c->L, sizeof *c->ratio);
 	return c->ratio ? 0 : -1;
 }
@@ -37,7 +36,15 @@ static bool is_toy(const struct config_doc *d)
 	return json_object_get(d->o, "people");
 }
 
-static const struct family toy = { "toy", "a toy", is_toy, toy_read, fields, 4, roles, 3, NULL };
+static const struct family toy = { .name = "toy",
+	.what = "a toy",
+	.dense = CODEC_FP8,
+	.recognise = is_toy,
+	.config_read = toy_read,
+	.fields = fields,
+	.n_fields = 4,
+	.roles = roles,
+	.n_roles = 3 };
 static const struct family *const known[] = { &family_v4, &toy, NULL };
 
 static int read_toy(struct config *c, const char *s, struct err *e)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/audit.h"
 
+#include "formats/model/family.h"
 #include "formats/model/misfit.h"
 
 #include <stdio.h>
@@ -98,8 +99,9 @@ static enum codec seen_fp8(const struct ckpt *c, const char *inside, const char 
 
 	for (i = 0; i < c->n; i++)
 		if (strstr(c->tensors[i].name, inside) && ends_with(c->tensors[i].name, end))
-			return c->tensors[i].dtype == DT_F32 ? CODEC_FP8_F32 : c->config.dense;
-	return c->config.dense;
+			return c->tensors[i].dtype == DT_F32 ? CODEC_FP8_F32
+							     : c->config.family->dense;
+	return c->config.family->dense;
 }
 
 static struct model_forms seen_forms(const struct audit *a)

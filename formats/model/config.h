@@ -79,7 +79,6 @@ struct config {
 	uint64_t EG, EN, EH, EV; /* engram_max_ngram_size, _n_heads, _head_dim, _vocab_size */
 	uint64_t EC;             /* what the rows of a token are together */
 	uint64_t ER;             /* rows of a table: set while the shapes of its layer are made */
-	enum codec dense;        /* of dense FP8 weights with E8M0 scales */
 	struct config_layer *layer; /* [L]; NULL: compress_ratios and num_hash_layers say it */
 	bool vision;                /* the model sees images: what follows is not 0 */
 	uint64_t VL, VD, VI;        /* vision_n_layers, vision_dim, vision_inter_dim */

@@ -9,27 +9,47 @@
 
 const struct family *const families[] = { &family_v4, &family_v41, NULL };
 
+/* The first of from that has models of that model_type, and recognises d, if d is not NULL; NULL: none has. */
+static const struct family *find(const struct family *const *from, const char *model_type,
+	const struct config_doc *d)
+{
+	for (; *from; from++)
+		if (!strcmp((*from)->name, model_type) &&
+			(!d || !(*from)->recognise || (*from)->recognise(d)))
+			break;
+	return *from;
+}
+
 bool family_knows(const char *model_type)
 {
-	const struct family *const *f;
-
-	for (f = families; *f; f++)
-		if (!strcmp((*f)->name, model_type))
-			return true;
-	return false;
+	return find(families, model_type, NULL);
 }
 
 bool family_type_meets(const char *model_type, enum family_need need)
 {
-	const struct family *const *f;
+	const struct family *f = find(families, model_type, NULL);
 	const struct family_gap *g;
 
-	for (f = families; *f && strcmp((*f)->name, model_type) != 0; f++)
-		;
-	for (g = *f ? (*f)->gaps : NULL; g && g->why; g++)
+	for (g = f ? f->gaps : NULL; g && g->why; g++)
 		if (g->need == need && !g->vision)
 			return false;
-	return *f;
+	return f;
+}
+
+/* None of from has models of that model_type. */
+static int unknown(const char *model_type, const struct family *const *from, struct err *e)
+{
+	struct text known = { 0 };
+	int rc;
+
+	for (; *from; from++)
+		text_fmt(&known, "%s%s", known.n ? " and " : "", (*from)->name);
+	rc = known.failed ? err_nomem(e)
+			  : err_rule(e, RULE_CONFIG_MODEL_TYPE, ERR_NOPOS,
+				    "config.json: model_type is \"%s\", this program knows %s",
+				    text_quote(model_type).s, known.s ? known.s : "none");
+	text_free(&known);
+	return rc;
 }
 
 int config_read_as(struct config *c, const struct config_doc *d, const struct family *const *from,
@@ -41,20 +61,13 @@ int config_read_as(struct config *c, const struct config_doc *d, const struct fa
 	if (!json_is_string(t))
 		return config_bad(e, t ? RULE_CONFIG_FIELD_TYPE : RULE_CONFIG_FIELD_MISSING,
 			"model_type", t ? "is not a string" : "is missing");
-	for (; *from; from++)
-		if (!strcmp(json_string_value(t), (*from)->name) &&
-			(!(*from)->recognise || (*from)->recognise(d)))
-			break;
-	if (!*from)
-		return err_rule(e, RULE_CONFIG_MODEL_TYPE, ERR_NOPOS,
-			"config.json: model_type is \"%s\", this program knows %s and %s",
-			text_quote(json_string_value(t)).s, family_v4.name, family_v41.name);
-	if ((*from)->config_read(c, d, e)) {
-		config_free(c);
-		return -1;
-	}
-	c->family = *from;
-	return 0;
+	c->family = find(from, json_string_value(t), d);
+	if (!c->family)
+		return unknown(json_string_value(t), from, e);
+	if (!c->family->config_read(c, d, e))
+		return 0;
+	config_free(c);
+	return -1;
 }
 
 int config_read(struct config *c, const struct config_doc *d, struct err *e)

@@ -44,9 +44,10 @@ enum { FAMILY_ROLES_MAX = 256 };
 struct family {
 	const char *name; /* model_type of config.json */
 	const char *what;
+	enum codec dense; /* of dense weights with E8M0 scales: types do not tell its blocks */
 	/* Whether a config.json of that model_type is of this family; NULL: every one is. */
 	bool (*recognise)(const struct config_doc *d);
-	/* Sets all of *c but family, which is zeroed before, from d->o. What a failure leaves in *c is freed. */
+	/* Sets *c, which is zeroed but for its family, from d->o. Returns 0, or -1 with a rule; then the caller frees what is in *c. */
 	int (*config_read)(struct config *c, const struct config_doc *d, struct err *e);
 	const struct config_field *fields; /* [n_fields] what shapes are formulas of */
 	unsigned n_fields;

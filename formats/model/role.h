@@ -23,8 +23,8 @@ enum store {
 
 /* The number formats that a checkpoint has: rows of formats/codec.h, which know types and blocks. */
 struct model_forms {
-	enum codec
-		dense; /* CODEC_FP8, or CODEC_FP8_F32 as in -Base, where scales are powers of two in FP32 */
+	/* The family's, with E8M0 scales, or CODEC_FP8_F32 as in -Base, where scales are powers of two in FP32. */
+	enum codec dense;
 	enum codec experts; /* routed experts: CODEC_MXFP4, CODEC_FP8 or CODEC_FP8_F32 */
 };
 

@@ -5,6 +5,7 @@
  * them are tested (tests/test_model.c).
  *
  * SPDX-License-Identifier: MIT */
+#include "formats/model/decoder.h"
 #include "formats/model/family.h"
 #include "formats/model/vision.h"
 
@@ -12,28 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCKS_MAX = 4096, TENSORS_MAX = 1 << 20 };
-
 /* clang-format off */
 static const struct config_field fields[] = {
-	{ "num_hidden_layers",     "L",      offsetof(struct config, L),      1, BLOCKS_MAX, FIELD_ALL },
-	{ "hidden_size",           "D",      offsetof(struct config, D),      1, 1 << 20, FIELD_ALL },
-	{ "num_attention_heads",   "H",      offsetof(struct config, H),      1, 1 << 16, FIELD_ALL },
-	{ "head_dim",              "hd",     offsetof(struct config, hd),     1, 1 << 16, FIELD_ALL },
-	{ "q_lora_rank",           "QL",     offsetof(struct config, QL),     1, 1 << 20, FIELD_ALL },
-	{ "o_groups",              "G",      offsetof(struct config, G),      1, 1 << 16, FIELD_ALL },
-	{ "o_lora_rank",           "R",      offsetof(struct config, R),      1, 1 << 20, FIELD_ALL },
-	{ "moe_intermediate_size", "I",      offsetof(struct config, I),      1, 1 << 20, FIELD_ALL },
-	{ "n_routed_experts",      "E",      offsetof(struct config, E),      1, 1 << 16, FIELD_ALL },
-	{ "n_shared_experts",      "S",      offsetof(struct config, S),      1, 64, FIELD_ALL },
-	{ "num_experts_per_tok",   "K",      offsetof(struct config, K),      1, 1 << 10, FIELD_ALL },
-	{ "vocab_size",            "V",      offsetof(struct config, V),      1, 1 << 24, FIELD_ALL },
-	{ "hc_mult",               "hc",     offsetof(struct config, hc),     1, 64, FIELD_ALL },
+	DECODER_FIELDS,
 	{ "num_hash_layers",       "n_hash", offsetof(struct config, n_hash), 0, BLOCKS_MAX, FIELD_ALL },
-	{ "index_n_heads",         "IH",     offsetof(struct config, IH),     1, 1 << 16, FIELD_ALL },
-	{ "index_head_dim",        "IHD",    offsetof(struct config, IHD),    1, 1 << 16, FIELD_ALL },
-	{ "num_nextn_predict_layers", "n_mtp", offsetof(struct config, n_mtp), 0, BLOCKS_MAX, FIELD_ALL },
-	{ "dspark_markov_rank",    "MR",     offsetof(struct config, MR),     1, 1 << 20, FIELD_SPARK },
 	VISION_FIELDS,
 };
 /* clang-format on */
@@ -41,30 +24,13 @@ enum { FIELDS = sizeof fields / sizeof *fields };
 
 /* clang-format off */
 static const struct role roles[] = {
-	{ "embed.weight",   IN_GLOBAL, STORE_PLAIN, DT_BF16, "V,D", SPLIT_ROWS, NULL, "token embedding" },
-	{ "head.weight",    IN_GLOBAL, STORE_PLAIN, DT_BF16, "V,D", SPLIT_ROWS, NULL, "output projection" },
+	DECODER_ENDS,
 	{ "norm.weight",    IN_GLOBAL | IN_MTP | IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "final norm" },
 	{ "hc_head_base",   IN_GLOBAL | IN_MTP | IN_SPARK_LAST, STORE_PLAIN, DT_F32, "hc", SPLIT_NONE, NULL, "head mix, offset" },
 	{ "hc_head_fn",     IN_GLOBAL | IN_MTP | IN_SPARK_LAST, STORE_PLAIN, DT_F32, "hc,hc*D", SPLIT_NONE, NULL, "head mix, matrix" },
 	{ "hc_head_scale",  IN_GLOBAL | IN_MTP | IN_SPARK_LAST, STORE_PLAIN, DT_F32, "1", SPLIT_NONE, NULL, "head mix, gain" },
 
-	{ "hc_attn_base",   IN_BLOCK, STORE_PLAIN, DT_F32, "hc*hc+2*hc", SPLIT_NONE, NULL, "attention mix, offset" },
-	{ "hc_attn_fn",     IN_BLOCK, STORE_PLAIN, DT_F32, "hc*hc+2*hc,hc*D", SPLIT_NONE, NULL, "attention mix, matrix" },
-	{ "hc_attn_scale",  IN_BLOCK, STORE_PLAIN, DT_F32, "3", SPLIT_NONE, NULL, "attention mix, gains" },
-	{ "hc_ffn_base",    IN_BLOCK, STORE_PLAIN, DT_F32, "hc*hc+2*hc", SPLIT_NONE, NULL, "feed-forward mix, offset" },
-	{ "hc_ffn_fn",      IN_BLOCK, STORE_PLAIN, DT_F32, "hc*hc+2*hc,hc*D", SPLIT_NONE, NULL, "feed-forward mix, matrix" },
-	{ "hc_ffn_scale",   IN_BLOCK, STORE_PLAIN, DT_F32, "3", SPLIT_NONE, NULL, "feed-forward mix, gains" },
-	{ "attn_norm.weight", IN_BLOCK, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "norm before attention" },
-	{ "ffn_norm.weight",  IN_BLOCK, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "norm before feed-forward" },
-
-	{ "attn.attn_sink",      IN_BLOCK, STORE_PLAIN, DT_F32, "H", SPLIT_ROWS, "H", "attention sink, by head" },
-	{ "attn.q_norm.weight",  IN_BLOCK, STORE_PLAIN, DT_BF16, "QL", SPLIT_NONE, NULL, "query norm" },
-	{ "attn.kv_norm.weight", IN_BLOCK, STORE_PLAIN, DT_BF16, "hd", SPLIT_NONE, NULL, "key-value norm" },
-	{ "attn.wq_a.weight",    IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "QL,D", SPLIT_NONE, NULL, "query, down" },
-	{ "attn.wq_b.weight",    IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "H*hd,QL", SPLIT_ROWS, "H", "query, up" },
-	{ "attn.wkv.weight",     IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "hd,D", SPLIT_NONE, NULL, "key-value" },
-	{ "attn.wo_a.weight",    IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "G*R,H*hd/G", SPLIT_ROWS, "G", "output, down, by group" },
-	{ "attn.wo_b.weight",    IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "D,G*R", SPLIT_COLS, "G", "output, up" },
+	DECODER_BLOCK,
 
 	{ "attn.compressor.ape",          IN_COMPRESS, STORE_PLAIN, DT_F32, "ratio,lap*hd", SPLIT_NONE, NULL, "compressor, position bias" },
 	{ "attn.compressor.wkv.weight",   IN_COMPRESS, STORE_PLAIN, DT_BF16, "lap*hd,D", SPLIT_NONE, NULL, "compressor, key-value" },
@@ -78,15 +44,9 @@ static const struct role roles[] = {
 	{ "attn.indexer.compressor.wgate.weight", IN_INDEX, STORE_PLAIN, DT_BF16, "lap*IHD,D", SPLIT_NONE, NULL, "indexer, gate" },
 	{ "attn.indexer.compressor.norm.weight",  IN_INDEX, STORE_PLAIN, DT_BF16, "IHD", SPLIT_NONE, NULL, "indexer, norm" },
 
-	{ "ffn.gate.weight",  IN_BLOCK, STORE_PLAIN, DT_BF16, "E,D", SPLIT_NONE, NULL, "router" },
-	{ "ffn.gate.bias",    IN_SCORE, STORE_PLAIN, DT_F32, "E", SPLIT_NONE, NULL, "router, selection bias" },
+	DECODER_ROUTER,
 	{ "ffn.gate.tid2eid", IN_HASH, STORE_PLAIN, DT_I64, "V,K", SPLIT_NONE, NULL, "router, token id to expert ids" },
-	{ "ffn.shared_experts.w1.weight", IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "S*I,D", SPLIT_NONE, NULL, "shared expert, gate" },
-	{ "ffn.shared_experts.w2.weight", IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "D,S*I", SPLIT_NONE, NULL, "shared expert, down" },
-	{ "ffn.shared_experts.w3.weight", IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "S*I,D", SPLIT_NONE, NULL, "shared expert, up" },
-	{ "ffn.experts.#.w1.weight", IN_BLOCK, STORE_EXPERT, DT_I8, "I,D", SPLIT_EXPERTS, "E", "routed expert, gate" },
-	{ "ffn.experts.#.w2.weight", IN_BLOCK, STORE_EXPERT, DT_I8, "D,I", SPLIT_EXPERTS, "E", "routed expert, down" },
-	{ "ffn.experts.#.w3.weight", IN_BLOCK, STORE_EXPERT, DT_I8, "I,D", SPLIT_EXPERTS, "E", "routed expert, up" },
+	DECODER_EXPERTS,
 
 	{ "e_proj.weight",  IN_MTP, STORE_DENSE, DT_F8_E4M3, "D,D", SPLIT_NONE, NULL, "MTP, embedding projection" },
 	{ "h_proj.weight",  IN_MTP, STORE_DENSE, DT_F8_E4M3, "D,D", SPLIT_NONE, NULL, "MTP, hidden projection" },
@@ -95,8 +55,7 @@ static const struct role roles[] = {
 	{ "emb.tok_emb.weight", IN_MTP_EXTRA, STORE_PLAIN, DT_BF16, "V,D", SPLIT_NONE, NULL, "MTP, copy of the embedding" },
 	{ "head.weight",        IN_MTP_EXTRA, STORE_PLAIN, DT_BF16, "V,D", SPLIT_NONE, NULL, "MTP, copy of the head" },
 
-	{ "main_proj.weight", IN_SPARK_FIRST, STORE_DENSE, DT_F8_E4M3, "D,NT*D", SPLIT_NONE, NULL, "DSpark, target projection" },
-	{ "main_norm.weight", IN_SPARK_FIRST, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "DSpark, target norm" },
+	DECODER_SPARK,
 	{ "markov_head.markov_w1.weight", IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "V,MR", SPLIT_NONE, NULL, "DSpark, Markov head" },
 	{ "markov_head.markov_w2.weight", IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "V,MR", SPLIT_NONE, NULL, "DSpark, Markov head" },
 	{ "confidence_head.proj.weight",  IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "1,D+MR", SPLIT_NONE, NULL, "DSpark, confidence head" },
@@ -154,65 +113,16 @@ static int get_stages(struct config *c, const json_t *o, struct err *e)
 	return 0;
 }
 
-/* The blocks of FP8 weights are what every shape is computed with. */
-static int get_quant(const json_t *o, struct err *e)
-{
-	const json_t *q = json_object_get(o, "quantization_config");
-	const json_t *b = json_object_get(q, "weight_block_size"),
-		     *m = json_object_get(q, "quant_method");
-
-	if (!q)
-		return config_bad(e, RULE_CONFIG_FIELD_MISSING, "quantization_config",
-			"is missing");
-	if (!json_is_string(m) || strcmp(json_string_value(m), "fp8"))
-		return config_bad(e, RULE_CONFIG_QUANT, "quantization_config",
-			"does not say quant_method fp8");
-	if (json_array_size(b) != 2 ||
-		json_integer_value(json_array_get(b, 0)) != codecs[CODEC_FP8].rows ||
-		json_integer_value(json_array_get(b, 1)) != codecs[CODEC_FP8].cols)
-		return err_rule(e, RULE_CONFIG_QUANT, ERR_NOPOS,
-			"config.json: \"quantization_config\" does not say weight_block_size [%u, %u]",
-			codecs[CODEC_FP8].rows, codecs[CODEC_FP8].cols);
-	return 0;
-}
-
-/* What the shapes divide by. */
-static int check_divides(const struct config *c, struct err *e)
-{
-	const struct codec_form *fp4 = &codecs[CODEC_MXFP4];
-
-	if (c->H * c->hd % c->G)
-		return err_rule(e, RULE_CONFIG_FIELD_RANGE, ERR_NOPOS,
-			"config.json: %llu heads of %llu do not divide into %llu o_groups",
-			(unsigned long long)c->H, (unsigned long long)c->hd,
-			(unsigned long long)c->G);
-	if (c->D % fp4->cols || c->I % fp4->cols)
-		return err_rule(e, RULE_CONFIG_FIELD_RANGE, ERR_NOPOS,
-			"config.json: hidden_size %llu and moe_intermediate_size %llu must be multiples of %u",
-			(unsigned long long)c->D, (unsigned long long)c->I, fp4->cols);
-	if ((c->L + c->stages) * c->E > TENSORS_MAX / 6)
-		return config_bad(e, RULE_CONFIG_FIELD_RANGE, "n_routed_experts",
-			"times the layers is absurd");
-	if (c->K > c->E)
-		return config_bad(e, RULE_CONFIG_FIELD_RANGE, "num_experts_per_tok",
-			"exceeds n_routed_experts");
-	if (c->n_hash > c->L)
-		return config_bad(e, RULE_CONFIG_FIELD_RANGE, "num_hash_layers",
-			"exceeds num_hidden_layers");
-	return 0;
-}
-
 static int v4_config_read(struct config *c, const struct config_doc *d, struct err *e)
 {
 	const json_t *o = d->o;
 
-	c->dense = CODEC_FP8;
 	c->spark = config_says(o, "dspark_block_size");
 	c->vision = config_says(o, "vision_n_layers");
 	if (config_fields(c, o, fields, FIELDS, e) || get_ratios(c, o, e) || get_stages(c, o, e) ||
-		config_vision(c, o, true, e) || get_quant(o, e) || config_experts(c, o, e))
+		config_vision(c, o, true, e) || decoder_quant(c, o, e) || config_experts(c, o, e))
 		return -1;
-	return check_divides(c, e);
+	return decoder_divides(c, e);
 }
 
 static const struct family_gap gaps[] = {
@@ -229,6 +139,7 @@ static const struct family_gap gaps[] = {
 
 const struct family family_v4 = { .name = "deepseek_v4",
 	.what = "DeepSeek-V4",
+	.dense = CODEC_FP8,
 	.config_read = v4_config_read,
 	.fields = fields,
 	.n_fields = FIELDS,

@@ -7,6 +7,7 @@
  * the table yields are tested (tests/test_model.c).
  *
  * SPDX-License-Identifier: MIT */
+#include "formats/model/decoder.h"
 #include "formats/model/family.h"
 #include "formats/model/vision.h"
 
@@ -14,27 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCKS_MAX = 4096, TENSORS_MAX = 1 << 20, ENGRAM_COLUMNS = 4096 };
+enum { ENGRAM_COLUMNS = 4096 }; /* of all tables together; V4.1-Flash has 48 */
 
 /* clang-format off */
 static const struct config_field fields[] = {
-	{ "num_hidden_layers",     "L",      offsetof(struct config, L),      1, BLOCKS_MAX, FIELD_ALL },
-	{ "hidden_size",           "D",      offsetof(struct config, D),      1, 1 << 20, FIELD_ALL },
-	{ "num_attention_heads",   "H",      offsetof(struct config, H),      1, 1 << 16, FIELD_ALL },
-	{ "head_dim",              "hd",     offsetof(struct config, hd),     1, 1 << 16, FIELD_ALL },
-	{ "q_lora_rank",           "QL",     offsetof(struct config, QL),     1, 1 << 20, FIELD_ALL },
-	{ "o_groups",              "G",      offsetof(struct config, G),      1, 1 << 16, FIELD_ALL },
-	{ "o_lora_rank",           "R",      offsetof(struct config, R),      1, 1 << 20, FIELD_ALL },
-	{ "moe_intermediate_size", "I",      offsetof(struct config, I),      1, 1 << 20, FIELD_ALL },
-	{ "n_routed_experts",      "E",      offsetof(struct config, E),      1, 1 << 16, FIELD_ALL },
-	{ "n_shared_experts",      "S",      offsetof(struct config, S),      1, 64, FIELD_ALL },
-	{ "num_experts_per_tok",   "K",      offsetof(struct config, K),      1, 1 << 10, FIELD_ALL },
-	{ "vocab_size",            "V",      offsetof(struct config, V),      1, 1 << 24, FIELD_ALL },
-	{ "hc_mult",               "hc",     offsetof(struct config, hc),     1, 64, FIELD_ALL },
-	{ "index_n_heads",         "IH",     offsetof(struct config, IH),     1, 1 << 16, FIELD_ALL },
-	{ "index_head_dim",        "IHD",    offsetof(struct config, IHD),    1, 1 << 16, FIELD_ALL },
-	{ "num_nextn_predict_layers", "n_mtp", offsetof(struct config, n_mtp), 0, BLOCKS_MAX, FIELD_ALL },
-	{ "dspark_markov_rank",    "MR",     offsetof(struct config, MR),     1, 1 << 20, FIELD_SPARK },
+	DECODER_FIELDS,
 	{ "dspark_n_routed_experts", "DE",   offsetof(struct config, DE),     1, 1 << 16, FIELD_SPARK },
 	{ "engram_max_ngram_size", "EG",     offsetof(struct config, EG),     2, 16, FIELD_ENGRAM },
 	{ "engram_n_heads",        "EN",     offsetof(struct config, EN),     1, 64, FIELD_ENGRAM },
@@ -44,27 +29,10 @@ static const struct config_field fields[] = {
 };
 
 static const struct role roles[] = {
-	{ "embed.weight",   IN_GLOBAL, STORE_PLAIN, DT_BF16, "V,D", SPLIT_ROWS, NULL, "token embedding" },
-	{ "head.weight",    IN_GLOBAL, STORE_PLAIN, DT_BF16, "V,D", SPLIT_ROWS, NULL, "output projection" },
+	DECODER_ENDS,
 	{ "norm.weight",    IN_GLOBAL | IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "final norm" },
 
-	{ "hc_attn_base",   IN_BLOCK, STORE_PLAIN, DT_F32, "hc*hc+2*hc", SPLIT_NONE, NULL, "attention mix, offset" },
-	{ "hc_attn_fn",     IN_BLOCK, STORE_PLAIN, DT_F32, "hc*hc+2*hc,hc*D", SPLIT_NONE, NULL, "attention mix, matrix" },
-	{ "hc_attn_scale",  IN_BLOCK, STORE_PLAIN, DT_F32, "3", SPLIT_NONE, NULL, "attention mix, gains" },
-	{ "hc_ffn_base",    IN_BLOCK, STORE_PLAIN, DT_F32, "hc*hc+2*hc", SPLIT_NONE, NULL, "feed-forward mix, offset" },
-	{ "hc_ffn_fn",      IN_BLOCK, STORE_PLAIN, DT_F32, "hc*hc+2*hc,hc*D", SPLIT_NONE, NULL, "feed-forward mix, matrix" },
-	{ "hc_ffn_scale",   IN_BLOCK, STORE_PLAIN, DT_F32, "3", SPLIT_NONE, NULL, "feed-forward mix, gains" },
-	{ "attn_norm.weight", IN_BLOCK, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "norm before attention" },
-	{ "ffn_norm.weight",  IN_BLOCK, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "norm before feed-forward" },
-
-	{ "attn.attn_sink",      IN_BLOCK, STORE_PLAIN, DT_F32, "H", SPLIT_ROWS, "H", "attention sink, by head" },
-	{ "attn.q_norm.weight",  IN_BLOCK, STORE_PLAIN, DT_BF16, "QL", SPLIT_NONE, NULL, "query norm" },
-	{ "attn.kv_norm.weight", IN_BLOCK, STORE_PLAIN, DT_BF16, "hd", SPLIT_NONE, NULL, "key-value norm" },
-	{ "attn.wq_a.weight",    IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "QL,D", SPLIT_NONE, NULL, "query, down" },
-	{ "attn.wq_b.weight",    IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "H*hd,QL", SPLIT_ROWS, "H", "query, up" },
-	{ "attn.wkv.weight",     IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "hd,D", SPLIT_NONE, NULL, "key-value" },
-	{ "attn.wo_a.weight",    IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "G*R,H*hd/G", SPLIT_ROWS, "G", "output, down, by group" },
-	{ "attn.wo_b.weight",    IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "D,G*R", SPLIT_COLS, "G", "output, up" },
+	DECODER_BLOCK,
 
 	{ "attn.compressor.wkv.weight",   IN_COMPRESS, STORE_PLAIN, DT_BF16, "hd,D", SPLIT_NONE, NULL, "compressor, key-value" },
 	{ "attn.compressor.wgate.weight", IN_COMPRESS_GATE, STORE_PLAIN, DT_BF16, "hd,D", SPLIT_NONE, NULL, "compressor, gate" },
@@ -74,22 +42,15 @@ static const struct role roles[] = {
 	{ "attn.indexer.wq_b.weight",         IN_INDEX, STORE_DENSE, DT_F8_E4M3, "IH*IHD,QL", SPLIT_ROWS, "IH", "indexer, query" },
 	{ "attn.indexer.weights_proj.weight", IN_INDEX, STORE_PLAIN, DT_BF16, "IH,D", SPLIT_ROWS, "IH", "indexer, head weights" },
 
-	{ "ffn.gate.weight",  IN_BLOCK, STORE_PLAIN, DT_BF16, "E,D", SPLIT_NONE, NULL, "router" },
-	{ "ffn.gate.bias",    IN_SCORE, STORE_PLAIN, DT_F32, "E", SPLIT_NONE, NULL, "router, selection bias" },
-	{ "ffn.shared_experts.w1.weight", IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "S*I,D", SPLIT_NONE, NULL, "shared expert, gate" },
-	{ "ffn.shared_experts.w2.weight", IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "D,S*I", SPLIT_NONE, NULL, "shared expert, down" },
-	{ "ffn.shared_experts.w3.weight", IN_BLOCK, STORE_DENSE, DT_F8_E4M3, "S*I,D", SPLIT_NONE, NULL, "shared expert, up" },
-	{ "ffn.experts.#.w1.weight", IN_BLOCK, STORE_EXPERT, DT_I8, "I,D", SPLIT_EXPERTS, "E", "routed expert, gate" },
-	{ "ffn.experts.#.w2.weight", IN_BLOCK, STORE_EXPERT, DT_I8, "D,I", SPLIT_EXPERTS, "E", "routed expert, down" },
-	{ "ffn.experts.#.w3.weight", IN_BLOCK, STORE_EXPERT, DT_I8, "I,D", SPLIT_EXPERTS, "E", "routed expert, up" },
+	DECODER_ROUTER,
+	DECODER_EXPERTS,
 
 	{ "engram.embed.weight", IN_ENGRAM, STORE_TABLE, DT_F8_E4M3, "ER,EH", SPLIT_NONE, NULL, "Engram, table of rows" },
 	{ "engram.wkv.weight",   IN_ENGRAM, STORE_DENSE, DT_F8_E4M3, "hc*D+D,EC", SPLIT_NONE, NULL, "Engram, key and value" },
 	{ "engram.q_weight",     IN_ENGRAM, STORE_PLAIN, DT_BF16, "hc,D", SPLIT_NONE, NULL, "Engram, query norms" },
 	{ "engram.k_weight",     IN_ENGRAM, STORE_PLAIN, DT_BF16, "hc,D", SPLIT_NONE, NULL, "Engram, key norms" },
 
-	{ "main_proj.weight", IN_SPARK_FIRST, STORE_DENSE, DT_F8_E4M3, "D,NT*D", SPLIT_NONE, NULL, "DSpark, target projection" },
-	{ "main_norm.weight", IN_SPARK_FIRST, STORE_PLAIN, DT_BF16, "D", SPLIT_NONE, NULL, "DSpark, target norm" },
+	DECODER_SPARK,
 	{ "markov_head.embed.weight",    IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "V,MR", SPLIT_NONE, NULL, "DSpark, Markov embedding" },
 	{ "markov_head.head.weight",     IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "V,MR", SPLIT_NONE, NULL, "DSpark, Markov head" },
 	{ "confidence_head.proj.weight", IN_SPARK_LAST, STORE_PLAIN, DT_BF16, "1,D+MR", SPLIT_NONE, NULL, "DSpark, confidence head" },
@@ -320,49 +281,14 @@ static int get_engram(struct config *c, const json_t *o, struct err *e)
 
 /* --- */
 
-static int get_quant(struct config *c, json_t *o, struct err *e)
+/* V4.1 has expert_dtype in quantization_config; where V4 has it, the file may repeat the value. */
+static int get_experts(struct config *c, json_t *o, struct err *e)
 {
-	json_t *q = json_object_get(o, "quantization_config"),
-	       *experts = json_object_get(q, "expert_dtype");
-	const json_t *b = json_object_get(q, "weight_block_size"),
-		     *m = json_object_get(q, "quant_method");
+	json_t *said = json_object_get(json_object_get(o, "quantization_config"), "expert_dtype");
 
-	if (!q)
-		return config_bad(e, RULE_CONFIG_FIELD_MISSING, "quantization_config",
-			"is missing");
-	if (!json_is_string(m) || strcmp(json_string_value(m), "fp8"))
-		return config_bad(e, RULE_CONFIG_QUANT, "quantization_config",
-			"does not say quant_method fp8");
-	c->dense = CODEC_FP8_32;
-	if (json_array_size(b) != 2 ||
-		json_integer_value(json_array_get(b, 0)) != codecs[c->dense].rows ||
-		json_integer_value(json_array_get(b, 1)) != codecs[c->dense].cols)
-		return err_rule(e, RULE_CONFIG_QUANT, ERR_NOPOS,
-			"config.json: \"quantization_config\" does not say weight_block_size [%u, %u], which V4.1 has (V4 has [128, 128])",
-			codecs[c->dense].rows, codecs[c->dense].cols);
-	if (experts && put(o, "expert_dtype", experts, e))
+	if (decoder_quant(c, o, e) || (said && put(o, "expert_dtype", said, e)))
 		return -1;
 	return config_experts(c, o, e);
-}
-
-static int check_divides(const struct config *c, struct err *e)
-{
-	const struct codec_form *fp4 = &codecs[CODEC_MXFP4];
-
-	if (c->H * c->hd % c->G)
-		return config_bad(e, RULE_CONFIG_FIELD_RANGE, "o_groups",
-			"does not divide the heads");
-	if (c->D % fp4->cols || c->I % fp4->cols)
-		return err_rule(e, RULE_CONFIG_FIELD_RANGE, ERR_NOPOS,
-			"config.json: hidden_size %llu and moe_intermediate_size %llu must be multiples of %u",
-			(unsigned long long)c->D, (unsigned long long)c->I, fp4->cols);
-	if ((c->L + c->stages) * (c->E > c->DE ? c->E : c->DE) > TENSORS_MAX / 6)
-		return config_bad(e, RULE_CONFIG_FIELD_RANGE, "n_routed_experts",
-			"times the layers is absurd");
-	if (c->K > c->E)
-		return config_bad(e, RULE_CONFIG_FIELD_RANGE, "num_experts_per_tok",
-			"exceeds n_routed_experts");
-	return 0;
 }
 
 static int v41_config_read(struct config *c, const struct config_doc *d, struct err *e)
@@ -377,7 +303,7 @@ static int v41_config_read(struct config *c, const struct config_doc *d, struct 
 		c->engram = json_array_size(json_object_get(o, "engram_layer_ids")) > 0;
 		rc = config_fields(c, o, fields, FIELDS, e) || get_layers(c, o, e) ||
 				config_spark(c, o, false, e) || config_vision(c, o, false, e) ||
-				get_engram(c, o, e) || get_quant(c, o, e) || check_divides(c, e)
+				get_engram(c, o, e) || get_experts(c, o, e) || decoder_divides(c, e)
 			? -1
 			: 0;
 	}
@@ -412,6 +338,7 @@ static const struct family_gap gaps[] = {
 
 const struct family family_v41 = { .name = "deepseek_v41",
 	.what = "DeepSeek-V4.1",
+	.dense = CODEC_FP8_32,
 	.config_read = v41_config_read,
 	.fields = fields,
 	.n_fields = FIELDS,
