@@ -181,25 +181,33 @@ static void refused(void)
 	CHECK(!sh("kill $(cat %L.pid)"));
 }
 
-/* A source that is another one for the second task: a conversion of another checkpoint, DIR or FORM of --experts-from
- * of the same names and sizes, a recipe and a file of importance. */
+/* Whatever a job is made of is another one for the second task: a conversion of another checkpoint, a checkpoint and
+ * --experts-from of the same names and sizes, and each file that an option names. */
 static void changed_between(void)
 {
 	static const struct {
-		const char *from, *options, *how, *rule;
+		const char *from, *options, *how, *rule; /* options: tool first */
 		int status;
 	} row[] = {
-		{ "%S.c", "--to fp8", "rm -r %S.c; cp -r %S.d %S.c", "job.source", 1 },
-		{ "%S.h", "--to bf16 --experts-from %S.f", "touch -d 2001-01-01 %S.h/" F1,
+		{ "%S.c", "quant --to fp8", "rm -r %S.c; cp -r %S.d %S.c", "job.source", 1 },
+		{ "%S.h", "quant --to bf16 --experts-from %S.f", "touch -d 2001-01-01 %S.h/" F1,
 			"job.source", 1 },
-		{ "%S.h", "--to bf16 --experts-from %S.f", "touch -d 2001-01-01 %S.f/" F1,
+		{ "%S.h", "quant --to bf16 --experts-from %S.f", "touch -d 2001-01-01 %S.f/" F1,
 			"job.source", 1 },
-		{ "%S.h", "--to gguf --recipe %S.r", "sed -i s/iq4_nl/q8_0/ %S.r", "job.other", 2 },
-		{ "%S.h", "--to gguf --recipe %S.r --imatrix %S.i", "cp %S.j %S.i", "job.other",
-			2 },
+		{ "%S.h", "quant --to gguf --recipe %S.r", "sed -i s/iq4_nl/q8_0/ %S.r",
+			"job.other", 2 },
+		{ "%S.h", "quant --to gguf --recipe %S.q --imatrix %S.i", "cp %S.j %S.i",
+			"job.other", 2 },
+		{ "%S.h", "quant --to nvfp4 --input-scale %S.k", "sed -i s/12.5/13.5/ %S.k",
+			"job.other", 2 },
+		{ "%S.h", "convert -t marlin-mxfp4 --ranks 2 --placement %S.p",
+			"sed -i 'y/04/40/' %S.p", "job.other", 2 },
+		{ "%S.h", "convert -t sglang-presharded --shard-config %S.s",
+			"sed -i 's/9abcdef/9abcde0/; s/226f05ca04a029f4/b13da34044063505/' %S.s",
+			"job.other", 2 },
 	};
 	char s[1200];
-	size_t i;
+	size_t i, n;
 
 	begin();
 	CHECK(!sh(
@@ -208,17 +216,23 @@ static void changed_between(void)
 		"%B/dsv4-convert run %S.x -o %S.d -t hf -q >%L && %B/dsv4-quant run %S -o %S.f --to mxfp8 -q >%L"));
 	CHECK(!sh(
 		"for i in i,5 j,6; do %B/dsv4-quant imatrix %S --tokens 1,${i#*,} -o %S.${i%,*} -q >%L || exit 1; done"));
+	CHECK(!sh(
+		"printf '{\"layers.0.ffn.experts.3.w1\": 12.5, \"layers.0.ffn.experts.2.w2\": 3}' >%S.k;"
+		"printf 'dsv4-recipe-1 gguf\\nffn.experts.#.w2 * * iq4_nl\\n' | tee %S.r >%S.q; "
+		"printf '{\"*\": [[0,1,2,3],[4,5,6,7]]}' >%S.p; cp tests/vectors/sglang_tiny-flash-1-ep.json %S.s"));
 	for (i = 0; i < sizeof row / sizeof *row; i++) {
 		dirs_remove(out.s);
 		dirs_remove(job.s);
-		CHECK(!sh("printf 'dsv4-recipe-1 gguf\\nffn.experts.#.w2 * * iq4_nl\\n' >%S.r"));
+		n = strcspn(row[i].options, " ");
 		snprintf(s, sizeof s,
-			"q=%%B/dsv4-quant; $q plan %s -o %%O %s --job %%J --tasks 2 -q >%%L && $q run %%J --task 0/2 -q >%%L",
-			row[i].from, row[i].options);
+			"t=%%B/dsv4-%.*s; $t plan %s -o %%O%s --job %%J --tasks 2 -q >%%L && $t run %%J --task 0/2 -q >%%L",
+			(int)n, row[i].options, row[i].from, row[i].options + n);
 		CHECK_IN(row[i].how, !sh(s));
 		CHECK_IN(row[i].how, !sh(row[i].how));
-		says("%B/dsv4-quant run %J --task 1/2", row[i].status, row[i].rule, "plan again");
-		says("%B/dsv4-quant finalize %J", row[i].status, row[i].rule, "plan again");
+		snprintf(s, sizeof s, "%%B/dsv4-%.*s run %%J --task 1/2", (int)n, row[i].options);
+		says(s, row[i].status, row[i].rule, "plan again");
+		snprintf(s, sizeof s, "%%B/dsv4-%.*s finalize %%J", (int)n, row[i].options);
+		says(s, row[i].status, row[i].rule, "plan again");
 	}
 	CHECK(!sh("rm -r %S.?"));
 }
