@@ -189,14 +189,13 @@ static int run_plan(void *opts, int n, char **args, struct err *e)
 
 static int run_from(const struct call *o, enum from from, const char *dir, struct err *e)
 {
-	const struct call_tool tool = {
-		.made_by = "dsv4-convert " DSV4_VERSION, .watch = stderr, .stop = &stop
-	};
+	struct call_tool tool = made;
 	struct job_opts jo = settle(o, from);
 
 	if (check_call(o, from, e))
 		return -1;
 	cli_signals(on_signal);
+	tool.watch = stderr;
 	return call_run(o, &jo, dir, &tool, e);
 }
 
@@ -208,12 +207,6 @@ static int run_run(void *opts, int n, char **args, struct err *e)
 		return task_call_run(opts, args[0], &tasks, e);
 	}
 	return run_from(opts, FROM_CKPT, args[0], e);
-}
-
-static int run_status(void *opts, int n, char **args, struct err *e)
-{
-	(void)n;
-	return task_call_status(opts, args[0], e);
 }
 
 static int run_finalize(void *opts, int n, char **args, struct err *e)
@@ -304,7 +297,6 @@ static const struct cli_opt inspect_opts[] = { CALL_SOURCE, { 0 } };
 static const struct cli_opt plan_opts[] = { PLAN_OPTS, CALL_SOURCE,
 	CALL_TENSORS, CALL_SHA256, CALL_QUIET, CALL_JOB,
 	{ 0 } };
-static const struct cli_opt status_opts[] = { CALL_JSON, { 0 } };
 static const struct cli_opt final_opts[] = { CALL_FULL, CALL_MACHINE, CALL_JSON, CALL_QUIET, { 0 } };
 static const struct cli_opt run_opts[] = { PLAN_OPTS, CALL_SOURCE,
 	CALL_SHA256,
@@ -385,16 +377,7 @@ static const char *word(const char *option, unsigned i)
 
 static const struct cli_tool cli = { .name = "dsv4-convert",
 	.help = "Reshards DeepSeek-V4 checkpoints: streaming, checksummed, bit for bit.",
-	.cmds = cmds,
-	.opts_size = sizeof(struct call),
-	.defaults = call_defaults,
-	.version = version,
-	.exit_text = call_exit_text,
-	.examples = examples,
-	.files = files,
-	.see_also = see_also,
-	.word = word,
-	.failed = call_failed };
+	CALL_TOOL };
 
 int main(int argc, char **argv)
 {

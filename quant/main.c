@@ -106,16 +106,17 @@ static struct job_opts settle(const struct call *o, enum use use)
 	return jo;
 }
 
+static const struct call_tool made = { .made_by = "dsv4-quant " DSV4_VERSION, .stop = &stop };
+
 static int run_from(const struct call *o, enum use use, const char *dir, struct err *e)
 {
-	const struct call_tool tool = {
-		.made_by = "dsv4-quant " DSV4_VERSION, .watch = stderr, .stop = &stop
-	};
+	struct call_tool tool = made;
 	struct job_opts jo = settle(o, use);
 
 	if (use == USE_RESTORE ? call_has_out(o, e) : check(o, e))
 		return -1;
 	cli_signals(on_signal);
+	tool.watch = stderr;
 	return call_run(o, &jo, dir, &tool, e);
 }
 
@@ -131,14 +132,7 @@ static const char *environment(const char *name)
 }
 
 static const struct cli_tool cli;
-static const struct call_tool made = { .made_by = "dsv4-quant " DSV4_VERSION, .stop = &stop };
 static const struct task_tool tasks = { &cli, &made, settle_run, environment };
-
-static int run_status(void *opts, int n, char **args, struct err *e)
-{
-	(void)n;
-	return task_call_status(opts, args[0], e);
-}
 
 static int run_finalize(void *opts, int n, char **args, struct err *e)
 {
@@ -237,7 +231,6 @@ static void version(struct text *out, bool json)
 
 static const struct cli_opt table_opts[] = { CALL_JSON, { 0 } };
 static const struct cli_opt plan_opts[] = { PLAN_OPTS, CALL_TENSORS, CALL_SHA256, CALL_QUIET, CALL_JOB, { 0 } };
-static const struct cli_opt status_opts[] = { CALL_JSON, { 0 } };
 static const struct cli_opt final_opts[] = { CALL_FULL, CALL_MACHINE, CALL_JSON, CALL_QUIET, { 0 } };
 static const struct cli_opt run_opts[] = { PLAN_OPTS, CALL_SHA256, CALL_TASK, CALL_QUIET, { 0 } };
 static const struct cli_opt restore_opts[] = { CALL_OUT, CALL_RUN, CALL_HEADER, CALL_JSON, CALL_SHARD, CALL_QUIET, { 0 } };
@@ -301,16 +294,7 @@ static const char *word(const char *option, unsigned i)
 
 static const struct cli_tool cli = { .name = "dsv4-quant",
 	.help = "Writes DeepSeek-V4 in the number formats that engines load, exactly, and back.",
-	.cmds = cmds,
-	.opts_size = sizeof(struct call),
-	.defaults = call_defaults,
-	.version = version,
-	.exit_text = call_exit_text,
-	.examples = examples,
-	.files = files,
-	.see_also = see_also,
-	.word = word,
-	.failed = call_failed };
+	CALL_TOOL };
 
 int main(int argc, char **argv)
 {

@@ -29,12 +29,12 @@
 #define CALL_MACHINE \
 	{ "threads", 'j', "N", CLI_THREADS, 0, 1024, CALL_AT(threads), "threads (0: as many as processors that it may use, the default)" }, \
 	{ "max-memory", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.max_memory), "never hold more than this (1G)" }
-/* Verbs of jobs, with status_opts, run_status, final_opts and run_finalize of the tool. */
+/* Verbs of jobs, with table_opts, final_opts and run_finalize of the tool. */
 #define CALL_JOB_VERBS \
 	{ "status", "JOB", "how far the tasks of a job are; reads files only", \
 		"JOB is a job folder of plan --job. A task is running, ended, gone (its process is none of\n" \
 		"this machine any more), or not begun.\n", \
-		status_opts, 1, 1, run_status }, \
+		table_opts, 1, 1, task_call_status }, \
 	{ "finalize", "JOB", "the end of a job: hold every file to its receipt, write the manifests", \
 		"What it leaves has the bytes that one process would have written. It exits with 75 as long\n" \
 		"as receipts are missing, and may be called again.\n", \
@@ -42,14 +42,18 @@
 #define CALL_RUN \
 	{ "no-sha256", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(no_sha256), "digest outputs with XXH3 alone" }, \
 	{ "overwrite", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(overwrite), "replace the conversion that OUT holds: what its manifests name is removed, other files are refused" }, \
-	{ "threads", 'j', "N", CLI_THREADS, 0, 1024, CALL_AT(threads), "threads (0: as many as processors that it may use, the default)" }, \
-	{ "max-memory", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.max_memory), "never hold more than this (1G)" }
+	CALL_MACHINE
 #define CALL_SOURCE \
 	{ "assume-experts", 0, "fp4|fp8", CLI_CHOICE, 0, 0, CALL_AT(assume), "what the experts are where config.json does not say it" }, \
 	{ "hf-cache", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(hf_cache), "does nothing: links of a hub cache are always taken" }, \
 	{ "follow-links", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(job.ckpt.follow_links), "follow links that lead to files elsewhere" }, \
 	CALL_HEADER, \
 	CALL_JSON
+/* What struct cli_tool has beside a name and help, with cmds, version, examples, files, see_also and word of the tool. */
+#define CALL_TOOL \
+	.cmds = cmds, .opts_size = sizeof(struct call), .defaults = call_defaults, .version = version, \
+	.exit_text = call_exit_text, .examples = examples, .files = files, .see_also = see_also, .word = word, \
+	.failed = call_failed
 /* clang-format on */
 
 #endif

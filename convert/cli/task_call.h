@@ -31,8 +31,8 @@ int task_call_run(const struct call *o, const char *dir, const struct task_tool 
 	struct err *e);
 int task_call_finalize(const struct call *o, const char *dir, const struct task_tool *tool,
 	struct err *e);
-/* Reads files of the job folder and OUT only. */
-int task_call_status(const struct call *o, const char *dir, struct err *e);
+/* The verb status (struct cli_cmd): opts is a struct call, args[0] the job folder. It reads files of that and of OUT only. */
+int task_call_status(void *opts, int n, char **args, struct err *e);
 
 #ifdef __cplusplus
 }

@@ -97,15 +97,17 @@ static void put_json(struct text *t, const struct batch *b, const struct row *ro
 	jwrite_close(&o, '}');
 }
 
-int task_call_status(const struct call *o, const char *dir, struct err *e)
+int task_call_status(void *opts, int n, char **args, struct err *e)
 {
+	const struct call *o = opts;
 	struct text t = { 0 };
 	struct row *rows;
 	struct batch b;
 	size_t i;
 	int out = -1, rc = 0;
 
-	if (batch_open(&b, io_posix(), dir, e))
+	(void)n;
+	if (batch_open(&b, io_posix(), args[0], e))
 		return -1;
 	rows = calloc(b.tasks, sizeof *rows);
 	if (!rows)
