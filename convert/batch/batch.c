@@ -85,16 +85,16 @@ int batch_units(struct batch *b, const struct conversion *c, struct err *e)
 	const struct plan *p;
 	size_t k, i;
 
-	free(b->units);
-	b->n = b->cap = 0;
 	b->units = malloc((c->files + 1) * sizeof *b->units);
-	if (!b->units)
+	b->first = calloc(c->n + 1, sizeof *b->first);
+	if (!b->units || !b->first)
 		return err_nomem(e);
 	for (k = 0; k < c->n; k++) {
 		p = &c->folders[k];
+		b->first[k + 1] = b->first[k] + p->n_files;
 		for (i = 0; i < p->n_files; i++)
-			b->units[b->n++] = (struct batch_unit){ (uint32_t)k, (uint32_t)i, 0,
-				p->files[i].bytes, arena_strndup(&b->arena, p->dir, strlen(p->dir)),
+			b->units[b->n++] = (struct batch_unit){ (uint32_t)k, 0, p->files[i].bytes,
+				arena_strndup(&b->arena, p->dir, strlen(p->dir)),
 				arena_strndup(&b->arena, p->files[i].name,
 					strlen(p->files[i].name)) };
 	}
@@ -411,10 +411,11 @@ int batch_hold(struct batch *b, const struct job *j, const char *tool, struct er
 			strcmp(now.units[i].name, b->units[i].name) != 0)
 			break;
 		b->units[i].folder = now.units[i].folder;
-		b->units[i].file = now.units[i].file;
 	}
 	if (!rc && (now.n != b->n || i < b->n))
 		rc = other(e, "another list of files");
+	b->first = now.first;
+	now.first = NULL;
 	batch_close(&now);
 	return rc;
 }
@@ -431,6 +432,7 @@ void batch_close(struct batch *b)
 	close_one(b, b->leases);
 	close_one(b, b->receipts);
 	free(b->units);
+	free(b->first);
 	arena_free(&b->arena);
 	*b = (struct batch){ .dir = -1, .leases = -1, .receipts = -1 };
 }

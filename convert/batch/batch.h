@@ -21,8 +21,7 @@ extern "C" {
 enum { BATCH_TASKS = 65536, BATCH_UNITS = 1 << 22, BATCH_WORDS = 64, BATCH_WORD = 4096 };
 
 struct batch_unit {
-	uint32_t folder,
-		file; /* indexes into the conversion; not read from job.json, but its names are */
+	uint32_t folder; /* index into the conversion; not read from job.json, as its name is */
 	uint32_t task;
 	uint64_t bytes;
 	const char *dir, *name; /* in the arena of the batch; dir "" is OUT itself */
@@ -39,14 +38,15 @@ struct batch {
 	uint64_t tasks, lease;    /* lease: seconds */
 	struct batch_unit *units; /* owns; [n]; folder by folder, in the order of the plans */
 	size_t n, cap;
-	char id[65]; /* SHA-256 of job.json */
+	size_t *first; /* owns; [folders of the conversion + 1]: unit of the first file; NULL before batch_units or batch_hold */
+	char id[65];   /* SHA-256 of job.json */
 	struct arena arena;
 	/* the open folder; -1: not open */
 	const struct io *io;
 	int dir, leases, receipts; /* own */
 };
 
-/* Lists the files of the conversion of j and gives them to b->tasks tasks. Everything else of b is the caller's. */
+/* Lists the files of the conversion c and gives them to b->tasks tasks. Everything else of b is the caller's. */
 int batch_units(struct batch *b, const struct conversion *c, struct err *e);
 /* Makes the folder at path and writes b, whose id it fills, into it; one that is there with these very bytes is taken.
  * Another one is refused (job.other). The folder is open afterwards. */
@@ -55,8 +55,8 @@ int batch_create(struct batch *b, const struct io *io, const char *path, struct 
 int batch_open(struct batch *b, const struct io *io, const char *path, struct err *e);
 /* Whether the folder at path has a job.json. */
 bool batch_is(const struct io *io, const char *path);
-/* Holds j, opened as b says, to b, and sets folder and file of its units: job.source where the source was changed, else
- * job.other. tool is the name and version of who asks. */
+/* Holds j, opened as b says, to b, and sets b->first and folder of its units. tool is the name and version of who asks.
+ * Returns -1 with job.source where the source was changed, with job.other where anything else is not as in the plan. */
 int batch_hold(struct batch *b, const struct job *j, const char *tool, struct err *e);
 /* A batch that was zeroed or closed is none. */
 void batch_close(struct batch *b);

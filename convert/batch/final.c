@@ -15,7 +15,6 @@ struct final {
 	struct batch *b;
 	const struct job *j;
 	struct receipt *r; /* owns; [b->n] */
-	size_t *first;     /* owns; [folders]: unit of the first file of a folder */
 	int out;           /* owns; -1: not open */
 	struct sha256_kit sha;
 };
@@ -151,23 +150,15 @@ static int known(void *ctx, size_t k, size_t i, struct known *is, struct err *e)
 	const struct final *f = ctx;
 
 	(void)e;
-	*is = f->r[f->first[k] + i].known;
+	*is = f->r[f->b->first[k] + i].known;
 	return 0;
 }
 
 static int begin(struct final *f, unsigned features, struct err *e)
 {
-	const struct conversion *c = &f->j->conversion;
-	size_t k;
-
 	sha256_kit_best(&f->sha, features);
 	f->r = calloc(f->b->n + 1, sizeof *f->r);
-	f->first = calloc(c->n + 1, sizeof *f->first);
-	if (!f->r || !f->first)
-		return err_nomem(e);
-	for (k = 0; k < c->n; k++)
-		f->first[k + 1] = f->first[k] + c->folders[k].n_files;
-	return 0;
+	return f->r ? 0 : err_nomem(e);
 }
 
 /* Holds everything to the receipts before anything is changed. */
@@ -220,6 +211,5 @@ int final_run(struct batch *b, const struct job *j, const struct run_opts *o, bo
 	if (f.out >= 0)
 		(void)b->io->close(b->io, f.out); /* a folder has nothing to flush */
 	free(f.r);
-	free(f.first);
 	return rc;
 }

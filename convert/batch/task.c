@@ -34,7 +34,6 @@ struct task {
 	struct lease lease;
 	struct stage stage;
 	int out;              /* owns; OUT, -1 while it is not there */
-	size_t *first;        /* owns; [folders]: unit of the first file of a folder */
 	uint8_t *is;          /* owns; [b->n] enum unit_is */
 	uint32_t *number;     /* owns; [b->n]: of the lease that was looked at */
 	bool shared;          /* OUT is ready */
@@ -48,7 +47,7 @@ static bool told(const struct task *t)
 
 static size_t unit_of(const struct task *t, size_t folder, size_t file)
 {
-	return t->first[folder] + file;
+	return t->b->first[folder] + file;
 }
 
 /* --- as a run sees it (struct run_units) --- */
@@ -270,19 +269,15 @@ static int work(struct task *t, struct err *e)
 
 static int prepare(struct task *t, struct err *e)
 {
-	const struct conversion *c = &t->j->conversion;
 	size_t k, n = t->b->n;
 
-	t->first = calloc(c->n + 1, sizeof *t->first);
 	t->is = malloc(n + 1);
 	t->number = calloc(n + 1, sizeof *t->number);
 	t->r->made = calloc(n + 1, sizeof *t->r->made);
 	t->r->sha256 = calloc(n + 1, sizeof *t->r->sha256);
-	if (!t->first || !t->is || !t->number || !t->r->made || !t->r->sha256)
+	if (!t->is || !t->number || !t->r->made || !t->r->sha256)
 		return err_nomem(e);
 	memset(t->is, UNIT_OTHERS, n + 1);
-	for (k = 0; k < c->n; k++)
-		t->first[k + 1] = t->first[k] + c->folders[k].n_files;
 	for (k = 0; k < n; k++)
 		t->r->n_share += t->b->units[k].task == t->o->index;
 	return 0;
@@ -317,7 +312,6 @@ int task_run(struct batch *b, const struct job *j, const struct task_opts *o, st
 	}
 	if (t.out >= 0)
 		(void)b->io->close(b->io, t.out); /* a folder has nothing to flush */
-	free(t.first);
 	free(t.is);
 	free(t.number);
 	pthread_mutex_destroy(&t.lock);
