@@ -113,6 +113,24 @@ static void refused(void)
 	}
 }
 
+/* Experts as ModelOpt quantizes them: what doctor says of V4 in that form is not said of V4.1. */
+static void others_form(void)
+{
+	struct ck *c = ck_load(model());
+	struct ck_tensor *t = ck_get(c, "layers.0.ffn.experts.0.w1.scale");
+	struct path p;
+
+	snprintf(t->name, sizeof t->name, "layers.0.ffn.experts.0.w1.weight_scale_2");
+	c->dirty[t->shard] = true;
+	ck_config(c, "quantization_config",
+		"{\"quant_method\": \"modelopt\", \"quant_algo\": \"NVFP4\"}");
+	dirs_remove(dirs_path("modelopt").s);
+	p = ck_write(c, "modelopt");
+	ck_free(c);
+	CHECK(ends(2, "kind.nvfp4", "dsv4-convert", "inspect %s", p.s));
+	CHECK(ends(2, "family.gap", "dsv4-verify", "doctor %s", p.s));
+}
+
 /* --- damage --- */
 
 static struct ck_tensor *half_rows(struct ck *c, const char *name, const char *type)
@@ -301,5 +319,6 @@ static void spellings(void)
 
 static const struct test tests[] = { { "v41: full size", full_size },
 	{ "v41: there and back", there_and_back }, { "v41: refused", refused },
-	{ "v41: mixtures", mixtures }, { "v41: spellings", spellings }, { NULL, NULL } };
+	{ "v41: in the form of others", others_form }, { "v41: mixtures", mixtures },
+	{ "v41: spellings", spellings }, { NULL, NULL } };
 TEST_MAIN(tests)

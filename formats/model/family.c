@@ -77,9 +77,12 @@ int config_read(struct config *c, const struct config_doc *d, struct err *e)
 
 int config_read_shapes(struct config *c, const struct config_doc *d, struct err *e)
 {
+	const char *type = json_string_value(json_object_get(d->o, "model_type"));
+	const struct family *f = type ? find(families, type, d) : NULL;
+	const struct codec_form *dense = &codecs[f ? f->dense : CODEC_FP8];
 	json_t *o = json_copy(d->o),
 	       *q = json_pack("{s:s,s:[i,i]}", "quant_method", "fp8", "weight_block_size",
-		       (int)codecs[CODEC_FP8].rows, (int)codecs[CODEC_FP8].cols);
+		       (int)dense->rows, (int)dense->cols);
 	struct config_doc doc = { .o = o };
 	int rc;
 

@@ -291,6 +291,7 @@ int formed_make(struct formed *f, const struct ckpt *c, struct report *r, struct
 		return err_rule(e, RULE_CONFIG_MISSING, ERR_NOPOS, "there is no config.json");
 	/* FP8 so that dim is rows x columns: a code is a byte. */
 	if (config_read_shapes(&f->config, &c->doc, e) ||
+		family_meets(&f->config, NEED_DOCTOR, e) ||
 		inventory_make(&f->inv, &f->config, (struct model_forms){ CODEC_FP8, CODEC_FP8 },
 			e))
 		return -1;
