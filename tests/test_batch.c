@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "convert/batch/slot.h"
+#include "convert/batch/source_id.h"
+#include "convert/batch/task.h"
 #include "tests/model.h"
 #include "tests/produced.h"
 
@@ -237,6 +239,48 @@ static void changed_between(void)
 	CHECK(!sh("rm -r %S.?"));
 }
 
+/* A file of importance that is written to while the run goes on, as llama-imatrix does to its own: what was made of it is
+ * no file of this plan. */
+static void importance_rewritten(void)
+{
+	struct path i = dirs_path("i"), recipe = dirs_path("recipe");
+	struct job_opts o = { .plan = { .target = "gguf", .ranks = 1, .sha256 = true },
+		.imatrix = i.s,
+		.recipe = recipe.s,
+		.threads = 2,
+		.max_memory = 256 << 20 };
+	struct run_opts ro = { .out = out.s, .tool = "t", .features = cpu_features() };
+	struct batch b = { .tasks = 1, .lease = 60, .dir = -1, .leases = -1, .receipts = -1 };
+	const struct task_opts to = { .run = &ro };
+	struct task_result done;
+	struct run_result r;
+	struct err e = { 0 };
+	struct job j;
+
+	begin();
+	CHECK(!sh(
+		"for i in i,5 j,6; do %B/dsv4-quant imatrix %S --tokens 1,${i#*,} -o %S.${i%,*} -q >%L || exit 1; done; "
+		"cp %S.i $(dirname %S)/i; printf 'dsv4-recipe-1 gguf\nffn.experts.#.w2 * * iq4_nl\n' >$(dirname %S)/recipe"));
+	CHECK_IN(e.text, !job_open(&j, io_posix(), src.s, &o, &e));
+	ro.budget = j.b;
+	snprintf(b.plan, sizeof b.plan, "%s", j.conversion.hash);
+	snprintf(b.out, sizeof b.out, "%s", out.s);
+	CHECK(!source_id(&j, b.source_id, &e) && !batch_units(&b, &j.conversion, &e) &&
+		!batch_create(&b, io_posix(), job.s, &e));
+	CHECK(!sh("cat %S.j >$(dirname %S)/i"));
+	CHECK(task_run(&b, &j, &to, &done, &e) && e.rule && !strcmp(e.rule, "ckpt.changed"));
+	CHECK(!done.n_made && !sh("test -z \"$(ls %J/receipts)\""));
+	task_result_free(&done);
+	dirs_remove(out.s);
+	e = (struct err){ 0 };
+	CHECK(run_conversion(&j.conversion, &ro, &r, &e) && e.rule &&
+		!strcmp(e.rule, "ckpt.changed"));
+	CHECK(!sh("test ! -e %O/manifest.json && rm %S.?"));
+	run_result_free(&r);
+	batch_close(&b);
+	job_close(&j);
+}
+
 /* What a task is told to stop in stays unmade, and the next one makes it. */
 static void stopped(void)
 {
@@ -440,6 +484,7 @@ static const struct test tests[] = {
 	{ "digests", digests },
 	{ "refused", refused },
 	{ "changed between", changed_between },
+	{ "importance rewritten", importance_rewritten },
 	{ "stopped", stopped },
 	{ "false receipts", false_receipts },
 	{ "leases", leases },

@@ -6,7 +6,6 @@
 #include "convert/batch/stage.h"
 #include "convert/run/run.h"
 #include "core/file.h"
-#include "formats/model/changed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,7 +113,7 @@ static int done(void *ctx, size_t folder, size_t file, const struct output *o, s
 			"another process has taken task %u over: this one was taken for dead",
 			t->o->index);
 	/* What was read of a source that is another one now must get no receipt. */
-	if (ckpt_unchanged(&t->j->c, e))
+	if (run_unchanged(&t->j->conversion, e))
 		return -1;
 	if (is_done(t, u))
 		return 0; /* two processes held it, and the other was quicker */

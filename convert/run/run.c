@@ -2,6 +2,7 @@
 #include "convert/run/run.h"
 
 #include "convert/run/team.h"
+#include "formats/gguf/imatrix_digest.h"
 #include "formats/model/changed.h"
 
 #include <stdlib.h>
@@ -114,12 +115,30 @@ static int make_files(struct folders *f, const struct run_opts *o, struct err *e
 	return rc;
 }
 
+int run_unchanged(const struct conversion *c, struct err *e)
+{
+	const struct plan_opts *o = &c->folders[0].opts;
+	char now[65];
+
+	if (ckpt_unchanged(c->folders[0].ckpt, e))
+		return -1;
+	if (!o->imatrix)
+		return 0;
+	if (imatrix_digest(o->imatrix, now, e))
+		return -1;
+	if (!strcmp(now, o->imatrix_sha256))
+		return 0;
+	err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS,
+		"the file of --imatrix was changed while it was read");
+	return err_blame(e, BLAME_SOURCE);
+}
+
 static int execute(struct folders *f, const struct conversion *c, const struct run_opts *o,
 	struct err *e)
 {
 	if (folders_begin(f, c, o, e) || make_files(f, o, e))
 		return -1;
-	if (ckpt_unchanged(c->folders[0].ckpt, e))
+	if (run_unchanged(c, e))
 		return -1;
 	if (o->units)
 		return 0;
@@ -149,8 +168,7 @@ static int take_known(struct folders *f, run_known *known, void *ctx, struct err
 static int take_and_finish(struct folders *f, const struct conversion *c, const struct run_opts *o,
 	run_known *known, void *ctx, struct err *e)
 {
-	if (folders_begin(f, c, o, e) || take_known(f, known, ctx, e) ||
-		ckpt_unchanged(c->folders[0].ckpt, e))
+	if (folders_begin(f, c, o, e) || take_known(f, known, ctx, e) || run_unchanged(c, e))
 		return -1;
 	return all_there(f, e) ? -1 : folders_finish(f, e);
 }

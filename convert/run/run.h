@@ -53,6 +53,9 @@ typedef int run_known(void *ctx, size_t k, size_t i, struct known *known, struct
  * run_conversion writes them. No payload is read. */
 int run_finish(const struct conversion *c, const struct run_opts *o, run_known *known, void *ctx,
 	struct run_result *r, struct err *e);
+/* Holds the source, and the file of --imatrix, to what they were when c was planned. Returns -1 with ckpt.changed or
+ * ckpt.touched (formats/model/changed.h); the source is to blame. It reads all of that file. */
+int run_unchanged(const struct conversion *c, struct err *e);
 void run_result_free(struct run_result *r);
 
 /* Bytes that pass through a run, for its progress: outputs, and shards if they are digested. */
