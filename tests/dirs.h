@@ -64,6 +64,19 @@ static inline struct path dirs_new(const char *name)
 	return p;
 }
 
+/* A copy of that name of a folder with all that is in it, in place of the last one. */
+static inline struct path dirs_copy(const char *name, const char *from)
+{
+	struct path to = dirs_path(name);
+	char line[1100];
+
+	dirs_remove(to.s);
+	snprintf(line, sizeof line, "cp -r %.500s %s", from, to.s);
+	if (system(line))
+		exit(2);
+	return to;
+}
+
 static inline void file_put_all(const char *path, const void *p, size_t n)
 {
 	FILE *f = fopen(path, "wb");

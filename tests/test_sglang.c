@@ -9,7 +9,6 @@
 #include "tests/shell.h"
 #include "tests/verify.h"
 
-#define RANK0 "model-rank-0-part-0.safetensors"
 #define RANK1 "model-rank-1-part-0.safetensors"
 
 static struct path small, base;
@@ -35,16 +34,10 @@ static void models(void)
 	make("small-base", base.s, 4);
 }
 
+/* The verb finds nothing (word NULL), or says word and ends with 1. */
 static bool verify(const char *verb, const char *a, const char *b, const char *word)
 {
-	char args[1200];
-	int rc;
-
-	snprintf(args, sizeof args, "%s %s %s", verb, a, b);
-	rc = shell("dsv4-verify", args);
-	if (!word)
-		return rc == 0;
-	return rc == 1 && (holds(out_file.s, word) || holds(err_file.s, word));
+	return ends(word ? 1 : 0, word, "dsv4-verify", "%s %s %s", verb, a, b);
 }
 
 static struct job_opts opts(const char *launch)
@@ -103,29 +96,17 @@ static void without_kept(void)
 
 /* --- launches that are not written for --- */
 
+/* The file of one launch, in which the first from has become to; it lies at the same place each time. */
 static const char *edited(const char *from, const char *to)
 {
 	static struct path p;
-	size_t n, at;
-	char *text, *s;
+	size_t n;
 	uint8_t *b = file_get_all("tests/vectors/sglang_small4-2-tp.json", &n);
-	struct text t = { 0 };
 
 	p = dirs_path("launch.json");
-	text = malloc(n + 1);
-	memcpy(text, b, n);
-	text[n] = 0;
+	file_put_all(p.s, b, n);
 	free(b);
-	s = strstr(text, from);
-	CHECK_IN(from, s != NULL);
-	at = s ? (size_t)(s - text) : 0;
-	text_put(&t, text, at);
-	text_str(&t, to);
-	text_str(&t, text + at + (s ? strlen(from) : 0));
-	unlink(p.s);
-	model_put(dirs_path("").s, "launch.json", t.s, t.n);
-	text_free(&t);
-	free(text);
+	verify_exchange(p.s, from, to);
 	return p.s;
 }
 
@@ -196,17 +177,6 @@ static void wrong_calls(void)
 
 /* --- what is not as it was made --- */
 
-static struct path copy(const struct path *from)
-{
-	struct path to = dirs_path("bad");
-	char line[1800];
-
-	snprintf(line, sizeof line, "rm -rf %s && cp -r %s %s", to.s, from->s, to.s);
-	if (system(line))
-		exit(2);
-	return to;
-}
-
 /* Where in the file a tensor lies, by its sidecar. */
 static size_t place(const char *dir, const char *file, const char *name)
 {
@@ -243,7 +213,7 @@ static void bytes(void)
 	dirs_remove(good.s);
 	CHECK(set_makes(small.s, good.s, &o));
 	for (i = 0; i < sizeof row / sizeof *row; i++) {
-		bad = copy(&good);
+		bad = dirs_copy("bad", good.s);
 		p = file_get_all(model_file(bad.s, RANK1).s, &n);
 		p[place(bad.s, RANK1, row[i])] ^= 4;
 		model_put(bad.s, RANK1, p, n);
@@ -267,19 +237,19 @@ static void files(void)
 	models();
 	dirs_remove(good.s);
 	CHECK(set_makes(small.s, good.s, &o));
-	bad = copy(&good);
+	bad = dirs_copy("bad", good.s);
 	verify_exchange(model_file(bad.s, SGLANG_CHECKSUM).s, "\"stored_key\": \"model.norm",
 		"\"stored_key\": \"model.morn");
 	CHECK(verify("check", bad.s, "", "check.sha256"));
 	CHECK(verify("compare", small.s, bad.s, "compare.file"));
-	bad = copy(&good);
+	bad = dirs_copy("bad", good.s);
 	CHECK(!unlink(model_file(bad.s, SGLANG_READY).s));
 	CHECK(verify("check", bad.s, "", "check.missing"));
 	CHECK(verify("doctor", bad.s, "", "check.missing"));
-	bad = copy(&good);
+	bad = dirs_copy("bad", good.s);
 	CHECK(!truncate(model_file(bad.s, RANK1).s, 4096 * 100));
 	CHECK(verify("check", bad.s, "", "set.size"));
-	bad = copy(&good);
+	bad = dirs_copy("bad", good.s);
 	CHECK(!unlink(model_file(bad.s, SGLANG_KEPT).s));
 	CHECK(verify("check", bad.s, "", "check.missing"));
 	dirs_remove(back.s);
@@ -311,7 +281,7 @@ static void documents(void)
 	dirs_remove(good.s);
 	CHECK(set_makes(small.s, good.s, &o));
 	for (i = 0; i < sizeof row / sizeof *row; i++) {
-		bad = copy(&good);
+		bad = dirs_copy("bad", good.s);
 		verify_edit(bad.s, row[i].file, row[i].from, row[i].to);
 		CHECK_IN(row[i].from, verify("compare", small.s, bad.s, row[i].word));
 	}

@@ -38,16 +38,10 @@ static void models(void)
 	make("small-spark", spark.s, 5);
 }
 
+/* The verb finds nothing (word NULL), or says word and ends with 1. */
 static bool verify(const char *verb, const char *a, const char *b, const char *word)
 {
-	char args[1200];
-	int rc;
-
-	snprintf(args, sizeof args, "%s %s %s", verb, a, b);
-	rc = shell("dsv4-verify", args);
-	if (!word)
-		return rc == 0;
-	return rc == 1 && (holds(out_file.s, word) || holds(err_file.s, word));
+	return ends(word ? 1 : 0, word, "dsv4-verify", "%s %s %s", verb, a, b);
 }
 
 /* --- what vLLM has loaded --- */
@@ -261,18 +255,6 @@ static void wrong_calls(void)
 
 /* --- what is not as it was made --- */
 
-/* A conversion with all its folders, at a place where the last one was. */
-static struct path copy(const struct path *from)
-{
-	struct path to = dirs_path("bad");
-	char line[1800];
-
-	snprintf(line, sizeof line, "rm -rf %s && cp -r %s %s", to.s, from->s, to.s);
-	if (system(line))
-		exit(2);
-	return to;
-}
-
 /* Sidecars that say something else, sealed: compare and doctor do not take them. */
 static void documents(void)
 {
@@ -307,7 +289,7 @@ static void documents(void)
 	dirs_remove(good.s);
 	CHECK(set_makes(small.s, good.s, &o));
 	for (i = 0; i < sizeof row / sizeof *row; i++) {
-		bad = copy(&good);
+		bad = dirs_copy("bad", good.s);
 		verify_edit(bad.s, row[i].file, row[i].from, row[i].to);
 		CHECK_IN(row[i].from, verify("compare", small.s, bad.s, row[i].compare));
 		CHECK_IN(row[i].from, verify("doctor", bad.s, "", row[i].doctor));
@@ -333,7 +315,7 @@ static void parts_of_others(void)
 		dirs_remove(good.s);
 		o = set_opts(VLLM_TARGET, 2, row[i].tp);
 		CHECK(set_makes(small.s, good.s, &o));
-		bad = copy(&good);
+		bad = dirs_copy("bad", good.s);
 		verify_edit(bad.s, RANK1, row[i].from, row[i].to);
 		CHECK_IN(row[i].from, verify("compare", small.s, bad.s, row[i].word));
 	}
@@ -353,7 +335,7 @@ static void part_left_out(void)
 	dirs_remove(good.s);
 	o.plan.shard_size = 100000;
 	CHECK(set_makes(small.s, good.s, &o));
-	bad = copy(&good);
+	bad = dirs_copy("bad", good.s);
 	doc = load(bad.s, MAN_NAME);
 	files = json_object_get(doc, "files");
 	json_array_foreach(files, i,
@@ -386,7 +368,7 @@ static void beside(void)
 	CHECK(verify("doctor", good.s, "--for vllm", NULL));
 	CHECK(verify("doctor", good.s, "--for sglang", "engine.form"));
 	CHECK(verify("doctor", good.s, "--for marlin-mxfp4", "engine.form"));
-	bad = copy(&good);
+	bad = dirs_copy("bad", good.s);
 	verify_exchange(model_file(bad.s, "config.json").s, "num_hidden_layers",
 		"num_hidden_lavers");
 	CHECK(verify("doctor", bad.s, "", "check.sha256"));
@@ -394,7 +376,7 @@ static void beside(void)
 	CHECK(!unlink(model_file(bad.s, "config.json").s));
 	CHECK(verify("doctor", bad.s, "", "check.missing"));
 	CHECK(verify("logits --tokens 1,2", small.s, bad.s, "check.missing"));
-	bad = copy(&good);
+	bad = dirs_copy("bad", good.s);
 	CHECK(!link(model_file(good.s, RANK0).s,
 		model_file(bad.s, "model-rank-0-part-9.safetensors").s));
 	CHECK(verify("doctor", bad.s, "", "check.extra"));
@@ -414,24 +396,24 @@ static void files(void)
 	models();
 	dirs_remove(good.s);
 	CHECK(set_makes(small.s, good.s, &o));
-	bad = copy(&good);
+	bad = dirs_copy("bad", good.s);
 	CHECK(!truncate(model_file(bad.s, RANK1).s, 4096 * 100));
 	CHECK(verify("check", bad.s, "", "set.size"));
 	CHECK(verify("check --rank 0", bad.s, "", NULL)); /* the other rank is as it was */
 	CHECK(verify("check --rank 1", bad.s, "", "set.size"));
-	bad = copy(&good);
+	bad = dirs_copy("bad", good.s);
 	unlink(model_file(bad.s, RANK1).s);
 	CHECK(verify("check", bad.s, "", "check.missing"));
 	dirs_remove(back.s);
 	CHECK(set_refuses(bad.s, back.s, &b, "check.missing", RANK1));
 	/* Each rank has the other's file. */
-	bad = copy(&good);
+	bad = dirs_copy("bad", good.s);
 	CHECK(!rename(model_file(bad.s, RANK0).s, model_file(bad.s, "x").s));
 	CHECK(!rename(model_file(bad.s, RANK1).s, model_file(bad.s, RANK0).s));
 	CHECK(!rename(model_file(bad.s, "x").s, model_file(bad.s, RANK1).s));
 	CHECK(verify("check", bad.s, "", "check.header"));
 	/* One byte in the part of an expert: restore holds parts to their digests. */
-	bad = copy(&good);
+	bad = dirs_copy("bad", good.s);
 	p = file_get_all(model_file(bad.s, RANK1).s, &n);
 	p[n / 2] ^= 1;
 	model_put(bad.s, RANK1, p, n);

@@ -11,12 +11,12 @@
 extern "C" {
 #endif
 
-/* Appends it to *out. The files lie under their names in d, and their tensors are read once more. */
+/* Appends checksum.json to *out. The files lie under their names in d, and their tensors are read once more. */
 int checksum_put(struct text *out, const struct plan *p, const struct outdir *d, struct err *e);
 
-/* Whether a small file of the plan says to who reads the folder that all others are there: it comes last. */
+/* Whether a small file of the plan is the mark that all others are there, so that it must come last. */
 bool checksum_is_mark(const struct plan *p, const struct plan_small *s);
-/* Removes that file, if the plan has one, before anything else in the folder changes. */
+/* Removes the mark, if the plan has one, before anything else in the folder changes. */
 int checksum_unmark(const struct plan *p, const struct outdir *d, struct err *e);
 
 #ifdef __cplusplus

@@ -13,6 +13,7 @@
 #include "convert/plan/vllm.h"
 #include "core/text.h"
 #include "formats/conversion/presharded.h"
+#include "formats/conversion/vllm_form.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,11 +29,8 @@ int sglang_check(const struct layout *l)
 		return err_set(l->e, ERR_USAGE,
 			"--target " SGLANG_TARGET
 			" wants --shard-config FILE, which loaders/sglang_probe.py writes where SGLang runs");
-	if (l->p->experts != l->a->experts)
-		return err_rule(l->e, RULE_PLAN_ENGINE_FORM, ERR_NOPOS,
-			"--target " SGLANG_TARGET
-			" writes experts as they are, which is %s: make a folder of --target hf --experts %s first, and this of it",
-			codec_expert(l->a->experts), codec_expert(l->p->experts));
+	if (vllm_check_experts(l))
+		return -1;
 	if (!strcmp(c->experts, want))
 		return 0;
 	return err_rule(l->e, RULE_PLAN_ENGINE_FORM, ERR_NOPOS,
@@ -83,19 +81,13 @@ static int lay_out(struct layout *l, const struct group *g, uint64_t rank, struc
 	struct step_tile *tile = layout_alloc(l, sizeof *tile);
 	uint32_t *src = layout_alloc(l, g->n * sizeof *src), k;
 	bool two = g->e->parts == 2;
-	uint64_t n = g->cut ? l->p->opts.share.ranks : 1, *dim, cols;
+	uint64_t *dim, cols;
 	char why[256];
 
 	if (!tile || !src)
 		return -1;
 	*s = (struct step){ .op = OP_TILE, .take = step_all(t), .record = 1, .as.tile = tile };
-	if (g->cut && two) {
-		s->take.rows /= n;
-		s->take.row = rank * s->take.rows;
-	} else if (g->cut) {
-		s->take.cols /= n;
-		s->take.col = rank * s->take.cols;
-	}
+	group_take(l, g, rank, s);
 	for (k = 0; k < g->n; k++) {
 		src[k] = g->e[k].i;
 		layout_fate(l, src[k], FATE_TILE);
@@ -181,22 +173,25 @@ static int by_text(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* All parameters of rank 0, whose names are those of all ranks. */
+/* All parameters of all ranks. Those of rank 0, whose names are those of all, go to names, which has room for them. */
 static int hold_all(const struct layout *l, const char **names)
 {
 	const struct plan *p = l->p;
 	const char *lacks;
 	size_t f, i, n = 0;
+	long rank;
 
-	for (f = 0; f < p->n_files; f++)
+	for (f = 0; f < p->n_files; f++) {
+		rank = vllm_rank_of(p->files[f].name);
 		for (i = 0; i < p->files[f].n; i++) {
-			if (rank_kept_file(p->files[f].name))
+			if (rank < 0)
 				continue;
 			if (hold(l, &p->files[f].steps[i].out))
 				return -1;
-			if (!strncmp(p->files[f].name, "model-rank-0-", 13))
+			if (!rank)
 				names[n++] = p->files[f].steps[i].out.name;
 		}
+	}
 	if (n)
 		qsort(names, n, sizeof *names, by_text);
 	lacks = shard_config_other(p->opts.shard_config, names, n);
@@ -210,12 +205,12 @@ static int hold_all(const struct layout *l, const char **names)
 static int add_ready(struct layout *l)
 {
 	struct plan_small s = { .name = SGLANG_READY, .kind = SMALL_TEXT };
-	char text[120];
+	struct text t = { 0 };
 
-	s.bytes = (uint64_t)snprintf(text, sizeof text,
-		"{\"plan_version\": 1, \"world_size\": %llu, \"created_at\": 0}",
-		(unsigned long long)l->p->opts.share.ranks);
-	s.text = arena_strndup(&l->p->arena, text, (size_t)s.bytes);
+	presharded_ready(&t, l->p->opts.share.ranks);
+	s.bytes = t.n;
+	s.text = t.failed ? NULL : arena_strndup(&l->p->arena, t.s, t.n);
+	text_free(&t);
 	return s.text ? layout_small(l, &s) : err_nomem(l->e);
 }
 

@@ -159,11 +159,6 @@ static const json_t *parameters(const struct shard_config *s)
 	return json_object_get(s->doc, "parameters");
 }
 
-size_t shard_config_count(const struct shard_config *s)
-{
-	return json_object_size(parameters(s));
-}
-
 bool shard_config_find(const struct shard_config *s, const char *name, const char **dtype,
 	uint64_t dim[8], unsigned *rank)
 {

@@ -30,17 +30,16 @@ struct shard_config {
 	const char *experts; /* in doc */
 };
 
-/* Reads and checks the file at path (any path the user typed). *s is the caller's to free; on failure it is empty. */
+/* Reads and checks the file at path (any path the user typed). Returns 0, and *s is the caller's to free; else -1 with *s empty,
+ * plan.shard-config where the file is not one of a launch that is written for. */
 int shard_config_read(struct shard_config *s, const struct io *io, const char *path, struct err *e);
 void shard_config_free(struct shard_config *s); /* s may be zeroed */
 
-/* How many parameters the launch has. */
-size_t shard_config_count(const struct shard_config *s);
-/* Type and shape of a parameter, as PyTorch names the type; *dim has room for 8. Returns false where it has none of that
- * name. */
+/* Finds a parameter: its type as PyTorch names it ("torch.bfloat16"), in the memory of s, its sizes, and how many of them
+ * there are. Returns false where the launch has none of that name, or says no type or shape of it. */
 bool shard_config_find(const struct shard_config *s, const char *name, const char **dtype,
 	uint64_t dim[8], unsigned *rank);
-/* A parameter of the launch that is none of the n names, which are sorted; NULL where there is none. */
+/* Returns a parameter of the launch, in the memory of s, that is none of the n names, which are sorted; NULL where all are. */
 const char *shard_config_other(const struct shard_config *s, const char *const *names, size_t n);
 
 #ifdef __cplusplus

@@ -143,16 +143,22 @@ static int check_ranks(const struct parameters *p)
 		h->experts_tp ? "tp" : "ep", why, at ? legal : "none");
 }
 
+int vllm_check_experts(const struct layout *l)
+{
+	if (l->p->experts == l->a->experts)
+		return 0;
+	return err_rule(l->e, RULE_PLAN_ENGINE_FORM, ERR_NOPOS,
+		"--target %s writes experts as they are, which is %s: make a folder of --target hf --experts %s first, and this of it",
+		l->p->opts.target, codec_expert(l->a->experts), codec_expert(l->p->experts));
+}
+
 /* vLLM takes the scales of dense matrices for E8M0 beside FP4 experts, and for F32 beside FP8 experts. */
 static int check_forms(const struct layout *l)
 {
 	enum codec experts = l->a->forms.experts, dense = l->a->forms.dense;
 
-	if (l->p->experts != l->a->experts)
-		return err_rule(l->e, RULE_PLAN_ENGINE_FORM, ERR_NOPOS,
-			"--target %s writes experts as they are, which is %s: make a folder of --target hf --experts %s first, and this of it",
-			l->p->opts.target, codec_expert(l->a->experts),
-			codec_expert(l->p->experts));
+	if (vllm_check_experts(l))
+		return -1;
 	if ((experts == CODEC_MXFP4 && dense == CODEC_FP8) ||
 		(experts == CODEC_FP8_F32 && dense == CODEC_FP8_F32))
 		return 0;
@@ -254,6 +260,21 @@ static struct group of_rank(const struct layout *l, const struct entry *e, size_
 	return (struct group){ e + rank * own, own, false };
 }
 
+void group_take(const struct layout *l, const struct group *g, uint64_t rank, struct step *s)
+{
+	uint64_t n = l->p->opts.share.ranks;
+
+	if (!g->cut)
+		return;
+	if (g->e->split == SPLIT_ROWS) {
+		s->take.rows /= n;
+		s->take.row = rank * s->take.rows;
+	} else {
+		s->take.cols /= n;
+		s->take.col = rank * s->take.cols;
+	}
+}
+
 /* Experts are stacked; others lie below one another. */
 static int settle_shape(struct layout *l, const struct group *g, struct step *s)
 {
@@ -284,13 +305,7 @@ static int join(struct layout *l, const struct group *g, uint64_t rank, struct s
 	if (!j || !first || !src)
 		return -1;
 	*s = (struct step){ .op = OP_JOIN, .take = step_all(t), .as.join = j };
-	if (g->cut && g->e->split == SPLIT_ROWS) {
-		s->take.rows /= n;
-		s->take.row = rank * s->take.rows;
-	} else if (g->cut) {
-		s->take.cols /= n;
-		s->take.col = rank * s->take.cols;
-	}
+	group_take(l, g, rank, s);
 	for (k = 0; k < g->n; k++) {
 		src[k] = g->e[k].i;
 		first[k + 1] = first[k] +
@@ -425,7 +440,7 @@ static int lay_kept(struct layout *l)
 	for (i = 0; l->p->opts.back && i < c->n; i++) {
 		if (!is_kept(l, i))
 			continue;
-		file = file < 0 ? layout_file(l, is_sglang(l) ? SGLANG_KEPT : VLLM_DRAFTS) : file;
+		file = file < 0 ? layout_file(l, rank_kept_file(l->p->opts.target)) : file;
 		if (file < 0 || layout_whole(l, i, &s) || layout_step(l, (size_t)file, &s))
 			return -1;
 	}

@@ -29,11 +29,18 @@ struct group {
 	bool cut; /* the rank has a part of each */
 };
 
-/* Whether SGLang's launch takes what the source has; reports what it does not. */
+/* Of each source in a step that takes all of it, what the rank takes: where they are cut, its rows or columns. */
+void group_take(const struct layout *l, const struct group *g, uint64_t rank, struct step *s);
+
+/* Returns 0 where experts stay in their number format, which both targets need; else -1 (plan.engine-form). */
+int vllm_check_experts(const struct layout *l);
+
+/* Returns 0 where SGLang's launch takes the form that the source has its experts in; else -1 (plan.engine-form), or a wrong call
+ * where there is no --shard-config. */
 int sglang_check(const struct layout *l);
-/* The step of a parameter whose form is FORM_BF16, FORM_HALVES or FORM_TILE, but for its name and type. */
+/* Makes the step of a parameter whose form is FORM_BF16, FORM_HALVES or FORM_TILE; its name and type are the caller's. */
 int sglang_step(struct layout *l, const struct group *g, uint64_t rank, struct step *s);
-/* All steps are there: they are the parameters of the launch, and no others. Adds the small files that SGLang reads. */
+/* Holds the plan, which has all its steps, to the parameters of the launch (plan.shard-config). Adds the small files that SGLang reads. */
 int sglang_end(struct layout *l);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-/* sha1.h -- SHA-1 of a few bytes, for names that others make with it. It protects nothing.
+/* sha1.h -- SHA-1 of OpenSSL, for names that other programs make with it. It protects nothing.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef CORE_HASH_SHA1_H
@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-/* Returns -1 where the library of digests has none (reported). */
+/* Writes the digest of the n bytes at p to out. Returns 0, or -1 where libcrypto does not offer SHA-1 (ERR_UNSUPPORTED). */
 int sha1_of(const void *p, size_t n, uint8_t out[20], struct err *e);
 
 #ifdef __cplusplus

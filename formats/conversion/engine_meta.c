@@ -176,7 +176,7 @@ static int hold_rank(const char *is, const struct sidecar *s, struct err *e)
 {
 	char want[40];
 
-	if (rank_kept_file(s->name))
+	if (!strcmp(s->name, rank_kept_file(s->target)))
 		return hold_text("dsv4.share", is,
 			strcmp(s->name, SGLANG_KEPT) != 0 ? "drafts" : "kept", e);
 	snprintf(want, sizeof want, "rank %ld of ", vllm_rank_of(s->name));
@@ -187,7 +187,7 @@ static int hold_rank(const char *is, const struct sidecar *s, struct err *e)
 		is ? text_quote(is).s : "nothing", want);
 }
 
-/* Files of ranks for vLLM, in which no experts are laid out. */
+/* Files of ranks for vLLM and SGLang: their headers say nothing of how experts are laid out. */
 static int hold_vllm(const json_t *o, const struct sidecar *s, struct err *e)
 {
 	const char *const rows[][2] = { { "dsv4.alignment", "4096" }, { "dsv4.target", s->target },

@@ -72,7 +72,7 @@ static int number_rank(struct joined *j, struct joined_file *jf, const char *nam
 
 	if (!rank_target(j->target))
 		return 0;
-	if (rank_kept_file(name)) {
+	if (!strcmp(name, rank_kept_file(j->target))) {
 		jf->folder = 0;
 		return 0;
 	}

@@ -134,7 +134,7 @@ struct joined {
 	struct xxh_digest *xxh; /* owns; [c->n] of the whole tensor */
 	char target[64];
 	uint32_t n_folders; /* with weights; the largest number that a file has as its folder */
-	uint64_t ranks;     /* of a set, or of vllm-sharded; else 1 */
+	uint64_t ranks;     /* of a set, or of files of ranks in one folder; else 1 */
 	bool part;          /* a manifest says that it was made of some layers only */
 	bool no_drafts;     /* a manifest says that it was made without its drafts */
 	char missing[256];  /* names of folders that are not there */

@@ -170,6 +170,12 @@ static void put_all(const struct maker *m, const char *shard_config)
 	text_fmt(m->out, "\n  },\n  \"shard_config\": %s\n}\n", shard_config);
 }
 
+void presharded_ready(struct text *out, uint64_t ranks)
+{
+	text_fmt(out, "{\"plan_version\": 1, \"world_size\": %llu, \"created_at\": 0}",
+		(unsigned long long)ranks);
+}
+
 int presharded_put(struct text *out, const struct io *io, int dir, const char *shard_config,
 	uint64_t ranks, const struct presharded_file *files, size_t n, struct err *e)
 {

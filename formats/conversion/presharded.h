@@ -1,4 +1,4 @@
-/* presharded.h -- checksum.json of the folder that SGLang's presharded loader reads (0.5.23, model_loader/loader.py,
+/* presharded.h -- checksum.json and READY of the folder that SGLang's presharded loader reads (0.5.23, model_loader/loader.py,
  * PreshardedModelLoader).
  *
  *	rank_to_reads    for each rank: file, key in its header, name of the parameter
@@ -21,6 +21,7 @@
 extern "C" {
 #endif
 
+/* A tensor in a file; all that it points to is the caller's. */
 struct presharded_tensor {
 	const char *name;
 	uint8_t dtype, rank;
@@ -35,13 +36,16 @@ struct presharded_file {
 	size_t n;
 };
 
-/* What PyTorch calls a type, without "torch."; "" for one that it has not. */
+/* Returns what PyTorch calls a type (enum dtype), without "torch."; "" for one that no parameter has. */
 const char *presharded_dtype(unsigned dtype);
 
-/* Writes checksum.json of the n files, which lie in folder dir and are read for it once; those of a rank come one after
- * the other. shard_config is JSON. */
+/* Appends checksum.json of the n files to *out; they lie in folder dir and are read for it once, and those of a rank come one
+ * after the other. shard_config is JSON. Returns -1 where a file cannot be read, or its rank is none of `ranks`. */
 int presharded_put(struct text *out, const struct io *io, int dir, const char *shard_config,
 	uint64_t ranks, const struct presharded_file *files, size_t n, struct err *e);
+
+/* Writes READY of a folder of so many ranks. The time in it is 0, so that the same call makes the same bytes. */
+void presharded_ready(struct text *out, uint64_t ranks);
 
 /* Whether the folder at path is such a conversion, by its manifest; false where that cannot be found out. */
 bool presharded_folder(const struct io *io, const char *path);

@@ -226,7 +226,7 @@ const char *vllm_form(const struct ckpt *c, const struct sidecar *s, const struc
 	const char *wrong = NULL;
 	uint32_t k;
 
-	if (!strcmp(s->name, strcmp(s->target, SGLANG_TARGET) != 0 ? VLLM_DRAFTS : SGLANG_KEPT))
+	if (!strcmp(s->name, rank_kept_file(s->target)))
 		return form_of_draft(c, s, t);
 	if (rank < 0)
 		return "its file is not called as one of a rank";

@@ -1,8 +1,7 @@
-/* vllm_form.h -- what a tensor of a file for vLLM's sharded_state loader must be.
+/* vllm_form.h -- what a tensor of a file of ranks for vLLM or SGLang must be.
  *
  * Name, sources and their order, transform, part, type and shape follow from the sources, the rank in the name of the
- * file and the number of ranks. Who reads such a folder as its source, and who compares it with the source, hold its
- * sidecars to that.
+ * file, the number of ranks and the target. Readers of such a folder, and compare, hold its sidecars to that.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef FORMATS_CONVERSION_VLLM_FORM_H

@@ -54,9 +54,9 @@ bool rank_place_of(const char *target, struct vllm_place *v, const struct tensor
 						  : sglang_place_of(v, t);
 }
 
-bool rank_kept_file(const char *name)
+const char *rank_kept_file(const char *target)
 {
-	return !strcmp(name, VLLM_DRAFTS) || !strcmp(name, SGLANG_KEPT);
+	return strcmp(target, SGLANG_TARGET) != 0 ? VLLM_DRAFTS : SGLANG_KEPT;
 }
 
 static const struct row *find(const char *name, size_t n, long *expert)

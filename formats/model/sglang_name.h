@@ -34,8 +34,8 @@ bool sglang_place_of(struct vllm_place *v, const struct tensor *t);
 bool rank_target(const char *target);
 /* The same as vllm_place_of or sglang_place_of, by such a target. */
 bool rank_place_of(const char *target, struct vllm_place *v, const struct tensor *t);
-/* Whether a file of such a folder is that of drafts, or of what is kept for the way back. */
-bool rank_kept_file(const char *name);
+/* The name of the file in a folder of such a target that the way back reads and no rank does. */
+const char *rank_kept_file(const char *target);
 
 #ifdef __cplusplus
 }

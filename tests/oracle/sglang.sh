@@ -13,57 +13,11 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-B=${B:-build/gcc-opt}
-here=tests/oracle/sglang
-venv=$PWD/build/sglang-venv
-python=$venv/bin/python
-began=$(date +%s)
-export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$here PYTHONWARNINGS=ignore
-
-for tool in dsv4-convert dsv4-verify mkmodel; do
-    [ -x "$B/$tool" ] && continue
-    echo "oracle-sglang: $B/$tool is missing; run make all helpers" >&2
-    exit 1
-done
-mkdir -p build
-work=$(mktemp -d "$PWD/build/sglang-work.XXXXXX") || exit 1
-[ -n "${KEEP:-}" ] || trap 'rm -rf "$work"' EXIT
-trap 'exit 1' INT TERM
-verdicts=$work/verdicts
-: >"$verdicts"
+NAME=sglang covers=sglang-presharded
+tools="dsv4-convert dsv4-verify mkmodel"
+import=sglang.srt.models.deepseek_v4
+. tests/oracle/engine_venv.sh
 export WORK=$work
-say() { echo "$*" | tee -a "$verdicts"; }
-finish() {
-    echo "oracle-sglang took $(($(date +%s) - began)) s; $venv holds $(du -sm "$venv" 2>/dev/null | cut -f1) MB"
-    awk '/^ok/ { p++ } /^FAIL/ { f++ } /^SKIP/ { s++ } END {
-        print p + 0 " passed, " f + 0 " failed, " s + 0 " skipped"; exit f > 0 }' "$verdicts"
-    exit
-}
-
-if ! cmp -s $here/packages.txt "$venv/packages.txt"; then
-    echo "making $venv"
-    rm -rf "$venv"
-    # word splitting is wanted
-    if ! python3 -m venv "$venv" >"$work/log" 2>&1 ||
-        ! $python -m pip install -q --disable-pip-version-check --no-deps $(grep -v '^#' $here/packages.txt) >"$work/log" 2>&1 ||
-        ! $python tests/oracle/runtime/stubs.py "$(echo "$venv"/lib/python3*/site-packages/torch/lib)" >"$work/log" 2>&1; then
-        say "SKIP sglang-presharded: SGLang is not to be had ($(grep -m 1 -i error "$work/log" || tail -n 1 "$work/log"))"
-        finish
-    fi
-    cp $here/packages.txt "$venv/packages.txt"
-fi
-if ! $python -c 'import sglang.srt.models.deepseek_v4' >"$work/log" 2>&1; then
-    say "SKIP sglang-presharded: SGLang does not import here ($(tail -n 1 "$work/log"))"
-    finish
-fi
-
-# must COMMAND...: a step that cannot fail
-must() {
-    "$@" >"$work/log" 2>&1 && return
-    say "FAIL $*"
-    sed 's/^/     /' "$work/log"
-    finish
-}
 
 # judge NAME RANKS ep|tp SEED [damages]
 judge() {

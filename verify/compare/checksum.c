@@ -108,8 +108,7 @@ static int want(struct text *out, const struct io *io, const struct walk_file *f
 		rc = err_rule(e, RULE_SET_FORM, ERR_NOPOS,
 			"options of " MAN_NAME " have no shard_config or ranks");
 	else if (!strcmp(f->f->name, SGLANG_READY)) {
-		text_fmt(out, "{\"plan_version\": 1, \"world_size\": %u, \"created_at\": 0}",
-			ranks);
+		presharded_ready(out, ranks);
 		rc = out->failed ? err_nomem(e) : 0;
 	} else
 		rc = make(out, io, f, said, ranks, e);

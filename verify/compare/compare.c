@@ -219,8 +219,8 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 		drafts_take_out(&c->source.config);
 		c->no_drafts = true;
 	}
-	if (rank_target(f->d->m->target) && !manifest_find(&f->d->m->files, VLLM_DRAFTS) &&
-		!manifest_find(&f->d->m->files, SGLANG_KEPT))
+	if (rank_target(f->d->m->target) &&
+		!manifest_find(&f->d->m->files, rank_kept_file(f->d->m->target)))
 		c->skips = c->no_drafts = true;
 	if (!f->s)
 		return small_compare(&(struct small){ .io = o->io,

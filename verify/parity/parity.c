@@ -200,9 +200,11 @@ static void look_at_extra(struct parity *p, const struct state_tensor *u)
  * go through the engine's own loader, which gives them names and forms of its own. */
 static bool must_be_there(const struct parity *p, const struct dsv4_tensor *t)
 {
+	const char *target = dsv4_info(p->d)->target;
+
 	return t->stack ||
-		(rank_target(dsv4_info(p->d)->target) &&
-			!rank_kept_file(dsv4_file(p->d, t->file)->name));
+		(rank_target(target) &&
+			strcmp(dsv4_file(p->d, t->file)->name, rank_kept_file(target)) != 0);
 }
 
 static void look_at_rest(struct parity *p)

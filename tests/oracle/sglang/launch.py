@@ -1,7 +1,7 @@
 """launch.py CHECKPOINT RANKS ep|tp >FILE: what loaders/sglang_probe.py would write where SGLang runs on an SM90.
 
 It is written from SGLang 0.5.23's source (models/deepseek_v4.py, layers/quantization/fp8.py and mxfp4_marlin_moe.py), in
-Python, apart from the C table, and from shapes of the checkpoint alone. tests/sglang/*.json are its output.
+Python, apart from the C table, and from shapes of the checkpoint alone. tests/vectors/sglang_*.json are its output.
 """
 
 import glob
