@@ -224,14 +224,15 @@ static void bad_weights(void)
 	}
 }
 
-/* Weights change what is written where they differ, and nothing where all are the same, zeros too, but for Q3_K, whose search
- * is shorter without weights. */
+/* Weights change what is written where they differ, and nothing where all are the same power of two or zero, but for Q3_K, whose
+ * search is shorter without weights. */
 static void weights_count(void)
 {
+	static const float alike[] = { 1, 4, 0x1p-90f, 0x1p120f, 0x1p-140f, 0 };
 	static float x[COLS], w[COLS];
 	static uint8_t one[MOST_BYTES], other[MOST_BYTES];
 	const struct lowbit *t;
-	size_t i, bytes;
+	size_t i, k, bytes;
 
 	row_of(x, COLS, 0);
 	for (t = lowbits; t->items; t++) {
@@ -239,13 +240,12 @@ static void weights_count(void)
 
 		bytes = (size_t)(COLS / t->items) * r->bytes;
 		lowbit_row(t, lowbit_best(0), LOWBIT_PLAIN, x, COLS, NULL, one, NULL);
-		for (i = 0; i < COLS; i++)
-			w[i] = 3 * 0x1p-90f;
-		lowbit_row(t, lowbit_best(0), LOWBIT_PLAIN, x, COLS, w, other, NULL);
-		if (t->step)
-			memset(w, 0, sizeof w);
-		lowbit_row(t, lowbit_best(0), LOWBIT_PLAIN, x, COLS, w, other, NULL);
-		CHECK_IN(r->name, t->type == GGML_Q3_K || !memcmp(one, other, bytes));
+		for (k = 0; k < sizeof alike / sizeof *alike; k++) {
+			for (i = 0; i < COLS; i++)
+				w[i] = alike[k];
+			lowbit_row(t, lowbit_best(0), LOWBIT_PLAIN, x, COLS, w, other, NULL);
+			CHECK_IN(r->name, t->type == GGML_Q3_K || !memcmp(one, other, bytes));
+		}
 		weights_of(w, COLS, 1);
 		lowbit_row(t, lowbit_best(0), LOWBIT_PLAIN, x, COLS, w, other, NULL);
 		CHECK_IN(r->name, !memcmp(one, other, bytes) == !t->step);
