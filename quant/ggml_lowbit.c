@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "quant/ggml_lowbit.h"
 
+#include "formats/gguf/ggml_type.h"
 #include "quant/num.h"
 
 #include <string.h>
@@ -458,5 +459,5 @@ const struct ggml_grid *ggml_lowbit_grid(uint32_t type)
 	static const struct ggml_grid iq3 = { iq3_xxs_grid, COUNT(iq3_xxs_grid), 4, 3,
 		iq3_xxs_levels, 0.5f };
 
-	return type == 16 ? &iq2 : type == 18 ? &iq3 : NULL;
+	return type == GGML_IQ2_XXS ? &iq2 : type == GGML_IQ3_XXS ? &iq3 : NULL;
 }

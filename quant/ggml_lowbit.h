@@ -48,12 +48,12 @@ const struct ggml_lowbit *ggml_lowbit_find(uint32_t type);
 
 /* The codebook of a type: an entry is `values` places among the levels, of `bits` bits each, the first in the lowest ones. */
 struct ggml_grid {
-	const uint16_t *entries;
-	unsigned count, values, bits;
+	const uint16_t *entries;      /* [count] */
+	unsigned count, values, bits; /* values and bits of an entry */
 	const float *level;
 	float unit; /* y = d (s + 1/2) unit level, or its negative */
 };
-/* Returns that of IQ2_XXS (16) or IQ3_XXS (18), NULL of other types. */
+/* Returns that of IQ2_XXS or IQ3_XXS, which lives as long as the program; NULL of other types. */
 const struct ggml_grid *ggml_lowbit_grid(uint32_t type);
 
 #ifdef __cplusplus

@@ -6,13 +6,13 @@
 enum { ITEMS_OF_FLOATS = 32 }; /* of which a verdict is, where a type has no blocks */
 
 /* clang-format off */
-#define FROM(codec) \
-	{ codec, 1, true, NULL, NULL }, { codec, 8, true, NULL, NULL }, { codec, 10, true, NULL, NULL }, \
-	{ codec, 11, true, NULL, NULL }, { codec, 12, true, NULL, NULL }, { codec, 13, true, NULL, NULL }, \
-	{ codec, 14, true, NULL, NULL }, { codec, 16, true, NULL, NULL }, { codec, 18, true, NULL, NULL }, \
-	{ codec, 20, true, NULL, NULL }
+#define TO(type) \
+	{ CODEC_MXFP4, type, true, NULL, NULL }, { CODEC_FP8, type, true, NULL, NULL }, { CODEC_FP8_F32, type, true, NULL, NULL }, \
+	{ CODEC_BF16, type, true, NULL, NULL }, { CODEC_F32, type, true, NULL, NULL }
+/* A test holds the types to those of quant/lowbit.h. */
 static const struct ggml_way searched[] = {
-	FROM(CODEC_MXFP4), FROM(CODEC_FP8), FROM(CODEC_FP8_F32), FROM(CODEC_BF16), FROM(CODEC_F32),
+	TO(GGML_F16), TO(GGML_Q8_0), TO(GGML_Q2_K), TO(GGML_Q3_K), TO(GGML_Q4_K), TO(GGML_Q5_K), TO(GGML_Q6_K),
+	TO(GGML_IQ2_XXS), TO(GGML_IQ3_XXS), TO(GGML_IQ4_NL),
 };
 /* clang-format on */
 
@@ -22,7 +22,7 @@ const struct ggml_way *ggml_searched_find(enum codec from, uint32_t type)
 
 	for (i = 0; i < sizeof searched / sizeof *searched; i++)
 		if (searched[i].from == from && searched[i].type == type)
-			return lowbit_find(type) ? &searched[i] : NULL;
+			return &searched[i];
 	return NULL;
 }
 

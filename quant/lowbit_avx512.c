@@ -2,6 +2,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "core/cpu.h"
+#include "formats/gguf/ggml_type.h"
 #include "quant/lowbit_way.h"
 #include "quant/num.h"
 

@@ -1,6 +1,7 @@
 /* lowbit_plain.c -- the searches of quant/lowbit_search.inc in plain C: one lane.
  *
  * SPDX-License-Identifier: MIT */
+#include "formats/gguf/ggml_type.h"
 #include "quant/lowbit_way.h"
 #include "quant/num.h"
 

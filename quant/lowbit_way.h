@@ -42,10 +42,10 @@ struct lowbit_chunk {
 	uint8_t q[LOWBIT_CHUNK]; /* codes as they are stored, before they are packed */
 	int16_t scale[LOWBIT_SUBS], min[LOWBIT_SUBS]; /* whole numbers by sub-block */
 	uint16_t d[16], dmin[16];                     /* FP16 by block */
-	uint8_t signs[LOWBIT_CHUNK /
-		8];    /* of a codebook: bit i of byte g: value 8 g + i is negative */
+	/* Of types with a codebook: bit i of byte g is set where value 8 g + i is negative. */
+	uint8_t signs[LOWBIT_CHUNK / 8];
 	bool weighted; /* the caller gave weights */
-	bool as_ggml;  /* the same choices as ggml's encoder, where the type has two searches */
+	bool as_ggml; /* LOWBIT_GGML without weights: IQ4_NL chooses as ggml does, Q3_K searches long */
 };
 
 /* What the weights of a block are multiplied by. */
@@ -81,27 +81,27 @@ struct lowbit_sums {
 		error[LOWBIT_SUBS];
 };
 
-/* The number of FP16 that is nearest to the one of n numbers whose magnitude is the largest, divided by most, times part;
+/* Returns the number of FP16 that is nearest to the one of n numbers whose magnitude is the largest, divided by most, times part;
  * the least one of its sign that is not zero where that is zero and the largest is not. */
 float lowbit_first(const float *p, unsigned n, float most, float part);
-/* The same with the part, of several, by whose whole multiples up to most the numbers are best had; each counts by its
- * weight. None is negative. */
+/* Returns the same with the part, of several, by whose whole multiples up to most the numbers are best had; each counts by its
+ * weight. No number is negative. */
 float lowbit_scan(const float *p, const float *weight, unsigned n, float most);
-/* The sum of n errors. */
+/* Returns the sum of n errors. */
 double lowbit_total(const float *error, unsigned n);
 /* Takes d and dmin, FP16, to the least error for the scales, minimums and codes of n sub-blocks. Returns whether one of them
  * changed. */
 bool lowbit_refit(const struct lowbit_sums *s, unsigned at, unsigned n, const float *scale,
 	const float *min, float *d, float *dmin);
-/* The same without minimums. */
+/* Does the same where there are no minimums. */
 bool lowbit_refit_scale(const struct lowbit_sums *s, unsigned at, unsigned n, const float *scale,
 	float *d);
 
-/* Types with a codebook. Signs of 32 values whose entries are given: those of x, and in each 8 of them an even number: where
- * theirs is odd the one that costs least is turned. */
+/* Of types with a codebook: writes the signs of 32 values whose entries are given. They are those of x, but an even number in each
+ * 8 of them: where theirs is odd the one that costs least is turned. */
 void lowbit_grid_signs(const struct ggml_grid *g, const float *x, const float *w,
 	const uint8_t *entry, uint8_t *signs);
-/* Weighted sums over 32 values: of x y and y^2, y the signed levels. */
+/* Writes the weighted sums of x y and of y^2 over 32 values, y being the signed levels. */
 void lowbit_grid_sums(const struct ggml_grid *g, const float *x, const float *w,
 	const uint8_t *entry, const uint8_t *signs, float *xq, float *qq);
 

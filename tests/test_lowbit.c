@@ -4,8 +4,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "formats/gguf/ggml_type.h"
-#include "quant/ggml_back.h"
-#include "quant/lowbit.h"
+#include "quant/ggml_search.h"
 #include "quant/num.h"
 #include "tests/check.h"
 #include "tests/emulated.h"
@@ -279,7 +278,28 @@ static void best(void)
 	CHECK(lowbit_find(GGML_I32) == NULL && lowbit_find(GGML_F16) == lowbits);
 }
 
+/* What mixes are made of has a way to every type that there is an encoder of, and to no other. */
+static void searched(void)
+{
+	static const enum codec from[] = { CODEC_MXFP4, CODEC_FP8, CODEC_FP8_F32, CODEC_BF16,
+		CODEC_F32 };
+	const struct ggml_type_row *r;
+	const struct ggml_way *w;
+	size_t i;
+
+	for (r = ggml_types; r->name; r++) {
+		for (i = 0; i < sizeof from / sizeof *from; i++) {
+			w = ggml_searched_find(from[i], r->type);
+			CHECK_IN(r->name, !w == !lowbit_find(r->type));
+			CHECK_IN(r->name,
+				!w || (w->from == from[i] && w->type == r->type && w->lossy));
+		}
+		CHECK_IN(r->name, !ggml_searched_find(CODEC_NONE, r->type));
+	}
+}
+
 static const struct test tests[] = { { "ways_equal", ways_equal }, { "errors_true", errors_true },
 	{ "bad_values", bad_values }, { "bad_weights", bad_weights },
-	{ "weights_count", weights_count }, { "fp16", fp16 }, { "best", best }, { NULL, NULL } };
+	{ "weights_count", weights_count }, { "fp16", fp16 }, { "best", best },
+	{ "searched", searched }, { NULL, NULL } };
 TEST_MAIN(tests)
