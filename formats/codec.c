@@ -50,11 +50,6 @@ const char *codec_expert(enum codec c)
 	return codecs[c].expert ? codecs[c].expert : codecs[CODEC_NONE].name;
 }
 
-bool codec_by_config(enum codec c)
-{
-	return c == CODEC_FP8_32 || c == CODEC_FP8_ROW;
-}
-
 enum codec codec_of_types(unsigned code, unsigned scale)
 {
 	unsigned c;

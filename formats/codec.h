@@ -67,9 +67,8 @@ enum codec codec_find(const char *name);
 enum codec codec_of_expert(const char *expert_dtype);
 /* What config.json calls experts of that codec; "unsaid" where it has no word for them. */
 const char *codec_expert(enum codec c);
-/* Whether types do not tell c from an earlier codec: config.json says the block, and codec_of_types never returns it. */
-bool codec_by_config(enum codec c);
-/* Returns the first codec with codes and scales of these types; scale is DT_COUNT where there is none. */
+/* Returns the first codec with codes and scales of these types; scale is DT_COUNT where there is none. Of CODEC_FP8_32 and
+ * CODEC_FP8_ROW, which have the types of CODEC_FP8, the family says where they are (struct family, struct role). */
 enum codec codec_of_types(unsigned code, unsigned scale);
 
 /* Elements in a row of the tensor of codes whose header says dim1 (an I8 of MXFP4 holds two of them). */

@@ -287,7 +287,9 @@ static void spellings(void)
 		{ "num_experts_per_tok", "n_activated_experts" },
 		{ "num_nextn_predict_layers", "n_mtp_layers" },
 		{ "kv_source_layer_ids", "kv_source_layers" },
-		{ "index_source_layer_ids", "index_source_layers" } };
+		{ "index_source_layer_ids", "index_source_layers" },
+		{ "engram_layer_ids", "engram_layers" },
+		{ "dspark_target_layer_ids", "dspark_target_layers" } };
 	json_t *o = json_load_file("tests/configs/small-v41.json", 0, NULL),
 	       *t = json_object_get(o, "text_config");
 	struct config a, b;

@@ -156,28 +156,35 @@ static void formulas(void)
 	config_free(&c);
 }
 
-/* Every role occurs in some model, with a formula that can be evaluated; names are unique. */
+/* Every role of a family occurs in one of these models, with a formula that can be evaluated; names are unique. */
 static void roles_used(void)
 {
-	static const char *const config[] = { "flash", "vision-exp" };
-	bool seen[256] = { false };
+	static const struct {
+		const struct family *family;
+		const char *config[2];
+	} row[] = { { &family_v4, { "flash", "vision-exp" } },
+		{ &family_v41, { "v41-flash", "v41-flash" } } };
 	struct config c;
 	struct inventory v;
-	size_t i, k;
+	size_t f, i, k;
 	struct err e = { 0 };
 
-	for (i = 0; i < 2; i++) {
-		CHECK(read_config(&c, config[i], &e) &&
-			!inventory_make(&v, &c, forms_of(&c, CODEC_FP8), &e));
-		for (k = 0; k < v.n; k++) {
-			seen[v.wants[k].nth] = true;
-			CHECK(k == 0 || strcmp(v.wants[k - 1].name, v.wants[k].name) < 0);
+	for (f = 0; f < sizeof row / sizeof *row; f++) {
+		bool seen[FAMILY_ROLES_MAX] = { false };
+
+		for (i = 0; i < 2; i++) {
+			CHECK(read_config(&c, row[f].config[i], &e) && c.family == row[f].family &&
+				!inventory_make(&v, &c, forms_of(&c, c.family->dense), &e));
+			for (k = 0; k < v.n; k++) {
+				seen[v.wants[k].nth] = true;
+				CHECK(k == 0 || strcmp(v.wants[k - 1].name, v.wants[k].name) < 0);
+			}
+			inventory_free(&v);
+			config_free(&c);
 		}
-		inventory_free(&v);
-		config_free(&c);
+		for (i = 0; i < row[f].family->n_roles; i++)
+			CHECK_IN(row[f].family->roles[i].name, seen[i]);
 	}
-	for (i = 0; i < family_v4.n_roles; i++)
-		CHECK_IN(family_v4.roles[i].name, seen[i]);
 }
 
 /* --- config.json --- */

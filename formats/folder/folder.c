@@ -476,24 +476,6 @@ static int open_and_look(struct folder *f, enum use use, const struct ckpt_opts 
 	return reads(f, use) ? read_checkpoint(f, o, e) : 0;
 }
 
-/* What a use needs of the family, besides tensors as they are; NEEDS: nothing. */
-static enum family_need need_of(enum use u)
-{
-	switch (u) {
-	case USE_SLICE:
-		return NEED_SLICE;
-	case USE_DOCTOR:
-		return NEED_DOCTOR;
-	case USE_LOGITS_SOURCE:
-	case USE_LOGITS:
-	case USE_RECORD:
-	case USE_REPLAY:
-		return NEED_FORWARD;
-	default:
-		return NEEDS;
-	}
-}
-
 int folder_open(struct folder *f, const struct io *io, const char *path, enum use use,
 	const struct ckpt_opts *o, struct err *e)
 {
@@ -509,7 +491,7 @@ int folder_open(struct folder *f, const struct io *io, const char *path, enum us
 	else if (!rc && f->kind == KIND_PARTIAL && !kind_takes(f->under, use))
 		rc = kind_refuse(f->under, path, f->more, e);
 	if (!rc && f->has_ckpt && f->ckpt.config.family &&
-		family_meets(&f->ckpt.config, need_of(use), e))
+		family_meets(&f->ckpt.config, use_rows[use].need, e))
 		rc = err_at(e, "%s", text_quote(path).s);
 	if (rc)
 		folder_close(f);

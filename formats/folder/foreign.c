@@ -56,7 +56,7 @@ static bool has_mark(const char *name, const struct mark *m)
 				     : strstr(name, m->text) != NULL;
 }
 
-/* Whether config.json has every field of the part that sees. If it cannot be read, that is for another cause. */
+/* Whether config.json has every field of the part that sees. (config_vision judges their values.) */
 static bool describes_vision(const json_t *o)
 {
 	static const struct config_field fields[] = { VISION_FIELDS };
@@ -68,7 +68,7 @@ static bool describes_vision(const json_t *o)
 	return true;
 }
 
-/* Whether config.json describes the tensors that have the mark. */
+/* Whether config.json describes the tensors that have the mark, so that it tells nothing of the kind. */
 static bool known_mark(const struct ckpt *c, const struct mark *m)
 {
 	const char *type = string_of(c->doc.o, "model_type");
@@ -82,11 +82,14 @@ static bool known_mark(const struct ckpt *c, const struct mark *m)
 static unsigned first_mark(const struct ckpt *c)
 {
 	unsigned first = MARKS, m;
+	bool known[MARKS];
 	size_t i;
 
+	for (m = 0; m < MARKS; m++)
+		known[m] = known_mark(c, &marks[m]);
 	for (i = 0; i < c->n; i++)
 		for (m = 0; m < first; m++)
-			if (!known_mark(c, &marks[m]) && has_mark(c->tensors[i].name, &marks[m]))
+			if (!known[m] && has_mark(c->tensors[i].name, &marks[m]))
 				first = m;
 	return first;
 }

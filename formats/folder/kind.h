@@ -11,6 +11,7 @@
 #define FORMATS_FOLDER_KIND_H
 #include "core/err.h"
 #include "core/text.h"
+#include "formats/model/family.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -101,6 +102,8 @@ struct use_row {
 	const char *verb;
 	const char *arg; /* which argument of it, as its usage calls it */
 	enum use_reads reads;
+	enum family_need
+		need; /* what must be known of the family besides its tensors; NEEDS: nothing */
 };
 extern const struct use_row use_rows[USES];
 

@@ -1,4 +1,4 @@
-/* config.h -- what config.json of a DeepSeek-V4 checkpoint says, with names as in the paper.
+/* config.h -- what config.json of a checkpoint says, with names as in the paper of DeepSeek-V4.
  *
  * The file is read once, into a struct config_doc: its bytes, and the JSON object that they are. Everything that
  * judges it starts from there: a family (family.h) takes the fields that the bytes on disk depend on, params.h those
@@ -20,7 +20,7 @@
 extern "C" {
 #endif
 
-/* What compress_ratios says of a block: how many keys become one entry. Those of RATIO_INDEXED overlap, and an indexer
+/* What compress_ratios of V4 says of a block: how many keys become one entry. Those of RATIO_INDEXED overlap, and an indexer
  * picks among them; of RATIO_WIDE a query takes all. Source: config.json of the releases, inference/model.py. */
 enum { RATIO_NONE = 0, RATIO_INDEXED = 4, RATIO_WIDE = 128 };
 
@@ -83,8 +83,8 @@ struct config {
 	bool vision;                /* the model sees images: what follows is not 0 */
 	uint64_t VL, VD, VI;        /* vision_n_layers, vision_dim, vision_inter_dim */
 	uint64_t VP, VS;            /* vision_patch_size, vision_downsample_ratio */
-	uint64_t *ratio;            /* compress_ratios: L + stages entries, each 0, 4 or 128 */
-	uint64_t stages;            /* blocks mtp.0 .. */
+	uint64_t *ratio; /* compress_ratios: L + stages entries; 0, 4 or 128, of V4.1 0 to 2 */
+	uint64_t stages; /* blocks mtp.0 .. */
 	enum codec
 		experts; /* the first codec that expert_dtype names; CODEC_NONE: it is not said */
 };
@@ -118,7 +118,9 @@ int config_fields(struct config *c, const struct json_t *o, const struct config_
 int config_spark(struct config *c, const struct json_t *o, bool must, struct err *e);
 /* The same of the heads of the vision tower, where c->vision; VD is set. */
 int config_vision(const struct config *c, const struct json_t *o, bool must, struct err *e);
-int config_experts(struct config *c, const struct json_t *o, struct err *e); /* expert_dtype */
+/* Sets c->experts from expert_dtype: CODEC_NONE where o does not say it. */
+int config_experts(struct config *c, const struct json_t *o, struct err *e);
+/* Reports that the member key of config.json is as what says ("is missing"); returns -1. */
 int config_bad(struct err *e, enum rule_id rule, const char *key, const char *what);
 /* Appends config.json with expert_dtype set to what experts in codec form are called: that one value is replaced (or the member put first where there
  * is none), every other byte stays. */

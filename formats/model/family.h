@@ -1,8 +1,8 @@
 /* family.h -- the models that these tools know, a row each: how config.json is recognised and read, and which tensors
  * there are.
  *
- * To add a family: a row in family.c, and a file such as v4.c with its tables and its config_read. Everything else
- * works on the roles of the row.
+ * To add a family, add a row in family.c and a file such as v4.c with its tables and its config_read, which may take rows of
+ * decoder.h and vision.h. Everything else works on the roles of the row.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef FORMATS_MODEL_FAMILY_H
@@ -61,9 +61,9 @@ extern const struct family family_v4;  /* DeepSeek-V4: Flash, Pro, -Base, with M
 /* All of them; ends with NULL. */
 extern const struct family *const families[];
 
-/* True if a family has models of that model_type. */
+/* Returns whether a family has models of that model_type. */
 bool family_knows(const char *model_type);
-/* True if one has, and what it needs so is known of all of them. */
+/* Returns whether one has, and meets the need whatever the model has (gaps of vision aside). */
 bool family_type_meets(const char *model_type, enum family_need need);
 
 /* Takes the fields of config.json by the family that recognises it. On failure *c is zeroed: rule config.model-type

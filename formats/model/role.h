@@ -44,15 +44,15 @@ enum where {
 	IN_MTP = 8,          /* a stage that is an MTP block */
 	IN_SPARK_FIRST = 16, /* the first stage of a DSpark drafter */
 	IN_SPARK_LAST = 32,
-	IN_COMPRESS = 64,        /* compress ratio > 0 */
-	IN_INDEX = 128,          /* compress ratio 4 */
+	IN_COMPRESS = 64,        /* compresses keys: compress ratio > 0, of V4.1 a source of keys */
+	IN_INDEX = 128,          /* has an indexer: compress ratio 4, of V4.1 a source of indices */
 	IN_HASH = 256,           /* routes by token id */
 	IN_SCORE = 512,          /* routes by score */
 	IN_MTP_EXTRA = 1024,     /* optional, in MTP blocks: copies that only -Base has */
 	IN_VISION = 2048,        /* of no block; the model sees images */
+	IN_BLOCK_VL = 4096,      /* a layer or stage of a model that sees images */
 	IN_COMPRESS_GATE = 8192, /* its compressor joins more than one key */
 	IN_ENGRAM = 16384,       /* has an Engram table */
-	IN_BLOCK_VL = 4096,      /* a layer or stage of a model that sees images */
 	IN_BLOCK = IN_LAYER | IN_STAGE
 };
 

@@ -78,7 +78,7 @@ enum { FIELDS = sizeof fields / sizeof *fields };
 
 /* --- one spelling --- */
 
-/* Puts from's member as to's key. The file may say a thing twice, if it says the same. */
+/* Sets the member key of to. The file may say a thing twice if it says the same; it is an error (-1) where it does not. */
 static int put(json_t *to, const char *key, json_t *v, struct err *e)
 {
 	const json_t *was = json_object_get(to, key);
@@ -89,6 +89,7 @@ static int put(json_t *to, const char *key, json_t *v, struct err *e)
 	return json_object_set(to, key, v) ? err_nomem(e) : 0;
 }
 
+/* The key that the table has for another spelling; NULL: there is none. */
 static const char *spelled(const struct alias *a, size_t n, const char *key)
 {
 	size_t i;
@@ -117,6 +118,7 @@ static int put_text(json_t *o, const json_t *from, struct err *e)
 	return 0;
 }
 
+/* Adds the members of vision_config that the table knows. */
 static int put_vision(json_t *o, const json_t *from, struct err *e)
 {
 	const char *key, *as;
@@ -279,7 +281,7 @@ static int get_engram(struct config *c, const json_t *o, struct err *e)
 	return 0;
 }
 
-/* --- */
+/* --- config.json --- */
 
 /* V4.1 has expert_dtype in quantization_config; where V4 has it, the file may repeat the value. */
 static int get_experts(struct config *c, json_t *o, struct err *e)
@@ -311,7 +313,7 @@ static int v41_config_read(struct config *c, const struct config_doc *d, struct 
 	return rc;
 }
 
-/* What is left out by --experts fp8 and the rest is not known, or not built: said, and not guessed. */
+/* What is not known of V4.1, or not built. */
 static const struct family_gap gaps[] = {
 	{ NEED_OFFICIAL, false, "Target official is",
 		"the converter of V4.1 was read in parts only (it works on blocks of 32 x 32 and expands wo_a); what it does with Engram tables and the vision tower is not known. Target hf works" },

@@ -42,6 +42,6 @@
 	{ "ffn.gate.bias_vl",  IN_BLOCK_VL, STORE_PLAIN, DT_F32, "E", SPLIT_NONE, NULL, "router, selection bias of image tokens" }
 /* clang-format on */
 
-/* Whether a tensor of that name belongs to the part that sees, the biases of the routers aside. */
+/* Returns whether a tensor of that name belongs to the part that sees, the biases of the routers aside. */
 bool vision_has(const char *name);
 #endif
