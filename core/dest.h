@@ -18,9 +18,9 @@
 extern "C" {
 #endif
 
-/* A kind of file, by which an old one is known. */
+/* A kind of file, and how an old one of it is known. */
 struct dest_kind {
-	const char *what; /* "a record" */
+	const char *what; /* for messages: "a record" */
 	/* Whether an open regular file of size bytes is of this kind; false too where it cannot be read. */
 	bool (*is)(const struct io *io, int fd, uint64_t size);
 };
@@ -43,13 +43,16 @@ int dest_open(struct dest *d, const struct io *io, const char *path, const struc
  * or one of the kind. It follows no link. Returns -1 where not; 0 for a folder, which no rename replaces. */
 int dest_may(const struct io *io, int dir, const char *name, const struct dest_kind *kind,
 	struct err *e);
-/* Whether the file fd of size bytes begins with these bytes. */
+/* Returns whether the file fd of size bytes begins with these n bytes, of which there are at most 256; false too where it
+ * cannot be read. */
 bool dest_begins(const struct io *io, int fd, uint64_t size, const char *bytes, size_t n);
 /* Writes all of the file: the new one appears whole, or the old one stays. An old one is looked at once more before, so
- * that no file is lost which came to be there meanwhile. */
+ * that no file is lost which came to be there meanwhile. Returns -1 where that one may not be replaced (rule out.file), or
+ * nothing could be written. */
 int dest_put(struct dest *d, const void *p, size_t n, struct err *e);
-/* True if path means stdout. */
+/* Returns whether path means stdout. */
 bool dest_is_stdout(const char *path);
+/* Closes what is open and makes d zero again; of a zeroed one it does nothing. */
 void dest_close(struct dest *d);
 
 #ifdef __cplusplus

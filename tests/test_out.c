@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "formats/conversion/bystander.h"
 #include "tests/model.h"
+#include "tests/sign.h"
 #include "verify/sign/keyfile.h"
 
 #include <stdarg.h>
@@ -361,52 +362,63 @@ static void destinations(void)
 	CHECK(holds(file.s, "new"));
 }
 
+/* Runs call and option, with each of some files of $M added, which are of other kinds. before sets $M, a folder like was, and
+ * $KEY. Each call has to end with exit status 2 and say that, and leave the folder as it was. */
+static void stay(const char *before, const char *call, const char *option, const char *says)
+{
+	/* tokens: no line has an end */
+	static const char *const victims[] = { "model-00001-of-00007.safetensors", "config.json",
+		"tokens", "page.html" };
+	struct path d = dirs_path("victims"), was = dirs_path("was");
+	char line[2500];
+	size_t v;
+
+	for (v = 0; v < sizeof victims / sizeof *victims; v++) {
+		CHECK_IN(call,
+			ends(run(before, "%s -q %s %s", call, option,
+				     model_file(d.s, victims[v]).s),
+				2, says));
+		snprintf(line, sizeof line, "diff -r %s %s", d.s, was.s);
+		CHECK_IN(call, !system(line));
+	}
+}
+
 /* Every option that names a file to be written, of every verb: a file of another kind stays, and the call says so. */
 static void named_files(void)
 {
-	/* the call, to which the file is added, and what it says */
-	static const char *const calls[][2] = {
-		{ "dsv4-quant imatrix %s --tokens 1,2,3 -q -o", "out.file" },
-		{ "dsv4-verify record %s --tokens 1,2,3 -q -o", "out.file" },
-		{ "dsv4-verify doctor %s -q --fix-config", "out.file" },
-		{ "dsv4-verify doctor %s -q --fix-index", "out.file" },
-		{ "dsv4-verify logits %s " FLASH " --tokens 1,2,3 -q --results", "line 1: " },
-		{ "dsv4-verify attest %s -o", "sig.exists" },
-		{ "dsv4-verify sign %s --key tests/none.pem -o", "" },
+	static const char *const calls[][3] = {
+		{ "dsv4-quant imatrix $M --tokens 1,2,3", "-o", "out.file" },
+		{ "dsv4-verify record $M --tokens 1,2,3", "-o", "out.file" },
+		{ "dsv4-verify doctor $M", "--fix-config", "out.file" },
+		{ "dsv4-verify doctor $M", "--fix-index", "out.file" },
+		{ "dsv4-verify logits $M " FLASH " --tokens 1,2,3", "--results", "line 1: " },
+		{ "dsv4-verify attest $M", "-o", "sig.exists" },
+		{ "dsv4-verify sign $M --key $KEY", "-o", "sig.exists" },
 	};
-	static const char *const verbs[] = { "check %s", "compare %s " FLASH,
-		"signature %s --key tests/none.pem", "logits %s " FLASH " --tokens 1,2,3",
-		"record %s --tokens 1,2,3 -o out", "replay %s " FLASH "/config.json",
-		"diff %s " FLASH, "doctor %s", "parity %s " FLASH "/config.json" };
-	static const char *const victims[] = { "model-00001-of-00007.safetensors", "config.json",
-		"tokens", "page.html" };
-	struct path d = dirs_path("victims");
-	size_t c, v, n = sizeof calls / sizeof *calls, m = sizeof verbs / sizeof *verbs;
-	char line[2500], cmd[1200], *model;
-	struct path was = dirs_path("was"), at;
+	static const char *const verbs[] = { "dsv4-verify check $M",
+		"dsv4-verify compare $M " FLASH, "dsv4-verify signature $M --key $KEY",
+		"dsv4-verify logits $M " FLASH " --tokens 1,2,3",
+		"dsv4-verify record $M --tokens 1,2,3 -o out",
+		"dsv4-verify replay $M " FLASH "/config.json", "dsv4-verify diff $M " FLASH,
+		"dsv4-verify doctor $M", "dsv4-verify parity $M " FLASH "/config.json" };
+	struct path d = dirs_path("victims"), was = dirs_path("was"), both[] = { d, was };
+	char line[2500], before[2500];
+	size_t i;
 
+	keys_make();
 	snprintf(line, sizeof line, "cp -r %s %s && cp -r %s %s", FLASH, d.s, FLASH, was.s);
 	CHECK(!system(line));
-	for (v = 0; v < 2; v++) { /* tokens: no line has an end */
-		model_put(v ? was.s : d.s, "tokens", "1,2,3", 5);
-		model_put(v ? was.s : d.s, "page.html", "<!DOCTYPE html>\n", 16);
+	for (i = 0; i < 2; i++) {
+		model_put(both[i].s, "tokens", "1,2,3", 5);
+		model_put(both[i].s, "page.html", "<!DOCTYPE html>\n", 16);
 	}
-	for (c = 0; c < n + 2 * m; c++)
-		for (v = 0; v < sizeof victims / sizeof *victims; v++) {
-			at = model_file(d.s, victims[v]);
-			snprintf(cmd, sizeof cmd, "%s%s%s", c < n ? "" : "dsv4-verify ",
-				c < n ? calls[c][0] : verbs[(c - n) / 2],
-				c < n                 ? ""
-					: (c - n) % 2 ? " -q --junit"
-						      : " -q --report");
-			model = strstr(cmd, "%s");
-			CHECK_IN(cmd,
-				ends(run("", "%.*s%s%s %s", (int)(model - cmd), cmd, d.s, model + 2,
-					     at.s),
-					2, c < n ? calls[c][1] : "out.file"));
-			snprintf(line, sizeof line, "diff -r %s %s", d.s, was.s);
-			CHECK_IN(cmd, !system(line));
-		}
+	snprintf(before, sizeof before, "M=%s; KEY=%s;", d.s, key_path("p256.pem").s);
+	for (i = 0; i < sizeof calls / sizeof *calls; i++)
+		stay(before, calls[i][0], calls[i][1], calls[i][2]);
+	for (i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+		stay(before, verbs[i], "--junit", "out.file");
+		stay(before, verbs[i], "--report", "out.file");
+	}
 }
 
 /* The second call in one workspace replaces what the first has written; what cannot be written fails first. */
