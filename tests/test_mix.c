@@ -135,6 +135,28 @@ static void names_tensors(void)
 	model_close(&m);
 }
 
+/* What says one type of both halves of a tensor, or speaks of the second one only after the first, is taken. */
+static void beside(void)
+{
+	static const char *const rows[] = { HEAD "e_proj * * q4_k\n",
+		HEAD "e_proj * * q4_k\nh_proj * * q4_k\n", HEAD "*_proj mtp * q4_k\n",
+		HEAD "e_proj * * q8_0\nthen\nh_proj * * q4_k\n" };
+	struct model m;
+	struct mix x;
+	struct err e;
+	size_t i;
+
+	if (!model_open(&m))
+		return;
+	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (take(&x, &m, rows[i], &e))
+			FAILED(e.text);
+		else
+			mix_free(&x);
+	}
+	model_close(&m);
+}
+
 static void refused(void)
 {
 	static const struct {
@@ -159,6 +181,10 @@ static void refused(void)
 		{ HEAD "embed * * q8_0\nemb* embed * f16\n",
 			"lines 2 and 3 both name embed.weight" },
 		{ HEAD "embed * * q8_0\nembed * * q8_0\n", "lines 2 and 3 both name embed.weight" },
+		{ HEAD "h_proj mtp.0 * q4_k\n", "line 2: a GGUF has e_proj and h_proj of a block" },
+		{ HEAD "e_proj * * q8_0\nh_proj * * q4_k\n",
+			"line 3: a GGUF has e_proj and h_proj" },
+		{ HEAD "h_proj * * q4_k\nthen\ne_proj * * q8_0\n", "name e_proj" },
 		{ HEAD "ffn.experts.#.w1 * 12 q2_k\n", "line 2: neither * nor an id of an expert" },
 		{ HEAD "ffn.experts.#.w1 * 3-2 q2_k\n",
 			"line 2: neither * nor an id of an expert" },
@@ -193,5 +219,6 @@ static void refused(void)
 }
 
 static const struct test tests[] = { { "mix: compiled in", compiled_in },
-	{ "mix: names tensors", names_tensors }, { "mix: refused", refused }, { NULL, NULL } };
+	{ "mix: names tensors", names_tensors }, { "mix: beside", beside },
+	{ "mix: refused", refused }, { NULL, NULL } };
 TEST_MAIN(tests)

@@ -308,6 +308,7 @@ static void refused(void)
 		{ "attn_norm * * f16\n", "is a vector, in a GGUF always F32" },
 		{ "ffn.gate.tid2eid 0 * q8_0\n", "is a table of ids, in a GGUF always I32" },
 		{ "embed 1 * q8_0\n", "it names no tensor of this model" },
+		{ "h_proj mtp.0 * q4_k\n", "name e_proj, or both with one type" },
 	};
 	struct path m = model(), none = dirs_path("none"), r;
 	size_t i;

@@ -140,14 +140,6 @@ static struct item *find(struct items *s, const char *name)
 	return NULL;
 }
 
-/* The two projections of an MTP block lie side by side in one matrix, that of the embedding first. */
-static int side_of(const struct want *w)
-{
-	return !strcmp(w->role->name, "e_proj.weight")    ? 0
-		: !strcmp(w->role->name, "h_proj.weight") ? 1
-							  : -1;
-}
-
 /* The type of the tensor that weight i is in: what a recipe says of it, else what the container makes of it. */
 static int find_type(const struct layout *l, size_t i, uint32_t *type)
 {
@@ -172,7 +164,7 @@ static int add(struct items *s, const char *name, size_t i)
 {
 	struct layout *l = s->l;
 	const struct want *w = l->a->want[i];
-	bool expert = w->role->store == STORE_EXPERT, beside = side_of(w) >= 0;
+	bool expert = w->role->store == STORE_EXPERT, beside = gguf_side_of(w->role) >= 0;
 	struct item *x;
 
 	if (mem_grow(&s->v, &s->cap, s->n + 1, sizeof *s->v))
@@ -234,12 +226,13 @@ static int take(struct items *s, size_t i)
 	set_fate(s, i);
 	if (w->scale)
 		return 0;
-	x = expert >= 0 || side_of(w) >= 0 ? find(s, name) : NULL;
+	x = expert >= 0 || gguf_side_of(w->role) >= 0 ? find(s, name) : NULL;
 	if (!x && add(s, name, i))
 		return -1;
 	x = x ? x : &s->v[s->n - 1];
 	if (x->stack)
-		set_sources(s, x->stack, expert >= 0 ? (uint32_t)expert : (uint32_t)side_of(w), i);
+		set_sources(s, x->stack,
+			expert >= 0 ? (uint32_t)expert : (uint32_t)gguf_side_of(w->role), i);
 	return 0;
 }
 

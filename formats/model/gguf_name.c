@@ -109,6 +109,13 @@ bool gguf_name_beside(const char *name)
 	return n > sizeof end && !strcmp(name + n - (sizeof end - 1), end);
 }
 
+int gguf_side_of(const struct role *role)
+{
+	return !strcmp(role->name, "e_proj.weight")    ? 0
+		: !strcmp(role->name, "h_proj.weight") ? 1
+						       : -1;
+}
+
 const char *const gguf_dense_names[GGUF_DENSE_COUNT] = { "bf16", "q8_0", "f32" };
 
 /* The number that *s begins with, without leading zeros; *s moves behind it. -1: it begins with none. */

@@ -44,6 +44,8 @@ bool gguf_name_of(char out[GGUF_NAME_MAX + 1], long *expert, const char *tensor,
 	enum gguf_file_of of, const struct config *c);
 /* Whether a tensor of that name is two matrices side by side, e_proj and h_proj of an MTP block. */
 bool gguf_name_beside(const char *name);
+/* Which of the two a role of the family is: 0 e_proj, 1 h_proj; -1: neither. */
+int gguf_side_of(const struct role *role);
 /* Whether there is a file for the drafts of such a model: of MTP llama.cpp takes one block. */
 static inline bool gguf_drafts(const struct config *c)
 {

@@ -6,6 +6,7 @@
 #include "formats/format_id.h"
 #include "formats/gguf/ggml_type.h"
 #include "formats/model/family.h"
+#include "formats/model/gguf_name.h"
 #include "formats/model/selection.h"
 
 #include <limits.h>
@@ -302,6 +303,24 @@ static int check_want(struct mix *m, const char *name, const struct want *w, con
 	return 0;
 }
 
+/* The tensor in which h_proj lies beside e_proj has the type of e_proj: a line that names h_proj and says another is refused,
+ * but for one that stands behind "then" after that of e_proj. w is h_proj. */
+static int check_beside(const struct mix *m, const char *name, const struct want *w,
+	const struct config *c, struct err *e)
+{
+	const struct mix_line *l = mix_find(m, w), *first = NULL;
+	unsigned i;
+
+	for (i = 0; i < c->family->n_roles && i < MIX_ROLES; i++)
+		if (gguf_side_of(&c->family->roles[i]) == 0)
+			first = mix_find_at(m, i, w->place, w->expert);
+	if (!l || (first && (first->type == l->type || first->rank < l->rank)))
+		return 0;
+	return err_rule(e, RULE_PLAN_RECIPE, ERR_NOPOS,
+		"%s, line %u: a GGUF has e_proj and h_proj of a block in one tensor, which has the type that is said of e_proj: name e_proj, or both with one type",
+		text_quote(name).s, l->number);
+}
+
 int mix_check(struct mix *m, const char *name, const struct inventory *v, const struct config *c,
 	bool drafts, bool preset, struct err *e)
 {
@@ -314,7 +333,8 @@ int mix_check(struct mix *m, const char *name, const struct inventory *v, const 
 	for (w = v->wants; w < v->wants + v->n; w++) {
 		if (w->scale || w->optional || w->expert > 0 || (w->stage >= 0 && !drafts))
 			continue;
-		if (check_want(m, name, w, c, e))
+		if (check_want(m, name, w, c, e) ||
+			(gguf_side_of(w->role) == 1 && check_beside(m, name, w, c, e)))
 			return -1;
 	}
 	for (i = 0; i < m->n; i++)

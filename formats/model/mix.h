@@ -55,8 +55,9 @@ int mix_read(struct mix *m, const char *s, size_t n, const char *name, const str
 	struct err *e);
 void mix_free(struct mix *m);
 
-/* Holds the lines to the tensors of a model, which all have blocks of experts whole: a line that names none, two that
- * name the same one and an EXPERTS that is a part of a stack are refused. drafts: those are there, too. preset: the lines
+/* Holds the lines to the tensors of a model, which all have blocks of experts whole. A line that names none, two that
+ * name the same one, an EXPERTS that is a part of a stack, and a type of h_proj that is none of e_proj, in whose tensor it
+ * lies, are refused: -1, plan.recipe. drafts: those are there, too. preset: the lines
  * of the last rank are those of a name of this program, for models of many kinds, and may name none. */
 int mix_check(struct mix *m, const char *name, const struct inventory *v, const struct config *c,
 	bool drafts, bool preset, struct err *e);
