@@ -74,6 +74,18 @@ int err_move(struct err *e, struct err *from)
 	return -1;
 }
 
+int err_of_call(struct err *e, const char *option)
+{
+	struct err was;
+
+	if (!e || (e->kind != ERR_DATA && e->kind != ERR_MISMATCH))
+		return -1;
+	was = *e;
+	memset(e, 0, sizeof *e);
+	return err_set(e, ERR_USAGE, "%s: %s%s%s%s", option, was.text, was.rule ? " (" : "",
+		was.rule ? was.rule : "", was.rule ? ")" : "");
+}
+
 int err_blame(struct err *e, enum err_blame who)
 {
 	if (e && e->kind != ERR_NONE && e->blame == BLAME_NOBODY)

@@ -50,6 +50,11 @@ int err_move(struct err *e, struct err *from);
 /* Puts a place such as "shard x" and ": " in front of a report that is already there. */
 int err_at(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Makes a report of ERR_DATA or ERR_MISMATCH about a file that the call names beside what it is about one of that call,
+ * ERR_USAGE: a file that is none is no verdict. What it said stands behind the name of the option, with its rule. Other
+ * reports stay as they are. Returns -1. */
+int err_of_call(struct err *e, const char *option);
+
 /* Says who is to blame for a report that is there, unless a lower layer has said so. Returns -1. */
 int err_blame(struct err *e, enum err_blame who);
 

@@ -60,6 +60,21 @@ static void err_moves(void)
 	CHECK(err_blame(&from, BLAME_SOURCE) == -1 && from.blame == BLAME_NOBODY);
 }
 
+/* What a file of the call breaks is no verdict; what the machine says stays as it is. */
+static void err_of_calls(void)
+{
+	struct err e = { 0 };
+
+	CHECK(err_of_call(&e, "--recipe") == -1 && e.kind == ERR_NONE);
+	err_rule(&e, RULE_FILE_SHORT, 9, "f: one");
+	CHECK(err_of_call(&e, "--recipe") == -1 && e.kind == ERR_USAGE && !e.rule &&
+		err_exit_code(&e) == 2 && !strcmp(e.text, "--recipe: f: one (file.short)"));
+	e = (struct err){ 0 };
+	err_set(&e, ERR_SYSTEM, "two");
+	CHECK(err_of_call(&e, "--recipe") == -1 && e.kind == ERR_SYSTEM && !strcmp(e.text, "two"));
+	CHECK(err_of_call(NULL, "--recipe") == -1);
+}
+
 /* Every row has what a reader of it needs; the enum and the table go together. */
 static void rule_rows(void)
 {
@@ -394,10 +409,10 @@ static void par_stops(void)
 
 static const struct test tests[] = { { "err_first_wins", err_first_wins },
 	{ "err_exit_codes", err_exit_codes }, { "err_moves", err_moves },
-	{ "rule_rows", rule_rows }, { "mem_never_wraps", mem_never_wraps },
-	{ "arena_keeps", arena_keeps }, { "text_quotes", text_quotes },
-	{ "text_numbers", text_numbers }, { "text_grows", text_grows },
-	{ "hex_both_ways", hex_both_ways }, { "cli_parses", cli_parses },
-	{ "cli_sizes", cli_sizes }, { "near_words", near_words }, { "par_stops", par_stops },
-	{ 0 } };
+	{ "err_of_calls", err_of_calls }, { "rule_rows", rule_rows },
+	{ "mem_never_wraps", mem_never_wraps }, { "arena_keeps", arena_keeps },
+	{ "text_quotes", text_quotes }, { "text_numbers", text_numbers },
+	{ "text_grows", text_grows }, { "hex_both_ways", hex_both_ways },
+	{ "cli_parses", cli_parses }, { "cli_sizes", cli_sizes }, { "near_words", near_words },
+	{ "par_stops", par_stops }, { 0 } };
 TEST_MAIN(tests)

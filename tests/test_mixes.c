@@ -203,9 +203,16 @@ static void weighed(void)
 	CHECK(ends(2, NULL, "dsv4-quant", "run -q %s -o %s --to gguf --imatrix %s", m.s,
 		      dirs_path("none").s, i.s) &&
 		holds(err_file.s, "--imatrix is for mixes"));
-	CHECK(ends(1, NULL, "dsv4-quant", "run -q %s -o %s --to gguf-q2 --imatrix %s/config.json",
+	/* A file that is none is a wrong call, and no verdict on the source or the conversion. */
+	CHECK(ends(2, NULL, "dsv4-quant", "run -q %s -o %s --to gguf-q2 --imatrix %s/config.json",
 		      m.s, dirs_path("none").s, m.s) &&
-		holds(err_file.s, "gguf.magic"));
+		holds(err_file.s, "gguf.magic") && holds(err_file.s, "/config.json"));
+	CHECK(ends(2, NULL, "dsv4-verify", "compare %s %s --imatrix %s/config.json", m.s, with.s,
+		      m.s) &&
+		holds(err_file.s, "/config.json"));
+	CHECK(ends(2, NULL, "dsv4-quant", "run -q %s -o %s --to gguf --recipe %s", m.s,
+		      dirs_path("none").s, m.s) &&
+		holds(err_file.s, m.s) && holds(err_file.s, "file.not-regular"));
 }
 
 /* --- what is refused --- */

@@ -148,6 +148,7 @@ static void wrong(void)
 
 		file_put_all(file.s, p, i == 0 ? n - 1 : i == 1 ? n - 8 : 9);
 		CHECK(set_execute(FLASH, out.s, &o, &e) && !is_file(out.s));
+		CHECK_IN(e.text, e.kind == ERR_USAGE && strstr(e.text, "wrong.safetensors"));
 	}
 	free(p);
 }

@@ -229,7 +229,7 @@ static int read_tensors(struct inputs *x, const struct audit *a, const char *wor
 		rc = take_tensors(x, a, word, h.tensors, h.n,
 			&(struct place){ fd, h.data_at, NULL }, e);
 	else
-		err_at(e, "--input-scale %s", text_quote(word).s);
+		err_at(e, "%s", text_quote(word).s);
 	st_free(&h);
 	arena_free(&arena);
 	return rc;
@@ -244,7 +244,7 @@ static int read_file(struct inputs *x, const struct audit *a, const char *word, 
 	int fd, rc;
 
 	if (file_open(io, AT_FDCWD, word, &fd, &st, e))
-		return -1;
+		return err_of_call(e, "--input-scale");
 	rc = st.st_size >= (off_t)sizeof first ? file_read(io, fd, first, sizeof first, 0, e) : 0;
 	if (!rc && begins_as_tensors(first, (uint64_t)st.st_size)) {
 		x->has_folder = folder_of(io, word, &x->folder);
@@ -254,7 +254,7 @@ static int read_file(struct inputs *x, const struct audit *a, const char *word, 
 	}
 	text_free(&t);
 	(void)io->close(io, fd); /* read only */
-	return rc ? -1 : 0;
+	return rc ? err_of_call(e, "--input-scale") : 0;
 }
 
 static int read_export(struct inputs *x, const struct audit *a, const char *word, struct err *e)

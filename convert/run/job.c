@@ -48,7 +48,7 @@ static int put_recipe(const struct io *io, const struct job_opts *o, struct text
 	const char *preset = preset_of(o);
 
 	if (o->recipe && file_load(io, AT_FDCWD, o->recipe, MIX_BYTES, t, e))
-		return -1;
+		return err_of_call(e, "--recipe");
 	if (o->recipe && preset) {
 		text_str(t, "\nthen\n");
 		preset = strchr(preset, '\n') + 1; /* its first line says what a recipe is */
@@ -88,12 +88,12 @@ static int plan(struct job *j, const struct job_opts *o, const struct audit *a, 
 	if (o->placement) {
 		if (placement_read(&j->placement, j->c.io, o->placement, p.share.ranks,
 			    j->c.config.E, e))
-			return -1;
+			return err_of_call(e, "--placement");
 		p.share.placement = &j->placement;
 	}
 	if (o->shard_config) {
 		if (shard_config_read(&j->shard_config, j->c.io, o->shard_config, e))
-			return -1;
+			return err_of_call(e, "--shard-config");
 		p.shard_config = &j->shard_config;
 		p.share.ranks = j->shard_config.ranks;
 		p.share.experts_tp = j->shard_config.experts_tp;
@@ -109,10 +109,10 @@ static int plan(struct job *j, const struct job_opts *o, const struct audit *a, 
 	p.mix = j->mix.n ? &j->mix : NULL;
 	if (o->imatrix) {
 		if (imatrix_open(&j->imatrix, j->c.io, o->imatrix, e))
-			return -1;
+			return err_of_call(e, "--imatrix");
 		j->has_imatrix = true;
 		if (imatrix_digest(&j->imatrix, j->imatrix_sha256, e))
-			return -1;
+			return err_of_call(e, "--imatrix");
 		p.imatrix = &j->imatrix;
 		p.imatrix_sha256 = j->imatrix_sha256;
 	}

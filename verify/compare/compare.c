@@ -376,11 +376,11 @@ static int open_imatrix(struct compare *c, struct err *e)
 	if (!c->o->imatrix)
 		return 0;
 	if (imatrix_open(&c->imatrix, c->o->io, c->o->imatrix, e))
-		return -1;
+		return err_of_call(e, "--imatrix");
 	if (!imatrix_digest(&c->imatrix, c->imatrix_sha256, e))
 		return 0;
 	imatrix_close(&c->imatrix);
-	return -1;
+	return err_of_call(e, "--imatrix");
 }
 
 int compare_run(struct report *r, const char *source, const char *out, const struct compare_opts *o,

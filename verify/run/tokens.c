@@ -47,7 +47,9 @@ int tokens_load(const struct io *io, const char *path, uint64_t most, struct tex
 		return -1;
 	rc = file_load(io, dir, name, most, t, e);
 	(void)io->close(io, dir); /* a folder has nothing to flush */
-	if (!rc && memchr(t->s, 0, t->n))
+	if (rc)
+		return err_of_call(e, text_quote(path).s);
+	if (memchr(t->s, 0, t->n))
 		rc = err_set(e, ERR_USAGE, "%s is no text", text_quote(path).s);
 	return rc;
 }
