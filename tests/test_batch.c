@@ -174,6 +174,12 @@ static void refused(void)
 		  " && touch -d 2001-01-01 %S/" F1));
 	says("%B/dsv4-convert run %J --task 0/3", 1, "job.source", "the times");
 	says("%B/dsv4-convert finalize %J", 1, "job.source", "plan again");
+	/* Without digests nobody can say that a file is another one. */
+	plan("1 --no-sha256");
+	CHECK(!sh("%B/dsv4-convert run %J --task 0/1 -q >%L"));
+	says("%B/dsv4-convert finalize %J --full", 2, "--full", "no digest");
+	CHECK(!sh("%B/dsv4-convert finalize %J -q >%L && touch -d 2001-01-01 %O/" F1));
+	says("%B/dsv4-convert finalize %J", 1, "job.output", "another time");
 	/* Somebody whose heart beats does the task. */
 	plan("2 --lease 2");
 	CHECK(!sh(

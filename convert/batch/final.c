@@ -79,7 +79,7 @@ static int hold_bytes(struct final *f, size_t u, struct err *e)
 
 	if (!f->j->conversion.folders[x->folder].opts.sha256)
 		return false_one(f, u,
-			"was changed after its receipt was written, which has no SHA-256", e);
+			"has another time than its receipt says, which has no SHA-256", e);
 	if (file_open_below(io, f->out, x->dir, &dir, e))
 		return -1;
 	rc = file_open(io, dir, x->name, &fd, &st, e);
@@ -201,6 +201,10 @@ int final_run(struct batch *b, const struct job *j, const struct run_opts *o, bo
 
 	*r = (struct run_result){ 0 };
 	*read = 0;
+	if (full && !j->conversion.opts.sha256)
+		return err_set(e, ERR_USAGE,
+			"--full: the job was planned with --no-sha256, and its receipts have no digest of a file; dsv4-verify "
+			"check reads every file after finalize");
 	rc = begin(&f, o->features, e) || hold_all(&f, full, read, e) || finish(&f, o, r, e) ? -1
 											     : 0;
 	if (!rc) {

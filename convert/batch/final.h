@@ -13,8 +13,8 @@ extern "C" {
 
 /* Finishes the job b, which was held to j. Refuses where receipts are missing (job.unfinished), are none of this job
  * (job.receipt), or are contradicted by a file or its sidecar (job.output); nothing is changed then. A file whose size
- * and time are those of its receipt is not read, unless full. Called again, it leaves everything as it is. *read: files
- * that were read. The caller frees *r in any case. */
+ * and time are those of its receipt is not read, unless full, which is refused for a job without SHA-256. Called again,
+ * it leaves everything as it is. *read: files that were read. The caller frees *r in any case. */
 int final_run(struct batch *b, const struct job *j, const struct run_opts *o, bool full,
 	size_t *read, struct run_result *r, struct err *e);
 
