@@ -162,6 +162,8 @@ static void refused(void)
 	says("%B/dsv4-convert plan %S -o %O -t hf --job %J --tasks 4", 2, "job.other",
 		"never changed");
 	says("%B/dsv4-convert plan %S -o %O -t hf --job %J", 2, "--tasks", "");
+	says("%B/dsv4-convert plan %S -o %O -t hf --overwrite --job %J --tasks 3", 2, "--overwrite",
+		"empty");
 	says("%B/dsv4-quant run %J --task 0/3", 2, "option", "");
 	says("%B/dsv4-convert finalize %J", 75, "job.unfinished", "7 of 7 files");
 	CHECK(!sh("%B/dsv4-convert run %J --task 0/3 -q >%L"));
@@ -273,6 +275,9 @@ static void importance_rewritten(void)
 	snprintf(b.out, sizeof b.out, "%s", out.s);
 	CHECK(!source_id(&j, b.source_id, &e) && !batch_units(&b, &j.conversion, &e) &&
 		!batch_create(&b, io_posix(), job.s, &e));
+	/* Whoever asks is of another version than the plan. */
+	CHECK(batch_hold(&b, &j, "t 2", &e) && e.rule && !strcmp(e.rule, "job.other"));
+	e = (struct err){ 0 };
 	CHECK(!sh("cat %S.j >$(dirname %S)/i"));
 	CHECK(task_run(&b, &j, &to, &done, &e) && e.rule && !strcmp(e.rule, "ckpt.changed"));
 	CHECK(!done.n_made && !sh("test -z \"$(ls %J/receipts)\""));
@@ -368,11 +373,12 @@ static void leases(void)
 	dirs_remove(dirs_path("job.2").s);
 }
 
-/* Processes are killed at any time, eight tasks with stealing, until all is done. */
+/* Processes are killed, or told to stop, at any time, eight tasks with stealing, until all is done. */
 static void kills(void)
 {
 	int n = getenv("KILLS") ? atoi(getenv("KILLS")) : 24, killed = 0, st;
 	char program[600], index[16];
+	bool told;
 	pid_t p;
 
 	snprintf(program, sizeof program, "%s/dsv4-convert", build());
@@ -390,9 +396,11 @@ static void kills(void)
 				_exit(127);
 			}
 			nanosleep(&(struct timespec){ .tv_nsec = 1000 * (long)rnd(60000) }, NULL);
-			kill(p, SIGKILL);
+			kill(p, rnd(4) ? SIGKILL : SIGTERM);
 			CHECK(waitpid(p, &st, 0) == p);
-			killed += WIFSIGNALED(st);
+			told = WIFEXITED(st) && WEXITSTATUS(st) == 75;
+			CHECK(WIFSIGNALED(st) || told || !WEXITSTATUS(st));
+			killed += WIFSIGNALED(st) || told;
 		}
 		CHECK(!sh(
 			"for i in 0 1 2 3 4 5 6 7; do %B/dsv4-convert run %J --task $i/8 -q >%L || exit 1; done"));
@@ -481,6 +489,7 @@ static void slots(void)
 	}
 	set = (const char *const[]){ "RANK=1", "WORLD_SIZE=3", NULL };
 	CHECK(!slot_find(&s, NULL, "torchrun", env_of, &e) && s.index == 1 && s.count == 3);
+	set = (const char *const[]){ "DSV4_TASK_INDEX=1", "DSV4_TASK_COUNT=3", NULL };
 	CHECK(!slot_find(&s, "2/4", NULL, env_of, &e) && s.index == 2 && s.count == 4);
 }
 
