@@ -7,7 +7,7 @@
 # What it is not: part of make test or make oracle; proof that a launch has these parameters, or that a kernel computes with
 # them. loaders/sglang_probe.py and make test-engine-gpu are for that.
 #
-# It makes a virtualenv under build/ with the packages of tests/oracle/sglang/packages.txt (2.7 GB, fetched once). Where
+# It makes a virtualenv under build/ with the packages of tests/oracle/sglang/packages.txt (2.9 GB, fetched once). Where
 # they cannot be had, all of it is skipped by name. KEEP=1 leaves models and outputs. Prints a line "ok", "FAIL" or "SKIP"
 # for each comparison, at last "N passed, M failed, K skipped".
 set -u
