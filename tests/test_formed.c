@@ -447,6 +447,7 @@ static const struct lie {
 	{ "ct-mxfp4", CONFIG, "config_groups/group_0/targets", "[\"re:.*experts[.*\"]", 1, "config.field-tensors" },
 	{ "ct-mxfp4", CONFIG, "config_groups/group_1/targets", "[7]", 1, "config.field-tensors" },
 	{ "ct-mxfp4", CONFIG, "config_groups/group_0/targets", "[\"re:.*experts\\\\.[0-9]{1,3}\\\\.w[123]\"]", 2, "config.quant-unread" },
+	{ "ct-mxfp4", CONFIG, "config_groups/group_0/targets", "[\"re:((((((((((((((((((((((((((((.*experts.*)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+\"]", 2, "config.quant-unread" }, /* it would cost 2^28 to compile */
 	{ "ct-mxfp4", CONFIG, "config_groups/group_0/input_activations", "{\"num_bits\": 4, \"type\": \"int\", \"dynamic\": true}", 1, "config.field-tensors" },
 	{ "ct-mxfp4", CONFIG, "config_groups/group_0/input_activations", "{\"num_bits\": 8, \"type\": \"float\", \"dynamic\": true}", 0, NULL },
 	{ "ct-mxfp4", CONFIG, "config_groups/group_0/input_activations", "7", 1, "config.field-tensors" },

@@ -9,6 +9,8 @@
 enum {
 	REGEX_MOST = 512, /* bytes of an expression */
 	POSIX_MOST = 8 * REGEX_MOST + 8,
+	/* Groups with a + behind them: the C library compiles each twice, so that those in each other cost 2^n. */
+	REPEATED_MOST = 4,
 	MODULE_MOST = 256 /* of a name, with what stands before it */
 };
 
@@ -42,6 +44,7 @@ static bool put_escaped(char *out, size_t *n, char c, bool set)
 static bool to_posix(const char *s, char out[POSIX_MOST])
 {
 	size_t n = 0;
+	unsigned repeated = 0;
 	bool set = false;
 
 	if (strlen(s) > REGEX_MOST)
@@ -59,6 +62,9 @@ static bool to_posix(const char *s, char out[POSIX_MOST])
 		} else {
 			set = *s == '[' ? true : *s == ']' ? false : set;
 			out[n++] = *s;
+			repeated += !set && !strncmp(s, ")+", 2);
+			if (repeated > REPEATED_MOST)
+				return false;
 			/* what is taken first is all the same to whether there is a match */
 			s += !set && strchr("*+?", *s) && s[1] && strchr("?+", s[1]);
 		}
