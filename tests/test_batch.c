@@ -247,6 +247,37 @@ static void changed_between(void)
 	CHECK(!sh("rm -r %S.?"));
 }
 
+/* Options that name files say them as seen from the folder in which plan was called: a task finds them from any other. */
+static void elsewhere(void)
+{
+	static const char *const row[] = {
+		"convert -t marlin-mxfp4 --ranks 2 --placement placement",
+		"convert -t sglang-presharded --shard-config shard-config",
+		"convert -t hf --source-sha256 list",
+		"quant --to gguf --recipe recipe",
+		"quant --to nvfp4 --input-scale input",
+	};
+	char s[1200];
+	size_t i, n;
+
+	begin();
+	CHECK(!sh(
+		"mkdir %S.z && printf '{\"*\": [[0,1,2,3],[4,5,6,7]]}' >%S.z/placement && "
+		"cp tests/vectors/sglang_tiny-flash-1-ep.json %S.z/shard-config && printf '{\"layers.0.ffn.experts.3.w1\": 12.5, \"layers.0.ffn.experts.2.w2\": 3}' >%S.z/input && "
+		"printf 'dsv4-recipe-1 gguf\\nffn.experts.#.w2 * * iq4_nl\\n' >%S.z/recipe && "
+		"(cd %S && sha256sum *.safetensors) >%S.z/list"));
+	for (i = 0; i < sizeof row / sizeof *row; i++) {
+		dirs_remove(out.s);
+		dirs_remove(job.s);
+		n = strcspn(row[i], " ");
+		snprintf(s, sizeof s,
+			"t=$PWD/%%B/dsv4-%.*s; (cd %%S.z && $t plan %%S -o %%O%s --job %%J --tasks 1 -q >%%L) && $t run %%J --task 0/1 -q >%%L && $t finalize %%J -q >%%L",
+			(int)n, row[i], row[i] + n);
+		CHECK_IN(row[i], !sh(s));
+	}
+	CHECK(!sh("rm -r %S.?"));
+}
+
 /* A file of importance that is written to while the run goes on, as llama-imatrix does to its own: what was made of it is
  * no file of this plan. */
 static void importance_rewritten(void)
@@ -498,6 +529,7 @@ static const struct test tests[] = {
 	{ "as one process", as_one_process },
 	{ "digests", digests },
 	{ "refused", refused },
+	{ "elsewhere", elsewhere },
 	{ "changed between", changed_between },
 	{ "importance rewritten", importance_rewritten },
 	{ "stopped", stopped },

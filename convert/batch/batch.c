@@ -92,11 +92,16 @@ int batch_units(struct batch *b, const struct conversion *c, struct err *e)
 	for (k = 0; k < c->n; k++) {
 		p = &c->folders[k];
 		b->first[k + 1] = b->first[k] + p->n_files;
-		for (i = 0; i < p->n_files; i++)
-			b->units[b->n++] = (struct batch_unit){ (uint32_t)k, 0, p->files[i].bytes,
+		for (i = 0; i < p->n_files; i++) {
+			struct batch_unit u = { (uint32_t)k, 0, p->files[i].bytes,
 				arena_strndup(&b->arena, p->dir, strlen(p->dir)),
 				arena_strndup(&b->arena, p->files[i].name,
 					strlen(p->files[i].name)) };
+
+			if (!u.dir || !u.name)
+				return err_nomem(e);
+			b->units[b->n++] = u;
+		}
 	}
 	return balance(b, e);
 }

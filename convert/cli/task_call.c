@@ -37,16 +37,13 @@ static bool is_kept(const char *name)
 
 /* A path as it is from everywhere; whatever is no path that is there stays as it is. Returns text, which the caller
  * frees, or NULL without memory. */
-static char *from_everywhere(const char *name, const char *value)
+static char *from_everywhere(const struct cli_opt *opt, const char *value)
 {
-	static const char *const paths[] = { "placement", "input-scale", "experts-from", "recipe",
-		"imatrix", "source-sha256" };
-	char *real = NULL;
-	size_t i;
+	bool path = strstr(opt->arg, "FILE") || strstr(opt->arg, "DIR") ||
+		!strcmp(opt->name,
+			"source-sha256"); /* its LIST is a file, that of --layers is none */
+	char *real = path ? realpath(value, NULL) : NULL;
 
-	for (i = 0; !real && i < sizeof paths / sizeof *paths; i++)
-		if (!strcmp(paths[i], name))
-			real = realpath(value, NULL);
 	return real ? real : strdup(value);
 }
 
@@ -87,7 +84,7 @@ static int put_word(struct batch *b, const struct cli_opt *opt, const void *o, c
 		memcpy(&s, at, sizeof s);
 		if (!s)
 			return 0;
-		value = from_everywhere(opt->name, s);
+		value = from_everywhere(opt, s);
 		rc = value ? add_word(b, opt, value, e) : err_nomem(e);
 		free(value);
 		return rc;
