@@ -10,7 +10,8 @@
 # make oracle-engines   compare layouts with the engines' own Python (fetches gigabytes)
 # make oracle-vllm   load rank files and the plug-in in vLLM's own Python, without a GPU (fetches gigabytes)
 # make oracle-sglang load presharded folders with SGLang's own reader, without a GPU (fetches gigabytes)
-# make test-engine-gpu  on a machine with a GPU and engines: load, serve and probe; says what it saw (exit status 3: no GPU)
+# make test-engine-gpu  on a machine with a GPU and engines: load, serve and probe; says what it saw ("Error 3": no GPU)
+# make test-all-gpu     both, test-gpu and test-engine-gpu with MODEL=DOWNLOAD, in less than ten minutes, with one summary
 # make oracle-runtime   run conversions in transformers, llama.cpp and MLX on this CPU (fetches gigabytes)
 # make install    PREFIX=/usr/local (or prefix=), DESTDIR=, LIBDIR=, INCLUDEDIR=; tools, libdsv4 with header and pkg-config file,
 #                 man pages, documents, completions for bash, zsh, fish
@@ -248,9 +249,9 @@ $(B)/flags $(B)/linked $(NVDIR)/flags: force
 	@mkdir -p $(@D); echo '$(STAMP)' | cmp -s - $@ || echo '$(STAMP)' >$@
 
 # AVX-512 over SIMDe, for processors without it. Before the library, so that the one in there is not taken.
-EMULATED := $(addprefix $(B)/emulated/,test_linear test_forward test_row test_reform test_ggml test_lowbit)
-EMULATED_O := $(addprefix $(B)/emulated/,kernels/linear/linear_avx512.o quant/row_avx512.o quant/lowbit_avx512.o)
-$(EMULATED_O): $(B)/emulated/%.o: %.c kernels/linear/linear_simd.inc quant/row_simd.inc quant/lowbit_search.inc quant/lowbit_vector.inc tests/emulate/immintrin.h $(B)/flags
+EMULATED := $(addprefix $(B)/emulated/,test_linear test_forward test_row test_reform test_ggml test_ggml_types test_lowbit test_round)
+EMULATED_O := $(addprefix $(B)/emulated/,kernels/linear/linear_avx512.o quant/row_avx512.o quant/lowbit_avx512.o quant/ggml_floats_avx512.o)
+$(EMULATED_O): $(B)/emulated/%.o: %.c kernels/linear/linear_simd.inc $(wildcard quant/*.inc) tests/emulate/immintrin.h $(B)/flags
 	@mkdir -p $(@D)
 	@echo "  CC $< (emulated)"
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -Itests/emulate -I. -O1 -g -fPIE -ffp-contract=off -mavx2 -mfma -mf16c -w -Wno-psabi -c -o $@ $<
@@ -259,7 +260,11 @@ $(EMULATED): $(B)/emulated/%: $(B)/tests/%.c.o $(EMULATED_O) $(LIBA)
 	$(Q)$(LINK)
 emulated: $(EMULATED)
 
-helpers: $(HELPERS:%=$(B)/%)
+helpers: $(HELPERS:%=$(B)/%) $(B)/sharedfs.so
+# Stands between the tools and the C library (LD_PRELOAD). It has no sanitizer: that of the tool is enough.
+$(B)/sharedfs.so: tests/sharedfs.c $(B)/checked
+	@echo "  LD $@"
+	$(Q)$(CC) $(filter-out -fPIE,$(filter-out $(SANF),$(CF))) -fPIC -shared -o $@ $< -ldl -lpthread
 
 # Whole calls on damaged input: make fuzz-commands SECONDS=120 SEED=1 (tests/fuzz/README.md).
 $(B)/commands: $(B)/tests/fuzz/commands.c.o $(LIBA)
@@ -270,6 +275,7 @@ SEED    ?= 1
 fuzz-commands: all $(B)/commands
 	@B=$(B) $(B)/commands $(SECONDS) $(SEED)
 
+$(B)/test_shared: $(B)/sharedfs.so
 test check: setup all helpers $(TESTS:%=$(B)/%) $(B)/runner
 	@B=$(B) CC="$(CC)" JUNIT="$(JUNIT)" T="$(T)" J="$(J)" $(SAME) sh tests/run.sh $(TESTS)
 # For a make that a test calls, so that it builds nothing anew.
@@ -305,8 +311,8 @@ $(B)/read: examples/read.c quant/lib/dsv4.h $(B)/libdsv4.a
 	@echo "  LD $@"
 	$(Q)$(CC) $(CF) -Iquant/lib $(LF) -o $@ $< $(B)/libdsv4.a $(DSV4_L)
 bench: setup all helpers $(B)/bench $(B)/read
-	@B=$(B) sh tests/bench.sh
-$(B)/bench: $(B)/tests/bench.c.o $(B)/tests/bench_row.c.o $(B)/tests/bench_lowbit.c.o $(B)/tests/bench_tile.c.o $(B)/tests/bench_linear.c.o $(B)/tests/bench_read.c.o $(LIBA)
+	@B=$(B) sh tests/bench.sh && B=$(B) sh tests/cluster/speed.sh
+$(B)/bench: $(B)/tests/bench.c.o $(B)/tests/bench_row.c.o $(B)/tests/bench_lowbit.c.o $(B)/tests/bench_round.c.o $(B)/tests/bench_tile.c.o $(B)/tests/bench_linear.c.o $(B)/tests/bench_read.c.o $(LIBA)
 	$(Q)$(LINK)
 
 oracle: all helpers
@@ -319,6 +325,8 @@ oracle-sglang: all helpers
 	@B=$(B) sh tests/oracle/sglang.sh
 test-engine-gpu:
 	@B=$(B) sh tests/engine_gpu.sh
+test-all-gpu: all $(if $(filter 1,$(CUDA)),$(CUTESTS:%=$(GPU)/%))
+	@B=$(B) CUDA=$(CUDA) NVCC="$(NVCC)" ARCHS="$(ARCHS)" CUTESTS="$(CUTESTS)" sh tests/all_gpu.sh
 oracle-runtime: all helpers
 	@B=$(B) sh tests/oracle/runtime.sh
 
@@ -409,5 +417,5 @@ clean:
 	rm -rf build
 help:
 	@sed -n '/^#/!q; s/^# *//p' Makefile
-.PHONY: fuzz-commands all deb static help setup helpers emulated test check test-ptx test-gpu demo bench oracle oracle-engines oracle-vllm oracle-sglang oracle-runtime test-engine-gpu install install-lib uninstall dist format clean force
+.PHONY: fuzz-commands all deb static help setup helpers emulated test check test-ptx test-gpu demo bench oracle oracle-engines oracle-vllm oracle-sglang oracle-runtime test-engine-gpu test-all-gpu install install-lib uninstall dist format clean force
 -include $(shell find $(B) -type f -name '*.d' 2>/dev/null)

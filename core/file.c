@@ -16,9 +16,21 @@
 /* The kernel moves at most 0x7ffff000 bytes a call; a round number below that. */
 #define FILE_CALL_MAX ((size_t)1 << 30)
 
+/* Whether a call on fd failed for a reason that only the table can tell, which is then reported. */
+static bool has_fault(const struct io *io, int fd, struct err *e)
+{
+	int why = errno;
+	bool has = why == EILSEQ && io->fault && io->fault(io, fd, e);
+
+	errno = why;
+	return has;
+}
+
 int file_open_dir(const struct io *io, const char *path, int *dir, struct err *e)
 {
 	*dir = io->open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	if (*dir < 0 && has_fault(io, AT_FDCWD, e))
+		return err_at(e, "%s", text_quote(path).s);
 	if (*dir < 0)
 		return err_sys(e, "cannot open folder %s", text_quote(path).s);
 	return 0;
@@ -44,6 +56,8 @@ static int open_component(const struct io *io, int dir, const char *path, size_t
 	if (*fd < 0 && (errno == ELOOP || errno == ENOTDIR))
 		return err_rule(e, RULE_FILE_SYMLINK, ERR_NOPOS,
 			"%s is no folder, or a symbolic link", text_quote(path).s);
+	if (*fd < 0 && has_fault(io, dir, e))
+		return err_at(e, "%s", text_quote(path).s);
 	return *fd < 0 ? err_sys(e, "cannot open folder %s", text_quote(path).s) : 0;
 }
 
@@ -103,6 +117,8 @@ int file_open(const struct io *io, int dir, const char *name, int *fd, struct st
 	if (*fd < 0 && errno == ELOOP)
 		return err_rule(e, RULE_FILE_SYMLINK, ERR_NOPOS, "%s is a symbolic link",
 			text_quote(name).s);
+	if (*fd < 0 && has_fault(io, dir, e))
+		return -1;
 	if (*fd < 0)
 		return err_sys(e, "cannot open %s", text_quote(name).s);
 	if (io->fstat(io, *fd, st)) {
@@ -127,6 +143,8 @@ int file_read(const struct io *io, int fd, void *buf, size_t n, uint64_t at, str
 		got = io->pread(io, fd, p, n < FILE_CALL_MAX ? n : FILE_CALL_MAX, (off_t)at);
 		if (got < 0 && errno == EINTR)
 			continue;
+		if (got < 0 && has_fault(io, fd, e))
+			return -1;
 		if (got < 0)
 			return err_sys(e, "cannot read at byte %llu", (unsigned long long)at);
 		if (got == 0)
@@ -256,6 +274,25 @@ void file_part_beside(const char *part, const char *name, char out[300])
 		snprintf(out, 300, ".%.250s%s", name, part + n - end - TOKEN - 1);
 }
 
+enum { NAMES = 4 }; /* that are tried */
+
+/* Makes o->part under a name of its own. Returns 0, or -1 with errno. Where 64 random bits are taken, the answer to an
+ * earlier request was lost on the network and its file is there. */
+static int create_part(struct file_out *o)
+{
+	int i;
+
+	for (i = 0; i < NAMES; i++) {
+		snprintf(o->part, sizeof o->part, ".%.*s.%016llx%s", FILE_NAME_MAX, o->name,
+			(unsigned long long)token(o), part_end);
+		o->fd = o->io->open(o->io, o->dir, o->part,
+			O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0666);
+		if (o->fd >= 0 || errno != EEXIST)
+			break;
+	}
+	return o->fd < 0 ? -1 : 0;
+}
+
 int file_out_begin(struct file_out *o, const struct io *io, int dir, const char *name,
 	uint64_t size, struct err *e)
 {
@@ -267,11 +304,7 @@ int file_out_begin(struct file_out *o, const struct io *io, int dir, const char 
 	if (strlen(name) > FILE_NAME_MAX)
 		return err_set(e, ERR_USAGE, "the file name %s is too long", text_quote(name).s);
 	snprintf(o->name, sizeof o->name, "%s", name);
-	snprintf(o->part, sizeof o->part, ".%s.%016llx%s", name, (unsigned long long)token(o),
-		part_end);
-	o->fd = io->open(io, dir, o->part, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC,
-		0666);
-	if (o->fd < 0)
+	if (create_part(o))
 		return err_sys(e, "cannot create %s", o->part);
 	o->begun = true;
 	if (size && set_aside(io, o->fd, size)) {
@@ -279,6 +312,42 @@ int file_out_begin(struct file_out *o, const struct io *io, int dir, const char 
 		file_out_abandon(o);
 		return -1;
 	}
+	return 0;
+}
+
+/* Makes the temporary file another name of the open file from. */
+static bool link_part(struct file_out *o, int from, int from_dir, const char *from_name)
+{
+	struct stat was, is;
+
+	if (o->io->fstat(o->io, from, &was) ||
+		o->io->link(o->io, from_dir, from_name, o->dir, o->part))
+		return false;
+	o->begun = true;
+	o->fd = o->io->open(o->io, o->dir, o->part,
+		O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+	return o->fd >= 0 && !o->io->fstat(o->io, o->fd, &is) && is.st_dev == was.st_dev &&
+		is.st_ino == was.st_ino;
+}
+
+int file_out_from(struct file_out *o, const struct io *io, int dir, const char *name, int from,
+	int from_dir, const char *from_name, uint64_t size, bool *taken, struct err *e)
+{
+	*taken = false;
+	if (file_out_begin(o, io, dir, name, 0, e))
+		return -1;
+	o->size = size;
+	*taken = !io->clone(io, from, o->fd);
+	if (*taken)
+		return 0;
+	(void)io->close(io, o->fd); /* nothing was written */
+	o->fd = -1;
+	if (file_remove(io, dir, o->part, e))
+		return -1;
+	o->begun = false;
+	*taken = link_part(o, from, from_dir, from_name);
+	if (!*taken)
+		file_out_abandon(o);
 	return 0;
 }
 
@@ -372,6 +441,17 @@ int file_timeless(const struct io *io, int fd, const struct stat *st, bool *time
 	return 0;
 }
 
+bool file_was_moved(const struct io *io, int dir, const char *to, const struct stat *was)
+{
+	int why = errno;
+	struct stat st;
+	bool is = (why == ENOENT || why == EEXIST) && !io->lstat(io, dir, to, &st) &&
+		st.st_dev == was->st_dev && st.st_ino == was->st_ino;
+
+	errno = why;
+	return is;
+}
+
 static int give_name(struct file_out *o, bool replace, struct err *e)
 {
 	const struct io *io = o->io;
@@ -385,8 +465,11 @@ static int give_name(struct file_out *o, bool replace, struct err *e)
 			"%s is not the file that was written here: another process works in the "
 			"same folder",
 			o->part);
-	if ((replace ? io->replace : io->rename)(io, o->dir, o->part, o->name))
-		return err_sys(e, "cannot rename %s to %s", o->part, o->name);
+	if ((replace ? io->replace : io->rename)(io, o->dir, o->part, o->name)) {
+		if (!file_was_moved(io, o->dir, o->name, &o->st))
+			return err_sys(e, "cannot rename %s to %s", o->part, o->name);
+		(void)io->unlink(io, o->dir, o->part); /* of a hard link's two names */
+	}
 	o->begun = false;
 	if (file_sync_dir(io, o->dir)) {
 		err_sys(e, "cannot sync the folder of %s", o->name);

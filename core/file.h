@@ -57,6 +57,11 @@ struct file_out {
  * is what the umask, or the folder's default ACL, leaves of 0666. fd can be read from too. */
 int file_out_begin(struct file_out *o, const struct io *io, int dir, const char *name,
 	uint64_t size, struct err *e);
+/* The same of a file that is there: .NAME.TOKEN.part shares the blocks of the open file from, of size bytes, or is another name of
+ * it, from_name in the folder from_dir; it is not to be written to. *taken: one of the two was possible; else nothing has begun.
+ * Returns -1 where the folder takes no new file. */
+int file_out_from(struct file_out *o, const struct io *io, int dir, const char *name, int from,
+	int from_dir, const char *from_name, uint64_t size, bool *taken, struct err *e);
 /* Syncs the file, checks that its size is what was announced, closes it. The first failure is final: what
  * follows is file_out_abandon, never a second fsync. */
 int file_out_close(struct file_out *o, struct err *e);
@@ -82,6 +87,9 @@ void file_part_beside(const char *part, const char *name, char out[300]);
 /* Returns 1 if name is the regular file that was, 0 if not, -1 with errno: by device and inode, or, on file systems that number their files
  * anew, by size and time of the last write. */
 int file_is(const struct io *io, int dir, const char *name, const struct stat *was);
+/* To be asked after a rename that failed. Returns whether to is the file was all the same: the answer to a request can
+ * be lost on a network, and the second one finds nothing to rename (ENOENT), or its own work (EEXIST). errno stays. */
+bool file_was_moved(const struct io *io, int dir, const char *to, const struct stat *was);
 bool file_same_time(const struct timespec *a, const struct timespec *b);
 /* Whether the times of the open file, which is st, say nothing: drivers that store none make new ones for every
  * look, so that four looks in a row see four; a file that is being written to has other times only once in some

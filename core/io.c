@@ -6,10 +6,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static int do_open(const struct io *io, int dir, const char *path, int flags, mode_t mode)
@@ -102,6 +104,18 @@ static int do_replace(const struct io *io, int dir, const char *from, const char
 {
 	(void)io;
 	return renameat(dir, from, dir, to);
+}
+
+static int do_clone(const struct io *io, int from, int to)
+{
+	(void)io;
+	return ioctl(to, FICLONE, from);
+}
+
+static int do_link(const struct io *io, int from_dir, const char *from, int dir, const char *name)
+{
+	(void)io;
+	return linkat(from_dir, from, dir, name, 0);
 }
 
 static int do_unlink(const struct io *io, int dir, const char *path)
@@ -223,6 +237,12 @@ static int do_lock_file(const struct io *io, int fd)
 	return rc;
 }
 
+static void do_forget(const struct io *io, int fd)
+{
+	(void)io;
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* it is a wish */
+}
+
 const struct io *io_posix(void)
 {
 	static const struct io posix = { .open = do_open,
@@ -238,13 +258,16 @@ const struct io *io_posix(void)
 		.fsync = do_fsync,
 		.rename = do_rename,
 		.replace = do_replace,
+		.clone = do_clone,
+		.link = do_link,
 		.unlink = do_unlink,
 		.rmdir = do_rmdir,
 		.mkdir = do_mkdir,
 		.list = do_list,
 		.statvfs = do_statvfs,
 		.lock = do_lock,
-		.lock_file = do_lock_file };
+		.lock_file = do_lock_file,
+		.forget = do_forget };
 
 	return &posix;
 }

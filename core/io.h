@@ -18,6 +18,8 @@
 extern "C" {
 #endif
 
+struct err;
+
 struct io {
 	int (*open)(const struct io *, int dir, const char *path, int flags, mode_t mode);
 	int (*close)(const struct io *, int fd);
@@ -40,6 +42,10 @@ struct io {
 	int (*rename)(const struct io *, int dir, const char *from, const char *to);
 	/* As renameat: what is named to is gone, in one step. */
 	int (*replace)(const struct io *, int dir, const char *from, const char *to);
+	/* Makes the file of that name share the blocks of another one (FICLONE) or be the same file (linkat): the name is new
+	 * in its folder. */
+	int (*clone)(const struct io *, int from, int to); /* open files */
+	int (*link)(const struct io *, int from_dir, const char *from, int dir, const char *name);
 	int (*unlink)(const struct io *, int dir, const char *path);
 	int (*rmdir)(const struct io *, int dir, const char *path); /* an empty folder */
 	int (*mkdir)(const struct io *, int dir, const char *path, mode_t mode);
@@ -52,6 +58,12 @@ struct io {
 	/* As fcntl with F_OFD_SETLK for the whole file, which reaches other machines where flock does not;
 	 * fd is open for writing. EWOULDBLOCK: somebody else has it. Gone when fd is closed. */
 	int (*lock_file)(const struct io *, int fd);
+	/* Lets go of what memory holds of the open file, whose writes were synced, so that it is read from the device again. NULL: that
+	 * cannot be asked for, and where it has no effect nobody is told. */
+	void (*forget)(const struct io *, int fd);
+	/* Reports what errno cannot say of the last call that failed with EILSEQ: on the open file fd, on a name in the folder
+	 * fd, or, for AT_FDCWD, on a path. Returns -1, or 0 where there is nothing to report. NULL: there never is. */
+	int (*fault)(const struct io *, int fd, struct err *e);
 };
 
 /* The real system. */

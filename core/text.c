@@ -133,6 +133,18 @@ struct text_quoted text_quote(const char *s)
 	return text_quote_n(s, strlen(s));
 }
 
+bool text_ends(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && !memcmp(s + n - m, end, m);
+}
+
+size_t text_stem(const char *s, const char *end)
+{
+	return text_ends(s, end) ? strlen(s) - strlen(end) : 0;
+}
+
 struct text_number text_thousands(uint64_t v)
 {
 	struct text_number r;

@@ -31,6 +31,11 @@ struct text_quoted {
 struct text_quoted text_quote(const char *s);
 struct text_quoted text_quote_n(const char *s, size_t n);
 
+/* Whether s ends with end; s may be nothing else. */
+bool text_ends(const char *s, const char *end);
+/* Returns the length of s without end; 0 where s does not end with it, or is nothing else. */
+size_t text_stem(const char *s, const char *end);
+
 /* 1234567 as "1,234,567". */
 struct text_number {
 	char s[32];

@@ -49,6 +49,10 @@ static void list(const struct dsv4 *d)
 		if (t->stack)
 			printf(" %s/%u, rows %s", t->stack->layout, t->stack->version,
 				t->stack->order);
+		if (t->records)
+			printf(" %s of %s, rows %" PRIu64 " to %" PRIu64 " of %" PRIu64,
+				t->records->layout, t->records->codec, t->records->first,
+				t->records->first + t->shape[0], t->records->rows);
 		printf("\n");
 	}
 }

@@ -83,13 +83,16 @@ int finding_first(const struct findings *f, struct err *e)
 
 int finding_first_but(const struct findings *f, const char *prefix, struct err *e)
 {
+	const struct finding *v;
 	size_t i, n = strlen(prefix);
 	int rc = 0;
 
-	for (i = 0; !rc && i < f->n; i++)
-		if (!f->v[i].rule || strncmp(f->v[i].rule, prefix, n) != 0)
-			rc = finding_first(&(struct findings){ .v = &f->v[i], .n = 1, .total = 1 },
+	for (i = 0; !rc && i < f->n; i++) {
+		v = &f->v[i];
+		if (v->kind != ERR_NONE && (!v->rule || strncmp(v->rule, prefix, n) != 0))
+			rc = finding_first(&(struct findings){ .v = f->v + i, .n = 1, .total = 1 },
 				e);
+	}
 	return rc;
 }
 

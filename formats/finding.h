@@ -41,7 +41,7 @@ int finding_add(struct findings *f, enum rule_id rule, const char *file, const c
 int finding_copy(struct findings *f, const struct finding *v);
 /* Returns 0 if there are none but warnings. Else -1, with the first that is none in e and how many more there are. */
 int finding_first(const struct findings *f, struct err *e);
-/* The same of those whose rule does not begin with prefix: faults of files that are not looked at for that. */
+/* The same of those whose rule does not begin with prefix: faults of files that are not looked at for that. Warnings pass here too. */
 int finding_first_but(const struct findings *f, const char *prefix, struct err *e);
 void finding_free(struct findings *f);
 

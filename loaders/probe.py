@@ -4,7 +4,8 @@ parameter and buffer, as JSON (dsv4-state-1). `dsv4-verify parity OUT STATE` com
     from probe import dump
     dump(model, "state.json", rank=3, ranks=8, engine="vllm", version=vllm.__version__, target="marlin-mxfp4")
 
-    python probe.py vllm MODEL -o DIR [--engine-args JSON]     a state for each rank, through vLLM's own LLM class
+    python probe.py vllm MODEL -o DIR [--target T] [--engine-args JSON]     a state for each rank, through vLLM's own LLM class
+    python probe.py sglang MODEL -o DIR [--target T] ARGUMENTS OF sglang.launch_server     the same of a launch, which then ends
 
 A digest is over the bytes of a tensor in the order in which they lie in memory, so that a transposed view of a packed
 tensor has the digest of what was packed; of a tensor with gaps, over a copy in the order of its shape. Tensors go to the
@@ -17,6 +18,7 @@ import os
 import sys
 
 FORMAT = "dsv4-state-1"
+SGLANG_OUT, SGLANG_TARGET = "DSV4_STATE_DIR", "DSV4_STATE_TARGET"
 # Types as safetensors calls them; what is not here keeps torch's name.
 DTYPES = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64",
@@ -118,20 +120,75 @@ def vllm_worker(worker, out, target):
     return rank
 
 
-def main():
-    p = argparse.ArgumentParser(description="Writes down what an engine holds once it has loaded.")
-    p.add_argument("engine", choices=["vllm"])
-    p.add_argument("model")
-    p.add_argument("-o", "--out", required=True, help="folder for state-STAGE-RANK.json")
-    p.add_argument("--target", help="target of the conversion that is loaded")
-    p.add_argument("--engine-args", default="{}", help="JSON: arguments of vllm.LLM")
-    a = p.parse_args()
-    os.makedirs(a.out, exist_ok=True)
+def of_vllm(a):
+    # The function below is sent to the processes of the workers.
+    os.environ.setdefault("VLLM_ALLOW_INSECURE_SERIALIZATION", "1")
     from vllm import LLM
 
     llm = LLM(model=a.model, **json.loads(a.engine_args))
-    print("ranks:", *llm.collective_rpc(vllm_worker, args=(os.path.abspath(a.out), a.target)))
-    return 0
+    print("ranks:", *llm.collective_rpc(vllm_worker, args=(a.out, a.target)))
+
+
+def sglang_place():
+    """Rank and stage of this process, and how many there are."""
+    from sglang.srt.runtime_context import get_parallel
+
+    p = get_parallel()
+    return {"rank": p.tp_rank, "ranks": p.tp_size, "stage": p.pp_rank, "stages": p.pp_size}
+
+
+def register():
+    """SGLang calls it in each process of a launch that of_sglang has begun: what a loader returns is written down, and the process ends."""
+    out = os.environ.get(SGLANG_OUT)
+    if not out:
+        return
+    import sglang
+    from sglang.srt.model_loader import loader
+
+    def then_dump(load):
+        def load_model(self, **arguments):
+            model = load(self, **arguments)
+            place = sglang_place()
+            dump(
+                model, os.path.join(out, f"state-{place['stage']}-{place['rank']}.json"), **place,
+                engine="sglang", version=sglang.__version__, target=os.environ.get(SGLANG_TARGET) or None,
+            )  # fmt: skip
+            os._exit(0)  # the launch is over
+
+        return load_model
+
+    for kind in vars(loader).values():
+        if isinstance(kind, type) and issubclass(kind, loader.BaseModelLoader) and "load_model" in vars(kind):
+            kind.load_model = then_dump(kind.load_model)
+
+
+def of_sglang(a, more):
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import sglang_probe
+
+    sglang_probe.launch(__file__, {SGLANG_OUT: a.out, SGLANG_TARGET: a.target or ""}, ["--model-path", a.model, *more])
+
+
+def main():
+    p = argparse.ArgumentParser(description="Writes down what an engine holds once it has loaded.")
+    p.add_argument("engine", choices=["vllm", "sglang"])
+    p.add_argument("model")
+    p.add_argument("-o", "--out", required=True, help="folder for state-STAGE-RANK.json")
+    p.add_argument("--target", help="target of the conversion that the state is to be compared with")
+    p.add_argument("--engine-args", default="{}", help="JSON: arguments of vllm.LLM")
+    a, more = p.parse_known_args()
+    if more and a.engine != "sglang":
+        p.error(f"unknown: {' '.join(more)}")
+    a.out = os.path.abspath(a.out)
+    os.makedirs(a.out, exist_ok=True)
+    before = set(os.listdir(a.out))
+    if a.engine == "vllm":
+        of_vllm(a)
+    else:
+        of_sglang(a, more)
+    made = sorted(n for n in set(os.listdir(a.out)) - before if n.startswith("state-") and n.endswith(".json"))
+    print(f"{a.out}: {' '.join(made) or 'nothing was written'}")
+    return 0 if made else 1
 
 
 if __name__ == "__main__":

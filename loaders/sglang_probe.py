@@ -38,14 +38,14 @@ def forms_of(model, capability, ue8m0):
     """In which form the experts of a processed model are; raises Refused where something is in a form that is not written."""
     experts = set()
     if tuple(capability) != (9, 0):
-        raise Refused(f"the GPU is an SM{capability[0]}{capability[1]}: forms were only read for an SM90")
+        raise Refused(f"the GPU is an SM{capability[0]}{capability[1]}: forms were only read for an SM90: run it on one, or serve the download")
     if ue8m0:
         raise Refused("DeepGEMM packs scales as UE8M0 (DEEPGEMM_SCALE_UE8M0)")
     for name, module in model.named_modules():
         if getattr(module, "wo_a_fp8", False):
             raise Refused(f"{name}.wo_a stays in FP8, and the reader does not finish it: set SGLANG_OPT_FP8_WO_A_GEMM=0")
         if getattr(module, "num_fused_shared_experts", 0):
-            raise Refused(f"{name} has the shared expert among the routed ones: set --disable-shared-experts-fusion")
+            raise Refused(f"{name} has the shared expert among the routed ones: leave out --enforce-shared-experts-fusion")
         method = getattr(module, "quant_method", None)
         if method is None:
             continue
@@ -95,7 +95,7 @@ def probe(reader, model_config, device_config, out):
     from sglang.srt.model_loader import loader
 
     if sglang.__version__ != VERSION:
-        raise Refused(f"this is SGLang {sglang.__version__}, forms were read in {VERSION}")
+        raise Refused(f"this is SGLang {sglang.__version__}, forms were read in {VERSION}: run the probe, and later the launch, with that")
     config = json.loads(json.dumps(reader._collect_shard_config(model_config)))
     device = torch.device(device_config.device)
     with loader.set_default_torch_dtype(model_config.dtype):
@@ -141,6 +141,23 @@ def register():
     loader.PreshardedModelLoader.load_model = load_model
 
 
+def launch(plugin, env, args):
+    """Runs sglang.launch_server with args, in each process of which SGLang calls register() of the file plugin. The file must import
+    nothing that lies beside it."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(os.path.abspath(plugin), os.path.join(folder, "dsv4_sglang_probe.py"))
+        info = os.path.join(folder, "dsv4_sglang_probe-0.1.0.dist-info")
+        os.mkdir(info)
+        with open(os.path.join(info, "METADATA"), "w", encoding="utf-8") as file:
+            file.write("Metadata-Version: 2.1\nName: dsv4-sglang-probe\nVersion: 0.1.0\n")
+        with open(os.path.join(info, "entry_points.txt"), "w", encoding="utf-8") as file:
+            file.write("[sglang.srt.plugins]\ndsv4_probe = dsv4_sglang_probe:register\n")
+        path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
+        env = {**os.environ, "PYTHONPATH": path, **env}
+        env.setdefault("SGLANG_OPT_FP8_WO_A_GEMM", "0")
+        subprocess.run([sys.executable, "-m", "sglang.launch_server", *args], env=env, check=False)
+
+
 def main(args):
     if len(args) < 3 or args[0] != "-o":
         print("usage: sglang_probe.py -o FILE ARGUMENTS OF sglang.launch_server", file=sys.stderr)
@@ -149,19 +166,7 @@ def main(args):
     if os.path.exists(out):
         print(f"sglang_probe: {out} is there already", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(os.path.abspath(__file__), os.path.join(folder, "dsv4_sglang_probe.py"))
-        info = os.path.join(folder, "dsv4_sglang_probe-0.1.0.dist-info")
-        os.mkdir(info)
-        with open(os.path.join(info, "METADATA"), "w", encoding="utf-8") as file:
-            file.write("Metadata-Version: 2.1\nName: dsv4-sglang-probe\nVersion: 0.1.0\n")
-        with open(os.path.join(info, "entry_points.txt"), "w", encoding="utf-8") as file:
-            file.write("[sglang.srt.plugins]\ndsv4_probe = dsv4_sglang_probe:register\n")
-        env = dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")])))
-        env[OUT] = out
-        env.setdefault("SGLANG_OPT_FP8_WO_A_GEMM", "0")
-        command = [sys.executable, "-m", "sglang.launch_server", *args[2:], "--load-format", "presharded"]
-        subprocess.run(command, env=env, check=False)
+    launch(__file__, {OUT: out}, [*args[2:], "--load-format", "presharded"])
     if os.path.exists(out):
         return 0
     print(f"sglang_probe: {out} was not written", file=sys.stderr)

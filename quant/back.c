@@ -8,7 +8,7 @@
 /* The cast of FP4 to FP8 looks at blocks of several rows, and has a way back of its own. */
 static bool is_cast(const struct joined_form *f)
 {
-	return f->from == CODEC_MXFP4 && f->to == CODEC_FP8;
+	return f->from == CODEC_MXFP4 && (f->to == CODEC_FP8 || f->to == CODEC_FP8_32);
 }
 
 static size_t work(const struct joined_form *f)
@@ -19,7 +19,7 @@ static size_t work(const struct joined_form *f)
 		return ggml_has_back((enum codec)f->from, f->ggml)
 			? ggml_back_work((enum codec)f->from, f->rows, f->cols)
 			: 0;
-	if (is_cast(f) && (f->rows % FP4TO8_BLOCK || f->cols % FP4TO8_BLOCK))
+	if (is_cast(f) && !codec_whole((enum codec)f->to, f->rows, f->cols))
 		return 0;
 	if (is_cast(f))
 		return uncast_work(f->rows, f->cols);
@@ -61,8 +61,8 @@ static int back(const struct joined_form *f, const struct joined_matrix *m, uint
 	if (f->blocks)
 		return blocks_back(f, m, codes, scales, room, e);
 	if (is_cast(f))
-		return uncast(m->codes, m->scales, m->kept, m->n_kept, f->rows, f->cols, codes,
-			scales, room, e);
+		return uncast(m->codes, m->scales, fp4to8_of(codecs[f->to].cols), m->kept,
+			m->n_kept, f->rows, f->cols, codes, scales, room, e);
 	return reform_back(&r, codes, scales, room, e);
 }
 

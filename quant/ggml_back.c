@@ -2,7 +2,7 @@
 #include "quant/ggml_back.h"
 
 #include "core/mem.h"
-#include "quant/ggml_lowbit.h"
+#include "quant/ggml_floats.h"
 #include "quant/num.h"
 #include "quant/residue.h"
 #include "quant/unscale.h"
@@ -10,12 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-enum {
-	Q8 = GGML_Q8_0_ITEMS,
-	Q8_BYTES = GGML_Q8_0_BYTES,
-	MX = GGML_MXFP4_ITEMS,
-	MX_BYTES = GGML_MXFP4_BYTES
-};
+enum { MX = GGML_MXFP4_ITEMS, MX_BYTES = GGML_MXFP4_BYTES };
 
 /* --- values --- */
 
@@ -38,31 +33,6 @@ static void bf16_values(const uint8_t *src, size_t cols, double *v)
 		v[i] = (double)num_bf16((uint16_t)(src[2 * i] | src[2 * i + 1] << 8));
 }
 
-static double f16(const uint8_t *p)
-{
-	return (double)num_f16((uint16_t)(p[0] | p[1] << 8));
-}
-
-static void f16_values(const uint8_t *src, size_t cols, double *v)
-{
-	size_t i;
-
-	for (i = 0; i < cols; i++)
-		v[i] = f16(src + 2 * i);
-}
-
-static void q8_0_values(const uint8_t *src, size_t cols, double *v)
-{
-	double d;
-	size_t b, i;
-
-	for (b = 0; b < cols / Q8; b++, src += Q8_BYTES) {
-		d = f16(src);
-		for (i = 0; i < Q8; i++)
-			*v++ = d * (int8_t)src[2 + i];
-	}
-}
-
 static void mxfp4_values(const uint8_t *src, size_t cols, double *v)
 {
 	double d;
@@ -82,26 +52,27 @@ static const struct {
 	void (*get)(const uint8_t *src, size_t cols, double *v);
 } values[] = {
 	{ GGML_F32, f32_values },
-	{ GGML_F16, f16_values },
 	{ GGML_BF16, bf16_values },
-	{ GGML_Q8_0, q8_0_values },
 	{ GGML_MXFP4, mxfp4_values },
 };
 
-/* Blocks of a type of few bits. */
-static bool lowbit_values(uint32_t type, const uint8_t *src, size_t cols, double *v)
+static bool float_values(uint32_t type, const uint8_t *src, size_t cols, unsigned features,
+	double *v)
 {
-	const struct ggml_lowbit *l = ggml_lowbit_find(type);
+	enum { SOME = 1024 }; /* a multiple of every block */
 	const struct ggml_type_row *r = ggml_type_find(type);
-	float block[GGML_LOWBIT_MOST];
-	size_t at, i;
+	float some[SOME];
+	size_t at, n, i;
 
-	for (at = 0; l && at < cols; at += r->items, src += r->bytes) {
-		l->block(src, block);
-		for (i = 0; i < r->items; i++)
-			v[at + i] = (double)block[i];
+	if (!ggml_floats_has(type))
+		return false;
+	for (at = 0; at < cols; at += n, src += n / r->items * r->bytes) {
+		n = cols - at < SOME ? cols - at : SOME;
+		(void)ggml_floats(type, src, n, features, some);
+		for (i = 0; i < n; i++)
+			v[at + i] = (double)some[i];
 	}
-	return l != NULL;
+	return true;
 }
 
 bool ggml_decodes(uint32_t type)
@@ -111,10 +82,10 @@ bool ggml_decodes(uint32_t type)
 	for (i = 0; i < sizeof values / sizeof *values; i++)
 		if (values[i].type == type)
 			return true;
-	return ggml_lowbit_find(type);
+	return ggml_floats_has(type);
 }
 
-bool ggml_values(uint32_t type, const uint8_t *src, size_t cols, double *v)
+bool ggml_values(uint32_t type, const uint8_t *src, size_t cols, unsigned features, double *v)
 {
 	size_t i;
 
@@ -123,7 +94,7 @@ bool ggml_values(uint32_t type, const uint8_t *src, size_t cols, double *v)
 			values[i].get(src, cols, v);
 			return true;
 		}
-	return lowbit_values(type, src, cols, v);
+	return float_values(type, src, cols, features, v);
 }
 
 /* --- matrices --- */
@@ -216,7 +187,7 @@ static bool find_tops(const struct back *b, uint64_t row, uint64_t end)
 	for (; ok && row < end; row++)
 		ok = b->m->type == GGML_BF16
 			? tops_of_bf16(b, row_at(b, row))
-			: ggml_values(b->m->type, row_at(b, row), (size_t)b->m->cols, b->v) &&
+			: ggml_values(b->m->type, row_at(b, row), (size_t)b->m->cols, 0, b->v) &&
 				tops_of_values(b);
 	return ok;
 }
@@ -246,7 +217,7 @@ static bool put_row(const struct back *b, uint64_t row, const uint8_t *scales, u
 
 	if (put_bits(b, row_at(b, row), codes))
 		return true;
-	if (!ggml_values(b->m->type, row_at(b, row), (size_t)b->m->cols, b->v))
+	if (!ggml_values(b->m->type, row_at(b, row), (size_t)b->m->cols, 0, b->v))
 		return false;
 	codec_ops[from].encode(b->v, scales, 1, (size_t)b->m->cols, codes);
 	for (g = 0; g < b->n; g++)

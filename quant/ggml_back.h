@@ -14,8 +14,9 @@ extern "C" {
 #endif
 
 /* Decodes cols elements of a row of that type, a multiple of its block: floats, Q8_0, MXFP4 and those of ggml_lowbit.h. A
- * NaN scale gives NaN. Returns false for other types. */
-bool ggml_values(uint32_t type, const uint8_t *src, size_t cols, double *v);
+ * NaN scale gives NaN. features: bits of enum cpu_feature that may be used, on which no value depends. Returns false for other
+ * types. */
+bool ggml_values(uint32_t type, const uint8_t *src, size_t cols, unsigned features, double *v);
 
 /* Returns whether ggml_values knows the type. */
 bool ggml_decodes(uint32_t type);

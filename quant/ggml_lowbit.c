@@ -175,7 +175,7 @@ static void q6_k(const uint8_t *s, float *v)
 
 /* --- levels --- */
 
-static const int8_t levels[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69,
+const int8_t ggml_levels[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69,
 	89, 113 }; /* kvalues_iq4nl of ggml */
 
 static void iq4_nl(const uint8_t *s, float *v)
@@ -184,7 +184,7 @@ static void iq4_nl(const uint8_t *s, float *v)
 	unsigned i;
 
 	for (i = 0; i < 32; i++)
-		v[i] = d * (float)levels[nibble(s + 2, i)];
+		v[i] = d * (float)ggml_levels[nibble(s + 2, i)];
 }
 
 static void iq4_xs(const uint8_t *s, float *v)
@@ -196,7 +196,7 @@ static void iq4_xs(const uint8_t *s, float *v)
 		six = ((unsigned)s[4 + b / 2] >> b % 2 * 4 & 15) | (u16(s + 2) >> 2 * b & 3u) << 4;
 		scale = d * (float)((int)six - 32);
 		for (i = 0; i < 32; i++)
-			v[b * 32 + i] = scale * (float)levels[nibble(s + 8 + b * 16, i)];
+			v[b * 32 + i] = scale * (float)ggml_levels[nibble(s + 8 + b * 16, i)];
 	}
 }
 

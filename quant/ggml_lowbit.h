@@ -46,6 +46,9 @@ enum { GGML_LOWBIT_MOST = 256 }; /* values of a block */
 /* Returns the row of that type, NULL where there is none. */
 const struct ggml_lowbit *ggml_lowbit_find(uint32_t type);
 
+/* The numbers that the codes of IQ4_NL and IQ4_XS stand for. */
+extern const int8_t ggml_levels[16];
+
 /* The codebook of a type: an entry is `values` places among the levels, of `bits` bits each, the first in the lowest ones. */
 struct ggml_grid {
 	const uint16_t *entries;      /* [count] */

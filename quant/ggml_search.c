@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "quant/ggml_search.h"
 
+#include "quant/lowbit_way.h"
+
 #include <math.h>
 
 enum { ITEMS_OF_FLOATS = 32 }; /* of which a verdict is, where a type has no blocks */
@@ -40,7 +42,8 @@ size_t ggml_search_row(const struct ggml_way *how, const struct ggml_search *s,
 	i = lowbit_row(lowbit_find(how->type), s->way, LOWBIT_PLAIN, s->x, cols, s->weights, dst,
 		NULL);
 	if (i == cols)
-		(void)ggml_values(how->type, dst, cols, s->got); /* all that are written are read */
+		(void)ggml_values(how->type, dst, cols, s->way->need,
+			s->got); /* all that are written are read */
 	return i;
 }
 

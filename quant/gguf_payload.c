@@ -2,6 +2,7 @@
  * values of the type that is wanted.
  *
  * SPDX-License-Identifier: MIT */
+#include "core/cpu.h"
 #include "core/file.h"
 #include "core/mem.h"
 #include "formats/gguf/ggml_type.h"
@@ -16,6 +17,7 @@ enum { SOME = 4096 }; /* elements at a time; a multiple of all blocks */
 
 struct reader {
 	const struct gguf_model *m;
+	unsigned features; /* of the processor */
 	uint8_t raw[SOME * 8];
 	double v[SOME];
 	uint8_t made[SOME * 8];
@@ -84,7 +86,7 @@ static int make(struct reader *r, uint32_t i, uint64_t at, size_t n, struct err 
 		return -1;
 	if (t->dtype == DT_I64)
 		put_ids(r->raw, n, r->made);
-	else if (!ggml_values(x->type, r->raw, whole * row->items, r->v) ||
+	else if (!ggml_values(x->type, r->raw, whole * row->items, r->features, r->v) ||
 		!put_values(r->v, n, t->dtype, rounds, r->made))
 		return err_rule(e, RULE_MODEL_DTYPE, ERR_NOPOS,
 			"%s: tensor %s has values that are none of %s",
@@ -121,8 +123,10 @@ static void *reader_open(void *ctx)
 {
 	struct reader *r = malloc(sizeof *r);
 
-	if (r)
+	if (r) {
 		r->m = ctx;
+		r->features = cpu_features();
+	}
 	return r;
 }
 

@@ -266,13 +266,13 @@ static void fill_chunk(const struct lowbit *t, const struct lowbit_way *way, enu
 }
 
 /* The sum of weight (x - y)^2 of one block as it was written. */
-static double error_of(const struct lowbit *t, const uint8_t *src, const float *x,
-	const float *weights)
+static double error_of(const struct lowbit *t, unsigned features, const uint8_t *src,
+	const float *x, const float *weights)
 {
 	double v[LOWBIT_BLOCK], sum = 0, e;
 	unsigned i;
 
-	(void)ggml_values(t->type, src, t->items, v);
+	(void)ggml_values(t->type, src, t->items, features, v);
 	for (i = 0; i < t->items; i++) {
 		e = (double)x[i] - v[i];
 		sum += (weights ? (double)weights[i] : 1) * e * e;
@@ -311,7 +311,7 @@ size_t lowbit_row(const struct lowbit *t, const struct lowbit_way *w, enum lowbi
 	else
 		search(t, w, aim, x, cols, weights, dst);
 	for (i = 0; error && i < cols; i += t->items)
-		*error += error_of(t, dst + i / t->items * bytes, x + i,
+		*error += error_of(t, w->need, dst + i / t->items * bytes, x + i,
 			weights ? weights + i : NULL);
 	return cols;
 }

@@ -52,6 +52,10 @@
 extern "C" {
 #endif
 
+/* Which encoders these are: another name wherever one of them may write other bytes than before for the same values and weights.
+ * What was measured with some is not used with others. */
+#define LOWBIT_ID "lowbit-1"
+
 struct lowbit_chunk;
 
 /* A type that there is an encoder of. */

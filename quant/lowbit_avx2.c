@@ -26,6 +26,11 @@ FAST vf magnitude(vf a)
 	return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);
 }
 
+FAST vf masked(vf a, uint32_t m)
+{
+	return _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32((int)m)));
+}
+
 FAST vm below(vf a, vf b)
 {
 	return _mm256_cmp_ps(a, b, _CMP_LT_OQ);
@@ -34,6 +39,22 @@ FAST vm below(vf a, vf b)
 FAST vf pick(vm m, vf a, vf b)
 {
 	return _mm256_blendv_ps(b, a, m);
+}
+
+FAST vf stepped(vf v, const int *p)
+{
+	return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(v),
+		_mm256_loadu_si256((const void *)p)));
+}
+
+FAST unsigned lane_least(const vf *e, float *low)
+{
+	unsigned a, b;
+
+	*low = least8(least(e[0], e[1]));
+	a = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(e[0], all(*low), _CMP_EQ_OQ));
+	b = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(e[1], all(*low), _CMP_EQ_OQ));
+	return (unsigned)__builtin_ctz(a | b << 8);
 }
 
 #include "quant/lowbit_search.inc"

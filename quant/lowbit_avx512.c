@@ -26,6 +26,12 @@ FAST vf magnitude(vf a)
 	return _mm512_abs_ps(a);
 }
 
+FAST vf masked(vf a, uint32_t m)
+{
+	return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(a),
+		_mm512_set1_epi32((int)m)));
+}
+
 FAST vm below(vf a, vf b)
 {
 	return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
@@ -34,6 +40,19 @@ FAST vm below(vf a, vf b)
 FAST vf pick(vm m, vf a, vf b)
 {
 	return _mm512_mask_blend_ps(m, b, a);
+}
+
+FAST vf stepped(vf v, const int *p)
+{
+	return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(v), _mm512_loadu_si512(p)));
+}
+
+FAST unsigned lane_least(const vf *e, float *low)
+{
+	__m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(*e), 1));
+
+	*low = least8(_mm256_min_ps(_mm512_castps512_ps256(*e), high));
+	return (unsigned)__builtin_ctz(_mm512_cmp_ps_mask(*e, all(*low), _CMP_EQ_OQ));
 }
 
 #include "quant/lowbit_search.inc"

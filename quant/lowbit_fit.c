@@ -4,41 +4,21 @@
 
 #include <math.h>
 
-float lowbit_first(const float *p, unsigned n, float most, float part)
+float lowbit_farthest(const float *p, unsigned n)
 {
-	float largest = 0;
-	uint16_t h;
+	float far = 0;
 	unsigned i;
 
 	for (i = 0; i < n; i++)
-		largest = fabsf(p[i]) > fabsf(largest) ? p[i] : largest;
-	h = num_f16_from(largest / most * part);
-	return num_f16((uint16_t)(!(h & 0x7fff) && largest != 0 ? h | 1 : h));
+		far = fabsf(p[i]) > fabsf(far) ? p[i] : far;
+	return far;
 }
 
-float lowbit_scan(const float *p, const float *weight, unsigned n, float most)
+float lowbit_first(float far, float most, float part)
 {
-	const float big = 12582912.0f; /* 1.5 * 2^23: an ulp is 1 */
-	float largest = 0, least = INFINITY, best = 1, d, k, e, sum;
-	unsigned i;
-	int part;
+	uint16_t h = num_f16_from(far / most * part);
 
-	for (i = 0; i < n; i++)
-		largest = p[i] > largest ? p[i] : largest;
-	for (part = -8; part <= 8 && largest > 0; part++) {
-		d = largest / (most + (float)part * 0.125f * (most < 16 ? 1 : 4));
-		for (sum = 0, i = 0; i < n; i++) {
-			k = p[i] / d;
-			k = ((k > most ? most : k) + big) - big;
-			e = p[i] - d * k;
-			sum += weight[i] * (e * e);
-		}
-		if (sum < least) {
-			least = sum;
-			best = d / largest * most;
-		}
-	}
-	return lowbit_first(p, n, most, best);
+	return num_f16((uint16_t)(!(h & 0x7fff) && far != 0 ? h | 1 : h));
 }
 
 double lowbit_total(const float *error, unsigned n)

@@ -47,6 +47,11 @@ FAST vf magnitude(vf a)
 	return fabsf(a);
 }
 
+FAST vf masked(vf a, uint32_t m)
+{
+	return num_f32(num_bits(a) & m);
+}
+
 FAST vf root(vf a)
 {
 	return sqrtf(a);
@@ -80,6 +85,29 @@ FAST float q8_0_largest(const float *x)
 		largest = a > largest ? a : largest;
 	}
 	return largest;
+}
+
+FAST vf stepped(vf v, const int *p)
+{
+	return num_f32(num_bits(v) + (uint32_t)*p);
+}
+
+FAST unsigned lane_least(const vf *e, float *low)
+{
+	unsigned k, at = 0;
+
+	for (k = 1; k < ROUND_LANES; k++)
+		at = e[k] < e[at] ? k : at;
+	*low = e[at];
+	return at;
+}
+
+FAST void pairs16(const float *level, int zero, uint8_t *codes)
+{
+	unsigned i;
+
+	for (i = 0; i < 16; i += 2)
+		codes[i / 2] = (uint8_t)((int)level[i] + zero + ((int)level[i + 1] + zero) * 16);
 }
 
 #include "quant/lowbit_search.inc"

@@ -8,6 +8,7 @@
 #ifndef QUANT_LOWBIT_WAY_H
 #define QUANT_LOWBIT_WAY_H
 #include "quant/ggml_lowbit.h"
+#include "quant/round_way.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,6 +71,32 @@ struct lowbit_way {
 	void (*q8_0)(const float *x, size_t blocks, uint8_t *dst);
 	/* By enum lowbit_step; no function of LOWBIT_NONE. */
 	void (*search[LOWBIT_STEPS])(struct lowbit_chunk *c);
+	/* Steps of quant/round.h. n is a multiple of 16. */
+	/* Returns the largest magnitude of n values, none of which is NaN. */
+	float (*round_largest)(const float *x, size_t n);
+	/* Writes the products of n values with a number. */
+	void (*round_times)(const float *x, float by, size_t n, float *out);
+	/* Writes the BF16 number nearest to `top` over each of sixteen divisors, at least `lowest`. */
+	void (*round_divided)(float top, const float *by, float lowest, float *scale);
+	/* Writes the numbers whose bits are those of `scale` plus each of sixteen whole numbers, at least `lowest`. */
+	void (*round_beside)(float scale, const int *steps, float lowest, float *scales);
+	/* Sets the least and the largest level of lanes to those of four bits where code `even` is zero, in lanes 0, 2, ..., and `odd` in
+	 * the others. */
+	void (*round_zeros)(int even, int odd, struct round_lanes *l);
+	/* Sets lanes to the scales that the distance from the least of n values to the largest, zero being one of them, has over each of
+	 * sixteen divisors, BF16 numbers that are at least `lowest`; and their least and largest levels to those of the zero
+	 * point that compressed-tensors has: the least value over the scale before that is BF16, rounded. */
+	void (*round_ranges)(const float *x, size_t n, const float *by, float lowest,
+		struct round_lanes *l);
+	/* Returns which of the sixteen scales has the least error over n values, the first of several, and writes that error;
+	 * w: the weights of the values, NULL: 1. */
+	unsigned (*round_best)(const struct round_grid *g, const struct round_lanes *l,
+		const float *x, const float *w, size_t n, float *error);
+	/* Writes the levels nearest to n values, a multiple of 16, times inverse. */
+	void (*round_levels)(const struct round_grid *g, float inverse, const float *x, size_t n,
+		float *level);
+	/* Writes n levels, whole numbers, plus zero as codes of four bits, two to a byte, the first one low. */
+	void (*round_pairs)(const float *level, int zero, size_t n, uint8_t *codes);
 };
 extern const struct lowbit_way lowbit_plain, lowbit_avx2, lowbit_avx512;
 
@@ -81,12 +108,11 @@ struct lowbit_sums {
 		error[LOWBIT_SUBS];
 };
 
-/* Returns the number of FP16 that is nearest to the one of n numbers whose magnitude is the largest, divided by most, times part;
- * the least one of its sign that is not zero where that is zero and the largest is not. */
-float lowbit_first(const float *p, unsigned n, float most, float part);
-/* Returns the same with the part, of several, by whose whole multiples up to most the numbers are best had; each counts by its
- * weight. No number is negative. */
-float lowbit_scan(const float *p, const float *weight, unsigned n, float most);
+/* Returns the one of n numbers whose magnitude is the largest, the first of several; 0 where all are. */
+float lowbit_farthest(const float *p, unsigned n);
+/* Returns the number of FP16 that is nearest to far, divided by most, times part; the least one of its sign that is not zero where
+ * that is zero and far is not. */
+float lowbit_first(float far, float most, float part);
 /* Returns the sum of n errors. */
 double lowbit_total(const float *error, unsigned n);
 /* Takes d and dmin, FP16, to the least error for the scales, minimums and codes of n sub-blocks. Returns whether one of them

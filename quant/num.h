@@ -3,6 +3,7 @@
  *	E2M1 (FP4)  s e e m       0 .5 1 1.5 2 3 4 6 and negatives; no NaN, no infinity
  *	E4M3 (FP8)  s e e e e m m m   bias 7, subnormals m * 2^-9, 0x7f and 0xff NaN, largest 448
  *	E8M0        e (8 bits)    2^(e-127); 255 is NaN; no zero, no sign
+ *	E5M3        e e e e e m m m   no sign; bias 15, subnormals m * 2^-17, no NaN, no infinity, largest 1.875 * 2^16 = 122880
  *	BF16        the upper half of an FP32
  *
  * Decoding is exact. Encoding rounds to nearest, ties to even. Sources: OCP Microscaling Formats
@@ -107,6 +108,14 @@ NUM_FN uint8_t num_e4m3_from(float f)
 	r = a + 0x7ffff + (a >> 20 & 1); /* round the 20 bits that go */
 	r = (r >> 20) - (120u << 3);
 	return (uint8_t)(sign | (r > 0x7e ? 0x7e : r));
+}
+
+/* (1 + m/8) * 2^(e-15), and with e 0 m * 2^-17: a scale of a layout of this project (docs/layouts.md), in no standard. */
+NUM_FN float num_e5m3(unsigned byte)
+{
+	unsigned e = byte >> 3 & 31, m = byte & 7;
+
+	return e ? num_f32((e + 112) << 23 | m << 20) : (float)m * 0x1p-17f;
 }
 
 /* Nearest, ties to even. NaN stays NaN (quiet, its sign kept). */

@@ -8,6 +8,8 @@
 
 #include <math.h>
 
+enum { FP8_BLOCK = 128 }; /* columns, as in formats/codec.c; a test holds them equal */
+
 /* The scales of one row of the band, in a format that has some; else NULL. */
 static const uint8_t *scales_of(enum codec c, const uint8_t *scales, uint32_t row, size_t cols)
 {
@@ -43,6 +45,7 @@ static void widen(struct recoder *r, size_t n)
 struct fp4_fp8 {
 	struct fp4to8_table table;
 	const struct fp4to8_impl *impl;
+	enum fp4to8_block block;
 };
 
 static size_t fp4_fp8_room(size_t cols)
@@ -56,15 +59,17 @@ static void fp4_fp8_begin(struct recoder *r)
 	struct fp4_fp8 *x = r->tables;
 
 	x->impl = fp4to8_best(r->features);
+	x->block = fp4to8_of(r->how->cols);
 	fp4to8_table_make(&x->table);
 }
 
 static long fp4_fp8_band(struct recoder *r, const uint8_t *scales)
 {
-	long nan = fp4to8_band(scales, r->cols, r->exponents, r->verdict);
+	const struct fp4_fp8 *x = r->tables;
+	long nan = fp4to8_band(scales, r->cols, x->block, r->exponents, r->verdict);
 
 	if (nan < 0)
-		widen(r, r->cols / FP4TO8_BLOCK);
+		widen(r, r->cols / r->how->cols);
 	return nan;
 }
 
@@ -74,10 +79,10 @@ static size_t fp4_fp8_row(struct recoder *r, uint32_t row, const uint8_t *src, u
 	const uint8_t *s = recoder_scales(r, row);
 	size_t b;
 
-	x->impl->row(&x->table, dst, src, s, r->exponents, r->cols);
-	for (b = 0; b < r->cols / FP4TO8_BLOCK; b++)
+	x->impl->row(&x->table, dst, src, s, r->exponents, r->cols, x->block);
+	for (b = 0; b < r->cols / r->how->cols; b++)
 		if (r->verdict[b] == RECODE_DEPENDS &&
-			fp4to8_row_loses(&x->table, src, s, r->exponents, b))
+			fp4to8_row_loses(&x->table, src, s, r->exponents, x->block, b))
 			r->verdict[b] |= RECODE_LOST;
 	return r->cols; /* E2M1 has no NaN */
 }
@@ -88,8 +93,6 @@ static const char *fp4_fp8_way(unsigned features)
 }
 
 /* --- FP8 to BF16: see fp8to16.h; a table for each block of the band --- */
-
-enum { FP8_BLOCK = 128 }; /* columns, as in formats/codec.c; a test holds them equal */
 
 static size_t fp8_bf16_room(size_t cols)
 {
@@ -160,10 +163,13 @@ static size_t fp8_f32_row(struct recoder *r, uint32_t row, const uint8_t *src, u
 /* clang-format off */
 const struct recode recodes[] = {
 	/* from, to, band rows, block columns */
-	{ CODEC_MXFP4, CODEC_FP8, FP4TO8_BLOCK, FP4TO8_BLOCK, fp4_fp8_room, fp4_fp8_begin, fp4_fp8_band, fp4_fp8_row, fp4_fp8_way,
+	{ CODEC_MXFP4, CODEC_FP8, FP8_BLOCK, FP8_BLOCK, fp4_fp8_room, fp4_fp8_begin, fp4_fp8_band, fp4_fp8_row, fp4_fp8_way,
 		"the scales of a block lie at most 2^14 apart, or no small code is met",
 		"the scale of each 32 columns, and which zeros were minus zero (quant/uncast.h keeps both)", true },
-	{ CODEC_MXFP4, CODEC_FP8_F32, FP4TO8_BLOCK, FP4TO8_BLOCK, fp4_fp8_room, fp4_fp8_begin, fp4_fp8_band, fp4_fp8_row, fp4_fp8_way,
+	{ CODEC_MXFP4, CODEC_FP8_F32, FP8_BLOCK, FP8_BLOCK, fp4_fp8_room, fp4_fp8_begin, fp4_fp8_band, fp4_fp8_row, fp4_fp8_way,
+		"the scales of a block lie at most 2^14 apart, or no small code is met",
+		"the scale of each 32 columns, and which zeros were minus zero (quant/uncast.h keeps both)", true },
+	{ CODEC_MXFP4, CODEC_FP8_32, FP4TO8_GROUP, FP4TO8_GROUP, fp4_fp8_room, fp4_fp8_begin, fp4_fp8_band, fp4_fp8_row, fp4_fp8_way,
 		"the scales of a block lie at most 2^14 apart, or no small code is met",
 		"the scale of each 32 columns, and which zeros were minus zero (quant/uncast.h keeps both)", true },
 	{ CODEC_FP8, CODEC_FP8_F32, 128, FP8_BLOCK, fp8_f32_room, NULL, fp8_f32_band, fp8_f32_row, NULL,

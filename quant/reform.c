@@ -3,6 +3,7 @@
 
 #include "core/mem.h"
 #include "quant/num.h"
+#include "quant/round.h"
 
 #include <math.h>
 #include <string.h>
@@ -32,6 +33,62 @@ const struct reform *reform_find(enum codec from, enum codec to)
 		if (r->from == from && r->to == to)
 			return r;
 	return NULL;
+}
+
+/* --- pairs that round: what quant/round.h has an encoder of, and a source of matrices --- */
+
+/* clang-format off */
+#define ROUNDED(from, to, sound) { from, to, 0, false, NULL, NULL, NULL, NULL, sound, NULL, NULL, NULL, NULL, NULL }
+#define ROUNDED_2(from, to, sound) { from, to, 0, true, NULL, NULL, NULL, NULL, sound, NULL, NULL, NULL, NULL, NULL }
+#define WHOLE_NUMBERS(from, sound) \
+	ROUNDED(from, CODEC_INT4_128, sound), ROUNDED(from, CODEC_INT4_32, sound), \
+	ROUNDED(from, CODEC_INT4_128_ASYM, sound), ROUNDED(from, CODEC_INT4_32_ASYM, sound), \
+	ROUNDED(from, CODEC_INT8_ROW, sound), ROUNDED(from, CODEC_FP8_CHANNEL, sound)
+#define FOUR_BITS(from, sound) \
+	ROUNDED_2(from, CODEC_NVFP4, sound), ROUNDED_2(from, CODEC_NVFP4_CT, sound), ROUNDED(from, CODEC_MXFP4_CT, sound)
+static const struct reform rounded[] = {
+	WHOLE_NUMBERS(CODEC_MXFP4, reform_sound_e8m0),
+	WHOLE_NUMBERS(CODEC_FP8, reform_sound_e8m0),
+	WHOLE_NUMBERS(CODEC_FP8_F32, reform_sound_f32),
+	FOUR_BITS(CODEC_FP8, reform_sound_e8m0),
+	FOUR_BITS(CODEC_FP8_F32, reform_sound_f32),
+};
+/* clang-format on */
+
+const struct reform *reform_rounding(enum codec from, enum codec to)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof rounded / sizeof *rounded; i++)
+		if (rounded[i].from == from && rounded[i].to == to)
+			return &rounded[i];
+	return NULL;
+}
+
+uint32_t reform_unit(const struct reform *how)
+{
+	uint32_t cols = codecs[how->to].cols;
+
+	return !reform_rounds(how) ? how->block : cols == CODEC_ALL_COLS ? ROUND_UNIT : cols;
+}
+
+int reform_second(enum codec from, int top, const uint8_t *s, size_t n)
+{
+	/* The largest code of E4M3 is 448, that of a scale too, and that of E2M1 is 6 or, where 4/6 takes it so, 4: a factor
+	 * that is a quarter of the largest scale leaves room for both. */
+	enum { BELOW = 2, LEAST = -120 };
+	double most = 0, v;
+	size_t i;
+	int e;
+
+	for (i = 0; i < n; i++) {
+		v = fabs(codec_scale(from, s, i));
+		most = v > most ? v : most;
+	}
+	e = most > 0 ? ilogb(most) : LEAST;
+	e += most > ldexp(1, e);
+	e = e - BELOW < LEAST ? LEAST : e - BELOW;
+	return e > top ? e : top;
 }
 
 /* --- reformers --- */

@@ -47,6 +47,8 @@ enum reform_scale {
 	REFORM_SCALE_POWER /* none of the powers of two that the new format has */
 };
 
+enum { REFORM_TOP_NONE = -1000 };
+
 struct reformer;
 struct reform {
 	enum codec from, to;
@@ -55,7 +57,8 @@ struct reform {
 	/* Bytes that a reformer of so many columns needs for tables. */
 	size_t (*room)(size_t cols);
 	void (*begin)(struct reformer *r); /* NULL: nothing is to do */
-	/* Writes a row of codes to dst and r->verdict. Returns the index of the first code that is NaN, r->cols if
+	/* NULL: the pair rounds, rows are made by quant/round.h, and all that follows but sound is NULL.
+	 * Writes a row of codes to dst and r->verdict. Returns the index of the first code that is NaN, r->cols if
 	 * there is none. s: the old scales of the row, which are sound. */
 	size_t (*codes)(struct reformer *r, const uint8_t *src, const uint8_t *s, uint8_t *dst);
 	/* Writes a row of new scales to dst; NULL: the new format has none. */
@@ -78,11 +81,25 @@ struct reform {
 /* For rows of the table: no room for tables; a scale in E8M0 is a number. */
 size_t reform_no_room(size_t cols);
 size_t reform_sound_e8m0(const uint8_t *s, size_t n, enum reform_scale *what);
+/* The same of F32, any finite number. */
+size_t reform_sound_f32(const uint8_t *s, size_t n, enum reform_scale *what);
 extern const struct reform reforms_fp4[], reforms_fp8[]; /* end with from == CODEC_NONE */
 /* Returns row i of both, or NULL behind the last. */
 const struct reform *reform_nth(unsigned i);
 /* Returns the row of that pair, or NULL where there is none. */
 const struct reform *reform_find(enum codec from, enum codec to);
+/* Returns the row of that pair where the way rounds, or NULL where there is none; no pair has both. */
+const struct reform *reform_rounding(enum codec from, enum codec to);
+/* Returns whether it is such a row. */
+static inline bool reform_rounds(const struct reform *how)
+{
+	return !how->codes;
+}
+/* Columns that have to divide those of a matrix. */
+uint32_t reform_unit(const struct reform *how);
+/* The factor of a matrix that is rounded is 2 to the power of this, given n old scales of format from: no block of 16 is
+ * out of reach. top: what was returned for other scales that share it, or REFORM_TOP_NONE. */
+int reform_second(enum codec from, int top, const uint8_t *s, size_t n);
 
 struct reformer {
 	const struct reform *how;
@@ -109,7 +126,6 @@ size_t reform_old_scales(const struct reform *how, size_t cols);
 /* --- the factor of a matrix --- */
 
 /* The largest exponent of n old scales and top; TOP_NONE: of none so far. */
-enum { REFORM_TOP_NONE = -1000 };
 int reform_top(int top, const uint8_t *s, size_t n);
 /* Sets r->second from the top of all scales. Returns false where the format cannot hold the factor. */
 bool reformer_second(struct reformer *r, int top);

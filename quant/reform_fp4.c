@@ -301,6 +301,8 @@ const struct reform reforms_fp4[] = {
 		"always", NULL },
 	{ CODEC_MXFP4, CODEC_MXFP4_CT, GROUP, false, reform_no_room, NULL, same_fp4, same_scales, reform_sound_e8m0, NULL, NULL, same_back,
 		"always", NULL },
+	{ CODEC_MXFP4, CODEC_MXFP4_MLX, GROUP, false, reform_no_room, NULL, same_fp4, same_scales, reform_sound_e8m0, NULL, NULL, same_back,
+		"always", NULL },
 	{ CODEC_MXFP4, CODEC_BF16, GROUP, false, fp4_bf16_room, fp4_bf16_begin, fp4_bf16_codes, NULL, reform_sound_e8m0, groups, fp4_bf16_keep, fp4_bf16_back,
 		"always; a product above 2^128 is an error", LOST_GROUPS },
 	{ .from = CODEC_NONE },

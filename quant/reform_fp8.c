@@ -1,4 +1,4 @@
-/* reform_fp8.c -- ways from FP8 with a scale for 128 x 128, row by row.
+/* reform_fp8.c -- ways from FP8 with a scale for 128 x 128, or for 32 x 32, row by row.
  *
  * SPDX-License-Identifier: MIT */
 #include "quant/reform.h"
@@ -12,9 +12,16 @@
 
 enum {
 	GROUP = 32, /* columns of an MXFP8 scale */
-	TILE = 128, /* of an FP8 scale; formats/codec.c has both, and a test holds these to it */
+	TILE = 128, /* of an FP8 scale; formats/codec.c has all, and a test holds these to it */
+	SMALL = 32, /* the same of V4.1 */
 	BIAS = 127  /* of E8M0 */
 };
+
+/* Columns, and rows, of a tile of the old format. */
+static size_t side(const struct reformer *r)
+{
+	return codecs[r->how->from].cols;
+}
 
 static float f32_at(const uint8_t *s, size_t i)
 {
@@ -53,7 +60,7 @@ static size_t all_are(enum reform_scale (*is)(float f), const uint8_t *s, size_t
 	return n;
 }
 
-static size_t sound_f32(const uint8_t *s, size_t n, enum reform_scale *what)
+size_t reform_sound_f32(const uint8_t *s, size_t n, enum reform_scale *what)
 {
 	return all_are(is_finite, s, n, what);
 }
@@ -88,18 +95,18 @@ static uint8_t byte_of_power(float f)
 /* A scale for each group instead of one for each tile. */
 static void spread_e8m0(const struct reformer *r, const uint8_t *s, uint8_t *dst)
 {
-	size_t g;
+	size_t per = side(r) / GROUP, b;
 
-	for (g = 0; g < r->cols / GROUP; g++)
-		dst[g] = s[g / (TILE / GROUP)];
+	for (b = 0; b < r->cols / side(r); b++)
+		memset(dst + b * per, s[b], per);
 }
 
 static void spread_f32(const struct reformer *r, const uint8_t *s, uint8_t *dst)
 {
-	size_t g;
+	size_t per = side(r) / GROUP, b;
 
-	for (g = 0; g < r->cols / GROUP; g++)
-		dst[g] = byte_of_power(f32_at(s, g / (TILE / GROUP)));
+	for (b = 0; b < r->cols / side(r); b++)
+		memset(dst + b * per, byte_of_power(f32_at(s, b)), per);
 }
 
 static void put_f32(uint8_t *p, size_t i, float f)
@@ -111,35 +118,35 @@ static void widen_e8m0(const struct reformer *r, const uint8_t *s, uint8_t *dst)
 {
 	size_t b;
 
-	for (b = 0; b < mem_ceil_div(r->cols, TILE); b++)
+	for (b = 0; b < mem_ceil_div(r->cols, side(r)); b++)
 		put_f32(dst, b, num_e8m0(s[b]));
 }
 
 static void keep_f32(const struct reformer *r, const uint8_t *s, uint8_t *dst)
 {
-	memcpy(dst, s, mem_ceil_div(r->cols, TILE) * sizeof(float));
+	memcpy(dst, s, mem_ceil_div(r->cols, side(r)) * sizeof(float));
 }
 
 /* All groups of a tile, and all its rows, have one scale. */
 static bool gather(const struct reformer *r, uint64_t i, const uint8_t *scales, uint8_t *s,
 	bool f32)
 {
+	size_t per = side(r) / GROUP, b, g;
 	uint8_t byte;
-	size_t g, b;
 
-	for (g = 0; g < r->cols / GROUP; g++) {
-		b = g / (TILE / GROUP);
-		byte = scales[g];
+	for (b = 0; b < r->cols / side(r); b++, scales += per) {
+		byte = scales[0];
 		if (byte == NUM_E8M0_NAN)
 			return false;
-		if (g % (TILE / GROUP) == 0 && i % TILE == 0) {
-			if (f32)
-				put_f32(s, b, num_e8m0(byte));
-			else
-				s[b] = byte;
-		}
+		if (i % side(r) == 0 && f32)
+			put_f32(s, b, num_e8m0(byte));
+		else if (i % side(r) == 0)
+			s[b] = byte;
 		if (byte != (f32 ? byte_of_power(f32_at(s, b)) : s[b]))
 			return false;
+		for (g = 1; g < per; g++)
+			if (scales[g] != byte)
+				return false;
 	}
 	return true;
 }
@@ -170,7 +177,7 @@ static bool narrow_e8m0(const struct reformer *r, uint64_t i, const uint8_t *cod
 	size_t b;
 
 	(void)i, (void)kept;
-	for (b = 0; b < mem_ceil_div(r->cols, TILE); b++) {
+	for (b = 0; b < mem_ceil_div(r->cols, side(r)); b++) {
 		if (is_power(f32_at(scales, b)) != REFORM_SCALE_SOUND)
 			return false;
 		s[b] = byte_of_power(f32_at(scales, b));
@@ -193,17 +200,22 @@ static size_t fp8_bf16_room(size_t cols)
 	return mem_ceil_div(cols, TILE) * sizeof(struct fp8to16_tile);
 }
 
+static size_t small_bf16_room(size_t cols)
+{
+	return mem_ceil_div(cols, SMALL) * sizeof(struct fp8to16_tile);
+}
+
 static void fp8_bf16_begin(struct reformer *r)
 {
-	memset(r->tables, 0, fp8_bf16_room(r->cols));
+	memset(r->tables, 0, r->how->room(r->cols));
 }
 
 /* Whether a code of a tile with that scale is not zero, and would be no more. */
-static bool forgets(float scale, const uint8_t *src)
+static bool forgets(float scale, const uint8_t *src, uint32_t n)
 {
 	uint32_t k;
 
-	for (k = 0; scale == 0 && k < TILE; k++)
+	for (k = 0; scale == 0 && k < n; k++)
 		if (src[k] & 0x7f)
 			return true;
 	return false;
@@ -211,13 +223,13 @@ static bool forgets(float scale, const uint8_t *src)
 
 /* The verdict of a tile of a row. */
 static uint8_t judge(const struct fp8to16_table *t, float scale, const uint8_t *src,
-	const uint8_t *dst)
+	const uint8_t *dst, uint32_t n)
 {
 	uint32_t k;
 
-	if (!t->any_lossy || fp8to16_loses(t, src, TILE) == TILE)
-		return forgets(scale, src) ? REFORM_FORGOT : REFORM_EXACT;
-	for (k = 0; k < TILE; k++)
+	if (!t->any_lossy || fp8to16_loses(t, src, n) == n)
+		return forgets(scale, src, n) ? REFORM_FORGOT : REFORM_EXACT;
+	for (k = 0; k < n; k++)
 		if (isinf(num_bf16(get_bf16(dst + 2 * k))))
 			return REFORM_OVERFLOW;
 	return REFORM_LOSSY;
@@ -228,16 +240,16 @@ static size_t fp8_bf16_codes(struct reformer *r, const uint8_t *src, const uint8
 	struct fp8to16_tile *tiles = r->tables;
 	const struct fp8to16_table *t;
 	size_t b, at, nan = r->cols;
-	uint32_t bad;
+	uint32_t bad, n = (uint32_t)side(r);
 	float scale;
 
-	for (b = 0; b < r->cols / TILE; b++) {
-		at = b * TILE;
+	for (b = 0; b < r->cols / n; b++) {
+		at = b * n;
 		scale = (float)codec_scale(r->how->from, s, b);
 		t = fp8to16_tile(&tiles[b], scale, r->way);
-		bad = fp8to16_run(t, dst + 2 * at, src + at, TILE);
-		nan = bad < TILE && nan == r->cols ? at + bad : nan;
-		r->verdict[b] = judge(t, scale, src + at, dst + 2 * at);
+		bad = fp8to16_run(t, dst + 2 * at, src + at, n);
+		nan = bad < n && nan == r->cols ? at + bad : nan;
+		r->verdict[b] = judge(t, scale, src + at, dst + 2 * at, n);
 	}
 	return nan;
 }
@@ -246,6 +258,11 @@ static size_t fp8_bf16_codes(struct reformer *r, const uint8_t *src, const uint8
 static uint64_t tiles_e8m0(uint64_t rows, uint64_t cols)
 {
 	return mem_ceil_div(rows, TILE) * mem_ceil_div(cols, TILE);
+}
+
+static uint64_t small_tiles(uint64_t rows, uint64_t cols)
+{
+	return mem_ceil_div(rows, SMALL) * mem_ceil_div(cols, SMALL);
 }
 
 static uint64_t tiles_f32(uint64_t rows, uint64_t cols)
@@ -259,18 +276,18 @@ static bool keep_scales(const struct reformer *r, uint64_t i, const uint8_t *src
 	size_t n = (size_t)r->how->keeps(1, r->cols);
 
 	(void)src;
-	if (i % TILE == 0)
-		memcpy(kept + i / TILE * n, s, n);
+	if (i % side(r) == 0)
+		memcpy(kept + i / side(r) * n, s, n);
 	return true;
 }
 
 /* The way back of a tile of a row whose scale is zero: of a zero only the sign is left, and nothing else was written so. */
-static bool zero_back(const uint8_t *bf16, double scale, uint8_t *to)
+static bool zero_back(const uint8_t *bf16, double scale, uint8_t *to, size_t n)
 {
 	uint16_t h;
 	size_t k;
 
-	for (k = 0; k < TILE; k++) {
+	for (k = 0; k < n; k++) {
 		h = get_bf16(bf16 + 2 * k);
 		to[k] = !(h & 0x8000) != !signbit(scale) ? 0x80 : 0;
 		if (h & 0x7fff)
@@ -280,12 +297,12 @@ static bool zero_back(const uint8_t *bf16, double scale, uint8_t *to)
 }
 
 /* Of one whose scale is any other finite number. */
-static bool tile_back(const uint8_t *bf16, double scale, uint8_t *to)
+static bool tile_back(const uint8_t *bf16, double scale, uint8_t *to, size_t n)
 {
 	double v;
 	size_t k;
 
-	for (k = 0; k < TILE; k++) {
+	for (k = 0; k < n; k++) {
 		v = (double)num_bf16(get_bf16(bf16 + 2 * k));
 		if (!isfinite(v))
 			return false;
@@ -299,7 +316,7 @@ static bool tile_back(const uint8_t *bf16, double scale, uint8_t *to)
 static bool fp8_bf16_back(const struct reformer *r, uint64_t i, const uint8_t *codes,
 	const uint8_t *scales, const uint8_t *kept, uint8_t *to, uint8_t *s)
 {
-	size_t n = (size_t)r->how->keeps(1, r->cols), b;
+	size_t n = (size_t)r->how->keeps(1, r->cols), tile = side(r), b;
 	double scale;
 	bool ok = true;
 	int k;
@@ -307,14 +324,14 @@ static bool fp8_bf16_back(const struct reformer *r, uint64_t i, const uint8_t *c
 	(void)scales;
 	if (!kept)
 		return false;
-	memcpy(s, kept + i / TILE * n, n);
-	for (b = 0; ok && b < r->cols / TILE; b++, codes += 2 * TILE, to += TILE) {
+	memcpy(s, kept + i / tile * n, n);
+	for (b = 0; ok && b < r->cols / tile; b++, codes += 2 * tile, to += tile) {
 		scale = codec_scale(r->how->from, s, b);
 		ok = isfinite(scale) &&
-			(scale == 0 ? zero_back(codes, scale, to)
+			(scale == 0 ? zero_back(codes, scale, to, tile)
 					: unscale_power((float)scale, &k)
-					? unscale_fp8(to, codes, TILE, k)
-					: tile_back(codes, scale, to));
+					? unscale_fp8(to, codes, tile, k)
+					: tile_back(codes, scale, to, tile));
 	}
 	return ok;
 }
@@ -327,12 +344,18 @@ const struct reform reforms_fp8[] = {
 		"always; a scale that is no power of two from 2^-127 to 2^127 is an error", NULL },
 	{ CODEC_FP8, CODEC_FP8_CT, TILE, false, reform_no_room, NULL, same_fp8, widen_e8m0, reform_sound_e8m0, NULL, NULL, narrow_e8m0,
 		"always", NULL },
-	{ CODEC_FP8_F32, CODEC_FP8_CT, TILE, false, reform_no_room, NULL, same_fp8, keep_f32, sound_f32, NULL, NULL, same_f32,
+	{ CODEC_FP8_F32, CODEC_FP8_CT, TILE, false, reform_no_room, NULL, same_fp8, keep_f32, reform_sound_f32, NULL, NULL, same_f32,
 		"always", NULL },
 	{ CODEC_FP8, CODEC_BF16, TILE, false, fp8_bf16_room, fp8_bf16_begin, fp8_bf16_codes, NULL, reform_sound_e8m0, tiles_e8m0, keep_scales, fp8_bf16_back,
 		"no product with the scale is below 2^-133; one above 2^128 is an error", "the scales" },
-	{ CODEC_FP8_F32, CODEC_BF16, TILE, false, fp8_bf16_room, fp8_bf16_begin, fp8_bf16_codes, NULL, sound_f32, tiles_f32, keep_scales, fp8_bf16_back,
+	{ CODEC_FP8_F32, CODEC_BF16, TILE, false, fp8_bf16_room, fp8_bf16_begin, fp8_bf16_codes, NULL, reform_sound_f32, tiles_f32, keep_scales, fp8_bf16_back,
 		"the scale is a power of two and no product with it is below 2^-133; one above 2^128 is an error; codes other than zero under a scale of zero cannot be told any more", "the scales" },
+	{ CODEC_FP8_32, CODEC_MXFP8, SMALL, false, reform_no_room, NULL, same_fp8, spread_e8m0, reform_sound_e8m0, NULL, NULL, gather_e8m0,
+		"always", NULL },
+	{ CODEC_FP8_32, CODEC_MXFP8_MLX, SMALL, false, reform_no_room, NULL, same_fp8, spread_e8m0, reform_sound_e8m0, NULL, NULL, gather_e8m0,
+		"always", NULL },
+	{ CODEC_FP8_32, CODEC_BF16, SMALL, false, small_bf16_room, fp8_bf16_begin, fp8_bf16_codes, NULL, reform_sound_e8m0, small_tiles, keep_scales, fp8_bf16_back,
+		"no product with the scale is below 2^-133; one above 2^128 is an error", "the scales" },
 	{ .from = CODEC_NONE },
 };
 /* clang-format on */

@@ -19,7 +19,7 @@ void dropped_begin(struct dropped *d, uint8_t *p, uint64_t rows, uint64_t k, uns
 }
 
 void dropped_row(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
-	size_t k)
+	size_t k, enum fp4to8_block b)
 {
 	uint8_t *to = d->signs.p + d->groups, any = 0;
 	size_t g, n = k / FP4TO8_GROUP;
@@ -27,7 +27,7 @@ void dropped_row(struct dropped *d, const uint8_t *src, const uint8_t *s, const 
 
 	for (g = 0; g < n; g++) {
 		memcpy(w, src + g * sizeof w, sizeof w);
-		to[g] = uncast_residue(w[0], w[1], s[g], t[g / 4]);
+		to[g] = uncast_residue(w[0], w[1], s[g], t[g >> b]);
 		any |= to[g];
 	}
 	d->groups += n;
@@ -128,11 +128,12 @@ static int wrong(struct err *e, const char *what)
 	return err_rule(e, RULE_SET_DIGEST, ERR_NOPOS, "%s: it was damaged since", what);
 }
 
-int uncast(const uint8_t *fp8, const uint8_t *t, const uint8_t *kept, size_t n, uint32_t rows,
-	uint32_t k, uint8_t *codes, uint8_t *scales, uint8_t *work, struct err *e)
+int uncast(const uint8_t *fp8, const uint8_t *t, enum fp4to8_block block, const uint8_t *kept,
+	size_t n, uint32_t rows, uint32_t k, uint8_t *codes, uint8_t *scales, uint8_t *work,
+	struct err *e)
 {
-	size_t room = dropped_room(rows, k), groups = (size_t)rows * (k / FP4TO8_GROUP), got, g,
-	       row;
+	size_t room = dropped_room(rows, k), across = k / FP4TO8_GROUP,
+	       groups = (size_t)rows * across, got, g, row;
 	struct codes *table = (struct codes *)work;
 	uint8_t *plain = work + sizeof *table;
 	struct back b = { .codes = table, .residue = plain, .bits = plain + groups };
@@ -144,10 +145,9 @@ int uncast(const uint8_t *fp8, const uint8_t *t, const uint8_t *kept, size_t n, 
 	b.n_bits = (got - groups) * 8;
 	codes_make(table);
 	for (g = 0; g < groups; g++) {
-		row = g / (k / FP4TO8_GROUP);
+		row = g / across;
 		if (!back_group(&b, fp8 + g * FP4TO8_GROUP,
-			    t[row / FP4TO8_BLOCK * (k / FP4TO8_BLOCK) +
-				    g % (k / FP4TO8_GROUP) / (FP4TO8_BLOCK / FP4TO8_GROUP)],
+			    t[row / fp4to8_side(block) * (across >> block) + (g % across >> block)],
 			    codes + g * (FP4TO8_GROUP / 2), scales + g))
 			return wrong(e, "a byte that no FP4 code was cast to");
 	}

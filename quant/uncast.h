@@ -34,13 +34,13 @@ struct dropped {
 	bool any;      /* not all of it is zero */
 };
 
-/* Bytes for what a matrix of rows x k codes may drop. k is a multiple of 128. */
+/* Bytes for what a matrix of rows x k codes may drop. k is a multiple of 32. */
 size_t dropped_room(uint64_t rows, uint64_t k);
 /* features: bits of enum cpu_feature; what comes out does not depend on them. */
 void dropped_begin(struct dropped *d, uint8_t *p, uint64_t rows, uint64_t k, unsigned features);
-/* A row: K/2 bytes of codes, its K/32 scale bytes s, the K/128 new ones t. */
+/* A row: K/2 bytes of codes, its K/32 scale bytes s, the new ones t of its blocks. */
 void dropped_row(struct dropped *d, const uint8_t *src, const uint8_t *s, const uint8_t *t,
-	size_t k);
+	size_t k, enum fp4to8_block b);
 
 /* How far the scale s of a group of 32 codes, in a and b, lies above the smallest that would do; t is the new one. */
 static inline uint8_t uncast_residue(uint64_t a, uint64_t b, uint8_t s, uint8_t t)
@@ -58,12 +58,12 @@ static inline uint8_t uncast_residue(uint64_t a, uint64_t b, uint8_t s, uint8_t 
 	return (uint8_t)(s - (t + FP4TO8_SHIFT));
 }
 
-/* For joined.h: codes [rows][k/2] and scales [rows][k/32] of a matrix that was cast to fp8 [rows][k] with t
- * [rows/128][k/128]; kept: the frame, of n bytes, 0 where nothing was kept. work: uncast_work(rows, k)
- * bytes. ERR_MISMATCH (set.digest) where the frame is not of such a matrix, or a byte is no FP4 value. */
+/* For joined.h: codes [rows][k/2] and scales [rows][k/32] of a matrix that was cast to fp8 [rows][k] with a
+ * scale in t for each block b, of which it is a whole number; kept: the frame, of n bytes, 0 where nothing was kept. work:
+ * uncast_work(rows, k) bytes. ERR_MISMATCH (set.digest) where the frame is not of such a matrix, or a byte is no FP4 value. */
 size_t uncast_work(uint64_t rows, uint64_t k);
-int uncast(const uint8_t *fp8, const uint8_t *t, const uint8_t *kept, size_t n, uint32_t rows,
-	uint32_t k, uint8_t *codes, uint8_t *scales, uint8_t *work, struct err *e);
+int uncast(const uint8_t *fp8, const uint8_t *t, enum fp4to8_block b, const uint8_t *kept, size_t n,
+	uint32_t rows, uint32_t k, uint8_t *codes, uint8_t *scales, uint8_t *work, struct err *e);
 
 /* All of it as a frame, for which dropped_frame(dropped_room(...)) bytes are enough. Returns its bytes, 0 on
  * failure. Nothing is added afterwards. */

@@ -4,7 +4,10 @@
  *	bench kernels
  *	bench rows                                     the part of kernels about number formats
  *	bench linears
- *	bench lowbits [LIBGGML]                        encoders of ggml's types, beside that library (libggml-base.so)
+ *	bench lowbits [LIBGGML]                        encoders and decoders of ggml's types, beside that library
+ *	                                               (libggml-base.so)
+ *	bench chunks LIBGGML THREADS EXPERTS           so many experts of V4-Flash's shape in the types of gguf-q2 by that library
+ *	bench rounds                                   encoders of number formats that round (quant/round.h)
  *	bench bound FROM OUT THREADS SHA BYTES...      reads FROM, digests, writes OUT.0 .. of so many bytes each
  *	bench sums THREADS FILE...                     reads the files and digests them with SHA-256, no more
  *	bench reads THREADS FLAGS FILE...              reads the files into memory, 16 MiB at a time; of FLAGS x: digests
@@ -120,7 +123,7 @@ static void do_cast(void *p)
 
 	for (r = 0; r < rows; r++)
 		b->cast->row(&b->table, b->dst + r * b->k, b->src + r * b->k / 2,
-			b->s + r % 128 * (b->k / 32), b->t, b->k);
+			b->s + r % 128 * (b->k / 32), b->t, b->k, FP4TO8_128);
 }
 
 static void do_dequant(void *p)
@@ -547,6 +550,10 @@ int main(int argc, char **argv)
 	}
 	if ((argc == 2 || argc == 3) && !strcmp(argv[1], "lowbits"))
 		return bench_lowbits(argv[2]);
+	if (argc == 5 && !strcmp(argv[1], "chunks"))
+		return bench_chunks(argv[2], argv[3], argv[4]);
+	if (argc == 2 && !strcmp(argv[1], "rounds"))
+		return bench_rounds();
 	if (argc == 2 && !strcmp(argv[1], "linears")) {
 		bench_linears();
 		return 0;

@@ -35,6 +35,12 @@ if [ "$quick" = 0 ]; then
 	# The library that make oracle-runtime installs, where it is there.
 	ggml=$(find build/runtime-venv -name libggml-base.so 2>/dev/null | head -n 1)
 	"$B/bench" lowbits $ggml
+	"$B/bench" rounds | tee "$d/rounds"
+	if build/runtime-venv/bin/python -c 'import compressed_tensors' 2>/dev/null; then
+		build/runtime-venv/bin/python tests/oracle/bench_round.py "$d/rounds"
+	else
+		echo "  compressed-tensors: not run (make oracle-runtime installs it)"
+	fi
 fi
 twin() { # twin NAME FILE: what numpy does
 	if [ -x build/oracle-venv/bin/python ]; then
@@ -138,6 +144,67 @@ for to in $formats; do
 		"$B/bench bound $(ls "$d"/fp4/model-00002*.safetensors) $d/bound 2 1 $sizes" "$bytes"
 done
 rm -rf "$d"/bound.*
+
+# Archives, two threads; zstd as people call it, a file after the other; sha256sum of what unpack restores.
+echo
+bytes=$(cat "$d"/fp4/* | wc -c)
+echo "== archives of $((bytes / 1000000)) MB, two threads; A: dsv4-convert, B: what is named"
+if command -v zstd >/dev/null; then
+	printf '%-33s' "pack / zstd -1 -T2"
+	"$B/bench" pair "$runs" "rm -rf $d/packed $d/zst" "$tool pack $d/fp4 -o $d/packed -q -j 2" \
+		"mkdir $d/zst && for f in $d/fp4/*; do zstd -q -1 -T2 \$f -o $d/zst/\${f##*/}.zst; done" "$bytes"
+	printf '%-33s' "pack --filter e8m0 / zstd -1 -T2"
+	"$B/bench" pair "$runs" "rm -rf $d/packed $d/zst" "$tool pack $d/fp4 -o $d/packed -q -j 2 --filter e8m0" \
+		"mkdir $d/zst && for f in $d/fp4/*; do zstd -q -1 -T2 \$f -o $d/zst/\${f##*/}.zst; done" "$bytes"
+else
+	echo "  pack: not run (no zstd)"
+fi
+rm -rf "$d/packed"
+"$tool" pack "$d/fp4" -o "$d/packed" -q
+printf '%-33s' "unpack / cp; sha256sum"
+"$B/bench" pair "$runs" "rm -rf $d/back $d/copy" "$tool unpack $d/packed -o $d/back -q -j 2" \
+	"cp -r $d/fp4 $d/copy && sha256sum $d/copy/* >/dev/null" "$bytes"
+rm -rf "$d/packed" "$d/zst" "$d/back" "$d/copy"
+
+# A table of V4.1's rows, 256 bytes and 8, and next to nothing beside it. The bound writes as many bytes.
+echo
+echo "== Engram, a table of 264 MB, one thread, XXH3 and SHA-256; A: dsv4-convert or dsv4-quant, B: the bound; GB/s are of the source"
+if [ "$quick" = 0 ]; then vocabulary=1000000 rows=1000003; else vocabulary=1000 rows=1009; fi
+sed "s/VOCABULARY/$vocabulary/; s/ROWS/$rows/" tests/configs/bench-v41.json >"$d/v41.json"
+"$B/mkmodel" "$d/v41" --config "$d/v41.json"
+bytes=$((rows * 264))
+shard=$(ls -S "$d"/v41/*.safetensors | head -n 1)
+cat "$shard" >/dev/null
+for form in record record512 mxfp4 cb4; do
+	case $form in
+	mxfp4 | cb4) run="$quant run $d/v41 -o $d/out --to engram-$form -q -j 1 >/dev/null" ;;
+	*) run="$tool run $d/v41 -o $d/out --target hf --engram separate --engram-layout $form --no-restore -q -j 1 >/dev/null" ;;
+	esac
+	rm -rf "$d/out" "$d"/bound.*
+	sh -c "$run"
+	sizes=$(find "$d/out" -name '*.safetensors' | xargs wc -c | awk '$2 != "total" { printf("%s ", $1) }')
+	printf '%-33s' "$form"
+	"$B/bench" pair "$runs" "rm -rf $d/out $d/bound.*" "$run" "$B/bench bound $shard $d/bound 1 1 $sizes" "$bytes"
+done
+rm -rf "$d/v41" "$d/out" "$d"/bound.*
+
+# Files of few bits: most of the time is the search for scales and codes of the experts. B does no more than that by ggml.
+if [ "$quick" = 0 ]; then
+	experts=4
+	rm -rf "$d/keep" "$d/out"
+	model few $experts
+	bytes=$(cat "$d"/few/*.safetensors | wc -c)
+	$quant imatrix "$d/few" --tokens "$(seq -s, 1 64)" -o "$d/few.imatrix" -q >/dev/null
+	echo
+	echo "== mixes of few bits, two threads, GB of the source; A: dsv4-quant, B: ggml_quantize_chunk of the experts as in gguf-q2"
+	beside=$([ -n "$ggml" ] && echo "$B/bench chunks $ggml 2 $experts" || echo true)
+	for to in gguf-q2 gguf-q4; do
+		printf '%-33s' "$to, $((bytes / 1000000)) MB in"
+		"$B/bench" pair 3 "rm -rf $d/out" "$quant run $d/few -o $d/out --to $to --imatrix $d/few.imatrix -q -j 2 >/dev/null" \
+			"$beside" "$bytes"
+	done
+	rm -rf "$d/out" "$d/few"
+fi
 
 # Headers of a whole Pro, whose payload is holes: what plan takes, what it promises of a run, and what the first
 # gigabytes of that run take.

@@ -1,9 +1,12 @@
-/* bench_lowbit.c -- the encoders of quant/lowbit.h, beside ggml_quantize_chunk of a library of ggml where one is named: the same
- * values, one core, in turns; the median of the ratios of processor time.
+/* bench_lowbit.c -- the encoders of quant/lowbit.h, beside ggml_quantize_chunk of a library of ggml where one is named, and the
+ * decoders of quant/ggml_floats.h, beside dequantize_row_* of that library: the same values, one core, in turns; the median of
+ * the ratios of processor time.
  *
  * SPDX-License-Identifier: MIT */
 #include "core/cpu.h"
+#include "core/par.h"
 #include "formats/gguf/ggml_type.h"
+#include "quant/ggml_floats.h"
 #include "quant/lowbit.h"
 #include "tests/bench.h"
 
@@ -68,6 +71,52 @@ static void pairs(const struct lowbit *t, chunk_fn *chunk, const float *x, const
 	printf("\n");
 }
 
+typedef void floats_fn(const void *src, float *v, int64_t n);
+
+/* Returns the function of ggml that decodes the type, NULL where the library has none or there is no library. */
+static floats_fn *floats_of(void *lib, const struct ggml_type_row *r)
+{
+	floats_fn *f = NULL;
+	char name[64];
+	size_t i;
+
+	snprintf(name, sizeof name, "dequantize_row_%s", r->name);
+	for (i = 15; name[i]; i++)
+		if (name[i + 1] || name[i] != 'K') /* q2_K, but q8_0 and iq4_nl */
+			name[i] = (char)(name[i] | (name[i] >= 'A' && name[i] <= 'Z' ? 32 : 0));
+	if (lib)
+		*(void **)&f = dlsym(lib, r->type == GGML_F16 ? "ggml_fp16_to_fp32_row" : name);
+	return f;
+}
+
+/* Rows of src as numbers, DECODED times each. */
+static void decoded(const struct ggml_type_row *r, floats_fn *ggml, const uint8_t *src, float *v)
+{
+	enum { DECODED = 8 };
+	size_t bytes = (size_t)COLS / r->items * r->bytes, i;
+	double ours[TURNS], ratio[TURNS] = { 0 }, at;
+	unsigned k, features = cpu_features();
+
+	for (k = 0; k < TURNS; k++) {
+		at = now();
+		for (i = 0; i < DECODED * ROWS; i++)
+			(void)ggml_floats(r->type, src + i % ROWS * bytes, COLS, features, v);
+		ours[k] = now() - at;
+		at = now();
+		for (i = 0; ggml && i < DECODED * ROWS; i++)
+			ggml(src + i % ROWS * bytes, v, COLS);
+		ratio[k] = (now() - at) / ours[k];
+	}
+	qsort(ours, TURNS, sizeof *ours, by_value);
+	qsort(ratio, TURNS, sizeof *ratio, by_value);
+	printf("  %-8s %8.1f MB/s", r->name,
+		(double)DECODED * ROWS * COLS * 4 / ours[TURNS / 2] * 1e-6);
+	if (ggml)
+		printf(", %.1f times ggml (%.1f to %.1f)", ratio[TURNS / 2], ratio[0],
+			ratio[TURNS - 1]);
+	printf("\n");
+}
+
 /* path: that library, NULL: none. */
 int bench_lowbits(const char *path)
 {
@@ -76,6 +125,8 @@ int bench_lowbits(const char *path)
 	float *x = malloc(ROWS * COLS * sizeof *x), w[COLS];
 	uint8_t *dst = malloc(ROWS * COLS * 4);
 	chunk_fn *chunk = NULL;
+	const struct ggml_floats *f;
+	const struct ggml_type_row *r;
 	const struct lowbit *t;
 	size_t i;
 
@@ -98,7 +149,71 @@ int bench_lowbits(const char *path)
 		if (t->step)
 			pairs(t, chunk, x, w, dst);
 	}
+	printf("decoders of ggml's types, MB/s of FP32, one core%s\n",
+		lib ? ", in turns with dequantize_row_*" : "");
+	for (f = ggml_floats_avx2; f->blocks; f++) {
+		r = ggml_type_find(f->type);
+		for (i = 0; i < (size_t)ROWS * COLS / r->items * r->bytes; i++)
+			dst[i] = random[i] & 0x3f; /* no scale is NaN */
+		decoded(r, floats_of(lib, r), dst, x);
+	}
 	free(x);
 	free(dst);
 	return 0;
+}
+
+/* --- the experts of one layer of V4-Flash by ggml, in a loop over all cores --- */
+
+struct chunks {
+	chunk_fn *chunk;
+	unsigned threads, experts;
+};
+
+/* Every threads-th expert: gate and up of 2048 rows of 4096 in IQ2_XXS, down of 4096 rows of 2048 in Q2_K. The values of a row
+ * are random and the same for all; what an encoder takes does not depend on it. */
+static int chunks_work(struct par *par, unsigned me, struct err *e)
+{
+	enum { HIDDEN = 4096, INNER = 2048, SOME = 64 };
+	const struct chunks *c = par_ctx(par);
+	const uint8_t *random = take(SOME * HIDDEN);
+	float *x = malloc(SOME * HIDDEN * sizeof *x), w[HIDDEN];
+	uint8_t *dst = malloc(SOME * HIDDEN);
+	size_t i, row;
+
+	if (!x || !dst)
+		return err_nomem(e);
+	for (i = 0; i < SOME * HIDDEN; i++)
+		x[i] = (float)((int)(random[i] & 15) - 7) * 0.01f;
+	for (i = 0; i < HIDDEN; i++)
+		w[i] = 0.01f + (float)random[i];
+	for (i = me; i < c->experts; i += c->threads)
+		for (row = 0; row < 2 * INNER; row += SOME) {
+			(void)c->chunk(GGML_IQ2_XXS, x, dst, 0, SOME, HIDDEN, w);
+			(void)c->chunk(GGML_Q2_K, x, dst, 0, SOME, INNER, w);
+		}
+	free(x);
+	free(dst);
+	return 0;
+}
+
+int bench_chunks(const char *path, const char *threads, const char *experts)
+{
+	struct chunks c = { .threads = (unsigned)atoi(threads),
+		.experts = (unsigned)atoi(experts) };
+	void *lib = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
+	float x[256] = { 0 }, w[256] = { 0 };
+	struct err e = { 0 };
+	uint8_t dst[256];
+
+	if (lib)
+		*(void **)&c.chunk = dlsym(lib, "ggml_quantize_chunk");
+	if (!c.chunk || !c.threads) {
+		fprintf(stderr, "bench: %s\n", lib ? "no ggml_quantize_chunk" : dlerror());
+		return 2;
+	}
+	(void)c.chunk(GGML_IQ2_XXS, x, dst, 0, 1, 256, w); /* makes its tables, by one thread */
+	if (!par_run(c.threads, chunks_work, &c, &e))
+		return 0;
+	fprintf(stderr, "bench: %s\n", e.text);
+	return 2;
 }

@@ -135,7 +135,7 @@ static inline struct ck_tensor *ck_get(struct ck *c, const char *name)
 	exit(2);
 }
 
-/* Another type, that many dimensions, bytes; what is new repeats what was there. */
+/* Another type (NULL: the same), that many dimensions, bytes; what is new repeats what was there. */
 static inline void ck_retype(struct ck_tensor *t, const char *type, uint64_t a, uint64_t b,
 	size_t n)
 {
@@ -150,7 +150,8 @@ static inline void ck_retype(struct ck_tensor *t, const char *type, uint64_t a, 
 	t->dim[0] = a;
 	t->dim[1] = b;
 	t->rank = b ? 2 : 1;
-	snprintf(t->type, sizeof t->type, "%s", type);
+	if (type)
+		snprintf(t->type, sizeof t->type, "%s", type);
 }
 
 static inline void ck_write_shard(const struct ck *c, unsigned s, const char *dir)
@@ -232,6 +233,20 @@ static inline struct path ck_write(const struct ck *c, const char *name)
 		free(text);
 	}
 	return to;
+}
+
+/* The model with the change, in a folder of that name; what was there before is gone. */
+static inline struct path ck_changed(const char *model, void (*change)(struct ck *c),
+	const char *name)
+{
+	struct ck *c = ck_load(model);
+	struct path p;
+
+	change(c);
+	dirs_remove(dirs_path(name).s);
+	p = ck_write(c, name);
+	ck_free(c);
+	return p;
 }
 
 /* config.json without the member, or with it as that JSON. */

@@ -51,12 +51,30 @@ static inline struct path dirs_path(const char *name)
 	return p;
 }
 
-/* A new empty folder of that name. */
-static inline struct path dirs_new(const char *name)
+/* Returns the path dir/name. */
+static inline struct path below(const char *dir, const char *name)
+{
+	struct path p;
+
+	if (snprintf(p.s, sizeof p.s, "%.300s/%.200s", dir, name) >= (int)sizeof p.s)
+		exit(2);
+	return p;
+}
+
+/* Returns a path below the folder of this process at which nothing lies: what was there is removed. */
+static inline struct path dirs_gone(const char *name)
 {
 	struct path p = dirs_path(name);
 
 	dirs_remove(p.s);
+	return p;
+}
+
+/* A new empty folder of that name. */
+static inline struct path dirs_new(const char *name)
+{
+	struct path p = dirs_gone(name);
+
 	if (mkdir(p.s, 0777)) {
 		perror(p.s);
 		exit(2);
@@ -67,10 +85,9 @@ static inline struct path dirs_new(const char *name)
 /* A copy of that name of a folder with all that is in it, in place of the last one. */
 static inline struct path dirs_copy(const char *name, const char *from)
 {
-	struct path to = dirs_path(name);
+	struct path to = dirs_gone(name);
 	char line[1100];
 
-	dirs_remove(to.s);
 	snprintf(line, sizeof line, "cp -r %.500s %s", from, to.s);
 	if (system(line))
 		exit(2);

@@ -37,9 +37,13 @@ for t in dsv4-convert dsv4-verify dsv4-quant; do
 	for verb in $($B/$t help | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p'); do $B/$t help "$verb" 2>/dev/null; done
 done >"$tmp/help"
 bad=
-for o in $(grep -hvE "mkmodel|pkg-config" README.md docs/*.md | grep -oE '(^|[^-a-z])--[a-z][a-z0-9-]+' | grep -oE -- '--[a-z][a-z0-9-]+' | sort -u); do
+for o in $(grep -hvE "mkmodel|pkg-config|hf download" README.md docs/*.md | grep -oE '(^|[^-a-z])--[a-z][a-z0-9-]+' | grep -oE -- '--[a-z][a-z0-9-]+' | sort -u); do
 	case $o in # of vLLM and SGLang
-	--load-format | --tensor-parallel-size | --enable-expert-parallel | --model-loader-extra-config | --model-path | --tp | --moe-runner-backend) continue ;;
+	--load-format | --tensor-parallel-size | --enable-expert-parallel | --model-loader-extra-config | --model-path | --tp | --moe-runner-backend | --moe-backend | --dtype) continue ;;
+	--disable-shared-experts-fusion | --enforce-shared-experts-fusion | --engine-args) continue ;;
+	# of Slurm, kubectl and aws (docs/batch.md)
+	--array | --parsable | --dependency | --job-name | --requeue | --open-mode | --time | --signal) continue ;;
+	--timeout | --cli-input-json | --parameters | --array-properties | --depends-on | --container-overrides) continue ;;
 	esac
 	grep -qE -- "$o( |\$)" "$tmp/help" || bad="$bad $o"
 done
@@ -78,7 +82,7 @@ bad=$(grep -rnIE '/(home|root|work|Users)/[A-Za-z]' README.md NEWS.md docs core 
 
 # Names of files in comments and documents are there: whole paths, or the end of one. Foreign files are listed.
 foreign='ggml.h jansson.h t.c cufile.h'
-find .ci core formats quant kernels convert verify tests docs examples loaders Makefile ./*.md -type f | sed 's,^\./,,' >"$tmp/files"
+find .ci core formats quant kernels convert verify contrib tests docs examples loaders Makefile ./*.md -type f | sed 's,^\./,,' >"$tmp/files"
 comments() { # comments FILE: its comments, a line of the file each, with its number
 	case $1 in
 	*.md) awk '{ print NR ":" $0 }' "$1" ;;
@@ -107,6 +111,10 @@ for f in $(grep -E '\.(c|h|cu|cuh|cc|sh|md)$' "$tmp/files"); do
 		awk -v f="$f" '/^[0-9]+:$/ { at = $0; next }
 			{ gsub(/^[^A-Za-z0-9_.\/]|[^a-z]+$/, ""); sub(/^\.\//, ""); print $0 "\t" f ":" at }'
 done | sort -u >"$tmp/named"
+# Of other kinds of files, whose ends foreign ones have too, those that are said to lie in a folder of ours.
+grep -E '\.(c|h|cu|sh|md|py)$|^Makefile$' "$tmp/files" |
+	xargs grep -noE '(^|[^A-Za-z0-9_/.$}-])(tests|loaders|contrib|examples)/[A-Za-z0-9_/.-]+\.(py|sbatch|yaml)' |
+	sed 's,^\([^:]*:[0-9]*:\)[^a-z]\{0\,1\}\(.*\),\2	\1,' >>"$tmp/named"
 bad=$(cut -f1 "$tmp/named" | grep -vF .. | sort -u | awk -v foreign="$foreign" 'NR == FNR {
 		n = split($0, part, "/")
 		end = part[n]; known[end] = 1

@@ -1,5 +1,5 @@
-# Linears, rows and encoders with AVX-512 on a processor that has none: kernels/linear/linear_avx512.c, quant/row_avx512.c and
-# quant/lowbit_avx512.c, unchanged, built over SIMDe, in the tests that compare all ways, and in the pass over a golden model. Called by .ci/run; needs AVX2, SIMDe's headers.
+# Linears, rows, encoders and decoders with AVX-512 on a processor that has none: kernels/linear/linear_avx512.c,
+# quant/row_avx512.c, quant/lowbit_avx512.c and quant/ggml_floats_avx512.c, unchanged, built over SIMDe, in the tests that compare all ways, and in the pass over a golden model. Called by .ci/run; needs AVX2, SIMDe's headers.
 # B= names the build folder. Prints "ok   name" or "SKIP name: reason".
 set -eu
 B=${B:-build/gcc-opt}
@@ -22,5 +22,7 @@ EMULATED=avx-512 "$B/emulated/test_linear"
 EMULATED=avx-512 "$B/emulated/test_row"
 EMULATED=avx-512 "$B/emulated/test_reform"
 EMULATED=avx-512 "$B/emulated/test_ggml"
+EMULATED=avx-512 "$B/emulated/test_ggml_types"
 EMULATED=avx-512 "$B/emulated/test_lowbit" ways_equal
+EMULATED=avx-512 "$B/emulated/test_round" ways_equal
 EMULATED=avx-512 "$B/emulated/test_forward" same_bits_everywhere

@@ -29,6 +29,12 @@ ranks=${RANKS:-$count}
 [ "$ranks" -gt 0 ] || ranks=1
 echo "saw: $count GPUs: $(printf '%s' "$gpus" | sort | uniq -c | tr '\n' ';')"
 
+# Of an SM10x the targets whose kernels it has; else Marlin's, which vLLM has for all.
+targets="marlin-mxfp4:marlin"
+case $(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1) in
+10.*) targets="$targets trtllm-mxfp4:flashinfer_trtllm_afp8 deepgemm-sm100:deep_gemm" ;;
+esac
+
 failed=0 tried=0
 # run WORD COMMAND...
 run() {
@@ -57,10 +63,17 @@ if [ -n "$vllm$dry" ]; then
     run "vllm-sharded: convert" "$B/dsv4-convert" run "$MODEL" -o "$work/vllm" --target vllm-sharded --ranks "$ranks" --experts-by tp -q &&
         run "vllm-sharded: compare" "$B/dsv4-verify" compare -q "$MODEL" "$work/vllm" &&
         run "vllm-sharded: vLLM loads it and writes 8 tokens" python3 tests/engine_gpu.py vllm "$work/vllm" "$ranks" sharded_state "$MODEL"
-    run "marlin-mxfp4: convert" "$B/dsv4-convert" run "$MODEL" -o "$work/marlin" --target marlin-mxfp4 --ranks "$ranks" --experts-by tp -q &&
-        run "marlin-mxfp4: vLLM loads it by the plug-in and writes 8 tokens" python3 tests/engine_gpu.py vllm "$work/marlin/rank-0-of-$ranks" "$ranks" dsv4 "$MODEL" &&
-        run "marlin-mxfp4: the states of its ranks" python3 loaders/probe.py vllm "$MODEL" -o "$work/states" --target marlin-mxfp4 --engine-args "{\"tensor_parallel_size\": $ranks}" &&
-        run "marlin-mxfp4: parity" "$B/dsv4-verify" parity "$work/marlin" "$work/states/state-0-0.json"
+    for row in $targets; do
+        target=${row%:*} backend=${row#*:}
+        [ -n "$dry" ] || rm -rf "$work/states"
+        run "$target: convert" "$B/dsv4-convert" run "$MODEL" -o "$work/$target" --target "$target" --ranks "$ranks" --experts-by tp -q || continue
+        run "$target: vLLM loads it by the plug-in and writes 8 tokens" python3 tests/engine_gpu.py vllm "$work/$target/rank-0-of-$ranks" "$ranks" dsv4 "$MODEL" "$backend"
+        run "$target: the states of what vLLM makes of the download" python3 loaders/probe.py vllm "$MODEL" -o "$work/states" --target "$target" \
+            --engine-args "{\"tensor_parallel_size\": $ranks, \"moe_backend\": \"$backend\", \"enforce_eager\": true, \"max_model_len\": 256}" || continue
+        for rank in $(seq 0 $((ranks - 1))); do
+            run "$target: parity, rank $rank" "$B/dsv4-verify" parity "$work/$target" "$work/states/state-0-$rank.json"
+        done
+    done
 fi
 sglang=$(version sglang)
 if [ -n "$sglang$dry" ]; then
@@ -68,11 +81,16 @@ if [ -n "$sglang$dry" ]; then
     export SGLANG_OPT_FP8_WO_A_GEMM=0
     echo "saw: SGLang ${sglang:-(dry)}"
     [ -n "$dry" ] || rm -f "$work/launch.json"
-    if run "sglang-presharded: the probe" python3 loaders/sglang_probe.py -o "$work/launch.json" --model-path "$MODEL" --tp "$ranks" --moe-runner-backend marlin --disable-shared-experts-fusion; then
+    if run "sglang-presharded: the probe" python3 loaders/sglang_probe.py -o "$work/launch.json" --model-path "$MODEL" --tp "$ranks" --moe-runner-backend marlin; then
         name=$(sed -n 's/.*"subfolder": "\([^"]*\)".*/\1/p' "$work/launch.json" 2>/dev/null)
         run "sglang-presharded: convert" "$B/dsv4-convert" run "$MODEL" -o "$work/sglang/${name:-NAME}" --target sglang-presharded --shard-config "$work/launch.json" -q &&
             run "sglang-presharded: compare" "$B/dsv4-verify" compare -q "$MODEL" "$work/sglang/${name:-NAME}" &&
-            run "sglang-presharded: SGLang loads it and writes 8 tokens" python3 tests/engine_gpu.py sglang "$work/sglang" "$ranks" presharded "$MODEL"
+            run "sglang-presharded: SGLang loads it and writes 8 tokens" python3 tests/engine_gpu.py sglang "$work/sglang" "$ranks" presharded "$MODEL" marlin
+        [ -n "$dry" ] || rm -rf "$work/states"
+        run "sglang-presharded: the states of what SGLang makes of the download" python3 loaders/probe.py sglang "$MODEL" -o "$work/states" --target sglang-presharded --tp "$ranks" --moe-runner-backend marlin &&
+            for rank in $(seq 0 $((ranks - 1))); do
+                run "sglang-presharded: parity, rank $rank" "$B/dsv4-verify" parity "$work/sglang/${name:-NAME}" "$work/states/state-0-$rank.json"
+            done
     fi
 fi
 if [ $tried = 0 ]; then

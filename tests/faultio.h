@@ -34,6 +34,7 @@ enum io_op {
 	IO_ALLOCATE,
 	IO_FSYNC,
 	IO_RENAME,
+	IO_LINK, /* clone too */
 	IO_UNLINK,
 	IO_MKDIR,
 	IO_LIST,
@@ -42,8 +43,8 @@ enum io_op {
 	IO_ANY
 };
 static const char *const io_names[IO_ANY + 1] = { "open", "close", "fstat", "lstat", "readlink",
-	"pread", "pwrite", "allocate", "fsync", "rename", "unlink", "mkdir", "list", "statvfs",
-	"lock", "any" };
+	"pread", "pwrite", "allocate", "fsync", "rename", "link", "unlink", "mkdir", "list",
+	"statvfs", "lock", "any" };
 
 enum { FAULTIO_FDS = 256, FAULTIO_FILES = 512 };
 
@@ -345,6 +346,30 @@ static inline int faultio_replace(const struct io *io, int dir, const char *from
 	return faultio_name(io, dir, from, to, true);
 }
 
+/* No file system that tests run on is asked to share blocks: files are linked. */
+static inline int faultio_clone(const struct io *io, int from, int to)
+{
+	(void)from, (void)to;
+	if (faultio_goes(io, IO_LINK, NULL))
+		errno = EOPNOTSUPP;
+	return -1;
+}
+
+static inline int faultio_link(const struct io *io, int from_dir, const char *from, int dir,
+	const char *name)
+{
+	struct faultio *f = faultio_of(io);
+
+	if (!faultio_goes(io, IO_LINK, name) ||
+		io_posix()->link(io_posix(), from_dir, from, dir, name))
+		return -1;
+	pthread_mutex_lock(&f->lock);
+	if (faultio_known(dir))
+		f->fd[dir].changed = true;
+	pthread_mutex_unlock(&f->lock);
+	return 0;
+}
+
 static inline int faultio_unlink(const struct io *io, int dir, const char *path)
 {
 	struct faultio *f = faultio_of(io);
@@ -441,6 +466,8 @@ static inline void faultio_make(struct faultio *f)
 				       .fsync = faultio_fsync,
 				       .rename = faultio_rename,
 				       .replace = faultio_replace,
+				       .clone = faultio_clone,
+				       .link = faultio_link,
 				       .unlink = faultio_unlink,
 				       .rmdir = faultio_rmdir,
 				       .mkdir = faultio_mkdir,

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef TESTS_KINDS_H
 #define TESTS_KINDS_H
+#include "formats/conversion/freed.h"
 #include "formats/folder/folder.h"
 #include "tests/ck.h"
 
@@ -92,6 +93,10 @@ static inline void make_conversions(void)
 		made[KIND_BROKEN].s);
 	made[KIND_BARE] = copy_of(KIND_HF, "bare");
 	run("rm %s/manifest.json", made[KIND_BARE].s);
+	made[KIND_ARCHIVE] = dirs_path("archive");
+	run("%s/dsv4-convert pack " FLASH " -o %s -q", build(), made[KIND_ARCHIVE].s);
+	made[KIND_ARCHIVE_PART] = copy_of(KIND_ARCHIVE, "archive-part");
+	run("rm %s/dsv4-archive.json", made[KIND_ARCHIVE_PART].s);
 	made[KIND_RANKS] = copy_of(KIND_OFFICIAL, "ranks");
 	run("cd %s && rm *manifest.json", made[KIND_RANKS].s);
 }
@@ -262,6 +267,24 @@ static inline void make_foreign(void)
 	run("cp %s/model.gguf %s/x.gguf", made[KIND_QUANT_GGUF].s, made[KIND_GGUF].s);
 }
 
+/* A source of which a shard was freed. */
+static inline void make_reclaimed(void)
+{
+	struct freed l = { .target = "hf", .tool = "dsv4-convert" };
+	struct freed_shard s = { .name = "model-00002-of-00007.safetensors", .bytes = 1 };
+	struct text t = { 0 };
+	struct err e = { 0 };
+
+	made[KIND_RECLAIMED] = model_copy(FLASH, "reclaimed");
+	memset(l.plan, 'a', 64);
+	if (freed_add_shard(&l, &s, &e) || freed_put(&t, &l, &e))
+		exit(2);
+	model_put(made[KIND_RECLAIMED].s, FREED_NAME, t.s, t.n);
+	unlink(model_file(made[KIND_RECLAIMED].s, s.name).s);
+	text_free(&t);
+	freed_free(&l);
+}
+
 static inline void make(void)
 {
 	if (hf.s[0])
@@ -272,6 +295,7 @@ static inline void make(void)
 	make_cache();
 	made[KIND_PARTIAL] = model_copy(FLASH, "partial");
 	model_put(made[KIND_PARTIAL].s, "model-00001-of-00007.safetensors.aria2", "", 0);
+	make_reclaimed();
 	make_conversions();
 	make_foreign();
 	hf = made[KIND_HF_SOURCE];

@@ -68,6 +68,8 @@ if command -v c++ >/dev/null; then
 	# shellcheck disable=SC2046
 	c++ -Wall -Wextra -Wpedantic -Werror $(pkg-config --cflags dsv4) -o "$tmp/x" "$tmp/x.cc" $(pkg-config --libs dsv4) 2>>"$tmp/bad" &&
 		"$tmp/x" || bad "a program in C++ does not build or run"
+else
+	echo "SKIP library_in_cxx: no C++ compiler here"
 fi
 check library_builds
 

@@ -57,13 +57,10 @@ static inline struct path model_copy(const char *from, const char *name)
 	return to;
 }
 
+/* Returns the path of a file of a checkpoint or conversion. */
 static inline struct path model_file(const char *dir, const char *name)
 {
-	struct path p;
-
-	if (snprintf(p.s, sizeof p.s, "%.300s/%.200s", dir, name) >= (int)sizeof p.s)
-		exit(2);
-	return p;
+	return below(dir, name);
 }
 
 /* Gives the file these bytes, in a file of its own. */
@@ -85,13 +82,16 @@ static inline int model_tool(const char *program, const char *args)
 	snprintf(line, sizeof line, "%s/%s %s >/dev/null 2>&1", b ? b : "build/gcc-opt", program,
 		args);
 	rc = system(line);
-	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128;
+	rc = WIFEXITED(rc) ? WEXITSTATUS(rc) : 128;
+	CHECK_IN(line, rc < 126); /* no input lets a tool die by a signal, and there is a tool */
+	return rc;
 }
 
 struct model_job {
 	struct plan_opts plan;
 	const char *expected; /* --source-sha256 */
 	const char *input;    /* --input-scale */
+	const char *base;     /* --base */
 	unsigned threads, features;
 	uint64_t memory;
 	enum codec assume;
@@ -127,6 +127,7 @@ static inline int model_execute(struct model_job *j, const struct conversion *p,
 		.tool = j->tool ? j->tool : "test 0",
 		.features = j->features,
 		.stop = j->stop };
+	struct base base = { .top = -1 };
 	struct run_result r;
 	struct expected x;
 	int rc;
@@ -147,7 +148,16 @@ static inline int model_execute(struct model_job *j, const struct conversion *p,
 			return -1;
 		o.expected = &x;
 	}
+	if (j->base &&
+		base_open(&base, p->folders[0].ckpt, &(struct base_from){ .path = j->base }, o.tool,
+			j->threads, j->stop, NULL, e)) {
+		if (j->expected)
+			expected_free(&x);
+		return -1;
+	}
+	o.base = j->base ? &base : NULL;
 	rc = run_conversion(p, &o, &r, e);
+	base_close(&base);
 	j->result = r.sum;
 	j->anew = r.anew;
 	run_result_free(&r);

@@ -15,7 +15,7 @@ grep -rhoE '\bRULE_[A-Z0-9_]+' core formats quant kernels convert verify --inclu
 sed -n 's/^RULE(\([A-Z0-9_]*\), *"\([a-z0-9.-]*\)".*/\1 \2/p' core/rule.def | sort |
 	join - "$tmp/x" | cut -d' ' -f2 | sort >"$tmp/used"
 grep -rnoE "$id" core formats quant kernels convert verify --include=*.c |
-	grep -vE '"(config\.json|model\.(safetensors|sig))"' >"$tmp/literal"
+	grep -vE '"(atlas\.jsonl|config\.json|model\.(safetensors|sig))"' >"$tmp/literal"
 # The test of a row spells the id out: that it is produced is seen when tests run (tests/produced.c).
 sed -n 's/^RULE([A-Z0-9_]*, *"\([a-z0-9.-]*\)".*, *"\(test_[a-z_]*\): [^"]*")$/\1 \2/p' core/rule.def |
 	while read -r id_of program; do

@@ -14,7 +14,7 @@ fi
 scripts=
 for s in tests/*.sh; do
 	case $s in # these are no tests, or tests of CI
-	tests/run.sh | tests/emulate.sh | tests/setup.sh | tests/demo.sh | tests/bench.sh | tests/big.sh | tests/cuda.sh | tests/gpu.sh | tests/engine_gpu.sh) ;;
+	tests/run.sh | tests/emulate.sh | tests/setup.sh | tests/demo.sh | tests/bench.sh | tests/big.sh | tests/cuda.sh | tests/gpu.sh | tests/engine_gpu.sh | tests/all_gpu.sh) ;;
 	*) scripts="$scripts $s" ;;
 	esac
 done

@@ -10,12 +10,13 @@
  * With -p a unit also prints a line "rule ID" for each rule of core/rule.def that it produced, which is not shown
  * (tests/produced.c), and has failed if it does not produce a rule that names it.
  *
- *     -j N        how many units run at a time (default: the processors that this process may use)
+ *     -j N        how many units run at a time (default: one more than the processors that this process may use,
+ *                 since some units wait)
  *     -t SECONDS  how long a unit may take before its process group is killed (default 600)
  *     -x FILE     writes JUnit's XML there
  *     -r FILE     keeps the seconds of each unit there, for the order of the next run
  *     -p FILE     has a line "ID<tab>UNIT" for each rule: the unit that produces it
- *     -f TEXT     runs only units whose name has TEXT in it; may be given several times
+ *     -f TEXT     runs only units whose name has TEXT in it; may be given several times, and each that no name has is a failure
  *
  * The runner uses nothing of the libraries that it helps to test.
  *
@@ -36,7 +37,7 @@
 
 enum {
 	JOBS_MAX = 256,
-	FILTERS_MAX = 16,
+	FILTERS_MAX = 64,
 	OUTPUT_MAX =
 		1 << 20, /* bytes of a unit's output that are kept; the rest is read and dropped */
 };
@@ -86,6 +87,7 @@ struct runner {
 	struct promise *p;
 	size_t n_p;
 	unsigned n_filters;
+	bool found[FILTERS_MAX]; /* of each filter: some unit has it in its name */
 };
 
 static volatile sig_atomic_t stopped;
@@ -153,14 +155,18 @@ static bool is_script(const char *path)
 	return n > 3 && !strcmp(path + n - 3, ".sh");
 }
 
-static bool wanted(const struct runner *r, const char *name)
+static bool wanted(struct runner *r, const char *name)
 {
+	bool any = !r->n_filters;
 	unsigned i;
 
-	for (i = 0; i < r->n_filters; i++)
-		if (strstr(name, r->filter[i]))
-			return true;
-	return !r->n_filters;
+	for (i = 0; i < r->n_filters; i++) {
+		if (!strstr(name, r->filter[i]))
+			continue;
+		r->found[i] = true;
+		any = true;
+	}
+	return any;
 }
 
 static void read_promises(struct runner *r)
@@ -573,11 +579,17 @@ static void write_junit(const struct runner *r, double seconds)
 
 /* --- all of it --- */
 
-/* Rules that name a test which is not there. */
+/* Filters and rules that name a test which is not there: it may have been renamed. */
 static void unknown_tests(struct runner *r)
 {
 	size_t i;
 
+	for (i = 0; i < r->n_filters; i++) {
+		if (r->found[i])
+			continue;
+		printf("FAIL filter %s: no test has it in its name\n", r->filter[i]);
+		r->count[FAIL]++;
+	}
 	for (i = 0; i < r->n_p; i++) {
 		if (r->p[i].known)
 			continue;
@@ -625,11 +637,15 @@ static void options(struct runner *r, int argc, char **argv)
 			r->promised = optarg;
 		else if (c == 'f' && r->n_filters < FILTERS_MAX)
 			r->filter[r->n_filters++] = optarg;
-		else
+		else {
+			if (c == 'f')
+				fprintf(stderr, "runner: at most %d filters (-f) can be given\n",
+					FILTERS_MAX);
 			exit(2);
+		}
 	}
 	if (!r->jobs)
-		r->jobs = processors();
+		r->jobs = processors() + 1;
 	if (r->jobs > JOBS_MAX)
 		r->jobs = JOBS_MAX;
 }

@@ -33,7 +33,7 @@ expect runner_status "1 passed, 1 failed, 0 skipped" 1 "FAIL a.sh: ended with st
 put a 'echo nothing'
 expect runner_silent "0 passed, 1 failed, 0 skipped" 1 "FAIL a.sh: printed no result"
 put a 'sleep 100 & echo "ok   one"; wait'
-expect runner_hangs "1 passed, 1 failed, 0 skipped" 1 "FAIL a.sh: not done after 1 s" -t 1
+expect runner_hangs "1 passed, 1 failed, 0 skipped" 1 "FAIL a.sh: not done after 3 s" -t 3
 put a 'echo "ok   one"; sleep 100 &' # it does not wait for what a test left behind
 expect runner_left_behind "1 passed, 0 failed, 0 skipped" 0 "ok   one"
 put a 'head -c 3000000 /dev/zero | tr "\0" x; echo; echo "ok   one"'
@@ -43,6 +43,9 @@ expect runner_last_line "1 passed, 0 failed, 0 skipped" 0 "no end of line"
 put one 'echo "ok   one"'
 put two 'echo "FAIL two"'
 expect runner_filter "1 passed, 0 failed, 0 skipped" 0 "ok   one" -f one
+put one 'echo "ok   one"'
+put two 'echo "ok   two"'
+expect runner_filter_of_no_test "2 passed, 1 failed, 0 skipped" 1 "FAIL filter three: no test has it in its name" -f one -f two -f three
 printf 'st.cut\ta.sh\n' >"$tmp/rules"
 put a 'echo "rule st.cut"; echo "ok   one"'
 expect runner_rule "1 passed, 0 failed, 0 skipped" 0 "ok   one (" -p "$tmp/rules"

@@ -37,7 +37,9 @@ static int shell(const char *tool, const char *args)
 	rc = system(line);
 	shell_note(out_file.s);
 	shell_note(err_file.s);
-	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128;
+	rc = WIFEXITED(rc) ? WEXITSTATUS(rc) : 128;
+	CHECK_IN(line, rc < 126); /* no input lets a tool die by a signal, and there is a tool */
+	return rc;
 }
 
 /* True if the file has what in it; "": if it is empty. */

@@ -80,15 +80,6 @@ struct bad {
 	const char *name, *rule, *from, *to;
 };
 
-static inline struct path below(const char *dir, const char *name)
-{
-	struct path p;
-
-	if (snprintf(p.s, sizeof p.s, "%.300s/%.200s", dir, name) >= (int)sizeof p.s)
-		exit(2);
-	return p;
-}
-
 static inline void public_key(struct eckey *k, const char *name)
 {
 	struct path p = key_path(name);

@@ -2,11 +2,13 @@
  * killed, that are taken for dead, that hold the same file.
  *
  * SPDX-License-Identifier: MIT */
+#include "convert/batch/receipt.h"
 #include "convert/batch/slot.h"
 #include "convert/batch/source_id.h"
 #include "convert/batch/task.h"
 #include "tests/model.h"
 #include "tests/produced.h"
+#include "tests/shell_line.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -17,33 +19,13 @@
 
 static struct path src, one, out, job, logged;
 
-static const char *build(void)
-{
-	return getenv("B") ? getenv("B") : "build/gcc-opt";
-}
-
 /* Runs a line of the shell in which %B is the build folder and %S, %1, %O, %J, %L are the paths above. Its exit status. */
 static int sh(const char *line)
 {
 	static const char letters[] = "S1OJL";
 	const struct path *const paths[] = { &src, &one, &out, &job, &logged };
-	char s[8192];
-	const char *at;
-	size_t n = 0;
-	int rc;
 
-	for (; *line && n < sizeof s - 600; line++) {
-		at = *line == '%' && line[1] ? strchr(letters, line[1]) : NULL;
-		if (*line == '%' && line[1] == 'B')
-			n += (size_t)snprintf(s + n, 600, "%s", build()), line++;
-		else if (at)
-			n += (size_t)snprintf(s + n, 600, "%s", paths[at - letters]->s), line++;
-		else
-			s[n++] = *line;
-	}
-	s[n] = 0;
-	rc = system(s);
-	return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128;
+	return shell_line("", line, letters, paths);
 }
 
 /* The call ends with that status, and its rule and a word are among what it says. */
@@ -153,6 +135,12 @@ static void refused(void)
 	says("%B/dsv4-convert run %J --task 1", 2, "job.index", "i/N");
 	says("SLURM_ARRAY_TASK_ID=1 JOB_COMPLETION_INDEX=2 %B/dsv4-convert run %J", 2, "job.index",
 		"different things");
+	/* The array was made longer or shorter since plan. */
+	says("SLURM_ARRAY_TASK_ID=1 SLURM_ARRAY_TASK_COUNT=4 %B/dsv4-convert run %J", 2,
+		"job.index", "planned for 3");
+	says("AWS_BATCH_JOB_ARRAY_INDEX=1 AWS_BATCH_JOB_ARRAY_SIZE=2 %B/dsv4-convert run %J", 2,
+		"job.index", "planned for 3");
+	says("JOB_COMPLETION_INDEX=3 %B/dsv4-convert run %J", 2, "job.index", "0 to 2");
 	says("%B/dsv4-convert run %J --task 0/3 -t official", 2, "job.other",
 		"options that it was planned with");
 	says("%B/dsv4-convert plan %S -o %O -t hf --no-sha256 --job %J --tasks 3", 2, "out.other",
@@ -183,10 +171,9 @@ static void refused(void)
 	CHECK(!sh("%B/dsv4-convert finalize %J -q >%L && touch -d 2001-01-01 %O/" F1));
 	says("%B/dsv4-convert finalize %J", 1, "job.output", "another time");
 	/* Somebody whose heart beats does the task. */
-	plan("2 --lease 2");
+	plan("2 --lease 60");
 	CHECK(!sh(
-		"(for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do echo \"beat $i\" >%J/leases/task-0.1; sleep 0.2; done) & echo $! >%L.pid;"
-		" sleep 0.3"));
+		"echo beat >%J/leases/task-0.1; (i=0; while [ -e %J/job.json ]; do i=$((i + 1)); echo \"beat $i\" >%J/leases/task-0.1; sleep 0.2; done) & echo $! >%L.pid"));
 	says("%B/dsv4-convert run %J --task 0/2", 75, "job.running", "index");
 	CHECK(!sh("kill $(cat %L.pid)"));
 }
@@ -323,16 +310,23 @@ static void importance_rewritten(void)
 	job_close(&j);
 }
 
+/* Waits until the task of says has said that it begins. */
+#define BEGUN "until grep -q '^task 0 of 2' %L || ! kill -0 $p; do sleep 0.05; done"
+
 /* What a task is told to stop in stays unmade, and the next one makes it. */
 static void stopped(void)
 {
+	int i;
+
 	plan("2 --lease 60");
 	/* A lease of another machine, on which nothing is known: the task waits, and hears the signal. */
 	CHECK(!sh("echo 'boot x ns y' >%J/leases/task-0.1"));
-	says("%B/dsv4-convert run %J --task 0/2 & p=$!; sleep 0.5; kill -TERM $p; wait $p", 75,
-		"job.stopped", "");
-	says("%B/dsv4-convert run %J --task 0/2 & p=$!; sleep 0.5; kill -USR1 $p; wait $p", 75,
-		"job.stopped", "");
+	for (i = 0; i < 2; i++)
+		says(i ? "%B/dsv4-convert run %J --task 0/2 & p=$!; " BEGUN
+			 "; kill -USR1 $p; wait $p"
+		       : "%B/dsv4-convert run %J --task 0/2 & p=$!; " BEGUN
+			 "; kill -TERM $p; wait $p",
+			75, "job.stopped", "");
 	CHECK(!sh(
 		"printf 'released\\n\\nreleased\\n' >%J/leases/task-0.1; %B/dsv4-convert run %J --task 0/2 -q >%L && "
 		"%B/dsv4-convert run %J --task 1/2 -q >%L"));
@@ -382,6 +376,75 @@ static void false_receipts(void)
 	}
 }
 
+/* A receipt that is whole, of this job, and false: whoever can write into a job folder can write one. The sidecar has the
+ * digest of its file too. */
+static void forged_receipt(void)
+{
+	struct batch b;
+	struct receipt r;
+	struct err e = { 0 };
+
+	plan("2");
+	CHECK(!sh("%B/dsv4-convert run %J --task 0/2 --steal -q >%L"));
+	CHECK_IN(e.text, !batch_open(&b, io_posix(), job.s, &e));
+	CHECK(receipt_read(&r, &b, 0, &e) == 1);
+	r.known.sha256[5] ^= 1;
+	CHECK_IN(e.text, !receipt_put(&b, 0, &r, &e));
+	says("%B/dsv4-convert finalize %J --full", 1, "job.output", "other bytes");
+	says("%B/dsv4-convert finalize %J", 1, "job.output", "SHA-256 of the file");
+	CHECK(!sh("test ! -e %O/manifest.json"));
+	/* What the message of finalize says helps. */
+	CHECK(!sh(
+		"rm %J/receipts/000000.json && %B/dsv4-convert run %J --task 0/2 -q --steal >%L"));
+	CHECK(finished_as_one());
+	/* The same with the digest of the sidecar, and its size. */
+	plan("2");
+	CHECK(!sh("%B/dsv4-convert run %J --task 0/2 --steal -q >%L"));
+	batch_close(&b);
+	CHECK_IN(e.text, !batch_open(&b, io_posix(), job.s, &e));
+	CHECK(receipt_read(&r, &b, 0, &e) == 1);
+	r.known.side_sha256[5] ^= 1;
+	CHECK_IN(e.text, !receipt_put(&b, 0, &r, &e));
+	says("%B/dsv4-convert finalize %J", 1, "job.output", "manifest.json");
+	r.known.side_sha256[5] ^= 1;
+	r.known.side_bytes++;
+	CHECK_IN(e.text, !receipt_put(&b, 0, &r, &e));
+	says("%B/dsv4-convert finalize %J", 1, "job.output", "manifest.json");
+	CHECK(!sh("test ! -e %O/manifest.json"));
+	batch_close(&b);
+}
+
+/* A file that lies under a final name and has no receipt is no file of the job, whatever is in it. */
+static void wrong_output(void)
+{
+	static const char *const row[] = {
+		"cp %S/" F1 " %O/" F1, /* without a sidecar */
+		"cp %1/" F1 ".manifest.json %O/; cp %1/" F1
+		" %O/ && truncate -s -8 %O/" F1, /* too short */
+		"cp %1/" F1 ".manifest.json %O/; cp %1/" F1 " %O/ && printf x | "
+		"dd of=%O/" F1 " conv=notrunc bs=1 seek=90000 2>/dev/null",
+		("mkfifo %O/" F1),
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof row / sizeof *row; i++) {
+		plan("2");
+		CHECK_IN(row[i], !sh(row[i]));
+		says("%B/dsv4-convert finalize %J", 75, "job.unfinished", "");
+		CHECK_IN(row[i],
+			!sh("for i in 0 1; do timeout 60 %B/dsv4-convert run %J --task $i/2 -q >%L || exit 1; done"));
+		CHECK_IN(row[i], finished_as_one());
+	}
+	/* And with a receipt of another job: it is no receipt of this one. */
+	plan("3");
+	CHECK(!sh("%B/dsv4-convert run %J --task 0/3 --steal -q >%L && cp -r %J/receipts %L.r"));
+	plan("2");
+	CHECK(!sh("cp %L.r/* %J/receipts/ && rm -r %L.r"));
+	says("%B/dsv4-convert finalize %J", 1, "job.receipt", "of job");
+	CHECK(!sh("%B/dsv4-convert run %J --task 0/2 --steal -q >%L"));
+	CHECK(finished_as_one());
+}
+
 /* A machine that died with its leases; one that was taken for dead and goes on; two that hold one file. */
 static void leases(void)
 {
@@ -412,7 +475,7 @@ static void kills(void)
 	bool told;
 	pid_t p;
 
-	snprintf(program, sizeof program, "%s/dsv4-convert", build());
+	snprintf(program, sizeof program, "%s/dsv4-convert", shell_build());
 	while (killed < n) {
 		plan("8 --lease 60");
 		while (killed < n && sh("%B/dsv4-convert finalize %J -q >%L 2>&1")) {
@@ -534,6 +597,8 @@ static const struct test tests[] = {
 	{ "importance rewritten", importance_rewritten },
 	{ "stopped", stopped },
 	{ "false receipts", false_receipts },
+	{ "forged receipt", forged_receipt },
+	{ "wrong output", wrong_output },
 	{ "leases", leases },
 	{ "kills", kills },
 	{ NULL, NULL },

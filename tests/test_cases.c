@@ -11,7 +11,7 @@
 
 /* --- where cases begin: each is made once --- */
 
-enum base { GOLD, GOLD_PRO, BASE, CAST, CAST_E8M0, RANKS, SETS, SHAPED, BASES };
+enum case_base { GOLD, GOLD_PRO, BASE, CAST, CAST_E8M0, RANKS, SETS, SHAPED, BASES };
 
 static struct path bases[BASES];
 
@@ -78,7 +78,7 @@ static void make(void)
 /* clang-format off */
 static const struct row {
 	unsigned n;
-	enum base base;
+	enum case_base base;
 	void (*change)(struct ck *c);
 	void (*after)(const char *dir);
 	const char *verb; /* NULL: doctor; "check"; else arguments of dsv4-convert */

@@ -7,7 +7,7 @@
 #include "tests/ck.h"
 #include "tests/verify.h"
 
-enum base { GOLD, BASE, SPARK, BASES };
+enum case_base { GOLD, BASE, SPARK, BASES };
 
 static struct path bases[BASES];
 
@@ -111,7 +111,7 @@ static void vision(struct ck *c)
 	add(c, "vision.blocks.0.attn.wqkv.weight", "BF16", 96);
 	add(c, "aligner.w1.bias", "BF16", 96);
 	add(c, "image_start", "BF16", 96);
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 4; i++) {
 		snprintf(name, sizeof name, "layers.%d.ffn.gate.bias_vl", i);
 		add(c, name, "F32", 8);
 	}
@@ -200,7 +200,7 @@ static void gains_renamed(struct ck *c)
 /* clang-format off */
 static const struct row {
 	const char *name;
-	enum base base;
+	enum case_base base;
 	void (*change)(struct ck *c);
 	const char *rule;
 	const char *says, *not_said; /* NULL: nothing is forbidden */

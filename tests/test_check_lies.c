@@ -164,6 +164,14 @@ static const struct lie lies[] = {
 };
 /* clang-format on */
 
+/* Exchanges the digit behind that text. */
+static void turn(struct text *t, const char *behind)
+{
+	char *s = strstr(t->s, behind) + strlen(behind);
+
+	*s = *s == '0' ? '1' : '0';
+}
+
 static void documents(void)
 {
 	struct check_opts o = verify_opts();
@@ -188,9 +196,12 @@ static void documents(void)
 			verify_false(d.s, &o, lies[i].rule, lies[i].file));
 		free(s);
 	}
-	/* a tensor's digest that is wrong in itself; a file without SHA-256 */
-	s = strstr(side.s, "\"copy\", \"xxh3_128\": \"") + strlen("\"copy\", \"xxh3_128\": \"");
-	*s = *s == '0' ? '1' : '0';
+	/* a copy whose source has another digest; a tensor's digest that is wrong in itself */
+	turn(&side, "\"tensor\": \"w\", \"xxh3_128\": \"");
+	model_put(d.s, S, side.s, side.n);
+	put_manifest(d.s, side.s, NULL, NULL, true);
+	CHECK(verify_false(d.s, &o, "set.form", S));
+	turn(&side, "\"copy\", \"xxh3_128\": \"");
 	model_put(d.s, S, side.s, side.n);
 	put_manifest(d.s, side.s, NULL, NULL, true);
 	CHECK(verify_false(d.s, &o, "check.tensor", A));

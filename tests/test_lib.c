@@ -197,70 +197,7 @@ static void official(void)
 	CHECK(refuses(out.s, &o, "check.rank", "1 of 4"));
 }
 
-/* Ranks of vLLM are files too, which do not say of how many; drafts are of none. */
-static void vllm_sharded(void)
-{
-	struct dsv4_open_options o = { .size = sizeof o, .ranks = 2, .rank = 1 };
-	struct job_opts j = set_opts("vllm-sharded", 2, true);
-	struct path model = dirs_path("vllm-model"), out = dirs_path("vllm");
-	char args[1200];
-	struct dsv4 *d;
-	size_t i;
-
-	snprintf(args, sizeof args,
-		"%s --config " FLASH
-		"/config.json --set hidden_size=256 --set moe_intermediate_size=256",
-		model.s);
-	CHECK(!model_tool("mkmodel", args));
-	CHECK(set_makes(model.s, out.s, &j));
-	d = opened(out.s);
-	CHECK(dsv4_info(d)->files == 3 && dsv4_info(d)->folders == 3 && !dsv4_folder(d, 0)->ranks &&
-		dsv4_folder(d, 2)->rank == 1 && dsv4_folder(d, 2)->ranks == 2);
-	dsv4_close(d);
-	CHECK(!dsv4_open(&d, out.s, &o, NULL));
-	CHECK(dsv4_info(d)->files == 1 && dsv4_folder(d, 0)->rank == 1 &&
-		!strcmp(dsv4_file(d, 0)->name, "model-rank-1-part-0.safetensors"));
-	i = dsv4_find(d, 0, "model.layers.0.ffn.experts.routed_experts.w13_weight");
-	CHECK(i != DSV4_NONE && !strcmp(dsv4_tensor(d, i)->dtype, "U8"));
-	dsv4_close(d);
-	o.ranks = 4;
-	CHECK(refuses(out.s, &o, "check.rank", "1 of 4"));
-	o.ranks = 2;
-	o.target = "marlin-mxfp4";
-	CHECK(refuses(out.s, &o, "lib.target", "vllm-sharded"));
-}
-
-/* Ranks of SGLang, whose experts are laid out: a stack of them has the layout of its sidecar. */
-static void sglang_presharded(void)
-{
-	struct job_opts j = set_opts("sglang-presharded", 1, false);
-	struct path out = dirs_path("sglang");
-	const struct dsv4_tensor *t;
-	struct dsv4 *d;
-	size_t i;
-
-	j.shard_config = "tests/vectors/sglang_tiny-flash-1-ep.json";
-	CHECK(set_makes(FLASH, out.s, &j));
-	d = opened(out.s);
-	i = dsv4_find(d, 1, "model.layers.0.mlp.experts.w13_weight");
-	t = i == DSV4_NONE ? NULL : dsv4_tensor(d, i);
-	CHECK(t && !strcmp(t->dtype, "I32") && t->stack &&
-		!strcmp(t->stack->layout, "marlin4-a16"));
-	CHECK(dsv4_find(d, 0, "layers.0.attn.wo_a.weight") != DSV4_NONE); /* kept */
-	dsv4_close(d);
-}
-
 /* --- layouts --- */
-
-static uint8_t *filled(uint64_t n)
-{
-	uint8_t *p = malloc(n + 1);
-
-	if (!p)
-		exit(2);
-	rnd_bytes(p, n);
-	return p;
-}
 
 /* To every layout with every order, and back by way of another: the same bytes. What is there is what the address
  * function of the layout says. */
@@ -311,64 +248,6 @@ static void relayout(void)
 }
 
 /* --- values --- */
-
-/* The values of a weight of the source. */
-static double *source_values(const struct ckpt *c, const char *name, uint64_t *rows, uint64_t *cols)
-{
-	const struct tensor *w = ckpt_find(c, name), *s = NULL;
-	char scale[200];
-	enum codec f;
-	uint64_t i, each;
-	uint8_t *p, *q = NULL;
-	double *v;
-
-	snprintf(scale, sizeof scale, "%.*sscale", (int)(strlen(name) - 6), name);
-	s = ckpt_find(c, scale);
-	f = codec_of_types(w->dtype, s ? s->dtype : DT_COUNT);
-	*rows = w->dim[0];
-	*cols = w->rank > 1 ? codec_cols(f, w->dim[1]) : 1;
-	p = filled(w->end - w->begin);
-	CHECK(!ckpt_read(c, w, 0, p, w->end - w->begin, NULL));
-	if (s) {
-		q = filled(s->end - s->begin);
-		CHECK(!ckpt_read(c, s, 0, q, s->end - s->begin, NULL));
-	}
-	v = malloc(*rows * *cols * sizeof *v);
-	each = s ? (s->end - s->begin) / s->dim[0] : 0;
-	for (i = 0; i < *rows; i++)
-		codec_ops[f].decode(p + i * codec_row_bytes(f, *cols),
-			q ? q + i / codecs[f].rows * each : NULL, 1, *cols, v + i * *cols);
-	free(p);
-	free(q);
-	return v;
-}
-
-/* Rows of tensor t of d, of matrix k, against values of the source from its row and column on. */
-static void same_values(const struct dsv4 *d, const char *name, uint64_t k, const struct ckpt *c,
-	const char *of, uint64_t row, uint64_t src_row, uint64_t src_col)
-{
-	size_t i = dsv4_find(d, 0, name);
-	struct dsv4_values v = { 0 };
-	struct dsv4_error e = { 0 };
-	uint64_t rows, cols, r, j, n;
-	double *want = source_values(c, of, &rows, &cols);
-	float *got;
-
-	CHECK_IN(name, !dsv4_values(d, i, &v, &e));
-	n = rows - src_row < v.rows - row ? rows - src_row : v.rows - row;
-	got = malloc((n * v.cols + 1) * sizeof *got);
-	CHECK_IN(name, v.cols && n && !dsv4_decode(d, i, k, row, n, got, n * v.cols, NULL, &e));
-	for (r = 0; r < n; r++)
-		for (j = 0; j < v.cols; j++)
-			if (got[r * v.cols + j] !=
-				(float)want[(src_row + r) * cols + src_col + j]) {
-				CHECK_IN(of, false);
-				r = n - 1;
-				break;
-			}
-	free(got);
-	free(want);
-}
 
 static void values(void)
 {
@@ -513,8 +392,6 @@ static const struct test tests[] = {
 	{ "reading", reading },
 	{ "chunks", chunks },
 	{ "official", official },
-	{ "vllm_sharded", vllm_sharded },
-	{ "sglang_presharded", sglang_presharded },
 	{ "relayout", relayout },
 	{ "values", values },
 	{ "formats", formats },

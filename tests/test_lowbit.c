@@ -3,6 +3,7 @@
  * tests/oracle/lowbit.py holds the errors to those of ggml's own encoders.
  *
  * SPDX-License-Identifier: MIT */
+#include "core/hash/xxh.h"
 #include "formats/gguf/ggml_type.h"
 #include "quant/ggml_search.h"
 #include "quant/num.h"
@@ -158,7 +159,7 @@ static void errors_true(void)
 				CHECK_IN(name,
 					lowbit_row(t, lowbit_best(0), LOWBIT_PLAIN, x, COLS,
 						weights_or_none(weights, of), dst, &error) == COLS);
-				CHECK_IN(name, ggml_values(t->type, dst, COLS, v));
+				CHECK_IN(name, ggml_values(t->type, dst, COLS, 0, v));
 				for (want = zeros = 0, i = 0; i < COLS; i++) {
 					w = of ? (double)weights[i] : 1;
 					want += w * ((double)x[i] - v[i]) * ((double)x[i] - v[i]);
@@ -298,8 +299,73 @@ static void searched(void)
 	}
 }
 
+/* --- bytes that stay --- */
+
+/* Values of FP4 under scales, and others, which no seed changes: numbers that any compiler makes alike. */
+static void fixed_values(float *x, float *w, size_t n)
+{
+	uint32_t state = 20261130;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		state = state * 1664525 + 1013904223;
+		x[i] = i / 256 % 2 ? num_e2m1(state >> 28) * (i / 32 % 3 ? 1 : 8)
+				   : (float)((int)(state >> 8 & 0xffff) - 0x8000) / 0x4000;
+		w[i] = (float)(1 + (state >> 24)) / 64;
+	}
+}
+
+/* LOWBIT_ID names encoders by the bytes that they write. Where one of these digests has to change, LOWBIT_ID has to change too: a
+ * score of the old encoders must not be used with the new ones. */
+static void named_by_their_bytes(void)
+{
+	static const struct {
+		uint32_t type;
+		const char *digest;
+	} rows[] = {
+		{ GGML_F16, "19d9505985c4998eccc1ae6ae8a15144" },
+		{ GGML_Q8_0, "2966f018b91b3c46f8edd2f5c35648ec" },
+		{ GGML_Q2_K, "2ab490cb923a2f006e64121622e22cdf" },
+		{ GGML_Q3_K, "adb0adfdeda4be2a21e85e8c87914c43" },
+		{ GGML_Q4_K, "09da5774586902c20facef1e88d5f379" },
+		{ GGML_Q5_K, "ad0134f97aca10fa0c2cb7d54da14677" },
+		{ GGML_Q6_K, "0e9b0fbceac671a057b41e2d086abe25" },
+		{ GGML_IQ2_XXS, "3331fb8e33046b6f37cbaf5bcdaa29de" },
+		{ GGML_IQ3_XXS, "cbec019381219c24fa7733f5eae11a1f" },
+		{ GGML_IQ4_NL, "ae1540f0880ee9a0ec3e160eb5525590" },
+	};
+	static float x[COLS], w[COLS];
+	static uint8_t dst[2 * MOST_BYTES];
+	const struct ggml_type_row *r;
+	const struct lowbit *t;
+	struct xxh_digest d;
+	size_t i, bytes;
+	char hex[33];
+
+	CHECK(!strcmp(LOWBIT_ID, "lowbit-1"));
+	fixed_values(x, w, COLS);
+	for (i = 0; lowbits[i].items; i++) {
+		t = &lowbits[i];
+		r = ggml_type_find(t->type);
+		bytes = (size_t)COLS / t->items * r->bytes;
+		CHECK(lowbit_row(t, lowbit_best(0), LOWBIT_PLAIN, x, COLS, NULL, dst, NULL) ==
+			COLS);
+		CHECK(lowbit_row(t, lowbit_best(0), LOWBIT_PLAIN, x, COLS, w, dst + bytes, NULL) ==
+			COLS);
+		d = xxh_of(dst, 2 * bytes);
+		hex_of(d.b, sizeof d.b, hex);
+		CHECK_IN(r->name,
+			i < sizeof rows / sizeof *rows && rows[i].type == t->type &&
+				!strcmp(rows[i].digest, hex));
+		if (i < sizeof rows / sizeof *rows && strcmp(rows[i].digest, hex) != 0)
+			printf("# %s has %s\n", r->name, hex);
+	}
+	CHECK(i == sizeof rows / sizeof *rows);
+}
+
 static const struct test tests[] = { { "ways_equal", ways_equal }, { "errors_true", errors_true },
 	{ "bad_values", bad_values }, { "bad_weights", bad_weights },
 	{ "weights_count", weights_count }, { "fp16", fp16 }, { "best", best },
-	{ "searched", searched }, { NULL, NULL } };
+	{ "searched", searched }, { "named_by_their_bytes", named_by_their_bytes },
+	{ NULL, NULL } };
 TEST_MAIN(tests)

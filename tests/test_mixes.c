@@ -7,6 +7,7 @@
 #include "formats/model/recipes.h"
 #include "quant/preset.h"
 #include "tests/fuzz/chain.h"
+#include "tests/sanitized.h"
 #include "tests/shell.h"
 #include "verify/compare/mix_type.h"
 
@@ -21,6 +22,18 @@ static struct path model(void)
 	char args[900];
 
 	snprintf(args, sizeof args, "%s " MODEL, p.s);
+	CHECK(is_file(p.s) || !model_tool("mkmodel", args));
+	return p;
+}
+
+/* The same with two layers and a draft, for what is no question of numbers; made once. */
+static struct path small(void)
+{
+	struct path p = dirs_path("small");
+	char args[900];
+
+	snprintf(args, sizeof args,
+		"%s " MODEL " --set num_hidden_layers=2 --set 'compress_ratios=[0,4,0]'", p.s);
 	CHECK(is_file(p.s) || !model_tool("mkmodel", args));
 	return p;
 }
@@ -66,7 +79,7 @@ static void looked_at(const char *name, const struct path *m, const struct path 
 		ends(0, NULL, "dsv4-verify", "logits -q %s %s -t 5,17,99,3 --max-kl 0.5", m->s,
 			o->s));
 	CHECK_IN(name, ends(2, NULL, "dsv4-quant", "restore %s -o %s", o->s, dirs_path("back").s));
-	CHECK_IN(name, holds(err_file.s, "a GGUF that was rounded"));
+	CHECK_IN(name, holds(err_file.s, "a GGUF or a table that was rounded"));
 }
 
 /* A model without indexer, hash tables and drafts: lines of a name that are about those name nothing, and that is none of the
@@ -102,7 +115,8 @@ static void every_name(void)
 		CHECK_IN(r->name, preset_text(r->name));
 		dirs_remove(one.s);
 		dirs_remove(two.s);
-		made++;
+		if (made++ % every(2)) /* EVERY=1: all */
+			continue;
 		CHECK_IN(r->name,
 			ends(0, NULL, "dsv4-quant", "run -q -j1 %s -o %s --to %s", m.s, one.s,
 				r->name));
@@ -202,7 +216,7 @@ static void weighed(void)
 		holds(err_file.s, "of no tensor that is rounded here"));
 	CHECK(ends(2, NULL, "dsv4-quant", "run -q %s -o %s --to gguf --imatrix %s", m.s,
 		      dirs_path("none").s, i.s) &&
-		holds(err_file.s, "--imatrix is for mixes"));
+		holds(err_file.s, "--imatrix is for names that round"));
 	/* A file that is none is a wrong call, and no verdict on the source or the conversion. */
 	CHECK(ends(2, NULL, "dsv4-quant", "run -q %s -o %s --to gguf-q2 --imatrix %s/config.json",
 		      m.s, dirs_path("none").s, m.s) &&
@@ -286,15 +300,20 @@ static void relabelled(void)
 		{ "gguf", "dense", "\"q8_0\"", "its option dense is \"q8_0\"" },
 		{ "gguf", "dense", "\"f32\"", "its option dense is \"f32\"" },
 	};
-	struct path m = model(), o = dirs_path("relabelled");
+	struct path m = small(), made, o;
 	size_t i;
 
 	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
 		json_t *v = json_loads(rows[i].value, JSON_DECODE_ANY, NULL);
 
-		dirs_remove(o.s);
-		CHECK(ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to %s", m.s, o.s, rows[i].to));
-		CHECK(ends(0, "compare: true", "dsv4-verify", "compare %s %s", m.s, o.s));
+		made = dirs_path(rows[i].to);
+		if (!is_file(made.s)) {
+			CHECK(ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to %s", m.s, made.s,
+				rows[i].to));
+			CHECK(ends(0, "compare: true", "dsv4-verify", "compare %s %s", m.s,
+				made.s));
+		}
+		o = dirs_copy("relabelled", made.s);
 		relabel(o.s, rows[i].key, v);
 		CHECK_IN(rows[i].says,
 			ends(1, "compare: false", "dsv4-verify", "compare %s %s", m.s, o.s) &&

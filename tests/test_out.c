@@ -128,6 +128,9 @@ static void kinds(void)
 		{ "model.sig", S_IFREG, BYSTANDER_KNOWN },
 		{ "attestation.json", S_IFREG, BYSTANDER_KNOWN },
 		{ "manifest.json.minisig", S_IFREG, BYSTANDER_KNOWN },
+		{ "atlas.jsonl", S_IFREG, BYSTANDER_KNOWN },
+		{ "atlas.jsonl", S_IFLNK, BYSTANDER_MODEL },
+		{ "other.atlas.jsonl", S_IFREG, BYSTANDER_MODEL },
 		{ "notes.txt", S_IFREG, BYSTANDER_UNKNOWN },
 		{ "zz", S_IFREG, BYSTANDER_UNKNOWN },
 		{ ".model.safetensors.0123456789abcdef.part", S_IFREG, BYSTANDER_UNKNOWN },
@@ -154,6 +157,7 @@ static void kinds(void)
 	CHECK(bystander_is_signature("model.sig", S_IFREG));
 	CHECK(!bystander_is_signature("model.sig", S_IFDIR));
 	CHECK(!bystander_is_signature("README", S_IFREG));
+	CHECK(!bystander_is_signature("atlas.jsonl", S_IFREG));
 	CHECK(bystander_is_litter("lost+found", S_IFDIR) &&
 		!bystander_is_litter("README", S_IFREG));
 }

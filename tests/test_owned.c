@@ -216,10 +216,41 @@ static void killed(void)
 	}
 }
 
+/* A signature of the old conversion is never passed over, whatever cannot be looked at. */
+static void not_looked_at(void)
+{
+	static const enum io_op calls[] = { IO_LSTAT, IO_OPEN, IO_FSTAT, IO_LIST, IO_PREAD };
+	struct path out = copy_of(fresh(1).s, "out"), sig = model_file(out.s, "model.sig"), had;
+	struct faultio f;
+	struct err e;
+	uint64_t at, n;
+	size_t i;
+
+	file_put_all(sig.s, "{}", 2);
+	had = copy_of(out.s, "had");
+	for (i = 0; i < sizeof calls / sizeof *calls; i++) {
+		faultio_make(&f);
+		CHECK(make(&f.io, &shapes[0], out.s, true, &e) && e.rule &&
+			!strcmp(e.rule, "out.stale"));
+		n = f.calls[calls[i]];
+		CHECK(n > 0);
+		for (at = 1; at <= n; at++) {
+			faultio_make(&f);
+			f.op = calls[i];
+			f.at = at;
+			f.error = EIO;
+			out = copy_of(had.s, "out");
+			CHECK_IN(io_names[calls[i]], make(&f.io, &shapes[0], out.s, true, &e));
+			CHECK_IN(e.text, same_folders(out.s, had.s));
+		}
+	}
+}
+
 static const struct test tests[] = {
 	{ "every_pair", every_pair },
 	{ "not_its_own", not_its_own },
 	{ "not_accepted", not_accepted },
+	{ "not_looked_at", not_looked_at },
 	{ "killed", killed },
 	{ NULL, NULL },
 };

@@ -218,6 +218,87 @@ static void equal(void)
 	}
 }
 
+/* vLLM calls codes and scales of its kernels U8, where the folder says I8 and F8_E8M0: of a stack that is no other form. */
+static void types_of_a_byte(void)
+{
+	struct path p = rank_of("kmajor-sf128");
+	struct engine_state *s = loaded(p.s, "");
+	unsigned codes = 0, scales = 0;
+	struct held *h = NULL;
+	size_t i;
+
+	for (i = 0; i < s->n; i++) {
+		if (!strstr(s->v[i].name, "routed_experts"))
+			continue;
+		h = &s->v[i];
+		codes += !strcmp(h->dtype, "I8");
+		scales += !strcmp(h->dtype, "F8_E8M0");
+		snprintf(h->dtype, sizeof h->dtype, "U8");
+	}
+	CHECK(h && codes && codes == scales && is_true(p.s, s));
+	snprintf(h->dtype, sizeof h->dtype, "F8_E5M2");
+	CHECK(is_false(p.s, s, "parity.form", "F8_E5M2"));
+	snprintf(h->dtype, sizeof h->dtype, "U8");
+	free(s);
+}
+
+/* What the engine's own loader cuts, converts or changes of tensors that are not laid out is said, and makes nothing false;
+ * drafts are another model's. */
+static void own(void)
+{
+	struct path p = rank_of("marlin-mxfp4");
+	struct engine_state *s = loaded(p.s, "");
+	struct held *h = held(s, "layers.0.attn.wq_b.weight");
+	struct report r;
+	struct err e;
+	size_t i;
+
+	h->dim[0] /= 2; /* the part of a rank */
+	h->bytes /= 2;
+	h->xxh[3] ^= 1;
+	h = held(s, "layers.0.ffn.gate.tid2eid");
+	snprintf(h->dtype, sizeof h->dtype, "I32");
+	for (i = 0; i < s->n; i++)
+		s->v[i].gone = strstr(s->v[i].name, "mtp.") != NULL;
+	CHECK(is_true(p.s, s));
+	held(s, "layers.1.attn.kv_norm.weight")->xxh[0] ^= 1;
+	CHECK(!judge(&r, p.s, s, &e) &&
+		finds(&r, "parity.own", "other bytes as layers.1.attn.kv_norm.weight") &&
+		!r.errors);
+	report_free(&r);
+	free(s);
+}
+
+/* Of a conversion in which nothing is laid out, every tensor may be the loader's own: where none is equal, the state is of
+ * another model. */
+static void all_own(void)
+{
+	struct job_opts o = set_opts("hf", 0, false);
+	struct path out = dirs_path("hf");
+	struct engine_state *s;
+	size_t i;
+
+	CHECK(set_makes(FLASH, out.s, &o));
+	s = loaded(out.s, "");
+	CHECK(is_true(out.s, s));
+	for (i = 0; i < s->n; i++)
+		s->v[i].xxh[0] ^= 1;
+	CHECK(is_false(out.s, s, "parity.none", "none of the"));
+	for (i = 0; i < s->n; i++)
+		if (s->v[i].rank) {
+			s->v[i].dim[0] *= 2;
+			s->v[i].bytes *= 2;
+		}
+	CHECK(is_false(out.s, s, "parity.none", "none of the"));
+	s->v[0].xxh[0] ^= 1;
+	if (s->v[0].rank) {
+		s->v[0].dim[0] /= 2;
+		s->v[0].bytes /= 2;
+	}
+	CHECK(is_true(out.s, s));
+	free(s);
+}
+
 static void differences(void)
 {
 	struct path p = rank_of("marlin-mxfp4");
@@ -408,6 +489,9 @@ static void names(void)
 /* clang-format off */
 static const struct test tests[] = {
 	{ "equal", equal },
+	{ "types_of_a_byte", types_of_a_byte },
+	{ "own", own },
+	{ "all_own", all_own },
 	{ "differences", differences },
 	{ "others", others },
 	{ "all_of_vllm", all_of_vllm },

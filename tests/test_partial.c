@@ -67,19 +67,10 @@ static struct model_job job_of(const char *target, uint64_t ranks, unsigned thre
 	return j;
 }
 
-/* A path where nothing is. */
-static struct path gone(const char *name)
-{
-	struct path p = dirs_path(name);
-
-	dirs_remove(p.s);
-	return p;
-}
-
 /* Stops j once at each of some points; then at many points one after the other, until it is done. */
 static void stop_and_go(const char *target, uint64_t ranks, enum codec experts, unsigned threads)
 {
-	struct path want = gone("want"), out = gone("out");
+	struct path want = dirs_gone("want"), out = dirs_gone("out");
 	struct model_job j = job_of(target, ranks, threads);
 	bool gguf = !strcmp(target,
 		"gguf"); /* of this model it keeps scales beside it, and begins anew */
@@ -127,7 +118,7 @@ static void anywhere(void)
 /* What casts dropped lies in a file of its own: such a file may begin anew, and ends the same. */
 static void with_dropped(void)
 {
-	struct path want = gone("want"), out = gone("out");
+	struct path want = dirs_gone("want"), out = dirs_gone("out");
 	struct model_job j = job_of("hf", 1, 2);
 	unsigned all, i;
 	struct err e;
@@ -247,7 +238,7 @@ static bool damage(enum damage what, const char *in, const char *out)
 
 static void damaged(void)
 {
-	struct path in = model_copy(PRO, "in"), want = gone("want"), out = gone("out");
+	struct path in = model_copy(PRO, "in"), want = dirs_gone("want"), out = dirs_gone("out");
 	struct model_job j = job_of("official", 1, 1);
 	enum damage what;
 	char name[32];
@@ -273,7 +264,7 @@ static void damaged(void)
 /* A record and a file of another rank under the names of this one: the same token, the wrong bytes. */
 static void foreign(void)
 {
-	struct path want = gone("want"), out = gone("out"), a, b, c, d;
+	struct path want = dirs_gone("want"), out = dirs_gone("out"), a, b, c, d;
 	struct model_job j = job_of("official", 2, 1);
 	struct err e;
 	unsigned all;
@@ -301,7 +292,7 @@ static void foreign(void)
 /* Chunks of 16 MiB, and what lies between them. */
 static void large(void)
 {
-	struct path in = dirs_path("big"), want = gone("want"), out = gone("out");
+	struct path in = dirs_path("big"), want = dirs_gone("want"), out = dirs_gone("out");
 	struct model_job j = job_of("official", 1, 2);
 	char args[1024];
 	unsigned all, i;

@@ -116,11 +116,12 @@ static void num_bf16_encode(void)
 
 /* All 256 bytes of two codes at each distance of scales, in every way. A row of 8192 codes holds
  * each byte 16 times, once at each place in a group. */
-static void fp4to8_all(void)
+static void all_in(enum fp4to8_block b)
 {
 	enum { K = 8192 };
 	static struct fp4to8_table table;
-	uint8_t *src = guarded(K / 2), *s = guarded(K / 32), *t = guarded(K / 128),
+	size_t blocks = K / fp4to8_side(b);
+	uint8_t *src = guarded(K / 2), *s = guarded(K / 32), *t = guarded(blocks),
 		*want = guarded(K);
 	uint8_t *got = guarded(K);
 	const struct fp4to8_impl *impl;
@@ -132,24 +133,30 @@ static void fp4to8_all(void)
 		src[i] = (uint8_t)(i + i / 256);
 	for (d = 0; d < 256; d++) {
 		/* 6 + t - s == d, over as many pairs of t and s as there are. */
-		for (i = 0; i < K / 128; i++)
+		for (i = 0; i < blocks; i++)
 			t[i] = (uint8_t)(d < 6 ? rnd(249) : d - 6 + rnd(255 - (d - 6)));
 		for (i = 0; i < K / 32; i++)
-			s[i] = (uint8_t)(6 + t[i / 4] - (int)d);
+			s[i] = (uint8_t)(6 + t[i >> b] - (int)d);
 		for (i = 0; fp4to8_impls[i].name; i++)
 			; /* the last row is the plain one */
 		memset(want, 0x55, K);
-		fp4to8_impls[i - 1].row(&table, want, src, s, t, K);
+		fp4to8_impls[i - 1].row(&table, want, src, s, t, K, b);
 		for (impl = fp4to8_impls; impl->name; impl++) {
 			if (impl->need & ~cpu_features())
 				continue;
 			ran++;
 			memset(got, 0xaa, K);
-			impl->row(&table, got, src, s, t, K);
+			impl->row(&table, got, src, s, t, K, b);
 			CHECK_IN(impl->name, same_bytes(impl->name, got, want, K));
 		}
 	}
 	CHECK(ran >= 2 * 256);
+}
+
+static void fp4to8_all(void)
+{
+	all_in(FP4TO8_128);
+	all_in(FP4TO8_32);
 }
 
 /* Short rows and mixed scales, at the end of a page. */
@@ -158,29 +165,31 @@ static void fp4to8_random(void)
 	static struct fp4to8_table table;
 	const struct fp4to8_impl *impl;
 	uint8_t *src, *s, *t, *want, *got;
+	enum fp4to8_block b;
 	size_t k, i, n;
 
 	fp4to8_table_make(&table);
-	for (n = 0; n < 60; n++) {
-		k = 128 * (1 + rnd(9));
+	for (n = 0; n < 120; n++) {
+		b = n % 2 ? FP4TO8_32 : FP4TO8_128;
+		k = fp4to8_side(b) * (1 + rnd(9));
 		src = guarded(k / 2);
 		s = guarded(k / 32);
-		t = guarded(k / 128);
+		t = guarded(k / fp4to8_side(b));
 		want = guarded(k);
 		got = guarded(k);
 		rnd_bytes(src, k / 2);
-		for (i = 0; i < k / 128; i++)
+		for (i = 0; i < k / fp4to8_side(b); i++)
 			t[i] = (uint8_t)(40 + rnd(200));
 		for (i = 0; i < k / 32; i++)
-			s[i] = (uint8_t)(t[i / 4] + 6 - rnd(24));
+			s[i] = (uint8_t)(t[i >> b] + 6 - rnd(24));
 		for (i = 0; fp4to8_impls[i].name; i++)
 			;
-		fp4to8_impls[i - 1].row(&table, want, src, s, t, k);
+		fp4to8_impls[i - 1].row(&table, want, src, s, t, k, b);
 		for (impl = fp4to8_impls; impl->name; impl++) {
 			if (impl->need & ~cpu_features())
 				continue;
 			memset(got, 0xaa, k);
-			impl->row(&table, got, src, s, t, k);
+			impl->row(&table, got, src, s, t, k, b);
 			CHECK_IN(impl->name, same_bytes(impl->name, got, want, k));
 		}
 	}
@@ -203,33 +212,34 @@ static void fp4to8_lossy_limits(void)
 }
 
 /* What the scales of a band say, held against the definition. */
-static void fp4to8_bands(void)
+static void bands_in(enum fp4to8_block block)
 {
 	enum { K = 1152 };
-	uint8_t *s = guarded(128 * K / 32), t[K / 128], v[K / 128];
-	unsigned n, b, i, top[K / 128], low[K / 128], base;
+	unsigned side = (unsigned)fp4to8_side(block), cells = side * K / 32;
+	uint8_t *s = guarded(cells), t[K / 32], v[K / 32];
+	unsigned n, b, i, top[K / 32], low[K / 32], base;
 	long nan;
 
 	for (n = 0; n < 2000; n++) {
 		base = rnd(250);
-		for (i = 0; i < 128 * K / 32; i++)
+		for (i = 0; i < cells; i++)
 			s[i] = (uint8_t)(base + rnd(n % 3 ? 2 : 5));
 		for (i = 0; i < rnd(4); i++)
-			s[rnd(128 * K / 32)] = (uint8_t)rnd(255);
+			s[rnd(cells)] = (uint8_t)rnd(255);
 		memset(top, 0, sizeof top);
 		memset(low, 0xff, sizeof low);
-		for (i = 0; i < 128 * K / 32; i++) {
-			b = i % (K / 32) / 4;
+		for (i = 0; i < cells; i++) {
+			b = i % (K / 32) >> block;
 			top[b] = s[i] > top[b] ? s[i] : top[b];
 			low[b] = s[i] < low[b] ? s[i] : low[b];
 		}
-		nan = fp4to8_band(s, K, t, v);
-		if (memchr(s, 255, 128 * K / 32)) {
+		nan = fp4to8_band(s, K, block, t, v);
+		if (memchr(s, 255, cells)) {
 			CHECK(nan >= 0 && s[nan] == 255);
 			continue;
 		}
 		CHECK(nan == -1);
-		for (b = 0; b < K / 128; b++) {
+		for (b = 0; b < K / side; b++) {
 			CHECK(t[b] == (top[b] < 6 ? 0 : top[b] - 6));
 			CHECK(v[b] ==
 				(top[b] < 6                            ? FP4TO8_LOW
@@ -237,17 +247,24 @@ static void fp4to8_bands(void)
 								       : FP4TO8_EXACT));
 		}
 	}
-	memset(s, 100, 128 * K / 32);
+	memset(s, 100, cells);
 	s[777] = 255;
-	CHECK(fp4to8_band(s, K, t, v) == 777);
+	CHECK(fp4to8_band(s, K, block, t, v) == 777);
+}
+
+static void fp4to8_bands(void)
+{
+	bands_in(FP4TO8_128);
+	bands_in(FP4TO8_32);
 }
 
 /* A row loses something just when some value differs after the cast. */
-static void fp4to8_loses(void)
+static void loses_in(enum fp4to8_block block)
 {
 	enum { K = 256 };
 	static struct fp4to8_table table;
-	uint8_t src[K / 2], s[K / 32], t[K / 128], dst[K];
+	unsigned side = (unsigned)fp4to8_side(block);
+	uint8_t src[K / 2], s[K / 32], t[K / 32], dst[K];
 	const struct fp4to8_impl *plain = fp4to8_impls;
 	unsigned n, i, b, lost;
 	double x, y;
@@ -258,21 +275,27 @@ static void fp4to8_loses(void)
 	for (n = 0; n < 20000; n++) {
 		for (i = 0; i < K / 2; i++)
 			src[i] = (uint8_t)(n % 2 ? rnd(256) : (6 + rnd(2)) * 0x11);
-		for (i = 0; i < K / 128; i++)
+		for (i = 0; i < K / side; i++)
 			t[i] = (uint8_t)(100 + rnd(3));
 		for (i = 0; i < K / 32; i++)
-			s[i] = (uint8_t)(t[i / 4] + 6 - (rnd(20) ? rnd(15) : rnd(30)));
-		plain->row(&table, dst, src, s, t, K);
-		for (b = 0; b < K / 128; b++) {
-			for (lost = 0, i = 128 * b; i < 128 * b + 128; i++) {
+			s[i] = (uint8_t)(t[i >> block] + 6 - (rnd(20) ? rnd(15) : rnd(30)));
+		plain->row(&table, dst, src, s, t, K, block);
+		for (b = 0; b < K / side; b++) {
+			for (lost = 0, i = side * b; i < side * (b + 1); i++) {
 				x = ldexp(num_e2m1(src[i / 2] >> (i % 2 * 4) & 15),
 					s[i / 32] - 127);
-				y = ldexp(num_e4m3(dst[i]), t[i / 128] - 127);
+				y = ldexp(num_e4m3(dst[i]), t[i / side] - 127);
 				lost += x != y;
 			}
-			CHECK(fp4to8_row_loses(&table, src, s, t, b) == (lost > 0));
+			CHECK(fp4to8_row_loses(&table, src, s, t, block, b) == (lost > 0));
 		}
 	}
+}
+
+static void fp4to8_loses(void)
+{
+	loses_in(FP4TO8_128);
+	loses_in(FP4TO8_32);
 }
 
 static void fp4to8_masks(void)
@@ -365,7 +388,8 @@ static void fp8to16_notices(void)
 /* A matrix of the cast: codes, scales, what it became, what it dropped. */
 enum { UR = 256, UK = 384 };
 struct undo {
-	uint8_t codes[UR * UK / 2], scales[UR * UK / 32], fp8[UR * UK], t[UR / 128 * UK / 128];
+	enum fp4to8_block block;
+	uint8_t codes[UR * UK / 2], scales[UR * UK / 32], fp8[UR * UK], t[UR / 32 * UK / 32];
 	uint8_t codes2[UR * UK / 2], scales2[UR * UK / 32];
 	uint8_t *kept, *work;
 	size_t n; /* of kept */
@@ -376,20 +400,22 @@ struct undo {
 static void undo_cast_with(struct undo *u, unsigned features)
 {
 	struct fp4to8_table table;
-	uint8_t verdict[UK / 128], *room = guarded(dropped_room(UR, UK));
+	size_t side = fp4to8_side(u->block);
+	uint8_t verdict[UK / 32], *room = guarded(dropped_room(UR, UK));
 	struct dropped d;
 	size_t r, bound;
 
 	fp4to8_table_make(&table);
 	dropped_begin(&d, room, UR, UK, features);
 	for (r = 0; r < UR; r++) {
-		uint8_t *t = u->t + r / 128 * (UK / 128);
+		uint8_t *t = u->t + r / side * (UK / side);
 
-		if (r % 128 == 0)
-			CHECK(fp4to8_band(u->scales + r * (UK / 32), UK, t, verdict) < 0);
+		if (r % side == 0)
+			CHECK(fp4to8_band(u->scales + r * (UK / 32), UK, u->block, t, verdict) < 0);
 		fp4to8_impls[3].row(&table, u->fp8 + r * UK, u->codes + r * (UK / 2),
-			u->scales + r * (UK / 32), t, UK);
-		dropped_row(&d, u->codes + r * (UK / 2), u->scales + r * (UK / 32), t, UK);
+			u->scales + r * (UK / 32), t, UK, u->block);
+		dropped_row(&d, u->codes + r * (UK / 2), u->scales + r * (UK / 32), t, UK,
+			u->block);
 	}
 	u->any = d.any;
 	bound = dropped_frame(dropped_room(UR, UK));
@@ -421,7 +447,8 @@ static void undo_cast(struct undo *u)
 static int undo_back(struct undo *u, struct err *e)
 {
 	memset(e, 0, sizeof *e);
-	return uncast(u->fp8, u->t, u->kept, u->n, UR, UK, u->codes2, u->scales2, u->work, e);
+	return uncast(u->fp8, u->t, u->block, u->kept, u->n, UR, UK, u->codes2, u->scales2, u->work,
+		e);
 }
 
 /* Matrices of every kind: all codes, few small ones, zeros of both signs, scales that no maximum says. */
@@ -429,10 +456,12 @@ static void uncast_back(void)
 {
 	static struct undo u;
 	struct err e;
-	unsigned kind;
+	unsigned kind, n;
 	size_t i;
 
-	for (kind = 0; kind < 6; kind++) {
+	for (n = 0; n < 12; n++) {
+		kind = n / 2;
+		u.block = n % 2 ? FP4TO8_32 : FP4TO8_128;
 		rnd_bytes(u.codes, sizeof u.codes);
 		for (i = 0; i < sizeof u.codes; i++)
 			u.codes[i] = kind == 1            ? u.codes[i] & 0x99 /* 0 and 0.5 */
@@ -455,7 +484,7 @@ static void uncast_back(void)
 /* Where maxima are 4 or 6 and no zero is negative there is nothing to keep. */
 static void uncast_nothing(void)
 {
-	static struct undo u;
+	static struct undo u = { .block = FP4TO8_128 };
 	struct err e;
 	size_t i, k;
 
@@ -481,7 +510,7 @@ static void uncast_nothing(void)
 /* A frame cut, of another matrix, or a byte that is nobody's: said, and nothing beyond the end is read. */
 static void uncast_damaged(void)
 {
-	static struct undo u;
+	static struct undo u = { .block = FP4TO8_128 };
 	struct err e;
 	size_t n, i;
 	uint8_t was;

@@ -130,7 +130,8 @@ static void dropped(void)
 	const struct recipe *r;
 
 	for (r = recipes; r->name; r++) {
-		if (r->container == CONTAINER_GGUF)
+		if (r->container == CONTAINER_GGUF || r->rounds ||
+			r->need == NEED_MLX_NAMES) /* test_rounds; of V4.1 */
 			continue;
 		dropped_of(r, FLASH);
 		if (r->input || r->native)
@@ -197,7 +198,8 @@ static void kept(void)
 	const struct recipe *r;
 
 	for (r = recipes; r->name; r++) {
-		if (r->native || r->container == CONTAINER_GGUF)
+		if (r->native || r->container == CONTAINER_GGUF || r->rounds ||
+			r->need == NEED_MLX_NAMES)
 			continue;
 		kept_of(r, FLASH);
 		if (r->input)

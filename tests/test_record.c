@@ -185,6 +185,8 @@ static void random_sidecar(struct own *o)
 			random_source(&o->x[s->n_sources],
 				(uint32_t)(s->n_sources < 3 ? s->n_sources : rnd(3)));
 		random_extras(o, i);
+		if (sidecar_is_copy(t) && o->x[t->first].has_xxh && !o->x[t->first].part)
+			o->x[t->first].xxh = t->xxh; /* another digest is refused: set.form */
 	}
 	if (s->dropped_bytes)
 		rnd_bytes(s->dropped_sha256, sizeof s->dropped_sha256);

@@ -223,6 +223,12 @@ static const struct {
 	{ "dsv4-convert", "run -q --json tests -o OUT --target hf", FORMAT_ERROR_JSON, 1 },
 	{ "dsv4-convert", "restore -q --json SET -o OUT", FORMAT_RUN_JSON, 0 },
 	{ "dsv4-convert", "restore -q --json tests -o OUT", FORMAT_ERROR_JSON, 2 },
+	{ "dsv4-convert", "pack -q --json " FLASH " -o OUT", FORMAT_PACK_JSON, 0 },
+	{ "dsv4-convert", "pack --oci -q --json " FLASH " -o OUT", FORMAT_PACK_JSON, 0 },
+	{ "dsv4-convert", "unpack -q --json " FLASH " -o OUT", FORMAT_ERROR_JSON, 2 },
+	{ "dsv4-convert", "delta -q --json " FLASH " tests/golden/tiny-pro --tensors --target marlin-mxfp4 --ranks 2", FORMAT_DELTA_JSON, 0 },
+	{ "dsv4-convert", "delta -q --json " FLASH " HF", FORMAT_DELTA_JSON, 0 },
+	{ "dsv4-convert", "delta -q --json " FLASH " SET", FORMAT_ERROR_JSON, 2 },
 	{ "dsv4-verify", "tensors --json SET", FORMAT_TENSORS_JSON, 0 },
 	{ "dsv4-verify", "tensors --json HF --rank 0", FORMAT_TENSORS_JSON, 0 },
 	{ "dsv4-verify", "tensors --json SET --rank 2", FORMAT_REPORT_JSON, 2 },
@@ -239,6 +245,8 @@ static const struct {
 	{ "dsv4-verify", "compare -q --json " FLASH " SET", FORMAT_REPORT_JSON, 0 },
 	{ "dsv4-verify", "diff -q --json " FLASH " HF", FORMAT_REPORT_JSON, 1 },
 	{ "dsv4-verify", "diff -q --json " FLASH " tests/golden/tiny-pro", FORMAT_REPORT_JSON, 1 },
+	{ "dsv4-verify", "atlas -q --json " FLASH " HF", FORMAT_REPORT_JSON, 0 },
+	{ "dsv4-verify", "atlas -q --json " FLASH, FORMAT_REPORT_JSON, 2 },
 	{ "dsv4-verify", "doctor -q --json " FLASH, FORMAT_REPORT_JSON, 0 },
 	{ "dsv4-verify", "logits -q --json " FLASH " SET --tokens 1,2,3", FORMAT_REPORT_JSON, 0 },
 	{ "dsv4-verify", "tokens --json tests/tokens --text tests/tokens/config.json", FORMAT_TOKENS_JSON, 0 },
@@ -287,6 +295,37 @@ static void documents(void)
 		rc = document(calls[i].tool, args, calls[i].format);
 		CHECK_IN(calls[i].args, rc == calls[i].status);
 	}
+}
+
+/* Every line of an error atlas. */
+static void lines(void)
+{
+	struct path f = dirs_path("atlas.jsonl");
+	json_t *s = schema_of(FORMAT_ATLAS), *o;
+	char args[1400], *text, *at, *end;
+	size_t n, many = 0;
+
+	snprintf(args, sizeof args, "run -q --json " FLASH " -o %s --target hf --experts fp8",
+		dirs_path("lines").s);
+	CHECK(document("dsv4-convert", args, FORMAT_RUN_JSON) == 0);
+	snprintf(args, sizeof args, "atlas -q --json " FLASH " %s -o %s", dirs_path("lines").s,
+		f.s);
+	CHECK(document("dsv4-verify", args, FORMAT_REPORT_JSON) == 0);
+	text = (char *)file_get_all(f.s, &n);
+	CHECK(s && text);
+	if (!text)
+		return;
+	text[n] = 0;
+	for (at = text; *at && (end = strchr(at, '\n')); at = end + 1, many++) {
+		why[0] = 0;
+		*end = 0;
+		o = json_loads(at, JSON_REJECT_DUPLICATES, NULL);
+		CHECK_IN(why[0] ? why : at, o && holds(s, o, ""));
+		json_decref(o);
+	}
+	CHECK(many > 100);
+	free(text);
+	json_decref(s);
 }
 
 /* A call that fails writes its files for CI too. */
@@ -356,6 +395,6 @@ static void checker(void)
 }
 
 static const struct test tests[] = { { "schema: checker", checker },
-	{ "schema: documents", documents }, { "schema: files of failures", files_of_failures },
-	{ 0 } };
+	{ "schema: documents", documents }, { "schema: lines of an atlas", lines },
+	{ "schema: files of failures", files_of_failures }, { 0 } };
 TEST_MAIN(tests)

@@ -117,6 +117,10 @@ static void refusals(void)
 	} row[] = {
 		{ "dsv4-sglang-1", "dsv4-sglang-2", "plan.shard-config", "sglang_probe.py" },
 		{ "{", "[", "plan.shard-config", "line" },
+		{ "\"sglang\": \"0.5.23\"", "\"sglang\": \"0.5.99\"", "plan.shard-config",
+			"sglang 0.5.99, and parameters are written as 0.5.23" },
+		{ "\"device\": \"sm90\"", "\"device\": \"sm100\"", "plan.shard-config",
+			"device sm100, and parameters are written as sm90" },
 		{ "\"marlin-mxfp4\"", "\"trtllm-mxfp4\"", "plan.engine-form",
 			"the launch of --shard-config has them as trtllm-mxfp4" },
 		{ "\"pp\": 1", "\"pp\": 2", "plan.shard-config", "pp 2, only 1" },

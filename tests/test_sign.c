@@ -366,6 +366,75 @@ static void lineage(void)
 	CHECK(sig_is(&c, "no lineage", 2, "sig.no-source"));
 }
 
+static const char *text_at(const json_t *v, const char *a, const char *b)
+{
+	v = json_object_get(v, a);
+	if (json_is_array(v))
+		v = json_array_get(v, 0);
+	v = json_object_get(json_object_get(v, "digest"), b);
+	return json_is_string(v) ? json_string_value(v) : "";
+}
+
+/* SLSA provenance: the subject is that of the bundle of sign, the dependencies are the shards. */
+static void provenance(void)
+{
+	struct path d = tiny_new("slsa"), j = key_path("slsa.json"), b = key_path("slsa.sig");
+	json_t *v, *signed_one, *bundle, *def;
+	uint8_t *raw = malloc(1 << 20);
+	const char *text, *was;
+	size_t n = 0;
+
+	keys_make();
+	CHECK(sig_is(&(struct sig_call){ .verb = SIG_ATTEST,
+			     .dir = d.s,
+			     .file = j.s,
+			     .format = "slsa" },
+		"slsa", 0, ""));
+	CHECK(sig_is(&(struct sig_call){ .dir = d.s, .key = "p256.pem", .file = b.s }, "sign", 0,
+		""));
+	bundle = json_load_file(b.s, JSON_REJECT_DUPLICATES, NULL);
+	text = json_string_value(json_object_get(json_object_get(bundle, "dsseEnvelope"),
+		"payload"));
+	CHECK(text && base64_decode(text, strlen(text), raw, &n));
+	signed_one = json_loadb((char *)raw, n, 0, NULL);
+	v = json_load_file(j.s, JSON_REJECT_DUPLICATES, NULL);
+	CHECK(v &&
+		!strcmp(json_string_value(json_object_get(v, "predicateType")),
+			"https://slsa.dev/provenance/v1"));
+	was = text_at(signed_one, "subject", "sha256");
+	CHECK(strlen(was) == 64 && !strcmp(was, text_at(v, "subject", "sha256")));
+	def = json_object_get(json_object_get(v, "predicate"), "buildDefinition");
+	CHECK(json_array_size(json_object_get(def, "resolvedDependencies")) == 1);
+	/* SHA-256 of "abc", as the manifest of the tiny folder has it */
+	CHECK(!strcmp(text_at(def, "resolvedDependencies", "sha256"),
+		"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+	json_decref(v);
+	json_decref(bundle);
+	json_decref(signed_one);
+	/* signed it is no signature of the folder, and signature says so */
+	unlink(b.s);
+	CHECK(sig_is(&(struct sig_call){ .verb = SIG_ATTEST,
+			     .dir = d.s,
+			     .key = "p256.pem",
+			     .file = b.s,
+			     .format = "slsa" },
+		"slsa, signed", 0, ""));
+	CHECK(sig_is(&(struct sig_call){ .verb = SIG_CHECK,
+			     .dir = d.s,
+			     .key = "p256.pub",
+			     .file = b.s },
+		"checked", 1, "sig.predicate-type"));
+	/* nothing says what it was made of */
+	tiny_file(NULL, d.s, "manifest.json", "[]", true);
+	unlink(j.s);
+	CHECK(sig_is(&(struct sig_call){ .verb = SIG_ATTEST,
+			     .dir = d.s,
+			     .file = j.s,
+			     .format = "slsa" },
+		"no manifest", 1, "sig.uncovered"));
+	free(raw);
+}
+
 /* The signature lies elsewhere, or in the folder under another name. */
 static void elsewhere(void)
 {
@@ -425,5 +494,6 @@ static const struct test tests[] = { { "base64", base64 }, { "base64_random", ba
 	{ "key_from_descriptor", key_from_descriptor }, { "conversions", conversions },
 	{ "manifest_below", manifest_below }, { "dropped", dropped },
 	{ "without_manifest", without_manifest }, { "lineage", lineage },
-	{ "elsewhere", elsewhere }, { "sign_commands", commands }, { NULL, NULL } };
+	{ "provenance", provenance }, { "elsewhere", elsewhere }, { "sign_commands", commands },
+	{ NULL, NULL } };
 TEST_MAIN(tests)

@@ -15,15 +15,6 @@ static bool same_tree(const char *a, const char *b)
 	return !system(line);
 }
 
-/* A path where nothing is. */
-static struct path gone(const char *name)
-{
-	struct path p = dirs_path(name);
-
-	dirs_remove(p.s);
-	return p;
-}
-
 static struct model_job job_of(const char *target, uint64_t ranks)
 {
 	struct model_job j = model_job(target, ranks);
@@ -60,12 +51,12 @@ static void any_number(void)
 	unsigned i, k;
 
 	for (i = 0; i < sizeof row / sizeof *row; i++) {
-		want = gone("want");
+		want = dirs_gone("want");
 		j = job_of(row[i].target, row[i].ranks);
 		j.plan.experts = row[i].experts;
 		CHECK(convert(&j, PRO, want.s));
 		for (k = 0; k < 8; k++) {
-			out = gone("out");
+			out = dirs_gone("out");
 			b = any_crew();
 			j.crew = &b;
 			j.piece = (size_t)1024 << rnd(8);
@@ -82,7 +73,7 @@ static void any_number(void)
 /* A scale that is no number, in the middle: all threads end with that. */
 static void one_fails(void)
 {
-	struct path in = model_copy(PRO, "in"), out = gone("out");
+	struct path in = model_copy(PRO, "in"), out = dirs_gone("out");
 	struct model_job j = job_of("marlin-mxfp4", 6);
 	struct ckpt_opts co = { 0 };
 	struct findings f = { 0 };
@@ -143,7 +134,7 @@ static int with_files(rlim_t most, const char *out, char said[512])
 
 static void few_files(void)
 {
-	struct path want = gone("want"), out;
+	struct path want = dirs_gone("want"), out;
 	struct model_job j = job_of("frag-k32", 6);
 	unsigned most, fine = 0, refused = 0;
 	char said[512];
@@ -151,7 +142,7 @@ static void few_files(void)
 
 	CHECK(convert(&j, PRO, want.s));
 	for (most = 20; most < 90; most += 5) {
-		out = gone("out");
+		out = dirs_gone("out");
 		rc = with_files(most, out.s, said);
 		CHECK(rc == 0 || rc == 1);
 		if (rc == 0)

@@ -202,16 +202,11 @@ static void out_of_range(void)
 	};
 	static const char *const bases[] = { "vision", "spark" };
 	struct path p;
-	struct ck *c;
 	size_t i, k;
 
 	for (i = 0; i < sizeof row / sizeof *row; i++)
 		for (k = 0; k < (row[i].vision_only ? 1u : 2u); k++) {
-			c = ck_load(model(bases[k]));
-			row[i].change(c);
-			dirs_remove(dirs_path("damaged").s);
-			p = ck_write(c, "damaged");
-			ck_free(c);
+			p = ck_changed(model(bases[k]), row[i].change, "damaged");
 			CHECK_IN(row[i].name,
 				ends(1, row[i].rule, "dsv4-verify", "doctor %s", p.s));
 			CHECK_IN(row[i].name, holds(out_file.s, row[i].says));
@@ -241,15 +236,10 @@ static void damaged(void)
 		{ "half a config", no_width, "kind.vision", "vision_inter_dim", 2 },
 	};
 	struct path p;
-	struct ck *c;
 	size_t i;
 
 	for (i = 0; i < sizeof row / sizeof *row; i++) {
-		c = ck_load(model("vision"));
-		row[i].change(c);
-		dirs_remove(dirs_path("damaged").s);
-		p = ck_write(c, "damaged");
-		ck_free(c);
+		p = ck_changed(model("vision"), row[i].change, "damaged");
 		CHECK_IN(row[i].name,
 			ends(row[i].status, row[i].rule, "dsv4-verify", "doctor %s", p.s));
 		CHECK_IN(row[i].name,
@@ -261,6 +251,23 @@ static void damaged(void)
 	}
 }
 
+static void no_tower_no_layer(struct ck *c)
+{
+	no_tower(c);
+	gone(c, "layers.1.");
+}
+
+/* The biases of a layer that is missing are not there either: no router has one, and nothing says that some have. */
+static void layer_and_tower(void)
+{
+	struct path p = ck_changed(model("vision"), no_tower_no_layer, "damaged");
+
+	CHECK(ends(1, "layer 1 is not there", "dsv4-verify", "doctor %s", p.s));
+	CHECK(holds(out_file.s, "tensors: a shard is of a member that does not see images"));
+	CHECK(!holds(out_file.s, "routers have bias_vl"));
+}
+
 static const struct test tests[] = { { "vision: carried", carried }, { "vision: refused", refused },
-	{ "vision: damaged", damaged }, { "vision: out of range", out_of_range }, { NULL, NULL } };
+	{ "vision: damaged", damaged }, { "vision: a layer and the tower", layer_and_tower },
+	{ "vision: out of range", out_of_range }, { NULL, NULL } };
 TEST_MAIN(tests)

@@ -1,7 +1,7 @@
 /* test_vllm.c -- --target vllm-sharded: every parameter of every rank has the name, type, shape and bytes that vLLM
  * itself loaded from the same checkpoint; the way back; refusals; files and documents that are not as they were made.
  *
- * tests/vectors/vllm_sharded.txt is what tests/oracle/engines/vllm_state.py printed of vLLM 0.32.0.
+ * tests/vectors/vllm_sharded.txt is what tests/oracle/vllm/state.py printed of vLLM 0.32.0.
  *
  * SPDX-License-Identifier: MIT */
 #include "formats/model/vllm_name.h"

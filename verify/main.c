@@ -5,16 +5,19 @@
 #include "core/cpu.h"
 #include "core/mem.h"
 #include "core/version.h"
+#include "formats/archive/archive_io.h"
 #include "formats/conversion/presharded.h"
 #include "formats/version_text.h"
 #include "formats/rulebook.h"
 #include "formats/st/safetensors.h"
+#include "verify/atlas/atlas_run.h"
 #include "verify/check/check.h"
 #include "verify/compare/compare.h"
 #include "verify/run/compute.h"
 #include "verify/compare/diff.h"
 #include "verify/doctor/consumer.h"
 #include "verify/doctor/doctor.h"
+#include "verify/options.h"
 #include "verify/parity/parity.h"
 #include "verify/parity/tensors.h"
 #include "verify/report/outlet.h"
@@ -28,25 +31,13 @@
 
 #define TOOL "dsv4-verify " DSV4_VERSION
 
-struct opts {
-	bool strict;
-	bool json, last, quick, quiet, hf_cache, follow_links;
-	const char *tokens, *device, *arithmetic, *max_kl, *max_rel, *results, *what, *record,
-		*rank, *source_sha256, *junit, *page;
-	bool full;
-	struct {
-		const char *text, *chat, *effort;
-		bool lines, string, bos, think, keep;
-	} prompt;
-	const char *imatrix, *experts_from, *engine, *fix_config, *fix_index;
-	uint64_t threads, memory, max_memory, max_header, sample;
-	struct {
-		const char *key, *password, *format, *file, *source;
-		uint64_t key_fd, password_fd;
-		bool overwrite;
-	} sig;
-};
-#define NO_FD UINT64_MAX
+/* Archives are read in place, as the folders that they restore; signatures are over files as they are. */
+static struct archive_io archived;
+
+static const struct io *reading(void)
+{
+	return archived.s ? &archived.pass.io : archive_io_open(&archived, io_posix());
+}
 
 /* The words of the call as they were, for reports: the parser moves those of argv. */
 static struct {
@@ -177,7 +168,7 @@ static struct progress *started(uint64_t bytes)
 
 static int fill_check(struct report *r, const struct opts *o, char **args, struct err *e)
 {
-	struct check_opts co = { .io = io_posix(),
+	struct check_opts co = { .io = reading(),
 		.quick = o->quick,
 		.rank = o->rank,
 		.threads = (unsigned)o->threads,
@@ -200,7 +191,7 @@ static struct progress *comparing(uint64_t bytes)
 
 static int fill_compare(struct report *r, const struct opts *o, char **args, struct err *e)
 {
-	struct compare_opts co = { .io = io_posix(),
+	struct compare_opts co = { .io = reading(),
 		.threads = (unsigned)o->threads,
 		.max_memory = o->max_memory,
 		.header_cap = o->max_header,
@@ -279,9 +270,32 @@ static int fill_parity(struct report *r, const struct opts *o, char **args, stru
 
 REPORT_VERB(parity)
 
+static struct progress *measuring(uint64_t values)
+{
+	return progress_start(stderr, "measuring", values);
+}
+
+static int fill_atlas(struct report *r, const struct opts *o, char **args, struct err *e)
+{
+	struct atlas_opts a = { .made_by = TOOL,
+		.out = o->atlas,
+		.frontier = o->frontier,
+		.measure = { .open = { .io = reading(),
+				     .header_cap = o->max_header,
+				     .follow_links = o->follow_links,
+				     .features = cpu_features() },
+			.threads = (unsigned)o->threads,
+			.imatrix = o->imatrix,
+			.started = o->quiet ? NULL : measuring } };
+
+	return atlas_run(r, args[0], r->subject[1] ? args[1] : NULL, &a, e);
+}
+
+REPORT_VERB(atlas)
+
 static int fill_diff(struct report *r, const struct opts *o, char **args, struct err *e)
 {
-	struct diff_opts d = { .open = { .io = io_posix(),
+	struct diff_opts d = { .open = { .io = reading(),
 				       .header_cap = o->max_header,
 				       .follow_links = o->follow_links },
 		.threads = (unsigned)o->threads,
@@ -296,7 +310,7 @@ REPORT_VERB(diff)
 
 static struct compute_opts compute_opts(const struct opts *o)
 {
-	return (struct compute_opts){ .io = io_posix(),
+	return (struct compute_opts){ .io = reading(),
 		.follow_links = o->follow_links,
 		.features = cpu_features(),
 		.threads = (unsigned)o->threads,
@@ -328,7 +342,7 @@ static int need(const char *value, const char *what, struct err *e)
 /* Of ranks for SGLang it is what is kept beside that is computed with: so the ranks are held to the source, too. */
 static int compare_derived(struct report *r, const struct opts *o, char **args, struct err *e)
 {
-	struct compare_opts co = { .io = io_posix(), .max_memory = o->memory, .sample = 100 };
+	struct compare_opts co = { .io = reading(), .max_memory = o->memory, .sample = 100 };
 
 	co.header_cap = o->max_header;
 	return presharded_folder(co.io, args[1]) ? compare_run(r, args[0], args[1], &co, e) : 0;
@@ -361,7 +375,7 @@ static int run_tokens(void *opts, int n, char **args, struct err *e)
 {
 	const struct opts *o = opts;
 	const char *effort = o->prompt.effort;
-	struct tokenize_opts t = { .io = io_posix(),
+	struct tokenize_opts t = { .io = reading(),
 		.text = o->prompt.text,
 		.chat = o->prompt.chat,
 		.lines = o->prompt.lines,
@@ -392,7 +406,7 @@ static int run_tokens(void *opts, int n, char **args, struct err *e)
 
 static int fill_doctor(struct report *r, const struct opts *o, char **args, struct err *e)
 {
-	struct doctor_opts d = { .io = io_posix(),
+	struct doctor_opts d = { .io = reading(),
 		.engine = o->engine,
 		.fix_config = o->fix_config,
 		.fix_index = o->fix_index,
@@ -413,120 +427,6 @@ static void version(struct text *out, bool json)
 }
 
 /* clang-format off */
-#define AT(field) offsetof(struct opts, field)
-#define JSON_OPT { "json", 0, NULL, CLI_FLAG, 0, 0, AT(json), "print one JSON document" }
-
-static const struct cli_opt table_opts[] = { JSON_OPT, { 0 } };
-
-static const struct cli_opt tensors_opts[] = {
-	{ "rank", 0, "R", CLI_TEXT, 0, 0, AT(rank), "only the folders of this rank" },
-	JSON_OPT, { 0 }
-};
-
-/* Of verbs that end with a report. */
-#define REPORT_OPTS JSON_OPT, \
-	{ "junit", 0, "FILE", CLI_TEXT, 0, 0, AT(junit), "also write JUnit's XML, for CI" }, \
-	{ "report", 0, "FILE.html", CLI_TEXT, 0, 0, AT(page), "also write one HTML page" }, \
-	{ "quiet", 'q', NULL, CLI_FLAG, 0, 0, AT(quiet), "no progress, and of the report the verdict alone" }
-/* Of verbs that read much. */
-#define THREADS_OPT { "threads", 'j', "N", CLI_THREADS, 0, 256, AT(threads), "threads (0: as many as processors that it may use, the default)" }
-#define HEADER_OPT { "max-header", 0, "BYTES", CLI_SIZE, 2, UINT32_MAX, AT(max_header), "take headers up to this (default 100000000)" }
-#define WORK_OPTS THREADS_OPT, \
-	{ "max-memory", 0, "BYTES", CLI_SIZE, 1 << 20, UINT64_MAX, AT(max_memory), "for buffers and digests (default 256M)" }, \
-	HEADER_OPT
-#define HF_OPT \
-	{ "hf-cache", 0, NULL, CLI_FLAG, 0, 0, AT(hf_cache), "does nothing: links of a hub cache are always taken" }, \
-	{ "follow-links", 0, NULL, CLI_FLAG, 0, 0, AT(follow_links), "follow links that lead to files elsewhere" }
-
-static const struct cli_opt check_opts[] = {
-	{ "quick", 0, NULL, CLI_FLAG, 0, 0, AT(quick), "sizes, headers, sidecars and some chunks of each file" },
-	{ "rank", 0, "R", CLI_TEXT, 0, 0, AT(rank), "only what is of this rank" },
-	{ "strict", 0, NULL, CLI_FLAG, 0, 0, AT(strict), "warnings make it false too" },
-	{ "source-sha256", 0, "LIST", CLI_TEXT, 0, 0, AT(source_sha256), "published digests of what was downloaded: a list, or a folder of Git-LFS pointers" },
-	HF_OPT, WORK_OPTS, REPORT_OPTS, { 0 }
-};
-
-static const struct cli_opt compare_opts[] = {
-	{ "imatrix", 0, "FILE", CLI_TEXT, 0, 0, AT(imatrix), "OUT was made with dsv4-quant --imatrix: that file" },
-	{ "experts-from", 0, "DIR", CLI_TEXT, 0, 0, AT(experts_from), "OUT was made with dsv4-quant --experts-from: the folder that it took the routed experts from" },
-	{ "sample", 0, "P", CLI_NUMBER, 1, 100, AT(sample), "compare about this many percent (default 100)" },
-	HF_OPT, WORK_OPTS, REPORT_OPTS, { 0 }
-};
-
-/* Of verbs that hold a secret. */
-#define SECRET_OPTS \
-	{ "key", 0, "FILE", CLI_TEXT, 0, 0, AT(sig.key), "secret key: PEM (P-256, P-384, P-521) or minisign's" }, \
-	{ "key-fd", 0, "N", CLI_NUMBER, 0, 65535, AT(sig.key_fd), "the same from an open descriptor" }, \
-	{ "password", 0, "FILE", CLI_TEXT, 0, 0, AT(sig.password), "file whose first line opens the key" }, \
-	{ "password-fd", 0, "N", CLI_NUMBER, 0, 65535, AT(sig.password_fd), "the same from an open descriptor" }, \
-	{ "overwrite", 0, NULL, CLI_FLAG, 0, 0, AT(sig.overwrite), "replace a file that is there" }
-#define FORMAT_OPT { "format", 0, "model-signing|minisign", CLI_CHOICE, 0, 0, AT(sig.format), "default: what the key is for" }
-
-static const struct cli_opt sign_opts[] = {
-	{ "output", 'o', "FILE", CLI_TEXT, 0, 0, AT(sig.file), "default: DIR/model.sig, DIR/manifest.json.minisig" },
-	FORMAT_OPT, SECRET_OPTS, THREADS_OPT, REPORT_OPTS, { 0 }
-};
-static const struct cli_opt attest_opts[] = {
-	{ "output", 'o', "FILE", CLI_TEXT, 0, 0, AT(sig.file), "where the statement goes" },
-	SECRET_OPTS, THREADS_OPT, REPORT_OPTS, { 0 }
-};
-static const struct cli_opt signature_opts[] = {
-	{ "key", 0, "FILE", CLI_TEXT, 0, 0, AT(sig.key), "public key: PEM or minisign's" },
-	{ "key-fd", 0, "N", CLI_NUMBER, 0, 65535, AT(sig.key_fd), "the same from an open descriptor" },
-	{ "signature", 0, "FILE", CLI_TEXT, 0, 0, AT(sig.file), "default: DIR/model.sig, DIR/manifest.json.minisig" },
-	{ "source", 0, "DIR", CLI_TEXT, 0, 0, AT(sig.source), "hold this download to the digests that were signed, too" },
-	FORMAT_OPT, THREADS_OPT, REPORT_OPTS, { 0 }
-};
-static const struct cli_opt diff_opts[] = { HF_OPT, THREADS_OPT, HEADER_OPT, REPORT_OPTS, { 0 } };
-
-/* Of verbs that run the model. */
-#define COMPUTE_OPTS HF_OPT, THREADS_OPT, \
-	{ "device", 0, "cpu|cuda", CLI_CHOICE, 0, 0, AT(device), "where it is computed (default cpu)" }, \
-	{ "arithmetic", 0, "model|fp32", CLI_CHOICE, 0, 0, AT(arithmetic), "as the official model rounds, or FP32 throughout, as other engines do (default model; replay: that of the record)" }, \
-	{ "max-memory", 0, "BYTES", CLI_SIZE, 1 << 20, UINT64_MAX, AT(memory), "never hold more than this (default 8G)" }
-#define TOKENS_OPT { "tokens", 't', "IDS", CLI_TEXT, 0, 0, AT(tokens), "token ids: 1,2,3, or a file of them" }
-
-static const struct cli_opt replay_opts[] = {
-	{ "max-rel", 0, "X", CLI_TEXT, 0, 0, AT(max_rel), "relative L2 that a sub-block of a foreign record may have (default 3e-3)" },
-	COMPUTE_OPTS, REPORT_OPTS, { 0 }
-};
-static const struct cli_opt logits_opts[] = {
-	{ "tokens", 't', "IDS", CLI_TEXT, 0, 0, AT(tokens), "token ids: 1,2,3, a file of them, or a file of prompts, a JSON list of ids on each line" },
-	{ "results", 0, "FILE", CLI_TEXT, 0, 0, AT(results), "keep the figures of each prompt there as it is done; the same call again goes on after them" },
-	{ "last", 0, NULL, CLI_FLAG, 0, 0, AT(last), "logits of the last token only" },
-	{ "max-kl", 0, "X", CLI_TEXT, 0, 0, AT(max_kl), "mean KL that a conversion which says that it loses may have" },
-	COMPUTE_OPTS, REPORT_OPTS, { 0 }
-};
-static const struct cli_opt record_opts[] = {
-	TOKENS_OPT,
-	{ "output", 'o', "REC", CLI_TEXT, 0, 0, AT(record), "the record" },
-	{ "what", 0, "logits|layers|all", CLI_CHOICE, 0, 0, AT(what), "what is recorded (default all)" },
-	COMPUTE_OPTS, REPORT_OPTS, { 0 }
-};
-
-static const struct cli_opt prompt_opts[] = {
-	{ "text", 0, "FILE", CLI_TEXT, 0, 0, AT(prompt.text), "the text" },
-	{ "chat", 0, "FILE", CLI_TEXT, 0, 0, AT(prompt.chat), "a conversation: JSON, messages as the OpenAI API has them" },
-	{ "lines", 0, NULL, CLI_FLAG, 0, 0, AT(prompt.lines), "each line is a prompt by itself: of --text a JSON string, of --chat a conversation" },
-	{ "bos", 0, NULL, CLI_FLAG, 0, 0, AT(prompt.bos), "put the token that begins a sentence before the text" },
-	{ "think", 0, NULL, CLI_FLAG, 0, 0, AT(prompt.think), "the answer begins with its reasoning" },
-	{ "effort", 0, "low|high|max", CLI_CHOICE, 0, 0, AT(prompt.effort), "of --think (default low, which adds no words)" },
-	{ "keep-reasoning", 0, NULL, CLI_FLAG, 0, 0, AT(prompt.keep), "of earlier answers too; without it as in the release" },
-	{ "string", 0, NULL, CLI_FLAG, 0, 0, AT(prompt.string), "print the text that the ids would be of" },
-	HF_OPT, JSON_OPT, { 0 }
-};
-
-static const struct cli_opt parity_opts[] = { REPORT_OPTS, { 0 } };
-static const struct cli_opt doctor_opts[] = {
-	{ "for", 0, "ENGINE", CLI_TEXT, 0, 0, AT(engine), "who will load it: vllm, sglang, llama.cpp, official, official-fp8, or a target of dsv4-convert" },
-	{ "full", 0, NULL, CLI_FLAG, 0, 0, AT(full), "look at all values, not at scales and samples" },
-	{ "fix-config", 0, "FILE", CLI_TEXT, 0, 0, AT(fix_config), "write a corrected copy of config.json there" },
-	{ "fix-index", 0, "FILE", CLI_TEXT, 0, 0, AT(fix_index), "write an index made of the shards' headers there, if the one that is there is wrong" },
-	HF_OPT, THREADS_OPT,
-	{ "max-header", 0, "BYTES", CLI_SIZE, 2, UINT32_MAX, AT(max_header), "take headers up to this (default 100000000)" },
-	REPORT_OPTS, { 0 }
-};
-
 static const struct cli_cmd cmds[] = {
 	{ "check", "OUT", "is a converted folder, a set, one file of it, or a download whole and as it was made?", NULL, check_opts, 1, 1, run_check },
 	{ "compare", "SOURCE OUT", "was this conversion made of this source? every tensor made once more, and compared", NULL, compare_opts, 2, 2, run_compare },
@@ -538,7 +438,8 @@ static const struct cli_cmd cmds[] = {
 		"Verifies the signature first and reads it later. Every file must be there as it was signed, and no\nother.\n",
 		signature_opts, 1, 1, run_signature },
 	{ "attest", "DIR -o FILE", "state what a folder was made of, as an in-toto statement",
-		"With a key a signed bundle, which signature --signature FILE checks; else the statement itself.\n",
+		"With a key a signed bundle, which signature --signature FILE checks; else the statement itself.\n"
+		"With --format slsa it is SLSA provenance v1, whose subject is that of the bundle that sign makes.\n",
 		attest_opts, 1, 1, run_attest },
 	{ "logits", "SOURCE CONVERTED --tokens IDS", "does the converted model compute the same as its source, bit for bit?", NULL, logits_opts, 2, 2, run_logits },
 	{ "record", "CKPT --tokens IDS -o REC", "record what a model computes for some tokens", NULL, record_opts, 1, 1, run_record },
@@ -546,6 +447,11 @@ static const struct cli_cmd cmds[] = {
 	{ "tokens", "DIR --text FILE | --chat FILE", "text, or a conversation, as the token ids of a model",
 		"DIR has tokenizer.json and config.json. The ids are those of Hugging Face's tokenizers, the text of\n"
 		"a conversation is that of the release's own encoder; logits, record and others take both as --tokens.\n", prompt_opts, 1, 1, run_tokens },
+	{ "atlas", "SOURCE OUT | FILE [OTHER]", "how far is each tensor and each expert of a result from its source?",
+		"Decodes every value of both, whatever number formats they are in, GGUF of others too, and says relative\n"
+		"RMS, SQNR, largest error, cosine, what is exact, clipped and flushed to zero, and bits a weight, by\n"
+		"tensor, role and block. -o keeps that; of a FILE that was kept it is told again, and how OTHER, of the\n"
+		"same source, differs. --report draws it, with --frontier size against error too. An error of weights is not the quality of the model: logits.\n", atlas_opts, 1, 2, run_atlas },
 	{ "diff", "A B", "in what two checkpoints, converted folders or sets differ", NULL, diff_opts, 2, 2, run_diff },
 	{ "doctor", "DIR", "does a checkpoint mean what its config.json says, and will an engine read it so?",
 		"Headers, config.json, all scales and samples of the weights. Findings that begin with \"suspect.\" are\n"
@@ -593,8 +499,12 @@ int main(int argc, char **argv)
 		.word = word,
 		.failed = failed };
 
+	int rc;
+
 	mem_give_back();
 	for (call.n = 0; call.n < argc && call.n < (int)(sizeof call.v / sizeof *call.v); call.n++)
 		call.v[call.n] = argv[call.n];
-	return cli_main(&tool, argc, argv);
+	rc = cli_main(&tool, argc, argv);
+	archive_io_close(&archived);
+	return rc;
 }

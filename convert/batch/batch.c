@@ -326,16 +326,9 @@ static const struct jfield job_fields[] = {
 static int read_document(struct batch *b, const struct text *t, struct err *e)
 {
 	struct reading r = { .b = b };
-	struct jread j;
 	size_t i;
-	int rc;
 
-	if (seal_of(t->s, t->n) != SEAL_WHOLE)
-		return jfield_wrong(e, "its bytes are not those that were written");
-	jread_open_mem(&j, t->s, t->n, 8, e);
-	rc = jfield_object(&j, job_fields, &r, e) || jread_end(&j, true) ? -1 : 0;
-	jread_close(&j);
-	if (rc)
+	if (seal_read(t, job_fields, &r, e))
 		return -1;
 	snprintf(b->source_id, sizeof b->source_id, "%s", r.id);
 	if (strcmp(r.format, FORMAT_JOB) != 0)
@@ -346,17 +339,49 @@ static int read_document(struct batch *b, const struct text *t, struct err *e)
 	return name_it(b, t, e);
 }
 
-bool batch_is(const struct io *io, const char *path)
+/* Whether name lies in the folder and is of that type: 1, 0, or -1 with errno. */
+static int has(const struct io *io, int dir, const char *name, mode_t type)
 {
 	struct stat st;
-	int dir;
-	bool is;
+
+	if (io->lstat(io, dir, name, &st))
+		return errno == ENOENT ? 0 : -1;
+	return (st.st_mode & S_IFMT) == type;
+}
+
+int batch_is(const struct io *io, const char *path, struct err *e)
+{
+	int dir, is;
 
 	if (file_open_dir(io, path, &dir, NULL))
-		return false;
-	is = !io->lstat(io, dir, BATCH_NAME, &st) && S_ISREG(st.st_mode);
+		return errno == ENOENT || errno == ENOTDIR
+			? 0
+			: err_sys(e, "cannot open folder %s", text_quote(path).s);
+	is = has(io, dir, BATCH_NAME, S_IFREG);
+	if (!is)
+		is = has(io, dir, "leases", S_IFDIR);
+	if (is > 0)
+		is = has(io, dir, "receipts", S_IFDIR);
+	if (is < 0)
+		err_sys(e, "cannot look into %s", text_quote(path).s);
 	(void)io->close(io, dir); /* a folder has nothing to flush */
 	return is;
+}
+
+/* Loads job.json. */
+static int load(const struct batch *b, const char *path, struct text *t, struct err *e)
+{
+	int is = has(b->io, b->dir, BATCH_NAME, S_IFREG);
+
+	if (is > 0)
+		return file_load(b->io, b->dir, BATCH_NAME, MANIFEST_CAP, t, e);
+	return is
+		? err_sys(e, "cannot look at " BATCH_NAME)
+		: err_rule(e, RULE_JOB_UNFINISHED, ERR_NOPOS,
+			  "%s has no " BATCH_NAME
+			  " yet: plan is writing it, did not come to its end, or this machine does "
+			  "not see it yet",
+			  text_quote(path).s);
 }
 
 int batch_open(struct batch *b, const struct io *io, const char *path, struct err *e)
@@ -366,11 +391,14 @@ int batch_open(struct batch *b, const struct io *io, const char *path, struct er
 	int rc;
 
 	*b = (struct batch){ .io = io, .dir = -1, .leases = -1, .receipts = -1 };
-	if (!batch_is(io, path))
+	rc = batch_is(io, path, e);
+	if (rc < 0)
+		return -1;
+	if (!rc)
 		return err_rule(e, RULE_JOB_FORM, ERR_NOPOS,
 			"%s is no job folder: it has no " BATCH_NAME, text_quote(path).s);
 	rc = file_open_dir(io, path, &b->dir, e) || open_inside(b, false, e) ? -1 : 0;
-	rc = rc ? rc : file_load(io, b->dir, BATCH_NAME, MANIFEST_CAP, &t, e);
+	rc = rc ? rc : load(b, path, &t, e);
 	if (!rc && read_document(b, &t, &why))
 		rc = why.rule ? err_rule(e, RULE_JOB_FORM, ERR_NOPOS, BATCH_NAME ": %s", why.text)
 			      : err_move(e, &why);

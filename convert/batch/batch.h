@@ -51,10 +51,12 @@ int batch_units(struct batch *b, const struct conversion *c, struct err *e);
 /* Makes the folder at path and writes b, whose id it fills, into it; one that is there with these very bytes is taken.
  * Another one is refused (job.other). The folder is open afterwards. */
 int batch_create(struct batch *b, const struct io *io, const char *path, struct err *e);
-/* Opens and reads the job folder at path. Refuses one without a job.json that is as it was written (job.form). */
+/* Opens and reads the job folder at path. Refuses one without a job.json that is as it was written (job.form); where
+ * job.json is not seen yet, it says so (job.unfinished). */
 int batch_open(struct batch *b, const struct io *io, const char *path, struct err *e);
-/* Whether the folder at path has a job.json. */
-bool batch_is(const struct io *io, const char *path);
+/* Returns 1 if the folder at path is a job's: it has a job.json, or folders of leases and receipts, whose job.json is then
+ * not written or not seen yet; 0 if it is none or is not there; -1 where the system does not say. */
+int batch_is(const struct io *io, const char *path, struct err *e);
 /* Holds j, opened as b says, to b, and sets b->first and folder of its units. tool is the name and version of who asks.
  * Returns -1 with job.source where the source was changed, with job.other where anything else is not as in the plan. */
 int batch_hold(struct batch *b, const struct job *j, const char *tool, struct err *e);

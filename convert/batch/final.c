@@ -96,6 +96,7 @@ static int hold_bytes(struct final *f, size_t u, struct err *e)
 static int hold_file(struct final *f, size_t u, bool full, size_t *read, struct err *e)
 {
 	struct stat st;
+	bool digest;
 
 	if (f->j->has_expected && !f->r[u].verified)
 		return false_one(f, u, "was made of a source that was not verified", e);
@@ -105,7 +106,10 @@ static int hold_file(struct final *f, size_t u, bool full, size_t *read, struct 
 			: err_sys(e, "cannot look at %s", receipt_path(f->b, (uint32_t)u).s);
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != f->b->units[u].bytes)
 		return false_one(f, u, "has another size than its receipt says", e);
-	if (!full && receipt_fits(&f->r[u], f->b, (uint32_t)u, f->out))
+	digest = f->j->conversion.folders[f->b->units[u].folder].opts.sha256;
+	/* Without a time and without a digest, nothing is known of a file but its size and its sidecar. */
+	if (!full && receipt_fits(&f->r[u], f->b, (uint32_t)u, f->out) &&
+		(receipt_timed(&f->r[u]) || !digest))
 		return 0;
 	++*read;
 	return hold_bytes(f, u, e);

@@ -49,11 +49,27 @@ static ssize_t slurp(const struct io *io, int dir, const char *name, char *buf, 
 	return got;
 }
 
-/* Makes a new file with these bytes. Returns 1, 0 where one of the name is there, -1 with errno. */
+/* Writes these bytes into a file that is open, and closes it. */
+static bool fill(const struct io *io, int fd, const char *s)
+{
+	bool all = io->pwrite(io, fd, s, strlen(s), 0) == (ssize_t)strlen(s);
+
+	return !io->close(io, fd) && all;
+}
+
+/* The same for a file that is there and is this process's own. */
+static bool rewrite(const struct io *io, int dir, const char *name, const char *s)
+{
+	int fd = io->open(io, dir, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0);
+
+	return fd >= 0 && fill(io, fd, s);
+}
+
+/* Makes a new file with these bytes. Returns 1, 0 where one of the name is there, -1 with errno. Where -1 comes from writing, an
+ * empty file stays, which is a lease too: whoever cannot read who has it waits until it is stale. */
 static int make(const struct io *io, int dir, const char *name, const char *s)
 {
 	int fd, tries;
-	bool all;
 
 	for (tries = 0; tries < TRIES; tries++) {
 		fd = io->open(io, dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -66,9 +82,14 @@ static int make(const struct io *io, int dir, const char *name, const char *s)
 	}
 	if (fd < 0)
 		return -1;
-	/* An empty file is a lease too: whoever cannot read who has it waits until it is stale. */
-	all = io->pwrite(io, fd, s, strlen(s), 0) == (ssize_t)strlen(s);
-	return io->close(io, fd) || !all ? -1 : 1;
+	if (fill(io, fd, s))
+		return 1;
+	for (tries = 1; tries < TRIES; tries++) {
+		nap(0.05);
+		if (rewrite(io, dir, name, s))
+			return 1;
+	}
+	return -1;
 }
 
 static void task_name(char name[64], uint32_t task, uint32_t number)
@@ -210,20 +231,15 @@ static void say(const struct lease *l, bool released, char s[LEASE_BYTES])
 		released ? "released" : "held    ");
 }
 
-/* Rewrites the file. What fails is tried again with the next beat. */
-static void beat(struct lease *l, bool released)
+/* Rewrites the file. Returns false where that fails; it is tried again with the next beat. */
+static bool beat(struct lease *l, bool released)
 {
 	char name[64], s[LEASE_BYTES];
-	int fd;
 
 	l->beats++;
 	say(l, released, s);
 	task_name(name, l->task, l->number);
-	fd = l->io->open(l->io, l->dir, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	(void)l->io->pwrite(l->io, fd, s, strlen(s), 0);
-	(void)l->io->close(l->io, fd);
+	return rewrite(l->io, l->dir, name, s);
 }
 
 static double pause_of(const struct lease *l)
@@ -249,7 +265,7 @@ static void *heart(void *ctx)
 			break;
 		pthread_mutex_unlock(
 			&l->lock); /* a file system that hangs must not hold the others */
-		beat(l, false);
+		(void)beat(l, false);
 		pthread_mutex_lock(&l->lock);
 	}
 	pthread_mutex_unlock(&l->lock);
@@ -324,11 +340,11 @@ int lease_take(struct lease *l, const struct io *io, int dir, const char *job, d
 		pthread_mutex_unlock(&l->lock);
 		if (is == LEASE_HELD)
 			rc = running(l, n, e);
-		else if (is == LEASE_FREE)
-			rc = take_number(l, n + 1, e);
 		else if (stop && *stop)
 			rc = err_rule(e, RULE_JOB_STOPPED, ERR_NOPOS, "interrupted");
-		else
+		else if (is == LEASE_FREE)
+			rc = take_number(l, n + 1, e);
+		if (!rc) /* another process was quicker, or is watched, or its lease is seen late */
 			nap(pause_of(l) < 0.5 ? pause_of(l) : 0.5);
 	}
 	if (rc > 0 && pthread_create(&l->heart, NULL, heart, l))
@@ -343,6 +359,8 @@ int lease_take(struct lease *l, const struct io *io, int dir, const char *job, d
 
 void lease_release(struct lease *l)
 {
+	int tries;
+
 	if (!l->beating)
 		return;
 	pthread_mutex_lock(&l->lock);
@@ -350,7 +368,9 @@ void lease_release(struct lease *l)
 	pthread_cond_signal(&l->wake);
 	pthread_mutex_unlock(&l->lock);
 	pthread_join(l->heart, NULL);
-	beat(l, true);
+	/* Else others wait for the lease time until they take what this process has begun. */
+	for (tries = 0; tries < TRIES && !beat(l, true); tries++)
+		nap(0.05);
 	end(l);
 }
 

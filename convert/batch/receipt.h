@@ -17,8 +17,9 @@ extern "C" {
 struct receipt {
 	struct known known;
 	bool verified; /* every shard that the file was made of had the published SHA-256 */
-	uint64_t seconds, nanoseconds; /* when the file was written last, as the file system says */
-	uint64_t task, number, pid;    /* who made it, for people: task, which process of it */
+	/* When the file was written last, as the file system says; both 0 where it stores no times. */
+	uint64_t seconds, nanoseconds;
+	uint64_t task, number, pid; /* who made it, for people: task, which process of it */
 	char host[65];
 };
 
@@ -27,7 +28,9 @@ int receipt_put(const struct batch *b, uint32_t u, const struct receipt *r, stru
 /* Reads it. Returns 1, 0 where there is none, or -1 with job.receipt where it is not as it was written or not of this unit
  * of this job. */
 int receipt_read(struct receipt *r, const struct batch *b, uint32_t u, struct err *e);
-/* Whether the file of unit u, in the open folder OUT, has the size that is planned and the time that r says. */
+/* Whether the receipt says a time; else its file is known by its size alone. */
+bool receipt_timed(const struct receipt *r);
+/* Whether the file of unit u, in the open folder OUT, has the size that is planned and the time that r says, if any. */
 bool receipt_fits(const struct receipt *r, const struct batch *b, uint32_t u, int out);
 
 /* DIR/NAME of unit u below OUT; room for the longest. */

@@ -12,9 +12,15 @@ static void put_hex(struct text *t, const uint8_t *p, size_t n)
 	text_fmt(t, " %s", hex);
 }
 
-static void put_time(struct text *t, const struct stat *st)
+/* A driver that stores no times shows another one at every look. */
+static void put_time(struct text *t, const struct shard *s)
 {
-	text_fmt(t, " %lld.%09ld", (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
+	const struct timespec *m = &s->st.st_mtim;
+
+	if (s->timeless)
+		text_str(t, " timeless");
+	else
+		text_fmt(t, " %lld.%09ld", (long long)m->tv_sec, m->tv_nsec);
 }
 
 static void put_shards(struct text *t, const struct job *j)
@@ -28,7 +34,7 @@ static void put_shards(struct text *t, const struct job *j)
 		if (j->has_expected)
 			put_hex(t, j->expected.sha256[i], 32);
 		else if (!j->joined.c) /* else they are headers that were kept */
-			put_time(t, &s->st);
+			put_time(t, s);
 		text_str(t, "\n");
 	}
 }
@@ -52,7 +58,7 @@ static void put_form(struct text *t, const struct ckpt *form)
 
 	for (s = form->shards; s < form->shards + form->n_shards; s++) {
 		text_fmt(t, "experts %s %lld", s->name, (long long)s->st.st_size);
-		put_time(t, &s->st);
+		put_time(t, s);
 		text_str(t, "\n");
 	}
 }

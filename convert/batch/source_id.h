@@ -12,7 +12,8 @@ extern "C" {
 
 /* Fills id with a digest, in hex, over
  *
- *	shards           name and size, and the published digest, or, where there is none, the time at which it was written
+ *	shards           name and size, and the published digest, or, where there is none, the time at which it was written,
+ *	                 or, on a file system that stores none, the word timeless
  *	a conversion     digests that its sidecars have of the source, in place of times
  *	--experts-from   name, size and time of each file of that folder too
  *

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/batch/task.h"
 
+#include "convert/batch/again.h"
 #include "convert/batch/lease.h"
 #include "convert/batch/receipt.h"
 #include "convert/batch/stage.h"
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* What is known of a unit. */
@@ -20,10 +20,6 @@ enum unit_is {
 	UNIT_OTHERS, /* somebody is at it */
 	UNIT_UNSURE  /* somebody was at it, and may be gone */
 };
-
-enum {
-	TRIES = 3
-}; /* of a run that the machine has stopped: a network file system refuses now and then */
 
 struct task {
 	struct batch *b;
@@ -80,10 +76,26 @@ static int take(void *ctx, size_t folder, size_t file, bool *yes, struct err *e)
 	return lease_take_unit(&t->lease, (uint32_t)u, number, yes, e);
 }
 
+/* Looks at a file; what *st was before stays where that fails. Returns whether its time stays between looks, which it does
+ * not where a driver stores none (file_timeless). */
+static bool time_of(const struct io *io, int dir, const char *path, struct stat *st)
+{
+	struct stat now[3];
+	size_t i;
+
+	for (i = 0; i < 3; i++)
+		if (io->lstat(io, dir, path, &now[i]))
+			return true;
+	*st = now[2];
+	return file_same_time(&now[0].st_mtim, &now[1].st_mtim) ||
+		file_same_time(&now[1].st_mtim, &now[2].st_mtim);
+}
+
 static int put_receipt(struct task *t, size_t u, const struct output *o, struct err *e)
 {
 	const struct io *io = t->b->io;
 	struct stat st = o->data.st;
+	bool timed;
 	struct receipt r = { .known.side_bytes = o->side_bytes,
 		.verified = t->j->has_expected,
 		.task = t->o->index,
@@ -91,15 +103,21 @@ static int put_receipt(struct task *t, size_t u, const struct output *o, struct 
 		.pid = (uint64_t)getpid() };
 
 	/* The time that others will see, on file systems that give a file another one when it gets its name. */
-	if (io->lstat(io, t->out, receipt_path(t->b, (uint32_t)u).s, &st))
-		st = o->data.st;
-	r.seconds = (uint64_t)st.st_mtim.tv_sec;
-	r.nanoseconds = (uint64_t)st.st_mtim.tv_nsec;
+	timed = time_of(io, t->out, receipt_path(t->b, (uint32_t)u).s, &st);
+	r.seconds = timed ? (uint64_t)st.st_mtim.tv_sec : 0;
+	r.nanoseconds = timed ? (uint64_t)st.st_mtim.tv_nsec : 0;
 	if (t->j->conversion.folders[t->b->units[u].folder].opts.sha256)
 		memcpy(r.known.sha256, o->sha256, 32);
 	memcpy(r.known.side_sha256, o->side_sha256, 32);
 	(void)gethostname(r.host, sizeof r.host - 1);
 	return receipt_put(t->b, (uint32_t)u, &r, e);
+}
+
+static int taken_over(const struct task *t, struct err *e)
+{
+	*e = (struct err){ 0 };
+	return err_rule(e, RULE_JOB_RUNNING, ERR_NOPOS,
+		"another process has taken task %u over: this one was taken for dead", t->o->index);
 }
 
 static int done(void *ctx, size_t folder, size_t file, const struct output *o, struct err *e)
@@ -109,9 +127,7 @@ static int done(void *ctx, size_t folder, size_t file, const struct output *o, s
 	const struct batch_unit *x = &t->b->units[u];
 
 	if (lease_lost(&t->lease))
-		return err_rule(e, RULE_JOB_RUNNING, ERR_NOPOS,
-			"another process has taken task %u over: this one was taken for dead",
-			t->o->index);
+		return taken_over(t, e);
 	/* What was read of a source that is another one now must get no receipt. */
 	if (run_unchanged(&t->j->conversion, e))
 		return -1;
@@ -175,7 +191,7 @@ static int make_wanted(struct task *t, struct err *e)
 	struct run_result r;
 	int rc;
 
-	if (!t->shared && stage_share(&t->j->conversion, t->b->out, e))
+	if (!t->shared && stage_share(&t->j->conversion, t->b->out, false, e))
 		return -1;
 	t->shared = true;
 	if (t->out < 0 && file_open_dir(t->b->io, t->b->out, &t->out, e))
@@ -199,38 +215,29 @@ static int stopped(const struct task *t, struct err *e)
 		t->r->n_made, t->o->index);
 }
 
-static void rest(const struct task *t, double seconds)
-{
-	struct timespec p = { .tv_nsec = 50 * 1000 * 1000 };
-	int n = (int)(seconds * 20);
-
-	while (!told(t) && n-- > 0)
-		nanosleep(&p, NULL);
-}
-
-/* The machine said no while files were made: whether that is worth another try. */
-static bool worth_a_try(const struct err *e)
-{
-	return e->kind == ERR_SYSTEM && !e->rule;
-}
-
-/* Makes all that is wanted; what the machine refuses, it tries some times. */
+/* Makes all that is wanted; what the machine refuses, it tries some times for each file that it makes. */
 static int make_with_tries(struct task *t, struct err *e)
 {
-	char line[760];
-	int n = 1;
+	struct again again = { .note = t->o->note, .stop = t->o->run->stop };
+	size_t made = t->r->n_made;
 
 	while (make_wanted(t, e)) {
 		if (told(t))
 			return stopped(t, e);
-		if (n++ == TRIES || !worth_a_try(e))
+		/* Whoever has taken the task over may have removed what this process was making. */
+		if (lease_lost(&t->lease))
+			return taken_over(t, e);
+		if (t->r->n_made > made)
+			again.failed = 0;
+		made = t->r->n_made;
+		/* So may finalize, which does not wait for processes whose files others have made. */
+		if (stage_is_gone(&t->stage) && again.failed < AGAIN_TRIES) {
+			again.failed++;
+			*e = (struct err){ 0 };
+		} else if (!again_worth(&again, e)) {
 			return -1;
-		snprintf(line, sizeof line, "%s; trying again", e->text);
-		if (t->o->note)
-			t->o->note(line);
+		}
 		stage_close(&t->stage, false);
-		*e = (struct err){ 0 };
-		rest(t, 0.5);
 	}
 	return 0;
 }
@@ -242,12 +249,12 @@ static void wait(struct task *t, bool *said)
 		t->o->note(
 			"files of this task are made by another process, or were: waiting for it");
 	*said = true;
-	rest(t, t->lease.seconds / 8 < 1 ? t->lease.seconds / 8 : 1);
+	again_rest(t->lease.seconds / 8 < 1 ? t->lease.seconds / 8 : 1, t->o->run->stop);
 }
 
 static int work(struct task *t, struct err *e)
 {
-	size_t open, others, unsure, wanted;
+	size_t open, others, unsure, wanted, made;
 	bool said = false;
 
 	for (;;) {
@@ -257,11 +264,12 @@ static int work(struct task *t, struct err *e)
 		unsure = 0;
 		if (!wanted && t->o->steal)
 			wanted = look_at(t, false, &others, &unsure);
+		made = t->r->n_made;
 		if (wanted && make_with_tries(t, e))
 			return -1;
 		if (!wanted && !open && !unsure)
 			return 0;
-		if (!wanted)
+		if (t->r->n_made == made) /* others were quicker, or their leases are seen late */
 			wait(t, &said);
 	}
 }

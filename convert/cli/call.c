@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/cli/call.h"
 
+#include "convert/batch/stage.h"
 #include "convert/cli/show.h"
 #include "convert/out/outdir.h"
 #include "convert/run/proof.h"
+#include "convert/run/reclaim.h"
 #include "core/cli/cli.h"
 #include "core/cpu.h"
 #include "formats/error_json.h"
@@ -31,9 +33,11 @@ void call_defaults(void *p)
 {
 	struct call *o = p;
 
+	o->io = io_posix();
 	o->job.max_memory = BUDGET_DEFAULT;
 	o->job.ckpt.header_cap = ST_HEADER_CAP;
 	o->lease = 120;
+	o->follow_timeout = 3600;
 }
 
 enum codec call_form(const char *word)
@@ -54,6 +58,10 @@ struct job_opts call_settle(const struct call *o, enum use use)
 	j.plan.ranks = 1;
 	j.plan.experts = call_form(o->experts);
 	j.plan.scales = scales_of(o->scale_dtype);
+	if (o->engram)
+		(void)engram_find(&j.plan.engram, o->engram); /* the option takes no other word */
+	if (o->engram_layout)
+		j.plan.record = rowrec_find(o->engram_layout); /* NULL: plain */
 	j.plan.back = !o->no_back;
 	j.plan.sha256 = !o->no_sha256;
 	j.assume = call_form(o->assume);
@@ -69,20 +77,31 @@ int call_has_out(const struct call *o, struct err *e)
 
 int call_plan(const struct call *o, const struct job_opts *jo, const char *dir, struct err *e)
 {
-	struct show_plan s = { .limit = o->job.max_memory, .tensors = o->tensors };
+	struct show_plan s = { .limit = o->job.max_memory,
+		.tensors = o->tensors,
+		.more_text = o->more_text,
+		.more_json = o->more_json };
 	struct text t = { 0 };
+	struct forecast f = { 0 };
+	struct budget apart;
 	struct job j;
 	int rc;
 
-	if (job_open(&j, io_posix(), dir, jo, e))
+	if (job_open(&j, o->io, dir, jo, e))
 		return -1;
-	rc = run_look(&j.conversion, o->out, o->overwrite, &s.there, e);
+	apart = j.b;
+	budget_apart(&apart);
+	rc = run_look(&j.conversion, o->out, o->overwrite, o->atlas, &s.there, e);
+	rc = rc ? rc : forecast_make(&f, &j.conversion, o->out, apart.teams * apart.lanes, e);
 	if (!rc) {
 		s.c = &j.conversion;
 		s.budget = j.b;
+		s.forecast = &f;
+		s.beside = outdir_beside(&j.conversion.folders[0], o->out);
 		s.room_known = outdir_free(io_posix(), o->out, &s.room);
 		(o->json ? show_plan_json : show_plan_text)(&t, &s);
 	}
+	forecast_free(&f);
 	job_close(&j);
 	return rc ? rc : cli_print(&t, e);
 }
@@ -111,21 +130,48 @@ static void say_unsaid(struct text *t, const struct job *j)
 			j->unsaid);
 }
 
-static void say_done(struct text *t, const struct run_result *all, double seconds, const char *out)
+/* What files may be taken from; a path of NULL: nothing. */
+static struct base_from base_of(const struct call *o)
 {
+	return o->engram_from ? (struct base_from){ o->engram_from, true }
+			      : (struct base_from){ o->base, false };
+}
+
+/* Why nothing of the base was taken; NULL: something was, or may have been by an earlier run or before the source was touched. */
+static const char *why_unused(const struct base *b, const struct conversion *c,
+	const struct run_result *r)
+{
+	bool all_made = r->sum.made && !r->sum.kept && !r->sum.went_on && !r->sum.linked;
+
+	return b && all_made && !r->proofs && !r->anew.n ? base_unused(b, c) : NULL;
+}
+
+/* unused: what why_unused says. */
+static void say_done(struct text *t, const struct run_result *all, const struct base_from *from,
+	const char *unused, double seconds, const char *out)
+{
+	const char *of = from->tables ? "the other conversion" : "the base";
 	const struct run_counts *r = &all->sum;
 
 	if (all->proofs)
 		text_str(t,
 			"the source was touched while it was read: every file was made once more and is "
 			"equal\n");
+	if (r->linked)
+		text_fmt(t, "%zu file%s of %s taken (%s), of the same bytes\n", r->linked,
+			r->linked == 1 ? "" : "s", of, text_bytes(r->linked_bytes).s);
+	if (unused)
+		text_fmt(t, "no file of %s taken: %s\n", of, unused);
 	if (r->went_on)
 		text_fmt(t,
 			"%zu unfinished file%s went on from %s that were there and are as written\n",
 			r->went_on, r->went_on == 1 ? "" : "s", text_bytes(r->went_on_bytes).s);
 	if (all->anew.n)
-		text_fmt(t, "%zu unfinished file%s begun anew: %s: %s\n", all->anew.n,
+		text_fmt(t, "%zu file%s begun anew: %s: %s\n", all->anew.n,
 			all->anew.n == 1 ? "" : "s", text_quote(all->anew.name).s, all->anew.why);
+	if (all->freed)
+		text_fmt(t, "%zu shard%s of the source freed (%s); restore makes them again\n",
+			all->freed, all->freed == 1 ? "" : "s", text_bytes(all->freed_bytes).s);
 	text_fmt(t, "%s: %zu file%s made (%s), %zu kept, in %.1f s", text_quote(out).s, r->made,
 		r->made == 1 ? "" : "s", text_bytes(r->written).s, r->kept, seconds);
 	if (seconds > 0 && r->written)
@@ -140,56 +186,129 @@ static void say_done(struct text *t, const struct run_result *all, double second
 	if (r->blocks)
 		text_fmt(t, "blocks in their new format: %s of %s exact%s\n",
 			text_thousands(r->blocks - r->inexact).s, text_thousands(r->blocks).s,
-			r->inexact ? ", the others were rounded (--lossy): the sidecars name them"
-				   : "");
+			r->inexact ? ", the others were rounded: the sidecars count them" : "");
 }
 
 /* --- */
 
+/* reclaim: what frees shards, or NULL. */
 static int execute(struct job *j, const struct proof_source *from, const struct call *o,
-	const struct call_tool *tool, struct err *e)
+	const struct call_tool *tool, struct reclaim *reclaim, struct err *e)
 {
 	const struct conversion *c = &j->conversion;
 	struct run_opts ro = { .out = o->out,
 		.overwrite = o->overwrite,
+		.atlas = o->atlas,
 		.tool = tool->made_by,
 		.budget = j->b,
 		.features = cpu_features(),
 		.expected = j->has_expected ? &j->expected : NULL,
-		.stop = tool->stop };
-	struct run_result r;
-	struct text t = { 0 }, note = { 0 };
-	double began = progress_now();
-	int rc;
+		.stop = tool->stop,
+		.reclaim = reclaim,
+		.forecast = reclaim ? &reclaim->forecast : NULL };
+	const struct base_from files = base_of(o);
+	struct base base = { .top = -1 };
+	struct run_result r = { 0 };
+	struct text t = { 0 }, note = { 0 }, said = { 0 }, json = { 0 };
+	const char *unused = NULL;
+	double began = progress_now(), seconds;
+	int rc = 0;
 
-	if (!o->quiet)
+	if (!o->quiet) {
 		say_begin(&note, j, &ro);
+		text_str(&note, o->more_text ? o->more_text : "");
+	}
 	say_unsaid(&note, j);
 	cli_note(&note);
 	ro.progress = progress_start(o->quiet ? NULL : tool->watch, "converting", run_work(c, &ro));
-	rc = proof_run(j, from, &ro, &r, e);
+	if (files.path) {
+		rc = base_open(&base, &j->c, &files, tool->made_by, j->b.threads, tool->stop,
+			ro.progress, e);
+		ro.base = &base;
+	}
+	/* What frees shards does not read them once more: it ends where one was touched, and the same call goes on. */
+	if (!rc)
+		rc = reclaim ? run_conversion(c, &ro, &r, e) : proof_run(j, from, &ro, &r, e);
 	progress_stop(ro.progress);
+	if (!rc)
+		unused = why_unused(ro.base, c, &r);
+	base_close(&base);
+	seconds = progress_now() - began;
+	if (!rc && tool->then)
+		rc = tool->then(tool->ctx, &said, &json, e);
 	if (!rc) {
-		(o->json ? show_run_json : show_run_text)(&t, c, &r);
-		rc = cli_print(&t, e);
-		if (!o->quiet)
-			say_done(&note, &r, progress_now() - began, o->out);
+		if (o->json)
+			show_run_json(&t, c, &r, o->more_json, json.s);
+		else
+			show_run_text(&t, c, &r);
+		rc = json.failed ? err_nomem(e) : cli_print(&t, e);
+		if (!o->quiet) {
+			say_done(&note, &r, &files, unused, seconds, o->out);
+			text_str(&note, said.failed || !said.s ? "" : said.s);
+		}
 		cli_note(&note);
 	}
+	text_free(&said);
+	text_free(&json);
 	run_result_free(&r);
+	return rc;
+}
+
+/* What does not go together with --reclaim, and why not. */
+static int check_reclaim(const struct call *o, struct err *e)
+{
+	const char *why = NULL;
+
+	if (!o->job.source_sha256)
+		return err_set(e, ERR_USAGE,
+			"--reclaim needs --source-sha256: only shards that are as published are freed");
+	if (o->base || o->engram_from)
+		why = "--base and --engram-from: files would be shared with another folder";
+	else if (o->overwrite)
+		why = "--overwrite: what OUT holds may be the only copy of something";
+	else if (o->no_sha256)
+		why = "--no-sha256: outputs are held to their SHA-256 before a shard goes";
+	else if (o->no_back)
+		why = "--no-restore: the source could not be had back";
+	return why ? err_set(e, ERR_USAGE, "--reclaim does not go with %s", why) : 0;
+}
+
+/* A run that frees shards of the source. */
+static int run_reclaim(const struct call *o, const struct job_opts *jo, const char *dir,
+	const struct call_tool *tool, struct err *e)
+{
+	struct job_opts own = *jo;
+	const struct proof_source from = { .io = o->io, .dir = dir, .o = &own };
+	struct reclaim r;
+	struct job j;
+	int rc;
+
+	if (check_reclaim(o, e))
+		return -1;
+	rc = reclaim_open(&r, o->io, dir, o->out, e);
+	own.ckpt.gone = r.n_gone ? &r.gone : NULL;
+	if (!rc && !(rc = job_open(&j, o->io, dir, &own, e))) {
+		rc = reclaim_plan(&r, &j, o->out, o->reclaim, tool->made_by, e);
+		rc = rc ? rc : execute(&j, &from, o, tool, &r, e);
+		job_close(&j);
+	}
+	reclaim_close(&r);
 	return rc;
 }
 
 int call_run(const struct call *o, const struct job_opts *jo, const char *dir,
 	const struct call_tool *tool, struct err *e)
 {
-	const struct proof_source from = { .io = io_posix(), .dir = dir, .o = jo };
+	const struct proof_source from = { .io = o->io, .dir = dir, .o = jo };
+	const char *base = base_of(o).path;
 	struct job j;
 	int rc;
 
-	if (job_open(&j, from.io, dir, jo, e))
+	if (o->reclaim)
+		return run_reclaim(o, jo, dir, tool, e);
+	if ((base && outdir_apart(o->io, o->out, base, e)) || job_open(&j, from.io, dir, jo, e))
 		return -1;
-	rc = execute(&j, &from, o, tool, e);
+	rc = execute(&j, &from, o, tool, NULL, e);
 	job_close(&j);
 	return rc;
 }

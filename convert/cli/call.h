@@ -23,11 +23,20 @@ extern "C" {
  * by call_settle. */
 struct call {
 	struct job_opts job;
-	const char *out, *signed_zero, *input_scale, *dense, *drafts, *experts, *scale_dtype,
-		*assume, *experts_by, *attention, *tokens;
+	const struct io *io; /* borrows; what folders are read and written through */
+	const char *out, *signed_zero, *input_scale, *dense, *drafts, *engram, *engram_layout,
+		*experts, *scale_dtype, *assume, *experts_by, *attention, *tokens, *arithmetic;
+	const char *filter;      /* of pack; NULL: none */
+	const char *base;        /* folder of an earlier conversion; NULL: none */
+	const char *engram_from; /* folder of a conversion with the same tables; NULL: none */
+	const char *reclaim; /* hash of the plan for which shards may be freed; NULL: none may */
 	const char *job_dir, *task, *launcher; /* of tasks (task_call.h); NULL: not said */
-	uint64_t mp, threads, tasks, lease;
-	bool json, quiet, stack, no_sha256, hf_cache, tensors, overwrite, no_back, steal, full;
+	const char *budget, *score, *types, *recipe_out, *page; /* of dsv4-quant; NULL: not said */
+	const char *more_text,
+		*more_json; /* what the tool adds to a plan or an outcome (show.h); NULL: nothing */
+	uint64_t mp, threads, tasks, lease, every, follow_timeout; /* the last in seconds */
+	bool json, quiet, stack, no_sha256, hf_cache, tensors, overwrite, no_back, steal, full, oci,
+		follow, atlas;
 };
 
 /* The program that calls. */
@@ -35,6 +44,10 @@ struct call_tool {
 	const char *made_by;               /* name and version, for manifests */
 	FILE *watch;                       /* where a person watches: stderr */
 	const volatile sig_atomic_t *stop; /* becomes not 0: a run gives up */
+	/* What the tool does with OUT when all files are there, before the outcome is printed; NULL: nothing. Appends to text what people
+	 * are told, and to json the value of the member "atlas". Where it returns -1, the call fails. */
+	int (*then)(void *ctx, struct text *said, struct text *json, struct err *e);
+	void *ctx; /* borrows */
 };
 
 /* Fills a zeroed struct call with what holds where nothing is said. p is a struct call. */

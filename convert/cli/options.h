@@ -25,9 +25,13 @@
 	{ "task", 0, "i/N", CLI_TEXT, 0, 0, CALL_AT(task), "of a job: which task this is, i from 0 (as the scheduler's environment says)" }, \
 	{ "steal", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(steal), "of a job: then make files of other tasks that nobody is at" }, \
 	{ "launcher", 0, "torchrun", CLI_CHOICE, 0, 0, CALL_AT(launcher), "of a job: also believe RANK and WORLD_SIZE" }
+#define CALL_FOLLOW \
+	{ "follow", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(follow), "DIR is being downloaded: convert each shard as soon as it is whole and has its published SHA-256 (--source-sha256, or a hub's cache)" }, \
+	{ "follow-timeout", 0, "SECONDS", CLI_NUMBER, 0, 1u << 30, CALL_AT(follow_timeout), "with --follow: give up, with 75, when nothing in DIR has changed for so long (3600)" }
 #define CALL_FULL { "full", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(full), "read every file once more and hold it to the digest of its receipt" }
+#define CALL_THREADS { "threads", 'j', "N", CLI_THREADS, 0, 1024, CALL_AT(threads), "threads (0: as many as processors that it may use, the default)" }
 #define CALL_MACHINE \
-	{ "threads", 'j', "N", CLI_THREADS, 0, 1024, CALL_AT(threads), "threads (0: as many as processors that it may use, the default)" }, \
+	CALL_THREADS, \
 	{ "max-memory", 0, "BYTES", CLI_SIZE, 1, UINT64_MAX, CALL_AT(job.max_memory), "never hold more than this (1G)" }
 /* Verbs of jobs, with table_opts, final_opts and run_finalize of the tool. */
 #define CALL_JOB_VERBS \
@@ -49,9 +53,9 @@
 	{ "follow-links", 0, NULL, CLI_FLAG, 0, 0, CALL_AT(job.ckpt.follow_links), "follow links that lead to files elsewhere" }, \
 	CALL_HEADER, \
 	CALL_JSON
-/* What struct cli_tool has beside a name and help, with cmds, version, examples, files, see_also and word of the tool. */
+/* What struct cli_tool has beside a name and help, with cmds, defaults, version, examples, files, see_also and word of the tool. */
 #define CALL_TOOL \
-	.cmds = cmds, .opts_size = sizeof(struct call), .defaults = call_defaults, .version = version, \
+	.cmds = cmds, .opts_size = sizeof(struct call), .defaults = defaults, .version = version, \
 	.exit_text = call_exit_text, .examples = examples, .files = files, .see_also = see_also, .word = word, \
 	.failed = call_failed
 /* clang-format on */

@@ -2,6 +2,7 @@
 #include "convert/cli/show.h"
 
 #include "core/hash/xxh.h"
+#include "formats/archive/archive_io.h"
 #include "formats/format_id.h"
 #include "formats/json/jwrite.h"
 #include "formats/layout/engine.h"
@@ -82,6 +83,12 @@ static uint64_t missing(const struct show_plan *s)
 	return s->c->bytes > s->there ? s->c->bytes - s->there : 0;
 }
 
+/* The same of a run that frees shards. */
+static uint64_t reclaim_need(const struct show_plan *s)
+{
+	return s->beside && s->forecast->peak < missing(s) ? s->forecast->peak : missing(s);
+}
+
 static void put_budget(struct text *out, const struct show_plan *s)
 {
 	const struct conversion *c = s->c;
@@ -98,6 +105,59 @@ static void put_budget(struct text *out, const struct show_plan *s)
 		"%zu KiB)\n",
 		text_bytes(b->peak).s, text_bytes(s->limit).s, b->threads,
 		b->threads > 1 ? "s" : "", files, files > 1 ? "s" : "", b->piece >> 10);
+}
+
+/* What lies there more than before the run after file i, or less. */
+static void put_extra(struct text *out, const struct forecast *f, size_t i)
+{
+	uint64_t more = f->steps[i].made, less = f->steps[i].freed + f->swept;
+
+	text_fmt(out, "%s%s", more < less ? "-" : "",
+		text_bytes(more < less ? less - more : more - less).s);
+}
+
+/* Why no shard may be freed, as far as the plan alone tells; NULL: it may. */
+static const char *not_freed(const struct show_plan *s)
+{
+	const struct ckpt *k = s->c->folders[0].ckpt;
+
+	return archive_io_listing(k->io, k->dir)
+		? "the source is an archive, which is read in place"
+		: forecast_refuses(s->c);
+}
+
+/* The disk over time, where shards are freed. */
+static void put_reclaim(struct text *out, const struct show_plan *s)
+{
+	const struct forecast *f = s->forecast;
+	const char *why = not_freed(s);
+	size_t k;
+
+	if (recipe_find(s->c->opts.target))
+		return; /* dsv4-quant has no such option */
+	if (why) {
+		text_fmt(out, "run --reclaim: not to be had: %s\n", why);
+		return;
+	}
+	text_fmt(out,
+		"run --reclaim %.12s: at most %s more than now (%s for each of %u thread%s; a "
+		"shard has up to %s)",
+		s->c->hash, text_bytes(f->peak).s, text_bytes(f->peak / f->threads).s, f->threads,
+		f->threads > 1 ? "s" : "", text_bytes(f->shard).s);
+	if (s->room_known && s->room < reclaim_need(s))
+		text_str(out, ": NOT ENOUGH");
+	if (!s->beside)
+		text_str(out,
+			"; the source lies elsewhere, and what is freed there gives OUT no room");
+	text_str(out, "\n");
+	if (!f->n)
+		return;
+	text_str(out, "  more than now after each quarter of the files:");
+	for (k = 1; k <= 4; k++) {
+		text_str(out, k > 1 ? ", " : " ");
+		put_extra(out, f, (f->n * k + 3) / 4 - 1);
+	}
+	text_str(out, "\n");
 }
 
 static void put_folders(struct text *out, const struct conversion *c)
@@ -166,6 +226,7 @@ void show_plan_text(struct text *out, const struct show_plan *s)
 	text_fmt(out, "plan %s\n", c->hash);
 	put_target(out, c);
 	put_budget(out, s);
+	put_reclaim(out, s);
 	if (c->is_set)
 		put_loading(out, c);
 	if (c->n > 1)
@@ -176,9 +237,54 @@ void show_plan_text(struct text *out, const struct show_plan *s)
 	for (i = 0; s->tensors && i < k->n; i++)
 		text_fmt(out, "%s%s\t%s\n", i ? "" : "\n", fates[conversion_fate(c, i)].name,
 			text_quote(k->tensors[i].name).s);
+	if (s->more_text)
+		text_str(out, s->more_text);
 }
 
 /* --- a plan for programs --- */
+
+static void put_steps_json(struct jwrite *o, const struct show_plan *s)
+{
+	const struct forecast *f = s->forecast;
+	const struct item *it;
+	size_t i;
+
+	jwrite_open(o, "over_time", '[');
+	for (i = 0; i < f->n; i++) {
+		it = &f->order[i];
+		jwrite_open(o, NULL, '{');
+		jwrite_str(o, "file",
+			place_of(&s->c->folders[it->folder],
+				s->c->folders[it->folder].files[it->i].name)
+				.s);
+		jwrite_u64(o, "freed", f->steps[i].freed);
+		jwrite_u64(o, "made", f->steps[i].made);
+		jwrite_close(o, '}');
+	}
+	jwrite_close(o, ']');
+}
+
+static void put_reclaim_json(struct jwrite *o, const struct show_plan *s)
+{
+	const struct forecast *f = s->forecast;
+	const char *why = not_freed(s);
+
+	jwrite_open(o, "reclaim", '{');
+	jwrite_bool(o, "beside", s->beside);
+	if (s->room_known)
+		jwrite_bool(o, "fits", !why && s->room >= reclaim_need(s));
+	if (!why)
+		put_steps_json(o, s);
+	jwrite_u64(o, "peak", f->peak);
+	jwrite_u64(o, "per_thread", f->peak / f->threads);
+	jwrite_bool(o, "possible", !why);
+	if (why)
+		jwrite_str(o, "reason", why);
+	jwrite_u64(o, "shard", f->shard);
+	jwrite_u64(o, "source", f->source);
+	jwrite_u64(o, "threads", f->threads);
+	jwrite_close(o, '}');
+}
 
 static void put_disk_json(struct jwrite *o, const struct show_plan *s)
 {
@@ -188,6 +294,7 @@ static void put_disk_json(struct jwrite *o, const struct show_plan *s)
 		jwrite_u64(o, "free", s->room);
 	}
 	jwrite_u64(o, "needed", missing(s));
+	put_reclaim_json(o, s);
 	jwrite_close(o, '}');
 }
 
@@ -284,6 +391,8 @@ void show_plan_json(struct text *out, const struct show_plan *s)
 
 	jwrite_begin(&o, out, 2);
 	jwrite_open(&o, NULL, '{');
+	if (s->more_json)
+		jwrite_raw(&o, "budget", s->more_json, strlen(s->more_json));
 	put_disk_json(&o, s);
 	jwrite_str(&o, "experts", plan_experts(conversion_main(c)));
 	put_folders_json(&o, c);
@@ -360,13 +469,18 @@ static void put_folder_json(struct jwrite *o, const struct plan *p, const struct
 	jwrite_close(o, '}');
 }
 
-void show_run_json(struct text *out, const struct conversion *c, const struct run_result *r)
+void show_run_json(struct text *out, const struct conversion *c, const struct run_result *r,
+	const char *more_json, const char *atlas)
 {
 	struct jwrite o;
 	size_t k;
 
 	jwrite_begin(&o, out, 2);
 	jwrite_open(&o, NULL, '{');
+	if (atlas)
+		jwrite_raw(&o, "atlas", atlas, strlen(atlas));
+	if (more_json)
+		jwrite_raw(&o, "budget", more_json, strlen(more_json));
 	jwrite_u64(&o, "bytes_written", r->sum.written);
 	jwrite_u64(&o, "cast_blocks", r->sum.blocks);
 	jwrite_u64(&o, "cast_blocks_inexact", r->sum.inexact);
@@ -376,6 +490,7 @@ void show_run_json(struct text *out, const struct conversion *c, const struct ru
 		put_made_json(&o, &c->folders[k], &r->folders[k], true);
 	jwrite_close(&o, ']');
 	jwrite_u64(&o, "files_kept", r->sum.kept);
+	jwrite_u64(&o, "files_linked", r->sum.linked);
 	jwrite_u64(&o, "files_made", r->sum.made);
 	jwrite_open(&o, "folders", '[');
 	for (k = 0; k < c->n; k++)
@@ -383,5 +498,6 @@ void show_run_json(struct text *out, const struct conversion *c, const struct ru
 	jwrite_close(&o, ']');
 	jwrite_str(&o, "format", FORMAT_RUN_JSON);
 	jwrite_str(&o, "plan", c->hash);
+	jwrite_u64(&o, "shards_freed", r->freed);
 	jwrite_close(&o, '}');
 }

@@ -4,6 +4,7 @@
 #include "convert/plan/target.h"
 #include "formats/format_id.h"
 #include "formats/layout/engine.h"
+#include "formats/layout/rowrec.h"
 #include "formats/json/jwrite.h"
 #include "formats/model/family.h"
 
@@ -16,21 +17,42 @@ static const char *storage_of(const struct role *r)
 {
 	return r->store == STORE_PLAIN    ? dtypes[r->dtype].name
 		: r->store == STORE_DENSE ? "FP8"
+		: r->store == STORE_TABLE ? "table"
 					  : "expert";
 }
 
 void tables_roles_text(struct text *out)
 {
+	const struct family *const *f;
 	const struct role *r;
 
-	text_fmt(out, "%-38s %-7s %-22s %-8s %s\n", "name", "storage", "shape", "split", "meaning");
-	for (r = family_v4.roles; r < family_v4.roles + family_v4.n_roles; r++)
-		text_fmt(out, "%-38s %-7s %-22s %-8s %s\n", r->name, storage_of(r), r->shape,
-			split_name[r->split], r->what);
+	for (f = families; *f; f++) {
+		text_fmt(out, "%s%s, model_type %s; FP8 has a scale for %u x %u:\n\n",
+			f == families ? "" : "\n", (*f)->what, (*f)->name, codecs[(*f)->dense].rows,
+			codecs[(*f)->dense].cols);
+		text_fmt(out, "%-38s %-7s %-22s %-8s %s\n", "name", "storage", "shape", "split",
+			"meaning");
+		for (r = (*f)->roles; r < (*f)->roles + (*f)->n_roles; r++)
+			text_fmt(out, "%-38s %-7s %-22s %-8s %s\n", r->name, storage_of(r),
+				r->shape, split_name[r->split], r->what);
+	}
+}
+
+static void put_role(struct jwrite *o, const struct family *f, const struct role *r)
+{
+	jwrite_open(o, NULL, '{');
+	jwrite_str(o, "meaning", r->what);
+	jwrite_str(o, "model_type", f->name);
+	jwrite_str(o, "name", r->name);
+	jwrite_str(o, "shape", r->shape);
+	jwrite_str(o, "split", split_name[r->split]);
+	jwrite_str(o, "storage", storage_of(r));
+	jwrite_close(o, '}');
 }
 
 void tables_roles_json(struct text *out)
 {
+	const struct family *const *f;
 	const struct role *r;
 	struct jwrite o;
 
@@ -38,15 +60,9 @@ void tables_roles_json(struct text *out)
 	jwrite_open(&o, NULL, '{');
 	jwrite_str(&o, "format", FORMAT_ROLES_JSON);
 	jwrite_open(&o, "roles", '[');
-	for (r = family_v4.roles; r < family_v4.roles + family_v4.n_roles; r++) {
-		jwrite_open(&o, NULL, '{');
-		jwrite_str(&o, "meaning", r->what);
-		jwrite_str(&o, "name", r->name);
-		jwrite_str(&o, "shape", r->shape);
-		jwrite_str(&o, "split", split_name[r->split]);
-		jwrite_str(&o, "storage", storage_of(r));
-		jwrite_close(&o, '}');
-	}
+	for (f = families; *f; f++)
+		for (r = (*f)->roles; r < (*f)->roles + (*f)->n_roles; r++)
+			put_role(&o, *f, r);
 	jwrite_close(&o, ']');
 	jwrite_close(&o, '}');
 }
@@ -123,6 +139,7 @@ void tables_layouts_text(struct text *out)
 {
 	const struct tile *t;
 	const struct rowmap *m;
+	const struct rowrec *r;
 
 	text_fmt(out, "%-22s %-7s %-9s %-8s %s\n", "layout", "version", "holds", "checked",
 		"meaning (read by)");
@@ -132,6 +149,9 @@ void tables_layouts_text(struct text *out)
 	text_fmt(out, "\n%-22s %-7s %s\n", "row order", "parts", "meaning");
 	for (m = rowmaps; m < rowmaps + n_rowmaps; m++)
 		text_fmt(out, "%-22s %-7u %s\n", m->name, m->parts, m->what);
+	text_fmt(out, "\n%-22s %-7s %s\n", "row of a table", "unit", "meaning");
+	for (r = rowrecs; r < rowrecs + n_rowrecs; r++)
+		text_fmt(out, "%-22s %-7u %s\n", r->name, r->unit, r->what);
 }
 
 static void put_layout(struct jwrite *o, const struct tile *t)
@@ -154,6 +174,7 @@ void tables_layouts_json(struct text *out)
 {
 	const struct tile *t;
 	const struct rowmap *m;
+	const struct rowrec *r;
 	struct jwrite o;
 
 	jwrite_begin(&o, out, 2);
@@ -162,6 +183,15 @@ void tables_layouts_json(struct text *out)
 	jwrite_open(&o, "layouts", '[');
 	for (t = tiles; t < tiles + n_tiles; t++)
 		put_layout(&o, t);
+	jwrite_close(&o, ']');
+	jwrite_open(&o, "records", '[');
+	for (r = rowrecs; r < rowrecs + n_rowrecs; r++) {
+		jwrite_open(&o, NULL, '{');
+		jwrite_str(&o, "meaning", r->what);
+		jwrite_str(&o, "name", r->name);
+		jwrite_u64(&o, "unit", r->unit);
+		jwrite_close(&o, '}');
+	}
 	jwrite_close(&o, ']');
 	jwrite_open(&o, "row_orders", '[');
 	for (m = rowmaps; m < rowmaps + n_rowmaps; m++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/cli/task_call.h"
 
+#include "convert/batch/again.h"
 #include "convert/batch/final.h"
 #include "convert/batch/receipt.h"
 #include "convert/batch/slot.h"
@@ -199,7 +200,7 @@ static int make_job(struct batch *b, const struct call *o, const struct job *j, 
 	snprintf(b->plan, sizeof b->plan, "%s", j->conversion.hash);
 	if (source_id(j, b->source_id, e) || whole_path(dir, b->source, e) ||
 		batch_units(b, &j->conversion, e) || put_words(b, o, tool, "plan", e) ||
-		stage_share(&j->conversion, o->out, e) || whole_path(o->out, b->out, e))
+		stage_share(&j->conversion, o->out, true, e) || whole_path(o->out, b->out, e))
 		return -1;
 	return batch_create(b, io_posix(), o->job_dir, e);
 }
@@ -214,9 +215,10 @@ int task_call_plan(const struct call *o, const char *dir, const struct task_tool
 	uint64_t there;
 	int rc;
 
-	if (check_plan(o, e) || tool->settle(o, &jo, e) || job_open(&j, io_posix(), dir, &jo, e))
+	if (check_plan(o, e) || tool->settle(o, &jo, e) || job_open(&j, o->io, dir, &jo, e))
 		return -1;
-	rc = run_look(&j.conversion, o->out, false, &there, e) || make_job(&b, o, &j, dir, tool, e)
+	rc = run_look(&j.conversion, o->out, false, false, &there, e) ||
+			make_job(&b, o, &j, dir, tool, e)
 		? -1
 		: 0;
 	job_close(&j);
@@ -231,7 +233,8 @@ int task_call_plan(const struct call *o, const char *dir, const struct task_tool
 
 bool task_call_is(const struct call *o, const char *dir)
 {
-	return o->task || o->steal || o->launcher || batch_is(io_posix(), dir);
+	/* Where the system does not say, the job's call says why. */
+	return o->task || o->steal || o->launcher || batch_is(io_posix(), dir, NULL);
 }
 
 /* Options of the plan are the job's; they are not said again. */
@@ -249,6 +252,14 @@ static int refuse_words(const struct call *o, const struct task_tool *tool, stru
 	return rc;
 }
 
+static void note(const char *s)
+{
+	struct text t = { 0 };
+
+	text_fmt(&t, "%s\n", s);
+	cli_note(&t);
+}
+
 /* A job that was opened, and the conversion that it is about. */
 struct opened {
 	struct batch b;
@@ -263,13 +274,35 @@ static int open_job(struct opened *w, const struct call *o, const char *dir,
 	if (batch_open(&w->b, io_posix(), dir, e))
 		return -1;
 	if (!take_words(&w->c, &w->b, o, tool, e) && !tool->settle(&w->c, &w->jo, e) &&
-		!job_open(&w->j, io_posix(), w->b.source, &w->jo, e)) {
+		!job_open(&w->j, o->io, w->b.source, &w->jo, e)) {
 		if (!batch_hold(&w->b, &w->j, tool->run->made_by, e))
 			return 0;
 		job_close(&w->j);
 	}
 	batch_close(&w->b);
 	return -1;
+}
+
+enum { SIGHT = 10 }; /* seconds until a machine should see what another one has just planned */
+
+/* The same; what a network file system refuses (ESTALE, EIO), it tries some times, and waits a little for a job.json that is
+ * not seen yet. */
+static int open_with_tries(struct opened *w, const struct call *o, const char *dir,
+	const struct task_tool *tool, struct err *e)
+{
+	struct again again = { .note = note, .stop = tool->run->stop };
+	int seconds = 0;
+
+	while (open_job(w, o, dir, tool, e)) {
+		if (e->rule == rules[RULE_JOB_UNFINISHED].id && seconds++ < SIGHT &&
+			!(again.stop && *again.stop)) {
+			*e = (struct err){ 0 };
+			again_rest(1, again.stop);
+		} else if (!again_worth(&again, e)) {
+			return -1;
+		}
+	}
+	return 0;
 }
 
 static void close_job(struct opened *w)
@@ -286,14 +319,6 @@ static struct run_opts run_opts_of(const struct opened *w, const struct task_too
 		.features = cpu_features(),
 		.expected = w->j.has_expected ? &w->j.expected : NULL,
 		.stop = tool->run->stop };
-}
-
-static void note(const char *s)
-{
-	struct text t = { 0 };
-
-	text_fmt(&t, "%s\n", s);
-	cli_note(&t);
 }
 
 /* A line for each file made here, as sha256sum checks them below OUT. */
@@ -379,11 +404,12 @@ int task_call_run(const struct call *o, const char *dir, const struct task_tool 
 	struct slot s;
 	int rc;
 
-	if (refuse_words(o, tool, e) || !batch_is(io_posix(), dir))
-		return e->kind ? -1 : batch_open(&w.b, io_posix(), dir, e);
-	if (slot_find(&s, o->task, o->launcher, tool->env, e))
+	if (refuse_words(o, tool, e))
 		return -1;
-	if (open_job(&w, o, dir, tool, e))
+	if (!batch_is(io_posix(), dir, NULL))
+		return batch_open(&w.b, io_posix(), dir, e); /* which says that it is none */
+	if (slot_find(&s, o->task, o->launcher, tool->env, e) ||
+		open_with_tries(&w, o, dir, tool, e))
 		return -1;
 	rc = slot_hold(&s, w.b.tasks, e);
 	if (!rc)
@@ -403,16 +429,21 @@ int task_call_finalize(const struct call *o, const char *dir, const struct task_
 	struct text t = { 0 }, line = { 0 };
 	struct run_result r;
 	struct run_opts ro;
+	struct again again = { .note = note, .stop = tool->run->stop };
 	struct opened w;
 	size_t read;
 	int rc;
 
-	if (open_job(&w, o, dir, tool, e))
+	if (open_with_tries(&w, o, dir, tool, e))
 		return -1;
 	ro = run_opts_of(&w, tool);
-	rc = final_run(&w.b, &w.j, &ro, o->full, &read, &r, e);
+	while ((rc = final_run(&w.b, &w.j, &ro, o->full, &read, &r, e)) && again_worth(&again, e))
+		run_result_free(&r);
 	if (!rc) {
-		(o->json ? show_run_json : show_run_text)(&t, &w.j.conversion, &r);
+		if (o->json)
+			show_run_json(&t, &w.j.conversion, &r, NULL, NULL);
+		else
+			show_run_text(&t, &w.j.conversion, &r);
 		rc = cli_print(&t, e);
 	}
 	if (!rc && !o->quiet)

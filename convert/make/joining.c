@@ -54,27 +54,12 @@ static void begin(struct maker *m)
 	j->k = NONE;
 }
 
-/* The source that row at of the result is of. */
-static uint32_t whose(const struct step_join *g, uint64_t at)
-{
-	uint32_t lo = 0, hi = g->n, mid;
-
-	while (hi - lo > 1) {
-		mid = lo + (hi - lo) / 2;
-		if (g->first[mid] <= at)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 /* Rows of one source, as many as the stage has room for. */
 static uint64_t at_once(const struct maker *m, uint64_t at)
 {
 	const struct step_join *g = m->st->as.join;
 	uint64_t bytes = full_row(m->p, m->st), n = maker_rows(bytes) / bytes,
-		 left = g->first[whose(g, at) + 1] - at;
+		 left = g->first[maker_run(g->first, g->n, at) + 1] - at;
 
 	return n < left ? n : left;
 }
@@ -117,7 +102,7 @@ static int make(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err
 	const struct step_slice *take = &m->st->take;
 	struct joining *j = m->state;
 	uint64_t full = full_row(m->p, m->st), off;
-	uint32_t k = whose(g, at);
+	uint32_t k = maker_run(g->first, g->n, at);
 	bool wide = m->st->op == OP_JOIN_F32;
 	uint8_t *rows = take->cols == full && !wide ? dst : m->stage;
 	size_t i;

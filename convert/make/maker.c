@@ -19,7 +19,10 @@ const struct make_op *const make_ops[OP_COUNT] = {
 	[OP_JOIN] = &joining_op,
 	[OP_NARROW] = &slicing_narrow,
 	[OP_JOIN_F32] = &joining_f32,
+	[OP_RECORD] = &records_op,
 	[OP_HALVES] = &slicing_halves,
+	[OP_FIRSTS] = &slicing_firsts,
+	[OP_LEVELS] = &levels_op,
 };
 
 static uint64_t state_need(const struct plan *p, const struct plan_file *f)
@@ -127,4 +130,18 @@ int maker_end_records(struct maker *m, uint8_t *room, size_t n, struct err *e)
 			return -1;
 	}
 	return 0;
+}
+
+uint32_t maker_run(const uint64_t *first, uint32_t n, uint64_t at)
+{
+	uint32_t lo = 0, hi = n, mid;
+
+	while (hi - lo > 1) {
+		mid = lo + (hi - lo) / 2;
+		if (first[mid] <= at)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
 }

@@ -94,14 +94,22 @@ static inline size_t maker_rows(uint64_t row_bytes)
 	return row_bytes > MAKER_ROWS ? (size_t)row_bytes : (size_t)MAKER_ROWS;
 }
 
+/* Returns which of the n runs of rows, at least one, row at lies in: run k begins with row first[k], run 0 with row 0. at is below
+ * first[n]. */
+uint32_t maker_run(const uint64_t *first, uint32_t n, uint64_t at);
+
+/* Holds n scales of tensor t of a step of OP_REFORM, which begin with number first, to what its way takes. */
+int maker_hold_scales(struct maker *m, uint32_t t, const uint8_t *p, size_t n, uint64_t first,
+	struct err *e);
+
 /* Notes that block (row, col) of the step lost something; only so many of a file are kept. */
 int maker_lost(struct maker *m, uint64_t row, size_t col, struct err *e);
 
-/* The rows of slicing.c, recoding.c, tiling.c, reforming.c, blocks.c and joining.c. */
+/* The rows of slicing.c, recoding.c, tiling.c, reforming.c, records.c, blocks.c and joining.c. */
 extern const struct make_op slicing_bytes, slicing_columns, slicing_ids, slicing_narrow,
-	slicing_halves;
+	slicing_halves, slicing_firsts;
 extern const struct make_op recoding_codes, recoding_scales;
-extern const struct make_op tiling_op;
+extern const struct make_op tiling_op, records_op, levels_op;
 extern const struct make_op reforming_op, blocks_op, joining_op, joining_f32;
 
 #ifdef __cplusplus

@@ -228,7 +228,8 @@ static int recode_row(struct maker *m, uint64_t row, const uint8_t *src, uint8_t
 			RULE_DATA_FP8_NAN,
 			"the FP8 code is NaN, its product with the scale is no number", e);
 	if (drops(m))
-		dropped_row(&x->dropped, src, recoder_scales(&x->r, in), x->r.exponents, x->r.cols);
+		dropped_row(&x->dropped, src, recoder_scales(&x->r, in), x->r.exponents, x->r.cols,
+			fp4to8_of(how->cols));
 	if (keeps_residues(m) && !residues_row(&x->residues, row, src, x->scales))
 		return source_bad_byte(&m->source, m->st->as.recode.scales, 0,
 			RULE_DATA_SCALE_NUMBER,

@@ -5,7 +5,7 @@
  * scales on their way, and of codes whose way back is kept what was kept so far and the frame that it is packed into.
  *
  * SPDX-License-Identifier: MIT */
-#include "convert/make/maker.h"
+#include "convert/make/rounding.h"
 
 #include "core/text.h"
 
@@ -64,16 +64,29 @@ static struct sizes sizes_of(const struct plan *p, const struct step *s)
 	return z;
 }
 
+static bool rounds(const struct step *s)
+{
+	return reform_rounds(s->as.reform.of->how);
+}
+
 static size_t state(const struct plan *p, const struct step *s)
 {
-	struct sizes z = sizes_of(p, s);
+	struct sizes z;
+
+	if (rounds(s))
+		return rounding_state(p, s);
+	z = sizes_of(p, s);
 
 	return aligned(sizeof(struct reforming)) + z.reformer + z.shared;
 }
 
 static size_t stage(const struct plan *p, const struct step *s)
 {
-	struct sizes z = sizes_of(p, s);
+	struct sizes z;
+
+	if (rounds(s))
+		return rounding_stage(p, s);
+	z = sizes_of(p, s);
 
 	return z.codes + z.scales + z.kept + z.frame;
 }
@@ -97,9 +110,14 @@ static void begin(struct maker *m)
 {
 	const struct step_reform *f = m->st->as.reform.of;
 	struct reforming *x = m->state;
-	struct factor was = m->holds == &reforming_op ? x->factor : (struct factor){ .how = NULL };
+	struct factor was;
 	uint8_t *at = (uint8_t *)m->state + aligned(sizeof *x);
 
+	if (rounds(m->st)) {
+		rounding_begin(m);
+		return;
+	}
+	was = m->holds == &reforming_op ? x->factor : (struct factor){ .how = NULL };
 	m->holds = &reforming_op;
 	x->z = sizes_of(m->p, m->st);
 	reformer_begin(&x->r, f->how, (size_t)x->z.cols, f->signs, m->features, at);
@@ -145,8 +163,7 @@ static int bad_scale(struct maker *m, uint32_t t, uint64_t i, enum reform_scale 
 		e);
 }
 
-/* Holds n scales of tensor t, which begin with number first, to what the way takes. */
-static int hold_scales(struct maker *m, uint32_t t, const uint8_t *p, size_t n, uint64_t first,
+int maker_hold_scales(struct maker *m, uint32_t t, const uint8_t *p, size_t n, uint64_t first,
 	struct err *e)
 {
 	enum reform_scale what;
@@ -166,7 +183,7 @@ static int top_of(struct maker *m, uint32_t t, int *top, struct err *e)
 
 	for (at = 0; at < bytes; at += n) {
 		n = bytes - at < x->z.scales ? (size_t)(bytes - at) : x->z.scales;
-		if (source_read(&m->source, t, at, p, n, e) || hold_scales(m, t, p, n, at, e))
+		if (source_read(&m->source, t, at, p, n, e) || maker_hold_scales(m, t, p, n, at, e))
 			return -1;
 		*top = reform_top(*top, p, n);
 	}
@@ -211,8 +228,8 @@ static int load_scales(struct maker *m, unsigned k, uint64_t row, uint64_t n, co
 	if (maker_read(m, k, row / tall * bytes, to, (size_t)(n * bytes), e))
 		return -1;
 	x->band = row / tall;
-	return hold_scales(m, f->scales, to, (size_t)(n * bytes) / each, row / tall * bytes / each,
-		e);
+	return maker_hold_scales(m, f->scales, to, (size_t)(n * bytes) / each,
+		row / tall * bytes / each, e);
 }
 
 /* --- codes: a unit is a row --- */
@@ -222,7 +239,8 @@ static uint64_t matrix(const struct maker *m, uint64_t at)
 {
 	const struct reforming *x = m->state;
 
-	return m->st->as.reform.part == PART_CODES && keeps(m) ? x->z.rows : at + 1;
+	return !rounds(m->st) && m->st->as.reform.part == PART_CODES && keeps(m) ? x->z.rows
+										 : at + 1;
 }
 
 static uint64_t codes_at_once(const struct maker *m, uint64_t at)
@@ -388,17 +406,19 @@ static const struct {
 
 static uint64_t at_once(const struct maker *m, uint64_t at)
 {
-	return parts[m->st->as.reform.part].at_once(m, at);
+	return rounds(m->st) ? rounding_at_once(m, at)
+			     : parts[m->st->as.reform.part].at_once(m, at);
 }
 
 static int make(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
 {
-	return parts[m->st->as.reform.part].make(m, at, n, dst, e);
+	return rounds(m->st) ? rounding_make(m, at, n, dst, e)
+			     : parts[m->st->as.reform.part].make(m, at, n, dst, e);
 }
 
 static int end(struct maker *m, struct err *e)
 {
-	return parts[m->st->as.reform.part].end(m, e);
+	return rounds(m->st) ? rounding_end(m, e) : parts[m->st->as.reform.part].end(m, e);
 }
 
 const struct make_op reforming_op = { state, stage, unit, begin, matrix, at_once, make, end };

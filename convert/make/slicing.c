@@ -224,3 +224,34 @@ static int make_halves(struct maker *m, uint64_t at, size_t n, uint8_t *dst, str
 
 const struct make_op slicing_halves = { no_state, whole_stage, whole_unit, begin, NULL, one_at_once,
 	make_halves, end };
+
+/* --- OP_FIRSTS: of each column of a table its first rows; a unit is a row --- */
+
+static size_t no_stage(const struct plan *p, const struct step *s)
+{
+	(void)p, (void)s;
+	return 0;
+}
+
+/* Rows that lie together in the source. */
+static uint64_t column_left(const struct maker *m, uint64_t at)
+{
+	const struct step_firsts *f = m->st->as.firsts;
+
+	return f->to[maker_run(f->to, f->n, at) + 1] - at;
+}
+
+static int make_firsts(struct maker *m, uint64_t at, size_t n, uint8_t *dst, struct err *e)
+{
+	const struct step_firsts *f = m->st->as.firsts;
+	uint32_t k = maker_run(f->to, f->n, at);
+	uint64_t row = step_row_bytes(&m->st->out), off = (f->from[k] + at - f->to[k]) * row;
+
+	if (maker_read(m, 0, off, dst, n * (size_t)row, e))
+		return -1;
+	return f->e8m0 ? source_check_e8m0(&m->source, f->src, dst, n * (size_t)row, off, e) : 0;
+}
+
+/* Nothing of it is recorded: it takes a small part of tables of 100 GB, of which a digest of all would have to be read. */
+const struct make_op slicing_firsts = { no_state, no_stage, row_unit, begin, NULL, column_left,
+	make_firsts, NULL };

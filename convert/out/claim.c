@@ -145,6 +145,7 @@ static int look_at(struct claim *c, const char *name, const struct owned *old, s
 	enum name_is is = name_is(c->p, name);
 	struct stat st;
 
+	c->listed = c->listed || is >= NAME_MARK;
 	if (c->io->lstat(c->io, c->dir, name, &st))
 		return errno == ENOENT ? 0 : err_sys(e, "cannot look at %s", text_quote(name).s);
 	if (is == NAME_SOURCE && S_ISLNK(st.st_mode))
@@ -318,18 +319,19 @@ static int put_mark(struct claim *c, struct err *e)
 	return 0;
 }
 
-int claim_share(struct claim *c, struct err *e)
+int claim_share(struct claim *c, bool first, struct err *e)
 {
 	char line[80];
 	struct err why = { 0 };
 	int n = snprintf(line, sizeof line, "%s\n", c->p->hash), is;
 
-	if (!c->marked && file_put(c->io, c->dir, CLAIM_NAME, line, (size_t)n, &why)) {
+	if (!c->marked && (first || !c->listed) &&
+		file_put(c->io, c->dir, CLAIM_NAME, line, (size_t)n, &why)) {
 		is = is_mark(c, NULL); /* another process may have been quicker */
 		if (is <= 0)
 			return err_move(e, &why);
 	}
-	return file_remove(c->io, c->dir, MAN_NAME, e);
+	return first ? file_remove(c->io, c->dir, MAN_NAME, e) : 0;
 }
 
 /* The claim's mutex is held. */

@@ -38,9 +38,10 @@ struct claim {
 	pthread_mutex_t
 		taking; /* held by claim_take: the claim above is taken from all ranks at once */
 	bool fresh;     /* it was new */
-	bool marked;    /* our .dsv4-plan lies there */
-	bool taken;     /* this run has made sure of that */
-	bool parts;     /* temporary files of a killed run lie there */
+	bool listed; /* names of the plan are listed in it, if only such as cannot be looked at: seen late, or just removed */
+	bool marked; /* our .dsv4-plan lies there */
+	bool taken;  /* this run has made sure of that */
+	bool parts;  /* temporary files of a killed run lie there */
 	uint64_t
 		there; /* bytes that a run need not find room for: finished files, and what it removes */
 	int lock; /* owns; our .dsv4-plan, locked; -1: not yet, or the file system has no locks */
@@ -56,9 +57,10 @@ bool claim_writes(const struct plan *p, const char *name);
 /* After claim_look, with the folder locked by the caller: locks our mark if there is one, and removes temporary
  * files of killed runs. Returns -1 with out.locked if another run has the mark. */
 int claim_begin(struct claim *c, struct err *e);
-/* After claim_look, for processes that work in the folder together and hold no lock: marks it, unless one of them has, and
- * removes manifest.json. */
-int claim_share(struct claim *c, struct err *e);
+/* After claim_look, for processes that work in the folder together and hold no lock. first: for the call before all of
+ * them, which marks the folder and removes manifest.json. The others mark a folder that holds nothing, and leave a manifest:
+ * each of them may have slept until all was finished, and what they put there are the files that it names. */
+int claim_share(struct claim *c, bool first, struct err *e);
 /* To be called before every change to the folder: marks it, and removes manifest.json, which would
  * be stale. Does nothing the second time. Threads may call it at once, for claims with one above too. */
 int claim_take(struct claim *c, struct err *e);

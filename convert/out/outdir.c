@@ -2,6 +2,7 @@
 #include "convert/out/outdir.h"
 
 #include "core/file.h"
+#include "formats/conversion/freed.h"
 #include "formats/conversion/manifest.h"
 
 #include <errno.h>
@@ -100,56 +101,99 @@ static int open_input(const struct ckpt *c)
 	return c->io->open(c->io, c->dir, c->headers ? ".." : ".", WALK, 0);
 }
 
-/* *st of the input folder. */
-static int stat_input(const struct ckpt *c, struct stat *st)
+/* Opens path as far as it is there, for a look at what lies around it. *missing: as open_nearest has it. Returns -1 where
+ * nobody can tell where path leads. */
+static int open_around(const struct io *io, const char *path, const char **missing, struct err *e)
 {
-	int fd = open_input(c), rc;
+	int fd;
 
+	if (!*path)
+		return err_set(e, ERR_USAGE, "the output folder has no name");
+	fd = open_nearest(io, path, missing);
 	if (fd < 0)
+		return err_sys(e, "cannot open %s", text_quote(path).s);
+	if (!goes_up(*missing))
+		return fd;
+	(void)io->close(io, fd); /* a folder has nothing to flush */
+	return err_rule(e, RULE_OUT_NESTED, ERR_NOPOS,
+		"%s goes up from a folder that is not there: it may lead into the input",
+		text_quote(path).s);
+}
+
+/* Returns 1 if the folder out is in or lies in it, or, where holds is set, holds it; 0 if not, -1 on failure. Takes both over. */
+static int meet(const struct io *io, int out, bool holds, int in, struct err *e)
+{
+	struct stat of_in, of_out;
+	int rc;
+
+	if (in < 0 || io->fstat(io, in, &of_in) || io->fstat(io, out, &of_out)) {
+		err_sys(e, "cannot stat the folders");
+		(void)io->close(io, out);
+		if (in >= 0)
+			(void)io->close(io, in);
 		return -1;
-	rc = c->io->fstat(c->io, fd, st);
-	(void)c->io->close(c->io, fd); /* a folder has nothing to flush */
+	}
+	rc = lies_in(io, out, &of_in, e);
+	if (!rc && holds)
+		return lies_in(io, in, &of_out, e);
+	(void)io->close(io, in);
 	return rc;
+}
+
+/* Whether the open folder is one that an option of the plan reads. */
+static int is_read(const struct plan *p, int fd, bool *is, struct err *e)
+{
+	struct stat st;
+	size_t i;
+
+	*is = false;
+	if (p->ckpt->io->fstat(p->ckpt->io, fd, &st))
+		return err_sys(e, "cannot stat the output folder");
+	for (i = 0; i < sizeof p->opts.reads / sizeof *p->opts.reads; i++)
+		*is = *is || (p->opts.reads[i] && same(p->opts.reads[i], &st));
+	return 0;
 }
 
 int outdir_nested(const struct plan *p, const char *path, struct err *e)
 {
 	const struct io *io = p->ckpt->io;
 	const char *missing;
-	struct stat in, out;
-	size_t i;
-	int nearest, rc;
+	bool read = false;
+	int fd = open_around(io, path, &missing, e), rc;
 
-	if (!*path)
-		return err_set(e, ERR_USAGE, "the output folder has no name");
-	nearest = open_nearest(io, path, &missing);
-	if (nearest < 0)
-		return err_sys(e, "cannot open %s", text_quote(path).s);
-	if (goes_up(missing)) { /* where it would lead, nobody can tell yet */
-		(void)io->close(io, nearest);
-		return err_rule(e, RULE_OUT_NESTED, ERR_NOPOS,
-			"%s goes up from a folder that is not there: it may lead into the input",
-			text_quote(path).s);
-	}
-	if (stat_input(p->ckpt, &in) || io->fstat(io, nearest, &out)) {
-		err_sys(e, "cannot stat %s", text_quote(path).s);
-		(void)io->close(io, nearest);
+	if (fd < 0)
 		return -1;
+	rc = *missing ? 0 : is_read(p, fd, &read, e);
+	if (rc || read) {
+		(void)io->close(io, fd);
+		return rc ? rc
+			  : err_rule(e, RULE_OUT_NESTED, ERR_NOPOS,
+				    "%s is a folder that an option of this call reads",
+				    text_quote(path).s);
 	}
-	for (i = 0; !*missing && i < sizeof p->opts.reads / sizeof *p->opts.reads; i++)
-		if (p->opts.reads[i] && same(p->opts.reads[i], &out)) {
-			(void)io->close(io, nearest);
-			return err_rule(e, RULE_OUT_NESTED, ERR_NOPOS,
-				"%s is a folder that an option of this call reads",
-				text_quote(path).s);
-		}
-	rc = lies_in(io, nearest, &in, e);
 	/* The other way round only where path itself is there already. */
-	if (!rc && !*missing)
-		rc = lies_in(io, open_input(p->ckpt), &out, e);
+	rc = meet(io, fd, !*missing, open_input(p->ckpt), e);
 	if (rc > 0)
 		return err_rule(e, RULE_OUT_NESTED, ERR_NOPOS,
 			"%s is the input folder, lies in it or holds it", text_quote(path).s);
+	return rc;
+}
+
+int outdir_apart(const struct io *io, const char *path, const char *base, struct err *e)
+{
+	const char *missing;
+	int fd = open_around(io, path, &missing, e), in, rc;
+
+	if (fd < 0)
+		return -1;
+	if (file_open_dir(io, base, &in, e)) {
+		(void)io->close(io, fd);
+		return err_at(e, "--base %s", text_quote(base).s);
+	}
+	rc = meet(io, fd, !*missing, in, e);
+	if (rc > 0)
+		return err_rule(e, RULE_OUT_NESTED, ERR_NOPOS,
+			"%s is the folder of --base, lies in it or holds it", text_quote(path).s);
 	return rc;
 }
 
@@ -253,10 +297,23 @@ int outdir_open(struct outdir *o, const struct plan *p, const char *path, const 
 	return -1;
 }
 
-static int share_below(const struct plan *p, int top, const char *path, const char *below,
-	struct err *e);
+int outdir_only_copy(const struct io *io, int dir, const char *path, struct err *e)
+{
+	struct stat st;
 
-int outdir_share(const struct plan *p, const char *path, const char *below, struct err *e)
+	if (!io->lstat(io, dir, FREED_KEPT, &st))
+		return err_rule(e, RULE_RECLAIM_KEPT, ERR_NOPOS,
+			"%s has " FREED_KEPT
+			": shards of a source were freed for what lies there, and it may be their only copy",
+			text_quote(path).s);
+	return errno == ENOENT ? 0 : err_sys(e, "cannot look at " FREED_KEPT);
+}
+
+static int share_below(const struct plan *p, int top, const char *path, const char *below,
+	bool first, struct err *e);
+
+int outdir_share(const struct plan *p, const char *path, const char *below, bool first,
+	struct err *e)
 {
 	const struct io *io = p->ckpt->io;
 	bool made;
@@ -265,7 +322,7 @@ int outdir_share(const struct plan *p, const char *path, const char *below, stru
 	if (outdir_nested(p, path, e) || make_path(io, path, &made, e) ||
 		file_open_dir(io, path, &top, e))
 		return -1;
-	rc = share_below(p, top, path, below, e);
+	rc = outdir_only_copy(io, top, path, e) ? -1 : share_below(p, top, path, below, first, e);
 	(void)io->close(io, top); /* a folder has nothing to flush */
 	return rc;
 }
@@ -296,7 +353,7 @@ int outdir_open_below(struct outdir *o, struct outdir *top, const struct plan *p
 }
 
 static int share_below(const struct plan *p, int top, const char *path, const char *below,
-	struct err *e)
+	bool first, struct err *e)
 {
 	struct outdir o = { .io = p->ckpt->io, .fd = -1 };
 	struct err why = { 0 };
@@ -305,7 +362,7 @@ static int share_below(const struct plan *p, int top, const char *path, const ch
 	if (file_make_below(o.io, top, below, &o.fd, &why))
 		return no_link(&why, e);
 	rc = claim_look(&o.claim, p, o.fd, *below ? below : path, NULL, e) ||
-			claim_share(&o.claim, e)
+			claim_share(&o.claim, first, e)
 		? -1
 		: 0;
 	outdir_close(&o);
@@ -389,4 +446,20 @@ bool outdir_free(const struct io *io, const char *path, uint64_t *bytes)
 	known = free_of(io, fd, bytes);
 	(void)io->close(io, fd); /* a folder has nothing to flush */
 	return known;
+}
+
+bool outdir_beside(const struct plan *p, const char *path)
+{
+	const struct io *io = p->ckpt->io;
+	const char *missing;
+	struct stat out, in;
+	int fd = open_nearest(io, path, &missing);
+	bool same;
+
+	if (fd < 0)
+		return false;
+	same = !io->fstat(io, fd, &out) && !io->fstat(io, p->ckpt->dir, &in) &&
+		out.st_dev == in.st_dev;
+	(void)io->close(io, fd);
+	return same;
 }

@@ -2,6 +2,7 @@
 #include "convert/out/owned.h"
 
 #include "core/file.h"
+#include "core/text.h"
 #include "formats/conversion/chain.h"
 #include "formats/conversion/head.h"
 #include "formats/conversion/manifest.h"
@@ -286,13 +287,12 @@ static int turn_of(const struct owned_path *p)
 {
 	char dir[PATH];
 	const char *name = split(p->s, dir);
-	size_t n = strlen(name), m = sizeof MAN_SIDECAR - 1;
 
 	if (p->folder)
 		return 3;
 	if (!strcmp(name, MAN_NAME))
 		return 2;
-	return n > m && !strcmp(name + n - m, MAN_SIDECAR);
+	return text_stem(name, MAN_SIDECAR) > 0;
 }
 
 int owned_remove(const struct owned *o, const struct io *io, int out, const struct owned_keep *k,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/out/partial.h"
 
+#include "core/text.h"
 #include "formats/conversion/sidecar.h"
 #include "formats/format_id.h"
 
@@ -26,16 +27,16 @@ static void record_of(const char *part, char out[300])
 /* The other way round. */
 static void part_of(const char *record, char out[300])
 {
-	size_t n, end = sizeof MAN_SIDECAR - 1;
+	size_t n;
 	char name[256];
 
 	out[0] = 0;
 	if (!file_is_part(record, name))
 		return;
-	n = strlen(name);
-	if (n <= end || strcmp(name + n - end, MAN_SIDECAR) != 0)
+	n = text_stem(name, MAN_SIDECAR);
+	if (!n)
 		return;
-	name[n - end] = 0;
+	name[n] = 0;
 	file_part_beside(record, name, out);
 }
 
@@ -98,7 +99,7 @@ static int source_of(const struct ckpt *c, char hex[65], struct err *e)
 
 /* --- saving --- */
 
-/* Ops whose results take_step takes from a record, and which keep nothing from one step to the next. A new one is not
+/* Ops whose results partial_step takes from a record, and which keep nothing from one step to the next. A new one is not
  * among them until it is looked at. */
 static const bool recorded[OP_COUNT] = {
 	[OP_COPY] = true,
@@ -114,7 +115,10 @@ static const bool recorded[OP_COUNT] = {
 	[OP_JOIN] = true,
 	[OP_NARROW] = true,
 	[OP_JOIN_F32] = true,
+	[OP_RECORD] = true,
 	[OP_HALVES] = true,
+	[OP_FIRSTS] = true,
+	[OP_LEVELS] = true,
 };
 
 bool partial_has(const struct plan_file *f, size_t n)
@@ -219,9 +223,7 @@ static int look_at_seal(const struct io *io, int fd, uint64_t size, const struct
 	return 0;
 }
 
-/* Puts what the record says of tensor i into its result. False if it is not the one of the plan. */
-static bool take_step(const struct sidecar *a, size_t i, const struct step *s,
-	struct step_result *res)
+bool partial_step(const struct sidecar *a, size_t i, const struct step *s, struct step_result *res)
 {
 	const struct sidecar_tensor *t = &a->tensors[i];
 	const struct sidecar_source *src;
@@ -257,7 +259,7 @@ static bool take_record(struct partial *k, struct sidecar *a, const struct plan 
 		a->n_chunks != mem_ceil_div(a->bytes, MAN_CHUNK))
 		return false;
 	for (i = 0; i < a->n; i++)
-		if (!take_step(a, i, &f->steps[i], &s->res[i]))
+		if (!partial_step(a, i, &f->steps[i], &s->res[i]))
 			return false;
 	k->bytes = a->bytes;
 	k->steps = a->n;

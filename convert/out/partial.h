@@ -17,6 +17,7 @@
 #define CONVERT_OUT_PARTIAL_H
 #include "convert/out/account.h"
 #include "core/file.h"
+#include "formats/conversion/sidecar.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,6 +38,7 @@ int partial_save(const struct file_out *out, const struct account *a, struct err
 struct partial {
 	uint64_t bytes; /* 0: nothing */
 	size_t steps;
+	bool base; /* they are those of a file of another conversion (base.h), and have no record */
 	struct xxh_digest *chunks; /* owns; [bytes / MAN_CHUNK, rounded up] */
 };
 /* Reads the record of part, of file f of plan p, and puts the results of its steps into s->res. Returns 0; nothing
@@ -44,6 +46,8 @@ struct partial {
 int partial_load(struct partial *k, const struct io *io, int dir, const char *part,
 	const struct plan *p, const struct plan_file *f, const char *tool, struct stream *s,
 	const char **why, struct err *e);
+/* Puts what a sidecar says of its tensor i into the result of that step. Returns false if it is not that of the step. */
+bool partial_step(const struct sidecar *a, size_t i, const struct step *s, struct step_result *res);
 void partial_free(struct partial *k);
 
 #ifdef __cplusplus

@@ -120,7 +120,7 @@ void publisher_free(struct publisher *u, bool undo)
 		file_out_abandon(&u->outputs[i].side);
 		keep_free(&u->outputs[i].keep);
 		free(u->outputs[i].lossy.v);
-		if (undo && u->outputs[i].state == OUTPUT_DONE)
+		if (undo && u->outputs[i].state == OUTPUT_DONE && !u->outputs[i].fixed)
 			remove_names(u, i);
 		else
 			left = left || u->outputs[i].state >= OUTPUT_DONE || u->outputs[i].stays ||
@@ -195,6 +195,11 @@ int publisher_begin(struct publisher *u, size_t i, struct stream *s, struct part
 	if (o->data.begun)
 		return 0;
 	o->part[0] = 0;
+	if (u->base && !again &&
+		base_offer(u->base, u->p, &u->p->files[i], d->fd, s, k, &o->data, e))
+		return -1;
+	if (o->data.begun)
+		return 0;
 	return file_out_begin(&o->data, d->io, d->fd, u->p->files[i].name, u->p->files[i].bytes, e);
 }
 
@@ -448,13 +453,13 @@ static int hold_source(const struct publisher *u, struct err *e)
 	return ckpt_unchanged(u->p->ckpt, e);
 }
 
-/* A small file of the plan; its line of the manifest goes to *m. */
-static int put_small(struct publisher *u, const struct plan_small *s, struct manifest_file *m,
-	struct err *e)
+int publisher_small(struct publisher *u, size_t i, struct manifest_file *m, struct err *e)
 {
+	const struct plan_small *s = &u->p->smalls[i];
 	struct text t = { 0 };
 	int rc;
 
+	u->smalls = true;
 	*m = (struct manifest_file){ .name = s->name, .has_sha256 = true };
 	if (s->kind == SMALL_COPY) {
 		rc = copy_file(u->p->ckpt, u->dir, s->name, &m->bytes, m->sha256, e);
@@ -579,11 +584,10 @@ int publisher_finish(struct publisher *u, struct err *e)
 	m.shards.v = calloc(m.shards.n + 1, sizeof *m.shards.v);
 	rc = m.files.v && m.shards.v ? 0 : err_nomem(e);
 	rc = rc || hold_names(u, e) || hold_source(u, e) ? -1 : 0;
-	u->smalls = u->smalls || (!rc && p->n_smalls);
 	for (last = 0; last < 2; last++)
 		for (i = 0; !rc && i < p->n_smalls; i++)
 			if (last == checksum_is_mark(p, &p->smalls[i]))
-				rc = put_small(u, &p->smalls[i], &m.files.v[p->n_files + i], e);
+				rc = publisher_small(u, i, &m.files.v[p->n_files + i], e);
 	rc = rc ? rc : hold_source(u, e);
 	rc = rc ? rc : put_manifest(u, &m, e);
 	manifest_free(&m);

@@ -10,10 +10,12 @@
 #ifndef CONVERT_OUT_PUBLISH_H
 #define CONVERT_OUT_PUBLISH_H
 #include "formats/model/expected.h"
+#include "convert/out/base.h"
 #include "convert/out/outdir.h"
 #include "convert/out/partial.h"
 #include "convert/plan/plan.h"
 #include "convert/make/stream.h"
+#include "formats/conversion/manifest.h"
 #include "core/file.h"
 #include "core/par.h"
 #include "convert/out/tally.h"
@@ -34,6 +36,7 @@ struct output {
 	char side_name[256], keep_name[256];
 	char part[264]; /* where an earlier run was told to stop in the file; "": nowhere */
 	bool stays;     /* this run was, and has saved what is made of it */
+	bool fixed; /* shards that it was made of may be gone: nothing removes it, whatever becomes of the run */
 	uint8_t sha256[32], side_sha256[32];
 	uint64_t side_bytes;
 	uint64_t blocks, inexact;  /* of its casts */
@@ -45,6 +48,7 @@ struct publisher {
 	const struct plan *p;
 	struct outdir *dir;
 	const struct expected *expected; /* NULL: nobody said */
+	const struct base *base;         /* borrows; NULL: there is none */
 	const char *tool;                /* name and version, as manifests have it */
 	struct output *outputs;          /* owns; [p->n_files] */
 	uint8_t (*shard_sha256)[32];     /* owns; [ckpt->n_shards]; with expected */
@@ -70,7 +74,7 @@ void publisher_free(struct publisher *u, bool undo);
 /* True if file i is there under its name with a sidecar, so that it may be worth keeping. */
 bool publisher_has(const struct publisher *u, size_t i);
 /* Makes room for file i, which s is to make: removes what there is under its name, and the manifest before that.
- * Where an earlier run was told to stop in it, *k says what is there of it, and the results of these steps are in s;
+ * Where an earlier run was told to stop in it, or the base has it, *k says what is there of it, and the results of these steps are in s;
  * where that is not to be believed, *why says so, and else is NULL. Called again, it takes back what is not published. */
 int publisher_begin(struct publisher *u, size_t i, struct stream *s, struct partial *k,
 	const char **why, struct err *e);
@@ -85,6 +89,8 @@ int publisher_keep(struct publisher *u, size_t i, const struct stream *s,
 /* Shard i was digested; an error if it is not what was expected. Publishes what waited for it. */
 int publisher_shard(struct publisher *u, size_t i, struct err *e);
 
+/* Small file i alone; *m is its line of the manifest. To be called from one thread, before publisher_finish. */
+int publisher_small(struct publisher *u, size_t i, struct manifest_file *m, struct err *e);
 /* Small files, then the manifest. */
 int publisher_finish(struct publisher *u, struct err *e);
 

@@ -91,3 +91,25 @@ void rows_tensor(void *ctx, size_t i, struct sidecar_tensor *t)
 	t->lost = res->n_lost ? r->s->maker.lost + res->lost : NULL;
 	t->n_lost = res->n_lost;
 }
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+static bool same_range(const uint64_t a[2], const uint64_t b[2])
+{
+	return a[0] == b[0] && a[1] == b[1];
+}
+
+bool rows_same_step(const struct sidecar_tensor *is, const struct sidecar_tensor *would)
+{
+	return !strcmp(is->name, would->name) && is->begin == would->begin &&
+		is->end == would->end && is->op == would->op && is->dtype == would->dtype &&
+		is->rank == would->rank &&
+		!memcmp(is->dim, would->dim, is->rank * sizeof *is->dim) && is->n == would->n &&
+		same_range(is->row, would->row) && same_range(is->col, would->col) &&
+		same_text(is->layout, would->layout) && same_text(is->map, would->map) &&
+		is->version == would->version && is->parts == would->parts &&
+		is->scaled == would->scaled && is->ggml == would->ggml;
+}

@@ -23,6 +23,10 @@ struct rows {
 void rows_tensor(void *ctx, size_t i, struct sidecar_tensor *t);
 void rows_source(void *ctx, uint32_t k, struct sidecar_source *x);
 
+/* Returns whether both came about by the same step: what a plan decides, and not what was found out while they were made. Their
+ * sources are compared by the caller. */
+bool rows_same_step(const struct sidecar_tensor *is, const struct sidecar_tensor *would);
+
 #ifdef __cplusplus
 }
 #endif

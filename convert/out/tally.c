@@ -6,8 +6,16 @@
 /* Whether the step has blocks of a matrix, each of which is counted once. */
 static bool counts(const struct step *s)
 {
+	if (s->op == OP_RECORD)
+		return s->as.record.how->bits < 8;
 	return s->op == OP_REFORM ? s->as.reform.part == PART_CODES
 				  : s->op == OP_GGML && s->as.ggml->searched;
+}
+
+/* Whether it lists the first of its rounded blocks for the manifest. */
+static bool lists(const struct step *s)
+{
+	return s->op == OP_REFORM || s->op == OP_RECORD;
 }
 
 int tally_add(struct block_roles *t, const struct stream *s, struct err *e)
@@ -43,7 +51,7 @@ int tally_places_of(struct tally_places *p, const struct stream *s, struct err *
 	if (n && !p->v)
 		return err_nomem(e);
 	for (i = 0; i < s->f->n; i++) {
-		if (s->f->steps[i].op != OP_REFORM)
+		if (!lists(&s->f->steps[i]))
 			continue;
 		for (k = 0; k < s->res[i].n_lost && p->n < n; k++) {
 			b = &m->lost[s->res[i].lost + k];
@@ -65,7 +73,7 @@ static int places_of_sidecar(struct tally_places *p, const struct plan_file *f,
 	if (!p->v)
 		return err_nomem(e);
 	for (i = 0; i < f->n; i++) {
-		if (f->steps[i].op != OP_REFORM)
+		if (!lists(&f->steps[i]))
 			continue;
 		for (k = 0; k < s->tensors[i].n_lost && p->n < MANIFEST_PLACES; k++) {
 			b = &s->tensors[i].lost[k];
@@ -86,10 +94,9 @@ int tally_of_sidecar(struct block_roles *t, struct tally_places *places, const s
 	for (i = 0; i < f->n; i++) {
 		st = &f->steps[i];
 		n = &s->tensors[i];
-		if (st->op != OP_REFORM || st->as.reform.part != PART_CODES)
+		if (!lists(st) || !counts(st))
 			continue;
-		if (block_roles_add(t, &p->ckpt->config,
-			    p->ckpt->tensors[st->as.reform.of->codes].name,
+		if (block_roles_add(t, &p->ckpt->config, p->ckpt->tensors[step_source(st, 0)].name,
 			    &(struct manifest_role){ .total = n->blocks,
 				    .rescued = n->rescued,
 				    .lossy = n->inexact },

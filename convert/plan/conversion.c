@@ -126,9 +126,12 @@ static bool keeps_source(const struct plan_opts *o)
 {
 	const struct recipe *r = recipe_find(o->target);
 
+	if (o->record && o->record->bits < 8)
+		return false; /* tables are rounded */
 	if (!strcmp(o->target, "hf") || rank_target(o->target))
 		return true;
-	return r && !o->mix && (r->container == CONTAINER_SHARDS || o->dense != GGUF_DENSE_Q8_0);
+	return r && !o->mix && !r->rounds &&
+		(r->container == CONTAINER_SHARDS || o->dense != GGUF_DENSE_Q8_0);
 }
 
 int conversion_make(struct conversion *c, const struct audit *a, const struct plan_opts *o,

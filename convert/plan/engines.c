@@ -20,8 +20,8 @@
 enum { W1, W2, W3, ROLES, KINDS = 2 * ROLES };
 
 struct experts {
-	uint32_t *at; /* owns; index into ckpt->tensors, NONE where there is none */
-	uint64_t E;
+	uint32_t *at;  /* owns; index into ckpt->tensors, NONE where there is none */
+	uint64_t most; /* that a block has */
 };
 #define NONE UINT32_MAX
 
@@ -35,7 +35,7 @@ static int which(const struct role *r)
 
 static uint32_t *entry(const struct experts *x, uint32_t place, int w, bool scale)
 {
-	return x->at + ((uint64_t)place * KINDS + (unsigned)w * 2 + scale) * x->E;
+	return x->at + ((uint64_t)place * KINDS + (unsigned)w * 2 + scale) * x->most;
 }
 
 static int find_experts(struct experts *x, const struct layout *l)
@@ -44,8 +44,8 @@ static int find_experts(struct experts *x, const struct layout *l)
 	uint64_t n;
 	size_t i;
 
-	x->E = l->p->ckpt->config.E;
-	n = (uint64_t)l->a->inv.places * KINDS * x->E;
+	x->most = config_experts_max(&l->p->ckpt->config);
+	n = (uint64_t)l->a->inv.places * KINDS * x->most;
 	x->at = malloc((n + 1) * sizeof *x->at);
 	if (!x->at)
 		return err_nomem(l->e);
@@ -81,10 +81,13 @@ static bool fits(const struct layout *l, uint64_t ranks, char *why, size_t room)
 	int i;
 
 	if (!l->p->opts.share.experts_tp) {
-		if (!l->p->opts.share.placement && c->E % ranks) {
+		uint64_t odd = c->E % ranks ? c->E : config_stage_experts(c);
+
+		if (!l->p->opts.share.placement && odd % ranks) {
 			snprintf(why, room,
-				"there are %llu experts, which %llu ranks cannot share evenly",
-				(unsigned long long)c->E, (unsigned long long)ranks);
+				"there are %llu experts%s, which %llu ranks cannot share evenly",
+				(unsigned long long)odd, odd == c->E ? "" : " in a draft",
+				(unsigned long long)ranks);
 			return false;
 		}
 	} else if (c->I % ranks) {
@@ -257,7 +260,8 @@ static int lay_matrix(struct layout *l, const struct experts *x, const struct bl
 static int lay_experts(struct layout *l, const struct experts *x, struct block *b)
 {
 	const struct share *h = &l->p->opts.share;
-	uint32_t E = (uint32_t)x->E;
+	const struct config *c = &l->p->ckpt->config;
+	uint32_t E = (uint32_t)(b->place > c->L + 1 ? config_stage_experts(c) : c->E);
 	int part, scale;
 	long n;
 
@@ -359,7 +363,7 @@ static int put_meta(struct layout *l, size_t file, const struct block *b)
 /* The files of this stage, and in file[place] which is whose; -1 for none. */
 static int lay_files(struct layout *l, const struct experts *x, long *file)
 {
-	struct block b = { .ids = calloc(x->E + 1, sizeof *b.ids) };
+	struct block b = { .ids = calloc(x->most + 1, sizeof *b.ids) };
 	uint64_t L = l->p->ckpt->config.L;
 	char name[64];
 	uint32_t p;

@@ -382,7 +382,7 @@ static int read_any(struct inputs *x, const struct audit *a, const char *word, s
 
 int inputs_read(struct inputs *x, const struct audit *a, const char *word, struct err *e)
 {
-	*x = (struct inputs){ .E = a->ckpt->config.E, .places = a->inv.places };
+	*x = (struct inputs){ .E = config_experts_max(&a->ckpt->config), .places = a->inv.places };
 	x->v = calloc((size_t)(x->places * x->E * PROJECTIONS + 1), sizeof *x->v);
 	x->seen = calloc(a->inv.n + 1, sizeof *x->seen);
 	if (!x->v || !x->seen) {

@@ -4,6 +4,8 @@
  * SPDX-License-Identifier: MIT */
 #include "convert/plan/target.h"
 
+#include "formats/model/family.h"
+
 #include <string.h>
 
 long layout_file(struct layout *l, const char *name)
@@ -104,8 +106,8 @@ bool layout_casts(const struct layout *l, size_t i)
 /* The cast of expert tensor i, a weight or its scale. */
 static int cast_step(struct layout *l, size_t i, struct step *s)
 {
-	const struct recode *how =
-		recode_find(CODEC_MXFP4, l->p->f32_scales ? CODEC_FP8_F32 : CODEC_FP8);
+	const struct recode *how = recode_find(CODEC_MXFP4,
+		l->p->f32_scales ? CODEC_FP8_F32 : family_fp8(l->p->ckpt->config.family));
 	const struct tensor *t = &l->p->ckpt->tensors[i];
 	bool scale = l->a->want[i]->scale;
 	uint32_t partner = (uint32_t)audit_partner(l->a, i), self = (uint32_t)i;
@@ -137,6 +139,16 @@ bool layout_widens(const struct layout *l, size_t i)
 bool layout_drops(const struct layout *l, size_t i)
 {
 	return l->p->opts.drafts == DRAFTS_DROP && l->a->want[i]->stage >= 0;
+}
+
+bool layout_drops_engram(const struct layout *l, size_t i)
+{
+	return l->p->opts.engram == ENGRAM_DROP && engram_own(l->a->want[i]->name);
+}
+
+bool layout_separates(const struct layout *l, size_t i)
+{
+	return l->p->opts.engram == ENGRAM_SEPARATE && engram_table(l->a->want[i]->name);
 }
 
 /* The scales of a weight whose codes stay, as FP32 numbers. */

@@ -47,18 +47,25 @@ static int check_rank(const char *block, const json_t *ids, uint64_t experts, ui
 	return rc;
 }
 
+/* How many experts the block has. */
+static uint64_t experts_of(const struct placement *p, const char *block)
+{
+	return !strncmp(block, "mtp.", 4) ? p->stage_experts : p->experts;
+}
+
 static int check_block(const struct placement *p, const char *block, const json_t *ranks,
 	struct err *e)
 {
-	uint8_t *have = calloc(p->experts + 1, 1);
+	uint64_t experts = experts_of(p, block);
+	uint8_t *have = calloc(experts + 1, 1);
 	uint64_t i;
 	int rc = have ? 0 : err_nomem(e);
 
 	if (!rc && (!json_is_array(ranks) || json_array_size(ranks) != p->ranks))
 		rc = bad(e, block, "not one list for each rank");
 	for (i = 0; !rc && i < p->ranks; i++)
-		rc = check_rank(block, json_array_get(ranks, i), p->experts, have, e);
-	for (i = 0; !rc && i < p->experts; i++)
+		rc = check_rank(block, json_array_get(ranks, i), experts, have, e);
+	for (i = 0; !rc && i < experts; i++)
 		if (!have[i])
 			rc = bad(e, block, "an expert has no place");
 	free(have);
@@ -66,7 +73,7 @@ static int check_block(const struct placement *p, const char *block, const json_
 }
 
 int placement_read(struct placement *p, const struct io *io, const char *path, uint64_t ranks,
-	uint64_t experts, struct err *e)
+	uint64_t experts, uint64_t stage_experts, struct err *e)
 {
 	struct text t = { 0 };
 	const char *key;
@@ -74,7 +81,9 @@ int placement_read(struct placement *p, const struct io *io, const char *path, u
 	json_t *v;
 	int rc;
 
-	*p = (struct placement){ .ranks = ranks, .experts = experts };
+	*p = (struct placement){
+		.ranks = ranks, .experts = experts, .stage_experts = stage_experts
+	};
 	if (file_load(io, AT_FDCWD, path, CAP, &t, e))
 		return -1;
 	p->doc = json_loadb(t.s, t.n, JSON_REJECT_DUPLICATES, &je);
@@ -111,6 +120,9 @@ long placement_ids(const struct placement *p, const char *block, uint64_t rank, 
 	if (!p)
 		return in_order(rank, ranks, experts, ids);
 	lists = json_object_get(p->doc, block);
+	if (!lists && experts_of(p, block) != p->experts)
+		return bad(e, block,
+			"a draft has another number of experts than a layer, so that \"*\" is not for it: name the block");
 	if (!lists)
 		lists = json_object_get(p->doc, "*");
 	if (!lists)

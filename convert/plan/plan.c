@@ -2,6 +2,7 @@
 #include "convert/plan/plan.h"
 
 #include "core/file.h"
+#include "formats/model/family.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@ const struct op_row fates[FATE_COUNT] = {
 	[FATE_COPY]       = { "copied",      "whole, to one file" },
 	[FATE_REPLICATE]  = { "replicated",  "whole, to every rank" },
 	[FATE_SPLIT]      = { "split",       "by rows or columns, a part to each rank (slice: what is kept)" },
-	[FATE_CAST]       = { "cast",        "FP4 to FP8 with one scale for 128 x 128" },
+	[FATE_CAST]       = { "cast",        "FP4 to FP8 with one scale for a block" },
 	[FATE_WIDEN]      = { "widened",     "E8M0 scales as FP32 numbers, exactly" },
 	[FATE_REFORM]     = { "rewritten",   "in another number format" },
 	[FATE_DEQUANT]    = { "dequantized", "FP8 codes multiplied with their scales" },
@@ -23,6 +24,8 @@ const struct op_row fates[FATE_COUNT] = {
 	[FATE_NARROW]     = { "narrowed",    "expert ids as 32-bit integers, exactly" },
 	[FATE_ELSEWHERE]  = { "elsewhere",   "in another rank or stage" },
 	[FATE_DRAFT]      = { "drafts",      "left out: --drafts drop, or the target has no place for them" },
+	[FATE_ENGRAM]     = { "Engram",      "left out: --engram drop" },
+	[FATE_RECORD]     = { "as records", "codes and scales of a row of a table together (--engram-layout)" },
 	[FATE_UNSELECTED] = { "left out",    "not asked for" },
 };
 /* clang-format on */
@@ -38,8 +41,8 @@ int plan_header(const struct plan *p, const struct plan_file *f, struct text *ou
 		text_put(out, f->raw, (size_t)f->header_bytes);
 		return out->failed ? err_nomem(e) : 0;
 	}
-	st_put_header_for(out, f->meta, f->n_meta, p->align, f->n ? &f->steps[0].out : NULL, f->n,
-		sizeof *f->steps);
+	st_put_header_for(out, f->meta, f->n_meta, f->align ? f->align : p->align,
+		f->n ? &f->steps[0].out : NULL, f->n, sizeof *f->steps);
 	return out->failed ? err_nomem(e) : 0;
 }
 /* --- small files with text of our own --- */
@@ -86,6 +89,13 @@ static int put_recipe(const struct plan *p, const struct recipe_small *made, str
 	return recipe_small_put(made, out, &m, e);
 }
 
+static int put_config(const struct plan *p, struct text *out, struct err *e)
+{
+	if (config_put(out, &p->ckpt->doc, p->experts, e))
+		return -1;
+	return p->opts.engram == ENGRAM_DROP ? engram_config(out, e) : 0;
+}
+
 int plan_small_text(const struct plan *p, const struct plan_small *s, struct text *out,
 	struct err *e)
 {
@@ -95,7 +105,7 @@ int plan_small_text(const struct plan *p, const struct plan_small *s, struct tex
 	}
 	if (s->kind == SMALL_RECIPE)
 		return put_recipe(p, s->made, out, e);
-	return s->kind == SMALL_CONFIG ? config_put(out, &p->ckpt->doc, p->experts, e)
+	return s->kind == SMALL_CONFIG ? put_config(p, out, e)
 		: s->kind == SMALL_HEADER
 		? put_source_header(p->ckpt, &p->ckpt->shards[s->shard], out, e)
 		: put_index(p, out, e);

@@ -11,6 +11,7 @@
 #define CONVERT_PLAN_PLAN_H
 #include "convert/plan/step.h"
 #include "formats/model/audit.h"
+#include "formats/model/engram.h"
 #include "formats/model/gguf_name.h"
 #include "formats/model/mix.h"
 #include "formats/model/recipes.h"
@@ -24,6 +25,7 @@ struct plan_file {
 	struct step *steps; /* owns; in payload order */
 	size_t n, cap;
 	uint64_t header_bytes, bytes; /* 8+N; whole file */
+	unsigned align;               /* of the payload; 0: as of all files of the plan */
 	const char *raw;            /* in the arena; the header, where it is known byte for byte */
 	const struct st_meta *meta; /* in the arena; metadata of the header */
 	unsigned n_meta;
@@ -67,6 +69,8 @@ enum fate {
 	FATE_NARROW,
 	FATE_ELSEWHERE,
 	FATE_DRAFT,
+	FATE_ENGRAM,
+	FATE_RECORD,
 	FATE_UNSELECTED,
 	FATE_COUNT
 };
@@ -120,7 +124,13 @@ struct plan_opts {
 	const char *grafted;         /* digest of that, for the hash of the plan */
 	const struct stat *reads[2]; /* other folders than the source that are read; NULL: none */
 	enum drafts drafts;          /* recipes: what becomes of the blocks under mtp. */
-	bool back; /* hf: keep what restore needs: a folder source/, NAME.dropped */
+	enum engram engram;          /* hf: what becomes of Engram */
+	const struct rowrec
+		*record; /* with ENGRAM_SEPARATE: tables as such records; NULL: as they are */
+	uint64_t
+		engram_vocab; /* slice: engram_vocab_size by whose primes tables are cut; 0: they stay whole */
+	uint64_t engram_ranks; /* with record: ranks that share each table; 0: one */
+	bool back;             /* hf: keep what restore needs: a folder source/, NAME.dropped */
 	struct share share;
 };
 

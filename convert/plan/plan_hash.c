@@ -33,6 +33,8 @@ int plan_hash_begin(struct plan_hash *h, const struct plan *p, struct err *e)
 		text_fmt(&h->t, "experts %s\n", p->opts.grafted);
 	if (p->opts.drafts != DRAFTS_SAME)
 		text_fmt(&h->t, "drafts %s\n", drafts_names[p->opts.drafts]);
+	if (p->opts.engram != ENGRAM_KEEP)
+		text_fmt(&h->t, "engram %s\n", engram_names[p->opts.engram]);
 	if (p->opts.shard_config)
 		text_fmt(&h->t, "shard_config %s\n", p->opts.shard_config->text);
 	if (p->opts.file_size)

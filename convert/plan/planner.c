@@ -136,6 +136,14 @@ static int no_drafts(const char *tensor, struct err *e)
 		text_quote(tensor).s);
 }
 
+/* The source is a conversion that was made without Engram. */
+static int no_engram(const char *tensor, struct err *e)
+{
+	return err_rule(e, RULE_SET_NOT_KEPT, ERR_NOPOS,
+		"tensor %s is of Engram, and the conversion was made without it (--engram drop): it is not kept anywhere",
+		text_quote(tensor).s);
+}
+
 /* A source that is joined from converted folders may lack some. */
 static int check_there(const struct plan *p, struct err *e)
 {
@@ -150,6 +158,9 @@ static int check_there(const struct plan *p, struct err *e)
 				if (!from->has(from->ctx, t) && !from->missing(from->ctx) &&
 					drafts_own(p->ckpt->tensors[t].name))
 					return no_drafts(p->ckpt->tensors[t].name, e);
+				if (!from->has(from->ctx, t) && !from->missing(from->ctx) &&
+					engram_own(p->ckpt->tensors[t].name))
+					return no_engram(p->ckpt->tensors[t].name, e);
 				if (!from->has(from->ctx, t))
 					return err_rule(e, RULE_SET_INCOMPLETE, ERR_NOPOS,
 						"tensor %s is not whole in the folders that are "
@@ -215,8 +226,9 @@ static int find_smalls(struct plan *p, const struct target *t, struct err *e)
 static int settle_scales(struct plan *p, const struct audit *a, struct err *e)
 {
 	bool hf = !strcmp(p->opts.target, "hf") || (p->recipe && p->recipe->native);
+	const struct family *f = p->ckpt->config.family;
 
-	p->f32_scales = hf &&
+	p->f32_scales = hf && family_fp8(f) == CODEC_FP8 &&
 		(p->opts.scales == SCALES_F32 ||
 			(p->opts.scales == SCALES_UNSAID &&
 				(p->recipe ? p->recipe->forms.experts == CODEC_FP8_F32
@@ -225,6 +237,10 @@ static int settle_scales(struct plan *p, const struct audit *a, struct err *e)
 		return err_rule(e, RULE_PLAN_SCALE_DTYPE, ERR_NOPOS,
 			"--scale-dtype belongs to target hf; target %s has scales of one type",
 			p->opts.target);
+	if (p->opts.scales == SCALES_F32 && family_fp8(f) != CODEC_FP8)
+		return err_rule(e, RULE_PLAN_SCALE_DTYPE, ERR_NOPOS,
+			"--scale-dtype f32 is not for %s: whoever reads its FP8 takes E8M0 scales",
+			f->what);
 	if (hf && p->opts.scales == SCALES_F32 && p->experts == CODEC_MXFP4)
 		return err_rule(e, RULE_PLAN_SCALE_DTYPE, ERR_NOPOS,
 			"--scale-dtype f32 belongs to FP8 experts (--experts fp8): beside FP4 experts "
@@ -262,12 +278,11 @@ static int no_target(const char *name, struct err *e)
 /* What a name of dsv4-quant makes of the model's number formats. */
 static void settle_recipe(struct plan *p, const struct audit *a)
 {
-	const struct model_forms *f = &p->recipe->forms;
+	const struct model_forms f =
+		recipe_forms(p->recipe, p->ckpt->config.family, p->opts.scales == SCALES_E8M0);
 
-	if (p->opts.scales == SCALES_E8M0 && p->recipe->e8m0.experts != CODEC_NONE)
-		f = &p->recipe->e8m0;
-	p->forms.dense = f->dense == CODEC_NONE ? a->forms.dense : f->dense;
-	p->forms.experts = f->experts == CODEC_NONE ? a->forms.experts : f->experts;
+	p->forms.dense = f.dense == CODEC_NONE ? a->forms.dense : f.dense;
+	p->forms.experts = f.experts == CODEC_NONE ? a->forms.experts : f.experts;
 	p->experts =
 		p->recipe->native ? codec_of_expert(codec_expert(p->forms.experts)) : a->experts;
 }
@@ -337,11 +352,7 @@ static int check_family(const struct plan *p, const struct audit *a, struct err 
 	size_t i;
 
 	if (p->recipe)
-		return family_meets(c, NEED_RECIPE, e) ||
-				(p->recipe->container == CONTAINER_GGUF &&
-					family_meets(c, NEED_GGUF, e))
-			? -1
-			: 0;
+		return family_meets(c, p->recipe->need, e);
 	for (i = 0; i < sizeof of / sizeof *of; i++)
 		if (!strcmp(p->opts.target, of[i].target))
 			return family_meets(c, of[i].need, e);
@@ -398,6 +409,7 @@ int plan_make(struct plan *p, const struct audit *a, const struct plan_opts *o, 
 	p->ckpt = a->ckpt;
 	p->opts = *o;
 	p->recipe = recipe_find(o->target);
+	p->opts.lossy = o->lossy || (p->recipe && p->recipe->rounds && !p->recipe->mix);
 	p->experts = o->experts == CODEC_NONE ? a->experts : o->experts;
 	if (!make(p, a, e))
 		return 0;

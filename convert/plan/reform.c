@@ -6,6 +6,7 @@
 #include "convert/plan/target.h"
 
 #include "core/text.h"
+#include "formats/model/gguf_name.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -80,9 +81,24 @@ static int matrix_step(struct layout *l, const struct step_reform *f, enum op_pa
 		dim[1] = codec_dim1(f->how->to, layout_cols(l, f->codes));
 	else
 		codec_scale_dim(f->how->to, rows, layout_cols(l, f->codes), dim);
-	if (codes && !f->how->scales)
+	if (codes && codecs[f->how->to].scale == DT_COUNT)
 		s->record = 3; /* no step of its own reads the scales */
 	s->out.dtype = codes ? to->code : to->scale;
+	s->out.rank = 2;
+	s->out.dim = layout_dim(l, dim[0], dim[1]);
+	return s->out.dim ? 0 : -1;
+}
+
+/* Zero points. */
+static int zeros_step(struct layout *l, const struct step_reform *f, struct step *s)
+{
+	uint64_t dim[2];
+
+	if (begin_step(l, f, PART_ZEROS, codecs[f->how->to].zeros, s))
+		return -1;
+	codec_zero_dim(f->how->to, l->p->ckpt->tensors[f->codes].dim[0], layout_cols(l, f->codes),
+		dim);
+	s->out.dtype = DT_I32;
 	s->out.rank = 2;
 	s->out.dim = layout_dim(l, dim[0], dim[1]);
 	return s->out.dim ? 0 : -1;
@@ -100,47 +116,115 @@ static int number_step(struct layout *l, const struct step_reform *f, enum op_pa
 	return s->out.dim ? 0 : -1;
 }
 
+/* Rows and columns. */
+static int shape_step(struct layout *l, const struct step_reform *f, struct step *s)
+{
+	uint64_t *dim;
+
+	if (begin_step(l, f, PART_SHAPE, codecs[f->how->to].shape, s))
+		return -1;
+	dim = layout_alloc(l, sizeof *dim);
+	if (!dim)
+		return -1;
+	*dim = 2;
+	s->out.dtype = DT_I64;
+	s->out.rank = 1;
+	s->out.dim = dim;
+	return 0;
+}
+
 static int no_way(struct layout *l, size_t i)
 {
+	bool rounds = reform_rounding(layout_codec(l, i), to_of(l, i)) != NULL;
+
 	return err_rule(l->e, RULE_PLAN_NO_WAY, ERR_NOPOS,
-		"tensor %s is %s: from that there is no exact way to %s, which --to %s wants",
+		"tensor %s is %s: from that there is no exact way to %s, which --to %s wants%s",
 		text_quote(l->p->ckpt->tensors[i].name).s, codecs[layout_codec(l, i)].name,
-		codecs[to_of(l, i)].name, l->p->recipe->name);
+		codecs[to_of(l, i)].name, l->p->recipe->name, rounds ? " (--lossy rounds)" : "");
+}
+
+/* Rows that the format cannot take: says which of those can that are made of the same. */
+static int no_rows(struct layout *l, size_t i, const struct reform *how)
+{
+	uint64_t cols = layout_cols(l, i);
+	struct text other = { 0 };
+	const struct reform *x;
+	unsigned c;
+
+	for (c = CODEC_NONE + 1; reform_rounds(how) && c < CODEC_COUNT; c++) {
+		x = reform_rounding(how->from, (enum codec)c);
+		if (x && cols % reform_unit(x) == 0)
+			text_fmt(&other, "%s%s", other.n ? ", " : "; such rows can be ",
+				codecs[c].name);
+	}
+	err_rule(l->e, RULE_PLAN_CAST_SHAPE, ERR_NOPOS,
+		"tensor %s: %llu columns are no whole number of blocks of %u, so %s cannot be made of it%s",
+		text_quote(l->p->ckpt->tensors[i].name).s, (unsigned long long)cols,
+		reform_unit(how), codecs[how->to].name, other.n && !other.failed ? other.s : "");
+	text_free(&other);
+	return -1;
 }
 
 uint64_t layout_reform_bytes(const struct layout *l, size_t i)
 {
 	enum codec to = to_of(l, i);
 	const struct tensor *t = &l->p->ckpt->tensors[i];
-	uint64_t cols = layout_cols(l, i), dim[2];
+	uint64_t cols = layout_cols(l, i), dim[2], zeros[2];
 
 	codec_scale_dim(to, t->dim[0], cols, dim);
+	codec_zero_dim(to, t->dim[0], cols, zeros);
 	return t->dim[0] * codec_row_bytes(to, cols) +
 		(codecs[to].scale == DT_COUNT
 				? 0
 				: dim[0] * dim[1] * dtypes[codecs[to].scale].bits / 8) +
-		(codecs[to].second.name ? 2 * sizeof(float) : 0);
+		(codecs[to].second.name ? 2 * sizeof(float) : 0) +
+		(codecs[to].shape ? 2 * sizeof(int64_t) : 0) +
+		(codecs[to].zeros ? zeros[0] * zeros[1] * sizeof(int32_t) : 0);
+}
+
+/* The importance of the columns of weight i, which is rounded, where the file has it. */
+static int find_importance(struct layout *l, size_t i, struct step_reform *f)
+{
+	const struct imatrix *m = l->p->opts.imatrix;
+	const struct imatrix_tensor *t;
+	char name[GGUF_NAME_MAX + 1];
+	uint64_t cols = layout_cols(l, i), experts = l->p->ckpt->config.E;
+	long expert;
+
+	if (!m || !reform_rounds(f->how) ||
+		!gguf_name_of(name, &expert, l->p->ckpt->tensors[i].name, false, GGUF_OF_MODEL,
+			&l->p->ckpt->config))
+		return 0;
+	t = imatrix_find(m, name);
+	if (t && (t->cols != cols || t->mats != (expert < 0 ? 1 : experts)))
+		return err_rule(l->e, RULE_PLAN_RECIPE, ERR_NOPOS,
+			"--imatrix is of another model: %s has %llu matrices of %llu columns there, %llu of %llu here",
+			text_quote(name).s, (unsigned long long)t->mats,
+			(unsigned long long)t->cols, (unsigned long long)(expert < 0 ? 1 : experts),
+			(unsigned long long)cols);
+	f->importance = t;
+	f->matrix = expert < 0 ? 0 : (uint32_t)expert;
+	l->weighted += t != NULL;
+	return 0;
 }
 
 /* The matrix of weight i, in the arena. */
 static struct step_reform *matrix_of(struct layout *l, size_t i)
 {
-	const struct tensor *t = &l->p->ckpt->tensors[i];
 	const struct reform *how = reform_find(layout_codec(l, i), to_of(l, i));
 	const struct inputs *inputs = l->p->opts.inputs;
 	struct step_reform *f;
 	uint64_t cols;
 
+	if (!how && l->p->opts.lossy)
+		how = reform_rounding(layout_codec(l, i), to_of(l, i));
 	if (!how) {
 		no_way(l, i);
 		return NULL;
 	}
 	cols = layout_cols(l, i);
-	if (cols % how->block || cols % codecs[how->to].cols) {
-		err_rule(l->e, RULE_PLAN_CAST_SHAPE, ERR_NOPOS,
-			"tensor %s: %llu columns are no whole number of blocks of %u, so %s cannot be made of it",
-			text_quote(t->name).s, (unsigned long long)cols, how->block,
-			codecs[how->to].name);
+	if (cols % reform_unit(how) || !codec_whole(how->to, codecs[how->to].rows, cols)) {
+		no_rows(l, i, how);
 		return NULL;
 	}
 	f = layout_alloc(l, sizeof *f);
@@ -152,7 +236,7 @@ static struct step_reform *matrix_of(struct layout *l, size_t i)
 		.signs = !l->p->opts.drop_signs,
 		.input = inputs && how->second ? inputs_of(inputs, l->a->want[i]) : 0 };
 	f->partner = partner_of(l, i, f->scales);
-	return f;
+	return find_importance(l, i, f) ? NULL : f;
 }
 
 int layout_reform(struct layout *l, size_t i, struct step s[PART_COUNT])
@@ -163,7 +247,11 @@ int layout_reform(struct layout *l, size_t i, struct step s[PART_COUNT])
 
 	if (!f || matrix_step(l, f, PART_CODES, &s[n++]))
 		return -1;
-	if (f->how->scales && matrix_step(l, f, PART_SCALES, &s[n++]))
+	if (codecs[f->how->to].scale != DT_COUNT && matrix_step(l, f, PART_SCALES, &s[n++]))
+		return -1;
+	if (codecs[f->how->to].zeros && zeros_step(l, f, &s[n++]))
+		return -1;
+	if (codecs[f->how->to].shape && shape_step(l, f, &s[n++]))
 		return -1;
 	if (f->how->second &&
 		number_step(l, f, PART_SECOND, codecs[f->how->to].second.name, &s[n++]))

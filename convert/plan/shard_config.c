@@ -6,6 +6,7 @@
 #include "core/hash/xxh.h"
 #include "core/text.h"
 #include "formats/format_id.h"
+#include "formats/model/sglang_name.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -120,6 +121,26 @@ static int check_name(struct shard_config *s, const json_t *c, struct err *e)
 		said ? text_quote(said).s : "not there", s->folder);
 }
 
+/* Names and forms of parameters are those of one version on one kind of GPU: sglang_name.h. */
+static const struct {
+	const char *key, *want;
+} written[] = { { "sglang", SGLANG_VERSION }, { "device", SGLANG_DEVICE } };
+
+static int check_written(const struct shard_config *s, struct err *e)
+{
+	const char *is;
+	size_t i;
+
+	for (i = 0; i < sizeof written / sizeof *written; i++) {
+		is = json_string_value(json_object_get(s->doc, written[i].key));
+		if (!is || strcmp(is, written[i].want) != 0)
+			return err_rule(e, RULE_PLAN_SHARD_CONFIG, ERR_NOPOS,
+				"--shard-config: it is of %s %s, and parameters are written as %s has them: run loaders/sglang_probe.py there",
+				written[i].key, is ? text_quote(is).s : "nothing", written[i].want);
+	}
+	return 0;
+}
+
 static int check(struct shard_config *s, struct err *e)
 {
 	const json_t *c = json_object_get(s->doc, "shard_config");
@@ -133,6 +154,8 @@ static int check(struct shard_config *s, struct err *e)
 	if (!json_is_object(c) || !s->experts ||
 		!json_is_object(json_object_get(s->doc, "parameters")))
 		return bad(e, "it has no shard_config, experts or parameters");
+	if (check_written(s, e))
+		return -1;
 	return settle(s, c, e) || check_name(s, c, e) ? -1 : 0;
 }
 

@@ -4,8 +4,9 @@
 /* clang-format off */
 /* Of ops without a layout: how many sources. Their places in as are as step_source says. */
 static const uint8_t sources[OP_COUNT] = {
+	[OP_FIRSTS] = 1, [OP_LEVELS] = 2,
 	[OP_HALVES] = 1, [OP_NARROW] = 1, [OP_COPY] = 1, [OP_ROWS] = 1, [OP_COLS] = 1, [OP_REMAP] = 1,
-	[OP_DEQUANT] = 2, [OP_CAST] = 2, [OP_CAST_SCALE] = 1, [OP_WIDEN] = 1,
+	[OP_RECORD] = 2, [OP_DEQUANT] = 2, [OP_CAST] = 2, [OP_CAST_SCALE] = 1, [OP_WIDEN] = 1,
 };
 /* clang-format on */
 
@@ -15,14 +16,17 @@ static uint32_t reform_source(const struct step_reform_part *r, uint32_t k)
 {
 	const uint32_t v[] = { r->of->codes, r->of->scales, r->of->partner };
 
-	return v[r->part == PART_CODES || r->part == PART_INPUT ? k : k + 1];
+	return v[r->part == PART_CODES || r->part == PART_INPUT || r->part == PART_SHAPE ? k
+											 : k + 1];
 }
 
 static uint32_t reform_sources(const struct step_reform_part *r)
 {
 	uint32_t scales = r->of->how->second && r->of->partner != r->of->scales ? 2 : 1;
 
-	return r->part == PART_INPUT ? 1 : r->part == PART_CODES ? 1 + scales : scales;
+	return r->part == PART_INPUT || r->part == PART_SHAPE ? 1
+		: r->part == PART_CODES                       ? 1 + scales
+							      : scales;
 }
 
 uint32_t step_sources(const struct step *s)
@@ -48,8 +52,13 @@ uint32_t step_source(const struct step *s, uint32_t k)
 	case OP_JOIN:
 	case OP_JOIN_F32:
 		return s->as.join->src[k];
+	case OP_FIRSTS:
+		return s->as.firsts->src;
 	case OP_REMAP:
 		return s->as.remap.src;
+	case OP_RECORD:
+	case OP_LEVELS:
+		return k ? s->as.record.scales : s->as.record.codes;
 	case OP_DEQUANT:
 	case OP_CAST:
 		return k ? s->as.recode.scales : s->as.recode.codes;
@@ -92,11 +101,11 @@ struct step_slice step_all(const struct tensor *t)
  * same for all ranks of an engine, are zeros. */
 void step_numbers(const struct step *s, uint64_t n[4])
 {
-	bool rows = s->op == OP_ROWS || s->op == OP_DEQUANT || step_joins(s),
+	bool rows = s->op == OP_ROWS || s->op == OP_DEQUANT || s->op == OP_RECORD || step_joins(s),
 	     cols = s->op == OP_COLS || step_joins(s);
 
 	n[0] = rows ? s->take.row : 0;
-	n[1] = s->op == OP_CAST_SCALE ? s->out.dim[0] : s->take.rows;
+	n[1] = s->op == OP_CAST_SCALE || s->op == OP_FIRSTS ? s->out.dim[0] : s->take.rows;
 	n[2] = cols ? s->take.col : 0;
 	n[3] = cols ? s->take.cols : s->op == OP_REMAP ? s->as.remap.experts : 0;
 }

@@ -12,6 +12,7 @@
 #ifndef CONVERT_PLAN_STEP_H
 #define CONVERT_PLAN_STEP_H
 #include "formats/layout/engine.h"
+#include "formats/layout/rowrec.h"
 #include "formats/gguf/imatrix.h"
 #include "formats/model/checkpoint.h"
 #include "formats/op.h"
@@ -59,6 +60,9 @@ struct step_reform {
 	const struct reform *how;
 	bool signs;  /* as in struct reformer */
 	float input; /* value of PART_INPUT */
+	/* Of ways that round: the importance of its columns, which is matrix number `matrix` of that; NULL: 1. */
+	const struct imatrix_tensor *importance;
+	uint32_t matrix;
 };
 struct step_reform_part {
 	const struct step_reform *of; /* in the plan's arena; the steps of a matrix share it */
@@ -100,6 +104,21 @@ struct step_join {
 	bool e8m0; /* they hold E8M0 scales: a NaN among them is an error */
 };
 
+/* OP_RECORD: rows of codes and scales as records; take is of the codes. OP_LEVELS: the levels of those, of all of the table. */
+struct step_record {
+	uint32_t codes, scales;
+	const struct rowrec *how;
+};
+
+/* OP_FIRSTS: rows of an Engram table. Row to[k] + i of the result, below to[k + 1], is row from[k] + i of the source; take is all of the
+ * source. */
+struct step_firsts {
+	uint32_t src;
+	bool e8m0;                 /* it holds scales, as in step_copy */
+	uint32_t n;                /* columns of the table */
+	const uint64_t *from, *to; /* in the plan's arena; [n + 1] */
+};
+
 struct step {
 	struct tensor out; /* name, type, shape, place in the payload; .shard and .pos unused */
 	struct step_slice take;
@@ -114,9 +133,11 @@ struct step {
 		struct step_remap remap;
 		struct step_recode recode;
 		struct step_reform_part reform;
-		const struct step_tile *tile; /* in the plan's arena */
-		const struct step_ggml *ggml; /* the same */
-		const struct step_join *join; /* the same */
+		struct step_record record;
+		const struct step_tile *tile;     /* in the plan's arena */
+		const struct step_ggml *ggml;     /* the same */
+		const struct step_join *join;     /* the same */
+		const struct step_firsts *firsts; /* the same */
 	} as;
 };
 

@@ -4,6 +4,7 @@
 #include "convert/plan/target.h"
 
 #include "core/text.h"
+#include "formats/model/family.h"
 #include "formats/model/sglang_name.h"
 
 #include <stdio.h>
@@ -48,13 +49,13 @@ static bool shares(const struct layout *l, size_t i, uint64_t n, char *why, size
 
 /* One tensor of each kind: all of a role have the same split dimensions. */
 struct kinds {
-	size_t v[2 * 256];
+	size_t v[2 * FAMILY_ROLES_MAX];
 	size_t n;
 };
 
 static void list_kinds(const struct layout *l, struct kinds *k)
 {
-	bool seen[2 * 256] = { false };
+	bool seen[2 * FAMILY_ROLES_MAX] = { false };
 	size_t i, kind;
 
 	for (i = 0, k->n = 0; i < l->p->ckpt->n; i++) {
@@ -224,6 +225,9 @@ static int lay_official(struct layout *l)
 
 /* --- hf: the folder that one downloads --- */
 
+/* A bit of a place: the parcel is the table of the layer that the other bits number, and lies in a file of its own. */
+#define APART (UINT32_C(1) << 31)
+
 /* A weight and its scale, or a tensor without one: what stays together in a shard. */
 struct parcel {
 	uint32_t place;
@@ -296,19 +300,23 @@ static int list_parcels(struct layout *l, struct parcel **v, size_t *n)
 		const struct want *w = l->a->want[i];
 
 		layout_fate(l, i,
-			layout_drops(l, i)               ? FATE_DRAFT
-				: !l->selected[w->place] ? FATE_UNSELECTED
-				: layout_casts(l, i)     ? FATE_CAST
-				: layout_widens(l, i)    ? FATE_WIDEN
-				: layout_reforms(l, i)   ? FATE_REFORM
-				: layout_stacks(l, i)    ? FATE_TILE
-							 : FATE_COPY);
-		if (!l->selected[w->place] || layout_drops(l, i) || w->scale)
+			layout_drops(l, i)                  ? FATE_DRAFT
+				: layout_drops_engram(l, i) ? FATE_ENGRAM
+				: !l->selected[w->place]    ? FATE_UNSELECTED
+				: layout_records(l, i)      ? FATE_RECORD
+				: layout_casts(l, i)        ? FATE_CAST
+				: layout_widens(l, i)       ? FATE_WIDEN
+				: layout_reforms(l, i)      ? FATE_REFORM
+				: layout_stacks(l, i)       ? FATE_TILE
+							    : FATE_COPY);
+		if (!l->selected[w->place] || layout_drops(l, i) || layout_drops_engram(l, i) ||
+			layout_records(l, i) || w->scale)
 			continue; /* a scale comes with its weight */
 		if (layout_stacks(l, i) && w->expert > 0)
 			continue; /* and experts with the first */
 		partner = w->role->store == STORE_PLAIN ? -1 : audit_partner(l->a, i);
-		p = (struct parcel){ w->place, i, partner < 0 ? i : (size_t)partner, 0 };
+		p = (struct parcel){ layout_separates(l, i) ? APART | (uint32_t)w->layer : w->place,
+			i, partner < 0 ? i : (size_t)partner, 0 };
 		if (parcel_bytes(l, &p))
 			return -1;
 		if (mem_grow(v, &cap, *n + 1, sizeof p))
@@ -331,7 +339,7 @@ static uint32_t number_shards(const struct layout *l, struct parcel *v, size_t n
 	if (!room) /* the stages are the last places */
 		return l->p->opts.drafts == DRAFTS_DROP ? (uint32_t)l->p->ckpt->config.L + 2
 							: l->a->inv.places;
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n && !(v[i].place & APART); i++) { /* those are the last */
 		if (used && used + v[i].bytes > room) {
 			shard++;
 			used = 0;
@@ -339,22 +347,31 @@ static uint32_t number_shards(const struct layout *l, struct parcel *v, size_t n
 		used += v[i].bytes;
 		v[i].place = shard;
 	}
-	return n ? shard + 1 : 0;
+	return i ? shard + 1 : 0;
+}
+
+/* Opens the file of shard place, or of a table that lies apart. Returns its number in the plan, or -1. */
+static long open_shard(struct layout *l, uint32_t place, uint32_t shards)
+{
+	char name[64];
+
+	if (place & APART)
+		snprintf(name, sizeof name, ENGRAM_FILE "%u.safetensors", place & ~APART);
+	else
+		snprintf(name, sizeof name, "model-%05u-of-%05u.safetensors", place + 1, shards);
+	return layout_file(l, name);
 }
 
 static int lay_parcels(struct layout *l, const struct parcel *v, size_t n, uint32_t shards)
 {
 	struct step s[PART_COUNT];
-	char name[64];
 	size_t i;
 	long file = -1;
 	int k, made;
 
 	for (i = 0; i < n; i++) {
 		if (i == 0 || v[i].place != v[i - 1].place) {
-			snprintf(name, sizeof name, "model-%05u-of-%05u.safetensors",
-				v[i].place + 1, shards);
-			file = layout_file(l, name);
+			file = open_shard(l, v[i].place, shards);
 			if (file < 0)
 				return -1;
 		}
@@ -379,6 +396,7 @@ static int lay_shards(struct layout *l)
 	if (!rc)
 		rc = lay_parcels(l, v, n, number_shards(l, v, n));
 	free(v);
+	rc = rc ? rc : layout_lay_records(l);
 	return rc ? -1 : layout_small(l, &index);
 }
 
@@ -397,6 +415,9 @@ static int lay_recipe(struct layout *l)
 
 	if (lay_shards(l))
 		return -1;
+	if (l->p->opts.imatrix && !l->weighted)
+		return err_rule(l->e, RULE_PLAN_RECIPE, ERR_NOPOS,
+			"--imatrix has the columns of no tensor that is rounded here: it is of another model, or of other tensors");
 	for (m = l->p->recipe->smalls; m->name; m++)
 		if (layout_small(l,
 			    &(struct plan_small){

@@ -16,6 +16,7 @@ struct layout {
 	const bool *selected;        /* [a->inv.places] */
 	const struct engine *engine; /* of engine_target */
 	struct err *e;
+	size_t weighted; /* matrices that are rounded by an importance of their columns */
 };
 
 /* A target: how to lay out the files. */
@@ -65,6 +66,13 @@ const uint64_t *layout_dim(struct layout *l, uint64_t rows, uint64_t cols);
 bool layout_casts(const struct layout *l, size_t i);
 /* True if tensor i is a scale that stays and has to become F32. */
 bool layout_widens(const struct layout *l, size_t i);
+/* True if tensor i is of Engram, which the plan leaves out; if it is of a table that gets a file of its own. */
+bool layout_drops_engram(const struct layout *l, size_t i);
+bool layout_separates(const struct layout *l, size_t i);
+/* records.c: true if tensor i is of a table that becomes records. Adds the files of all of those; -1 where there is none for a
+ * rank. */
+bool layout_records(const struct layout *l, size_t i);
+int layout_lay_records(struct layout *l);
 /* True if tensor i is of a draft that the plan leaves out. */
 bool layout_drops(const struct layout *l, size_t i);
 /* The step that makes all of tensor i, cast if it has to be; whole, for one file. */

@@ -18,7 +18,7 @@ enum { PIECE_MAX = 256 << 10, PIECE_MIN = 128 << 10, RING_MAX = 3 };
  * work as a team. */
 enum { TEAM_FILES = 2 };
 /* A run is content with so much memory although it may have more: it has that many lanes of a team then, with which SHA-256
- * gains most of what it gains. */
+ * gains most of what it gains, or half of them, where tables are so large that the rest has no room for more. */
 enum { CONTENT = 128 << 20, CONTENT_LANES = 8 };
 /* Lanes that have a stage each read nothing back that they have made ahead of their turn (lane.h), which is a tenth of the
  * processor's time where all of a file is made so. Beyond so much
@@ -183,7 +183,9 @@ int budget_make(struct budget *b, const struct conversion *c, bool shards, unsig
 	b->tables = tables_of(c);
 	b->aside = aside_of(c);
 	b->threads = threads ? threads : 1;
-	if (limit > CONTENT && lanes_fit(b, &f, may, CONTENT_LANES, CONTENT))
+	if (limit > CONTENT &&
+		(lanes_fit(b, &f, may, CONTENT_LANES, CONTENT) ||
+			lanes_fit(b, &f, may, CONTENT_LANES / 2, CONTENT)))
 		return 0;
 	for (; b->threads; b->threads--)
 		if (lanes_fit(b, &f, may, 1, limit))
@@ -191,4 +193,12 @@ int budget_make(struct budget *b, const struct conversion *c, bool shards, unsig
 	return err_rule(e, RULE_PLAN_MEMORY, ERR_NOPOS,
 		"--max-memory %llu: this plan needs %llu bytes with one thread",
 		(unsigned long long)limit, (unsigned long long)b->peak);
+}
+
+void budget_apart(struct budget *b)
+{
+	uint64_t files = (uint64_t)b->teams * b->lanes;
+
+	b->teams = files < b->threads ? (unsigned)files : b->threads;
+	b->lanes = 1;
 }

@@ -31,6 +31,10 @@ struct budget {
 int budget_make(struct budget *b, const struct conversion *c, bool shards, unsigned threads,
 	uint64_t limit, struct err *e);
 
+/* Makes of b one where each thread has one file at a time: no more files are begun and not finished than there are threads. It
+ * needs no more memory. */
+void budget_apart(struct budget *b);
+
 #ifdef __cplusplus
 }
 #endif

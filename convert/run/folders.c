@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/run/folders.h"
 
+#include "convert/out/leftover.h"
+#include "convert/run/forecast.h"
 #include "convert/run/top.h"
 #include "core/file.h"
+#include "formats/conversion/bystander.h"
+#include "formats/conversion/freed.h"
+#include "formats/conversion/head.h"
+#include "formats/conversion/manifest.h"
 
 #include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,22 +79,140 @@ static int look(const struct conversion *c, const char *out, const struct owned 
 	return 0;
 }
 
-int folders_look(const struct conversion *c, const char *out, bool overwrite, uint64_t *there,
+/* Opens OUT, or the folder dir below it, to see what may not be touched; *fd is -1 where it is not there, or cannot be opened for a reason
+ * that the run meets too, and says. A reason that may be gone by then is an error. */
+static int open_to_see(const struct io *io, const char *out, int top, const char *dir, int *fd,
 	struct err *e)
 {
+	if (!(top < 0 ? file_open_dir(io, out, fd, NULL) : file_open_below(io, top, dir, fd, NULL)))
+		return 0;
+	*fd = -1;
+	return errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EACCES ||
+			errno == ENAMETOOLONG
+		? 0
+		: err_sys(e, "cannot open folder %s", text_quote(top < 0 ? out : dir).s);
+}
+
+/* Refuses OUT where it holds what was freed of a source; goes_on: not where that went into this conversion. */
+static int hold_only_copy(const struct conversion *c, const char *out, bool goes_on, struct err *e)
+{
+	const struct io *io = c->folders[0].ckpt->io;
+	struct freed kept;
+	bool there = false, same = false;
+	int fd, rc = 0;
+
+	if (open_to_see(io, out, -1, NULL, &fd, e))
+		return -1;
+	if (fd < 0)
+		return 0;
+	if (goes_on && !freed_read(&kept, io, fd, FREED_KEPT, &there, NULL)) {
+		same = there && !strcmp(kept.plan, c->hash);
+		freed_free(&kept);
+	}
+	if (!same)
+		rc = outdir_only_copy(io, fd, out, e);
+	(void)io->close(io, fd); /* a folder has nothing to flush */
+	return rc;
+}
+
+/* --- what speaks of the conversion that is replaced --- */
+
+/* What is to be written into the folder OUT. */
+struct coming {
+	const struct io *io;
+	const char *out;
+	bool atlas; /* a new atlas.jsonl is part of it */
+};
+
+/* Looks at the names in the open folder, which is dir below OUT. */
+static int find_words(const struct coming *n, int fd, const char *dir, struct err *e)
+{
+	char *names, *p;
+	struct stat st;
+	size_t count;
+	int rc = 0;
+
+	if (n->io->list(n->io, fd, &names, &count))
+		return err_sys(e, "cannot list %s", text_quote(n->out).s);
+	for (p = names; !rc && count--; p += strlen(p) + 1) {
+		if (n->io->lstat(n->io, fd, p, &st)) {
+			if (errno != ENOENT)
+				rc = err_sys(e, "cannot look at %s", text_quote(p).s);
+			continue;
+		}
+		if (!bystander_speaks(p, st.st_mode) ||
+			(n->atlas && !*dir && !strcmp(p, BYSTANDER_ATLAS)))
+			continue;
+		rc = err_rule(e, RULE_OUT_STALE, ERR_NOPOS,
+			"%s has %s%s%s, which is of the files that are to be replaced",
+			text_quote(n->out).s, dir, *dir ? "/" : "", text_quote(p).s);
+	}
+	free(names);
+	return rc;
+}
+
+/* The same, if the manifest in that folder is of another plan than hash. What this very plan has made comes out the same, so that what is
+ * said of it stays true. */
+static int hold_words_in(const struct coming *n, int out, const char *dir, const char *hash,
+	struct err *e)
+{
+	char plan[65];
+	int fd, rc;
+
+	if (open_to_see(n->io, n->out, out, dir, &fd, e))
+		return -1;
+	if (fd < 0)
+		return 0;
+	rc = head_plan(n->io, fd, MAN_NAME, plan, e);
+	if (!rc && *plan && strcmp(plan, hash) != 0)
+		rc = find_words(n, fd, dir, e);
+	(void)n->io->close(n->io, fd); /* a folder has nothing to flush */
+	return rc;
+}
+
+/* Refuses to replace files that a signature, an attestation or an atlas in OUT speaks of. */
+static int hold_words(const struct conversion *c, const char *out, bool atlas, struct err *e)
+{
+	const struct coming n = { .io = c->folders[0].ckpt->io, .out = out, .atlas = atlas };
+	int fd, rc;
+	size_t k;
+
+	if (open_to_see(n.io, out, -1, NULL, &fd, e))
+		return -1;
+	if (fd < 0)
+		return 0;
+	rc = hold_words_in(&n, fd, "", c->is_set ? c->hash : c->folders[c->n - 1].hash, e);
+	for (k = 0; !rc && k < c->n; k++)
+		if (c->folders[k].dir[0])
+			rc = hold_words_in(&n, fd, c->folders[k].dir, c->folders[k].hash, e);
+	(void)n.io->close(n.io, fd); /* a folder has nothing to flush */
+	return rc;
+}
+
+int folders_look(const struct conversion *c, const char *out, bool overwrite, bool atlas,
+	uint64_t *there, struct err *e)
+{
 	struct owned old = { 0 };
-	int rc = overwrite ? read_old(&old, c, out, e) : 0;
+	int rc = hold_only_copy(c, out, !overwrite, e);
 
 	*there = 0;
+	rc = rc || !overwrite ? rc : hold_words(c, out, atlas, e);
+	rc = rc || !overwrite ? rc : read_old(&old, c, out, e);
 	rc = rc ? rc : look(c, out, overwrite ? &old : NULL, there, e);
+	*there += rc ? 0 : leftover_bytes_at(c->folders[0].ckpt->io, out);
 	owned_free(&old);
 	return rc;
 }
 
-/* OUT, which the other folders lie in. */
-static struct outdir *top_of(struct folders *f)
+struct outdir *folders_top(struct folders *f)
 {
 	return f->c->is_set ? &f->top : &f->v[f->c->n - 1].dir;
+}
+
+/* reclaim_plan has looked for a run that frees shards. */
+static int hold_other_copy(const struct folders *f, struct err *e)
+{
+	return f->o->reclaim ? 0 : hold_only_copy(f->c, f->o->out, false, e);
 }
 
 /* What may be replaced; NULL: nothing. */
@@ -100,13 +225,14 @@ static int open_one(struct folders *f, struct out_folder *d, struct err *e)
 {
 	const struct run_opts *o = f->o;
 
-	if (d->p->dir[0] ? outdir_open_below(&d->dir, top_of(f), d->p, d->p->dir, old_of(f), e)
+	if (d->p->dir[0] ? outdir_open_below(&d->dir, folders_top(f), d->p, d->p->dir, old_of(f), e)
 			 : outdir_open(&d->dir, d->p, o->out, old_of(f), e))
 		return -1;
 	if (publisher_make(&d->pub, d->p, &d->dir, o->expected, o->tool, e)) {
 		outdir_close(&d->dir);
 		return -1;
 	}
+	d->pub.base = o->base;
 	d->pub.units = o->units;
 	d->pub.folder = (size_t)(d - f->v);
 	d->open = true;
@@ -131,11 +257,21 @@ static uint64_t bytes_of(const struct folders *f, size_t k, bool *some)
 	return n;
 }
 
+/* Whether what is freed of the source gives the folder room. */
+static bool frees_beside(const struct conversion *c, const struct outdir *any)
+{
+	struct stat out, in;
+
+	return !any->io->fstat(any->io, any->fd, &out) &&
+		!any->io->fstat(any->io, c->folders[0].ckpt->dir, &in) && out.st_dev == in.st_dev;
+}
+
 static int open_all(struct folders *f, struct err *e)
 {
 	const struct owned_keep keep = keep_of(f->c);
 	const struct outdir *any = NULL;
 	uint64_t need = 0, back = owned_blocks(&f->old, &keep), mine = 0;
+	uint64_t linked;
 	struct out_folder *d;
 	bool some = true;
 
@@ -147,16 +283,24 @@ static int open_all(struct folders *f, struct err *e)
 		if (open_one(f, d, e))
 			return out_folder_err(d, e);
 		need += f->o->units ? mine : outdir_missing(&d->dir);
+		if (f->o->base && base_bytes(f->o->base, d->p, &linked, e))
+			return out_folder_err(d, e);
+		back += f->o->base ? linked : 0; /* they take no room where they can be linked */
 		any = &d->dir;
 	}
-	return any ? outdir_room(any, need > back ? need - back : 0, e) : 0;
+	if (any && !f->o->units)
+		back += leftover_bytes(any->io, folders_top(f)->fd);
+	need = need > back ? need - back : 0;
+	if (f->o->forecast && f->o->forecast->peak < need && any && frees_beside(f->c, any))
+		need = f->o->forecast->peak;
+	return any ? outdir_room(any, need, e) : 0;
 }
 
 /* Removes what only the conversion that was there has, as it is now that OUT is locked. */
 static int remove_old(struct folders *f, struct err *e)
 {
 	const struct owned_keep keep = keep_of(f->c);
-	const struct outdir *top = top_of(f);
+	const struct outdir *top = folders_top(f);
 
 	if (!f->old.n)
 		return 0;
@@ -179,14 +323,20 @@ int folders_begin(struct folders *f, const struct conversion *c, const struct ru
 		return err_nomem(e);
 	for (k = 0; k < c->n; k++)
 		f->v[k].p = &c->folders[k];
-	if (o->overwrite && read_old(&f->old, c, o->out, e))
+	if (hold_other_copy(f, e) ||
+		(o->overwrite &&
+			(hold_words(c, o->out, o->atlas, e) || read_old(&f->old, c, o->out, e))))
 		return -1;
 	if (c->is_set &&
 		(look(c, o->out, old_of(f), &there, e) ||
-			top_open(&f->top, c, o->out, old_of(f), o->units ? 0 : c->bytes, e)))
+			top_open(&f->top, c, o->out, old_of(f),
+				o->units || o->forecast ? 0 : c->bytes, e)))
 		return -1;
-	if (open_all(f, e) || remove_old(f, e))
+	/* Once more, now that OUT is locked. */
+	if (open_all(f, e) || hold_other_copy(f, e) || remove_old(f, e))
 		return -1;
+	if (!o->units)
+		leftover_sweep(folders_top(f)->io, folders_top(f)->fd);
 	/* It speaks for all folders, and must not while they are looked at. */
 	return c->is_set ? file_remove(f->top.io, f->top.fd, MAN_NAME, e) : 0;
 }
@@ -235,6 +385,11 @@ void folders_finished(struct folders *f, size_t *files, uint64_t *bytes)
 		}
 		pthread_mutex_unlock(&d->pub.lock);
 	}
+}
+
+int folders_open_early(struct folders *f, size_t k, struct err *e)
+{
+	return f->v[k].open || !open_one(f, &f->v[k], e) ? 0 : out_folder_err(&f->v[k], e);
 }
 
 /* Opens a folder that gets no weights. */

@@ -33,6 +33,8 @@ struct out_folder {
 	uint64_t written;       /* bytes of the files made */
 	size_t went_on;         /* of those: files in which an earlier run was told to stop */
 	uint64_t went_on_bytes; /* that it had made of them */
+	size_t linked;          /* of those made: files of the base (convert/out/base.h) */
+	uint64_t linked_bytes;
 };
 
 struct folders {
@@ -45,18 +47,24 @@ struct folders {
 	struct run_anew anew;
 };
 
+/* Returns the folder OUT, which the other folders lie in; f owns it. */
+struct outdir *folders_top(struct folders *f);
+
 /* File name of d is begun anew, although an earlier run was told to stop in it. why: a literal. Any thread. */
 void folders_anew(struct folders *f, const struct out_folder *d, const char *name, const char *why);
 
 /* Refuses what folders_begin would refuse for the names in OUT and in its folders; changes nothing. *there:
- * bytes of the conversion that need no free space. */
-int folders_look(const struct conversion *c, const char *out, bool overwrite, uint64_t *there,
-	struct err *e);
+ * bytes of the conversion that need no free space. atlas: as in run_opts. */
+int folders_look(const struct conversion *c, const char *out, bool overwrite, bool atlas,
+	uint64_t *there, struct err *e);
 
-/* With --overwrite it also removes what a finished conversion in OUT has under names that this one does not write, once
+/* What a killed run --follow has left is removed, unless o makes some files only. With --overwrite it also removes what a finished conversion in OUT has under names that this one does not write, once
  * all else was accepted. Returns 0, or -1. In both cases folders_end is needed. */
 int folders_begin(struct folders *f, const struct conversion *c, const struct run_opts *o,
 	struct err *e);
+
+/* Opens folder k, which has no files of weights, before folders_finish would: only folders above it are open by then. */
+int folders_open_early(struct folders *f, size_t k, struct err *e);
 
 /* Shard i of the source has this SHA-256: publishes what waited for it. Returns -1 if another one was
  * expected. Any thread. */

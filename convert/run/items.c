@@ -52,7 +52,7 @@ static void put_shards(struct items *it, const struct conversion *c, const struc
 	for (k = 0; k < f->n; k++) {
 		for (s = 0; s < step_sources(&f->steps[k]); s++) {
 			shard = p->ckpt->tensors[step_source(&f->steps[k], s)].shard;
-			if (!listed[shard])
+			if (!listed[shard] && !p->ckpt->shards[shard].gone)
 				it->v[it->n++] = (struct item){ true, 0, shard };
 			listed[shard] = true;
 		}
@@ -85,6 +85,35 @@ int items_list(struct items *it, const struct conversion *c, bool shards,
 		if (!listed[i])
 			it->v[it->n++] = (struct item){ true, 0, (uint32_t)i };
 	free(files);
+	free(listed);
+	return 0;
+}
+
+void items_files(struct item *v, const struct conversion *c)
+{
+	(void)list_files(v, c);
+}
+
+int items_of(struct items *it, const struct conversion *c, const struct item *files, size_t n,
+	struct err *e)
+{
+	const struct ckpt *k = c->folders[0].ckpt;
+	bool *listed = calloc(k->n_shards + 1, sizeof *listed);
+	size_t i;
+
+	*it = (struct items){ .v = malloc((n + k->n_shards + 1) * sizeof *it->v) };
+	pthread_mutex_init(&it->lock, NULL);
+	if (!listed || !it->v) {
+		free(listed);
+		return err_nomem(e);
+	}
+	for (i = 0; i < n; i++) {
+		put_shards(it, c, &files[i], listed);
+		it->v[it->n++] = files[i];
+	}
+	for (i = 0; i < k->n_shards; i++)
+		if (!listed[i] && !k->shards[i].gone)
+			it->v[it->n++] = (struct item){ true, 0, (uint32_t)i };
 	free(listed);
 	return 0;
 }

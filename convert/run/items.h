@@ -34,6 +34,11 @@ struct items {
  * that these are made of. Returns 0, or -1. In both cases items_free is needed. */
 int items_list(struct items *it, const struct conversion *c, bool shards,
 	const struct run_units *units, struct err *e);
+/* The same of these files alone, in that order, and of all shards but those that are gone. */
+int items_of(struct items *it, const struct conversion *c, const struct item *files, size_t n,
+	struct err *e);
+/* The files of c in the order of items_list: v has room for c->files. */
+void items_files(struct item *v, const struct conversion *c);
 /* The next item, or NULL when all are taken. Any thread. */
 const struct item *items_take(struct items *it);
 /* Whether there are items that nobody has taken. */

@@ -2,10 +2,14 @@
 #include "convert/run/job.h"
 
 #include "core/file.h"
+#include "core/hash/hash_file.h"
+#include "core/hash/xxh.h"
+#include "formats/model/sumlist.h"
 #include "quant/back.h"
 #include "quant/preset.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Opens dir as j->c: as it is, or as the source that a conversion was made of. */
@@ -42,12 +46,13 @@ static const char *preset_of(const struct job_opts *o)
 	return r && r->mix ? preset_text(r->name) : NULL;
 }
 
-/* The lines of the recipe file that is asked for, and behind them those of a name that is one. */
-static int put_recipe(const struct io *io, const struct job_opts *o, struct text *t, struct err *e)
+int job_put_recipe(const struct io *io, const struct job_opts *o, struct text *t, struct err *e)
 {
 	const char *preset = preset_of(o);
 
-	if (o->recipe && file_load(io, AT_FDCWD, o->recipe, MIX_BYTES, t, e))
+	if (o->recipe_text)
+		text_str(t, o->recipe_text);
+	else if (o->recipe && file_load(io, AT_FDCWD, o->recipe, MIX_BYTES, t, e))
 		return err_of_call(e, "--recipe");
 	if (o->recipe && preset) {
 		text_str(t, "\nthen\n");
@@ -64,7 +69,7 @@ static int read_recipe(struct job *j, const struct job_opts *o, const struct aud
 {
 	const char *name = o->recipe ? o->recipe : o->plan.target;
 	struct text t = { 0 };
-	int rc = put_recipe(j->c.io, o, &t, e);
+	int rc = job_put_recipe(j->c.io, o, &t, e);
 
 	if (!rc && t.n)
 		rc = mix_read(&j->mix, t.s, t.n, name, &j->c.config, e) ||
@@ -82,12 +87,16 @@ static int read_recipe(struct job *j, const struct job_opts *o, const struct aud
 static int plan(struct job *j, const struct job_opts *o, const struct audit *a, struct err *e)
 {
 	struct plan_opts p = o->plan;
+	const struct recipe *r = p.target ? recipe_find(p.target) : NULL;
 
+	/* before files are read that are for a name which the model does not have */
+	if (r && j->c.config.family && family_meets(&j->c.config, r->need, e))
+		return -1;
 	if (!p.target)
 		p.target = j->joined.target;
 	if (o->placement) {
 		if (placement_read(&j->placement, j->c.io, o->placement, p.share.ranks,
-			    j->c.config.E, e))
+			    j->c.config.E, config_stage_experts(&j->c.config), e))
 			return err_of_call(e, "--placement");
 		p.share.placement = &j->placement;
 	}
@@ -122,7 +131,9 @@ static int plan(struct job *j, const struct job_opts *o, const struct audit *a, 
 		p.reads[1] = &j->graft.folder;
 		p.back = false; /* there is no one folder that it was made of */
 	}
-	return conversion_make(&j->conversion, a, &p, e);
+	if (conversion_make(&j->conversion, a, &p, e))
+		return -1;
+	return o->look ? o->look->with(o->look->ctx, j, a, e) : 0;
 }
 
 /* Whether the source may lack its drafts: they are not wanted, or the conversion that goes back was made of such a one. */
@@ -150,6 +161,20 @@ static int graft(struct job *j, const struct job_opts *o, const struct findings 
 	return graft_open(&j->graft, &j->c, o->experts_from, o->plan.lossy, e);
 }
 
+/* What is asked about Engram wants a model that has it. */
+static int take_engram(struct job *j, const struct job_opts *o, struct err *e)
+{
+	if (o->plan.engram == ENGRAM_KEEP)
+		return 0;
+	if (!j->c.config.engram)
+		return err_rule(e, RULE_PLAN_ENGRAM, ERR_NOPOS,
+			"--engram %s: config.json names no layer with Engram",
+			engram_names[o->plan.engram]);
+	if (o->plan.engram == ENGRAM_DROP)
+		engram_take_out(&j->c.config);
+	return 0;
+}
+
 static int audit_and_plan(struct job *j, const struct job_opts *o, struct findings *f,
 	struct err *e)
 {
@@ -165,8 +190,84 @@ static int audit_and_plan(struct job *j, const struct job_opts *o, struct findin
 	rc = finding_first(f, e);
 	if (o->plan.drafts == DRAFTS_DROP)
 		drafts_take_out(&j->c.config);
+	rc = rc || take_engram(j, o, e) ? -1 : 0;
 	rc = rc || plan(j, o, &a, e) ? -1 : 0;
 	audit_free(&a);
+	return rc;
+}
+
+/* --- small files --- */
+
+/* Whether the conversion reads or copies the file of that name. */
+static bool reads_small(const struct job *j, const char *name)
+{
+	static const char *const always[] = { "config.json", CKPT_INDEX, "generation_config.json",
+		"special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
+		"chat_template.jinja" };
+	const struct plan *p;
+	size_t i;
+
+	for (i = 0; i < sizeof always / sizeof *always; i++)
+		if (!strcmp(name, always[i]))
+			return true;
+	for (p = j->conversion.folders; p < j->conversion.folders + j->conversion.n; p++)
+		for (i = 0; i < p->n_smalls; i++)
+			if (p->smalls[i].kind == SMALL_COPY && !strcmp(name, p->smalls[i].name))
+				return true;
+	return false;
+}
+
+static int hold_small(const struct ckpt *c, const struct sum *s, struct err *e)
+{
+	char actual[CKPT_PATH], got[65], want[65];
+	uint8_t sha[32];
+	struct stat st;
+	bool there;
+	int fd, rc;
+
+	if (ckpt_file(c, s->name, actual, &st, &there, e))
+		return -1;
+	if (!there)
+		return 0; /* what is needed and is not there is said elsewhere */
+	if (file_open(c->io, c->dir, actual, &fd, &st, e))
+		return -1;
+	rc = hash_file(c->io, fd, (uint64_t)st.st_size, NULL, sha, e);
+	(void)c->io->close(c->io, fd); /* read only */
+	if (rc || !memcmp(sha, s->sha256, sizeof sha))
+		return rc;
+	hex_of(sha, sizeof sha, got);
+	hex_of(s->sha256, sizeof sha, want);
+	return err_rule(e, RULE_SOURCE_SHA256, ERR_NOPOS,
+		"%s: its SHA-256 is %s, --source-sha256 says %s", text_quote(s->name).s, got, want);
+}
+
+int job_hold_smalls(const struct job *j, const struct sumlist *l, char name[LINK_NAME],
+	struct err *e)
+{
+	size_t i;
+
+	name[0] = 0;
+	for (i = 0; !j->c.payload && i < l->n; i++) {
+		if (!reads_small(j, l->v[i].name))
+			continue;
+		snprintf(name, LINK_NAME, "%s", l->v[i].name);
+		if (hold_small(&j->c, &l->v[i], e))
+			return -1;
+	}
+	name[0] = 0;
+	return 0;
+}
+
+static int hold_to_list(const struct job *j, const char *path, struct err *e)
+{
+	char name[LINK_NAME];
+	struct sumlist l;
+	int rc;
+
+	if (sumlist_read(&l, j->c.io, path, e))
+		return err_at(e, "--source-sha256");
+	rc = job_hold_smalls(j, &l, name, e);
+	sumlist_free(&l);
 	return rc;
 }
 
@@ -179,7 +280,7 @@ static int expect(struct job *j, const struct job_opts *o, struct err *e)
 
 	if (o->source_sha256) {
 		j->has_expected = !expected_read(&j->expected, &j->c, o->source_sha256, e);
-		return j->has_expected ? 0 : -1;
+		return j->has_expected ? hold_to_list(j, o->source_sha256, e) : -1;
 	}
 	for (i = 0; i < j->c.n_shards; i++)
 		hub = hub || j->c.shards[i].blob;

@@ -103,7 +103,8 @@ int lane_again(struct lane *l, struct err *e)
 
 	if (l->known.bytes)
 		folders_anew(l->r->folders, l->folder, l->file->name,
-			"its bytes are not those that were written");
+			l->known.base ? "its bytes in the base are not those of its sidecar"
+				      : "its bytes are not those that were written");
 	drop(l);
 	l->item = it;
 	l->at = l->ahead = 0;
@@ -248,8 +249,13 @@ static int finish_file(struct lane *l, bool *differs, struct err *e)
 	l->folder->kept += kept;
 	l->folder->made += !kept;
 	l->folder->written += kept ? 0 : l->bytes - l->known.bytes;
-	l->folder->went_on += l->known.bytes > 0;
-	l->folder->went_on_bytes += l->known.bytes;
+	if (l->known.base) {
+		l->folder->linked++;
+		l->folder->linked_bytes += l->known.bytes;
+	} else {
+		l->folder->went_on += l->known.bytes > 0;
+		l->folder->went_on_bytes += l->known.bytes;
+	}
 	pthread_mutex_unlock(&l->r->folders->lock);
 	return 0;
 }
@@ -320,7 +326,7 @@ int lane_save(struct lane *l, uint64_t *kept, struct err *e)
 	int rc;
 
 	*kept = 0;
-	if (!l->item || l->kind != ITEM_MAKE)
+	if (!l->item || l->kind != ITEM_MAKE || l->known.base)
 		return 0;
 	if (l->at < l->known.bytes) { /* not yet looked at: it stays as it is, with its record */
 		*kept = l->known.bytes;

@@ -41,6 +41,7 @@ int proof_run(struct job *j, const struct proof_source *from, struct run_opts *o
 		if (open_again(j, from, hash, e))
 			return -1;
 		o->prove = true;
+		o->base = NULL; /* what it was compared with may be no more */
 		o->budget = j->b;
 		o->expected = j->has_expected ? &j->expected : NULL;
 		progress_say(o->progress, "comparing with the source once more");

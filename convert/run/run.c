@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/run/run.h"
 
+#include "convert/run/reclaim.h"
 #include "convert/run/team.h"
 #include "formats/gguf/imatrix_digest.h"
 #include "formats/model/changed.h"
@@ -8,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-int run_look(const struct conversion *c, const char *out, bool overwrite, uint64_t *there,
-	struct err *e)
+int run_look(const struct conversion *c, const char *out, bool overwrite, bool atlas,
+	uint64_t *there, struct err *e)
 {
-	return folders_look(c, out, overwrite, there, e);
+	return folders_look(c, out, overwrite, atlas, there, e);
 }
 
 uint64_t run_work(const struct conversion *c, const struct run_opts *o)
@@ -60,6 +61,8 @@ static void add(struct run_counts *sum, const struct run_counts *n)
 	sum->written += n->written;
 	sum->went_on += n->went_on;
 	sum->went_on_bytes += n->went_on_bytes;
+	sum->linked += n->linked;
+	sum->linked_bytes += n->linked_bytes;
 	sum->blocks += n->blocks;
 	sum->inexact += n->inexact;
 	for (k = 0; k < 3; k++)
@@ -76,6 +79,8 @@ static void tell(const struct out_folder *d, struct run_folder *r)
 	r->n.written = d->written;
 	r->n.went_on = d->went_on;
 	r->n.went_on_bytes = d->went_on_bytes;
+	r->n.linked = d->linked;
+	r->n.linked_bytes = d->linked_bytes;
 	for (i = 0; d->open && i < d->p->n_files; i++) {
 		o = &d->pub.outputs[i];
 		memcpy(r->sha256[i], o->sha256, 32);
@@ -109,7 +114,8 @@ static int make_files(struct folders *f, const struct run_opts *o, struct err *e
 	int rc;
 
 	sha256_kit_best(&lanes.sha, o->features);
-	rc = items_list(&items, f->c, o->expected, o->units, e);
+	rc = o->reclaim ? reclaim_items(o->reclaim, &items, e)
+			: items_list(&items, f->c, o->expected, o->units, e);
 	rc = rc ? rc : team_run(&lanes, &items, e);
 	items_free(&items);
 	return rc;
@@ -136,7 +142,8 @@ int run_unchanged(const struct conversion *c, struct err *e)
 static int execute(struct folders *f, const struct conversion *c, const struct run_opts *o,
 	struct err *e)
 {
-	if (folders_begin(f, c, o, e) || make_files(f, o, e))
+	if (folders_begin(f, c, o, e) || (o->reclaim && reclaim_begin(o->reclaim, f, e)) ||
+		make_files(f, o, e))
 		return -1;
 	if (run_unchanged(c, e))
 		return -1;
@@ -189,6 +196,8 @@ static int conversion_do(const struct conversion *c, const struct run_opts *o, r
 		add(&r->sum, &r->folders[k].n);
 	}
 	r->anew = f.anew;
+	r->freed = o->reclaim ? o->reclaim->n_freed : 0;
+	r->freed_bytes = o->reclaim ? o->reclaim->bytes_freed : 0;
 	folders_end(&f, rc && e->blame == BLAME_SOURCE);
 	return rc;
 }

@@ -18,7 +18,9 @@ struct run_counts {
 	size_t made, kept; /* files */
 	uint64_t written;  /* bytes of the files made */
 	size_t went_on;    /* of the files made: those in which an earlier run was told to stop */
-	uint64_t went_on_bytes;   /* bytes of them that were there; not written */
+	uint64_t went_on_bytes; /* bytes of them that were there; not written */
+	size_t linked;          /* of the files made: those of the base, which were not written */
+	uint64_t linked_bytes;
 	uint64_t blocks, inexact; /* cast */
 	uint64_t scales[3];       /* of experts laid out: scale bytes 0, above 247, above 249 */
 };
@@ -33,13 +35,15 @@ struct run_result {
 	struct run_folder *folders; /* owns; [n]; as those of the conversion */
 	size_t n;
 	struct run_anew anew;
+	size_t freed; /* shards that run --reclaim has removed */
+	uint64_t freed_bytes;
 	unsigned proofs; /* how often everything was compared with the source once more (proof.h) */
 };
 
 /* Refuses what run_conversion would refuse for what lies in out; changes nothing. *there: bytes of the
- * conversion that need no free space. */
-int run_look(const struct conversion *c, const char *out, bool overwrite, uint64_t *there,
-	struct err *e);
+ * conversion that need no free space. atlas: as in run_opts. */
+int run_look(const struct conversion *c, const char *out, bool overwrite, bool atlas,
+	uint64_t *there, struct err *e);
 
 /* Returns 0 when everything is written and published. After -1, what a source that is found false has
  * produced is removed, and what was finished before any other failure stays for the next run. Where the source was

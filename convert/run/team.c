@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/run/team.h"
 
+#include "convert/run/reclaim.h"
 #include "core/par.h"
 
 #include <pthread.h>
@@ -140,7 +141,10 @@ static int do_on(struct crew *c, struct slot *s, enum task task, const struct de
 	case TASK_AGAIN:
 		return lane_again(&s->lane, e);
 	case TASK_FINISH:
-		return lane_finish(&s->lane, differs, e);
+		if (lane_finish(&s->lane, differs, e))
+			return -1;
+		return *differs || !c->lanes->o->reclaim ? 0
+							 : reclaim_step(c->lanes->o->reclaim, e);
 	default:
 		return lane_make(&s->lane, s->made, d, differs, e);
 	}

@@ -261,24 +261,58 @@ int sha256_update(struct sha256 *const *s, const void *const *data, size_t n, un
 	return 0;
 }
 
-int sha256_pieces(const struct sha256_piece *pieces, unsigned n, struct err *e)
+/* Digests the blocks of those pieces that have as many as the shortest of them, which advance. All are at a block boundary;
+ * returns false where none has a block. */
+static bool pieces_lockstep(struct sha256_piece *v, unsigned n)
 {
 	struct sha256 *s[SHA256_LANES];
 	const void *p[SHA256_LANES];
-	bool done[SHA256_LANES] = { false };
-	unsigned i, k, m;
+	size_t least = SIZE_MAX;
+	unsigned i, m = 0, k, group;
+
+	for (i = 0; i < n; i++)
+		if (v[i].n >= 64 && v[i].n / 64 * 64 < least)
+			least = v[i].n / 64 * 64;
+	for (i = 0; i < n; i++) {
+		if (v[i].n < 64)
+			continue;
+		s[m] = v[i].s;
+		p[m++] = v[i].p;
+		v[i].p = (const uint8_t *)v[i].p + least;
+		v[i].n -= least;
+	}
+	for (k = 0; k < m; k += group) {
+		const struct sha256_way *w = s[k]->kit->way[m - k];
+
+		group = w->lanes < m - k ? w->lanes : m - k;
+		update_lockstep(s + k, p + k, least, group, w);
+	}
+	return m;
+}
+
+int sha256_pieces(const struct sha256_piece *pieces, unsigned n, struct err *e)
+{
+	struct sha256_piece v[SHA256_LANES];
+	const uint8_t *p;
+	unsigned i;
 
 	for (i = 0; i < n; i++) {
-		for (m = 0, k = i; k < n; k++) {
-			if (done[k] || pieces[k].n != pieces[i].n)
-				continue;
-			done[k] = true;
-			s[m] = pieces[k].s;
-			p[m++] = pieces[k].p;
+		v[i] = pieces[i];
+		if (!v[i].s->kit->way[1]) {
+			if (update_evp(v[i].s, v[i].p, v[i].n, e))
+				return -1;
+			v[i].n = 0;
+			continue;
 		}
-		if (m && sha256_update(s, p, pieces[i].n, m, e))
-			return -1;
+		p = v[i].p;
+		fill_tail(v[i].s, &p, &v[i].n);
+		v[i].p = p;
 	}
+	while (pieces_lockstep(v, n))
+		;
+	for (i = 0; i < n; i++)
+		if (v[i].n)
+			update_one(v[i].s, v[i].p, v[i].n);
 	return 0;
 }
 

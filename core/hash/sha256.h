@@ -34,13 +34,13 @@ extern const struct sha256_way sha256_ways[];
 struct sha256_kit {
 	const struct sha256_way *way[SHA256_LANES + 1];
 };
-/* Everything through EVP. */
+/* Makes a kit that does everything through EVP. */
 void sha256_kit_evp(struct sha256_kit *k);
-/* One way for everything. */
+/* Makes a kit that does everything in one way. */
 void sha256_kit_only(struct sha256_kit *k, const struct sha256_way *w);
-/* The fastest for each number of streams on a processor with these features, among those that are right. */
+/* Makes a kit of the fastest way for each number of streams among those that are right and need no more features. */
 void sha256_kit_best(struct sha256_kit *k, unsigned features);
-/* The same of another table, for tests. */
+/* Does the same with another table, for tests. */
 void sha256_kit_choose(struct sha256_kit *k, const struct sha256_way *ways, unsigned features);
 /* Whether a way gives the known answers, for each number of streams that it takes, whichever of them differs. */
 bool sha256_way_right(const struct sha256_way *w);
@@ -54,7 +54,7 @@ struct sha256 {
 };
 /* Zeroed = none. A failed init leaves none. kit may be NULL: the stream goes through EVP. */
 int sha256_init(struct sha256 *s, const struct sha256_kit *kit, struct err *e);
-/* n bytes of data[i] into s[i], for i < lanes <= SHA256_LANES. Fast where all streams are at a
+/* Digests n bytes of data[i] into s[i], for i < lanes <= SHA256_LANES. Fast where all streams are at a
  * multiple of 64 bytes, right in any case. All streams have the same kit. */
 int sha256_update(struct sha256 *const *s, const void *const *data, size_t n, unsigned lanes,
 	struct err *e);
@@ -64,13 +64,13 @@ struct sha256_piece {
 	const void *p;
 	size_t n;
 };
-/* Digests n <= SHA256_LANES pieces of as many streams; those of one length go in lockstep. All streams have the same
- * kit. */
+/* Digests n <= SHA256_LANES pieces of as many streams, in lockstep as far as each of them reaches. All streams have the
+ * same kit. */
 int sha256_pieces(const struct sha256_piece *pieces, unsigned n, struct err *e);
 /* Ends the stream and frees what it owns. */
 int sha256_final(struct sha256 *s, uint8_t out[32], struct err *e);
 void sha256_free(struct sha256 *s);
-/* One buffer, through EVP. */
+/* Digests one buffer, through EVP. */
 int sha256_of(const void *p, size_t n, uint8_t out[32], struct err *e);
 
 /* FIPS 180-4, 4.2.2. */

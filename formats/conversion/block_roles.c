@@ -3,6 +3,7 @@
 
 #include "core/mem.h"
 #include "core/pattern.h"
+#include "core/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +22,6 @@ static const char *where_of(const struct config *c, const char *name)
 /* layers.N.ffn.experts.E.w1.weight: ffn.experts.#.w1 */
 static void role_of(const char *name, char *out, size_t room)
 {
-	static const char end[] = ".weight";
-	const size_t tail = sizeof end - 1;
 	char pattern[256];
 	const char *p;
 	size_t n;
@@ -31,10 +30,8 @@ static void role_of(const char *name, char *out, size_t room)
 	p = strchr(pattern, '.');
 	p = p ? strchr(p + 1, '.') : NULL;
 	p = p ? p + 1 : pattern;
-	n = strlen(p);
-	if (n > tail && !strcmp(p + n - tail, end))
-		n -= tail;
-	snprintf(out, room, "%.*s", (int)n, p);
+	n = text_stem(p, ".weight");
+	snprintf(out, room, "%.*s", (int)(n ? n : strlen(p)), p);
 }
 
 int block_roles_merge(struct block_roles *t, const struct manifest_role *n, struct err *e)

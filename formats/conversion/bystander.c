@@ -8,7 +8,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-enum what { DOCUMENT, SIGNATURE, LITTER, LITTER_DIR };
+enum what { DOCUMENT, FIGURES, SIGNATURE, LITTER, LITTER_DIR };
 
 /* Upper and lower case are the same. A name that ends in * stands for all that begin so. */
 static const struct row {
@@ -29,6 +29,8 @@ static const struct row {
 	{ "manifest.json.minisig", SIGNATURE },
 	{ "model.sig", SIGNATURE },
 	{ "attestation.json", SIGNATURE },
+	{ BYSTANDER_ATLAS, FIGURES },
+	{ "dsv4-only-copy.json", FIGURES }, /* run --reclaim: it may be the only copy */
 	/* the hub, git, editors */
 	{ ".dsv4-work", LITTER_DIR }, /* where tasks of a job make files (convert/batch) */
 	{ ".gitattributes", LITTER },
@@ -63,7 +65,7 @@ static const struct row {
 static const char *const model_ends[] = { ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf",
 	".ggml", ".h5", ".msgpack", ".onnx", ".npy", ".npz", ".pkl", ".pickle", ".json", ".jsonl",
 	".jinja", ".jinja2", ".py", ".pyc", ".so", ".model", ".tiktoken", ".header", ".dropped",
-	".tar", ".zst", "vocab.txt", "merges.txt" };
+	".tar", ".zst", ".zst-e8m0", "vocab.txt", "merges.txt" };
 static bool matches(const char *pattern, const char *name)
 {
 	size_t n = strlen(pattern);
@@ -123,6 +125,13 @@ bool bystander_is_signature(const char *name, mode_t mode)
 	const struct row *r = find(name);
 
 	return r && r->what == SIGNATURE && right_kind(r, mode);
+}
+
+bool bystander_speaks(const char *name, mode_t mode)
+{
+	const struct row *r = find(name);
+
+	return r && (r->what == SIGNATURE || r->what == FIGURES) && right_kind(r, mode);
 }
 
 bool bystander_is_litter(const char *name, mode_t mode)

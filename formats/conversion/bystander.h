@@ -15,6 +15,8 @@
 extern "C" {
 #endif
 
+#define BYSTANDER_ATLAS "atlas.jsonl" /* dsv4-quant run --atlas */
+
 enum bystander { BYSTANDER_MODEL, BYSTANDER_UNKNOWN, BYSTANDER_KNOWN };
 
 /* What the entry name of a folder is, mode being its st_mode as lstat has it. A known name on the wrong kind
@@ -24,6 +26,10 @@ enum bystander bystander_of(const char *name, mode_t mode);
 /* True if name is a signature or attestation that these tools write beside what it is about, and mode that of a
  * regular file. */
 bool bystander_is_signature(const char *name, mode_t mode);
+
+/* True if name is a file that says something of the weights beside it, which is not true of other weights: a signature or attestation,
+ * or an error atlas; mode is that of a regular file. */
+bool bystander_speaks(const char *name, mode_t mode);
 
 /* True if systems and tools leave an entry of this name behind, which is no content: .DS_Store, .cache,
  * lost+found, or temporary files of these tools. No signature covers it. */

@@ -108,3 +108,53 @@ int copies_hold(const struct io *io, int top, struct findings *f, struct err *e)
 
 	return chain_walk(&w, top, e);
 }
+
+/* Files of weights may be those of another run, or of another revision, with their sidecars: then the sidecar is not the one that
+ * the manifest means. */
+static int hold_sidecars(void *ctx, const struct chain_folder *d, struct err *e)
+{
+	struct hold *h = ctx;
+	struct err why = { 0 };
+	struct sidecar s;
+	char path[600];
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; !rc && i < d->m->files.n; i++) {
+		const struct manifest_file *x = &d->m->files.v[i];
+
+		if (!x->side)
+			continue;
+		if (!chain_sidecar(&s, d, x, &why)) {
+			sidecar_free(&s);
+			continue;
+		}
+		path_of(d, x->name, path);
+		if (why.kind == ERR_SYSTEM)
+			return err_move(e, &why);
+		if (!why.rule || strcmp(why.rule, rules[RULE_CHECK_MISSING].id) != 0)
+			rc = finding_add(h->f, RULE_SET_MANIFEST, path,
+				     "%s is not the file of this conversion: %s",
+				     text_quote(path).s, why.text)
+				? err_nomem(e)
+				: 0;
+		why = (struct err){ 0 };
+	}
+	return rc;
+}
+
+static bool wants_top(void *ctx, const char *name)
+{
+	(void)ctx;
+	return !*name;
+}
+
+int copies_of_run(const struct io *io, int top, struct findings *f, struct err *e)
+{
+	struct hold h = { .f = f, .e = e };
+	struct chain_walk w = {
+		.io = io, .ctx = &h, .tell = pass_over, .wants = wants_top, .folder = hold_sidecars
+	};
+
+	return chain_walk(&w, top, e);
+}

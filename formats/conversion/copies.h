@@ -19,6 +19,10 @@ extern "C" {
  * folder whose documents lie is passed over: who opens the conversion says so. Returns -1 where that could not be looked at. */
 int copies_hold(const struct io *io, int top, struct findings *f, struct err *e);
 
+/* Holds the sidecars of the folder at the top to its manifest: finding set.manifest for each file of weights whose sidecar is that of
+ * another run. One that is not there is passed over. Returns -1 where that could not be looked at. */
+int copies_of_run(const struct io *io, int top, struct findings *f, struct err *e);
+
 #ifdef __cplusplus
 }
 #endif

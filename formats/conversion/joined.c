@@ -196,6 +196,34 @@ static bool make_all(const struct tensor *t, const struct piece *p, size_t n)
 	return n && at == (by_rows ? rows : cols);
 }
 
+/* How the bytes of a piece are read, which the reader decides by the first piece of a tensor. */
+enum way { ROWS, RECORDS, TAKEN_APART, WIDER };
+
+static enum way way_of(const struct piece *p)
+{
+	if (p->stride)
+		return RECORDS;
+	if (p->tile || p->cast || p->has_xxh)
+		return TAKEN_APART;
+	return p->wide ? WIDER : ROWS;
+}
+
+/* The n pieces of a tensor can be read in one way. Sidecars that lie can say of one file that it has rows of a table as
+ * records, and of the next that it has them one after the other. */
+static int check_ways(const struct joined *j, const struct piece *p, size_t n, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (way_of(&p[i]) != way_of(&p[0]) || (i && p[i].wide != JOINED_AS_IT_IS))
+			return err_rule(e, RULE_SET_FORM, ERR_NOPOS,
+				"%s: a part of tensor %s lies there in another way than in %s",
+				j->files[p[i].file].name,
+				text_quote(j->c->tensors[p[i].tensor].name).s,
+				j->files[p[0].file].name);
+	return 0;
+}
+
 static bool same_place(const struct piece *a, const struct piece *b)
 {
 	return a->tensor == b->tensor && a->row == b->row && a->col == b->col;
@@ -240,6 +268,8 @@ static int order(struct joined *j, struct err *e)
 		j->first[i] = k;
 		while (k < j->n_pieces && j->pieces[k].tensor == i)
 			k++;
+		if (check_ways(j, j->pieces + j->first[i], k - j->first[i], e))
+			return -1;
 		j->has[i] = make_all(&j->c->tensors[i], j->pieces + j->first[i], k - j->first[i]);
 	}
 	j->first[j->c->n] = j->n_pieces;
@@ -352,7 +382,7 @@ static int imply_source(struct opener *o, int top, enum head_form form, struct e
 		return err_rule(e, RULE_SET_NOT_KEPT, ERR_NOPOS,
 			MAN_NAME
 			": it names no folder " SET_SOURCE ": what the way back needs was "
-			"not kept (target official, a GGUF that was rounded, --experts-from, or --no-restore)");
+			"not kept (target official, a GGUF or a table that was rounded, a name that rounds, --experts-from, or --no-restore)");
 	if (implied_open(o->c, o->io, top, o->j->o.header_cap, o->f, e))
 		return -1;
 	o->has_source = true;

@@ -46,9 +46,11 @@ enum joined_wide {
 struct piece {
 	uint32_t tensor; /* of the source */
 	uint32_t file;
-	uint64_t at;             /* byte in the file */
-	uint64_t row, rows;      /* of the tensor */
-	uint64_t col, cols;      /* bytes of a row */
+	uint64_t at;        /* byte in the file */
+	uint64_t row, rows; /* of the tensor */
+	uint64_t col, cols; /* bytes of a row */
+	uint64_t
+		stride; /* of a table as records: bytes from a row to the next; 0: rows lie one after the other */
 	const struct tile *tile; /* NULL: plain */
 	const struct rowmap *map;
 	uint32_t parts, part;
@@ -82,9 +84,9 @@ struct joined_cast {
 	struct joined_form
 		form; /* of the cast of FP4 to FP8 with F32 scales: as if they were E8M0 */
 	/* Places in the file; UINT64_MAX: not known. */
-	uint64_t at, t_at, second_at;
-	uint64_t bytes, t_bytes;      /* of codes and scales there */
-	uint64_t kept_at, kept_bytes; /* of what it dropped, in the file beside */
+	uint64_t at, t_at, second_at, zero_at;
+	uint64_t bytes, t_bytes, zero_bytes; /* of codes, scales and zero points there */
+	uint64_t kept_at, kept_bytes;        /* of what it dropped, in the file beside */
 };
 /* The way back, and the room it needs, of which formats cannot know: quant/back.h has both. work returns 0 where there
  * is no way. */
@@ -162,14 +164,17 @@ int joined_piece_read(const void *reader, const struct piece *p, void *dst, size
 /* With o.lies: returns how a matrix that is in another number format lies there, by its weight; NULL where it is as in
  * the source, or is not there. */
 const struct joined_cast *joined_lies(const struct joined *j, uint32_t weight);
-/* Reads all of it, through a reader of j->payload: its codes (c->bytes) and scales (c->t_bytes), and the four bytes of its
- * factor where its format has one; others than codes may be NULL where the format has none. */
+/* Reads all of it, through a reader of j->payload: its codes (c->bytes), its scales (c->t_bytes) with its zero
+ * points behind them (c->zero_bytes), and the four bytes of its factor where its format has one; others than codes may be NULL where the format has none. */
 int joined_lies_read(const void *reader, const struct joined_cast *c, void *codes, void *scales,
 	void *second, struct err *e);
 /* Returns the bytes of memory that the pieces take. */
 uint64_t joined_bytes(const struct joined *j);
 
 /* --- between the files joined*.c --- */
+
+/* Bytes of records that are read at once: a good read. */
+enum { JOINED_RUN = 256 << 10 };
 
 /* Adds the pieces that the tensors of a file are, by its sidecar, and what it says of digests; *file is the
  * index of the file in j->files, whose NAME.dropped is open if there is one. Rules: set.form, set.layout, set.codec. */

@@ -6,6 +6,7 @@
 #include "formats/conversion/joined.h"
 #include "formats/conversion/stack.h"
 #include "formats/conversion/vllm_form.h"
+#include "formats/model/family.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,12 +61,12 @@ struct changed {
 	enum op_part of;
 };
 
-static struct changed changed_of(const struct sidecar_tensor *t)
+static struct changed changed_of(const struct joined *j, const struct sidecar_tensor *t)
 {
 	if (t->op == OP_REFORM)
 		return (struct changed){ (enum codec)t->from, (enum codec)t->to,
 			(enum op_part)t->of };
-	return (struct changed){ CODEC_MXFP4, CODEC_FP8,
+	return (struct changed){ CODEC_MXFP4, family_fp8(j->c->config.family),
 		t->op == OP_CAST_SCALE ? PART_SCALES : PART_CODES };
 }
 
@@ -76,9 +77,11 @@ static bool is_type(const struct sidecar_tensor *t, struct changed x)
 
 	if (x.of == PART_SECOND)
 		return t->dtype == DT_F32 && t->rank == to->second.rank;
+	if (x.of == PART_ZEROS)
+		return t->dtype == DT_I32 && t->rank == 2;
 	return t->rank == 2 &&
 		(t->dtype == (x.of == PART_CODES ? to->code : to->scale) ||
-			(t->op == OP_CAST_SCALE && t->dtype == DT_F32));
+			(t->op == OP_CAST_SCALE && x.to == CODEC_FP8 && t->dtype == DT_F32));
 }
 
 /* Name, type and shape follow from the format and from the source. */
@@ -86,9 +89,10 @@ static int form_of_matrix(const struct joined *j, const struct sidecar *s,
 	const struct sidecar_tensor *t, struct err *e)
 {
 	const char *from = t->n ? s->sources[t->first].tensor : "", *dot = strrchr(from, '.');
-	const struct changed x = changed_of(t);
+	const struct changed x = changed_of(j, t);
 	const struct codec_form *to = &codecs[x.to];
-	const char *ends[PART_COUNT] = { to->codes, to->scales, to->second.name };
+	const char *ends[PART_COUNT] = { to->codes, to->scales, to->second.name, NULL, NULL,
+		to->zeros };
 	const struct tensor *w;
 	uint64_t dim[2], cols;
 	char name[ST_NAME_MAX + 1];
@@ -98,7 +102,7 @@ static int form_of_matrix(const struct joined *j, const struct sidecar *s,
 	w = ckpt_find(j->c, name);
 	if (!w || w->rank != 2)
 		return wrong(e, "a matrix that its source has not");
-	if (x.of == PART_INPUT) /* the recipe names it; nothing of the model depends on it */
+	if (x.of == PART_INPUT || x.of == PART_SHAPE) /* nothing of the model depends on them */
 		return 0;
 	cols = codec_cols(x.from, w->dim[1]);
 	snprintf(name, sizeof name, "%.*s.%s", (int)(dot - from), from,
@@ -109,6 +113,8 @@ static int form_of_matrix(const struct joined *j, const struct sidecar *s,
 	dim[1] = codec_dim1(x.to, cols);
 	if (x.of == PART_SCALES)
 		codec_scale_dim(x.to, w->dim[0], cols, dim);
+	if (x.of == PART_ZEROS)
+		codec_zero_dim(x.to, w->dim[0], cols, dim);
 	if (!is_type(t, x) || (x.of != PART_SECOND && memcmp(t->dim, dim, sizeof dim) != 0))
 		return wrong(e, "type or shape are not those of the number format");
 	return 0;

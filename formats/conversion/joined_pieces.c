@@ -7,9 +7,11 @@
  * SPDX-License-Identifier: MIT */
 #include "formats/model/sglang_name.h"
 #include "formats/codec.h"
+#include "formats/model/family.h"
 #include "formats/model/recipes.h"
 #include "formats/gguf/gguf_set.h"
 #include "formats/conversion/joined.h"
+#include "formats/layout/rowrec.h"
 #include "formats/op.h"
 
 #include <string.h>
@@ -31,7 +33,7 @@ struct entry {
 static bool whole_digest(const struct sidecar_tensor *t, const struct sidecar_source *s,
 	struct xxh_digest *d)
 {
-	if (!s->has_xxh && (t->op != OP_COPY || t->n != 1 || t->row[1] || t->col[1]))
+	if (!s->has_xxh && !sidecar_is_copy(t))
 		return false;
 	*d = s->has_xxh ? s->xxh : t->xxh;
 	return true;
@@ -148,7 +150,8 @@ static struct joined_cast *cast_of(struct joined *o, uint32_t scale)
 		.weight = UINT32_MAX,
 		.at = UINT64_MAX,
 		.t_at = UINT64_MAX,
-		.second_at = UINT64_MAX };
+		.second_at = UINT64_MAX,
+		.zero_at = UINT64_MAX };
 	o->cast_of[scale] = (uint32_t)++o->n_casts;
 	return &o->casts[o->n_casts - 1];
 }
@@ -160,11 +163,12 @@ struct form_part {
 	unsigned part;
 };
 
-static struct form_part part_of(const struct sidecar_tensor *t)
+static struct form_part part_of(const struct joined *j, const struct sidecar_tensor *t)
 {
 	if (t->op == OP_REFORM)
 		return (struct form_part){ t->from, t->to, t->of };
-	return (struct form_part){ CODEC_MXFP4, CODEC_FP8, t->n == 2 ? PART_CODES : PART_SCALES };
+	return (struct form_part){ CODEC_MXFP4, (uint8_t)family_fp8(j->c->config.family),
+		t->n == 2 ? PART_CODES : PART_SCALES };
 }
 
 /* The sizes of a matrix of that format and its scales, as the source headers have them. */
@@ -202,15 +206,33 @@ static uint64_t new_scales(const struct joined_form *f)
 	return dim[0] * dim[1] * dtypes[codecs[f->to].scale].bits / 8;
 }
 
-/* Scales, or the factor: no part of the source as it is. */
+/* Bytes of the zero points. */
+static uint64_t new_zeros(const struct joined_form *f)
+{
+	uint64_t dim[2];
+
+	if (!codecs[f->to].zeros)
+		return 0;
+	codec_zero_dim((enum codec)f->to, f->rows, f->cols, dim);
+	return dim[0] * dim[1] * sizeof(int32_t);
+}
+
+/* Scales, zero points, or the factor: no part of the source as it is. */
 static int settle_beside(struct joined *o, const struct entry *n, struct form_part p,
 	struct joined_cast *c, struct err *e)
 {
 	const struct sidecar_tensor *t = n->t;
 
 	o->n_pieces = n->first;
-	if ((p.part == PART_SECOND ? c->second_at : c->t_at) != UINT64_MAX)
+	if ((p.part == PART_SECOND                 ? c->second_at
+			    : p.part == PART_ZEROS ? c->zero_at
+						   : c->t_at) != UINT64_MAX)
 		return wrong(e, "a part of a matrix that is there twice");
+	if (p.part == PART_ZEROS) {
+		c->zero_at = n->data_at + t->begin;
+		c->zero_bytes = t->end - t->begin;
+		return 0;
+	}
 	if (p.part == PART_SECOND) {
 		if (t->end - t->begin != sizeof(float))
 			return wrong(e, "a factor that is no number");
@@ -268,14 +290,14 @@ static int settle_codes(struct joined *o, const struct entry *n, struct form_par
  * and where it has a factor, the scales of the matrix that shares it. */
 static int settle_cast(struct joined *o, const struct entry *n, struct err *e)
 {
-	struct form_part p = part_of(n->t);
+	struct form_part p = part_of(o, n->t);
 	uint32_t scale = p.part == PART_CODES;
 	struct joined_cast *c;
 
 	if (n->t->inexact && !o->o.lies)
 		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS,
-			"a matrix that was rounded (--lossy): there is no way back");
-	if (p.part == PART_INPUT) {
+			"a matrix that was rounded: there is no way back");
+	if (p.part == PART_INPUT || p.part == PART_SHAPE) {
 		o->n_pieces = n->first; /* nothing of the source */
 		return 0;
 	}
@@ -346,6 +368,45 @@ static int settle_plain(struct joined *o, const struct entry *n, struct err *e)
 					 : wrong(e, "a part of another size than its source has");
 }
 
+/* The layout with which the table c and its scales s have records of so many bytes; NULL: there is none. */
+static const struct rowrec *record_of(struct rowrec_dim d, uint64_t bytes)
+{
+	unsigned i;
+
+	for (i = 0; i < n_rowrecs; i++)
+		if (rowrecs[i].bits == 8 && rowrec_bytes(&rowrecs[i], d) == bytes)
+			return &rowrecs[i];
+	return NULL;
+}
+
+/* A table as records: the codes of a row, and behind them its scales. */
+static int settle_record(struct joined *o, const struct entry *n, struct err *e)
+{
+	const struct sidecar_tensor *t = n->t;
+	struct piece *p = &o->pieces[n->first];
+	struct rowrec_dim d;
+	uint32_t k;
+
+	if (t->blocks)
+		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS,
+			"a table that was rounded to 4 bits: there is no way back");
+	if (t->n != 2 || t->rank != 2 || t->col[1])
+		return wrong(e, "records that are not of codes and scales");
+	for (k = 0; k < 2; k++)
+		if (!bound(o, t, &p[k]) || p[k].has_xxh)
+			return wrong(e, "a part that its source has not");
+	d = (struct rowrec_dim){ p[0].cols, p[1].cols };
+	if (p[0].cols > UINT32_MAX || p[1].cols > UINT32_MAX || p[0].rows != p[1].rows ||
+		t->dim[0] != p[0].rows || !record_of(d, t->dim[1]) || t->dtype != DT_U8)
+		return wrong(e, "records of another size than their source has");
+	for (k = 0; k < 2; k++) {
+		p[k].stride = t->dim[1];
+		p[k].at = n->data_at + t->begin + (k ? d.codes : 0);
+	}
+	o->packed = o->packed < JOINED_RUN + t->dim[1] ? JOINED_RUN + t->dim[1] : o->packed;
+	return 0;
+}
+
 /* Every cast that began in this file is whole. */
 static int check_casts(const struct joined *o, size_t first, struct err *e)
 {
@@ -362,6 +423,8 @@ static int check_casts(const struct joined *o, size_t first, struct err *e)
 			return wrong(e, "a matrix without its scales");
 		if (codecs[c->form.to].second.name && c->second_at == UINT64_MAX)
 			return wrong(e, "a matrix without its factor");
+		if (c->zero_bytes != new_zeros(&c->form))
+			return wrong(e, "a matrix without its zero points, or with others");
 		if (c->t_bytes != scales &&
 			!(c->form.to == CODEC_FP8 && c->t_bytes == scales * sizeof(float)))
 			return wrong(e,
@@ -383,6 +446,8 @@ static int settle(struct joined *j, const struct entry *n, const char *name, str
 	if ((n->t->op == OP_CAST || n->t->op == OP_CAST_SCALE || n->t->op == OP_REFORM) &&
 		(j->o.uncast || j->o.lies))
 		return settle_cast(j, n, e);
+	if (n->t->op == OP_RECORD)
+		return settle_record(j, n, e);
 	return n->t->layout ? settle_tile(j, n, e) : settle_plain(j, n, e);
 }
 

@@ -234,6 +234,9 @@ int joined_lies_read(const void *reader, const struct joined_cast *c, void *code
 
 	if (file_read(io, f->fd, codes, (size_t)c->bytes, c->at, e) ||
 		(c->t_bytes && file_read(io, f->fd, scales, (size_t)c->t_bytes, c->t_at, e)) ||
+		(c->zero_bytes &&
+			file_read(io, f->fd, (uint8_t *)scales + c->t_bytes, (size_t)c->zero_bytes,
+				c->zero_at, e)) ||
 		(codecs[c->form.to].second.name &&
 			file_read(io, f->fd, second, sizeof(float), c->second_at, e)))
 		return err_at(e, "%s", f->name);
@@ -373,6 +376,36 @@ static int read_cols(const struct reader *r, const struct piece *first, const st
 	return 0;
 }
 
+/* Bytes off..off+n of a table of which a part is in every record, pieces below one another. */
+static int read_records(const struct reader *r, const struct piece *p, const struct piece *end,
+	uint64_t off, uint8_t *dst, size_t n, struct err *e)
+{
+	uint64_t row, col, rows, span, i, take;
+
+	while (n && p < end) {
+		row = off / p->cols;
+		col = off % p->cols;
+		if (row >= p->row + p->rows) {
+			p++;
+			continue;
+		}
+		rows = p->row + p->rows - row;
+		rows = rows > JOINED_RUN / p->stride + 1 ? JOINED_RUN / p->stride + 1 : rows;
+		rows = rows > (col + n - 1) / p->cols + 1 ? (col + n - 1) / p->cols + 1 : rows;
+		span = (rows - 1) * p->stride + p->cols;
+		if (read_file(r, p, (row - p->row) * p->stride, r->packed, (size_t)span, e))
+			return -1;
+		for (i = 0; n && i < rows; i++, col = 0) {
+			take = p->cols - col < n ? p->cols - col : n;
+			memcpy(dst, r->packed + i * p->stride + col, (size_t)take);
+			off += take;
+			dst += take;
+			n -= (size_t)take;
+		}
+	}
+	return 0;
+}
+
 /* FP32 numbers at src made the BF16 that they were. */
 static int narrow_bf16(uint8_t *dst, const uint8_t *src, size_t n, struct err *e)
 {
@@ -453,6 +486,8 @@ static int read_tensor(void *reader, uint32_t i, uint64_t off, uint8_t *dst, siz
 		return err_rule(e, RULE_SET_CODEC, ERR_NOPOS,
 			"tensor %s is in another number format, and is not read as in the source",
 			text_quote(t->name).s);
+	if (p->stride)
+		return read_records(r, p, end, off, dst, n, e);
 	if (p->tile || p->cast || p->has_xxh) {
 		whole = slot_of(r, i, e);
 		if (!whole)

@@ -25,6 +25,7 @@
 #include "formats/conversion/seal.h"
 #include "formats/json/jwrite.h"
 #include "formats/model/drafts.h"
+#include "formats/model/engram.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -83,6 +84,10 @@ struct manifest_folder {
 	uint8_t sha256[32];
 };
 
+/* What the options experts_kept and engram_vocab of a slice say where nothing was cut. */
+#define MANIFEST_ALL "all"
+#define MANIFEST_WHOLE "whole"
+
 /* The document of a folder with weights, or of source/. */
 struct manifest {
 	char target[64], plan[65], tool[128];
@@ -90,7 +95,13 @@ struct manifest {
 	char layers[4096];   /* as options have it; "": none, so all layers */
 	const char *
 		recipe; /* the same, in the arena: the lines of a recipe (mix.h); NULL: there is none */
-	enum drafts drafts; /* the same; DRAFTS_SAME where they say nothing */
+	enum drafts drafts;     /* the same; DRAFTS_SAME where they say nothing */
+	enum engram engram;     /* the same; ENGRAM_KEEP where they say nothing */
+	char engram_layout[32]; /* the same: the layout of its tables (rowrec.h); "": as they are */
+	char experts_kept
+		[24]; /* the same: how many experts of a slice stay, or MANIFEST_ALL; "": not said */
+	char engram_vocab
+		[24]; /* the same: engram_vocab_size that tables of a slice are cut by, or MANIFEST_WHOLE; "": not said */
 	char input_scale
 		[64]; /* the same: where scales of activations came from, a number for all; "": not said */
 	char imatrix

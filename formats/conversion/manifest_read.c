@@ -239,17 +239,37 @@ static int take_recipe(struct jread *j, struct reading *r, struct err *e)
 	return rc ? -1 : 1;
 }
 
+/* Takes what a slice says of how it was cut: word, or a number without leading zeros. */
+static int take_cut(struct jread *j, char out[24], const char *word, struct err *e)
+{
+	char value[24];
+	size_t n;
+
+	if (jfield_string(j, value, sizeof value, e))
+		return -1;
+	n = strspn(value, "0123456789");
+	if (strcmp(value, word) != 0 && (!n || n > 19 || value[n] || value[0] == '0'))
+		return jfield_wrong(e, "an option of a slice is no number");
+	memcpy(out, value, sizeof value);
+	return 1;
+}
+
 /* Takes the options that readers of the document go by; all of them are strings. */
 static int take_option(struct jread *j, struct reading *r, struct err *e)
 {
 	bool layers = is(j, "layers"), drafts = is(j, "drafts"), from = is(j, "experts_from"),
-	     input = is(j, "input_scale"), is_imatrix = is(j, "imatrix");
+	     input = is(j, "input_scale"), is_imatrix = is(j, "imatrix"),
+	     is_engram = is(j, "engram"), is_record = is(j, "engram_layout");
 	char value[4096];
 
 	if (jread_peek(j) != '"')
 		return 0;
 	if (is(j, "recipe"))
 		return take_recipe(j, r, e);
+	if (is(j, "experts_kept"))
+		return take_cut(j, r->m.experts_kept, MANIFEST_ALL, e);
+	if (is(j, "engram_vocab"))
+		return take_cut(j, r->m.engram_vocab, MANIFEST_WHOLE, e);
 	if (jfield_string(j, value, sizeof value, e))
 		return -1;
 	if (is_imatrix && strlen(value) != 64)
@@ -268,6 +288,12 @@ static int take_option(struct jread *j, struct reading *r, struct err *e)
 		memcpy(r->m.input_scale, value, sizeof r->m.input_scale);
 	if (from)
 		memcpy(r->m.experts_from, value, sizeof r->m.experts_from);
+	if (is_record && (!value[0] || strlen(value) >= sizeof r->m.engram_layout))
+		return jfield_wrong(e, "the option engram_layout is empty or too long");
+	if (is_record)
+		memcpy(r->m.engram_layout, value, sizeof r->m.engram_layout);
+	if (is_engram && !engram_find(&r->m.engram, value))
+		return jfield_wrong(e, "the option engram is none of keep, drop, separate");
 	if (drafts && !drafts_find(&r->m.drafts, value))
 		return jfield_wrong(e, "the option drafts is none of same, keep, drop");
 	return 1;

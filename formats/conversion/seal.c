@@ -33,3 +33,17 @@ enum seal seal_of(const char *s, size_t n)
 		? SEAL_WHOLE
 		: SEAL_BROKEN;
 }
+
+int seal_read(const struct text *t, const struct jfield *fields, void *ctx, struct err *e)
+{
+	enum { DEPTH = 8 }; /* our own documents nest less */
+	struct jread j;
+	int rc;
+
+	if (seal_of(t->s, t->n) != SEAL_WHOLE)
+		return jfield_wrong(e, "its bytes are not those that were written");
+	jread_open_mem(&j, t->s, t->n, DEPTH, e);
+	rc = jfield_object(&j, fields, ctx, e) || jread_end(&j, true) ? -1 : 0;
+	jread_close(&j);
+	return rc;
+}

@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef FORMATS_CONVERSION_SEAL_H
 #define FORMATS_CONVERSION_SEAL_H
+#include "formats/json/jfield.h"
 #include "formats/json/jwrite.h"
 
 #include <stddef.h>
@@ -28,6 +29,10 @@ void seal_put(struct jwrite *o);
 
 /* What seal the n bytes at s have. Linear in n; needs no memory. */
 enum seal seal_of(const char *s, size_t n);
+
+/* Reads a document of our own that ends with its seal into the struct ctx, by the table of its members (jfield.h). It holds the
+ * document t alone. Returns 0, or -1 where the seal is not whole or a member is not as the table has it (set.form). */
+int seal_read(const struct text *t, const struct jfield *fields, void *ctx, struct err *e);
 
 #ifdef __cplusplus
 }

@@ -101,9 +101,12 @@ int sidecar_put(const struct sidecar *s, const struct sidecar_rows *rows,
 	int (*sink)(void *ctx, const char *p, size_t n, struct err *e), void *ctx, struct err *e);
 
 /* Reads bytes 0..size of the open file fd. The numbers in it are held against each other: chunks against the
- * size, tensors against the payload, frames against NAME.dropped. On failure *s is zeroed. */
+ * size, tensors against the payload, frames against NAME.dropped; a copy has the digest of its source. On failure *s is zeroed. */
 int sidecar_read(struct sidecar *s, const struct io *io, int fd, uint64_t size, struct err *e);
 void sidecar_free(struct sidecar *s);
+
+/* Whether t is the bytes of one whole source tensor, so that one digest is that of both. */
+bool sidecar_is_copy(const struct sidecar_tensor *t);
 
 /* Finds the tensors that have bytes in from..to of the file: they are *first .. *first + the result. */
 size_t sidecar_in(const struct sidecar *s, uint64_t from, uint64_t to, size_t *first);

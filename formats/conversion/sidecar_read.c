@@ -345,6 +345,17 @@ static int settle_lost(struct reading *r, struct err *e)
 	return 0;
 }
 
+/* Whether t, the tensor at hand, is a copy of a source that has another digest. */
+static bool other_source(const struct sidecar *a, const struct sidecar_tensor *t)
+{
+	const struct sidecar_source *s;
+
+	if (!sidecar_is_copy(t))
+		return false;
+	s = &a->sources[t->first];
+	return s->has_xxh && !s->part && memcmp(&s->xxh, &t->xxh, sizeof s->xxh) != 0;
+}
+
 /* What one tensor says has to fit together. */
 static int settle(const struct sidecar *a, const struct reading *r, struct err *e)
 {
@@ -364,6 +375,9 @@ static int settle(const struct sidecar *a, const struct reading *r, struct err *
 	if (t->inexact > t->blocks || t->n_lost > t->inexact ||
 		r->exact != t->blocks - t->inexact || t->rescued > r->exact)
 		return jfield_wrong(e, "tensor %s: blocks do not add up", text_quote(name).s);
+	if (other_source(a, t))
+		return jfield_wrong(e, "tensor %s is a copy, and its source has another digest",
+			text_quote(name).s);
 	return t->n ? 0 : jfield_wrong(e, "tensor %s comes from nothing", text_quote(name).s);
 }
 
@@ -477,6 +491,11 @@ void sidecar_free(struct sidecar *s)
 	free(s->shards);
 	arena_free(&s->arena);
 	memset(s, 0, sizeof *s);
+}
+
+bool sidecar_is_copy(const struct sidecar_tensor *t)
+{
+	return t->op == OP_COPY && t->n == 1 && !t->row[1] && !t->col[1];
 }
 
 size_t sidecar_in(const struct sidecar *s, uint64_t from, uint64_t to, size_t *first)

@@ -2,9 +2,15 @@
 #include "formats/folder/folder.h"
 
 #include "core/file.h"
+#include "core/text.h"
+#include "formats/archive/filter.h"
+#include "formats/archive/listing.h"
+#include "formats/conversion/copies.h"
+#include "formats/conversion/freed.h"
 #include "formats/conversion/head.h"
 #include "formats/conversion/manifest.h"
 #include "formats/folder/foreign.h"
+#include "formats/folder/reclaimed.h"
 #include "formats/gguf/gguf_set.h"
 #include "formats/model/family.h"
 #include "formats/blob.h"
@@ -41,6 +47,9 @@ enum sight {
 	SEE_MODELS,
 	SEE_LOADER,
 	SEE_PARTIAL,
+	SEE_LISTING,
+	SEE_ARCHIVE,
+	SEE_FREED,
 	SIGHTS
 };
 
@@ -52,6 +61,12 @@ static const struct {
 	enum sight is;
 } patterns[] = {
 	{ MAN_NAME, SEE_MANIFEST },
+	{ LISTING_NAME, SEE_LISTING },
+	{ MAN_NAME FILTER_ZST, SEE_ARCHIVE },
+	{ "*.safetensors" FILTER_ZST, SEE_ARCHIVE },
+	{ "*.safetensors" FILTER_ZST_E8M0, SEE_ARCHIVE },
+	{ "*.gguf" FILTER_ZST, SEE_ARCHIVE },
+	{ FREED_NAME, SEE_FREED },
 	{ ".dsv4-plan", SEE_MARK },
 	{ "*" MAN_SIDECAR, SEE_SIDECAR },
 	{ "*.safetensors" CKPT_HEADER, SEE_HEADER },
@@ -85,7 +100,7 @@ static void see(struct sights *s, const char *name)
 {
 	size_t i;
 
-	if (name[0] == '.' && strlen(name) > 5 && !strcmp(name + strlen(name) - 5, ".part"))
+	if (name[0] == '.' && text_stem(name, ".part"))
 		return; /* a file that we were writing */
 	for (i = 0; i < sizeof patterns / sizeof *patterns; i++)
 		if (!fnmatch(patterns[i].pattern, name, 0))
@@ -340,12 +355,28 @@ static int by_names(struct folder *f, const struct sights *s, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
+/* An archive that is looked at as the files that it consists of; KIND_UNKNOWN: it is none. */
+static enum kind archive_kind(const struct sights *s)
+{
+	if (s->n[SEE_LISTING])
+		return KIND_ARCHIVE;
+	return s->n[SEE_ARCHIVE] && !s->n[SEE_MANIFEST] && !s->n[SEE_SHARD] && !s->n[SEE_GGUF]
+		? KIND_ARCHIVE_PART
+		: KIND_UNKNOWN;
+}
+
 static int look(struct folder *f, struct err *e)
 {
 	struct sights s = { .partial = "" };
 	bool has = false;
 
-	if (look_around(f, &s, e) || (s.n[SEE_MANIFEST] && by_manifest(f, &s, &has, e)))
+	if (look_around(f, &s, e))
+		return -1;
+	f->freed = s.n[SEE_FREED] > 0;
+	f->kind = f->under = archive_kind(&s);
+	if (f->kind != KIND_UNKNOWN)
+		return 0;
+	if ((s.n[SEE_MANIFEST] && by_manifest(f, &s, &has, e)))
 		return -1;
 	if (!has && by_names(f, &s, e))
 		return -1;
@@ -382,6 +413,15 @@ static void drop_config(struct findings *f)
 	f->n = n;
 }
 
+/* run --reclaim has freed shards that are not there. */
+static void is_freed(struct folder *f)
+{
+	f->kind = f->under = KIND_RECLAIMED;
+	if (f->unlisted)
+		snprintf(f->more, KIND_MORE,
+			FREED_NAME " is damaged; OUT has the same list as " FREED_KEPT);
+}
+
 static int read_checkpoint(struct folder *f, const struct ckpt_opts *o, struct err *e)
 {
 	enum kind k;
@@ -390,6 +430,8 @@ static int read_checkpoint(struct folder *f, const struct ckpt_opts *o, struct e
 	if (ckpt_open_at(&f->ckpt, f->io, f->dir, o, &f->found, e))
 		return err_at(e, "%s", text_quote(f->path).s);
 	f->has_ckpt = true;
+	if (kind_rows[f->kind].manifest)
+		return copies_of_run(f->io, f->dir, &f->found, e);
 	if (f->kind != KIND_DOWNLOAD && f->kind != KIND_SNAPSHOT)
 		return 0;
 	rc = hub_is_loading(f, f->more, e);
@@ -398,6 +440,8 @@ static int read_checkpoint(struct folder *f, const struct ckpt_opts *o, struct e
 	if (rc)
 		return rc < 0 ? -1 : 0;
 	k = foreign_kind(&f->ckpt, f->more);
+	if (k == KIND_DOWNLOAD && f->unlisted && reclaimed_lacks(&f->found))
+		is_freed(f);
 	if (k == KIND_DOWNLOAD)
 		return 0;
 	f->kind = f->under = k;
@@ -462,6 +506,29 @@ static int look_at_file(struct folder *f, enum use use, struct err *e)
 	return 0;
 }
 
+/* Where freed shards are missing it is no download any more. */
+static int look_for_freed(struct folder *f, struct err *e)
+{
+	size_t gone;
+
+	if (reclaimed_find(f->io, f->dir, &gone, &f->unlisted, f->more, e))
+		return -1;
+	if (gone || (f->unlisted && f->kind == KIND_UNKNOWN))
+		is_freed(f);
+	return 0;
+}
+
+int folder_not_freed(const struct io *io, int dir, const char *path, struct err *e)
+{
+	char more[KIND_MORE];
+	bool damaged;
+	size_t gone;
+
+	if (reclaimed_find(io, dir, &gone, &damaged, more, e))
+		return -1;
+	return gone ? kind_refuse(KIND_RECLAIMED, path, more, e) : 0;
+}
+
 static int open_and_look(struct folder *f, enum use use, const struct ckpt_opts *o, struct err *e)
 {
 	struct stat st;
@@ -469,7 +536,8 @@ static int open_and_look(struct folder *f, enum use use, const struct ckpt_opts 
 	if (!f->io->lstat(f->io, AT_FDCWD, f->path, &st) &&
 		(S_ISREG(st.st_mode) || (S_ISLNK(st.st_mode) && gguf_named(f->path))))
 		return look_at_file(f, use, e);
-	if (file_open_dir(f->io, f->path, &f->dir, e) || look(f, e))
+	if (file_open_dir(f->io, f->path, &f->dir, e) || look(f, e) ||
+		(f->freed && !o->gone && look_for_freed(f, e)))
 		return -1;
 	if (f->kind == KIND_PARTIAL && !kind_takes(KIND_PARTIAL, use))
 		return 0; /* refused whatever its headers say */

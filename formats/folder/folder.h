@@ -23,9 +23,11 @@ struct folder {
 	enum kind kind;   /* what it is */
 	enum kind
 		under; /* of KIND_PARTIAL: what it would be; of KIND_FILE: what it lies in; else kind */
-	char gguf[KIND_MORE];  /* of a path that is a GGUF file: its name in dir; else "" */
-	char more[KIND_MORE];  /* which one of the kind, for messages; "": nothing to add */
-	bool has_ckpt;         /* ckpt was opened */
+	char gguf[KIND_MORE]; /* of a path that is a GGUF file: its name in dir; else "" */
+	char more[KIND_MORE]; /* which one of the kind, for messages; "": nothing to add */
+	bool freed;           /* dsv4-reclaim.json lies there */
+	bool unlisted; /* the same, and it cannot be read: which shards were freed is not known */
+	bool has_ckpt; /* ckpt was opened */
 	struct ckpt ckpt;      /* owns */
 	struct findings found; /* owns; of ckpt */
 };
@@ -35,6 +37,9 @@ struct folder {
  * is in found. */
 int folder_open(struct folder *f, const struct io *io, const char *path, enum use use,
 	const struct ckpt_opts *o, struct err *e);
+/* Returns -1 with kind.reclaimed where run --reclaim has freed shards of the open folder dir, which path names in messages:
+ * for who takes a folder whose files are not all there yet. */
+int folder_not_freed(const struct io *io, int dir, const char *path, struct err *e);
 void folder_close(struct folder *f);
 /* Hands the checkpoint over: *c is the caller's, who closes it. */
 void folder_take(struct folder *f, struct ckpt *c);

@@ -3,18 +3,12 @@
 
 #include "core/text.h"
 #include "formats/model/family.h"
+#include "formats/model/member.h"
 #include "formats/model/vision.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
-}
 
 static const char *string_of(const json_t *o, const char *key)
 {
@@ -52,7 +46,7 @@ enum { MARKS = sizeof marks / sizeof *marks };
 static bool has_mark(const char *name, const struct mark *m)
 {
 	return m->place == AT_START  ? !strncmp(name, m->text, strlen(m->text))
-		: m->place == AT_END ? ends_with(name, m->text)
+		: m->place == AT_END ? text_ends(name, m->text)
 				     : strstr(name, m->text) != NULL;
 }
 
@@ -105,7 +99,7 @@ static bool prefixed(const struct ckpt *c)
 	for (i = 0; i < c->n; i++) {
 		if (strncmp(c->tensors[i].name, prefix, sizeof prefix - 1))
 			return false;
-		ours = ours || ends_with(c->tensors[i].name, ".attn.wq_a.weight");
+		ours = ours || text_ends(c->tensors[i].name, ".attn.wq_a.weight");
 	}
 	return ours;
 }
@@ -126,7 +120,7 @@ static bool experts_are_wide(const struct ckpt *c)
 	for (i = 0; i < c->n; i++) {
 		t = &c->tensors[i];
 		if (!strstr(t->name, ".ffn.experts.") ||
-			(!ends_with(t->name, ".w1.weight") && !ends_with(t->name, ".w3.weight")))
+			(!text_ends(t->name, ".w1.weight") && !text_ends(t->name, ".w3.weight")))
 			continue;
 		if (!is_wide(t->dtype) || t->rank != 2 || t->dim[1] != width)
 			return false;
@@ -206,6 +200,27 @@ static enum kind by_type(const json_t *o, char more[KIND_MORE])
 		: KIND_OTHER;
 }
 
+/* Whether the mark is of a member that all tensors can be of, or of one that is not known; sets more to which that is, and which
+ * config.json is of. Shards of different members are no checkpoint of any: the audit says which are whose. */
+static bool of_member(const struct ckpt *c, const struct mark *mark, char more[KIND_MORE])
+{
+	struct member_view v;
+	struct text t = { 0 };
+
+	if (mark->kind != KIND_V41 && mark->kind != KIND_VISION)
+		return true;
+	if (!c->doc.o || member_look(&v, c))
+		return true;
+	if (!v.tensors && !v.torn && (mark->kind == KIND_V41 || v.blind))
+		return false;
+	if (v.tensors & v.config || !v.tensors)
+		return true;
+	member_put(&t, &v, c);
+	snprintf(more, KIND_MORE, "%s", t.s && !t.failed ? t.s : "");
+	text_free(&t);
+	return true;
+}
+
 static enum kind judge(const struct ckpt *c, const json_t *o, char more[KIND_MORE])
 {
 	const char *method = string_of(json_object_get(o, "quantization_config"), "quant_method");
@@ -220,8 +235,11 @@ static enum kind judge(const struct ckpt *c, const json_t *o, char more[KIND_MOR
 		k = KIND_DOWNLOAD; /* published tensors, of which MLX is told what they are (formats/model/mlx.h) */
 		*more = 0;
 	}
+	if (m < MARKS && !of_member(c, &marks[m], more))
+		m = MARKS;
 	if (m < MARKS && (marks[m].over || (k == KIND_DOWNLOAD && !as_published(c)))) {
-		snprintf(more, KIND_MORE, "%s", marks[m].more);
+		if (!*more)
+			snprintf(more, KIND_MORE, "%s", marks[m].more);
 		return marks[m].kind;
 	}
 	if (k != KIND_DOWNLOAD)

@@ -28,6 +28,7 @@ enum kind {
 	KIND_SNAPSHOT,
 	KIND_CACHE,
 	KIND_PARTIAL,
+	KIND_RECLAIMED,
 	/* conversions */
 	KIND_HF,
 	KIND_HF_SOURCE,
@@ -46,6 +47,9 @@ enum kind {
 	KIND_UNFINISHED,
 	KIND_BROKEN,
 	KIND_BARE,
+	/* what pack makes, for verbs that do not read it in place (formats/archive/archive_io.h) */
+	KIND_ARCHIVE,
+	KIND_ARCHIVE_PART,
 	/* what others make */
 	KIND_RANKS,
 	KIND_PREFIXED,
@@ -88,6 +92,10 @@ enum use {
 	USE_ATTEST,
 	USE_TENSORS,
 	USE_PARITY,
+	USE_ATLAS_SOURCE,
+	USE_ATLAS,
+	USE_SCORE,
+	USE_DELTA,
 	USES
 };
 

@@ -27,6 +27,7 @@ enum ggml_type {
 	GGML_IQ2_XXS = 16,
 	GGML_IQ3_XXS = 18,
 	GGML_IQ4_NL = 20,
+	GGML_IQ4_XS = 23,
 	GGML_I32 = 26,
 	GGML_BF16 = 30,
 	GGML_MXFP4 = 39,

@@ -2,6 +2,7 @@
 #include "formats/gguf/imatrix.h"
 
 #include "core/file.h"
+#include "core/text.h"
 #include "formats/gguf/ggml_type.h"
 #include "formats/gguf/gguf_meta.h"
 
@@ -64,13 +65,6 @@ static int by_matrix(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-static bool ends(const char *name, const char *end)
-{
-	size_t n = strlen(name), m = strlen(end);
-
-	return n > m && !strcmp(name + n - m, end);
-}
-
 /* The counts that belong to sums, both as they lie in the file. Returns NULL where there are none. */
 static const struct gguf_tensor *counts_of(const struct gguf_file *f, const char *matrix)
 {
@@ -116,11 +110,11 @@ static int take_all(struct opening *o, struct err *e)
 	if (!o->m->v)
 		return err_nomem(e);
 	for (i = 0; i < o->f.n; i++) {
-		if (ends(o->f.tensors[i].name, IMATRIX_SUMS)) {
+		if (text_stem(o->f.tensors[i].name, IMATRIX_SUMS)) {
 			if (take(o, &o->f.tensors[i], e))
 				return -1;
 			sums++;
-		} else if (!ends(o->f.tensors[i].name, IMATRIX_COUNTS)) {
+		} else if (!text_stem(o->f.tensors[i].name, IMATRIX_COUNTS)) {
 			return bad(&o->f.tensors[i], "is neither sums nor counts", e);
 		}
 	}

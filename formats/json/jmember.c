@@ -56,6 +56,27 @@ static void widen(const struct text *t, struct place *p)
 	p->key = before && t->s[before - 1] == ',' ? before - 1 : p->key;
 }
 
+static int no_object(const char *key, const char *what, struct err *e)
+{
+	return e->kind
+		? -1
+		: err_rule(e, RULE_CONFIG_SYNTAX, ERR_NOPOS,
+			  "the text is no JSON object: \"%s\" cannot be %s in it", key, what);
+}
+
+int jmember_get(const struct text *t, const char *key, struct text *value, bool *there,
+	struct err *e)
+{
+	struct place p = { 0 };
+
+	value->n = 0;
+	if (find(t, key, &p, e))
+		return no_object(key, "found", e);
+	*there = p.from != p.to;
+	text_put(value, t->s + p.from, p.to - p.from);
+	return value->failed ? err_nomem(e) : 0;
+}
+
 int jmember_set(struct text *t, const char *key, const char *value, struct err *e)
 {
 	struct text out = { 0 };
@@ -63,10 +84,7 @@ int jmember_set(struct text *t, const char *key, const char *value, struct err *
 	bool there;
 
 	if (find(t, key, &p, e))
-		return e->kind
-			? -1
-			: err_rule(e, RULE_CONFIG_SYNTAX, ERR_NOPOS,
-				  "the text is no JSON object: \"%s\" cannot be set in it", key);
+		return no_object(key, "set", e);
 	there = p.from != p.to;
 	if (!value && !there)
 		return 0;
@@ -86,4 +104,22 @@ int jmember_set(struct text *t, const char *key, const char *value, struct err *
 	text_free(t);
 	*t = out;
 	return 0;
+}
+
+int jmember_set_in(struct text *t, const char *in, const char *key, const char *value,
+	struct err *e)
+{
+	struct text sub = { 0 };
+	bool there;
+	int rc;
+
+	if (!in)
+		return jmember_set(t, key, value, e);
+	rc = jmember_get(t, in, &sub, &there, e);
+	if (!rc && !there)
+		text_str(&sub, "{}");
+	rc = rc ? rc : sub.failed ? err_nomem(e) : jmember_set(&sub, key, value, e);
+	rc = rc ? rc : jmember_set(t, in, sub.s, e);
+	text_free(&sub);
+	return rc;
 }

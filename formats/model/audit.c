@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/audit.h"
 
+#include "core/text.h"
 #include "formats/model/family.h"
 #include "formats/model/misfit.h"
 
@@ -14,21 +15,14 @@ struct auditor {
 	struct err *e;
 };
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
-}
-
 /* The name of the other one of X.weight and X.scale; false if name is neither. */
 static bool partner_name(const char *name, char *out, size_t room)
 {
 	size_t n = strlen(name);
 
-	if (ends_with(name, ".weight"))
+	if (text_ends(name, ".weight"))
 		return snprintf(out, room, "%.*s.scale", (int)(n - 7), name) < (int)room;
-	if (ends_with(name, ".scale"))
+	if (text_ends(name, ".scale"))
 		return snprintf(out, room, "%.*s.weight", (int)(n - 6), name) < (int)room;
 	return false;
 }
@@ -92,16 +86,16 @@ static int settle_form(struct auditor *u, enum codec assume)
 }
 
 /* Scales are E8M0 bytes in the checkpoints that are used for inference, FP32 powers of two in -Base; the first
- * scale of that name tells. */
+ * scale of that name tells. No form with blocks of another size has FP32 ones. */
 static enum codec seen_fp8(const struct ckpt *c, const char *inside, const char *end)
 {
+	enum codec dense = c->config.family->dense;
 	size_t i;
 
-	for (i = 0; i < c->n; i++)
-		if (strstr(c->tensors[i].name, inside) && ends_with(c->tensors[i].name, end))
-			return c->tensors[i].dtype == DT_F32 ? CODEC_FP8_F32
-							     : c->config.family->dense;
-	return c->config.family->dense;
+	for (i = 0; dense == CODEC_FP8 && i < c->n; i++)
+		if (strstr(c->tensors[i].name, inside) && text_ends(c->tensors[i].name, end))
+			return c->tensors[i].dtype == DT_F32 ? CODEC_FP8_F32 : dense;
+	return dense;
 }
 
 static struct model_forms seen_forms(const struct audit *a)

@@ -5,7 +5,9 @@
  * far: formats/folder names them.)
  *
  * SPDX-License-Identifier: MIT */
-#include "formats/model/misfit.h"
+#include "formats/model/engram.h"
+#include "core/text.h"
+#include "formats/model/family_causes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,13 +16,6 @@
 static bool begins(const char *s, const char *with)
 {
 	return !strncmp(s, with, strlen(with));
-}
-
-static bool ends(const char *s, const char *with)
-{
-	size_t n = strlen(s), m = strlen(with);
-
-	return n >= m && !strcmp(s + n - m, with);
 }
 
 static const struct tensor *tensor(const struct misfits *m, size_t i)
@@ -106,7 +101,7 @@ static const char *mark_in(const char *name, const struct dialect *d)
 		return strstr(name, d->mark);
 	if (d->where == AT_START)
 		return begins(name, d->mark) ? name : NULL;
-	return ends(name, d->mark) ? name + n - mark : NULL;
+	return text_ends(name, d->mark) ? name + n - mark : NULL;
 }
 
 /* The name as the model has it; false where the mark is not in it, or stands for nothing. */
@@ -231,6 +226,43 @@ static int blocks(struct misfits *m)
 	}
 	free(v);
 	return rc;
+}
+
+/* --- tables of Engram in another layout --- */
+
+/* Claims the records of tables, and the codes and scales that they are instead of. */
+static int records(struct misfits *m)
+{
+	struct engram_share h;
+	struct batch b = { 0 };
+	char name[ENGRAM_NAME + 8];
+	bool rounded = false;
+	const char *word;
+	uint64_t layer;
+	size_t i;
+	int k;
+	long w;
+
+	for (i = 0; i < m->c->n; i++) {
+		word = m->unexpected[i] ? engram_record_of(&h, tensor(m, i)->name) : NULL;
+		if (!word)
+			continue;
+		rounded = rounded || strcmp(word, "record") != 0;
+		misfits_claim(m, &b, i);
+		layer = engram_layer(tensor(m, i)->name);
+		for (k = 0; k < 2; k++) {
+			snprintf(name, sizeof name, "layers.%llu.engram.embed.%s",
+				(unsigned long long)layer, k ? "scale" : "weight");
+			w = misfits_want(m, name);
+			if (w >= 0 && m->missing[w])
+				misfits_absent(m, (size_t)w);
+		}
+	}
+	if (!b.n)
+		return 0;
+	return finding_add(m->f, RULE_MODEL_RECORDS, b.file,
+		"%zu tensors, first %s, are tables of Engram as records of codes and scales, which stand for embed.weight and embed.scale%s",
+		b.n, text_quote(b.first).s, rounded ? ", rounded to 4 bits" : "");
 }
 
 /* --- what sees images is not there --- */
@@ -421,8 +453,8 @@ static int int8(struct misfits *m)
 
 int causes_find(struct misfits *m)
 {
-	static int (*const causes[])(struct misfits *) = { drafter, dialect, blocks, blind, packed,
-		mixed, dequantized, int8 };
+	static int (*const causes[])(struct misfits *) = { records, family_causes_find, drafter,
+		dialect, blocks, blind, family_causes_sight, packed, mixed, dequantized, int8 };
 	size_t i;
 
 	for (i = 0; i < sizeof causes / sizeof *causes; i++)

@@ -45,13 +45,24 @@ static int go_on(int rc, struct err *why, struct err *first, struct err *e)
 	return 0;
 }
 
+/* Whether times of the folder's files say anything: where those of a shard do not (file_timeless), no other file's do. */
+static bool timed(const struct ckpt *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->n_shards; i++)
+		if (c->shards[i].timeless)
+			return false;
+	return true;
+}
+
 static int hold_name(const struct ckpt *c, const char *name, const char *actual,
 	const struct stat *was, struct err *e)
 {
 	struct stat now;
 
 	if (!c->io->lstat(c->io, c->dir, actual, &now))
-		return hold(name, was, &now, true, true, e);
+		return hold(name, was, &now, true, timed(c), e);
 	if (errno != ENOENT)
 		return err_sys(e, "cannot look at %s", text_quote(name).s);
 	err_rule(e, RULE_CKPT_CHANGED, ERR_NOPOS, "%s was removed while it was read",
@@ -81,7 +92,7 @@ int ckpt_unchanged(const struct ckpt *c, struct err *e)
 
 	for (i = 0; i < c->n_shards; i++) {
 		s = &c->shards[i];
-		if (s->fd < 0)
+		if (s->fd < 0 || s->gone)
 			continue;
 		if (c->io->fstat(c->io, s->fd, &now))
 			return err_sys(e, "cannot stat %s", s->name);

@@ -175,6 +175,22 @@ static int load_index(struct opener *o)
 	return rc ? take(o, CKPT_INDEX) : 0;
 }
 
+/* Shards that are gone count as if they were there: their headers are. */
+static int list_gone(struct opener *o)
+{
+	const struct ckpt_gone *g = o->opts->gone;
+	size_t i;
+	long at;
+
+	for (i = 0; g && i < g->n; i++) {
+		at = shardmap_shard(&o->map, g->names[i], &o->c->arena, o->e);
+		if (at < 0)
+			return -1;
+		o->listed[at] = true;
+	}
+	return 0;
+}
+
 /* Finds files that look like shards and are not in the index. */
 static int list_shards(struct opener *o)
 {
@@ -202,7 +218,7 @@ static int list_shards(struct opener *o)
 			o->listed[at] = true;
 	}
 	free(names);
-	return rc;
+	return rc ? rc : list_gone(o);
 }
 
 static int cmp_shard(const void *a, const void *b)
@@ -268,6 +284,31 @@ static int read_shard(const struct opener *o, struct shard *s, struct st_header 
 	return 0;
 }
 
+/* Reads the header of a shard that is gone where it lies. *there: it is such a one. */
+static int load_gone(struct opener *o, struct shard *s, struct st_header *h, bool *there)
+{
+	const struct ckpt_gone *g = o->opts->gone;
+	const struct io *io = o->c->io;
+	char file[LINK_NAME + sizeof CKPT_HEADER];
+	uint64_t payload;
+	size_t i;
+
+	for (i = 0; g && i < g->n && strcmp(g->names[i], s->name) != 0; i++)
+		;
+	*there = g && i < g->n;
+	if (!*there)
+		return 0;
+	snprintf(file, sizeof file, "%s" CKPT_HEADER, s->name);
+	if (file_open(io, g->dir, file, &s->fd, &s->st, o->e) ||
+		st_read_alone(h, io, s->fd, (uint64_t)s->st.st_size,
+			o->opts->header_cap ? o->opts->header_cap : ST_HEADER_CAP, &o->c->arena,
+			&payload, o->e))
+		return -1;
+	s->st.st_size += (off_t)payload;
+	s->gone = true;
+	return 0;
+}
+
 static int load_shard(struct opener *o, uint32_t at)
 {
 	struct ckpt *c = o->c;
@@ -282,10 +323,16 @@ static int load_shard(struct opener *o, uint32_t at)
 	snprintf(file, sizeof file, "%s%s", s->name, c->headers ? CKPT_HEADER : "");
 	rc = open_file(c, file, &s->fd, &s->st, &there, actual, &hash, o->e);
 	if (!rc && !there) {
-		o->there[at] = false;
-		return 0; /* the index will be held against what is there */
+		rc = load_gone(o, s, &h, &there);
+		if (!rc && !there) {
+			o->there[at] = false;
+			return 0; /* the index will be held against what is there */
+		}
 	}
-	if (rc || file_timeless(c->io, s->fd, &s->st, &s->timeless, o->e) || read_shard(o, s, &h)) {
+	if (rc ||
+		(!s->gone &&
+			(file_timeless(c->io, s->fd, &s->st, &s->timeless, o->e) ||
+				read_shard(o, s, &h)))) {
 		if (s->fd >= 0)
 			(void)c->io->close(c->io, s->fd); /* read only */
 		s->fd = -1;

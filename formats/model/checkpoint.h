@@ -43,7 +43,16 @@ int ckpt_payload_knows_none(void *ctx, uint32_t i, const struct xxh_digest *d, s
 
 #define CKPT_HEADER ".header" /* after a shard's name: its first bytes, without payload */
 
+/* Shards that were in the folder once, of which another folder has the headers (NAME.header). */
+struct ckpt_gone {
+	const char *const *names; /* [n] */
+	size_t n;
+	int dir;
+};
+
 struct ckpt_opts {
+	const struct ckpt_gone *
+		gone; /* borrows; where such a shard is not in the folder its header is read there; NULL: none */
 	bool headers;        /* the shards are there as headers only (NAME.header) */
 	bool as_declared;    /* keep types as the headers have them (spelling.h) */
 	uint64_t header_cap; /* bytes; 0 = ST_HEADER_CAP */

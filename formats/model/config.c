@@ -2,7 +2,6 @@
 #include "formats/model/config.h"
 
 #include "core/file.h"
-#include "formats/json/jmember.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -63,8 +62,7 @@ int config_fields(struct config *c, const json_t *o, const struct config_field *
 	return 0;
 }
 
-/* A field that shapes no tensor: engines compute with it. *v is 0 where the file does not say it and need not (must). */
-static int hold_range(const json_t *o, bool must, const char *key, uint64_t min, uint64_t max,
+int config_hold(const json_t *o, bool must, const char *key, uint64_t min, uint64_t max,
 	uint64_t *v, struct err *e)
 {
 	*v = 0;
@@ -112,8 +110,8 @@ int config_spark(struct config *c, const json_t *o, bool must, struct err *e)
 			"entries beyond the layers",
 			(unsigned long long)c->n_mtp, (unsigned long long)c->stages);
 	return hold_targets(c, targets, e) ||
-			hold_range(o, must, "dspark_block_size", 1, SPARK_BLOCK_MAX, &v, e) ||
-			hold_range(o, must, "dspark_noise_token_id", 0, c->V - 1, &v, e)
+			config_hold(o, must, "dspark_block_size", 1, SPARK_BLOCK_MAX, &v, e) ||
+			config_hold(o, must, "dspark_noise_token_id", 0, c->V - 1, &v, e)
 		? -1
 		: 0;
 }
@@ -125,7 +123,7 @@ int config_vision(const struct config *c, const json_t *o, bool must, struct err
 
 	if (!c->vision)
 		return 0;
-	if (hold_range(o, must, heads, 1, c->VD, &v, e))
+	if (config_hold(o, must, heads, 1, c->VD, &v, e))
 		return -1;
 	return v && c->VD % v
 		? config_bad(e, RULE_CONFIG_FIELD_RANGE, heads, "does not divide vision_dim")
@@ -194,19 +192,4 @@ void config_free(struct config *c)
 	free(c->ratio);
 	free(c->layer);
 	memset(c, 0, sizeof *c);
-}
-
-int config_put(struct text *out, const struct config_doc *d, enum codec form, struct err *e)
-{
-	struct text t = { 0 };
-	char value[16];
-	int rc;
-
-	snprintf(value, sizeof value, "\"%s\"", codec_expert(form));
-	text_put(&t, d->raw.s, d->raw.n);
-	rc = t.failed ? err_nomem(e) : jmember_set(&t, "expert_dtype", value, e);
-	if (!rc)
-		text_put(out, t.s, t.n);
-	text_free(&t);
-	return rc || !out->failed ? rc : err_nomem(e);
 }

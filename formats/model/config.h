@@ -50,6 +50,8 @@ void config_doc_free(struct config_doc *d);
 struct config_layer {
 	unsigned is;   /* bits of enum where (role.h) */
 	uint64_t rows; /* of its Engram table; 0: it has none */
+	uint32_t
+		table; /* with rows: which one of the tables it is, in the order of engram_layer_ids, from 0 */
 };
 
 struct config {
@@ -91,6 +93,17 @@ struct config {
 
 void config_free(struct config *c);
 
+/* Routed experts of a stage of drafts: as many as a layer has, or a number of their own. */
+static inline uint64_t config_stage_experts(const struct config *c)
+{
+	return c->stages && c->DE ? c->DE : c->E;
+}
+/* The most that a block has. */
+static inline uint64_t config_experts_max(const struct config *c)
+{
+	return config_stage_experts(c) > c->E ? config_stage_experts(c) : c->E;
+}
+
 enum config_part {
 	FIELD_ALL,
 	FIELD_SPARK,  /* c->spark */
@@ -112,6 +125,10 @@ bool config_says(const struct json_t *o, const char *key);
 /* For families, which read a file with these. An error names rule and key. */
 int config_fields(struct config *c, const struct json_t *o, const struct config_field *f,
 	unsigned n, struct err *e);
+/* Holds a field that shapes no tensor, which engines compute with, to min..max. *v is 0 where the file does not say it and need not
+ * (must). */
+int config_hold(const struct json_t *o, bool must, const char *key, uint64_t min, uint64_t max,
+	uint64_t *v, struct err *e);
 /* Holds what is said of a DSpark drafter to its range, and sets c->NT; nothing where !c->spark. The fields of FIELD_ALL,
  * stages and n_mtp are set. n_mtp is the number of stages, or 1, which releases have beside three of them. must: no
  * field may be missing. */
@@ -122,9 +139,6 @@ int config_vision(const struct config *c, const struct json_t *o, bool must, str
 int config_experts(struct config *c, const struct json_t *o, struct err *e);
 /* Reports that the member key of config.json is as what says ("is missing"); returns -1. */
 int config_bad(struct err *e, enum rule_id rule, const char *key, const char *what);
-/* Appends config.json with expert_dtype set to what experts in codec form are called: that one value is replaced (or the member put first where there
- * is none), every other byte stays. */
-int config_put(struct text *out, const struct config_doc *d, enum codec form, struct err *e);
 
 #ifdef __cplusplus
 }

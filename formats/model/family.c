@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/family.h"
 
+#include "formats/json/jmember.h"
 #include "formats/st/safetensors.h"
 
 #include <jansson.h>
@@ -34,6 +35,52 @@ bool family_type_meets(const char *model_type, enum family_need need)
 		if (g->need == need && !g->vision)
 			return false;
 	return f;
+}
+
+const struct family *family_of(const struct config_doc *d)
+{
+	const char *type = json_string_value(json_object_get(d->o, "model_type"));
+	const struct family *f = type ? find(families, type, d) : NULL;
+
+	return f ? f : families[0];
+}
+
+json_t *config_flat(const struct config_doc *d)
+{
+	const struct family *f = family_of(d);
+	struct err e = { 0 };
+	json_t *flat = NULL;
+
+	if (!f->flatten)
+		return json_incref(d->o);
+	if (!f->flatten(&flat, d, &e))
+		return flat;
+	json_decref(flat);
+	return e.kind == ERR_SYSTEM ? NULL : json_incref(d->o);
+}
+
+int config_set(struct text *t, const struct config_doc *d, const char *key, const char *value,
+	struct err *e)
+{
+	const struct family *f = family_of(d);
+	struct config_place at = f->place ? f->place(d, key) : (struct config_place){ NULL, key };
+
+	return jmember_set_in(t, at.in, at.key, value, e);
+}
+
+int config_put(struct text *out, const struct config_doc *d, enum codec form, struct err *e)
+{
+	struct text t = { 0 };
+	char value[16];
+	int rc;
+
+	snprintf(value, sizeof value, "\"%s\"", codec_expert(form));
+	text_put(&t, d->raw.s, d->raw.n);
+	rc = t.failed ? err_nomem(e) : config_set(&t, d, "expert_dtype", value, e);
+	if (!rc)
+		text_put(out, t.s, t.n);
+	text_free(&t);
+	return rc || !out->failed ? rc : err_nomem(e);
 }
 
 /* None of from has models of that model_type. */
@@ -147,6 +194,16 @@ const struct role *family_role(const struct family *f, const char *name, bool sc
 		if (!strcmp(f->roles[i].name, key))
 			return &f->roles[i];
 	return NULL;
+}
+
+enum codec family_codec(const struct family *f, const char *weight, unsigned code, unsigned scale)
+{
+	enum codec c = codec_of_types(code, scale);
+	const struct role *r = f ? family_role(f, weight, false) : NULL;
+
+	if (c != CODEC_FP8)
+		return c;
+	return r && r->store == STORE_TABLE ? CODEC_FP8_ROW : family_fp8(f);
 }
 
 int family_meets(const struct config *c, enum family_need need, struct err *e)

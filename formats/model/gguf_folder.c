@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/gguf_folder.h"
 
+#include "core/text.h"
 #include "formats/model/gguf_config.h"
 
 #include <stdlib.h>
@@ -25,15 +26,13 @@ const struct gguf_tensor *gguf_in_tensor(const struct gguf_in *x, const char *na
 
 uint32_t gguf_in_experts(const struct gguf_in *x)
 {
-	static const char end[] = ".ffn_gate_exps.weight";
-	size_t i, k, n;
+	size_t i, k;
 
 	for (i = 0; i < x->set.n; i++)
 		for (k = 0; k < x->set.parts[i].file.n; k++) {
 			const struct gguf_tensor *t = &x->set.parts[i].file.tensors[k];
 
-			n = strlen(t->name);
-			if (n >= sizeof end && !strcmp(t->name + n - (sizeof end - 1), end))
+			if (text_stem(t->name, ".ffn_gate_exps.weight"))
 				return t->type;
 		}
 	return UINT32_MAX;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/gguf_name.h"
 
+#include "core/text.h"
 #include "formats/gguf/gguf_set.h"
 
 #include <stdio.h>
@@ -103,10 +104,7 @@ bool gguf_of_other(const char *name, const char *before)
 
 bool gguf_name_beside(const char *name)
 {
-	static const char end[] = ".nextn.eh_proj.weight";
-	size_t n = strlen(name);
-
-	return n > sizeof end && !strcmp(name + n - (sizeof end - 1), end);
+	return text_stem(name, ".nextn.eh_proj.weight") > 1;
 }
 
 int gguf_side_of(const struct role *role)
@@ -135,7 +133,6 @@ static long number(const char **s)
 /* Whether tensor is role, in which # stands for the id of an expert. */
 static bool is_role(const char *tensor, const char *role, long *expert, bool scale)
 {
-	static const char weight[] = "weight";
 	const char *hash = strchr(role, '#');
 	size_t n = hash ? (size_t)(hash - role) : 0;
 
@@ -149,12 +146,11 @@ static bool is_role(const char *tensor, const char *role, long *expert, bool sca
 			return false;
 		role = hash + 1;
 	}
-	n = strlen(role);
 	if (!scale)
 		return !strcmp(tensor, role);
-	if (n < sizeof weight || strcmp(role + n - (sizeof weight - 1), weight) != 0)
+	n = text_stem(role, "weight");
+	if (!n)
 		return false;
-	n -= sizeof weight - 1;
 	return !strncmp(tensor, role, n) && !strcmp(tensor + n, "scale");
 }
 

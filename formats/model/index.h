@@ -24,6 +24,7 @@ struct shard {
 	int fd;         /* owns, -1 if it could not be read */
 	struct stat st; /* as it was when opened */
 	bool timeless;  /* its file system has no times that stay: they say nothing about changes */
+	bool gone; /* it is not in the folder any more: fd is a copy of its header (ckpt_gone), st.st_size what it had */
 	uint64_t data_at; /* byte in the file of the payload */
 	size_t n;         /* tensors in it */
 	const char *

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/misfit.h"
 
+#include "core/text.h"
 #include "formats/model/family.h"
 
 #include <stdio.h>
@@ -198,7 +199,7 @@ static int put_form(struct misfits *m, const struct groups *g, unsigned role, bo
 static int put_odd(struct misfits *m, const struct batch *b, const char *name)
 {
 	size_t n = strlen(b->first);
-	bool orphan = n > 6 && !strcmp(b->first + n - 6, ".scale");
+	bool orphan = text_stem(b->first, ".scale") > 0;
 	char weight[ST_NAME_MAX + 8], rest[260];
 
 	snprintf(weight, sizeof weight, "%.*s.weight", (int)(n - (orphan ? 6 : 0)), b->first);

@@ -3,6 +3,7 @@
 
 #include "core/cli/value.h"
 #include "core/near.h"
+#include "core/text.h"
 #include "formats/format_id.h"
 #include "formats/gguf/ggml_type.h"
 #include "formats/model/family.h"
@@ -64,12 +65,9 @@ static bool matches(const char *p, const char *s)
 /* The name of a role without ".weight". */
 static void role_word(const struct role *role, char out[WORD])
 {
-	static const char end[] = ".weight";
-	size_t n = strlen(role->name), tail = sizeof end - 1;
+	size_t n = text_stem(role->name, ".weight");
 
-	if (n > tail && !strcmp(role->name + n - tail, end))
-		n -= tail;
-	snprintf(out, WORD, "%.*s", (int)n, role->name);
+	snprintf(out, WORD, "%.*s", (int)(n ? n : strlen(role->name)), role->name);
 }
 
 /* Marks the roles that the word names. */

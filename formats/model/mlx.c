@@ -12,6 +12,8 @@ static const struct mode {
 } modes[] = {
 	{ CODEC_MXFP4, 32, 4, "mxfp4" },
 	{ CODEC_FP8, 32, 8, "mxfp8" },
+	{ CODEC_MXFP8_MLX, 32, 8, "mxfp8" },
+	{ CODEC_MXFP4_MLX, 32, 4, "mxfp4" },
 };
 enum { MODES = sizeof modes / sizeof *modes };
 
@@ -89,6 +91,30 @@ json_t *mlx_quantization(const struct config *c, struct model_forms forms)
 			o = NULL;
 		}
 	return o;
+}
+
+json_t *mlx_packed_quantization(const struct config *c)
+{
+	static const char *const parts[] = { "gate", "up", "down" };
+	json_t *o = put_mode(mode_of(CODEC_MXFP8_MLX)),
+	       *experts = put_mode(mode_of(CODEC_MXFP4_MLX));
+	char name[96];
+	uint64_t i;
+	size_t k;
+	int rc = o && experts ? 0 : -1;
+
+	for (i = 0; i < c->L; i++)
+		for (k = 0; !rc && k < sizeof parts / sizeof *parts; k++) {
+			snprintf(name, sizeof name,
+				"language_model.layers.%llu.ffn.switch_mlp.%s_proj",
+				(unsigned long long)i, parts[k]);
+			rc = json_object_set(o, name, experts);
+		}
+	json_decref(experts);
+	if (!rc)
+		return o;
+	json_decref(o);
+	return NULL;
 }
 
 bool mlx_stacked(char *out, size_t room, const char *expert, uint32_t *id)

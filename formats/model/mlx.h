@@ -25,6 +25,10 @@ bool mlx_reads(enum codec c);
  * or where MLX does not read one of the formats. */
 json_t *mlx_quantization(const struct config *c, struct model_forms forms);
 
+/* The same for matrices in CODEC_MXFP8_MLX, and routed experts in CODEC_MXFP4_MLX, as mlx-vlm's models/deepseek_v41 takes them:
+ * what is not named is MXFP8 where it has a tensor "scales". NULL without memory. */
+json_t *mlx_packed_quantization(const struct config *c);
+
 /* Writes to out, of room bytes, what MLX calls the tensor in which a routed expert's weight or scale of that name lies with
  * those of all experts of its block: "layers.3.ffn.experts.17.w1.scale" is in "layers.3.ffn.switch_mlp.gate_proj.scales",
  * [experts][rows][columns / 8] U32 of weights and [experts][rows][columns / 32] U8 of scales, by the ids of the experts.

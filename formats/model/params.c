@@ -57,12 +57,20 @@ struct reader {
 	struct params *p;
 	const json_t *o;
 	struct findings *f;
+	bool lacks; /* a field may be missing, which is a warning */
 };
 
 static int say(struct reader *r, const char *in, const char *key, const char *what)
 {
 	return finding_add(r->f, RULE_CONFIG_FORWARD, "config.json", "config.json: %s\"%s\" %s", in,
 		key, what);
+}
+
+static int lacks(struct reader *r, const char *in, const char *key)
+{
+	return finding_add(r->f, RULE_SUSPECT_CONFIG, "config.json",
+		"config.json: %s\"%s\" is missing: engines stop, or take a default of their own",
+		in, key);
 }
 
 static void store(char *at, const struct number *n, double v)
@@ -84,6 +92,8 @@ static int read_number(struct reader *r, const json_t *o, const char *in, const 
 	double v = json_number_value(x);
 	char what[160];
 
+	if (r->lacks && (!x || json_is_null(x)))
+		return lacks(r, in, n->key);
 	if (!json_is_number(x))
 		return say(r, in, n->key, x ? "is no number" : "is missing");
 	if (!(v >= n->min && v <= n->max) || (n->as == AS_COUNT && v != (double)(uint64_t)v)) {
@@ -232,9 +242,9 @@ static const char *other_rope(const struct config_doc *d)
 		: "\"rope_parameters\" says other angles than rope_scaling, rope_theta and compress_rope_theta";
 }
 
-static int read_rope(struct reader *r, const struct config_doc *d)
+static int read_rope(struct reader *r, const json_t *o)
 {
-	const json_t *y = json_object_get(d->o, "rope_scaling");
+	const json_t *y = json_object_get(o, "rope_scaling");
 	const char *type = type_of(y);
 	int rc = 0;
 	size_t i;
@@ -263,6 +273,22 @@ int params_read(struct params *p, const struct config_doc *d, struct findings *f
 		other) /* one cause, one finding: the fields that it moved are not missed besides */
 		rc = finding_add(f, RULE_CONFIG_DIALECT, "config.json", "config.json: %s", other);
 	else if (!rc)
-		rc = read_rope(&r, d);
+		rc = read_rope(&r, d->o);
+	return rc ? err_nomem(e) : 0;
+}
+
+int params_hold(const json_t *o, struct findings *f, struct err *e)
+{
+	struct params p;
+	struct reader r = { .p = &p, .o = o, .f = f, .lacks = true };
+	const json_t *y = json_object_get(o, "rope_scaling");
+	int rc = 0, i;
+
+	for (i = 0; !rc && i < NUMBERS; i++)
+		rc = read_number(&r, o, "", &numbers[i]);
+	if (!rc && (!y || json_is_null(y)))
+		rc = lacks(&r, "", "rope_scaling");
+	else if (!rc)
+		rc = read_rope(&r, o);
 	return rc ? err_nomem(e) : 0;
 }

@@ -41,6 +41,11 @@ enum { PARAMS_TOPK_MAX = 4096, PARAMS_ROPE_DIM = 64 };
  * Returns -1 only without memory. */
 int params_read(struct params *p, const struct config_doc *d, struct findings *f, struct err *e);
 
+/* Holds what o says of the arithmetic where no forward pass goes by it, as in a family whose rounding is not known: config.forward
+ * where a member is no number, out of its limits, or no rope of YaRN; suspect.config where one is missing or has a value that no
+ * published model has. o has the keys at the top (config_flat). Returns -1 only without memory. */
+int params_hold(const struct json_t *o, struct findings *f, struct err *e);
+
 /* A member of config.json as params_read wants it, made of rope_parameters. */
 struct params_member {
 	const char *key;

@@ -9,6 +9,7 @@
 #define FORMATS_MODEL_RECIPE_H
 #include "formats/model/config.h"
 #include "formats/model/drafts.h"
+#include "formats/model/family.h"
 #include "formats/model/role.h"
 
 #ifdef __cplusplus
@@ -47,7 +48,9 @@ struct recipe {
 		input; /* how the names of the scales of activations of the experts end; NULL: there are none */
 	bool native; /* its tensors have the names and types of a checkpoint of this model, and it is read as one */
 	bool mix; /* a recipe file of that name says the types of tensors (mix.h): values are rounded */
+	bool rounds; /* values are rounded: whoever asks for the name asks for that */
 	bool stacked; /* routed experts of a block are one tensor for each of w1, w2 and w3, as MLX has them (mlx.h) */
+	enum family_need need; /* what a family must have for it */
 	const struct recipe_small *smalls;
 	const char *loaders; /* who loads it */
 	const char *checked; /* how that was found out */

@@ -2,6 +2,7 @@
 #include "formats/model/recipe_config.h"
 
 #include "formats/json/jmember.h"
+#include "formats/model/family.h"
 #include "formats/model/mlx.h"
 
 #include <jansson.h>
@@ -165,6 +166,10 @@ static json_t *left_out(const struct recipe_made *m)
 {
 	json_t *list = json_pack("[s,s,s]", "*.attn.*", "*.ffn.shared_experts.*", "head");
 
+	if (list && m->config->engram && json_array_append_new(list, json_string("*.engram.*"))) {
+		json_decref(list);
+		list = NULL;
+	}
 	return with_vision(with_drafts(list, m, "mtp.*"), m, "vision.*", "aligner.*");
 }
 
@@ -187,7 +192,9 @@ int recipe_config_nvfp4(struct text *out, const struct recipe_made *m, struct er
 		json_object_del(q, "exclude_modules");
 	}
 	json_decref(add);
-	return put_quantization(out, m, q, "\"fp4\"", e);
+	/* V4.1 has the word for experts in here, V4 at the top */
+	return put_quantization(out, m, q, json_object_get(q, "expert_dtype") ? NULL : "\"fp4\"",
+		e);
 }
 
 int recipe_hf_quant_nvfp4(struct text *out, const struct recipe_made *m, struct err *e)
@@ -200,12 +207,20 @@ int recipe_hf_quant_nvfp4(struct text *out, const struct recipe_made *m, struct 
 		e);
 }
 
-/* What is in BF16 or F32 and is called Linear by those who read this. */
+/* What is in BF16 or F32 and is called Linear by those who read this. Tables of Engram stay what they are. */
 static json_t *plain_modules(const struct recipe_made *m)
 {
 	json_t *list = json_pack("[s,s,s,s,s,s,s]", "head", "embed", "*.ffn.gate", "*.compressor.*",
 		"*.weights_proj", "*.markov_head.*", "*.confidence_head.*");
+	bool key = family_role(m->config->family, "layers.0.attn.indexer.wk.weight", false);
 
+	if (list &&
+		((key && json_array_append_new(list, json_string("*.indexer.wk"))) ||
+			(m->config->engram &&
+				json_array_append_new(list, json_string("*.engram.embed"))))) {
+		json_decref(list);
+		list = NULL;
+	}
 	return with_vision(with_drafts(list, m, "mtp.*"), m, "vision.*", "aligner.*");
 }
 
@@ -233,16 +248,24 @@ int recipe_hf_quant_mxfp8(struct text *out, const struct recipe_made *m, struct 
 struct ct_form {
 	enum codec codec;
 	const char *format, *strategy;
-	int bits, group; /* group 0: in blocks */
+	int bits, group; /* group 0: in blocks, or by channel */
 	const char *scale_dtype;
-	bool activations; /* quantized while the model runs, in groups of the same kind */
+	const char *
+		activations; /* how they are quantized while the model runs: by "group" or "token"; NULL: they are not */
+	const char *type;
 };
 /* clang-format off */
 static const struct ct_form ct_forms[] = {
-	{ CODEC_MXFP4_CT, "mxfp4-pack-quantized", "group",        4, 32, "torch.uint8",         false },
-	{ CODEC_MXFP8,    "mxfp8-quantized",      "group",        8, 32, "torch.uint8",         true },
-	{ CODEC_NVFP4_CT, "nvfp4-pack-quantized", "tensor_group", 4, 16, "torch.float8_e4m3fn", false },
-	{ CODEC_FP8_CT,   "float-quantized",      "block",        8, 0,  NULL,                  true },
+	{ CODEC_MXFP4_CT,    "mxfp4-pack-quantized", "group",        4, 32,  "torch.uint8",         NULL,    "float" },
+	{ CODEC_MXFP8,       "mxfp8-quantized",      "group",        8, 32,  "torch.uint8",         "group", "float" },
+	{ CODEC_NVFP4_CT,    "nvfp4-pack-quantized", "tensor_group", 4, 16,  "torch.float8_e4m3fn", NULL,    "float" },
+	{ CODEC_FP8_CT,      "float-quantized",      "block",        8, 0,   NULL,                  "group", "float" },
+	{ CODEC_INT4_128,    "pack-quantized",       "group",        4, 128, NULL,                  NULL,    "int" },
+	{ CODEC_INT4_32,     "pack-quantized",       "group",        4, 32,  NULL,                  NULL,    "int" },
+	{ CODEC_INT4_128_ASYM, "pack-quantized",     "group",        4, 128, NULL,                  NULL,    "int" },
+	{ CODEC_INT4_32_ASYM, "pack-quantized",      "group",        4, 32,  NULL,                  NULL,    "int" },
+	{ CODEC_INT8_ROW,    "int-quantized",        "channel",      8, 0,   NULL,                  "token", "int" },
+	{ CODEC_FP8_CHANNEL, "float-quantized",      "channel",      8, 0,   NULL,                  "token", "float" },
 };
 /* clang-format on */
 
@@ -256,26 +279,31 @@ static const struct ct_form *ct_find(enum codec c)
 	return NULL;
 }
 
+/* What of a matrix shares a scale: columns, or a block of both; by channel, or by token, nothing is said. */
+static json_t *ct_extent(const struct ct_form *f, const char *strategy)
+{
+	const struct codec_form *c = &codecs[f->codec];
+
+	if (!strcmp(strategy, "channel") || !strcmp(strategy, "token"))
+		return json_object();
+	if (!strcmp(strategy, "block"))
+		return json_pack("{s:[i,i]}", "block_structure", (int)c->rows, (int)c->cols);
+	return json_pack("{s:i}", "group_size", f->group ? f->group : (int)c->cols);
+}
+
 /* The arguments of weights, or of activations; NULL without memory. */
 static json_t *ct_args(const struct ct_form *f, bool activations)
 {
-	const struct codec_form *c = &codecs[f->codec];
-	bool block = !f->group;
-	json_t *o = json_pack("{s:i,s:s,s:b,s:s,s:b}", "num_bits", f->bits, "type", "float",
-		"symmetric", 1, "strategy", block && activations ? "group" : f->strategy, "dynamic",
-		activations);
-	int rc = o ? 0 : -1;
+	const char *strategy = activations ? f->activations : f->strategy;
+	json_t *o = json_pack("{s:i,s:s,s:b,s:s,s:b}", "num_bits", f->bits, "type", f->type,
+		       "symmetric", activations || !codecs[f->codec].zeros, "strategy", strategy,
+		       "dynamic", activations),
+	       *extent = ct_extent(f, strategy);
+	int rc = o && extent ? json_object_update(o, extent) : -1;
 
-	if (block && !activations)
-		rc = rc ? rc
-			: json_object_set_new(o, "block_structure",
-				  json_pack("[i,i]", (int)c->rows, (int)c->cols));
-	else
-		rc = rc ? rc
-			: json_object_set_new(o, "group_size",
-				  json_integer(block ? (int)c->cols : f->group));
 	if (!rc && f->scale_dtype)
 		rc = json_object_set_new(o, "scale_dtype", json_string(f->scale_dtype));
+	json_decref(extent);
 	if (rc) {
 		json_decref(o);
 		return NULL;
@@ -318,7 +346,11 @@ int recipe_config_compressed(struct text *out, const struct recipe_made *m, stru
 			"re:.*(\\.attn\\.(wq_a|wq_b|wkv|wo_a|wo_b)|\\.indexer\\.wq_b|\\.shared_experts\\.(w1|w2|w3)|mtp\\.\\d+\\.(e_proj|h_proj|main_proj))$"),
 		"ignore", ct_ignore(m), "kv_cache_scheme", "global_compression_ratio");
 	return put_quantization(out, m, q,
-		codecs[m->forms.experts].bits == codecs[CODEC_MXFP4].bits ? "\"fp4\"" : NULL, e);
+		codecs[m->forms.experts].bits == codecs[CODEC_MXFP4].bits &&
+				!strcmp(experts->type, "float")
+			? "\"fp4\""
+			: NULL,
+		e);
 }
 
 /* --- MLX --- */
@@ -337,6 +369,20 @@ int recipe_config_mlx(struct text *out, const struct recipe_made *m, struct err 
 			"MLX loads the matrices as they lie here, and of scales it takes E8M0: these are F32");
 	else
 		rc = s ? put_members(out, m, v, 2, e) : err_nomem(e);
+	free(s);
+	free(flat);
+	json_decref(q);
+	return rc;
+}
+
+int recipe_config_mlx_packed(struct text *out, const struct recipe_made *m, struct err *e)
+{
+	json_t *q = mlx_packed_quantization(m->config);
+	char *flat = q ? json_dumps(q, JSON_INDENT(2)) : NULL, *s = flat ? further_in(flat) : NULL;
+	const struct member v[] = { { "expert_dtype", NULL }, { "quantization", s },
+		{ "quantization_config", s } };
+	int rc = s ? put_members(out, m, v, 3, e) : err_nomem(e);
+
 	free(s);
 	free(flat);
 	json_decref(q);

@@ -26,6 +26,9 @@ int recipe_hf_quant_mxfp8(struct text *out, const struct recipe_made *m, struct 
 int recipe_config_compressed(struct text *out, const struct recipe_made *m, struct err *e);
 /* With the member "quantization" that tells MLX what the matrices are; refuses number formats that it does not read. */
 int recipe_config_mlx(struct text *out, const struct recipe_made *m, struct err *e);
+/* The same of matrices by MLX's own names, which are no checkpoint of this model any more: quantization_config, in which MLX
+ * repeats that member, says nothing else. */
+int recipe_config_mlx_packed(struct text *out, const struct recipe_made *m, struct err *e);
 
 #ifdef __cplusplus
 }

@@ -17,6 +17,9 @@ extern "C" {
 
 /* The target, as manifests and sidecars name it. */
 #define SGLANG_TARGET "sglang-presharded"
+/* The version whose names and forms these are, and the kind of GPU, as loaders/sglang_probe.py says both. */
+#define SGLANG_VERSION "0.5.23"
+#define SGLANG_DEVICE "sm90"
 /* The file of what SGLang holds in another form, as it is in the source, and of drafts: no rank reads it, the way back
  * does. */
 #define SGLANG_KEPT "kept.safetensors"

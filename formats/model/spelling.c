@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "formats/model/spelling.h"
 
+#include "core/text.h"
 #include "formats/model/family.h"
 
 #include <stdio.h>
@@ -20,9 +21,7 @@ static const struct row {
 /* The type that the published files give a quantized weight or its scale; DT_COUNT where the name is of neither. */
 static enum dtype official(const struct config *c, const char *name)
 {
-	static const char end[] = ".scale";
-	size_t n = strlen(name), m = sizeof end - 1;
-	bool scale = n > m && !strcmp(name + n - m, end);
+	bool scale = text_stem(name, ".scale") > 0;
 	const struct role *r = family_role(c->family, name, scale);
 	enum codec form;
 
@@ -43,13 +42,11 @@ static int by_name(const void *name, const void *t)
  * format's (NVFP4 has U8 too). t is sorted by name. */
 static bool is_published(const struct tensor *t, size_t n, const char *name)
 {
-	static const char end[] = ".weight";
-	size_t len = strlen(name), m = sizeof end - 1;
 	char scale[ST_NAME_MAX + 8];
 
-	if (len < m || strcmp(name + len - m, end) != 0)
+	if (!text_ends(name, ".weight"))
 		return true;
-	snprintf(scale, sizeof scale, "%.*s.scale", (int)(len - m), name);
+	snprintf(scale, sizeof scale, "%.*s.scale", (int)text_stem(name, ".weight"), name);
 	return bsearch(scale, t, n, sizeof *t, by_name);
 }
 

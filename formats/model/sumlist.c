@@ -120,10 +120,7 @@ static size_t slashes(const char *s)
 
 static bool is_weights(const char *s)
 {
-	static const char end[] = ".safetensors";
-	size_t n = strlen(s), m = sizeof end - 1;
-
-	return n > m && !strcmp(s + n - m, end);
+	return text_stem(s, ".safetensors") > 0;
 }
 
 /* Takes the names from the folder of the weights; what does not lie in it is left out. */

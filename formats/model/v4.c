@@ -113,9 +113,29 @@ static int get_stages(struct config *c, const json_t *o, struct err *e)
 	return 0;
 }
 
+/* V4 has its fields at the top. Engines that look into text_config first would take what stands there. */
+static int hold_nested(const json_t *o, struct err *e)
+{
+	json_t *text = json_object_get(o, "text_config"), *x;
+	const char *key;
+
+	json_object_foreach(text, key, x)
+	{
+		if (json_object_get(o, key) && strcmp(key, "model_type") != 0 &&
+			strcmp(key, "architectures") != 0 &&
+			!json_equal(json_object_get(o, key), x))
+			return config_bad(e, RULE_CONFIG_FIELD_RANGE, key,
+				"is said twice, with two values: at the top and in text_config");
+	}
+	return 0;
+}
+
 static int v4_config_read(struct config *c, const struct config_doc *d, struct err *e)
 {
 	const json_t *o = d->o;
+
+	if (hold_nested(o, e))
+		return -1;
 
 	c->spark = config_says(o, "dspark_block_size");
 	c->vision = config_says(o, "vision_n_layers");
@@ -134,11 +154,14 @@ static const struct family_gap gaps[] = {
 		"the names that SGLang's parameters of the vision tower have were not read; target hf carries the tensors as they are" },
 	{ NEED_GGUF, true, "GGUF is",
 		"llama.cpp has no names for the vision tower of this model; every other name of dsv4-quant carries it as it is" },
+	{ NEED_MLX_NAMES, false, "The form by MLX's own names is",
+		"mlx-vlm 0.7.10 takes the published bytes of V4 packed as they are: --to mlx" },
 	{ NEED_OFFICIAL, false, NULL, NULL },
 };
 
 const struct family family_v4 = { .name = "deepseek_v4",
 	.what = "DeepSeek-V4",
+	.architecture = "DeepseekV4ForCausalLM",
 	.dense = CODEC_FP8,
 	.config_read = v4_config_read,
 	.fields = fields,

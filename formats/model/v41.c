@@ -8,14 +8,14 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "formats/model/decoder.h"
+#include "formats/model/engram.h"
 #include "formats/model/family.h"
+#include "formats/model/params.h"
 #include "formats/model/vision.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { ENGRAM_COLUMNS = 4096 }; /* of all tables together; V4.1-Flash has 48 */
 
 /* clang-format off */
 static const struct config_field fields[] = {
@@ -100,10 +100,17 @@ static const char *spelled(const struct alias *a, size_t n, const char *key)
 	return NULL;
 }
 
+static const char *v41_canonical(const char *key)
+{
+	const char *as = spelled(text_alias, COUNT(text_alias), key);
+
+	return as ? as : key;
+}
+
 /* Adds the members of from, an object or NULL, to o. */
 static int put_text(json_t *o, const json_t *from, struct err *e)
 {
-	const char *key, *as;
+	const char *key;
 	json_t *v;
 
 	json_object_foreach((json_t *)(uintptr_t)from, key, v)
@@ -111,8 +118,7 @@ static int put_text(json_t *o, const json_t *from, struct err *e)
 		if (!strcmp(key, "text_config") || !strcmp(key, "vision_config") ||
 			!strcmp(key, "model_type") || !strcmp(key, "architectures"))
 			continue;
-		as = spelled(text_alias, COUNT(text_alias), key);
-		if (put(o, as ? as : key, v, e))
+		if (put(o, v41_canonical(key), v, e))
 			return -1;
 	}
 	return 0;
@@ -133,11 +139,14 @@ static int put_vision(json_t *o, const json_t *from, struct err *e)
 	return 0;
 }
 
-/* *flat, which the caller frees, says everything that d says, in one spelling. */
+/* *flat, which the caller frees, says everything that d says, in one spelling. V4.1 has expert_dtype in
+ * quantization_config; where V4 has it, the file may repeat the value. */
 static int flatten(json_t **flat, const struct config_doc *d, struct err *e)
 {
 	const json_t *text = json_object_get(d->o, "text_config"),
 		     *vision = json_object_get(d->o, "vision_config");
+	const char *type;
+	json_t *said;
 
 	*flat = json_object();
 	if (!*flat)
@@ -146,9 +155,51 @@ static int flatten(json_t **flat, const struct config_doc *d, struct err *e)
 		return config_bad(e, RULE_CONFIG_FIELD_TYPE, "text_config", "is not an object");
 	if (vision && !json_is_object(vision))
 		return config_bad(e, RULE_CONFIG_FIELD_TYPE, "vision_config", "is not an object");
-	return put_text(*flat, text, e) || put_text(*flat, d->o, e) || put_vision(*flat, vision, e)
-		? -1
-		: 0;
+	type = json_string_value(json_object_get(text, "model_type"));
+	if (type && strcmp(type, family_v41.name) != 0 && family_knows(type))
+		return config_bad(e, RULE_CONFIG_FIELD_RANGE, "text_config.model_type",
+			"names another model than the model_type above it");
+	if (put_text(*flat, text, e) || put_text(*flat, d->o, e) || put_vision(*flat, vision, e))
+		return -1;
+	said = json_object_get(json_object_get(*flat, "quantization_config"), "expert_dtype");
+	return said ? put(*flat, "expert_dtype", said, e) : 0;
+}
+
+/* Whether o, an object or NULL, has a member that is called key, or as key is spelled otherwise: that spelling, or NULL. */
+static const char *says(const json_t *o, const struct alias *a, size_t n, const char *key)
+{
+	size_t i;
+
+	if (json_object_get(o, key))
+		return key;
+	for (i = 0; i < n; i++)
+		if (!strcmp(a[i].key, key) && json_object_get(o, a[i].other))
+			return a[i].other;
+	return NULL;
+}
+
+static struct config_place v41_place(const struct config_doc *d, const char *key)
+{
+	const json_t *q = json_object_get(d->o, "quantization_config"),
+		     *text = json_object_get(d->o, "text_config"),
+		     *vision = json_object_get(d->o, "vision_config");
+	const char *as = says(d->o, text_alias, COUNT(text_alias), key);
+	bool tower = !strncmp(key, "vision_", 7);
+
+	if (as)
+		return (struct config_place){ NULL, as };
+	if (!strcmp(key, "expert_dtype"))
+		return json_is_object(q) ? (struct config_place){ "quantization_config", key }
+					 : (struct config_place){ NULL, key };
+	as = tower ? says(vision, vision_alias, COUNT(vision_alias), key)
+		   : says(text, text_alias, COUNT(text_alias), key);
+	if (as)
+		return (struct config_place){ tower ? "vision_config" : "text_config", as };
+	return (struct config_place){ json_is_object(text) && !tower &&
+				strcmp(key, "quantization_config") != 0
+			? "text_config"
+			: NULL,
+		key };
 }
 
 /* --- lists of layers --- */
@@ -205,6 +256,21 @@ static int get_ratios(struct config *c, const json_t *o, struct err *e)
 	return 0;
 }
 
+/* The layer whose candidates later ones read; -1: there is none, as in a slice without it. */
+static int hold_candidates(const struct config *c, const json_t *o, struct err *e)
+{
+	static const char key[] = "candidate_source_layer_id";
+	const json_t *x = json_object_get(o, key);
+
+	if (!config_says(o, key))
+		return 0;
+	if (!json_is_integer(x))
+		return config_bad(e, RULE_CONFIG_FIELD_TYPE, key, "is no layer");
+	return json_integer_value(x) < -1 || json_integer_value(x) >= (json_int_t)c->L
+		? config_bad(e, RULE_CONFIG_FIELD_RANGE, key, "is none of the layers, and not -1")
+		: 0;
+}
+
 /* A source of keys has a compressor and the key side of an indexer; a gate where it joins more than one. */
 static int get_layers(struct config *c, const json_t *o, struct err *e)
 {
@@ -226,40 +292,19 @@ static int get_layers(struct config *c, const json_t *o, struct err *e)
 
 /* --- Engram --- */
 
-static bool is_prime(uint64_t n)
-{
-	uint64_t d;
-
-	if (n < 4 || n % 2 == 0)
-		return n == 2 || n == 3;
-	for (d = 3; d * d <= n; d += 2)
-		if (n % d == 0)
-			return false;
-	return true;
-}
-
-/* Tables are rows for 2-grams, 3-grams and so on, for each of which every head has a prime number of them: the next one from
- * engram_vocab_size on that no head before has, of whichever table. The walk begins anew for each size of n-grams, so that what
- * it yields is the primes in their order. Source: layers/engram.py of sglang 0.5.23; both sums of V4.1-Flash are the declared ones. */
-static uint64_t rows_by_primes(const struct config *c, uint64_t *next)
-{
-	uint64_t n = (c->EG - 1) * c->EN, rows = 0;
-
-	for (; n; n--, rows += (*next)++)
-		while (!is_prime(*next))
-			++*next;
-	return rows;
-}
-
 static int get_engram(struct config *c, const json_t *o, struct err *e)
 {
 	const json_t *said = json_object_get(o, "engram_num_embeddings"),
 		     *ids = json_object_get(o, "engram_layer_ids");
-	uint64_t next = c->EV, rows;
+	uint64_t rows, v;
 	size_t i, n = json_array_size(ids);
 
 	if (!n)
 		return 0;
+	/* Ids of tokens are made fewer ids, with which rows are found. */
+	if (config_hold(o, false, "engram_compressed_vocab_size", 1, c->V, &v, e) ||
+		config_hold(o, false, "engram_pad_token_id", 0, c->V - 1, &v, e))
+		return -1;
 	c->EC = (c->EG - 1) * c->EN * c->EH;
 	if (n * (c->EG - 1) * c->EN > ENGRAM_COLUMNS || c->EC > 1 << 20)
 		return config_bad(e, RULE_CONFIG_FIELD_RANGE, "engram_n_heads", "is absurd");
@@ -270,32 +315,24 @@ static int get_engram(struct config *c, const json_t *o, struct err *e)
 			"engram_num_embeddings",
 			"has no number of rows for each of engram_layer_ids");
 	for (i = 0; i < n; i++) {
-		rows = rows_by_primes(c, &next);
+		rows = engram_bounds(c, (uint32_t)i, NULL);
 		if ((uint64_t)json_integer_value(json_array_get(said, i)) != rows)
 			return err_rule(e, RULE_CONFIG_FIELD_RANGE, ERR_NOPOS,
 				"config.json: \"engram_num_embeddings\" entry %zu is %lld; the primes from engram_vocab_size %llu on sum up to %llu rows",
 				i, (long long)json_integer_value(json_array_get(said, i)),
 				(unsigned long long)c->EV, (unsigned long long)rows);
 		c->layer[json_integer_value(json_array_get(ids, i))].rows = rows;
+		c->layer[json_integer_value(json_array_get(ids, i))].table = (uint32_t)i;
 	}
 	return 0;
 }
 
 /* --- config.json --- */
 
-/* V4.1 has expert_dtype in quantization_config; where V4 has it, the file may repeat the value. */
-static int get_experts(struct config *c, json_t *o, struct err *e)
-{
-	json_t *said = json_object_get(json_object_get(o, "quantization_config"), "expert_dtype");
-
-	if (decoder_quant(c, o, e) || (said && put(o, "expert_dtype", said, e)))
-		return -1;
-	return config_experts(c, o, e);
-}
-
 static int v41_config_read(struct config *c, const struct config_doc *d, struct err *e)
 {
 	json_t *o;
+	uint64_t v;
 	int rc = flatten(&o, d, e);
 
 	if (!rc) {
@@ -304,8 +341,11 @@ static int v41_config_read(struct config *c, const struct config_doc *d, struct 
 		c->vision = config_says(o, "vision_n_layers");
 		c->engram = json_array_size(json_object_get(o, "engram_layer_ids")) > 0;
 		rc = config_fields(c, o, fields, FIELDS, e) || get_layers(c, o, e) ||
+				hold_candidates(c, o, e) ||
+				config_hold(o, false, "index_topk", 1, PARAMS_TOPK_MAX, &v, e) ||
 				config_spark(c, o, false, e) || config_vision(c, o, false, e) ||
-				get_engram(c, o, e) || get_experts(c, o, e) || decoder_divides(c, e)
+				get_engram(c, o, e) || decoder_quant(c, o, e) ||
+				config_experts(c, o, e) || decoder_divides(c, e)
 			? -1
 			: 0;
 	}
@@ -321,29 +361,34 @@ static const struct family_gap gaps[] = {
 		"the names that vLLM's parameters of V4.1 have were not read. Target hf works" },
 	{ NEED_SGLANG, false, "Target sglang-presharded is",
 		"the names and forms that SGLang's parameters of V4.1 have were not read. Target hf works" },
-	{ NEED_ENGINE, false, "A layout for an engine is",
-		"drafts have another number of experts than layers, which the plans for engines do not take yet. Target hf works" },
-	{ NEED_CAST, false, "A cast of the experts to FP8 is",
-		"the experts would get blocks of 128 x 128 where config.json says one block for all FP8 weights, [32, 32]. The experts as they are (target hf without --experts) work" },
-	{ NEED_GGUF, false, "GGUF is", "llama.cpp's names for V4.1 were not read" },
-	{ NEED_RECIPE, false, "dsv4-quant is",
-		"its number formats begin with FP8 in blocks of 128 x 128, and V4.1 has 32 x 32 and rows of 1 x 32. Target hf of dsv4-convert works" },
-	{ NEED_SLICE, false, "slice is",
-		"the lists of source layers and the rows of Engram would have to be cut with the layers, which is not built" },
-	{ NEED_DOCTOR, false, "doctor is",
-		"it holds values to blocks of 128 x 128 and fields to those of V4. inspect holds every tensor to config.json, check and compare hold bytes to digests" },
-	{ NEED_FORWARD, false, "The forward pass (logits, record, replay) is",
+	{ NEED_GGUF, false, "GGUF is",
+		"llama.cpp of October 2026 (build 11549) has no architecture for it: its deepseek4 takes compress ratios 0, 4 and 128, V4.1 has 1 and 2, and there are no names for Engram and for layers that share keys. --to bf16 is what a converter would begin with" },
+	{ NEED_COMPRESSED, false, "A name of compressed-tensors is",
+		"vLLM 0.33, which these are for, takes wo_a of V4.1 in blocks of 32 from the published form and from ModelOpt's MXFP8 alone: with compressed-tensors its attention expects blocks of 128. --to mxfp8 and --to nvfp4 work" },
+	{ NEED_MLX, false, "The published bytes beside a word to MLX (--to mlx, --stack) are",
+		"mlx-vlm 0.7.10 multiplies those of V4.1 out to BF16 while it loads them, whatever config.json says. --to mlx-packed has them under the names that stay packed" },
+	{ NEED_FORWARD, false, "The forward pass (logits, record, replay, imatrix) is",
 		"no public text fixes where it rounds: the sum of the two halves of a compressed key and its E4M3 scales for 16, the single-pass mix of the streams, the order of Engram's sums, and a decode that does not reproduce its own prefill. compare is the proof of a conversion" },
 	{ NEED_TOKENS, false, "tokens --chat is", "how V4.1 writes conversations was not read" },
 	{ NEED_OFFICIAL, false, NULL, NULL },
 };
 
+/* vLLM 0.33.0 (models/deepseek_v41) and SGLang 0.5.23 (models/deepseek_v4.py, configs/deepseek_v41.py) have it, and mlx-vlm
+ * 0.7.10 (models/deepseek_v41, run on a CPU). mlx-lm 0.32.2 has the text, and refuses a model with Engram. transformers 5.23.0
+ * has V4 only. */
+static const char *const read_by[] = { "vllm", "sglang", "mlx", NULL };
+
 const struct family family_v41 = { .name = "deepseek_v41",
 	.what = "DeepSeek-V4.1",
+	.architecture = "DeepseekV41ForCausalLM",
 	.dense = CODEC_FP8_32,
 	.config_read = v41_config_read,
+	.flatten = flatten,
+	.place = v41_place,
+	.canonical = v41_canonical,
 	.fields = fields,
 	.n_fields = FIELDS,
 	.roles = roles,
 	.n_roles = sizeof roles / sizeof *roles,
-	.gaps = gaps };
+	.gaps = gaps,
+	.read_by = read_by };

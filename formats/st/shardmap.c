@@ -17,10 +17,9 @@ struct reader {
 
 bool shardmap_plain(const char *s)
 {
-	static const char end[] = ".safetensors";
 	size_t n = strlen(s), i;
 
-	if (n < sizeof end || n > 212 || strcmp(s + n - (sizeof end - 1), end) || strstr(s, ".."))
+	if (n > 212 || !text_stem(s, ".safetensors") || strstr(s, ".."))
 		return false;
 	for (i = 0; i < n; i++) {
 		if ((s[i] >= '0' && s[i] <= '9') || ((s[i] | 32) >= 'a' && (s[i] | 32) <= 'z'))

@@ -118,7 +118,8 @@ static int put_values(struct load *l, bool same)
 	int rc = v ? 0 : err_nomem(l->e);
 
 	for (row = 0; !rc && !l->w->dev->counts && row < x->rows; row++) {
-		(void)ggml_values(x->type, l->raw + x->bytes / x->rows * row, (size_t)x->cols, v);
+		(void)ggml_values(x->type, l->raw + x->bytes / x->rows * row, (size_t)x->cols, 0,
+			v);
 		rc = check_values(l, v, (size_t)x->cols, row);
 		to = (float *)l->m->own[0] + row * x->cols;
 		for (i = 0; !rc && !same && i < x->cols; i++)

@@ -5,7 +5,7 @@
 #include "formats/codec.h"
 #include "kernels/forward/order.h"
 #include "kernels/forward/sound.h"
-#include "kernels/forward/weights.h"
+#include "kernels/forward/values.h"
 #include "quant/codec.h"
 #include "quant/num.h"
 
@@ -302,7 +302,7 @@ static uint32_t own_sum(const struct lying *x)
 {
 	enum weight_type is = type_of(x->form), was = type_of(form_of(x->t->dtype));
 
-	return weight_forms[weight_forms[is].cols ? is : was].sum;
+	return weight_forms[is < WEIGHT_TYPES && weight_forms[is].cols ? is : was].sum;
 }
 
 struct weights_order weights_order(const struct weights *w)
@@ -356,7 +356,9 @@ int weights_matrix(struct weights *w, struct weight_matrix *m, const char *prefi
 	x = lying_of(w, t, sf);
 	m->w.type = (uint8_t)type_of(x.form);
 	m->w.f32_scales = codecs[x.form].meant == SCALE_F32;
-	if (pieces_of(w, t, &n))
+	if (x.cast && m->w.type == WEIGHT_TYPES)
+		rc = weights_values(w, m, t, x.cast, sum_of(w, &x, name), e);
+	else if (pieces_of(w, t, &n))
 		rc = load_pieces(w, m, t, sf, e);
 	else
 		rc = load_whole(w, m, &x, sf ? sum_of(w, &x, name) : 0, e);

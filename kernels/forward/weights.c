@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernels/forward/weights.h"
 
+#include "formats/conversion/chain.h"
 #include "formats/conversion/copies.h"
 #include "formats/model/drafts.h"
+#include "formats/model/family.h"
 #include "core/file.h"
 #include "quant/num.h"
 #include "kernels/forward/shape.h"
 #include "kernels/forward/sound.h"
 
+#include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +50,61 @@ static int audit(struct weights *w, struct findings *f, struct err *e)
 	return finding_first(f, e) ? -1 : shape_fits(&w->p, &w->c.config, e);
 }
 
+/* Whether two config.jsons describe the same layers. What they say of drafts is not compared, which a conversion may leave out, and
+ * neither is what they say of images, which are not computed. */
+static bool same_layers(const struct config *a, const struct config *b)
+{
+	const struct config_field *f;
+
+	if (a->family != b->family)
+		return false;
+	for (f = a->family->fields; f < a->family->fields + a->family->n_fields; f++)
+		if (f->only == FIELD_ALL && f->at != offsetof(struct config, n_mtp) &&
+			memcmp((const char *)a + f->at, (const char *)b + f->at,
+				sizeof(uint64_t)) != 0)
+			return false;
+	return !memcmp(a->ratio, b->ratio, (size_t)a->L * sizeof *a->ratio);
+}
+
+/* A conversion is read by the config.json in its source/, an engine reads the one beside the weights, of a set that in the folder of
+ * a rank: all say the same arithmetic. */
+static int hold_config(void *ctx, const struct chain_folder *at, struct err *e)
+{
+	const struct weights *w = ctx;
+	struct config_doc own = { 0 };
+	struct findings f = { 0 };
+	struct config c = { 0 };
+	struct params p = { 0 };
+	struct stat st;
+	int rc;
+
+	if (!strcmp(at->name, SET_SOURCE))
+		return 0;
+	if (w->io->lstat(w->io, at->dir, "config.json", &st))
+		return errno == ENOENT ? 0 : err_sys(e, "cannot look at config.json");
+	rc = config_doc_read(&own, w->io, at->dir, "config.json", e) ||
+			config_read_shapes(&c, &own, e) || params_read(&p, &own, &f, e) ||
+			finding_first(&f, e)
+		? -1
+		: 0;
+	if (!rc && (memcmp(&p, &w->p, sizeof p) != 0 || !same_layers(&w->c.config, &c)))
+		rc = err_rule(e, RULE_CONFIG_FORWARD, ERR_NOPOS,
+			"%s%sconfig.json says another arithmetic than " SET_SOURCE
+			"/config.json, which it was made of: an engine that reads it computes something else",
+			at->name, *at->name ? "/" : "");
+	finding_free(&f);
+	config_free(&c);
+	config_doc_free(&own);
+	return rc;
+}
+
+static int hold_configs(struct weights *w, int top, struct err *e)
+{
+	const struct chain_walk walk = { .io = w->io, .ctx = w, .folder = hold_config };
+
+	return chain_walk(&walk, top, e);
+}
+
 /* Opens at, a checkpoint or a set, as w->c, and audits it. */
 static int open_model(struct weights *w, struct folder *at, unsigned features, struct err *e)
 {
@@ -64,7 +123,7 @@ static int open_model(struct weights *w, struct folder *at, unsigned features, s
 				"folders that it is made of are not there: %s",
 				text_quote(w->j.missing).s);
 	}
-	if (audit(w, &at->found, e))
+	if (audit(w, &at->found, e) || (w->is_set && hold_configs(w, at->dir, e)))
 		return -1;
 	if (w->j.no_drafts)
 		drafts_take_out(&w->c.config);

@@ -354,7 +354,8 @@ static int with_model(struct collecting *c, const char *folder, uint32_t *kept, 
 	const char *const both[2] = { folder, folder };
 
 	if (prompts_fit(&c->p, c->w.c.config.V, e) || settle(c, e) ||
-		results_run(c->run, c->io, both, &c->p, "importance 1", e))
+		results_run(c->run, c->io, both, &c->p,
+			c->o->fp32 ? "importance 1 fp32" : "importance 1", e))
 		return -1;
 	return in_folder(c, kept, e);
 }
@@ -383,6 +384,8 @@ int collect_run(const char *folder, const struct collect_opts *o, uint32_t *kept
 		goto close_dir;
 	if (dev_open_cpu(&c.dev, o->features, o->threads, e))
 		goto free_prompts;
+	if (o->fp32)
+		dev_cpu_fp32(&c.dev);
 	rc = weights_open_from(&c.w, &from, NULL, &c.dev, o->features, e);
 	rc = rc ? rc : with_model(&c, folder, kept, e);
 	weights_close(&c.w);

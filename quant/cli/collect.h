@@ -24,6 +24,7 @@ struct collect_opts {
 	unsigned features, threads; /* bits of enum cpu_feature; 0: as many as processors */
 	uint64_t max_memory;        /* bytes; 0: no limit */
 	bool follow_links;          /* as in ckpt_opts */
+	bool fp32;                  /* activations of FP32 arithmetic; else of the model's own */
 };
 
 /* Writes the importance of the checkpoint in folder to the file o->out, which replaces one of the same kind. A call that finds

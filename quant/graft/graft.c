@@ -4,6 +4,7 @@
 #include "core/file.h"
 #include "core/hash/sha256.h"
 #include "formats/json/jmember.h"
+#include "formats/model/family.h"
 #include "formats/model/drafts.h"
 
 #include <jansson.h>
@@ -53,6 +54,14 @@ static int add_matrix(struct graft *g, const struct want *w, struct err *e)
 	if (!matrix_find(&m->lies, &g->form, m->name, m->rows, m->cols))
 		return graft_bad(g, e, "it has no matrix %s in a number format that is known",
 			m->name);
+	if (matrix_lacks_zeros(&g->form, m->lies.form))
+		return graft_bad(g, e,
+			"its config.json says that %s has zero points (\"symmetric\": false), and it has none",
+			m->name);
+	if (m->lies.zeros)
+		return err_rule(e, RULE_FORM_UNREAD, ERR_NOPOS,
+			"--experts-from %s: %s has zero points, and what has those is rounded: no FP4 is made of it",
+			text_quote(g->path).s, text_quote(m->name).s);
 	g->raw = more(g->raw, bytes_of(m->lies.codes) + bytes_of(m->lies.scales) + 16);
 	g->plain = more(g->plain, (size_t)m->rows * m->cols / 2);
 	g->scales = more(g->scales, (size_t)m->rows * m->cols / codecs[CODEC_MXFP4].cols);
@@ -261,7 +270,8 @@ int graft_open(struct graft *g, struct ckpt *c, const char *path, bool lossy, st
 	if (ckpt_open(&g->form, c->io, path, &o, &f, e))
 		return graft_at(g, e);
 	g->open = true;
-	rc = finding_first_but(&f, "config.", e) ? graft_at(g, e) : join(g, e);
+	rc = finding_first_but(&f, "config.", e) || matrix_alone(&g->form, e) ? graft_at(g, e)
+									      : join(g, e);
 	finding_free(&f);
 	if (rc)
 		graft_close(g);

@@ -112,6 +112,20 @@ struct dsv4_stack {
 	uint64_t bytes;     /* of one matrix as it lies in the file */
 };
 
+/* Rows of a table, each with its scales behind its codes, so that one read brings a row: record i of the tensor is its bytes i * bytes ..
+ * (i + 1) * bytes, of which the first are codes, then scales, then zeros. */
+struct dsv4_records {
+	const char *layout; /* name of docs/layouts.md: "record", "record512", "mxfp4", "cb4" */
+	const char *
+		codec; /* number format of the rows (docs/numbers.md): "fp8-row", "mxfp4"; "cb4", of docs/layouts.md, whose levels are the tensor
+			    * embed.levels beside it */
+	uint64_t bytes, codes, scales; /* of a record, of its codes, of its scales */
+	uint64_t cols;                 /* numbers in a row */
+	uint64_t first;                /* the row of the table that is record 0 */
+	uint64_t rows;                 /* of the table; the tensor has shape[0] of them */
+	uint32_t rank, ranks;          /* that share the table; 0 of 1: it is whole */
+};
+
 struct dsv4_tensor {
 	const char *name;
 	const char *dtype;       /* as in safetensors: "F8_E4M3", "I32" ... */
@@ -122,8 +136,9 @@ struct dsv4_tensor {
 	uint64_t offset; /* byte of the file where it begins */
 	uint64_t bytes;
 	const char *transform; /* how it was made, a word of docs/format.md: "copy", "tile" ... */
-	const struct dsv4_stack *stack; /* NULL: rows lie as they are */
-	const uint8_t *xxh3_128;        /* [16] of its bytes, canonical */
+	const struct dsv4_stack *stack;     /* NULL: rows lie as they are */
+	const uint8_t *xxh3_128;            /* [16] of its bytes, canonical */
+	const struct dsv4_records *records; /* NULL: it is no table of such */
 };
 
 struct dsv4_open_options {
@@ -229,12 +244,17 @@ struct dsv4_values {
 	uint64_t count, rows, cols;
 	const char *codec; /* number format: "mxfp4", "fp8", "bf16" ... (docs/numbers.md) */
 };
-/* Sets *v. lib.decode where the tensor holds no values of a known number format: scales, ids, matrices whose scales are not there. */
+/* Sets *v. lib.decode where the tensor holds no values of a known number format: ids, scales that are no F32, matrices whose scales are
+ * not there. */
 int dsv4_values(const struct dsv4 *d, size_t i, struct dsv4_values *v, struct dsv4_error *e);
 /* Writes rows row .. row + rows of matrix k of tensor i to dst as F32, cols of them for each row; n is the room in numbers. Rows are in the order of
- * the source: of w1 and w3 in one matrix first those of w1. The scales are found by their name. A value is code times scale (times the factor of the matrix,
+ * the source: of w1 and w3 in one matrix first those of w1; of records those that the tensor has, counted from records->first. The scales are found by their name. A value is code times scale (times the factor of the matrix,
  * where the format has one), rounded once to F32, which is exact for all formats but NVFP4; a NaN gives a NaN. What is read is held to digests unless DSV4_UNVERIFIED is
- * given. Memory: what is read, and the matrix and its scales once more where they are laid out. o may be NULL; o->threads are those of reading. */
+ * given. Memory: what is read, and the matrix and its scales once more where they are laid out. o may be NULL; o->threads are those of reading.
+ *
+ * Targets vllm-sharded and sglang-presharded name tensors as their engines do: a parameter that is several matrices of the source has
+ * their rows one behind the other, in the order of the engine's parameter, experts are matrices of one tensor, and what SGLang
+ * holds in another form (wo_a, ape) is what it holds. What the source had lies beside, in a folder of no rank. */
 int dsv4_decode(const struct dsv4 *d, size_t i, uint64_t k, uint64_t row, uint64_t rows, float *dst,
 	size_t n, const struct dsv4_read_options *o, struct dsv4_error *e);
 

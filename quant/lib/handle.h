@@ -34,8 +34,9 @@ struct handle_file {
 
 struct handle_tensor {
 	struct dsv4_tensor is;
-	struct dsv4_stack stack; /* where is.stack is not NULL */
-	const struct tile *tile; /* NULL: rows lie as they are */
+	struct dsv4_stack stack;     /* where is.stack is not NULL */
+	struct dsv4_records records; /* the same of is.records */
+	const struct tile *tile;     /* NULL: rows lie as they are */
 	const struct rowmap *map;
 	uint8_t dtype; /* enum dtype */
 	bool scales;   /* the matrices of the stack are scales */

@@ -2,7 +2,8 @@
  *
  *	folder.h    says what the path is, and refuses what is no finished conversion
  *	chain.h     walks manifests, sidecars and headers, each held to the digest above it
- *	here        which folders are of the rank that is wanted, and how big the matrices of a stack are
+ *	laid.h      says how matrices and rows lie in a tensor
+ *	here        which folders are of the rank that is wanted
  *
  * Names of tensors and files come from documents whose digest was right, and are bounded by their readers. No number
  * is used before it was held against the size of its file (sidecar.h).
@@ -11,7 +12,6 @@
 #include "core/cpu.h"
 #include "core/file.h"
 #include "formats/conversion/chain.h"
-#include "formats/conversion/stack.h"
 #include "formats/conversion/vllm_form.h"
 #include "formats/folder/folder.h"
 #include "formats/model/gguf_name.h"
@@ -20,6 +20,7 @@
 #include "formats/model/sglang_name.h"
 #include "formats/st/rankset.h"
 #include "quant/lib/handle.h"
+#include "quant/lib/laid.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -116,7 +117,7 @@ static bool wants(void *ctx, const char *name)
 	return wanted(k, &h);
 }
 
-/* --- stacks --- */
+/* --- config.json --- */
 
 static int config_of(struct intake *k, const struct chain_folder *f, struct err *e)
 {
@@ -143,58 +144,6 @@ out:
 	config_doc_free(&doc);
 	text_free(&t);
 	return rc;
-}
-
-/* Rows and bytes of a row of one matrix: w1 and w3 are I x D, w2 is D x I, and a range says what was taken of each.
- * Returns false where no matrix has so many. */
-static bool matrix_of(const struct config *c, const struct sidecar_tensor *t, struct dsv4_stack *s,
-	bool scales)
-{
-	uint64_t rows = t->parts == 2 ? c->I : c->D, cols = t->parts == 2 ? c->D : c->I;
-
-	rows = (t->row[1] ? t->row[1] - t->row[0] : rows) * t->parts;
-	s->rows = (uint32_t)rows;
-	s->row_bytes = t->col[1] ? t->col[1] - t->col[0]
-		: scales         ? cols / codecs[CODEC_MXFP4].cols
-				 : codec_row_bytes(CODEC_MXFP4, cols);
-	return rows && rows <= UINT32_MAX;
-}
-
-/* A tensor that is laid out must be what the target makes of its experts, in a layout of this version. */
-static int take_stack(struct intake *k, const struct chain_folder *f, const struct sidecar *s,
-	const struct sidecar_tensor *t, struct handle_tensor *out, struct err *e)
-{
-	struct stack is = { .s = s, .t = t, .scale = t->scaled };
-	char why[256];
-
-	out->tile = is.tile = tile_find(t->layout);
-	out->map = is.map = rowmap_find(t->map);
-	if (!is.tile || !is.map || t->version != is.tile->version)
-		return err_rule(e, RULE_SET_LAYOUT, ERR_NOPOS,
-			"it lies in layout %s version %u with rows %s, of which this library "
-			"(%s) knows %s",
-			text_quote(t->layout).s, t->version, text_quote(t->map).s, DSV4_LIB_VERSION,
-			!is.tile          ? "no such layout"
-				: !is.map ? "no such order"
-					  : "another version");
-	if (config_of(k, f, e))
-		return -1;
-	out->scales = t->scaled;
-	out->stack = (struct dsv4_stack){ .layout = is.tile->name,
-		.version = is.tile->version,
-		.order = is.map->name,
-		.parts = t->parts,
-		.count = t->parts ? t->n / t->parts : 0 };
-	if (!out->stack.count || t->parts != is.map->parts || t->n % t->parts ||
-		!matrix_of(&k->config, t, &out->stack, t->scaled))
-		return err_rule(e, RULE_SET_FORM, ERR_NOPOS, "it is no whole number of matrices");
-	out->stack.bytes = (t->end - t->begin) / out->stack.count;
-	is.rows = out->stack.rows;
-	is.cols = out->stack.row_bytes;
-	if (!stack_fits(&is, s->target, why, sizeof why))
-		return err_rule(e, RULE_SET_FORM, ERR_NOPOS, "%s", why);
-	out->is.stack = &out->stack;
-	return 0;
 }
 
 /* --- tensors and files --- */
@@ -238,7 +187,8 @@ static int take_tensor(struct intake *k, const struct chain_folder *f, const str
 	out->dtype = t->dtype;
 	if (!out->is.name || take_shape(d, t, &out->is))
 		return err_nomem(e);
-	if (t->layout && take_stack(k, f, s, t, out, e))
+	if (laid_is(t) &&
+		(config_of(k, f, e) || laid_take(out, &k->config, f->m->engram_layout, s, t, e)))
 		return err_at(e, "tensor %s", text_quote(t->name).s);
 	d->info.tensors++;
 	return 0;
@@ -474,6 +424,7 @@ static int settle(struct dsv4 *d, struct err *e)
 
 		v[i] = (struct by_name){ d, i };
 		t->is.stack = t->is.stack ? &t->stack : NULL;
+		t->is.records = t->is.records ? &t->records : NULL;
 		t->is.xxh3_128 = t->xxh;
 	}
 	for (i = 0; i < d->info.files; i++)

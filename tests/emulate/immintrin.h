@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Each of n unsigned numbers made a wider one. */
+/* Each of n numbers made a wider one. */
 #define EMULATED_WIDEN(name, from, narrow, wide, n) \
 	static inline __m512i name(from v)          \
 	{                                           \
@@ -31,6 +31,21 @@
 EMULATED_WIDEN(emulated_cvtepu16_epi32, __m256i, uint16_t, uint32_t, 16)
 EMULATED_WIDEN(emulated_cvtepu8_epi16, __m256i, uint8_t, uint16_t, 32)
 EMULATED_WIDEN(emulated_cvtepu8_epi32, __m128i, uint8_t, uint32_t, 16)
+EMULATED_WIDEN(emulated_cvtepi8_epi32, __m128i, int8_t, int32_t, 16)
+
+static inline __m512 emulated_cvtepi32_ps(__m512i v)
+{
+	int32_t a[16];
+	float b[16];
+	__m512 r;
+	int i;
+
+	memcpy(&a, &v, sizeof a);
+	for (i = 0; i < 16; i++)
+		b[i] = (float)a[i];
+	memcpy(&r, b, sizeof r);
+	return r;
+}
 
 static inline __m512 emulated_cvtph_ps(__m256i v)
 {
@@ -49,6 +64,8 @@ static inline __mmask32 emulated_cmpeq_epi8_mask(__m256i a, __m256i b)
 #define _mm512_cvtepu16_epi32 emulated_cvtepu16_epi32
 #define _mm512_cvtepu8_epi16 emulated_cvtepu8_epi16
 #define _mm512_cvtepu8_epi32 emulated_cvtepu8_epi32
+#define _mm512_cvtepi8_epi32 emulated_cvtepi8_epi32
+#define _mm512_cvtepi32_ps emulated_cvtepi32_ps
 #define _mm512_cvtph_ps emulated_cvtph_ps
 #define _mm256_cmpeq_epi8_mask emulated_cmpeq_epi8_mask
 

@@ -13,6 +13,7 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "tests/fuzz/chain.h"
+#include "core/text.h"
 #include "tests/fuzz/mutate.h"
 #include "tests/sign.h"
 
@@ -267,13 +268,6 @@ struct damage {
 	char what[80];
 };
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
-}
-
 /* A change to a document, if it is one, and the digests above it made right. */
 static bool damage_document(struct dice *d, const char *top, const char *path)
 {
@@ -285,7 +279,7 @@ static bool damage_document(struct dice *d, const char *top, const char *path)
 		return false;
 	while (n--)
 		mutate_json(d, o);
-	if (ends_with(path, "manifest.json") && !strchr(strrchr(path, '/') + 1, '.'))
+	if (text_ends(path, "manifest.json") && !strchr(strrchr(path, '/') + 1, '.'))
 		return false;
 	if (!strcmp(strrchr(path, '/') + 1, "manifest.json"))
 		chain_put(path, o);
@@ -408,7 +402,7 @@ static bool restored(const char *dir)
 
 	list(&l, MODEL);
 	for (i = 0; i < l.n; i++)
-		if (ends_with(l.path[i].s, ".safetensors") &&
+		if (text_ends(l.path[i].s, ".safetensors") &&
 			!same_as_before(chain_path(dir, l.path[i].s).s,
 				chain_path(MODEL, l.path[i].s).s))
 			return false;
@@ -430,7 +424,7 @@ static const char *judge(const struct call *c, const struct damage *g, const str
 	if (o->status || !g->differs)
 		return NULL;
 	/* Not every byte of a file with a signature is signed: white space, a hint, the untrusted comment. */
-	if (duty == NOTICES && !ends_with(g->file.s, "sig"))
+	if (duty == NOTICES && !text_ends(g->file.s, "sig"))
 		return "exit 0 for a folder that was changed";
 	if (duty == RESTORES && !restored(out))
 		return "exit 0, but other files than those of the source";

@@ -12,13 +12,13 @@ for f in verify kernels quant formats core; do
 done
 # word splitting is wanted
 make -s CC=clang CUDA=0 B=$lib CFLAGS="$flags" $libs
-for t in st json sig gguf; do
+for t in st json sig gguf seek; do
 	clang -std=c11 -D_GNU_SOURCE -I. -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all -o build/fuzz/$t tests/fuzz/fuzz_$t.c $libs \
 		-ljansson -lxxhash -lzstd -lcrypto -lm -lpthread
 done
 pids=
-for t in st json sig gguf; do
+for t in st json sig gguf seek; do
 	mkdir -p build/fuzz/new-$t
 	build/fuzz/$t -max_total_time="$seconds" -max_len=4096 -dict=tests/fuzz/$t.dict -rss_limit_mb=512 \
 		-artifact_prefix=build/fuzz/ -print_final_stats=1 build/fuzz/new-$t tests/fuzz/corpus-$t \
@@ -29,7 +29,7 @@ rc=0
 for p in $pids; do
 	wait "$p" || rc=1
 done
-for t in st json sig gguf; do
+for t in st json sig gguf seek; do
 	echo "fuzz_$t: $(grep -E 'number_of_executed_units|average_exec_per_sec' build/fuzz/$t.log | sed 's/stat:://' | tr -s ' \n' ' ')"
 	grep -hE 'ERROR|SUMMARY|Test unit written' build/fuzz/$t.log || true
 done

@@ -434,6 +434,10 @@ def _(wheel):
     for size in (EVEN, TALL, ODD, SHORT):
         value = torch.from_numpy((S[size].astype(np.int32) << 23).view(np.float32))
         got = f._get_mn_major_tma_aligned_packed_ue8m0_tensor_torch_impl(value)
+        # Of several matrices, so that the plug-in for vLLM can make a view of a file's bytes: loaders/vllm.
+        three = f._get_mn_major_tma_aligned_packed_ue8m0_tensor_torch_impl(value[None].repeat(2, 1, 1))
+        rows = -(-size[0] // 4) * 4
+        assert three.dtype == torch.int32 and three.stride() == (rows * three.shape[2], 1, rows), three.stride()
         # Rows that pad are no part of the tensor, but of its memory.
         memory = got.as_strided((got.shape[1], got.stride(1)), (got.stride(1), 1))
         yield raw(memory), ours(S[size], "deepgemm-sm100-sf")

@@ -178,6 +178,8 @@ print(found["tensors"], "tensors,", found["bytes"], "bytes")' "$work/inspect.jso
 
 check "test vectors of the specification" $python $here/tensors.py
 check "layouts and orders of rows" $python $here/layouts.py --check tests/vectors/layouts.txt
+check "records of tables, and who has which rows" $python $here/records.py --check tests/vectors/records.txt
+check "tables with levels of their own lose less than MXFP4" $python $here/cb4.py drawn
 if [ -x "$B/arith" ]; then
     for seed in 1 2 3; do
         "$B/arith" $seed >"$work/arith"
@@ -249,6 +251,22 @@ if [ -x "$mkmodel" ]; then
         hf "$work/small-spark"
         hf "$work/small-spark" --experts fp8
     fi
+    if model small-v41 --seed 9; then
+        for form in fp8 bf16 mxfp8 mlx-packed; do
+            rm -rf "$work/actual"
+            if "${tool%convert}quant" run "$work/small-v41" -o "$work/actual" --to $form -q >"$work/log" 2>&1; then
+                check "small-v41 $form" $python $here/forms41.py "$work/small-v41" "$work/actual" $form
+            else
+                fail "small-v41 $form" "$work/log"
+            fi
+        done
+        rm -rf "$work/actual"
+        if "${tool%convert}quant" run "$work/small-v41" -o "$work/actual" --to engram-cb4 -q >"$work/log" 2>&1; then
+            check "small-v41 engram-cb4" $python $here/cb4.py "$work/small-v41" "$work/actual"
+        else
+            fail "small-v41 engram-cb4" "$work/log"
+        fi
+    fi
     for name in flash pro flash-0731 flash-base pro-base pro-dspark; do
         if model $name --sparse; then
             headers $name
@@ -257,6 +275,7 @@ if [ -x "$mkmodel" ]; then
         rm -rf "${work:?}/$name"
     done
 else
+    skip "small-v41 in other number formats (no $mkmodel)"
     for name in small4 small-base small-spark; do
         skip "$name official and hf (no $mkmodel)"
     done
@@ -309,6 +328,28 @@ else
     ok "manifest notices"
 fi
 
+# ---------------------------------------------------------------- archives
+
+# archive NAME FOLDER OPTIONS...: what pack makes of the folder is restored by docs/archive.md alone
+archive() {
+    name=$1
+    folder=$2
+    shift 2
+    rm -rf "$work/archive"
+    if $tool pack "$folder" -o "$work/archive" -q "$@" >"$work/log" 2>&1 &&
+        $python $here/archive.py "$work/archive" "$folder" >"$work/log" 2>&1; then
+        ok "$name: $(cat "$work/log")"
+    else
+        fail "$name" "$work/log"
+    fi
+}
+for checkpoint in tests/golden/tiny-flash tests/golden/tiny-pro; do
+    archive "archive of ${checkpoint##*/}" $checkpoint
+    archive "archive of ${checkpoint##*/}, filtered" $checkpoint --filter e8m0
+done
+mkdir "$work/scales"
+check "scales by the filter are not larger than by the published coder" $python $here/archive.py measure "$tool" "$work/scales"
+
 # ---------------------------------------------------------------- tokens
 
 if $python $here/tokens.py fetch build/oracle-tokens >"$work/log" 2>&1; then
@@ -319,6 +360,10 @@ if $python $here/tokens.py fetch build/oracle-tokens >"$work/log" 2>&1; then
 else
     skip "tokens: no tokenizer of DeepSeek-V4, or no encoder of vLLM, to be had"
 fi
+
+# ---------------------------------------------------------------- errors measured, types chosen
+
+. $here/score.sh
 
 # ---------------------------------------------------------------- signatures
 

@@ -182,11 +182,20 @@ bytes_of_forms() {
             run bytes_ct.py $golden $of
             quant ct-$of golden ct-$of && run bytes_ct.py $golden $of "$work/ct-$of"
         done
+        for of in w4a16 w4a16-g32 w4a16-asym w4a16-g32-asym w8a8 w8a8-fp8; do
+            quant $of golden $of && run round_ct.py $golden "$work/$of"
+        done
     fi
     if have llama.cpp && have ggml; then
         run bytes_ggml.py $golden
         run ../ggml_types.py --check tests/vectors/ggml_types.txt
         run ../lowbit.py "$B/encode"
+        must "$B/mkmodel" "$work/rows256" --config tests/configs/small4.json --set head_dim=256
+        for to in gguf-q2 gguf-q3 gguf-q4 ds4-q2; do
+            quant $to rows256 "atlas-$to"
+            must "$B/dsv4-verify" atlas "$work/rows256" "$work/atlas-$to" -o "$work/$to.jsonl" -q
+            run ../atlas.py "$work/rows256" "$work/atlas-$to" "$work/$to.jsonl"
+        done
     fi
 }
 (
@@ -217,6 +226,10 @@ if have transformers; then
         done
     fi
     [ $# -gt 0 ] && run $script "$@"
+    if have llama.cpp; then # whose package reads the file
+        must "$B/dsv4-quant" imatrix "$work/fp4" --tokens "$work/tokens" --arithmetic fp32 -o "$work/fp4.imatrix" -q
+        run importance.py --importance "transformers, importance of dsv4-quant imatrix" "$work/fp4" "$work/fp4.rec" "$work/fp4.imatrix"
+    fi
     rm -rf "$work"/q-*
     beyond
 fi
@@ -266,12 +279,40 @@ if have llama.cpp; then
             --what logits --arithmetic fp32 -q
         set -- "$@" --near "llama.cpp, $mix" "$work/gguf-$mix/model.gguf" "$work/gguf-$mix.rec" 5e-2
     done
+    # The same of what --budget chose by the model's own activations, and of a recipe with a type of each kind.
+    must "$B/dsv4-quant" imatrix "$work/fp4" --tokens "$work/tokens" -o "$work/gguf-importance" -q
+    must "$B/dsv4-quant" score "$work/fp4" --imatrix "$work/gguf-importance" -o "$work/gguf-score" -q \
+        --types q8_0,q6_k,q4_k,q2_k,iq3_xxs,iq2_xxs
+    must "$B/dsv4-quant" run "$work/fp4" -o "$work/gguf-chosen" --to gguf --budget 14500000 --score "$work/gguf-score" \
+        --imatrix "$work/gguf-importance" --recipe-out "$work/gguf-chosen.recipe" -q
+    cat >"$work/gguf-own.recipe" <<-'END'
+		dsv4-recipe-1 gguf
+		ffn.experts.#.w1   0-1       *  iq4_nl
+		ffn.experts.#.w1   2-3,mtp   *  q5_k
+		ffn.experts.#.w2   *         *  q6_k
+		ffn.experts.#.w3   0         *  iq2_xxs
+		ffn.experts.#.w3   1-3,mtp   *  iq3_xxs
+		ffn.shared*        *         *  q3_k
+		attn.wo_b          *         *  q8_0
+		attn.wkv           0-2       *  q4_k
+		attn.wkv           3         *  q2_k
+		embed              embed     *  f16
+		head               head      *  q6_k
+	END
+    must "$B/dsv4-quant" run "$work/fp4" -o "$work/gguf-own" --to gguf --recipe "$work/gguf-own.recipe" \
+        --imatrix "$work/gguf-importance" -q
+    for made in chosen own; do
+        must "$B/dsv4-verify" record "$work/gguf-$made/model.gguf" --tokens "$work/tokens" -o "$work/gguf-$made.rec" \
+            --what logits --arithmetic fp32 -q
+        set -- "$@" --near "llama.cpp, $made types" "$work/gguf-$made/model.gguf" "$work/gguf-$made.rec" 5e-2 \
+            --loads "llama.cpp, MTP of $made types" "$work/gguf-$made/mtp-model.gguf"
+    done
     run in_llamacpp.py "$@"
     # Figures of quality: of a model with one matrix damaged, in F32 as llama.cpp computes it; of a mix, as near as it rounds.
     must $python $here/damage.py "$work/hf" "$work/gguf-damaged" "nibbles exchanged in one matrix"
     rm -f "$work"/gguf-damaged/*manifest.json
     must "$B/dsv4-quant" run "$work/gguf-damaged" -o "$work/gguf-other" --to gguf --dense f32 -q
-    for made in other gguf-q2; do # they differ, which is exit status 1
+    for made in other gguf-q2 chosen own; do # they differ, which is exit status 1
         "$B/dsv4-verify" logits "$work/fp4" "$work/gguf-$made/model.gguf" --tokens "$work/tokens" --arithmetic fp32 \
             --json -q >"$work/gguf-$made.json" 2>"$work/log"
     done
@@ -279,7 +320,11 @@ if have llama.cpp; then
         --kl "llama.cpp, quality of a damaged model" "$work/gguf-f32/model.gguf" "$work/gguf-other/model.gguf" \
         "$work/gguf-other.json" "$work/fp4.rec" 1e-4 \
         --kl "llama.cpp, quality of gguf-q2" "$work/gguf-f32/model.gguf" "$work/gguf-gguf-q2/model.gguf" \
-        "$work/gguf-gguf-q2.json" "$work/fp4.rec" 0.25
+        "$work/gguf-gguf-q2.json" "$work/fp4.rec" 0.25 \
+        --kl "llama.cpp, quality of what --budget chose" "$work/gguf-f32/model.gguf" "$work/gguf-chosen/model.gguf" \
+        "$work/gguf-chosen.json" "$work/fp4.rec" 0.1 \
+        --kl "llama.cpp, quality of a recipe" "$work/gguf-f32/model.gguf" "$work/gguf-own/model.gguf" \
+        "$work/gguf-own.json" "$work/fp4.rec" 0.1
 fi
 if have llama.cpp && have transformers; then
     if $python tests/oracle/runtime_gguf.py fetch build/runtime-llama >"$work/log" 2>&1; then
@@ -316,6 +361,12 @@ if have transformers && have mlx; then
         run same_member.py quantization "$work/q-mlx/config.json" "$work/fp4.mlx/config.json"
         run same_member.py quantization "$work/q-mlx8/config.json" "$work/base8.mlx/config.json"
     fi
+    must "$B/mkmodel" "$work/v41" --config tests/configs/small-v41.json --seed 16
+    if quant fp8 v41 v41-fp8 && quant bf16 v41 v41-bf16 && quant mlx-packed v41 v41-packed; then
+        run in_mlx41.py "$work/v41" "fp8" "$work/v41-fp8" 0 0 "bf16" "$work/v41-bf16" 0 0 \
+            "mlx-packed" "$work/v41-packed" 1e-5 70
+    fi
+    rm -rf "$work"/v41*
     if quant mlx-stack fp4 q-mlxs; then
         run $script --within "MLX, dsv4-quant mlx --stack" "$work/q-mlxs" "$work/fp4.rec"
     fi

@@ -40,6 +40,20 @@ judge small-base 2 tp 4
 judge small4 1 ep 3 probe
 judge small4 2 ep 3
 judge small4 2 ep 3 damages
+# What its reader has put into a model, written down by loaders/probe.py, is what the conversion has.
+for launch in small4-2-tp small-base-2-tp; do
+    rm -rf "$work/out" "$work/states"
+    must "$B/dsv4-convert" run "$work/${launch%-2-tp}" -o "$work/out" --target sglang-presharded --shard-config "tests/vectors/sglang_$launch.json" -q
+    must $python $here/judge.py "$work/${launch%-2-tp}" "$work/out" "tests/vectors/sglang_$launch.json" state
+    for rank in 0 1; do
+        if "$B/dsv4-verify" parity "$work/out" "$work/states/state-0-$rank.json" >"$work/log" 2>&1 && grep -q ' 102 .*equal\|equal.* 102' "$work/log"; then
+            say "ok  parity of $launch, rank $rank"
+        else
+            say "FAIL parity of $launch, rank $rank"
+            head -n 10 "$work/log"
+        fi
+    done
+done
 # The same bit that SGLang's reader refuses.
 printf '\377' | dd of="$work/out/model-rank-0-part-0.safetensors" bs=1 seek=1000003 conv=notrunc 2>"$work/log"
 if "$B/dsv4-verify" check "$work/out" >"$work/log" 2>&1 || ! grep -q check.chunk "$work/log"; then

@@ -178,18 +178,21 @@ def decode_fp4(weight):
     return values
 
 
-def cast_fp4_to_fp8(weight, scale):
-    """D.3: packed FP4 [O, K/2] with E8M0 [O, K/32] becomes E4M3 [O, K] with E8M0 [O/128, K/128]."""
+def cast_fp4_to_fp8(weight, scale, side=128):
+    """D.3: packed FP4 [O, K/2] with E8M0 [O, K/32] becomes E4M3 [O, K] with E8M0 [O/128, K/128].
+
+    V4.1 has a side of 32 (section G: "convert.py uses fp8 block 32 with the same 6-bit offset logic").
+    """
     assert weight.dtype == "I8" and scale.dtype == "F8_E8M0"
     x = decode_fp4(weight)
     out, columns = x.shape
-    assert out % 128 == 0 and columns % 128 == 0
+    assert out % side == 0 and columns % side == 0
     s = to_float32(scale)
     assert s.shape == (out, columns // 32) and not np.any(np.isnan(s))
 
-    s_max = s.reshape(out // 128, 128, columns // 128, 4).max(axis=(1, 3))
+    s_max = s.reshape(out // side, side, columns // side, side // 32).max(axis=(1, 3))
     t = s_max / np.float32(64)
-    offset = s / per_row_and_column(t, 128, 4)
+    offset = s / per_row_and_column(t, side, side // 32)
     y = x * np.repeat(offset, 32, axis=1)
     return make("F8_E4M3", encode_e4m3(y)), make("F8_E8M0", encode_e8m0(t))
 

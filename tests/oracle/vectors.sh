@@ -2,13 +2,18 @@
 #	tests/vectors/official.txt	the SHA-256 of every file that the Python twins make of the golden
 #					checkpoints
 #	tests/vectors/layouts.txt	the SHA-256 of fixed matrices in every layout and order of rows
+#	tests/vectors/records.txt	the same of tables as records, and the rows that ranks have of them
 # Usage, from the project root, after "make oracle" has made the virtualenv:
 #	sh tests/oracle/vectors.sh > tests/vectors/official.txt
 #	sh tests/oracle/vectors.sh layouts > tests/vectors/layouts.txt
+#	sh tests/oracle/vectors.sh records > tests/vectors/records.txt
 set -eu
 py=${PY:-build/oracle-venv/bin/python}
 if [ "${1:-}" = layouts ]; then
 	exec $py tests/oracle/layouts.py
+fi
+if [ "${1:-}" = records ]; then
+	exec $py tests/oracle/records.py
 fi
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT

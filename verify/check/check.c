@@ -173,8 +173,7 @@ static void tell_sha(struct check *c, size_t i)
 
 	hex_of(c->jobs[i].sha256, 32, got);
 	hex_of(it->sha256, 32, want);
-	report_add(c->r, it->is_original ? RULE_SOURCE_SHA256 : RULE_CHECK_SHA256, &at,
-		"its SHA-256 is %s, %s says %s%s%s", got, it->said_by, want,
+	report_add(c->r, it->rule, &at, "its SHA-256 is %s, %s says %s%s%s", got, it->said_by, want,
 		like ? "; these are the bytes of " : "", like ? text_quote(like).s : "");
 }
 
@@ -225,7 +224,7 @@ static bool folder_of_rank(const char *name, const char *rank)
 		!strncmp(last + 5 + n, "-of-", 4);
 }
 
-void check_stray(struct check *c, int dir, const char *name, const char *path)
+void check_stray(struct check *c, int dir, const char *name, const char *path, const char *list)
 {
 	struct report_place at = { .file = path };
 	struct stat st;
@@ -237,11 +236,11 @@ void check_stray(struct check *c, int dir, const char *name, const char *path)
 		return;
 	case BYSTANDER_UNKNOWN:
 		report_add(c->r, RULE_CHECK_UNKNOWN, &at,
-			"it is in the folder, and manifest.json does not name it; no engine reads it");
+			"it is in the folder, and %s does not name it; no engine reads it", list);
 		return;
 	case BYSTANDER_MODEL:
 		report_add(c->r, RULE_CHECK_EXTRA, &at,
-			"it is in the folder, and manifest.json does not name it");
+			"it is in the folder, and %s does not name it", list);
 	}
 }
 
@@ -277,7 +276,7 @@ static int check_set_names(struct check *c, const struct set_manifest *s, int di
 		at = check_path(path, p);
 		if (!is_of_set(s, at.s, &above)) {
 			if (*path || strcmp(p, MAN_NAME))
-				check_stray(c, dir, p, at.s);
+				check_stray(c, dir, p, at.s, MAN_NAME);
 			continue;
 		}
 		if (!above || file_open_below(io, dir, p, &fd, NULL))
@@ -300,10 +299,30 @@ static int take_set(void *ctx, const struct set_manifest *s, struct err *e)
 	return c->o->rank || c->only ? 0 : check_set_names(c, s, c->top, "");
 }
 
+/* All folders of a set have the config.json of the source: an engine reads that of one rank, other tools that of source/. */
+static void hold_config(struct check *c, const struct chain_folder *f)
+{
+	const struct manifest_file *x = manifest_find(&f->m->files, "config.json");
+	struct path_text at = check_path(f->name, "config.json");
+
+	if (!c->is_set || !x || !x->has_sha256)
+		return;
+	if (!c->config.known) {
+		c->config.known = true;
+		snprintf(c->config.folder, sizeof c->config.folder, "%s", f->name);
+		memcpy(c->config.sha256, x->sha256, sizeof x->sha256);
+	} else if (memcmp(c->config.sha256, x->sha256, sizeof x->sha256) != 0) {
+		report_add(c->r, RULE_CHECK_PLAN, &(struct report_place){ .file = at.s },
+			"it is another config.json than that of %s, and all folders of a set have that of one source",
+			text_quote(c->config.folder).s);
+	}
+}
+
 static int take_folder(void *ctx, const struct chain_folder *f, struct err *e)
 {
 	(void)e; /* the same as c->e */
 	check_list_folder(ctx, f);
+	hold_config(ctx, f);
 	return check_folder(ctx, f);
 }
 
@@ -431,6 +450,7 @@ static int run(struct check *c, struct folder *f)
 
 	rc = rc ? rc : c->only ? look_beside(c, f) : look(c, f);
 
+	rc = rc ? rc : check_archive(c);
 	rc = rc ? rc : read_all(c);
 	if (!rc) {
 		roles_put(&c->roles, c->r);

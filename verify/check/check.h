@@ -46,7 +46,7 @@ struct check_item {
 	struct pass_span *spans;   /* owns */
 	uint8_t sha256[32];        /* expected */
 	bool has_sha;
-	bool is_original;    /* of a download */
+	enum rule_id rule;   /* that another SHA-256 breaks */
 	const char *said_by; /* who says what the SHA-256 should be; static */
 };
 
@@ -59,8 +59,13 @@ struct check {
 	struct sumlist list; /* owns; --source-sha256 */
 	bool *listed;        /* owns; [list.n] the line was looked at; NULL: there is no list */
 	bool held_shards;    /* the shards of the source were held to the list */
-	size_t folders;      /* that were wanted */
-	size_t hints;        /* files that were looked for among the others */
+	struct {
+		bool known;
+		char folder[96]; /* the first of a set with a config.json */
+		uint8_t sha256[32];
+	} config;
+	size_t folders;           /* that were wanted */
+	size_t hints;             /* files that were looked for among the others */
 	struct check_item *items; /* owns */
 	struct pass_job *jobs;    /* owns; beside items */
 	size_t n, items_cap, jobs_cap;
@@ -74,14 +79,19 @@ struct check {
 struct pass_job *check_add(struct check *c, const struct check_item *it, uint64_t bytes);
 /* Looks at a folder whose manifest was found to be the one that is meant. */
 int check_folder(struct check *c, const struct chain_folder *f);
-/* Says what it is that the entry name of folder dir, which no manifest names and which is at path, lies there:
+/* Reports that the entry name of folder dir, which is at path, lies there though the document list does not name it:
  * check.extra, check.unknown, or nothing (formats/conversion/bystander.h). */
-void check_stray(struct check *c, int dir, const char *name, const char *path);
+void check_stray(struct check *c, int dir, const char *name, const char *path, const char *list);
 /* A download: the checkpoint of f, which is taken over. */
 int check_original(struct check *c, struct folder *f);
 
 /* The shards of c->ckpt, which is open: their digests, held to a list or to the names of their blobs. */
 int check_shards(struct check *c);
+/* Whether name is a shard of c->ckpt. */
+bool check_is_shard(const struct check *c, const char *name);
+/* Holds all files to the list of the archive that is read as this folder (check_archive.c); does nothing where it is none.
+ * To be called when all files of the pass are known, and before it. Returns -1 only where nothing can be said. */
+int check_archive(struct check *c);
 /* GGUF files without a manifest of ours (check_gguf.c). */
 int check_gguf(struct check *c, struct folder *f);
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/check/check.h"
 
+#include "core/text.h"
+#include "formats/conversion/atlas_head.h"
+#include "formats/conversion/bystander.h"
 #include "formats/conversion/manifest.h"
 #include "formats/conversion/vllm_form.h"
 #include "formats/st/safetensors.h"
@@ -8,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* A folder while it is looked at. */
 struct made {
@@ -123,7 +127,9 @@ enum { WHOLE = 1 << 20 }; /* bytes of a file that is read whole even in haste */
 static int plan_pass(struct made *d, const struct member *m)
 {
 	struct check *c = d->c;
-	struct check_item it = { .has_sha = m->f->has_sha256, .said_by = "manifest.json" };
+	struct check_item it = {
+		.has_sha = m->f->has_sha256, .rule = RULE_CHECK_SHA256, .said_by = MAN_NAME
+	};
 	struct pass_job *j;
 
 	memcpy(it.sha256, m->f->sha256, 32);
@@ -173,7 +179,9 @@ static void tell_size(const struct made *d, const struct member *m, uint64_t siz
 /* What the casts of a file did not keep: held to its sidecar. */
 static int check_dropped(struct made *d, const struct member *m)
 {
-	struct check_item it = { .has_sha = true, .said_by = "its sidecar" };
+	struct check_item it = {
+		.has_sha = true, .rule = RULE_CHECK_SHA256, .said_by = "its sidecar"
+	};
 	struct path_text path;
 	struct report_place at = { .file = path.s };
 	struct pass_job *j;
@@ -246,14 +254,14 @@ static int check_file(struct made *d, const struct manifest_file *f)
 /* name without its end is a file of the manifest, and that goes with it. */
 static bool goes_with(const struct made *d, const char *name, const char *end)
 {
-	size_t n = strlen(name), tail = strlen(end);
+	size_t n = text_stem(name, end);
 	const struct manifest_file *f;
 	char file[256];
 
-	if (n <= tail || n >= sizeof file || strcmp(name + n - tail, end))
+	if (!n || n >= sizeof file)
 		return false;
-	memcpy(file, name, n - tail);
-	file[n - tail] = 0;
+	memcpy(file, name, n);
+	file[n] = 0;
 	f = manifest_find(&d->d->m->files, file);
 	return f && f->side && (strcmp(end, MAN_DROPPED) || d->dropped[f - d->d->m->files.v]);
 }
@@ -265,23 +273,52 @@ static bool is_listed(const struct made *d, const char *name)
 		(d->d->m->restore.name[0] && !strcmp(name, d->d->m->restore.name));
 }
 
+/* Holds an atlas beside the weights to its own last line, and to the files that the manifest names. */
+static int check_atlas(const struct made *d, const char *name)
+{
+	const struct report_place at = { .file = name };
+	struct err why = { 0 };
+	struct xxh_digest files;
+	struct atlas_head h;
+
+	if (atlas_head_read(&h, d->c->o->io, d->d->dir, name, &why)) {
+		if (why.kind == ERR_SYSTEM)
+			report_take(d->c->r, &at, &why);
+		else
+			report_add(d->c->r, RULE_CHECK_ATLAS, &at, "%s", why.text);
+		return 0;
+	}
+	if (atlas_head_files(&files, d->d->m, d->c->e))
+		return -1;
+	if (!h.has_files || memcmp(&h.files, &files, sizeof files) != 0)
+		report_add(d->c->r, RULE_CHECK_ATLAS, &at,
+			"it is of other files of weights than those that " MAN_NAME " names");
+	return 0;
+}
+
 static int check_names(const struct made *d)
 {
 	const struct io *io = d->c->o->io;
 	struct path_text path;
 	char *names, *p;
+	struct stat st;
 	size_t n, i;
+	int rc = 0;
 
 	if (io->list(io, d->d->dir, &names, &n))
 		return err_sys(d->c->e, "cannot list folder %s", text_quote(d->d->name).s);
-	for (i = 0, p = names; i < n; i++, p += strlen(p) + 1) {
+	for (i = 0, p = names; !rc && i < n; i++, p += strlen(p) + 1) {
 		if (is_listed(d, p))
 			continue;
 		path = check_path(d->d->name, p);
-		check_stray(d->c, d->d->dir, p, path.s);
+		if (!d->d->name[0] && !strcasecmp(p, BYSTANDER_ATLAS) &&
+			!io->lstat(io, d->d->dir, p, &st) && S_ISREG(st.st_mode))
+			rc = check_atlas(d, p);
+		else
+			check_stray(d->c, d->d->dir, p, path.s, MAN_NAME);
 	}
 	free(names);
-	return 0;
+	return rc;
 }
 
 /* model3-mp8.safetensors is of rank 3, as model-rank-3-part-0.safetensors is. */

@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/hash/hash_file.h"
 #include "core/hash/xxh.h"
+#include "core/text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -54,13 +55,6 @@ static void tell(struct check *c, const char *path, const uint8_t is[32], const 
 		"its SHA-256 is %s, --source-sha256 says %s", got, want);
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
-}
-
 /* Lines that nothing was found for. A download without its weights or one of its documents is not whole; of a
  * conversion only the weights that it was made of are asked for. */
 static void tell_rest(struct check *c, bool download, const char *gone)
@@ -73,7 +67,7 @@ static void tell_rest(struct check *c, bool download, const char *gone)
 			continue;
 		name = c->list.v[i].name;
 		if (!strchr(name, '/') &&
-			(ends_with(name, ".safetensors") || (download && ends_with(name, ".json"))))
+			(text_ends(name, ".safetensors") || (download && text_ends(name, ".json"))))
 			report_add(c->r, RULE_CHECK_MISSING, &(struct report_place){ .file = name },
 				"%s", gone);
 		else
@@ -111,7 +105,7 @@ static int open_listed(struct check *c, const char *name, int *fd, struct stat *
 	return rc;
 }
 
-static bool is_shard(const struct check *c, const char *name)
+bool check_is_shard(const struct check *c, const char *name)
 {
 	size_t i;
 
@@ -131,7 +125,7 @@ void check_list_download(struct check *c)
 	for (s = c->list.v; s && s < c->list.v + c->list.n; s++) {
 		struct err e = { 0 };
 
-		if (is_shard(c, s->name)) { /* the pass digests it */
+		if (check_is_shard(c, s->name)) { /* the pass digests it */
 			(void)take(c, s->name);
 			continue;
 		}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/check/check.h"
 
+#include "formats/archive/archive_io.h"
 #include "formats/blob.h"
 #include "formats/model/expected.h"
 
@@ -36,7 +37,7 @@ static const char *shard_blob(const struct ckpt *c, const char *name)
 static int add_shard(struct check *c, const struct expected *x, size_t i)
 {
 	const struct shard *s = &c->ckpt.shards[i];
-	struct check_item it = { .is_original = true };
+	struct check_item it = { .rule = RULE_SOURCE_SHA256 };
 	struct pass_job *j;
 
 	report_count(c->r, "checked", "files", 1, (uint64_t)s->st.st_size);
@@ -61,6 +62,7 @@ static int add_shard(struct check *c, const struct expected *x, size_t i)
 static int add_shards(struct check *c, const struct expected *x)
 {
 	const struct tensor *t;
+	const struct listing *l = archive_io_listing(c->o->io, c->top);
 	size_t i, unsaid = 0;
 
 	for (i = 0; i < c->ckpt.n_shards; i++) {
@@ -68,7 +70,8 @@ static int add_shards(struct check *c, const struct expected *x)
 			continue; /* was reported */
 		if (add_shard(c, x, i))
 			return -1;
-		unsaid += !x && !c->ckpt.shards[i].blob;
+		unsaid += !x && !c->ckpt.shards[i].blob &&
+			!(l && listing_find(l, c->ckpt.shards[i].name));
 	}
 	for (t = c->ckpt.tensors; t < c->ckpt.tensors + c->ckpt.n; t++)
 		if (roles_add(&c->roles, t->name, t->end - t->begin, c->e))

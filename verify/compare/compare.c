@@ -19,7 +19,9 @@
 #include "verify/compare/file_work.h"
 #include "verify/compare/gguf_head.h"
 #include "verify/compare/mix_said.h"
+#include "verify/compare/slice_said.h"
 #include "verify/compare/small.h"
+#include "verify/compare/source_made.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +30,7 @@
 /* --- all files --- */
 
 /* What the casts of a file did not keep cannot be told from the values: NAME.dropped is held to its digest in the
- * sidecar, and restore holds what it makes with it to the source's. */
+ * sidecar, the source to that of its tensors (source_digests.h), and restore holds what it makes to those too. */
 static void compare_dropped(struct compare *c, const struct walk_file *f)
 {
 	struct report_place at = { 0 };
@@ -69,7 +71,7 @@ static int take_selection(struct compare *c, const struct walk_file *f, struct e
 	c->on = calloc(c->places, sizeof *c->on);
 	if (!c->on)
 		return err_nomem(e);
-	if (!c->slice && selection_read(c->on, c->places, config, *layers ? layers : NULL, &why))
+	if (selection_read(c->on, c->places, config, *layers ? layers : NULL, &why))
 		report_add(c->r, RULE_COMPARE_LOST, &(struct report_place){ .file = MAN_NAME },
 			"its option layers is \"%s\", which names no blocks of the source",
 			text_quote(layers).s);
@@ -79,25 +81,32 @@ static int take_selection(struct compare *c, const struct walk_file *f, struct e
 	return 0;
 }
 
-/* Every matrix of a format with a factor has it, and the scale of its activations where the recipe has such. Names are
- * those of the matrices and none is there twice, so that it is enough to count. */
-static void count_factors(struct compare *c, const struct walk_file *f)
+/* Every matrix has the tensors that its format has beside codes and scales, and the scale of its activations where the recipe
+ * has such. Names are those of the matrices and none is there twice, so that it is enough to count. */
+static void count_beside(struct compare *c, const struct walk_file *f)
 {
 	const struct recipe *r = recipe_find(f->d->m->target);
 	struct report_place at = { .file = f->path };
-	uint64_t n[PART_COUNT] = { 0 };
+	uint64_t n[PART_COUNT] = { 0 }, want[PART_COUNT] = { 0 };
+	unsigned k;
 	size_t i;
 
-	for (i = 0; i < f->s->n; i++)
-		if (f->s->tensors[i].op == OP_REFORM && codecs[f->s->tensors[i].to].second.name)
-			n[f->s->tensors[i].of]++;
-	if (r &&
-		(n[PART_SECOND] != n[PART_CODES] ||
-			n[PART_INPUT] != (r->input ? n[PART_CODES] : 0)))
-		report_add(c->r, RULE_COMPARE_LOST, &at,
-			"%llu matrices have %llu factors and %llu scales of activations",
-			(unsigned long long)n[PART_CODES], (unsigned long long)n[PART_SECOND],
-			(unsigned long long)n[PART_INPUT]);
+	for (i = 0; i < f->s->n; i++) {
+		const struct sidecar_tensor *t = &f->s->tensors[i];
+		const struct codec_form *to = &codecs[t->to];
+		uint64_t one = t->op == OP_REFORM && t->of == PART_CODES;
+
+		n[t->of] += t->op == OP_REFORM;
+		want[PART_SECOND] += to->second.name ? one : 0;
+		want[PART_INPUT] += to->second.name && r && r->input ? one : 0;
+		want[PART_SHAPE] += to->shape ? one : 0;
+		want[PART_ZEROS] += to->zeros ? one : 0;
+	}
+	for (k = PART_SECOND; r && k < PART_COUNT; k++)
+		if (n[k] != want[k])
+			report_add(c->r, RULE_COMPARE_LOST, &at,
+				"%llu matrices are to have a tensor (%s) beside codes and scales, and %llu have it",
+				(unsigned long long)want[k], op_parts[k], (unsigned long long)n[k]);
 }
 
 /* The metadata of a GGUF, which are what config.json is beside other weights. */
@@ -189,6 +198,8 @@ static int hear_manifest(struct compare *c, const struct walk_file *f, struct er
 {
 	if (!said_is_new(&c->said, f->d->name))
 		return 0;
+	if (source_made_hold(&c->source_of, &c->source, f->d->m, e))
+		return -1;
 	if (strcmp(f->d->name, SET_SOURCE) != 0)
 		want_smalls(c, f->d->m);
 	if (strcmp(f->d->name, SET_SOURCE) != 0)
@@ -219,6 +230,10 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 		drafts_take_out(&c->source.config);
 		c->no_drafts = true;
 	}
+	if (f->d->m->engram == ENGRAM_DROP) {
+		engram_take_out(&c->source.config);
+		c->no_engram = true;
+	}
 	if (rank_target(f->d->m->target) &&
 		!manifest_find(&f->d->m->files, rank_kept_file(f->d->m->target)))
 		c->skips = c->no_drafts = true;
@@ -226,12 +241,21 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 		return small_compare(&(struct small){ .io = o->io,
 					     .source = &c->source,
 					     .r = c->r,
-					     .slice = c->slice,
+					     .on = c->slice ? c->on : NULL,
+					     .places = c->places,
 					     .open = c->experts_from[0] ? &c->undecided : NULL },
 			f);
 	compare_head(c, f);
 	compare_dense(c, f);
-	if (rank_counts_add(&c->by_rank, f, e))
+	if (c->slice)
+		slice_said_tensors(&(struct slice_said){ .io = o->io,
+					   .source = &c->source,
+					   .on = c->on,
+					   .places = c->places,
+					   .r = c->r },
+			f);
+	if (rank_counts_add(&c->by_rank, f, e) ||
+		source_digests_add(&c->digests, &c->source, f->s, e))
 		return -1;
 	rc = file_work_run(&w, e);
 	pthread_mutex_destroy(&w.lock);
@@ -239,7 +263,7 @@ static int compare_file(void *ctx, const struct walk_file *f, struct err *e)
 	report_count(c->r, "compared", "tensors", f->s->n, 0);
 	report_count(c->r, "compared", "parts", w.units, w.bytes);
 	report_count(c->r, "compared", "files", 1, f->f->bytes);
-	count_factors(c, f);
+	count_beside(c, f);
 	compare_dropped(c, f);
 	return rc ? rc : said_find(&c->said, f->s, e);
 }
@@ -252,7 +276,7 @@ static bool is_skipped(const struct compare *c, const char *name)
 	const struct family *of = c->source.config.family;
 	unsigned i;
 
-	if (c->no_drafts && at)
+	if ((c->no_drafts && at) || (c->no_engram && engram_own(name)))
 		return true;
 	if (!c->skips || !at || !of)
 		return false;
@@ -334,6 +358,7 @@ static int open_source(struct compare *c, const char *source, struct err *e)
 	if (!o->experts_from) {
 		if (folder_open(&at, o->io, source, USE_COMPARE_SOURCE, &co, e))
 			return -1;
+		source_made_read(&c->source_of, &at);
 		folder_take(&at, &c->source);
 		report_findings(c->r, &at.found);
 		folder_close(&at);
@@ -354,6 +379,13 @@ static int open_source(struct compare *c, const char *source, struct err *e)
 		return -1;
 	}
 	return 0;
+}
+
+static void close_source(struct compare *c)
+{
+	manifest_free(&c->source_of);
+	ckpt_close(&c->source);
+	graft_close(&c->graft);
 }
 
 /* Says once what is not known of experts that came from a folder that was not given. */
@@ -401,8 +433,7 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 	if (rc || folder_open(&made, o->io, out, USE_COMPARE, &co, e)) {
 		if (!rc && o->imatrix)
 			imatrix_close(&c.imatrix);
-		ckpt_close(&c.source);
-		graft_close(&c.graft);
+		close_source(&c);
 		return -1;
 	}
 	if (o->started)
@@ -410,6 +441,9 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 	rc = walk_run(&w, made.dir, e) || extras(r, o->io, made.dir, e) ? -1 : 0;
 	folder_close(&made);
 	progress_stop(c.progress);
+	if (!rc && o->sample >= 100)
+		rc = source_digests_hold(&c.digests, &c.source, o->threads,
+			c.experts_from[0] ? &c.undecided : NULL, r, e);
 	rc = rc ? rc : ckpt_unchanged(&c.source, e);
 	if (!rc && c.graft.open && ckpt_unchanged(&c.graft.form, e))
 		rc = graft_at(&c.graft, e);
@@ -427,11 +461,11 @@ int compare_run(struct report *r, const char *source, const char *out, const str
 	free(c.on);
 	said_free(&c.said);
 	rank_counts_free(&c.by_rank);
+	source_digests_free(&c.digests);
 	mix_free(&c.mix);
 	if (o->imatrix)
 		imatrix_close(&c.imatrix);
 	coverage_free(&c.used);
-	ckpt_close(&c.source);
-	graft_close(&c.graft);
+	close_source(&c);
 	return rc;
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/compare/derive.h"
 
+#include "core/text.h"
 #include "formats/gguf/gguf_set.h"
 #include "formats/conversion/stack.h"
 #include "formats/conversion/vllm_form.h"
+#include "formats/model/family.h"
+#include "quant/cb4_learn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { UNIT = 1 << 20 };
 
 /* --- looking at it --- */
 
@@ -91,7 +92,7 @@ static uint64_t last_of(const struct tensor *t)
 /* As many rows as a MiB of the result has, of which none depends on another. */
 static void by_mebibyte(struct derive *d)
 {
-	d->unit_rows = d->row_bytes ? UNIT / d->row_bytes : 1;
+	d->unit_rows = d->row_bytes ? DERIVE_UNIT / d->row_bytes : 1;
 	d->unit_rows = d->unit_rows ? d->unit_rows : 1;
 	d->stage = (size_t)(d->unit_rows * d->src_bytes);
 }
@@ -158,7 +159,7 @@ static int open_dequant(struct derive *d, const char *target, struct err *e)
 static bool casts(struct derive *d, const struct tensor *w, const struct tensor *s)
 {
 	d->from = CODEC_MXFP4;
-	d->to = CODEC_FP8;
+	d->to = family_fp8(d->c->config.family);
 	if (s->rank != 2 || s->dtype != codecs[d->from].scale || d->t->row[1] || d->t->col[1] ||
 		!codec_whole(d->to, s->dim[0], s->dim[1] * codecs[d->from].cols))
 		return false;
@@ -191,7 +192,7 @@ static int open_cast_scale(struct derive *d, const char *target, struct err *e)
 	(void)target;
 	if (d->t->n != 1 || !casts(d, NULL, s))
 		return wrong(d, e, "its sources are no FP4 weight and its scale");
-	if (d->t->dtype == codecs[CODEC_FP8_F32].scale)
+	if (d->to == CODEC_FP8 && d->t->dtype == codecs[CODEC_FP8_F32].scale)
 		d->to = CODEC_FP8_F32;
 	codec_scale_dim(d->to, s->dim[0], s->dim[1] * codecs[d->from].cols, dim);
 	if (!has_shape(d, codecs[d->to].scale, dim[0], dim[1]))
@@ -222,12 +223,11 @@ static int open_widen(struct derive *d, const char *target, struct err *e)
 /* How many: the rows of the router beside the table. 0: there is none. */
 static uint64_t experts_left(const struct derive *d)
 {
-	static const char end[] = "tid2eid", router[] = "weight";
-	size_t n = strlen(d->t->name), i;
+	static const char router[] = "weight";
+	size_t n = text_stem(d->t->name, "tid2eid"), i;
 
-	if (n < sizeof end || strcmp(d->t->name + n - (sizeof end - 1), end))
+	if (!n)
 		return 0;
-	n -= sizeof end - 1;
 	for (i = 0; i < d->a->n; i++)
 		if (!strncmp(d->a->tensors[i].name, d->t->name, n) &&
 			!strcmp(d->a->tensors[i].name + n, router) && d->a->tensors[i].rank == 2)
@@ -374,7 +374,8 @@ static int open_narrow(struct derive *d, const char *target, struct err *e)
 /* Whether the tensor may be called as it is. Tensors with many sources look at that themselves. */
 static bool is_named(const struct derive *d, bool renamed)
 {
-	if (d->t->op == OP_TILE || d->t->op == OP_GGML || d->t->op == OP_REFORM)
+	if (d->t->op == OP_TILE || d->t->op == OP_GGML || d->t->op == OP_REFORM ||
+		d->t->op == OP_RECORD || d->t->op == OP_LEVELS)
 		return true;
 	if (gguf_named(d->a->name))
 		return derive_ggml_named(d, 0, d->t->n) &&
@@ -399,7 +400,10 @@ static int (*const openers[OP_COUNT])(struct derive *d, const char *target, stru
 	[OP_JOIN] = open_join,
 	[OP_NARROW] = open_narrow,
 	[OP_JOIN_F32] = open_join,
+	[OP_RECORD] = derive_record_open,
 	[OP_HALVES] = open_halves,
+	[OP_FIRSTS] = derive_firsts_open,
+	[OP_LEVELS] = derive_levels_open,
 };
 
 int derive_read(const struct derive *d, const struct tensor *s, uint64_t off, void *dst, size_t n,
@@ -408,6 +412,24 @@ int derive_read(const struct derive *d, const struct tensor *s, uint64_t off, vo
 	return d->reader
 		? d->c->payload->read(d->reader, (uint32_t)(s - d->c->tensors), off, dst, n, e)
 		: ckpt_read(d->c, s, off, dst, n, e);
+}
+
+/* What contradicts what the conversion says of Engram; NULL: nothing. */
+static const char *engram_wrong(const struct derive *d)
+{
+	const char *name = d->src[0] ? d->src[0]->name : "";
+	bool apart = !strncmp(d->a->name, ENGRAM_FILE, sizeof ENGRAM_FILE - 1);
+
+	if (d->engram == ENGRAM_DROP && engram_own(name))
+		return "it is of Engram, which the conversion says it is without";
+	if (d->engram == ENGRAM_SEPARATE && engram_table(name) != apart)
+		return apart
+			? "it is no table of Engram, and lies in a file of those"
+			: "it is a table of Engram, and the conversion says that these lie in files of their own";
+	if (engram_table(name) &&
+		(d->t->op == OP_RECORD || d->t->op == OP_LEVELS) != (d->record != NULL))
+		return "the conversion says another layout of Engram's tables";
+	return NULL;
 }
 
 int derive_open(struct derive *d, const struct derive_from *from, const struct sidecar *a,
@@ -423,6 +445,8 @@ int derive_open(struct derive *d, const struct derive_from *from, const struct s
 		.a = a,
 		.t = t,
 		.drafts = m->drafts,
+		.engram = m->engram,
+		.record = rowrec_find(m->engram_layout),
 		.searched = t->op == OP_GGML && m->recipe };
 	if (t->op != OP_TILE && t->op != OP_GGML && t->op != OP_JOIN && t->op != OP_JOIN_F32 &&
 		t->n > (t->op == OP_REFORM ? 3 : 2))
@@ -436,6 +460,8 @@ int derive_open(struct derive *d, const struct derive_from *from, const struct s
 		return wrong(d, e, "more rows or columns than its source has");
 	if (d->drafts == DRAFTS_DROP && d->src[0] && drafts_own(d->src[0]->name))
 		return wrong(d, e, "it is of a draft, which the conversion says it is without");
+	if (engram_wrong(d))
+		return wrong(d, e, engram_wrong(d));
 	if (vllm && vllm_form(from->c, a, t))
 		return wrong(d, e, vllm_form(from->c, a, t));
 	/* in a slice layers have other numbers */
@@ -459,6 +485,12 @@ struct derive_use derive_use(const struct derive *d, uint32_t k, const struct te
 						: (struct derive_use){ 0, 0, 0, 0 };
 	if (d->t->op == OP_JOIN || d->t->op == OP_JOIN_F32)
 		return (struct derive_use){ d->row, rows_of(d, s), d->col, d->cols };
+	if (d->t->op == OP_LEVELS) /* they are not had of it */
+		return (struct derive_use){ 0, 0, 0, 0 };
+	if (d->t->op == OP_FIRSTS)
+		return (struct derive_use){ 0, d->n_rows, 0, bytes };
+	if (d->t->op == OP_RECORD)
+		return (struct derive_use){ d->row, d->rows, 0, bytes };
 	if (d->t->op == OP_GGML ||
 		(k && d->t->op != OP_TILE)) /* the scale beside a weight, all of it */
 		return (struct derive_use){ 0, rows, 0, bytes };
@@ -469,7 +501,11 @@ uint64_t derive_memory(const struct sidecar_tensor *t)
 {
 	/* An expert: its rows, laid out, and the file's bytes. Of all others a unit is about a MiB, or 128
 	 * rows; 4 MiB are enough for rows of up to 8192 columns, with what they are made of. */
-	return t->op == OP_TILE ? 3 * (t->end - t->begin) * t->parts / t->n : 4u << 20;
+	uint64_t most = 4u << 20;
+
+	if (t->op == OP_LEVELS || (t->op == OP_RECORD && t->blocks))
+		most += cb4_learn_room() + sizeof(struct cb4);
+	return t->op == OP_TILE ? 3 * (t->end - t->begin) * t->parts / t->n : most;
 }
 
 uint64_t derive_unit_bytes(const struct derive *d, uint64_t unit)

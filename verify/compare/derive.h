@@ -1,6 +1,7 @@
 /* derive.h -- an output tensor made once more from the source, as its sidecar says it was made.
  *
- * There are two ways, which share nothing with the converter but tables of formats and layouts. The plain one
+ * There are two ways, which share nothing with the converter but tables of formats and layouts, and of what is rounded the
+ * encoders (quant/lowbit.h, quant/round.h, quant/table4.h, quant/cb4.h), which have plain ways of their own. The plain one
  * is the meaning: codec_ops decode and encode (quant/codec.h) and the address functions of layouts, element
  * by element. The quick one looks results of the plain one up: products, casts and other formats in tables that
  * decode and encode filled (derive_look.h), layouts by gather.h. A test holds the quick one to the plain one, and compare asks the
@@ -22,14 +23,18 @@
 #include "formats/conversion/sidecar.h"
 #include "formats/gguf/imatrix.h"
 #include "formats/model/checkpoint.h"
+#include "formats/layout/rowrec.h"
 #include "formats/layout/rowmap.h"
 #include "formats/layout/tile.h"
+#include "quant/cb4.h"
 #include "quant/codec.h"
 #include "verify/compare/gather.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+enum { DERIVE_UNIT = 1 << 20 }; /* bytes of a result that are made at a time, or a row */
 
 /* What tensors are made of. reader is of c->payload, for one thread; NULL where there is none. */
 struct derive_from {
@@ -55,14 +60,20 @@ struct derive {
 	uint64_t unit_rows, units;
 	enum codec from, to; /* of a change of number format, else CODEC_NONE */
 	double second;       /* of a matrix in another number format: its factor */
-	uint64_t keep;       /* of a remap: experts that are left; of ggml: sources of a matrix */
-	uint32_t ggml;       /* of ggml: the type, enum ggml_type */
+	uint64_t
+		keep; /* of a remap: experts that are left; of ggml: sources of a matrix; of first rows: engram_vocab_size */
+	uint32_t ggml;                           /* of ggml: the type, enum ggml_type */
 	const struct imatrix *imatrix;           /* of ggml: of the columns of its rows; NULL: 1 */
 	const struct imatrix_tensor *importance; /* the same */
+	bool rounds;                             /* of reform: the pair rounds */
+	uint64_t matrix;                         /* of those: which of the importance */
 	bool searched;      /* of ggml: rows are made by a search, and values are rounded */
 	bool beside;        /* of ggml: the matrices lie side by side */
 	enum drafts drafts; /* of the conversion */
-	size_t stage;       /* bytes that a maker needs */
+	enum engram engram; /* the same */
+	const struct rowrec *record; /* the same: layout of its tables; NULL: as they are */
+	struct cb4_book book;        /* of tables with levels of their own: those, by the source */
+	size_t stage;                /* bytes that a maker needs */
 };
 
 /* Looks whether sidecar and source agree on names, types and shapes, so that what the transform makes of the
@@ -98,6 +109,8 @@ struct derive_maker {
 	struct derive_tables *tables; /* owns; NULL until a format is changed */
 	struct derive_looks *looks;   /* owns; the same, of derive_look.h */
 	struct gather gather;         /* owns */
+	struct table4 *table4;        /* owns; NULL until a table is rounded */
+	struct cb4 *cb4;              /* the same of levels */
 	struct derive_blocks
 		blocks; /* added up by units of the transform reform; its caller sets it to 0 */
 	/* Owns; the rounded ones of these, the first SIDECAR_LOST, in order. Its caller sets n_lost to 0. */
@@ -136,6 +149,29 @@ struct derive_place {
 };
 struct derive_place derive_where(const struct derive *d, uint64_t unit, uint64_t at);
 
+/* --- derive_record.c: tables as records, for derive.c and derive_make.c --- */
+
+/* Looks whether the tensor is the rows that the manifest's layout makes of its sources; sets what derive_open sets. */
+int derive_record_open(struct derive *d, const char *target, struct err *e);
+/* The same of the levels of such a table; and writes them, which are one row. */
+int derive_levels_open(struct derive *d, const char *target, struct err *e);
+int derive_levels_make(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e);
+/* Makes rows row .. row + n of it to out: the quick way, and the plain one, by what each byte of the result is. Of a table that is rounded
+ * both count blocks. */
+int derive_record_make(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e);
+int derive_record_plain(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e);
+
+/* --- derive_firsts.c: tables of which columns have fewer rows, for derive.c and derive_make.c --- */
+
+/* Looks whether the tensor is a smaller table by the rule of primes; sets what derive_open sets. */
+int derive_firsts_open(struct derive *d, const char *target, struct err *e);
+/* Makes rows row .. row + n of it to out. */
+int derive_firsts_make(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t *out, struct err *e);
+
 /* --- derive_reform.c: matrices in another number format, for derive.c and derive_make.c --- */
 
 /* Looks whether the tensor is what the recipe of that name demands of its sources; sets what derive_open sets. */
@@ -149,6 +185,22 @@ int derive_reform_plain(struct derive_maker *m, const struct derive *d, uint64_t
 	uint8_t *out, struct err *e);
 int derive_reform_make(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
 	uint8_t *out, struct err *e);
+
+/* For derive_round.c. Reads codes of rows row .. row + n to the stage, and their scales, which are at *old; those of row
+ * + i. */
+int derive_reform_read(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+	uint8_t **old, struct err *e);
+const uint8_t *derive_reform_scales(const struct derive *d, uint64_t row, uint64_t i,
+	const uint8_t *old);
+/* Counts a block of a row of the result, and notes where it was rounded. For derive_record.c too. */
+int derive_count_block(struct derive_maker *m, uint64_t row, uint64_t block, bool changed,
+	bool rescued, struct err *e);
+/* derive_round.c: pairs that round. Sets unit_rows, stage, importance and second of *d; other: the scales that share the
+ * factor, or NULL. *what: what is wrong, NULL nothing. */
+int derive_round_open(struct derive *d, const struct tensor *other, uint64_t cols,
+	const char **what, struct err *e);
+int derive_round_make(struct derive_maker *m, const struct derive *d, bool plain, uint64_t row,
+	uint64_t n, uint8_t *out, struct err *e);
 
 /* What the plain way makes of some codes of a row, whose first is the first of a block. */
 struct derive_row {

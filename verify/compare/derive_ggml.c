@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 32, UNIT = 1 << 20 };
+enum { BLOCK = 32 };
 
 bool derive_ggml_named(const struct derive *d, uint32_t k, uint32_t each)
 {
@@ -142,7 +142,7 @@ const char *derive_ggml_open(struct derive *d,
 	d->src_bytes = (w->end - w->begin) / rows;
 	d->n_rows = n;
 	d->row_bytes = (d->t->end - d->t->begin) / d->n_rows;
-	d->unit_rows = UNIT / d->row_bytes ? UNIT / d->row_bytes : 1;
+	d->unit_rows = DERIVE_UNIT / d->row_bytes ? DERIVE_UNIT / d->row_bytes : 1;
 	d->keep = each;
 	d->searched = d->searched && ggml_searched_find(d->from, d->ggml);
 	d->importance = d->searched && d->imatrix && !d->beside

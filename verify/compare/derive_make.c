@@ -481,7 +481,10 @@ static const struct makers {
 	[OP_JOIN] = { make_join, make_join },
 	[OP_NARROW] = { make_narrow, make_narrow },
 	[OP_JOIN_F32] = { make_join_f32, make_join_f32 },
+	[OP_RECORD] = { derive_record_make, derive_record_plain },
 	[OP_HALVES] = { make_halves, make_halves },
+	[OP_FIRSTS] = { derive_firsts_make, derive_firsts_make },
+	[OP_LEVELS] = { derive_levels_make, derive_levels_make },
 };
 
 /* Room for what d needs. */
@@ -522,6 +525,8 @@ void derive_free(struct derive_maker *m)
 	free(m->tables);
 	free(m->lost);
 	free(m->looks);
+	free(m->table4);
+	free(m->cb4);
 	gather_free(&m->gather);
 	memset(m, 0, sizeof *m);
 }

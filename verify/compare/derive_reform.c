@@ -7,13 +7,14 @@
  * SPDX-License-Identifier: MIT */
 #include "verify/compare/derive.h"
 
+#include "core/text.h"
 #include "formats/model/recipes.h"
+#include "quant/reform.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
-	UNIT = 1 << 20, /* bytes of a result that are made at a time, or a row */
 	SECOND_BELOW =
 		8, /* the factor is 2^8 below the largest scale: that is what E4M3 has above 1 */
 	E8M0_BIAS = 127
@@ -27,26 +28,21 @@ static int wrong(const struct derive *d, struct err *e, const char *what)
 
 /* --- what the recipe demands --- */
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
-}
-
 /* The number format in which the recipe has the matrix that a source tensor is of; CODEC_NONE: as it is. */
 static enum codec demanded(const struct derive *d, const struct recipe *r, const char *source)
 {
-	if (d->drafts == DRAFTS_KEEP && drafts_own(source))
+	const struct model_forms forms = recipe_forms(r, d->c->config.family, false);
+
+	if ((d->drafts == DRAFTS_KEEP && drafts_own(source)) || engram_table(source))
 		return CODEC_NONE;
-	return strstr(source, ".ffn.experts.") ? r->forms.experts : r->forms.dense;
+	return strstr(source, ".ffn.experts.") ? forms.experts : forms.dense;
 }
 
 /* The number format of the matrix that a source tensor is of, its codes or scales; CODEC_NONE: it is of none. */
 static enum codec matrix_of(const struct ckpt *c, const char *name)
 {
 	static const char codes[] = ".weight", scales[] = ".scale";
-	const char *end = ends_with(name, codes) ? codes : ends_with(name, scales) ? scales : NULL;
+	const char *end = text_ends(name, codes) ? codes : text_ends(name, scales) ? scales : NULL;
 	char weight[ST_NAME_MAX + 16], scale[ST_NAME_MAX + 16];
 	const struct tensor *w, *s;
 	int n;
@@ -58,7 +54,7 @@ static enum codec matrix_of(const struct ckpt *c, const char *name)
 	snprintf(scale, sizeof scale, "%.*s%s", n, name, scales);
 	w = ckpt_find(c, weight);
 	s = ckpt_find(c, scale);
-	return w && s ? codec_of_types(w->dtype, s->dtype) : CODEC_NONE;
+	return w && s ? family_codec(c->config.family, weight, w->dtype, s->dtype) : CODEC_NONE;
 }
 
 int derive_reform_left(const struct derive *d, const char *target, struct err *e)
@@ -98,6 +94,10 @@ static const char *end_of(const struct derive *d, const struct recipe *r)
 		return to->scales;
 	case PART_SECOND:
 		return to->second.name;
+	case PART_SHAPE:
+		return to->shape;
+	case PART_ZEROS:
+		return to->zeros;
 	default:
 		return to->second.name ? r->input : NULL;
 	}
@@ -110,7 +110,7 @@ static const struct tensor *partner(const struct derive *d, const char *name)
 	size_t n = strlen(name) - strlen("1.scale");
 
 	if (!strstr(name, ".ffn.experts.") ||
-		!(ends_with(name, ".w1.scale") || ends_with(name, ".w3.scale")))
+		!(text_ends(name, ".w1.scale") || text_ends(name, ".w3.scale")))
 		return NULL;
 	snprintf(other, sizeof other, "%s", name);
 	other[n] = name[n] == '1' ? '3' : '1';
@@ -123,15 +123,16 @@ static int find_matrix(struct derive *d, const struct tensor **other, struct err
 {
 	const struct tensor *v[3] = { NULL, NULL, NULL }, *w, *s;
 	char name[ST_NAME_MAX + 16];
-	bool whole = d->t->of == PART_CODES || d->t->of == PART_INPUT;
+	bool alone = d->t->of == PART_INPUT || d->t->of == PART_SHAPE,
+	     whole = d->t->of == PART_CODES || alone;
 	uint32_t k, want;
 
 	for (k = 0; k < d->t->n && k < 3; k++)
 		v[k] = ckpt_find(d->c, d->a->sources[d->t->first + k].tensor);
 	s = whole ? NULL : v[0];
 	w = whole ? v[0] : NULL;
-	if ((!s && !w) || (w && !ends_with(w->name, ".weight")) ||
-		(s && !ends_with(s->name, ".scale")))
+	if ((!s && !w) || (w && !text_ends(w->name, ".weight")) ||
+		(s && !text_ends(s->name, ".scale")))
 		return wrong(d, e, "its sources are no weight and its scale");
 	if (w) {
 		snprintf(name, sizeof name, "%.*s.scale", (int)(strlen(w->name) - 7), w->name);
@@ -143,9 +144,9 @@ static int find_matrix(struct derive *d, const struct tensor **other, struct err
 	if (!w || !s || w->rank != 2 || s->rank != 2)
 		return wrong(d, e, "its sources are no weight and its scale");
 	*other = codecs[d->to].second.name ? partner(d, s->name) : NULL;
-	want = d->t->of == PART_INPUT ? 1 : 1u + (d->t->of == PART_CODES) + (*other != NULL);
+	want = alone ? 1 : 1u + (d->t->of == PART_CODES) + (*other != NULL);
 	if (d->t->n != want || (d->t->of == PART_CODES && v[1] != s) ||
-		(*other && d->t->of != PART_INPUT && v[want - 1] != *other))
+		(*other && !alone && v[want - 1] != *other))
 		return wrong(d, e,
 			"its sources are not those of the matrix and of what shares its factor");
 	d->src[0] = w;
@@ -194,11 +195,18 @@ static bool has_form(const struct derive *d, uint64_t rows, uint64_t cols)
 	uint64_t dim[2] = { rows, codec_dim1(d->to, cols) };
 	const struct sidecar_tensor *t = d->t;
 
+	if (t->of == PART_SHAPE)
+		return t->dtype == DT_I64 && t->rank == 1 && t->dim[0] == 2;
 	if (t->of == PART_SECOND || t->of == PART_INPUT)
 		return t->dtype == DT_F32 && t->rank == to->second.rank &&
 			(!t->rank || t->dim[0] == 1);
 	if (t->of == PART_SCALES)
 		codec_scale_dim(d->to, rows, cols, dim);
+	if (t->of == PART_ZEROS) {
+		codec_zero_dim(d->to, rows, cols, dim);
+		return t->dtype == DT_I32 && t->rank == 2 && t->dim[0] == dim[0] &&
+			t->dim[1] == dim[1];
+	}
 	return t->dtype == (t->of == PART_CODES ? to->code : to->scale) && t->rank == 2 &&
 		t->dim[0] == dim[0] && t->dim[1] == dim[1];
 }
@@ -207,12 +215,13 @@ static void set_units(struct derive *d, uint64_t rows)
 {
 	const struct tensor *s = d->src[1];
 	uint64_t scale_bytes = s->dim[1] * dtypes[s->dtype].bits / 8;
-	bool number = d->t->of == PART_SECOND || d->t->of == PART_INPUT;
+	bool beside = d->t->of == PART_SCALES || d->t->of == PART_ZEROS,
+	     number = d->t->of != PART_CODES && !beside;
 
 	d->src_bytes = codec_row_bytes(d->from, codec_cols(d->from, d->src[0]->dim[1]));
-	d->n_rows = number ? 1 : d->t->of == PART_SCALES ? d->t->dim[0] : rows;
+	d->n_rows = number ? 1 : beside ? d->t->dim[0] : rows;
 	d->row_bytes = d->n_rows ? (d->t->end - d->t->begin) / d->n_rows : 0;
-	d->unit_rows = d->row_bytes ? UNIT / d->row_bytes : 1;
+	d->unit_rows = d->row_bytes ? DERIVE_UNIT / d->row_bytes : 1;
 	d->unit_rows = d->unit_rows ? d->unit_rows : 1;
 	d->unit_rows = d->unit_rows < d->n_rows ? d->unit_rows : d->n_rows;
 	d->rows = rows;
@@ -235,7 +244,8 @@ int derive_reform_open(struct derive *d, const char *target, struct err *e)
 		return wrong(d, e, "the target is none that has other number formats");
 	if (find_matrix(d, &other, e))
 		return -1;
-	d->from = codec_of_types(d->src[0]->dtype, d->src[1]->dtype);
+	d->from = family_codec(d->c->config.family, d->src[0]->name, d->src[0]->dtype,
+		d->src[1]->dtype);
 	cols = codec_cols(d->from, d->src[0]->dim[1]);
 	if (d->from == CODEC_NONE || d->from != d->t->from ||
 		demanded(d, r, d->src[0]->name) != d->to)
@@ -247,11 +257,16 @@ int derive_reform_open(struct derive *d, const char *target, struct err *e)
 	if (!end || strcmp(name, d->t->name) != 0)
 		return wrong(d, e, "it is made of a tensor of another name");
 	if (d->t->row[1] || d->t->col[1] || !has_form(d, d->src[0]->dim[0], cols) ||
-		cols % codecs[d->to].cols ||
+		!codec_whole(d->to, codecs[d->to].rows, cols) ||
 		(codecs[d->from].rows == 1 && cols % codecs[d->from].cols))
 		return wrong(d, e, "type or shape are not those of the number format");
 	set_units(d, d->src[0]->dim[0]);
-	return find_second(d, other, e);
+	d->rounds = !reform_find(d->from, d->to) && reform_rounding(d->from, d->to);
+	if (!d->rounds)
+		return find_second(d, other, e);
+	if (derive_round_open(d, other, cols, &end, e))
+		return -1;
+	return end ? wrong(d, e, end) : 0;
 }
 
 bool derive_reform_uses(const struct derive *d, const struct tensor *s)

@@ -72,8 +72,7 @@ bool derive_reform_below(const struct derive *d, const uint8_t *old, uint64_t c)
 	return codecs[d->to].meant == SCALE_E4M3 && scale_at(d, old, c) < e4m3_least;
 }
 
-/* Counts a block of a row, and notes where it was rounded. */
-static int count_block(struct derive_maker *m, uint64_t row, uint64_t block, bool changed,
+int derive_count_block(struct derive_maker *m, uint64_t row, uint64_t block, bool changed,
 	bool rescued, struct err *e)
 {
 	m->blocks.n++;
@@ -99,8 +98,8 @@ static int count(struct derive_maker *m, const struct derive *d, uint64_t row,
 		any = any || r->was[c] != 0;
 		if ((c + 1) % block)
 			continue;
-		if (count_block(m, row, c / block, changed, any && derive_reform_below(d, old, c),
-			    e))
+		if (derive_count_block(m, row, c / block, changed,
+			    any && derive_reform_below(d, old, c), e))
 			return -1;
 		changed = any = false;
 	}
@@ -158,16 +157,15 @@ static int read_scales(const struct derive *d, uint64_t row, uint64_t n, uint8_t
 		(size_t)((last - first + 1) * scale_bytes(d)), e);
 }
 
-/* Those of row + i, given what was read. */
-static const uint8_t *scales_of(const struct derive *d, uint64_t row, uint64_t i, const uint8_t *p)
+const uint8_t *derive_reform_scales(const struct derive *d, uint64_t row, uint64_t i,
+	const uint8_t *p)
 {
 	uint64_t tall = codecs[d->from].rows;
 
 	return p + ((row + i) / tall - row / tall) * scale_bytes(d);
 }
 
-/* Codes of rows row .. row + n to stage, and their scales, which are at *old, behind them. */
-static int read_rows(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
+int derive_reform_read(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
 	uint8_t **old, struct err *e)
 {
 	*old = m->stage + n * d->src_bytes;
@@ -192,10 +190,10 @@ static int plain_codes(struct derive_maker *m, const struct derive *d, uint64_t 
 	int rc = r.was && r.scales ? 0 : err_nomem(e);
 
 	r.is = r.was + cols;
-	rc = rc || read_rows(m, d, row, n, &old, e) ? -1 : 0;
+	rc = rc || derive_reform_read(m, d, row, n, &old, e) ? -1 : 0;
 	for (i = 0; !rc && i < n; i++) {
 		codes = m->stage + i * d->src_bytes;
-		s = scales_of(d, row, i, old);
+		s = derive_reform_scales(d, row, i, old);
 		derive_reform_row(d, codes, s, cols, &r, out + i * d->row_bytes);
 		rc = count(m, d, row + i, &r, codes, s, cols, e);
 	}
@@ -218,22 +216,34 @@ static int plain_scales(struct derive_maker *m, const struct derive *d, uint64_t
 	if (read_scales(d, first, row_of_scales(d, n - 1) + 1, m->stage, e))
 		return -1;
 	for (i = 0; i < n; i++)
-		put_scales(d, scales_of(d, first, row_of_scales(d, i), m->stage), cols_of(d),
-			out + i * d->row_bytes);
+		put_scales(d, derive_reform_scales(d, first, row_of_scales(d, i), m->stage),
+			cols_of(d), out + i * d->row_bytes);
 	return 0;
 }
 
 static int put_number(const struct derive *d, uint8_t *out)
 {
+	const int64_t shape[2] = { (int64_t)d->src[0]->dim[0], (int64_t)cols_of(d) };
 	float f = (float)(codecs[d->to].second.divides ? 1 / d->second : d->second);
 
-	memcpy(out, &f, sizeof f);
+	if (d->t->of == PART_SHAPE)
+		memcpy(out, shape, sizeof shape);
+	else
+		memcpy(out, &f, sizeof f);
 	return 0;
+}
+
+static bool is_rounded(const struct derive *d)
+{
+	return d->rounds &&
+		(d->t->of == PART_CODES || d->t->of == PART_SCALES || d->t->of == PART_ZEROS);
 }
 
 int derive_reform_plain(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
 	uint8_t *out, struct err *e)
 {
+	if (is_rounded(d))
+		return derive_round_make(m, d, true, row, n, out, e);
 	switch (d->t->of) {
 	case PART_CODES:
 		return plain_codes(m, d, row, n, out, e);
@@ -263,7 +273,7 @@ static int look_row(struct derive_maker *m, const struct derive *d, uint64_t row
 		codes += n;
 		out += n * l->each;
 		if (take == block &&
-			count_block(m, row, c / block, flags & LOOK_CHANGED,
+			derive_count_block(m, row, c / block, flags & LOOK_CHANGED,
 				(flags & LOOK_ANY) && (flags & LOOK_BELOW), e))
 			return -1;
 	}
@@ -278,11 +288,11 @@ static int look_codes(struct derive_maker *m, const struct derive *d, uint64_t r
 
 	if (!derive_look_fits(d))
 		return plain_codes(m, d, row, n, out, e);
-	if (derive_look_begin(&m->looks, d, e) || read_rows(m, d, row, n, &old, e))
+	if (derive_look_begin(&m->looks, d, e) || derive_reform_read(m, d, row, n, &old, e))
 		return -1;
 	for (i = 0; i < n; i++)
-		if (look_row(m, d, row + i, m->stage + i * d->src_bytes, scales_of(d, row, i, old),
-			    out + i * d->row_bytes, e))
+		if (look_row(m, d, row + i, m->stage + i * d->src_bytes,
+			    derive_reform_scales(d, row, i, old), out + i * d->row_bytes, e))
 			return -1;
 	return 0;
 }
@@ -307,7 +317,7 @@ static int look_scales(struct derive_maker *m, const struct derive *d, uint64_t 
 		put_scale(d, made + b * size, 0, scale_at(d, &byte, 0));
 	}
 	for (i = 0; i < n; i++) {
-		old = scales_of(d, first, row_of_scales(d, i), m->stage);
+		old = derive_reform_scales(d, first, row_of_scales(d, i), m->stage);
 		for (k = 0; k < across; k++)
 			memcpy(out + i * d->row_bytes + k * size,
 				made + old[k * each / old_each] * size, size);
@@ -318,6 +328,8 @@ static int look_scales(struct derive_maker *m, const struct derive *d, uint64_t 
 int derive_reform_make(struct derive_maker *m, const struct derive *d, uint64_t row, uint64_t n,
 	uint8_t *out, struct err *e)
 {
+	if (is_rounded(d))
+		return derive_round_make(m, d, false, row, n, out, e);
 	switch (d->t->of) {
 	case PART_CODES:
 		return look_codes(m, d, row, n, out, e);

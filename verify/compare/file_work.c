@@ -128,7 +128,8 @@ static void hold_counts(struct file_work *w, const struct derive *d, const struc
 	struct report_place at = { .file = w->f->path, .tensors = &t->name, .n_tensors = 1 };
 	struct err why = { 0 };
 
-	if ((t->op != OP_REFORM || t->of != PART_CODES) && !d->searched)
+	if ((t->op != OP_REFORM || t->of != PART_CODES) && !d->searched &&
+		!(t->op == OP_RECORD && d->record->bits < 8))
 		return;
 	if (w->c->o->sample < 100)
 		return;

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_COMPARE_FILE_WORK_H
 #define VERIFY_COMPARE_FILE_WORK_H
+#include "formats/conversion/manifest.h"
 #include "formats/gguf/imatrix_digest.h"
 #include "formats/model/checkpoint.h"
 #include "formats/model/mix.h"
@@ -12,6 +13,7 @@
 #include "verify/compare/coverage.h"
 #include "verify/compare/rank_counts.h"
 #include "verify/compare/said.h"
+#include "verify/compare/source_digests.h"
 #include "verify/compare/walk.h"
 
 #include <pthread.h>
@@ -25,6 +27,8 @@ struct compare {
 	const struct compare_opts *o;
 	struct report *r;
 	struct ckpt source;
+	struct manifest
+		source_of; /* of SOURCE, where that is a conversion itself (source_made.h); zeroed: it is none */
 	struct graft
 		graft; /* owns; open where o->experts_from is given: source has its experts from there */
 	char experts_from
@@ -38,12 +42,14 @@ struct compare {
 	size_t places;
 	bool skips; /* official: copies that the converter leaves out */
 	bool no_drafts; /* they were left out, or it is a GGUF, in which those of the model have no place */
-	bool failed; /* some file could not be looked at */
+	bool no_engram; /* a manifest says that it was left out */
+	bool failed;    /* some file could not be looked at */
 	uint64_t tensors, units, bytes, left_out;
 	struct said
 		said; /* what manifests and sidecars say of blocks; the lock of the file is held for found */
-	struct rank_counts by_rank; /* owns */
-	struct imatrix imatrix;     /* open where o->imatrix is given */
+	struct rank_counts by_rank;    /* owns */
+	struct source_digests digests; /* owns */
+	struct imatrix imatrix;        /* open where o->imatrix is given */
 	char imatrix_sha256[65];
 	struct mix mix; /* owns; the recipe of the manifest; zeroed where there is none */
 };

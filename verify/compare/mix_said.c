@@ -67,6 +67,8 @@ static int hold_options(const struct manifest *m, const struct mix *mix, const s
 
 	if (mix->n && strcmp(lossy, "yes") != 0)
 		return wrong(e, m, "lossy", lossy, "yes", "was made by a recipe, which rounds");
+	if (r && r->rounds && strcmp(lossy, "yes") != 0)
+		return wrong(e, m, "lossy", lossy, "yes", "is a name that rounds");
 	if (m->inexact && strcmp(lossy, "yes") != 0)
 		return wrong(e, m, "lossy", lossy, "yes", "has blocks that were rounded");
 	if (gguf && !mix->n && there && strcmp(lossy, "no") != 0)

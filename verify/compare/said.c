@@ -47,7 +47,7 @@ int said_find(struct said *s, const struct sidecar *a, struct err *e)
 	uint32_t k;
 
 	for (t = a->tensors; t < a->tensors + a->n; t++)
-		for (k = 0; t->op == OP_REFORM && k < t->n_lost; k++)
+		for (k = 0; (t->op == OP_REFORM || t->op == OP_RECORD) && k < t->n_lost; k++)
 			if (places_add(&s->places_found,
 				    &(struct manifest_place){
 					    t->name, t->lost[k].row, t->lost[k].col },

@@ -4,8 +4,11 @@
 #include "core/file.h"
 #include "verify/compare/checksum.h"
 #include "core/hash/sha256.h"
+#include "core/text.h"
+#include "formats/model/family.h"
 #include "formats/model/recipes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,15 +44,9 @@ static int load_header(const struct small *c, const char *name, struct text *t, 
 	return 0;
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
-}
-
-/* config.json of a cast has another value of expert_dtype, and every other byte as it was. */
-static bool is_config(const struct small *c, const struct text *got)
+/* config.json of a cast has another value of expert_dtype, that of a model without Engram names no layer with it, and every
+ * other byte is as it was. */
+static bool is_config(const struct small *c, enum engram engram, const struct text *got)
 {
 	struct text t = { 0 };
 	struct err e = { 0 };
@@ -60,7 +57,8 @@ static bool is_config(const struct small *c, const struct text *got)
 		if (!codecs[form].expert)
 			continue;
 		t.n = 0;
-		same = !config_put(&t, &c->source->doc, (enum codec)form, &e) && t.n == got->n &&
+		same = !config_put(&t, &c->source->doc, (enum codec)form, &e) &&
+			(engram != ENGRAM_DROP || !engram_config(&t, &e)) && t.n == got->n &&
 			!memcmp(t.s, got->s, t.n);
 	}
 	text_free(&t);
@@ -72,13 +70,14 @@ static enum codec form_of(const struct ckpt *c, const char *weight, const char *
 {
 	const struct tensor *w = ckpt_find(c, weight), *s = ckpt_find(c, scale);
 
-	return w && s ? codec_of_types(w->dtype, s->dtype) : CODEC_NONE;
+	return w && s ? family_codec(c->config.family, weight, w->dtype, s->dtype) : CODEC_NONE;
 }
 
 /* What a recipe makes of the number formats of the source; it names none that it leaves as they are. */
 static struct model_forms forms_of(const struct ckpt *c, const struct recipe *r)
 {
-	struct model_forms f = r ? r->forms : (struct model_forms){ 0 };
+	struct model_forms f =
+		r ? recipe_forms(r, c->config.family, false) : (struct model_forms){ 0 };
 
 	if (f.dense == CODEC_NONE)
 		f.dense = form_of(c, "layers.0.attn.wq_a.weight", "layers.0.attn.wq_a.scale");
@@ -168,6 +167,18 @@ static int compare_made(const struct small *c, const struct walk_file *f)
 	return 0;
 }
 
+/* Whether it lies beside the conversion as it lies beside the source, which is a conversion itself: what restores the one restores
+ * the other. */
+static bool is_kept(const struct small *c, const struct walk_file *f, const struct text *got)
+{
+	char name[CKPT_PATH];
+
+	if (strcmp(f->d->name, SET_SOURCE) != 0 ||
+		snprintf(name, sizeof name, SET_SOURCE "/%s", f->f->name) >= (int)sizeof name)
+		return false;
+	return is_copy(c, name, got);
+}
+
 /* The recipe of the conversion makes a file of that name: what the source has under it is not what is wanted. */
 static bool is_of_recipe(const struct walk_file *f)
 {
@@ -176,9 +187,25 @@ static bool is_of_recipe(const struct walk_file *f)
 
 	if (!strcmp(f->d->name, SET_SOURCE))
 		return false;
+	if (f->d->m->engram == ENGRAM_DROP && !strcmp(f->f->name, "config.json"))
+		return true;
 	while (m && m->name && strcmp(m->name, f->f->name) != 0)
 		m++;
 	return m && m->name;
+}
+
+/* config.json of a slice. */
+static bool is_sliced(const struct small *c, const struct walk_file *f, const struct text *got)
+{
+	const struct slice_said said = { .io = c->io,
+		.source = c->source,
+		.on = c->on,
+		.places = c->places,
+		.experts = form_of(c->source, "layers.0.ffn.experts.0.w1.weight",
+			"layers.0.ffn.experts.0.w1.scale"),
+		.r = c->r };
+
+	return slice_said_config(&said, f, got);
 }
 
 int small_compare(const struct small *c, const struct walk_file *f)
@@ -197,13 +224,18 @@ int small_compare(const struct small *c, const struct walk_file *f)
 	}
 	rc = file_load(c->io, f->d->dir, f->f->name, MANIFEST_CAP, &got, &e);
 	rc = rc ? rc
-		: ends_with(f->f->name, CKPT_HEADER)
+		: text_ends(f->f->name, CKPT_HEADER)
 		? load_header(c, f->f->name, &want, &there, &e)
 		: load_of_source(c, f->f->name, &want, &there, &e);
 	same = there && !is_of_recipe(f) && got.n == want.n && !memcmp(got.s, want.s, got.n);
+	if (!rc && there && c->on && !strcmp(f->f->name, "config.json")) {
+		if (is_sliced(c, f, &got))
+			report_count(c->r, "compared", "small files", 1, f->f->bytes);
+		goto out;
+	}
 	if (!rc && !same && there && !strcmp(f->f->name, "config.json"))
-		same = c->slice || (!recipe_find(f->d->m->target) && is_config(c, &got));
-	same = same || (!rc && is_made(c, f, &got));
+		same = !recipe_find(f->d->m->target) && is_config(c, f->d->m->engram, &got);
+	same = same || (!rc && (is_made(c, f, &got) || is_kept(c, f, &got)));
 	if (rc)
 		report_take(c->r, &at, &e);
 	else if (!same && c->open && is_of_recipe(f))
@@ -213,6 +245,7 @@ int small_compare(const struct small *c, const struct walk_file *f)
 			there ? "it is not as in the source" : "the source has no such file");
 	else
 		report_count(c->r, "compared", "small files", 1, f->f->bytes);
+out:
 	text_free(&got);
 	text_free(&want);
 	return 0;

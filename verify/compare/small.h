@@ -5,6 +5,7 @@
 #ifndef VERIFY_COMPARE_SMALL_H
 #define VERIFY_COMPARE_SMALL_H
 #include "formats/model/checkpoint.h"
+#include "verify/compare/slice_said.h"
 #include "verify/compare/walk.h"
 
 #ifdef __cplusplus
@@ -15,7 +16,9 @@ struct small {
 	const struct io *io;
 	const struct ckpt *source; /* borrows */
 	struct report *r;          /* borrows */
-	bool slice;                /* config.json may be any: it says what was left out */
+	const bool *
+		on; /* borrows; a slice: which blocks of the source stay (slice_said.h); NULL: it is none */
+	size_t places; /* of on */
 	/* Counts files of a recipe that are not as the source alone makes them, instead of reporting them; NULL: none are
 	 * excused. */
 	uint64_t *open;

@@ -32,6 +32,7 @@ struct doctor {
 	struct consumer who;
 	bool has_who, has_audit;
 	bool index_odd; /* something was found about the index */
+	bool lost;      /* it names tensors that are not there */
 	struct ckpt c;
 	struct joined j;
 	struct audit a;
@@ -195,13 +196,28 @@ static int write_index(struct doctor *d)
 
 /* --- */
 
-/* The fields that only the arithmetic needs, as the forward pass reads them. */
+/* The fields that only the arithmetic needs: as the forward pass reads them, or, of a family that has none, what is said of them in
+ * the spelling of HF. A config.json that contradicts itself is left to who reads its shapes. */
 static int params(struct doctor *d)
 {
+	const struct family *of = family_of(&d->c.doc);
+	const json_t *text = json_object_get(d->c.doc.o, "text_config");
 	struct findings f = { 0 };
 	struct params p;
-	int rc = params_read(&p, &d->c.doc, &f, d->e);
+	json_t *flat;
+	int rc;
 
+	if (family_type_meets(of->name, NEED_FORWARD)) {
+		rc = params_read(&p, &d->c.doc, &f, d->e);
+	} else {
+		if (!json_object_get(text ? text : d->c.doc.o, "num_hidden_layers"))
+			return 0;
+		flat = config_flat(&d->c.doc);
+		if (!flat)
+			return err_nomem(d->e);
+		rc = flat != d->c.doc.o ? params_hold(flat, &f, d->e) : 0;
+		json_decref(flat);
+	}
 	if (!rc)
 		report_findings(d->r, &f);
 	finding_free(&f);
@@ -221,8 +237,11 @@ static int look(struct doctor *d, const struct formed *f)
 static int examine(struct doctor *d)
 {
 	struct meaning m = { .c = &d->c, .a = &d->a, .v = &d->v, .r = d->r, .o = d->c.doc.o };
+	const bool unsaid = m.o && /* audit() may exchange the config for a corrected one */
+		(d->c.config.family ? d->c.config.experts == CODEC_NONE
+				    : !json_is_string(json_object_get(m.o, "expert_dtype")));
 
-	if (m.o && (implied_make(&d->v, &d->c, d->r, d->e) || params(d)))
+	if (m.o && (implied_make(&d->v, &d->c, d->lost, d->r, d->e) || params(d)))
 		return -1;
 	if (audit(d))
 		return -1;
@@ -230,8 +249,7 @@ static int examine(struct doctor *d)
 	if (d->has_who)
 		consumer_reads(&d->who, d->j.target, d->r);
 	if (d->has_who && d->has_audit) {
-		consumer_judge(&d->who, &d->a,
-			m.o && !json_is_string(json_object_get(m.o, "expert_dtype")), d->r);
+		consumer_judge(&d->who, &d->a, unsaid, d->r);
 		trap_judge(&(struct trap_view){ .who = &d->who, .a = &d->a, .o = m.o, .r = d->r });
 	}
 	report_row(d->r, "looked at", "tensors", d->c.n, d->c.bytes, NULL);
@@ -272,6 +290,8 @@ static int open_ckpt(struct doctor *d, struct folder *at, bool *open)
 	for (i = 0; !rc && i < at->found.n; i++) {
 		const struct finding *f = &at->found.v[i];
 
+		d->lost =
+			d->lost || (f->rule && !strcmp(f->rule, rules[RULE_INDEX_NOT_IN_SHARD].id));
 		d->index_odd = d->index_odd || (f->file && !strcmp(f->file, CKPT_INDEX)) ||
 			(f->rule && !strncmp(f->rule, "index.", 6));
 	}
@@ -342,10 +362,16 @@ static int run_formed(struct doctor *d, struct folder *at, const struct ckpt_opt
 		folder_take(at, &d->c);
 	else if (ckpt_open_at(&d->c, d->o->io, at->dir, co, &found, d->e))
 		rc = -1;
-	if (!rc && at->kind == KIND_QUANT && copies_hold(d->o->io, at->dir, &at->found, d->e))
+	if (!rc && at->kind == KIND_QUANT &&
+		(copies_hold(d->o->io, at->dir, &at->found, d->e) ||
+			copies_of_run(d->o->io, at->dir, &at->found, d->e)))
 		rc = -1;
 	tell_opening(d, &found);
 	tell_opening(d, &at->found);
+	if (!rc && d->c.doc.o) {
+		meaning_config(&(struct meaning){ .c = &d->c, .o = d->c.doc.o, .r = d->r });
+		rc = params(d);
+	}
 	if (!rc && formed_make(&f, &d->c, d->r, d->e)) {
 		rc = d->e->kind == ERR_DATA || d->e->kind == ERR_MISMATCH ? 0 : -1;
 		if (!rc)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/doctor/formed.h"
 
+#include "core/text.h"
 #include "formats/model/drafts.h"
 #include "formats/model/family.h"
 #include "formats/model/matrix.h"
@@ -44,14 +45,13 @@ static bool in_stack(const struct ckpt *c, const struct want *w, uint64_t E)
 
 bool formed_module(const struct want *w, char *out, size_t room)
 {
-	static const char end[] = ".weight";
-	size_t n = strlen(w->name);
+	size_t n = text_stem(w->name, ".weight");
 
-	if (w->scale || w->role->store == STORE_PLAIN || n < sizeof end || n >= room ||
-		strcmp(w->name + n - (sizeof end - 1), end) != 0)
+	if (w->scale || w->role->store == STORE_PLAIN || w->role->store == STORE_TABLE || !n ||
+		n >= room)
 		return false;
-	memcpy(out, w->name, n - (sizeof end - 1));
-	out[n - (sizeof end - 1)] = 0;
+	memcpy(out, w->name, n);
+	out[n] = 0;
 	return true;
 }
 
@@ -63,11 +63,11 @@ enum codec formed_part(const struct formed *f, const char *tensor)
 
 	if (!dot || dot - tensor > ST_NAME_MAX)
 		return CODEC_NONE;
-	snprintf(full, sizeof full, "%.*s.weight", (int)(dot - tensor), tensor);
+	snprintf(name, sizeof name, "%.*s", (int)(dot - tensor), tensor);
+	snprintf(full, sizeof full, "%s.weight", name);
 	w = inventory_find(&f->inv, full);
-	return w && formed_module(w, name, sizeof name)
-		? formed_matrix(f->c, name, w->dim[0], w->dim[1])
-		: CODEC_NONE;
+	return w && w->role->store != STORE_PLAIN ? formed_matrix(f->c, name, w->dim[0], w->dim[1])
+						  : CODEC_NONE;
 }
 
 static enum formed_class class_of(const struct want *w)
@@ -88,7 +88,7 @@ struct tally {
 	const struct want *other_first;
 };
 
-/* A tensor that is no quantized matrix has the type and shape that the model has. */
+/* A tensor that no number format is of, tables of Engram and their scales too, has the type and shape that the model has. */
 static void count_plain(const struct formed *f, struct tally *t, const struct want *w)
 {
 	const struct tensor *x = ckpt_find(f->c, w->name);
@@ -109,7 +109,7 @@ static void count(struct formed *f, struct tally *t)
 		enum formed_class k = class_of(w);
 		enum codec c;
 
-		if (w->scale)
+		if (w->scale && w->role->store != STORE_TABLE)
 			continue;
 		if (!formed_module(w, name, sizeof name)) {
 			count_plain(f, t, w);
@@ -164,7 +164,7 @@ static void judge_other(const struct formed *f, const struct tally *t, struct re
 	misfits_describe(is, sizeof is, x->dtype, x->dim, x->rank);
 	misfits_describe(said, sizeof said, w->dtype, w->dim, w->rank);
 	report_add(r, same ? RULE_MODEL_DTYPE : RULE_MODEL_SHAPE, &at,
-		"%llu tensors that are no quantized matrices have another type or shape than the model; the first, %s, is %s, expected %s",
+		"%llu tensors that every form has as they are published have another type or shape than the model; the first, %s, is %s, expected %s",
 		(unsigned long long)t->other, text_quote(x->name).s, is, said);
 }
 
@@ -182,6 +182,24 @@ static bool is_known(const struct formed *f, const char *name)
 	snprintf(weight, sizeof weight, "%.*s.weight", (int)(dot - name), name);
 	w = inventory_find(&f->inv, weight);
 	return w && w->role->store != STORE_PLAIN;
+}
+
+/* FP8 has blocks of one size in a family, and an engine knows no other. */
+static void judge_blocks(const struct formed *f, struct report *r)
+{
+	const enum codec meant = family_fp8(f->config.family);
+	unsigned k;
+
+	for (k = 0; k < FORMED_CLASSES; k++) {
+		const enum codec c = f->form[k];
+		const struct codec_form *is = &codecs[c], *has = &codecs[meant];
+
+		if (c != meant && (c == CODEC_FP8 || c == CODEC_FP8_32))
+			report_add(r, RULE_FORM_MATRIX, NULL,
+				"the %s have a scale for %u x %u; models of %s have one for %u x %u",
+				formed_classes[k], is->rows, is->cols, f->config.family->what,
+				has->rows, has->cols);
+	}
 }
 
 /* Tensors that the model of config.json has not: drafts that it does not count, and all others. */
@@ -240,7 +258,7 @@ static void judge_factor(const struct ckpt *c, const char *name, const char *end
 			snprintf(s->bad_first, sizeof s->bad_first, "%s.%s", name, end);
 		return;
 	}
-	if (n < 2 || strcmp(name + n - 2, "w1") != 0)
+	if (!text_ends(name, "w1"))
 		return;
 	snprintf(mate, sizeof mate, "%.*s3", (int)(n - 1), name);
 	if (factor(c, mate, end, &other) && memcmp(&v, &other, sizeof v) && !s->apart++)
@@ -278,6 +296,47 @@ static void judge_seconds(const struct formed *f, struct report *r)
 			(unsigned long long)s.apart, text_quote(s.apart_first).s);
 }
 
+/* --- rows and columns of packed matrices --- */
+
+/* Whether what NAME.weight_shape says, if it is there, is rows x columns. */
+static bool shape_is(const struct ckpt *c, const char *name, const char *end, const struct want *w)
+{
+	const struct tensor *t = matrix_part(c, name, end, DT_I64);
+	struct err e = { 0 };
+	int64_t v[2];
+
+	return !t ||
+		(t->end - t->begin == sizeof v && !ckpt_read(c, t, 0, v, sizeof v, &e) &&
+			v[0] >= 0 && v[1] >= 0 && (uint64_t)v[0] == w->dim[0] &&
+			(uint64_t)v[1] == w->dim[1]);
+}
+
+static void judge_shapes(const struct formed *f, struct report *r)
+{
+	char name[ST_NAME_MAX + 1], first[ST_NAME_MAX + 1] = "";
+	const char *end = NULL;
+	uint64_t bad = 0;
+	enum codec c;
+	size_t i;
+
+	for (i = 0; i < f->inv.n; i++) {
+		const struct want *w = &f->inv.wants[i];
+
+		if (!formed_module(w, name, sizeof name))
+			continue;
+		c = formed_matrix(f->c, name, w->dim[0], w->dim[1]);
+		if (!codecs[c].shape || shape_is(f->c, name, codecs[c].shape, w))
+			continue;
+		end = codecs[c].shape;
+		if (!bad++)
+			memcpy(first, name, sizeof first);
+	}
+	if (bad)
+		report_add(r, RULE_FORM_SHAPE, NULL,
+			"%llu tensors %s do not say rows and columns of their matrix; the first is of %s",
+			(unsigned long long)bad, end, text_quote(first).s);
+}
+
 /* --- */
 
 int formed_make(struct formed *f, const struct ckpt *c, struct report *r, struct err *e)
@@ -290,8 +349,7 @@ int formed_make(struct formed *f, const struct ckpt *c, struct report *r, struct
 	if (!c->doc.o)
 		return err_rule(e, RULE_CONFIG_MISSING, ERR_NOPOS, "there is no config.json");
 	/* FP8 so that dim is rows x columns: a code is a byte. */
-	if (config_read_shapes(&f->config, &c->doc, e) ||
-		family_meets(&f->config, NEED_DOCTOR, e) ||
+	if (matrix_alone(c, e) || config_read_shapes(&f->config, &c->doc, e) ||
 		inventory_make(&f->inv, &f->config, (struct model_forms){ CODEC_FP8, CODEC_FP8 },
 			e))
 		return -1;
@@ -307,9 +365,11 @@ int formed_make(struct formed *f, const struct ckpt *c, struct report *r, struct
 			(unsigned long long)t->absent, t->absent_first);
 	if (t->other)
 		judge_other(f, t, r);
+	judge_blocks(f, r);
 	judge_strangers(f, r);
 	free(t);
 	judge_seconds(f, r);
+	judge_shapes(f, r);
 	return 0;
 }
 

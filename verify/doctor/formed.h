@@ -34,7 +34,8 @@ struct formed {
 		[FORMED_CLASSES]; /* of most matrices of the class; CODEC_NONE: there are none */
 };
 
-/* Sets out to NAME of the weight NAME.weight. Returns false where the tensor is no matrix that can be quantized. */
+/* Sets out to NAME of the weight NAME.weight. Returns false where the tensor is no matrix that another number format is of: tables of
+ * Engram are the source's bytes in all of them. */
 bool formed_module(const struct want *w, char *out, size_t room);
 /* The number format of matrix NAME of rows x cols, NAME.weight in a checkpoint; CODEC_NONE: none is complete. */
 enum codec formed_matrix(const struct ckpt *c, const char *name, uint64_t rows, uint64_t cols);

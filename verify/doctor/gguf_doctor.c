@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/doctor/gguf_doctor.h"
 
+#include "core/text.h"
 #include "formats/gguf/ggml_type.h"
 #include "formats/model/gguf_config.h"
 #include "formats/model/gguf_folder.h"
@@ -126,13 +127,6 @@ static void tokenizer(const struct examined *d)
 
 /* --- types --- */
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
-}
-
 /* llama.cpp's graph of this model takes no factor beside experts in NVFP4. */
 static void factors(const struct examined *d)
 {
@@ -143,7 +137,7 @@ static void factors(const struct examined *d)
 		for (k = 0; k < d->x->set.parts[i].file.n; k++) {
 			const struct gguf_tensor *t = &d->x->set.parts[i].file.tensors[k];
 
-			n += t->type == GGML_NVFP4 && ends_with(t->name, "_exps.weight");
+			n += t->type == GGML_NVFP4 && text_ends(t->name, "_exps.weight");
 		}
 	if (n)
 		report_add(d->r, RULE_ENGINE_FORM, &(struct report_place){ .file = d->x->name },
@@ -197,7 +191,7 @@ static int examine(struct examined *d)
 	if (d->llama)
 		factors(d);
 	report_count(d->r, "looked at", "tensors", d->x->set.tensors, 0);
-	return gguf_values_look(d->r, d->at, d->x, d->o->full, d->e);
+	return gguf_values_look(d->r, d->at, d->x, d->o->full, d->o->features, d->e);
 }
 
 int gguf_doctor_run(struct report *r, const struct folder *at, const struct doctor_opts *o,

@@ -5,6 +5,7 @@
 #include "formats/gguf/ggml_type.h"
 #include "formats/model/gguf_config.h"
 #include "quant/ggml_back.h"
+#include "quant/ggml_floats.h"
 #include "quant/ggml_lowbit.h"
 
 #include <math.h>
@@ -36,6 +37,7 @@ struct look {
 	const struct folder *at;
 	const struct gguf_in *x;
 	bool full;
+	unsigned features;
 	uint8_t *p; /* owns; PIECE */
 	struct err *e;
 };
@@ -94,14 +96,15 @@ static void see_mxfp4(struct seen *s, const uint8_t *p, size_t n, uint64_t at)
 }
 
 /* Blocks of any type that is decoded: at the beginning of a block, if one of its values is no number. */
-static void see_values(struct seen *s, uint32_t type, const uint8_t *p, size_t n, uint64_t at)
+static void see_values(struct seen *s, uint32_t type, const uint8_t *p, size_t n, unsigned features,
+	uint64_t at)
 {
 	const struct ggml_type_row *r = ggml_type_find(type);
-	double v[GGML_LOWBIT_MOST];
+	float v[GGML_LOWBIT_MOST];
 	size_t i, k;
 
 	for (i = 0; i + r->bytes <= n; i += r->bytes) {
-		(void)ggml_values(type, p + i, r->items, v);
+		(void)ggml_floats(type, p + i, r->items, features, v);
 		for (k = 0; k < r->items && isfinite(v[k]); k++)
 			;
 		if (k < r->items)
@@ -204,7 +207,7 @@ static int see(const struct look *l, int fd, const struct gguf_part *p, const st
 		if (how < SEES)
 			sees[how].see(s, l->p, n, at);
 		else
-			see_values(s, t->type, l->p, n, at);
+			see_values(s, t->type, l->p, n, l->features, at);
 	}
 	report_count(l->r, "looked at", "values", 0, to - from);
 	return 0;
@@ -265,9 +268,15 @@ static int part(const struct look *l, const struct gguf_part *p)
 }
 
 int gguf_values_look(struct report *r, const struct folder *at, const struct gguf_in *x, bool full,
-	struct err *e)
+	unsigned features, struct err *e)
 {
-	struct look l = { .r = r, .at = at, .x = x, .full = full, .p = malloc(PIECE), .e = e };
+	struct look l = { .r = r,
+		.at = at,
+		.x = x,
+		.full = full,
+		.features = features,
+		.p = malloc(PIECE),
+		.e = e };
 	size_t i;
 	int rc = l.p ? 0 : err_nomem(e);
 

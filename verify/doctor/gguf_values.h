@@ -13,9 +13,9 @@ extern "C" {
 #endif
 
 /* Looks at all values of the set x in the folder at, or where full is false at the beginning and the end of each tensor;
- * types without numbers that it knows are said not to have been looked at. Returns -1 only where nothing can be said. */
+ * types without numbers that it knows are said not to have been looked at. features: bits of enum cpu_feature that may be used. Returns -1 only where nothing can be said. */
 int gguf_values_look(struct report *r, const struct folder *at, const struct gguf_in *x, bool full,
-	struct err *e);
+	unsigned features, struct err *e);
 
 #ifdef __cplusplus
 }

@@ -3,7 +3,8 @@
 
 #include "core/mem.h"
 #include "formats/codec.h"
-#include "formats/json/jmember.h"
+#include "formats/model/family.h"
+#include "formats/model/member.h"
 #include "formats/model/params.h"
 
 #include <stdio.h>
@@ -28,6 +29,8 @@ static const struct dim_field {
 	{ "num_experts_per_tok", "*ffn.gate.tid2eid", 1, 2 },
 	{ "index_n_heads", "*attn.indexer.weights_proj.weight", 0, 2 },
 	{ "index_head_dim", "*attn.indexer.compressor.norm.weight", 0, 1 },
+	{ "index_head_dim", "*attn.indexer.k_norm.weight", 0, 1 },
+	{ "dspark_n_routed_experts", "mtp.0.ffn.gate.weight", 0, 2 },
 };
 enum { DIM_FIELDS = sizeof dim_fields / sizeof *dim_fields };
 
@@ -61,12 +64,23 @@ static const struct tensor *find(const struct ckpt *c, const char *name)
 	return NULL;
 }
 
+/* Whether a model of the family has the field: only then the tensors say something of it. */
+static bool has_field(const struct implied *v, const char *key)
+{
+	unsigned i;
+
+	for (i = 0; i < v->family->n_fields; i++)
+		if (!strcmp(v->family->fields[i].key, key))
+			return true;
+	return false;
+}
+
 /* --- editing --- */
 
 static int fix(struct implied *v, const char *key, const char *value, struct err *e)
 {
 	v->changes++;
-	return jmember_set(&v->fixed, key, value, e);
+	return config_set(&v->fixed, &v->c->doc, key, value, e);
 }
 
 static void differs(struct report *r, const char *key, const char *said, const char *is,
@@ -149,7 +163,7 @@ static int fix_hash(struct implied *v, const json_t *o, struct report *r, struct
 		if (!has[n])
 			return 0; /* not the first ones: some are missing */
 	said = json_object_get(o, "num_hidden_layers");
-	if (!layers || !v->whole || !json_is_integer(said) ||
+	if (!has_field(v, "num_hash_layers") || !layers || !v->whole || !json_is_integer(said) ||
 		json_integer_value(said) != (json_int_t)layers || !all_routed(v, hash))
 		return 0;
 	return fix_number(v, o, "num_hash_layers", hash, "layers with tid2eid", r, e);
@@ -238,6 +252,73 @@ static int fix_ratios(struct implied *v, const json_t *o, struct report *r, stru
 	return rc;
 }
 
+/* Whether the rows of a tensor tell compress_ratios, as those of V4's ape do. */
+static bool has_ape(const struct implied *v)
+{
+	return family_role(v->family, "layers.0.attn.compressor.ape", false);
+}
+
+/* A list of layers, and how the names of a tensor begin that they have and others do not. */
+static const struct source_list {
+	const char *key, *tensor;
+} source_lists[] = {
+	{ "kv_source_layer_ids", "attn.compressor.wkv." },
+	{ "index_source_layer_ids", "attn.indexer.wq_b." },
+};
+
+static bool in_list(const json_t *a, uint64_t layer)
+{
+	size_t i;
+
+	for (i = 0; i < json_array_size(a); i++)
+		if (json_integer_value(json_array_get(a, i)) == (json_int_t)layer)
+			return true;
+	return false;
+}
+
+/* The list says another thing than the tensors where a layer has some and is not in it. (One that is in the list and has
+ * none lacks them, which the audit says.) */
+static int fix_source(struct implied *v, const json_t *o, const struct source_list *l,
+	struct report *r, struct err *e)
+{
+	const json_t *a = json_object_get(o, l->key);
+	bool has[BLOCKS_MAX] = { false }, same = true;
+	struct text is = { 0 };
+	const char *tail;
+	uint64_t n;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < v->c->n; i++)
+		if (block_of(v->c->tensors[i].name, "layers.", &n, &tail) &&
+			!strncmp(tail, l->tensor, strlen(l->tensor)))
+			has[n] = true;
+	for (n = 0; n < v->layers; n++) {
+		same = same && (!has[n] || in_list(a, n));
+		if (has[n])
+			text_fmt(&is, "%s%llu", is.n ? ", " : "[", (unsigned long long)n);
+	}
+	text_str(&is, "]");
+	if (is.failed)
+		rc = err_nomem(e);
+	else if (!same && json_is_array(a) && v->whole) {
+		differs(r, l->key, "another list", is.s, l->tensor);
+		rc = fix(v, l->key, is.s, e);
+	}
+	text_free(&is);
+	return rc;
+}
+
+static int fix_sources(struct implied *v, const json_t *o, struct report *r, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof source_lists / sizeof *source_lists; i++)
+		if (fix_source(v, o, &source_lists[i], r, e))
+			return -1;
+	return 0;
+}
+
 /* --- number formats --- */
 
 static enum codec form_of(const struct ckpt *c)
@@ -264,25 +345,26 @@ static int fix_experts(struct implied *v, const json_t *o, struct err *e)
 	return fix(v, "expert_dtype", value, e);
 }
 
-/* Says that dense weights are FP8; the numbers are the rows and columns that share a scale. */
+/* Says that dense weights are FP8; the words are what it says of experts, if it does, the numbers the rows and columns that
+ * share a scale. */
 static const char quant_value[] =
-	"{\"activation_scheme\": \"dynamic\", \"fmt\": \"e4m3\", \"quant_method\": \"fp8\", "
+	"{\"activation_scheme\": \"dynamic\", %s%s%s\"fmt\": \"e4m3\", \"quant_method\": \"fp8\", "
 	"\"scale_fmt\": \"ue8m0\", \"weight_block_size\": [%u, %u]}";
 
-static bool dense_fp8(const struct ckpt *c)
+static bool dense_fp8(const struct implied *v)
 {
-	const struct tensor *w = find(c, "*attn.wq_a.weight"), *s = find(c, "*attn.wq_a.scale");
-
+	const struct tensor *w = find(v->c, "*attn.wq_a.weight"),
+			    *s = find(v->c, "*attn.wq_a.scale");
 	uint64_t dim[2];
 
 	if (!w || !s || w->dtype != codecs[CODEC_FP8].code || w->rank != 2 || s->rank != 2)
 		return false;
-	codec_scale_dim(CODEC_FP8, w->dim[0], w->dim[1], dim);
+	codec_scale_dim(v->family->dense, w->dim[0], w->dim[1], dim);
 	return s->dim[0] == dim[0] && s->dim[1] == dim[1];
 }
 
 /* Whether the object says so, with nothing left out of the quantization. */
-static bool quant_right(const json_t *q)
+static bool quant_right(const json_t *q, const struct codec_form *dense)
 {
 	const char *method = json_string_value(json_object_get(q, "quant_method")),
 		   *fmt = json_string_value(json_object_get(q, "fmt"));
@@ -290,8 +372,8 @@ static bool quant_right(const json_t *q)
 
 	return method && !strcmp(method, "fp8") && (!fmt || !strcmp(fmt, "e4m3")) &&
 		json_array_size(b) == 2 &&
-		json_integer_value(json_array_get(b, 0)) == codecs[CODEC_FP8].rows &&
-		json_integer_value(json_array_get(b, 1)) == codecs[CODEC_FP8].cols &&
+		json_integer_value(json_array_get(b, 0)) == dense->rows &&
+		json_integer_value(json_array_get(b, 1)) == dense->cols &&
 		!json_object_get(q, "ignore") && !json_object_get(q, "ignored_layers") &&
 		!json_object_get(q, "modules_to_not_convert") &&
 		!json_object_get(q, "exclude_modules");
@@ -299,11 +381,16 @@ static bool quant_right(const json_t *q)
 
 static int fix_quant(struct implied *v, const json_t *o, struct err *e)
 {
-	char value[sizeof quant_value + 32];
+	const struct codec_form *dense = &codecs[v->family->dense];
+	const json_t *q = json_object_get(o, "quantization_config"),
+		     *x = json_object_get(q, "expert_dtype");
+	const char *experts = json_is_string(x) ? codec_expert(v->experts) : NULL;
+	char value[sizeof quant_value + 64];
 
-	if (!dense_fp8(v->c) || quant_right(json_object_get(o, "quantization_config")))
+	if (!dense_fp8(v) || quant_right(q, dense))
 		return 0;
-	snprintf(value, sizeof value, quant_value, codecs[CODEC_FP8].rows, codecs[CODEC_FP8].cols);
+	snprintf(value, sizeof value, quant_value, experts ? "\"expert_dtype\": \"" : "",
+		experts ? experts : "", experts ? "\", " : "", dense->rows, dense->cols);
 	return fix(v, "quantization_config", value, e);
 }
 
@@ -330,37 +417,52 @@ static int fix_dims(struct implied *v, const json_t *o, struct report *r, struct
 	for (i = 0; i < DIM_FIELDS; i++) {
 		f = &dim_fields[i];
 		t = find(v->c, f->tensor);
-		if (t && t->rank == f->of && t->dim[f->dim] &&
+		if (has_field(v, f->key) && t && t->rank == f->of && t->dim[f->dim] &&
 			fix_number(v, o, f->key, t->dim[f->dim], text_quote(t->name).s, r, e))
 			return -1;
 	}
 	return 0;
 }
 
-int implied_make(struct implied *v, const struct ckpt *c, struct report *r, struct err *e)
+/* Everything that the tensors say; o: config.json with every field at the top. */
+static int fix_all(struct implied *v, const json_t *o, struct report *r, struct err *e)
 {
-	const json_t *o = c->doc.o;
+	struct member_view m;
+
+	if (member_look(&m, v->c))
+		return err_nomem(e);
+	if (member_mixed(&m))
+		return 0; /* config.json is of other weights, and not to be fitted to these */
+	if (fix_dims(v, o, r, e) || fix_hash(v, o, r, e))
+		return -1;
+	if (has_ape(v) ? fix_ratios(v, o, r, e) : fix_sources(v, o, r, e))
+		return -1;
+	return fix_experts(v, o, e) || fix_quant(v, o, e) || fix_rope(v, e) ? -1 : 0;
+}
+
+int implied_make(struct implied *v, const struct ckpt *c, bool lost, struct report *r,
+	struct err *e)
+{
+	json_t *o;
 	size_t i;
+	int rc;
 
 	memset(v, 0, sizeof *v);
 	v->c = c;
-	v->whole = c->n > 0;
+	v->family = family_of(&c->doc);
+	v->whole = c->n > 0 && !lost;
 	for (i = 0; i < c->n_shards; i++)
 		v->whole = v->whole && c->shards[i].fd >= 0;
 	count_blocks(v);
 	text_put(&v->fixed, c->doc.raw.s, c->doc.raw.n);
-	if (v->fixed.failed) {
+	o = config_flat(&c->doc);
+	rc = v->fixed.failed || !o ? err_nomem(e) : fix_all(v, o, r, e);
+	json_decref(o);
+	if (rc)
 		implied_free(v);
-		return err_nomem(e);
-	}
-	if (fix_dims(v, o, r, e) || fix_hash(v, o, r, e) || fix_ratios(v, o, r, e) ||
-		fix_experts(v, o, e) || fix_quant(v, o, e) || fix_rope(v, e)) {
-		implied_free(v);
-		return -1;
-	}
-	if (!v->changes)
+	else if (!v->changes)
 		text_free(&v->fixed);
-	return 0;
+	return rc;
 }
 
 void implied_free(struct implied *v)

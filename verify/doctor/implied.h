@@ -21,7 +21,8 @@ extern "C" {
 
 struct implied {
 	const struct ckpt *c;
-	bool whole; /* every shard could be read: what is absent is missing */
+	const struct family *family; /* of config.json */
+	bool whole;                  /* every shard could be read: what is absent is missing */
 	enum codec experts;
 	uint64_t layers, stages; /* numbers behind layers. and mtp., highest plus one; 0: none */
 	struct text
@@ -29,8 +30,10 @@ struct implied {
 	uint64_t changes;
 };
 
-/* c->doc.o must not be NULL. Adds a finding to *r for each field that parses and is another than the tensors say. */
-int implied_make(struct implied *v, const struct ckpt *c, struct report *r, struct err *e);
+/* c->doc.o must not be NULL. lost: its index names tensors that are not there, so that what is absent says nothing of config.json.
+ * Adds a finding to *r for each field that parses and is another than the tensors say. */
+int implied_make(struct implied *v, const struct ckpt *c, bool lost, struct report *r,
+	struct err *e);
 void implied_free(struct implied *v);
 
 #ifdef __cplusplus

@@ -2,17 +2,12 @@
 #include "verify/doctor/meaning.h"
 
 #include "core/file.h"
+#include "core/text.h"
+#include "formats/model/family.h"
 #include "formats/st/shardmap.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
-}
 
 /* --- files --- */
 
@@ -126,7 +121,7 @@ static const struct tensor *quantized(const struct ckpt *c, const char *module)
 		const char *name = c->tensors[i].name;
 
 		len = strlen(name);
-		if (!ends_with(name, ".weight") || len > ST_NAME_MAX || !strstr(name, module))
+		if (!text_ends(name, ".weight") || len > ST_NAME_MAX || !strstr(name, module))
 			continue;
 		snprintf(scale, sizeof scale, "%.*s.scale", (int)(len - 7), name);
 		if (ckpt_find(c, scale))
@@ -184,10 +179,31 @@ static void tied(const struct meaning *m)
 {
 	const struct report_place at = { .file = "config.json" };
 
-	if (json_is_true(json_object_get(m->o, "tie_word_embeddings")) &&
+	if ((json_is_true(json_object_get(m->o, "tie_word_embeddings")) ||
+		    json_is_true(json_object_get(json_object_get(m->o, "text_config"),
+			    "tie_word_embeddings"))) &&
 		ckpt_find(m->c, "head.weight") && ckpt_find(m->c, "embed.weight"))
 		report_add(m->r, RULE_CONFIG_TIED, &at,
 			"config.json: \"tie_word_embeddings\" is true, but head.weight is a tensor of its own: engines that believe it drop the head");
+}
+
+/* Engines that choose their code by "architectures" take the model for one of another family. */
+static void architectures(const struct meaning *m)
+{
+	const struct report_place at = { .file = "config.json" };
+	const json_t *list = json_object_get(m->o, "architectures"), *x;
+	const struct family *is = m->o ? family_of(&m->c->doc) : NULL, *const * f;
+	size_t i;
+
+	json_array_foreach(list, i, x)
+	{
+		for (f = families; *f; f++)
+			if (*f != is && json_is_string(x) &&
+				!strcmp(json_string_value(x), (*f)->architecture))
+				report_add(m->r, RULE_CONFIG_FIELD_RANGE, &at,
+					"config.json: \"architectures\" has %s, which is %s, and model_type is that of %s",
+					(*f)->architecture, (*f)->what, is->what);
+	}
 }
 
 static void renamed(const struct meaning *m)
@@ -200,10 +216,17 @@ static void renamed(const struct meaning *m)
 			"config.json: transformers wrote layer_types and compress_rates in place of compress_ratios");
 }
 
+void meaning_config(const struct meaning *m)
+{
+	renamed(m);
+	architectures(m);
+	tied(m);
+}
+
 void meaning_judge(const struct meaning *m)
 {
-	static void (*const checks[])(const struct meaning *) = { instead, draft, renamed,
-		quant_fields, excluded, tied };
+	static void (*const checks[])(const struct meaning *) = { instead, draft, quant_fields,
+		excluded, meaning_config };
 	size_t i;
 
 	for (i = 0; i < sizeof checks / sizeof *checks; i++)

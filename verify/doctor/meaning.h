@@ -24,6 +24,8 @@ struct meaning {
 };
 
 void meaning_judge(const struct meaning *m);
+/* Those of the checks on config.json that hold in whatever number format the model is. It reads c, o and r. */
+void meaning_config(const struct meaning *m);
 
 #ifdef __cplusplus
 }

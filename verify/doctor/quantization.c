@@ -28,9 +28,10 @@ static void judge_cache(const struct quant_doc *s)
 /* Holds what is said of the matrices beside the experts, where they are FP8 as published. */
 static void judge_dense(const struct quant_doc *s)
 {
-	const struct codec_form *f = &codecs[CODEC_FP8];
+	const enum codec dense = s->f->form[FORMED_DENSE];
+	const struct codec_form *f = &codecs[dense];
 
-	if (s->f->form[FORMED_DENSE] != CODEC_FP8)
+	if (dense != CODEC_FP8 && dense != CODEC_FP8_32)
 		return;
 	quant_doc_hold(s, s->q, "", "weight_block_size",
 		json_pack("[i,i]", (int)f->rows, (int)f->cols), false, "dense matrices");

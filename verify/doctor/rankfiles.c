@@ -2,6 +2,7 @@
 #include "verify/doctor/rankfiles.h"
 
 #include "core/file.h"
+#include "core/text.h"
 #include "formats/model/ranks.h"
 #include "verify/doctor/scan.h"
 #include "verify/doctor/suspect.h"
@@ -16,13 +17,6 @@ struct exam {
 	struct rankset s; /* owns */
 	struct err *e;
 };
-
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
-}
 
 static void say(const struct exam *k, enum rule_id rule, const struct rank_file *f,
 	const struct tensor *t, const char *what)
@@ -66,10 +60,10 @@ static bool has_partner(const struct rank_file *f, const char *name, bool scale)
 
 static void check_tensor(const struct exam *k, const struct rank_file *f, const struct tensor *t)
 {
-	bool scale = ends_with(t->name, ".scale");
+	bool scale = text_ends(t->name, ".scale");
 	const struct role *r = ranks_role(t->name, scale);
 
-	if (!r || (scale && (r->store == STORE_PLAIN || ends_with(r->name, "attn.wo_a.weight")))) {
+	if (!r || (scale && (r->store == STORE_PLAIN || text_ends(r->name, "attn.wo_a.weight")))) {
 		say(k, RULE_MODEL_UNEXPECTED, f, t, " is not part of such a model");
 		return;
 	}
@@ -153,7 +147,7 @@ static uint64_t wanted(const struct rank_file *f)
 	size_t i;
 
 	for (i = 0; i < f->h.n; i++)
-		if (ends_with(f->h.tensors[i].name, ".ffn.gate.weight") &&
+		if (text_ends(f->h.tensors[i].name, ".ffn.gate.weight") &&
 			f->h.tensors[i].rank == 2)
 			n += f->h.tensors[i].dim[0] * 3;
 	return n;
@@ -173,7 +167,7 @@ static int check_experts(struct exam *k)
 	for (n = 0, f = 0; f < k->s.n; f++)
 		for (i = 0; i < k->s.v[f].h.n; i++)
 			if (is_routed(k->s.v[f].h.tensors[i].name) &&
-				ends_with(k->s.v[f].h.tensors[i].name, ".weight"))
+				text_ends(k->s.v[f].h.tensors[i].name, ".weight"))
 				names[n++] = k->s.v[f].h.tensors[i].name;
 	qsort(names, n, sizeof *names, cmp_pointer);
 	for (i = 1; i < n; i++)
@@ -200,7 +194,7 @@ static int check_experts(struct exam *k)
 
 static bool class_of(const struct rank_file *f, const struct tensor *t, struct scan_item *s)
 {
-	bool scale = ends_with(t->name, ".scale");
+	bool scale = text_ends(t->name, ".scale");
 	const struct tensor *gate;
 	char name[ST_NAME_MAX + 32];
 
@@ -212,7 +206,7 @@ static bool class_of(const struct rank_file *f, const struct tensor *t, struct s
 					  : SCAN_IDS;
 	if (s->holds != SCAN_IDS)
 		return t->end > t->begin;
-	if (t->dtype != DT_I64 || !ends_with(t->name, ".tid2eid") || t->rank != 2 ||
+	if (t->dtype != DT_I64 || !text_ends(t->name, ".tid2eid") || t->rank != 2 ||
 		t->dim[1] > 1024)
 		return false;
 	snprintf(name, sizeof name, "%.*sweight", (int)(strlen(t->name) - strlen("tid2eid")),
@@ -268,7 +262,7 @@ int rankfiles_run(struct report *r, int dir, const struct doctor_opts *o,
 	for (f = 0; !rc && f < k.s.n; f++) {
 		for (i = 0; i < k.s.v[f].h.n; i++) {
 			check_tensor(&k, &k.s.v[f], &k.s.v[f].h.tensors[i]);
-			if (ends_with(k.s.v[f].h.tensors[i].name, ".attn.attn_sink"))
+			if (text_ends(k.s.v[f].h.tensors[i].name, ".attn.attn_sink"))
 				check_fit(&k, &k.s.v[f], &k.s.v[f].h.tensors[i]);
 		}
 		if (k.s.v[f].fd >= 0 && f != first)

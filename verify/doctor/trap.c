@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/doctor/trap.h"
 
+#include "formats/model/family.h"
 #include "formats/model/mlx.h"
 
 #include <string.h>
@@ -70,6 +71,25 @@ static void quantization(const struct trap_view *v)
 	json_decref(meant);
 }
 
+/* Of V4.1 mlx-vlm has its own names for what stays packed. */
+static void multiplied_out(const struct trap_view *v)
+{
+	if (v->a->ckpt->config.family == &family_v41)
+		report_add(v->r, RULE_ENGINE_SETTING, &config_json,
+			"mlx-vlm multiplies all of it but the tables of Engram out to BF16 while it loads, which is up to four times the memory: dsv4-quant run --to mlx-packed makes what it keeps packed; mlx-lm refuses a model with Engram");
+}
+
+/* --- vLLM --- */
+
+/* Its classes for FP8 experts have F32 scales, and its attention of V4.1 takes blocks of 32 beside FP4 experts alone. */
+static void fp8_experts(const struct trap_view *v)
+{
+	if (v->a->forms.experts == CODEC_FP8_32)
+		report_add(v->r, RULE_ENGINE_FORM, NULL,
+			"experts are FP8: vLLM 0.33 has no attention of %s beside those, and copies their E8M0 scales as numbers; it takes the published FP4 experts",
+			v->a->ckpt->config.family->what);
+}
+
 /* --- TensorRT-LLM --- */
 
 static void not_looked_at(const struct trap_view *v)
@@ -77,6 +97,24 @@ static void not_looked_at(const struct trap_view *v)
 	report_add(v->r, RULE_ENGINE_UNKNOWN, NULL,
 		"whether TensorRT-LLM loads experts in %s was not looked at: what is published for it is NVFP4",
 		codecs[v->a->forms.experts].name);
+}
+
+/* --- every engine --- */
+
+/* An engine that nobody has seen to have the family: nothing is known of it, and that is said. Returns whether it is one. */
+static bool unknown_family(const struct trap_view *v)
+{
+	const struct family *f = v->a->ckpt->config.family;
+	const char *const *e = f->read_by;
+
+	while (e && *e && strcmp(*e, v->who->name) != 0)
+		e++;
+	if (!e || *e)
+		return false;
+	report_add(v->r, RULE_ENGINE_UNKNOWN, &config_json,
+		"whether %s loads %s (model_type %s) was not looked at, or it does not",
+		v->who->name, f->what, f->name);
+	return true;
 }
 
 /* --- */
@@ -89,6 +127,8 @@ static const struct trap {
 	{ "llama.cpp", equal_heads },
 	{ "mlx", scales_as_numbers },
 	{ "mlx", quantization },
+	{ "mlx", multiplied_out },
+	{ "vllm", fp8_experts },
 	{ "tensorrt-llm", not_looked_at },
 };
 
@@ -96,6 +136,8 @@ void trap_judge(const struct trap_view *v)
 {
 	size_t i;
 
+	if (unknown_family(v))
+		return;
 	for (i = 0; i < sizeof traps / sizeof *traps; i++)
 		if (!strcmp(traps[i].engine, v->who->name))
 			traps[i].check(v);

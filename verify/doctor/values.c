@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/doctor/values.h"
 
+#include "core/text.h"
 #include "verify/doctor/scan.h"
 #include "verify/doctor/suspect.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
-}
 
 /* What a tensor that is no part of a quantized matrix holds; false: nothing that a scan knows. */
 static bool plain_class(const struct values *v, const struct tensor *x, struct scan_item *t)
@@ -30,7 +24,7 @@ static bool plain_class(const struct values *v, const struct tensor *x, struct s
 		t->holds = SCAN_IDS;
 		t->width = x->rank == 2 ? x->dim[1] : 0;
 		t->limit = c->E ? c->E : UINT64_MAX;
-		return t->width && t->width <= 1024 && ends_with(x->name, "tid2eid");
+		return t->width && t->width <= 1024 && text_ends(x->name, "tid2eid");
 	default:
 		return false;
 	}
@@ -39,7 +33,7 @@ static bool plain_class(const struct values *v, const struct tensor *x, struct s
 /* What tensor x of a checkpoint holds. */
 static bool class_of(const struct values *v, const struct tensor *x, struct scan_item *t)
 {
-	bool scale = ends_with(x->name, ".scale");
+	bool scale = text_ends(x->name, ".scale");
 	const struct tensor *w;
 	char name[ST_NAME_MAX + 8];
 
@@ -74,7 +68,8 @@ static bool formed_class(const struct values *v, const struct tensor *x, struct 
 {
 	static const uint8_t scales[] = { [SCALE_E8M0] = SCAN_E8M0,
 		[SCALE_E4M3] = SCAN_E4M3_SCALE,
-		[SCALE_F32] = SCAN_F32_SCALE };
+		[SCALE_F32] = SCAN_F32_SCALE,
+		[SCALE_BF16] = SCAN_BF16 };
 	const char *end = strrchr(x->name, '.');
 	enum codec c = formed_part(v->f, x->name);
 
@@ -83,7 +78,8 @@ static bool formed_class(const struct values *v, const struct tensor *x, struct 
 	if (!strcmp(end + 1, codecs[c].codes)) {
 		if (codecs[c].bits > 8)
 			return plain_class(v, x, t);
-		t->holds = codecs[c].bits == 4 ? SCAN_FP4 : SCAN_FP8;
+		/* no whole number is NaN, as no FP4 is */
+		t->holds = codecs[c].code == DT_F8_E4M3 ? SCAN_FP8 : SCAN_FP4;
 		return true;
 	}
 	if (!codecs[c].scales || strcmp(end + 1, codecs[c].scales) != 0)

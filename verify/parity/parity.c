@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "verify/parity/parity.h"
 
+#include "formats/model/drafts.h"
 #include "formats/model/sglang_name.h"
 #include "quant/lib/dsv4.h"
 #include "verify/parity/state.h"
@@ -73,7 +74,7 @@ struct parity {
 	const struct state *s;
 	bool *met;         /* owns; [tensors] the engine has it */
 	size_t *by_digest; /* owns; [tensors] */
-	uint64_t compared;
+	uint64_t compared; /* tensors that are equal, or had to be */
 };
 
 static size_t find(const struct parity *p, const char *name)
@@ -158,30 +159,93 @@ static void count(struct parity *p, const char *what, uint64_t bytes)
 	report_count(p->r, "compared", what, 1, bytes);
 }
 
-static void look_at(struct parity *p, const struct dsv4_tensor *t, const struct state_tensor *u)
+/* Types of a byte that codes and scales have in one place or another: of a stack they say nothing that its layout does not. */
+static bool is_byte(const char *dtype)
 {
-	const struct dsv4_file *f = dsv4_file(p->d, t->file);
-	struct report_place at = { f->name, t->offset, t->offset + t->bytes, &t->name, 1 };
-	const struct dsv4_tensor *other;
-	bool same_form = !strcmp(t->dtype, u->dtype) && t->rank == u->rank && u->dense &&
-		(!t->rank || !memcmp(t->shape, u->memory, t->rank * sizeof *t->shape));
-	bool same_bytes = t->bytes == u->bytes && !memcmp(t->xxh3_128, u->xxh.b, 16);
+	static const char *const bytes[] = { "I8", "U8", "F8_E8M0", "F8_E4M3" };
+	size_t i;
+
+	for (i = 0; i < sizeof bytes / sizeof *bytes; i++)
+		if (!strcmp(dtype, bytes[i]))
+			return true;
+	return false;
+}
+
+/* True if the engine's tensor has the type of t, or of a stack one that stands for it; *renamed: the latter. */
+static bool same_type(const struct dsv4_tensor *t, const struct state_tensor *u, bool *renamed)
+{
+	bool same = !strcmp(t->dtype, u->dtype);
+
+	*renamed = !same && t->stack && is_byte(t->dtype) && is_byte(u->dtype);
+	return same || *renamed;
+}
+
+/* Tensors that are laid out, or of targets with an engine's own names, are in the engine as they lie here. All others go
+ * through the engine's own loader, which gives them names and forms of its own. */
+static bool as_it_lies(const struct parity *p, const struct dsv4_tensor *t)
+{
+	const char *target = dsv4_info(p->d)->target;
+
+	return t->stack ||
+		(rank_target(target) &&
+			strcmp(dsv4_file(p->d, t->file)->name, rank_kept_file(target)) != 0);
+}
+
+/* What is wrong with a tensor that is in the engine as it lies here. */
+static void look_at_laid(struct parity *p, const struct dsv4_tensor *t,
+	const struct state_tensor *u, bool same_form, bool same_bytes)
+{
+	struct report_place at = { dsv4_file(p->d, t->file)->name, t->offset, t->offset + t->bytes,
+		&t->name, 1 };
+	const struct dsv4_tensor *other = with_bytes(p, &u->xxh);
 	char ours[240], theirs[240];
 
-	p->compared++;
 	if (!same_form)
 		report_add(p->r, RULE_PARITY_FORM, &at, "it is %s, the engine holds %s%s as %s",
 			form(ours, sizeof ours, t->dtype, t->shape, t->rank),
 			form(theirs, sizeof theirs, text_quote(u->dtype).s, u->memory, u->rank),
 			u->dense ? "" : ", with gaps,", text_quote(u->name).s);
-	if (!same_bytes) {
-		other = with_bytes(p, &u->xxh);
+	if (!same_bytes)
 		report_add(p->r, RULE_PARITY_BYTES, &at, "the engine holds other bytes as %s%s%s%s",
 			text_quote(u->name).s, other ? ": those of tensor " : "",
 			other ? text_quote(other->name).s : "",
 			t->bytes == u->bytes ? "" : ", and another number of them");
+}
+
+/* The same of one that the engine's own loader has placed, perhaps in part, or changed: it makes nothing false. */
+static void look_at_own(struct parity *p, const struct dsv4_tensor *t, const struct state_tensor *u,
+	bool same_form)
+{
+	struct report_place at = { dsv4_file(p->d, t->file)->name, t->offset, t->offset + t->bytes,
+		&t->name, 1 };
+
+	if (same_form)
+		report_add(p->r, RULE_PARITY_OWN, &at,
+			"the engine's own loader holds other bytes as %s", text_quote(u->name).s);
+	count(p,
+		same_form ? "changed by the engine's own loader"
+			  : "cut or converted by the engine's own loader, not compared",
+		t->bytes);
+}
+
+static void look_at(struct parity *p, const struct dsv4_tensor *t, const struct state_tensor *u)
+{
+	bool renamed,
+		same_form = same_type(t, u, &renamed) && t->rank == u->rank && u->dense &&
+		(!t->rank || !memcmp(t->shape, u->memory, t->rank * sizeof *t->shape));
+	bool same_bytes = t->bytes == u->bytes && !memcmp(t->xxh3_128, u->xxh.b, 16);
+
+	p->compared += as_it_lies(p, t) || (same_form && same_bytes);
+	if (same_form && same_bytes) {
+		count(p, renamed ? "equal, declared as another type of a byte" : "equal", t->bytes);
+		return;
 	}
-	count(p, same_form && same_bytes ? "equal" : "different", t->bytes);
+	if (!as_it_lies(p, t)) {
+		look_at_own(p, t, u, same_form);
+		return;
+	}
+	look_at_laid(p, t, u, same_form, same_bytes);
+	count(p, "different", t->bytes);
 }
 
 /* Tensors of the engine that the conversion lacks: buffers of its own, or what it makes of others. */
@@ -196,15 +260,10 @@ static void look_at_extra(struct parity *p, const struct state_tensor *u)
 	count(p, "only in the engine", u->bytes);
 }
 
-/* What the engine must have: of targets with an engine's own names everything, else what is laid out; all other tensors
- * go through the engine's own loader, which gives them names and forms of its own. */
+/* Drafts are a model of their own in an engine, with a state of their own. */
 static bool must_be_there(const struct parity *p, const struct dsv4_tensor *t)
 {
-	const char *target = dsv4_info(p->d)->target;
-
-	return t->stack ||
-		(rank_target(target) &&
-			strcmp(dsv4_file(p->d, t->file)->name, rank_kept_file(target)) != 0);
+	return as_it_lies(p, t) && !drafts_own(t->name);
 }
 
 static void look_at_rest(struct parity *p)

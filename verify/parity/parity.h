@@ -17,7 +17,7 @@ extern "C" {
 #endif
 
 /* Compares the conversion at out with the state at path. Findings: parity.bytes, parity.form, parity.missing,
- * parity.extra, parity.none. Returns -1 where one of the two cannot be read, or they are of different ranks or targets. */
+ * parity.extra, parity.none, parity.own. Returns -1 where one of the two cannot be read, or they are of different ranks or targets. */
 int parity_run(struct report *r, const char *out, const char *path, struct err *e);
 
 /* Writes to to what a tensor of an engine's model could be called in a conversion; tries counts from 0. Returns false

@@ -36,8 +36,21 @@ static const char head[] =
 	".finding p,dd{overflow-wrap:anywhere}.finding p{margin:.15em 0}.remedy{color:var(--dim)}dl{display:grid;grid-template-columns:max-content 1fr;"
 	"gap:.15em 1em;margin:.8em 0}dt{color:var(--dim)}dd{margin:0}\n"
 	"tr.bad td:first-child{border-left:4px solid var(--bad);padding-left:.5em}tr.bad{color:var(--bad)}\n"
-	"td.mono:last-child{font-size:11.5px;padding-right:0}td.bar{width:22%;min-width:6em}td.bar div{height:.9em;margin-top:.25em;background:var(--bar)}\n"
+	"td.mono:first-child{min-width:15em}td.mono:last-child{font-size:11.5px;padding-right:0}td.bar{width:22%;min-width:6em}td.bar div{height:.9em;margin-top:.25em;background:var(--bar)}\n"
 	".heat{width:100%;height:auto}.heat text{font:9px ui-monospace,monospace;fill:var(--fg)}\n"
+	".curve{background:var(--soft)}.curve text{font-size:12px}.curve .mid{text-anchor:middle}.curve .end{text-anchor:end}"
+	".curve path{fill:none;stroke:var(--fg)}.curve .axis{stroke:var(--dim)}.curve .front{stroke:var(--bar);stroke-width:2}"
+	".curve .point{fill:var(--bar)}.curve .chosen{fill:none;stroke:var(--fg);stroke-width:2}"
+	".curve .out{stroke:var(--bad);stroke-dasharray:6 4;stroke-width:1.5}.curve .name{stroke-width:2}\n"
+	"h3{font-size:1em;margin:.8em 0 .2em}.atlas{background:var(--soft)}.atlas text{font-size:8px}"
+	".legend .key{width:auto;height:auto;margin-right:.9em;white-space:nowrap;font-variant-numeric:tabular-nums}"
+	".legend .line{height:2px;vertical-align:middle;background:var(--fg)}.d9,.e9{fill:var(--fg)}\n"
+	".d0{fill:#1f3f7a;background:#1f3f7a}.d1{fill:#3d5286;background:#3d5286}.d2{fill:#5a6587;background:#5a6587}"
+	".d3{fill:#767985;background:#767985}.d4{fill:#928d80;background:#928d80}.d5{fill:#afa277;background:#afa277}"
+	".d6{fill:#cdb96a;background:#cdb96a}.d7{fill:#ead154;background:#ead154}.d8{fill:#fee838;background:#fee838}\n"
+	".e0{fill:#b35806;background:#b35806}.e1{fill:#d6791a;background:#d6791a}.e2{fill:#f0a44f;background:#f0a44f}"
+	".e3{fill:#fad09a;background:#fad09a}.e4{fill:#b9bcc2;background:#b9bcc2}.e5{fill:#b5b3e0;background:#b5b3e0}"
+	".e6{fill:#8f85c4;background:#8f85c4}.e7{fill:#6a51a3;background:#6a51a3}.e8{fill:#4a1f8a;background:#4a1f8a}\n"
 	".legend span{display:inline-block;width:1em;height:.8em}\n"
 	".h0{fill:#2da44e;background:#2da44e}.h1{fill:#fff8c5;background:#fff8c5}.h2{fill:#ffe08a;background:#ffe08a}"
 	".h3{fill:#ffc85c;background:#ffc85c}.h4{fill:#ffa64d;background:#ffa64d}.h5{fill:#ff8040;background:#ff8040}"
@@ -312,6 +325,8 @@ void page_put(const struct report *r, struct text *out)
 		text_str(out, "</h2>\n");
 		heatmap_put(&r->grid, out);
 	}
+	if (r->drawn.n)
+		text_put(out, r->drawn.s, r->drawn.n);
 	for (s = report_sections; s->title; s++)
 		put_section(r, out, s, &d);
 	text_str(out, "</body>\n</html>\n");

@@ -32,6 +32,12 @@ const struct report_section report_sections[] = {
 	{ "logits",           "which",       "rows",     NULL,     "result",  false, false },
 	{ "quality",          "which",       "tokens",   NULL,     "result",  false, false },
 	{ "record",           "file",        "tensors",  "bytes",  NULL,      false, false },
+	{ "errors",           "what",        "tensors",  "bytes",  "error",   false, false },
+	{ "errors by role",   "role",        "tensors",  "bytes",  "error",   false, false },
+	{ "errors by block",  "block",       "tensors",  "bytes",  "error",   false, false },
+	{ "size against error", "which",     NULL,       "bytes",  "error",   false, false },
+	{ "worst tensors",    "tensor",      NULL,       "bytes",  "error",   true,  false },
+	{ "the other",        "what",        "tensors",  NULL,     "here, and there", false, false },
 	{ "read",             "what",        NULL,       "bytes",  NULL,      false, false },
 	{ "files",            "file",        NULL,       "bytes",  "SHA-256", true,  false },
 	{ "roles",            "role",        "tensors",  "bytes",  NULL,      true,  true },
@@ -56,6 +62,8 @@ static const struct {
 	{ "attest", "The statement says what the manifest of the folder says, and the folder agreed with it." },
 	{ "logits", "Both models computed the same for these tokens, as the section logits says." },
 	{ "record", "The record was written whole." },
+	{ "atlas", "Every tensor of the source, but for drafts where the result has none, was found in the result, and its error was measured from the values that lie there. That is "
+		"the error of weights and not the quality of the model, which dsv4-verify logits measures." },
 	{ "replay", "The model computes what the record says, within the limits that are printed." },
 	{ NULL, "Nothing was found that is not as it must be." },
 };
@@ -88,6 +96,7 @@ void report_free(struct report *r)
 	free(r->groups);
 	free(r->group_at);
 	free(r->rows);
+	text_free(&r->drawn);
 	grid_free(&r->grid);
 	arena_free(&r->arena);
 	memset(r, 0, sizeof *r);
@@ -408,7 +417,8 @@ const char *report_folder(const struct report *r)
 {
 	if (!strcmp(r->verb, "diff"))
 		return NULL; /* of either of two */
-	return r->subject[!strcmp(r->verb, "compare") || !strcmp(r->verb, "logits")];
+	return r->subject[!strcmp(r->verb, "compare") || !strcmp(r->verb, "logits") ||
+		!strcmp(r->verb, "atlas")];
 }
 
 int report_finish(const struct report *r, struct err *e)

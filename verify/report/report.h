@@ -96,6 +96,7 @@ struct report {
 	size_t n_groups, groups_cap;
 	uint32_t *group_at;      /* owns; hash table of groups: index + 1, 0 free */
 	struct grid grid;        /* owns; empty: no values were compared */
+	struct text drawn;       /* owns; HTML for the page, by the verb; empty: none */
 	struct report_row *rows; /* owns; printed section by section, as the table has them */
 	size_t n_rows, rows_cap;
 	uint64_t errors, unknown, warnings; /* counted even where they are not kept */

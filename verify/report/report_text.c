@@ -23,12 +23,11 @@ static void put_place(struct text *out, const struct report_place *p)
 	if (p->to)
 		text_fmt(out, ", bytes %llu to %llu", (unsigned long long)p->from,
 			(unsigned long long)p->to);
+	if (shown)
+		text_fmt(out, "%s tensor%s", p->file || p->to ? "," : "",
+			p->n_tensors > 1 ? "s" : "");
 	for (i = 0; i < shown; i++)
-		text_fmt(out, "%s%s",
-			i                          ? ", "
-				: p->n_tensors > 1 ? ", tensors "
-						   : ", tensor ",
-			text_quote(p->tensors[i]).s);
+		text_fmt(out, "%s %s", i ? "," : "", text_quote(p->tensors[i]).s);
 	if (p->n_tensors > shown)
 		text_fmt(out, " and %zu more", p->n_tensors - shown);
 }

@@ -45,26 +45,41 @@ static int load_small(struct text *t, const struct link_dir *d, const char *name
 	return there ? 0 : err_rule(e, rule, ERR_NOPOS, "%s is not there", name);
 }
 
-/* Reads how many tokens the model has. The form of a chat is that of this family alone. */
-static int vocab_size(const struct job *j, const struct link_dir *d, size_t *n)
+/* Holds what is asked for to the family of the model: the form of a chat is a family's own. Sets *size to the vocab_size that
+ * config.json says where its family has it; 0: it says none. */
+static int vocab_said(const struct job *j, const struct config_doc *d, json_int_t *size)
 {
-	struct text t = { 0 };
-	json_int_t size = 0;
-	const char *type;
-	json_t *v = NULL;
-	bool known;
+	const char *type = json_string_value(json_object_get(d->o, "model_type"));
+	const struct config c = { .family = type && family_knows(type) ? family_of(d) : NULL };
+	json_t *flat = c.family ? config_flat(d) : json_incref(d->o);
 
-	if (load_small(&t, d, "config.json", CONFIG_CAP, RULE_CONFIG_MISSING, j->e))
-		return -1;
-	v = json_loadb(t.s ? t.s : "", t.n, JSON_REJECT_DUPLICATES, NULL);
-	size = json_integer_value(json_object_get(v, "vocab_size"));
-	type = json_string_value(json_object_get(v, "model_type"));
-	known = type && family_type_meets(type, NEED_TOKENS);
-	json_decref(v);
-	text_free(&t);
-	if (j->o->chat && !known)
+	if (!flat)
+		return err_nomem(j->e);
+	*size = json_integer_value(json_object_get(flat, "vocab_size"));
+	json_decref(flat);
+	if (j->o->chat && !c.family)
 		return err_rule(j->e, RULE_CONFIG_MODEL_TYPE, ERR_NOPOS,
 			"config.json is of another model than V4, whose chats have another form");
+	return j->o->chat ? family_meets(&c, NEED_TOKENS, j->e) : 0;
+}
+
+/* Reads how many tokens the model has. */
+static int vocab_size(const struct job *j, const struct link_dir *d, size_t *n)
+{
+	struct config_doc doc = { 0 };
+	struct text t = { 0 };
+	json_int_t size = 0;
+	int rc;
+
+	rc = load_small(&t, d, "config.json", CONFIG_CAP, RULE_CONFIG_MISSING, j->e) ||
+			config_doc_parse(&doc, t.s ? t.s : "", t.n, j->e) ||
+			vocab_said(j, &doc, &size)
+		? -1
+		: 0;
+	config_doc_free(&doc);
+	text_free(&t);
+	if (rc)
+		return -1;
 	if (size < 1 || size > VOCAB_MAX)
 		return err_rule(j->e, RULE_TOKENS_TOKENIZER, ERR_NOPOS,
 			"config.json says no vocab_size from 1 to %d", VOCAB_MAX);

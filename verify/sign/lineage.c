@@ -2,6 +2,7 @@
 #include "verify/sign/lineage.h"
 
 #include "core/hash/sha256.h"
+#include "core/text.h"
 #include "formats/conversion/chain.h"
 #include "formats/conversion/head.h"
 #include "formats/format_id.h"
@@ -161,14 +162,6 @@ int lineage_read(struct lineage *l, struct tree *files, const struct io *io, int
 
 /* --- what casts dropped --- */
 
-/* Length of the name without what a sidecar has behind it; 0: it is none. */
-static size_t stem(const char *name)
-{
-	size_t n = strlen(name), end = sizeof MAN_SIDECAR - 1;
-
-	return n > end && !strcmp(name + n - end, MAN_SIDECAR) ? n - end : 0;
-}
-
 /* Reads one sidecar, which is as its manifest says, for what it says of NAME.dropped. */
 static int add_dropped(struct tree *files, const char *sidecar, const struct io *io, int dir,
 	struct err *e)
@@ -186,7 +179,8 @@ static int add_dropped(struct tree *files, const char *sidecar, const struct io 
 	if (rc)
 		return err_at(e, "%s", text_quote(sidecar).s);
 	if (s.dropped_bytes) {
-		snprintf(name, sizeof name, "%.*s" MAN_DROPPED, (int)stem(sidecar), sidecar);
+		snprintf(name, sizeof name, "%.*s" MAN_DROPPED,
+			(int)text_stem(sidecar, MAN_SIDECAR), sidecar);
 		memcpy(f.sha256, s.dropped_sha256, 32);
 		f.bytes = s.dropped_bytes;
 		rc = tree_add(files, name, strlen(name), &f, e);
@@ -202,13 +196,14 @@ int lineage_read_sidecars(struct tree *files, struct tree *there, const struct i
 	size_t i, n = files->n;
 
 	for (i = 0; i < there->n; i++) {
-		there->v[i].want = !there->v[i].hashed && stem(there->v[i].name) &&
+		there->v[i].want = !there->v[i].hashed &&
+			text_stem(there->v[i].name, MAN_SIDECAR) &&
 			tree_find(files, there->v[i].name);
 	}
 	if (tree_hash(there, io, dir, threads, features, r, e))
 		return -1;
 	for (i = 0; i < there->n; i++) {
-		if (!there->v[i].hashed || !stem(there->v[i].name))
+		if (!there->v[i].hashed || !text_stem(there->v[i].name, MAN_SIDECAR))
 			continue;
 		/* files is sorted up to n; what was added lies behind */
 		must = tree_find_in(files, n, there->v[i].name);

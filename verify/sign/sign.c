@@ -5,6 +5,7 @@
 #include "core/hash/xxh.h"
 #include "verify/sign/bundle.h"
 #include "verify/sign/minisign.h"
+#include "verify/sign/provenance.h"
 #include "verify/sign/signdir.h"
 #include "verify/sign/statement.h"
 
@@ -37,9 +38,17 @@ static bool looks_minisign(const struct keyfile *k)
 	return k->n < 10 || memcmp(k->p, "-----BEGIN", 10) != 0;
 }
 
+/* Of attest: whether the statement is SLSA provenance. */
+static bool is_slsa(const struct sign_opts *o)
+{
+	return o->format && !strcmp(o->format, "slsa");
+}
+
 static int choose(const struct sign_opts *o, bool minisign, struct err *e)
 {
-	if (o->format && !strcmp(o->format, "minisign") != minisign)
+	bool statement = o->format && (is_slsa(o) || !strcmp(o->format, "conversion"));
+
+	if (o->format && !statement && !strcmp(o->format, "minisign") != minisign)
 		return err_rule(e, RULE_KEY_FORM, ERR_NOPOS, "that is a key for %s, not for %s",
 			minisign ? "minisign" : "model-signing", o->format);
 	return 0;
@@ -148,9 +157,20 @@ out:
 	return rc;
 }
 
+/* The statement that was asked for. */
+static int put_statement(struct text *out, const struct signdir *f, const struct sign_opts *o,
+	bool slsa, struct err *e)
+{
+	char subject[256];
+
+	subject_of(o->dir, subject);
+	return slsa ? provenance_put(out, subject, &f->there, &f->lineage, e)
+		    : statement_put_conversion(out, &f->there, &f->lineage, e);
+}
+
 int sign_attest(const struct sign_opts *o, struct report *r, struct err *e)
 {
-	bool signs = o->key.path || o->key.fd >= 0;
+	bool signs = o->key.path || o->key.fd >= 0, slsa = is_slsa(o);
 	struct signdir f = { 0 };
 	struct text out = { 0 }, payload = { 0 };
 	struct signer s = { 0 };
@@ -164,13 +184,16 @@ int sign_attest(const struct sign_opts *o, struct report *r, struct err *e)
 		goto out;
 	}
 	if (signdir_open(&f, o, USE_ATTEST, "", e) || sigfile_try(&f.sig, o->io, o->overwrite, e) ||
-		signdir_take(&f, o, true, r, e))
+		signdir_take(&f, o, !slsa, r, e))
 		goto out;
+	if (!f.lineage.known && !r->errors && !r->unknown)
+		report_add(r, RULE_SIG_UNCOVERED, NULL,
+			"there is no manifest.json of dsv4-convert, which would say what it was made of");
 	if (r->errors || r->unknown) {
 		rc = 0;
 		goto out;
 	}
-	if (statement_put_conversion(&payload, &f.there, &f.lineage, e))
+	if (put_statement(&payload, &f, o, slsa, e))
 		goto out;
 	if (signs && bundle_put(&out, &payload, &s.ec, e))
 		goto out;

@@ -17,7 +17,8 @@ struct sign_opts {
 	const struct io *io;
 	const char *dir;
 	struct keyfile_at key, password;
-	const char *format; /* "model-signing", "minisign", or NULL: what the key is for */
+	/* "model-signing", "minisign", or NULL: what the key is for; of attest "slsa", or NULL or "conversion" */
+	const char *format;
 	const char
 		*file; /* of the signature or statement; NULL: the name that its kind has, in dir */
 	const char *source; /* signature: a download to hold the lineage to; NULL: none */

@@ -348,7 +348,7 @@ int statement_read(struct statement *s, const void *p, size_t n, const char *own
 
 /* --- writing --- */
 
-static int root_of(const struct tree *files, uint8_t root[32], struct err *e)
+int statement_root(const struct tree *files, uint8_t root[32], struct err *e)
 {
 	struct sha256 s = { 0 }, *one = &s;
 	const void *p;
@@ -385,7 +385,7 @@ int statement_put_signing(struct text *out, const char *subject, const struct tr
 	size_t i;
 	bool named = !own;
 
-	if (root_of(files, root, e))
+	if (statement_root(files, root, e))
 		return -1;
 	jwrite_begin(&o, out, 3);
 	jwrite_open(&o, NULL, '{');

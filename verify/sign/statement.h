@@ -38,7 +38,9 @@ struct statement {
 int statement_read(struct statement *s, const void *p, size_t n, const char *own, struct err *e);
 void statement_free(struct statement *s);
 
-/* Of sorted, digested files. */
+/* The digest that names all of them in a bundle of Model Signing: SHA-256 of their digests, one after the other. Of sorted,
+ * digested files, as are those below. */
+int statement_root(const struct tree *files, uint8_t root[32], struct err *e);
 int statement_put_signing(struct text *out, const char *subject, const struct tree *files,
 	const char *own, struct err *e);
 int statement_put_conversion(struct text *out, const struct tree *files, const struct lineage *l,

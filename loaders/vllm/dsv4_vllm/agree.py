@@ -16,29 +16,41 @@ VERSIONS = {"0.32.0": "run", "0.33.0": "read"}
 class Target:
     """What a target of dsv4-convert writes, and which kernel of vLLM reads it so."""
 
-    backends: tuple  # names of Mxfp4MoeBackend
+    backend: str  # name in Mxfp4MoeBackend
+    chosen: str  # what chooses it
     weight: str  # layout/version of both weights
     scale: str
     w13: str  # order of rows
     w2: str
-    dtypes: tuple  # of weights and scales
+    dtypes: tuple  # of weights and scales in the folder
+    held: tuple  # as vLLM has them: of the same size
     shape: object  # (n, k) of a matrix -> shape of its weights and of its scales, behind the number of experts
-    hook: bool  # vLLM takes processed weights by weights_already_processed()
+    turned: bool = False  # vLLM has scales with their last two dimensions exchanged, over the same bytes
+    hook: bool = False  # vLLM takes processed weights by weights_already_processed()
+    major: int = 0  # compute capability without which the same kernel reads another form; 0: any
 
 
 TARGETS = {
     "marlin-mxfp4": Target(
-        ("MARLIN",), "marlin4-a16/1", "marlin-sf-a16/1", "gate-up", "same", ("I32", "F8_E8M0"),
-        lambda n, k: ([k // 16, n * 2], [k // 32, n]), False,
+        "MARLIN", "--moe-backend marlin", "marlin4-a16/1", "marlin-sf-a16/1", "gate-up", "same",
+        ("I32", "F8_E8M0"), ("I32", "F8_E8M0"), lambda n, k: ([k // 16, n * 2], [k // 32, n]),
     ),
     "trtllm-mxfp4": Target(
-        ("FLASHINFER_TRTLLM_MXFP4_MXFP8",), "rows/1", "sf128x4/1", "up-gate-trtllm", "trtllm", ("U8", "F8_E4M3"),
-        lambda n, k: ([n, k // 2], [n, k // 32]), True,
+        "FLASHINFER_TRTLLM_MXFP4_MXFP8", "--moe-backend flashinfer_trtllm_afp8", "rows/1", "sf128x4/1", "up-gate-trtllm", "trtllm",
+        ("U8", "F8_E4M3"), ("U8", "F8_E4M3"), lambda n, k: ([n, k // 2], [n, k // 32]), hook=True,
+    ),
+    "deepgemm-sm100": Target(
+        "DEEPGEMM_MXFP4", "--moe-backend deep_gemm", "rows/1", "deepgemm-sm100-sf/1", "gate-up", "same",
+        ("I8", "I32"), ("U8", "I32"), lambda n, k: ([n, k // 2], [k // 128, n]), turned=True, major=10,
+    ),
+    "kmajor-sf128": Target(
+        "CUTLASS_MXFP4_MXFP4", "no option of vLLM 0.32 and 0.33", "rows/1", "sf128x4/1", "gate-up", "same",
+        ("I8", "F8_E8M0"), ("U8", "U8"), lambda n, k: ([n, k // 2], [n, k // 32]),
     ),
 }  # fmt: skip
 
-# For these the form was not compared with what vLLM's conversion makes: strides and views are its own.
-UNCHECKED = ("deepgemm-sm100", "kmajor-sf128", "megamoe", "flashinfer-sm90", "flashinfer-sm100", "triton-hopper", "b12x-w4a8", "aiter-mxfp4", "frag-k32")
+# For these the form was not compared with what vLLM's conversion makes: it is a GPU's, or a module's of its own.
+UNCHECKED = ("megamoe", "flashinfer-sm90", "flashinfer-sm100", "triton-hopper", "b12x-w4a8", "aiter-mxfp4", "frag-k32")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +63,10 @@ class Launch:
     data_parallel: int
     expert_parallel: bool
     eplb: bool
+    dtype: str = "bfloat16"  # of activations, without "torch."
+    marlin_input: str = ""  # VLLM_MARLIN_INPUT_DTYPE; "" where it is not set
+    major: int = 0  # compute capability; 0: there is no GPU, and nothing computes
+    e8m0: bool = True  # whether DeepGEMM takes scales as packed E8M0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,10 +81,24 @@ class Layer:
     inner: int  # of this rank; both as vLLM has rounded them up
 
 
+def check_version(version):
+    if version not in VERSIONS:
+        raise Refused(f"this is vLLM {version}; the loader was compared with {', '.join(sorted(VERSIONS))}: take one of those, or a newer loader")
+
+
+def check_same(said, me):
+    """Every worker has opened the same conversion; said has for each its path, the SHA-256 of the manifest, and what was wrong."""
+    for i in [me, *range(len(said))]:  # the own fault first
+        if said[i][2]:
+            raise Refused(said[i][2] if i == me else f"worker {i}: {said[i][2]}")
+    for i, (path, sha256, _) in enumerate(said):
+        if sha256 != said[me][1]:
+            raise Refused(f"worker {me} has {said[me][0]} (manifest {said[me][1][:16]}...), worker {i} has {path} (manifest {sha256[:16]}...), which is another conversion: copy one conversion to all machines")
+
+
 def check_launch(launch, folder):
     """The set that the ranks lie in, and how the launch shares."""
-    if launch.version not in VERSIONS:
-        raise Refused(f"this is vLLM {launch.version}; the loader was compared with {', '.join(sorted(VERSIONS))}: take one of those, or a newer loader")
+    check_version(launch.version)
     if folder.target not in TARGETS:
         why = "which this loader has not compared with vLLM" if folder.target in UNCHECKED else "which is none of vLLM's"
         raise Refused(f"{folder.path} is of target {folder.target}, {why}: take {' or '.join(TARGETS)}, or --target vllm-sharded, which needs no loader")
@@ -81,6 +111,19 @@ def check_launch(launch, folder):
         raise Refused(f"the launch has {launch.data_parallel} data-parallel ranks, which share experts in a way that the folder does not tell")
     if launch.eplb:
         raise Refused("the launch balances experts (EPLB), and the folder has each of them once, in order")
+    check_kernel(launch, folder, TARGETS[folder.target])
+
+
+def check_kernel(launch, folder, target):
+    """What makes the same kernel read another form, and is not seen in names, types and shapes."""
+    if launch.dtype != "bfloat16":
+        raise Refused(f"the launch computes in {launch.dtype}, and the form of {folder.target} was compared for bfloat16: launch with --dtype bfloat16")
+    if target.backend == "MARLIN" and launch.marlin_input.lower() in ("int8", "fp8"):
+        raise Refused(f"VLLM_MARLIN_INPUT_DTYPE is {launch.marlin_input}: Marlin then wants {launch.marlin_input} tiles, and {folder.path} has those for 16-bit activations ({target.weight}): unset it")
+    if target.major and launch.major and launch.major != target.major:
+        raise Refused(f"the GPU is an SM{launch.major}x, and {folder.path} is of target {folder.target}, which is laid out for an SM{target.major}x")
+    if target.backend == "DEEPGEMM_MXFP4" and launch.major and not launch.e8m0:
+        raise Refused(f"DeepGEMM is told to take scales as FP32 (VLLM_USE_DEEP_GEMM_E8M0), and {folder.path} has them packed as E8M0 ({target.scale}): set it to 1")
 
 
 def check_rank(launch, rank):
@@ -101,15 +144,15 @@ class Placed:
     parameter: str
     file: object
     tensor: str
-    dtype: str
-    shape: list
+    held: str  # its type as vLLM has it
+    turned: bool
 
 
 def place_layer(layer, rank):
     """What the four parameters of a layer's experts are made of."""
     target = TARGETS[rank.target]
-    if layer.backend not in target.backends:
-        raise Refused(f"layer {layer.block}: vLLM has chosen the kernel {layer.backend}, {rank.path} is laid out for {' or '.join(target.backends)}: launch with the moe backend of that, or convert for {layer.backend}")
+    if layer.backend != target.backend:
+        raise Refused(f"layer {layer.block}: vLLM has chosen the kernel {layer.backend}, {rank.path} is laid out for {target.backend}, which {target.chosen} chooses: launch so, or convert for {layer.backend}")
     stem = layer.block + ".ffn.experts."
     files = [f for f in rank.files if stem + "w13.weight" in f.tensors]
     if len(files) != 1:
@@ -132,7 +175,7 @@ def place_layer(layer, rank):
             if t["dtype"] != target.dtypes[i] or t["shape"] != shape:
                 raise Refused(f"tensor {name} is {t['dtype']} {t['shape']}, vLLM's {layer.backend} has {target.dtypes[i]} {shape} there (it rounds sizes up, and so must the folder)")
             parameter = f"{layer.name}.{part}_weight" + ("_scale" if kind == "scale" else "")
-            placed.append(Placed(parameter, file, name, t["dtype"], t["shape"]))
+            placed.append(Placed(parameter, file, name, target.held[i], target.turned and kind == "scale"))
     return placed
 
 

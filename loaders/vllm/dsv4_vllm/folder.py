@@ -1,6 +1,6 @@
 """A set of dsv4-convert on disk: its documents, held to their digests from the top down, and its files.
 
-    manifest.json (dsv4-set-1)  --SHA-256-->  rank-R-of-N/manifest.json  --sizes-->  files and their headers
+    manifest.json (dsv4-set-1)  --SHA-256-->  rank-R-of-N/manifest.json  --SHA-256-->  sidecars  -->  sizes and headers of files
 
 docs/format.md of dsv4-tools describes all of them. Nothing here needs vLLM or PyTorch. What is wrong is a Refused, whose
 text names both sides and what to do.
@@ -51,6 +51,22 @@ def document(path, data, form):
     return doc
 
 
+def read_header(path, size):
+    """Length of the header of a file of size bytes, and the header; both are looked at before they are used."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > min(HEADER_MAX, size - 8):
+            raise Refused(f"{path} has a header of {length} bytes in a file of {size}: it is no whole safetensors file; copy it again")
+        data = file.read(length)
+    try:
+        header = json.loads(data)
+    except ValueError as error:
+        raise Refused(f"{path} has a header that is no JSON ({error}): copy it again") from error
+    if not isinstance(header, dict):
+        raise Refused(f"{path} has a header that is no JSON object: copy it again")
+    return length, header
+
+
 class File:
     """A file of weights: where its tensors lie, by its header."""
 
@@ -62,11 +78,7 @@ class File:
             raise Refused(f"{path}: {error.strerror}; the manifest beside it names it") from error
         if is_size != size:
             raise Refused(f"{path} has {is_size} bytes, its manifest says {size}: it was cut short or replaced; copy it again")
-        with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if length > min(HEADER_MAX, size - 8):
-                raise Refused(f"{path} has a header of {length} bytes in a file of {size}")
-            header = json.loads(file.read(length))
+        length, header = read_header(path, size)
         self.metadata = header.pop("__metadata__", {})
         self.begin = 8 + length
         self.tensors = header
@@ -101,19 +113,23 @@ class Rank:
                 if hashlib.sha256(config).hexdigest() != f["sha256"]:
                     raise Refused(f"{self.path}/config.json was edited since it was written; dsv4-verify check {top} says what else")
                 self.config = json.loads(config)
-        self.digests = {}  # of each tensor, by the sidecars
+        self.digests = {}  # name of a tensor -> XXH3-128, by the sidecars
+        sidecars = [f["sidecar"] for f in self.doc["files"] if "sidecar" in f]
+        for file, sidecar in zip(self.files, sidecars):
+            self.hold(file, sidecar)
 
-    def load_digests(self):
-        """XXH3-128 of every tensor, from sidecars that are held to their SHA-256."""
-        for f in self.doc["files"]:
-            if "sidecar" not in f:
-                continue
-            path = os.path.join(self.path, f["sidecar"]["name"])
-            data = read(path, 1 << 30)
-            if hashlib.sha256(data).hexdigest() != f["sidecar"]["sha256"]:
-                raise Refused(f"{path} is not the one that the manifest beside it names: copy the folder again")
-            for t in json.loads(data)["tensors"]:
-                self.digests[t["name"]] = t["xxh3_128"]
+    def hold(self, file, said):
+        """The header of a file has the tensors of its sidecar, which is the one that the manifest names."""
+        path = os.path.join(self.path, said["name"])
+        data = read(path, 1 << 30)
+        if hashlib.sha256(data).hexdigest() != said["sha256"]:
+            raise Refused(f"{path} is not the one that the manifest beside it names: copy the folder again")
+        tensors = json.loads(data)["tensors"]
+        want = {t["name"]: {"dtype": t["dtype"], "shape": t["shape"], "data_offsets": t["offsets"]} for t in tensors}
+        if want != file.tensors:
+            name = sorted(n for n in want.keys() | file.tensors.keys() if want.get(n) != file.tensors.get(n))[0]
+            raise Refused(f"{file.path} has tensor {name} as {file.tensors.get(name)}, its sidecar says {want.get(name)}: the header was edited; copy the file again")
+        self.digests.update({t["name"]: t["xxh3_128"] for t in tensors})
 
 
 class Set:
@@ -121,7 +137,9 @@ class Set:
 
     def __init__(self, path):
         self.path = path
-        self.doc = document(os.path.join(path, "manifest.json"), read(os.path.join(path, "manifest.json")), SET)
+        data = read(os.path.join(path, "manifest.json"))
+        self.sha256 = hashlib.sha256(data).hexdigest()
+        self.doc = document(os.path.join(path, "manifest.json"), data, SET)
         self.target = self.doc["target"]
         self.options = self.doc["options"]
         self.entries = {f["name"]: f for f in self.doc["folders"]}

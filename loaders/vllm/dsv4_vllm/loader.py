@@ -12,7 +12,8 @@ import torch
 import xxhash
 from torch import nn
 from vllm import __version__ as vllm_version
-from vllm.distributed import get_pp_group, get_tensor_model_parallel_rank, get_tensor_model_parallel_world_size
+from vllm import envs
+from vllm.distributed import get_pp_group, get_tensor_model_parallel_rank, get_tensor_model_parallel_world_size, get_world_group
 from vllm.logger import init_logger
 from vllm.model_executor.layers.quantization.mxfp4 import Mxfp4MoEMethod
 from vllm.model_executor.model_loader.base_loader import BaseModelLoader
@@ -56,6 +57,24 @@ class Reader:
         return out.view(TYPES[t["dtype"]]).reshape(t["shape"])
 
 
+def find_same_set(path):
+    """The set of this worker, which must be that of all others: each machine may have a copy of its own."""
+    where, why = None, ""
+    try:
+        where = folder.find_set(path)
+    except folder.Refused as error:
+        why = str(error)
+    world = get_world_group()
+    said = [None] * world.world_size
+    mine = (where.path if where else path, where.sha256 if where else "", why)
+    if world.world_size > 1:
+        torch.distributed.all_gather_object(said, mine, group=world.cpu_group)
+    else:
+        said = [mine]
+    agree.check_same(said, world.rank_in_group)
+    return where
+
+
 @contextlib.contextmanager
 def experts_on_meta():
     """While a model is built: no memory for experts, of which the folder has all."""
@@ -88,6 +107,21 @@ def layers_of(model):
         yield module, agree.Layer(name, block, method.mxfp4_backend.name, ids, method.hidden_size, method.intermediate_size)
 
 
+def on_gpu():
+    """Major compute capability, and whether DeepGEMM takes packed scales; 0 where nothing can compute."""
+    if not torch.cuda.is_available():
+        return 0, True
+    from vllm.utils.deep_gemm import is_deep_gemm_e8m0_used
+
+    return torch.cuda.get_device_capability()[0], is_deep_gemm_e8m0_used()
+
+
+def as_held(data, placed):
+    """The same bytes as vLLM's kernel has them: with its type, and turned where it exchanges dimensions."""
+    data = data.view(TYPES[placed.held])
+    return data.transpose(1, 2) if placed.turned else data
+
+
 def no_conversion(method, hook):
     """What the method does after loading where its parameters are in the kernel's form already."""
     process = type(method).process_weights_after_loading
@@ -117,22 +151,21 @@ class Dsv4ModelLoader(BaseModelLoader):
     def load_weights(self, model, model_config):
         raise NotImplementedError("load format dsv4 loads whole models: experts cannot be reloaded in place")
 
-    def launch(self, parallel):
+    def launch(self, parallel, dtype):
         pp = get_pp_group()
+        major, e8m0 = on_gpu()
         return agree.Launch(
             vllm_version.split("+")[0], get_tensor_model_parallel_rank(), get_tensor_model_parallel_world_size(),
             pp.rank_in_group, pp.world_size, parallel.data_parallel_size, parallel.enable_expert_parallel,
-            parallel.enable_eplb,
+            parallel.enable_eplb, str(dtype).removeprefix("torch."), envs.VLLM_MARLIN_INPUT_DTYPE or "", major, e8m0,
         )  # fmt: skip
 
     def load_model(self, vllm_config, model_config, prefix=""):
-        launch = self.launch(vllm_config.parallel_config)
-        where = folder.find_set(model_config.model)
+        launch = self.launch(vllm_config.parallel_config, model_config.dtype)
+        where = find_same_set(model_config.model)
         agree.check_launch(launch, where)
         rank = where.rank(launch.rank, launch.ranks, launch.stage, launch.stages)
         agree.check_rank(launch, rank)
-        if self.verify:
-            rank.load_digests()
         device = torch.device(self.load_config.device or vllm_config.device_config.device)
         with set_default_torch_dtype(model_config.dtype):
             with device, experts_on_meta():
@@ -155,7 +188,7 @@ class Dsv4ModelLoader(BaseModelLoader):
                 leaf = p.parameter.rpartition(".")[2]
                 module._parameters.pop(leaf)
                 data = reader.read(p.file, p.tensor).to(device, non_blocking=True)
-                module.register_parameter(leaf, nn.Parameter(data, requires_grad=False))
+                module.register_parameter(leaf, nn.Parameter(as_held(data, p), requires_grad=False))
             module.quant_method.process_weights_after_loading = no_conversion(module.quant_method, hook)
         model.load_weights((name, reader.read(file, name)) for file, name in rest)
         logger.info("%s: %d parameters of experts placed as they lie, %d other tensors loaded", rank.path, 4 * len(placed), len(rest))

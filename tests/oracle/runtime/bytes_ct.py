@@ -26,10 +26,10 @@ GROUP = {"mxfp4": 32, "mxfp8": 32, "nvfp4a16": 16}
 FORMATS = {"mxfp4": "mxfp4-pack-quantized", "mxfp8": "mxfp8-quantized", "nvfp4a16": "nvfp4-pack-quantized"}
 TYPES = {
     "U8": torch.uint8, "F8_E4M3": torch.float8_e4m3fn, "F32": torch.float32, "F8_E8M0": torch.uint8,
-    "BF16": torch.bfloat16,
+    "BF16": torch.bfloat16, "I8": torch.int8, "I32": torch.int32, "I64": torch.int64,
 }  # fmt: skip
 # Parts of a matrix in the package's names.
-PARTS = ("weight", "weight_packed", "weight_scale", "weight_global_scale")
+PARTS = ("weight", "weight_packed", "weight_scale", "weight_global_scale", "weight_shape", "weight_zero_point")
 
 
 def weights(form):

@@ -1,4 +1,4 @@
-"""judge.py MODEL OUT FILE [damages|probe]: SGLang's own presharded reader on a folder of --target sglang-presharded.
+"""judge.py MODEL OUT FILE [damages|probe|state]: SGLang's own presharded reader on a folder of --target sglang-presharded.
 
 FILE is what --shard-config was. The reader (PreshardedModelLoader of SGLang 0.5.23, with verify_on_load) loads OUT, rank by
 rank, into a model that has the parameters of FILE and nothing else. Then each parameter is held to what SGLang's functions
@@ -6,7 +6,8 @@ make of the official folder: names by remap_weight_name_to_dpsk_hf_format and ma
 _dequant_fp8, ape by Compressor._apply_ape_hotfix, scales of experts by _permute_moe_fp4_scales_for_marlin, FP4 codes by
 marlin_weights of its tests (the repack of a launch is a kernel of the GPU). What is ours here: which functions are called,
 and the cut for a rank. With `damages`, folders that are not as they were made must be refused; with
-`probe`, loaders/sglang_probe.py has to write FILE of a model with such parameters.
+`probe`, loaders/sglang_probe.py has to write FILE of a model with such parameters; with `state`, loaders/probe.py writes down what
+each rank holds, in the way of a launch, in WORK/states.
 
 Prints a line "ok" or "FAIL" for each comparison.
 """
@@ -59,8 +60,8 @@ def fake(parameters):
     return top
 
 
-def read(folder, launch, rank):
-    """What SGLang's reader makes of the folder; raises where it refuses."""
+def read(folder, launch, rank, whole_way=False):
+    """What SGLang's reader makes of the folder; raises where it refuses. The whole way: by the method that a launch calls."""
     config = types.SimpleNamespace(
         dtype=torch.bfloat16, model_path="/none", quantization="fp8", is_draft_model=False, hf_config=None
     )
@@ -78,7 +79,11 @@ def read(folder, launch, rank):
         raise FileNotFoundError(f"not ready: {where}")
     if not reader._shard_config_matches(where, json.loads(json.dumps(launch["shard_config"]))):
         raise ValueError("another shard_config: SGLang would load the source and dump anew")
-    return reader._load_from_presharded(config, types.SimpleNamespace(device="cpu"), where).state_dict()
+    device = types.SimpleNamespace(device="cpu")
+    if whole_way:
+        reader._collect_shard_config = lambda c: launch["shard_config"]
+        return reader.load_model(model_config=config, device_config=device)
+    return reader._load_from_presharded(config, device, where).state_dict()
 
 
 # ---------------------------------------------------------------- the official folder, by SGLang's functions
@@ -231,6 +236,10 @@ def cut_short(folder, launch):
     os.truncate(os.path.join(folder, "model-rank-0-part-0.safetensors"), 1 << 20)
 
 
+def without_rank(folder, launch):
+    os.unlink(os.path.join(folder, "model-rank-0-part-0.safetensors"))
+
+
 def not_ready(folder, launch):
     os.unlink(os.path.join(folder, "READY"))
 
@@ -254,6 +263,7 @@ def damages(folder, launch):
         "one bit of wo_a": flip("model.layers.1.self_attn.wo_a.weight"),
         "one bit of a scale": flip("model.layers.1.self_attn.wqkv_a.weight_scale_inv"),
         "a file that is cut short": cut_short,
+        "the files of the rank are not there": without_rank,
         "READY is not there": not_ready,
         "another structural_signature": of_another_launch,
         "a parameter of another size": larger,
@@ -321,11 +331,31 @@ def probed(word, launch):
             print(f"ok  the probe refuses {why}: {error}")
 
 
+def states(folder, launch):
+    """A process for each rank, as loaders/probe.py ends each."""
+    sys.path.insert(0, "loaders")
+    import probe
+
+    out, ranks = os.path.join(os.environ["WORK"], "states"), launch["shard_config"]["tp"]
+    os.makedirs(out)
+    os.environ[probe.SGLANG_OUT], os.environ[probe.SGLANG_TARGET] = out, "sglang-presharded"
+    for rank in range(ranks):
+        probe.sglang_place = lambda: {"rank": rank, "ranks": ranks, "stage": 0, "stages": 1}
+        pid = os.fork()
+        if not pid:
+            probe.register()
+            read(folder, launch, rank, True)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
 def main():
     model, folder, path, *more = sys.argv[1:]
     with open(path) as file:
         launch = json.load(file)
     word = f"{os.path.basename(model)}, {launch['shard_config']['tp']} ranks, ep {launch['shard_config']['ep']}"
+    if "state" in more:
+        return states(folder, launch)
     if "probe" in more:
         probed(word, launch)
     elif "damages" in more:

@@ -1,9 +1,9 @@
-"""plugin.py MODEL SET KERNEL RANKS RANK ep|tp PORT [damages]: load format dsv4, installed from loaders/vllm, in vLLM's own Python, without a GPU.
+"""plugin.py MODEL SET KERNEL RANKS RANK ep|tp PORT [damages|SET2]: load format dsv4, installed from loaders/vllm, in vLLM's own Python, without a GPU.
 
 The plugin is found by its entry point; a set fills the model; every parameter of experts is the tensor of the folder,
 every other one what vLLM loads from the download; nothing is left on meta. vLLM is told which kernel it has chosen; only
 its parameters are looked at: it is built where there is a GPU. With `damages` the set is of one rank for Marlin, and
-everything that may not agree is made not to.
+everything that may not agree is made not to. With SET2, of as many ranks, the second rank is given that, and both must refuse.
 """
 
 import json
@@ -49,27 +49,56 @@ def raw(t):
     return t.detach().contiguous().reshape(-1).view(torch.uint8)
 
 
-def compare(found, want, rank):
+def converted(kernel, want, layer):
+    """What the four parameters of a layer must be, by the ends of their names, and who says so. vLLM's own conversion where it runs on
+    a CPU; of DeepGEMM's, which does not, a twin: words of four scales of a row, with strides 1 and N over a matrix, as SGLang's PyTorch
+    version of it gives them (tests/oracle/engines.py)."""
+    import torch
+    from vllm.model_executor.layers.fused_moe.oracle import mxfp4
+
+    names = ["w13_weight", "w2_weight", "w13_weight_scale", "w2_weight_scale"]
+    four = [want["%s.%s" % (layer, n)].data for n in names]
+    if kernel == "CUTLASS_MXFP4_MXFP4":
+        four = mxfp4.convert_weight_to_mxfp4_moe_kernel_format(mxfp4.Mxfp4MoeBackend[kernel], None, *map(torch.nn.Parameter, four, [False] * 4))[:4]
+        return dict(zip(names, four)), "what vLLM converts the download to"
+    if kernel == "DEEPGEMM_MXFP4":
+        words = [s.contiguous().view(torch.int32) for s in four[2:]]
+        four[2:] = [torch.empty_strided(w.shape, (w.shape[1] * w.shape[2], 1, w.shape[1]), dtype=w.dtype).copy_(w) for w in words]
+        return dict(zip(names, four)), "a twin of DeepGEMM's conversion"
+    return {}, ""
+
+
+def compare(kernel, found, want, rank):
     import torch
 
     experts = others = 0
     tensors = {name: (file, t) for file in rank.files for name, t in file.tensors.items()}
     assert set(found) == set(want), sorted(set(found) ^ set(want))[:4]
+    known = {}
     for name, t in found.items():
         assert t.device.type == "cpu", (name, t.device)
         if ".routed_experts." not in name:
             assert t.dtype == want[name].dtype and torch.equal(raw(t), raw(want[name])), name
             others += 1
             continue
-        block, leaf = name.removeprefix("model.").split(".ffn.experts.routed_experts.")
+        layer, _, leaf = name.rpartition(".")
+        block = layer.removeprefix("model.").split(".ffn.experts.routed_experts")[0]
         part, _, kind = leaf.partition("_weight")
         file, entry = tensors["%s.ffn.experts.%s.%s" % (block, part, "scale" if kind else "weight")]
         with open(file.path, "rb") as f:
             f.seek(file.begin + entry["data_offsets"][0])
             data = f.read(entry["data_offsets"][1] - entry["data_offsets"][0])
-        assert list(t.shape) == entry["shape"] and raw(t).numpy().tobytes() == data, name
+        turned = kernel == "DEEPGEMM_MXFP4" and kind
+        lies = t.transpose(1, 2) if turned else t
+        assert lies.is_contiguous() and list(lies.shape) == entry["shape"] and raw(lies).numpy().tobytes() == data, name
+        if layer not in known:
+            known[layer], by = converted(kernel, want, layer)
+        if by:
+            like = known[layer][leaf]
+            assert (t.dtype, t.shape, t.stride()) == (like.dtype, like.shape, like.stride()), (name, t.dtype, t.shape, t.stride(), like.dtype, like.shape, like.stride())
+            assert torch.equal(raw(t), raw(like)), name
         experts += 1
-    return experts, others
+    return experts, by and " and equal to " + by, others
 
 
 class Damaged:
@@ -97,6 +126,19 @@ def refused(load, words):
     return "loaded"
 
 
+def state(model, where, rank, ranks):
+    """What the rank holds, as loaders/probe.py writes it down, beside the set."""
+    import probe
+    import vllm
+
+    with open(where + "/manifest.json") as f:
+        target = json.load(f)["target"]
+    probe.dump(
+        model, "%s.state-%d.json" % (where, rank), rank=rank, ranks=ranks, stage=0, stages=1,
+        engine="vllm", version=vllm.__version__, target=target,
+    )  # fmt: skip
+
+
 def main():
     model, where, kernel, ranks, rank, by, port, *more = sys.argv[1:]
     ranks, rank = int(ranks), int(rank)
@@ -122,11 +164,17 @@ def main():
         config.model_config.model = path
         return at.loader().load_model(config, config.model_config)
 
-    built = dict(load().named_parameters())
+    if more and more[0] != "damages":  # another set, for the second rank
+        why = refused(lambda: load(first if rank == 0 else more[0] + "/rank-0-of-%d" % ranks), ["worker 0 has", "worker 1 has", "another conversion", "copy one"])
+        launch.say(("FAIL two conversions: %s" % why) if why else "ok  refused: another conversion on the machine of the other rank, by rank %d" % rank)
+        return
+    model_of = load()
+    state(model_of, where, rank, ranks)
+    built = dict(model_of.named_parameters())
     config.compilation_config.static_forward_context.clear()
-    counts = compare(built, by_default(at, model), folder.Set(where).rank(rank, ranks, 0, 1))
+    counts = compare(kernel, built, by_default(at, model), folder.Set(where).rank(rank, ranks, 0, 1))
     of = "%s, rank %d of %d by %s" % (kernel, rank, ranks, by)
-    launch.say("ok  %s: %d parameters of experts are the folder's, %d others the download's; none is on meta" % (of, *counts))
+    launch.say("ok  %s: %d parameters of experts are the folder's%s, %d others the download's; none is on meta" % (of, *counts))
     if not more:
         return
     bad = Damaged(where, where + ".bad")
@@ -179,6 +227,16 @@ def damages(bad, rank):
         path = os.path.join(rank, first_file(rank))
         os.truncate(path, os.path.getsize(path) - 4096)
 
+    def cut_while_read():
+        """After sizes and headers were looked at, before the tensors are read."""
+        place = agree.place_layer
+
+        def then_cut(*a):
+            truncate()
+            return place(*a)
+
+        return attribute(agree, "place_layer", then_cut)
+
     def flip():
         path = os.path.join(rank, first_file(rank))
         with open(path, "r+b") as f:
@@ -195,13 +253,15 @@ def damages(bad, rank):
     def as_if(**changed):
         import dataclasses
 
-        return attribute(loader.Dsv4ModelLoader, "launch", lambda self, p: dataclasses.replace(launch_of(self, p), **changed))
+        return attribute(loader.Dsv4ModelLoader, "launch", lambda self, *a: dataclasses.replace(launch_of(self, *a), **changed))
 
     return [
         ("another kernel", lambda: attribute(mxfp4, select, trtllm), ["FLASHINFER_TRTLLM", "laid out for MARLIN"]),
         ("another version of vLLM", lambda: as_if(version="0.99.0"), ["vLLM 0.99.0", "0.33.0"]),
         ("another number of ranks", lambda: as_if(ranks=2), ["of 1 ranks", "size of 2"]),
         ("another number of stages", lambda: as_if(stages=2), ["of 1 pipeline stages", "has 2"]),
+        ("another type of activations", lambda: as_if(dtype="float16"), ["float16", "bfloat16"]),
+        ("activations of 8 bits for Marlin", lambda: as_if(marlin_input="fp8"), ["VLLM_MARLIN_INPUT_DTYPE is fp8", "marlin4-a16/1"]),
         ("data-parallel ranks", lambda: as_if(data_parallel=2), ["2 data-parallel ranks"]),
         ("a layout of another version", lambda: header(b"marlin4-a16/1", b"marlin4-a16/2"), ["marlin4-a16/2", "marlin4-a16/1"]),
         ("another order of rows", lambda: header(b'"dsv4.w13":"gate-up"', b'"dsv4.w13":"up-gate"'), ["up-gate", "gate-up"]),
@@ -217,6 +277,7 @@ def damages(bad, rank):
         ("a config.json that was edited", lambda: edit(os.path.join(rank, "config.json"), b"{", b"{ "), ["config.json was edited"]),
         ("a folder that is missing", lambda: shutil.rmtree(rank), ["is not there"]),
         ("a file that was cut short", truncate, ["bytes, its manifest says"]),
+        ("a file that was cut short while it was read", cut_while_read, ["ends at byte", "goes on to", "cut short while it was read"]),
         ("a byte that was changed", flip, ["has not the digest"]),
     ]  # fmt: skip
 

@@ -33,6 +33,11 @@ def main():
             print("ok  refused: rank 0 of 2" if "'rank 0 of 2, experts tp', this worker is rank 0 of 1" in str(error) else error)
         return
     at.loader().load_weights(built, at.config.model_config)
+    if load_format == "sharded_state":
+        import probe
+
+        place = {"rank": int(rank), "ranks": int(ranks), "stage": 0, "stages": 1}
+        probe.dump(built, "%s.state-%s.json" % (model, rank), **place, engine="vllm", target="vllm-sharded")
     state = ShardedStateLoader._filter_subtensors(built.state_dict())
     for name in sorted(state):
         t = state[name].contiguous()
