@@ -35,6 +35,18 @@ grep -nE '\$\(eval [^=]*: *(CF|LF|LIBS|CXF) *[+:]?=' Makefile | grep -v 'private
 [ ! -s "$tmp/leaks" ]
 check build_flags_of_one_target "$?" "$tmp/leaks"
 
+# Where a command that fails ends a script, one in its EXIT trap gives the whole script its status, after all was done: what
+# may fail there (kill, of what has ended already) stands before "||".
+git ls-files -z 2>/dev/null | xargs -0r grep -lZE '^[[:space:]]*set -[a-z]*e' -- 2>/dev/null |
+	xargs -0r grep -nE "^[[:space:]]*trap .*EXIT" -- /dev/null |
+	sed "s/\(:[^']*\)'\(.*\)'[^']*$/\1;\2/" | awk -F'[;]' '{
+		for (i = 2; i <= NF; i++)
+			if ($i !~ /^ *rm -r?f / && $i !~ /\|\| (true|:) *$/)
+				print $0
+	}' >"$tmp/traps"
+[ ! -s "$tmp/traps" ]
+check build_traps_keep_status $? "$tmp/traps"
+
 # a compiler to which jansson.h is not there, and an apt-get that only says it was called
 mkdir "$tmp/bin"
 printf '#!/bin/sh\ncase "$*" in *-E*) ! grep -q jansson ;; *) exec %s "$@" ;; esac\n' "$CC" >"$tmp/bin/cc-without"

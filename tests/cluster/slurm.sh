@@ -6,7 +6,7 @@ set -u
 top=$PWD
 case $B in /*) ;; *) B=$top/$B ;; esac
 pids=
-trap 'for p in $pids; do kill "$p" 2>/dev/null; done; wait 2>/dev/null' EXIT
+trap 'for p in $pids; do kill "$p" 2>/dev/null || true; done; wait 2>/dev/null || true' EXIT
 
 # --- a Slurm of its own: keys, ports, state and logs lie in WORK; nothing of the machine's is used ---
 
