@@ -502,6 +502,11 @@ const struct listing *archive_io_listing(const struct io *io, int dir)
 	return o && !*o->path ? &o->list->l : NULL;
 }
 
+const struct io *archive_io_base(const struct io *io)
+{
+	return io->open == do_open ? self(io)->pass.base : io;
+}
+
 void archive_io_close(struct archive_io *a)
 {
 	if (!a->s)

@@ -33,6 +33,8 @@ const struct io *archive_io_open(struct archive_io *a, const struct io *base);
 /* Returns the list of the archive that the open folder dir is; NULL if it is none, lies below one, or io reads no archives.
  * It stays until dir is closed. */
 const struct listing *archive_io_listing(const struct io *io, int dir);
+/* Returns what io reads archives through, in which the files of an archive are as they are stored; io where it reads none. */
+const struct io *archive_io_base(const struct io *io);
 /* Frees what it holds, also of files that are still open through it. */
 void archive_io_close(struct archive_io *a);
 

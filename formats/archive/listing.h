@@ -34,7 +34,7 @@ struct listed {
 	const char *name;          /* in the arena; a path without the suffix */
 	uint64_t bytes, packed;    /* of NAME, and of the file of the archive */
 	uint8_t sha256[32];        /* of NAME */
-	uint8_t packed_sha256[32]; /* of the file of the archive; pack alone holds it */
+	uint8_t packed_sha256[32]; /* of the file of the archive; pack and check hold it */
 	enum filter filter; /* says what the file of the archive is called, too (filter_suffix) */
 };
 enum { LISTED_NAME = LISTING_PATH + FILTER_SUFFIX };

@@ -452,6 +452,7 @@ static int run(struct check *c, struct folder *f)
 
 	rc = rc ? rc : check_archive(c);
 	rc = rc ? rc : read_all(c);
+	rc = rc ? rc : check_packed(c);
 	if (!rc) {
 		roles_put(&c->roles, c->r);
 		report_sort(c->r);

@@ -92,6 +92,9 @@ bool check_is_shard(const struct check *c, const char *name);
 /* Holds all files to the list of the archive that is read as this folder (check_archive.c); does nothing where it is none.
  * To be called when all files of the pass are known, and before it. Returns -1 only where nothing can be said. */
 int check_archive(struct check *c);
+/* Holds the files of that archive, as they are stored, to the list (check_packed.c), unless only a sample is wanted; does
+ * nothing where it is none. To be called after the pass. Returns -1 only where nothing can be said. */
+int check_packed(struct check *c);
 /* GGUF files without a manifest of ours (check_gguf.c). */
 int check_gguf(struct check *c, struct folder *f);
 
