@@ -422,6 +422,40 @@ static void other_results(void)
 	CHECK(a.rc == 2);
 }
 
+/* Results are also of what the name that is given does not show: of the other parts of a GGUF, and of files that links lead to. */
+static void files_behind_a_name(void)
+{
+	struct path out = lossy(), parts = dirs_path("parts"), dir = dirs_path("linked"),
+		    p = file_of("p.jsonl", PROMPTS), r = dirs_path("behind"), read, changed;
+	struct timespec times[2] = { 0 };
+	char call[1400];
+	struct asked a;
+	int i;
+
+	snprintf(call, sizeof call,
+		"%s/dsv4-quant run %s -o %s --to gguf --dense q8_0 --shard-size 200k -q >/dev/null",
+		getenv("B") ? getenv("B") : "build/gcc-opt", FLASH, parts.s);
+	CHECK(!system(call));
+	dirs_new("linked");
+	CHECK(!symlink(below(out.s, "model.gguf").s, below(dir.s, "model.gguf").s));
+	for (i = 0; i < 3; i++) {
+		read = i == 0    ? below(parts.s, "model-00001-of-00047.gguf")
+			: i == 1 ? below(dir.s, "model.gguf")
+				 : dir;
+		changed = i == 0 ? below(parts.s, "model-00002-of-00047.gguf")
+				 : below(out.s, "model.gguf");
+		remove(r.s);
+		a = ask(read.s, p.s, r.s, false);
+		CHECK_IN(read.s, a.rc == 0);
+		a = ask(read.s, p.s, r.s, false);
+		CHECK_IN(read.s, a.rc == 0 && strstr(a.read, "3 of them"));
+		times[1].tv_sec = i + 1;
+		CHECK(!utimensat(AT_FDCWD, changed.s, times, 0));
+		a = ask(read.s, p.s, r.s, false);
+		CHECK_IN(read.s, a.rc == 2 && strstr(a.text, "results of another call"));
+	}
+}
+
 static const struct test tests[] = {
 	{ "opinions", opinions },
 	{ "percentiles", percentiles },
@@ -429,6 +463,7 @@ static const struct test tests[] = {
 	{ "bad_prompts", bad_prompts },
 	{ "taken_up", taken_up },
 	{ "other_results", other_results },
+	{ "files_behind_a_name", files_behind_a_name },
 	{ "steps_are_kept", steps_are_kept },
 	{ "edited_figures", edited_figures },
 	{ "rounding_not_allowed", rounding_not_allowed },

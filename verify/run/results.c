@@ -2,7 +2,6 @@
 #include "verify/run/results.h"
 
 #include "core/file.h"
-#include "core/hash/xxh.h"
 #include "formats/json/jread.h"
 #include "formats/json/jwrite.h"
 #include "verify/run/line_seal.h"
@@ -14,82 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEEP = 4, LINE_HEAD = 256, PER_ROW = 32, PER_LAYER = 512, WINDOW = 1 << 16 };
-
-/* --- which call it is --- */
-
-static int walk(struct text *t, const struct io *io, int dir, unsigned depth, struct err *e)
-{
-	char *names = NULL;
-	const char *s;
-	struct stat st;
-	size_t n, i;
-	int sub, rc = 0;
-
-	if (io->list(io, dir, &names, &n))
-		return err_sys(e, "a folder cannot be listed");
-	for (i = 0, s = names; !rc && i < n; i++, s += strlen(s) + 1) {
-		if (io->lstat(io, dir, s, &st))
-			continue; /* gone meanwhile: who opens the model says so */
-		text_fmt(t, "%u %s %lld %lld %ld\n", depth, s, (long long)st.st_size,
-			(long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
-		if (!S_ISDIR(st.st_mode) || depth == DEEP)
-			continue;
-		rc = file_open_below(io, dir, s, &sub, e) || walk(t, io, sub, depth + 1, e) ? -1
-											    : 0;
-		if (!rc)
-			(void)io->close(io, sub); /* a folder has nothing to flush */
-	}
-	free(names);
-	return rc;
-}
-
-/* Names, sizes and times of what lies at path: a folder, or a GGUF file. */
-static int look(struct text *t, const struct io *io, const char *path, struct err *e)
-{
-	const char *name;
-	struct stat st;
-	int dir, rc;
-
-	if (!file_open_dir(io, path, &dir, &(struct err){ 0 })) {
-		rc = walk(t, io, dir, 0, e);
-	} else {
-		if (file_open_above(io, path, &dir, &name, e))
-			return -1;
-		rc = io->lstat(io, dir, name, &st);
-		text_fmt(t, "%s %lld %lld %ld\n", name, (long long)(rc ? 0 : st.st_size),
-			(long long)(rc ? 0 : st.st_mtim.tv_sec), rc ? 0 : st.st_mtim.tv_nsec);
-		rc = 0;
-	}
-	(void)io->close(io, dir); /* a folder has nothing to flush */
-	return rc;
-}
-
-int results_run(char run[33], const struct io *io, const char *const folder[2],
-	const struct prompts *p, const char *how, struct err *e)
-{
-	struct text t = { 0 };
-	struct xxh *x = xxh_new();
-	struct xxh_digest d;
-	int rc = x ? 0 : err_nomem(e);
-
-	text_fmt(&t, "%s\n%zu\n", how, p->n);
-	rc = rc ? rc : look(&t, io, folder[0], e);
-	text_str(&t, "\n");
-	rc = rc ? rc : look(&t, io, folder[1], e);
-	if (!rc && t.failed)
-		rc = err_nomem(e);
-	if (!rc) {
-		xxh_update(x, t.s, t.n);
-		xxh_update(x, p->at, (p->n + 1) * sizeof *p->at);
-		xxh_update(x, p->ids, p->at[p->n] * sizeof *p->ids);
-		d = xxh_final(x);
-		hex_of(d.b, sizeof d.b, run);
-	}
-	xxh_free(x);
-	text_free(&t);
-	return rc;
-}
+enum { LINE_HEAD = 256, PER_ROW = 32, PER_LAYER = 512, WINDOW = 1 << 16 };
 
 /* --- a sample as numbers --- */
 
