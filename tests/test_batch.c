@@ -178,6 +178,70 @@ static void refused(void)
 	CHECK(!sh("kill $(cat %L.pid)"));
 }
 
+/* A job folder in the source would make a job of it; one in OUT would be what no conversion writes. Nothing is made. */
+static void nested(void)
+{
+	begin();
+	says("%B/dsv4-convert plan %S -o %O -t hf --tasks 2 --job %S", 2, "out.nested",
+		"the input folder");
+	says("%B/dsv4-convert plan %S -o %O -t hf --tasks 2 --job %S/a/job", 2, "out.nested",
+		"the input folder");
+	says("ln -s %S %L.s; %B/dsv4-convert plan %S -o %O -t hf --tasks 2 --job %L.s/job", 2,
+		"out.nested", "the input folder");
+	CHECK(!sh(
+		"rm %L.s; test ! -e %O && test ! -e %S/leases && test ! -e %S/a && test ! -e %S/job"));
+	says("%B/dsv4-convert plan %S -o %O -t hf --tasks 2 --job %O", 2, "out.nested",
+		"the output folder");
+	says("%B/dsv4-convert plan %S -o %O -t hf --tasks 2 --job %O/job", 2, "out.nested",
+		"the output folder");
+	CHECK(!sh("test ! -e %O/leases && test ! -e %O/job"));
+	says("%B/dsv4-convert plan %S -o %O -t hf --tasks 2", 2, "--tasks", "--job");
+	/* OUT may lie in the job folder. */
+	CHECK(!sh("mkdir %J && %B/dsv4-convert plan %S -o %J/out -t hf --job %J -q --tasks 1 >%L"));
+	CHECK(!sh(
+		"%B/dsv4-convert run %J --task 0/1 -q >%L && %B/dsv4-convert finalize %J -q >%L"));
+	CHECK(!sh("%B/dsv4-verify check %J/out -q >%L"));
+}
+
+/* OUT has become another conversion since plan: one that other files lie in is left alone; one of this very plan, but of
+ * another source, is no finished conversion any more once a file of it is replaced. */
+static void came_between(void)
+{
+	const char *const options[] = { "-t hf", "-t marlin-mxfp4 --ranks 2" };
+	char s[700];
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		begin();
+		snprintf(s, sizeof s,
+			"%%B/dsv4-convert plan %%S -o %%O %s --job %%J -q --tasks 2 >%%L && rm -r %%O && "
+			"%%B/dsv4-convert run %%S -o %%O %s -q >%%L",
+			options[i], options[!i]);
+		CHECK_IN(s, !sh(s));
+		says("%B/dsv4-convert run %J --task 0/2 -q", 2, "out.foreign", "does not write");
+		CHECK_IN(options[i], !sh("%B/dsv4-verify check %O -q >%L"));
+		begin();
+		dirs_remove(one.s);
+		snprintf(s, sizeof s,
+			"o='%s'; rm -rf %%S.o; cp -r %%S %%S.o && for f in %%S.o/*.safetensors; do printf 12345678 | "
+			"dd of=$f bs=1 seek=$(($(stat -c %%s $f) - 8)) conv=notrunc 2>%%L; done; "
+			"%%B/dsv4-convert run %%S -o %%1 $o -q >%%L && "
+			"%%B/dsv4-convert plan %%S -o %%O $o --job %%J -q --tasks 2 >%%L && rm -r %%O && "
+			"%%B/dsv4-convert run %%S.o -o %%O $o -q >%%L && test -e %%O/manifest.json && "
+			"%%B/dsv4-convert run %%J --task 0/2 -q >%%L",
+			options[i]);
+		CHECK_IN(s, !sh(s));
+		CHECK_IN(options[i], !sh("test ! -e %O/manifest.json"));
+		CHECK_IN(options[i], !sh("%B/dsv4-convert run %J --task 1/2 -q >%L"));
+		CHECK_IN(options[i], finished_as_one());
+		/* What the finished conversion says of a file that is made again stays. */
+		CHECK(!sh("touch -c -d 2001-01-01 %O/" F1 " %O/rank-0-of-2/" F1 " && "
+			  "%B/dsv4-convert run %J --task 0/2 --steal -q >%L && test -s %L && "
+			  "test -e %O/manifest.json"));
+	}
+	dirs_remove(one.s); /* of another target than in other tests */
+}
+
 /* Whatever a job is made of is another one for the second task: a conversion of another checkpoint, a checkpoint and
  * --experts-from of the same names and sizes, and each file that an option names. */
 static void changed_between(void)
@@ -443,6 +507,13 @@ static void wrong_output(void)
 	says("%B/dsv4-convert finalize %J", 1, "job.receipt", "of job");
 	CHECK(!sh("%B/dsv4-convert run %J --task 0/2 --steal -q >%L"));
 	CHECK(finished_as_one());
+	/* What is to be done about a false sidecar is said. */
+	CHECK(!sh("rm %O/" F1 ".manifest.json"));
+	says("%B/dsv4-convert finalize %J", 1, "job.output",
+		"remove receipts/000000.json, run task ");
+	CHECK(!sh(
+		"rm %J/receipts/000000.json && %B/dsv4-convert run %J --task 0/2 --steal -q >%L"));
+	CHECK(finished_as_one());
 }
 
 /* A machine that died with its leases; one that was taken for dead and goes on; two that hold one file. */
@@ -593,6 +664,8 @@ static const struct test tests[] = {
 	{ "digests", digests },
 	{ "refused", refused },
 	{ "elsewhere", elsewhere },
+	{ "nested", nested },
+	{ "came between", came_between },
 	{ "changed between", changed_between },
 	{ "importance rewritten", importance_rewritten },
 	{ "stopped", stopped },

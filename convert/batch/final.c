@@ -16,6 +16,7 @@ struct final {
 	const struct job *j;
 	struct receipt *r; /* owns; [b->n] */
 	int out;           /* owns; -1: not open */
+	size_t at;         /* unit whose sidecar is looked at */
 	struct sha256_kit sha;
 };
 
@@ -151,10 +152,11 @@ static int verify_rest(const struct final *f, struct err *e)
 
 static int known(void *ctx, size_t k, size_t i, struct known *is, struct err *e)
 {
-	const struct final *f = ctx;
+	struct final *f = ctx;
 
 	(void)e;
-	*is = f->r[f->b->first[k] + i].known;
+	f->at = f->b->first[k] + i;
+	*is = f->r[f->at].known;
 	return 0;
 }
 
@@ -192,8 +194,8 @@ static int finish(struct final *f, const struct run_opts *o, struct run_result *
 	if (!why.rule || (strncmp(why.rule, "set.", 4) && strncmp(why.rule, "check.", 6)))
 		return err_move(e, &why);
 	return err_rule(e, RULE_JOB_OUTPUT, ERR_NOPOS,
-		"%s; remove its receipt and run its task again (status JOB), then finalize",
-		why.text);
+		"%s; remove receipts/%06zu.json, run task %u again, then finalize", why.text, f->at,
+		f->b->units[f->at].task);
 }
 
 int final_run(struct batch *b, const struct job *j, const struct run_opts *o, bool full,

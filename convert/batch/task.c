@@ -7,6 +7,7 @@
 #include "convert/batch/stage.h"
 #include "convert/run/run.h"
 #include "core/file.h"
+#include "formats/conversion/manifest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +114,46 @@ static int put_receipt(struct task *t, size_t u, const struct output *o, struct 
 	return receipt_put(t->b, (uint32_t)u, &r, e);
 }
 
+/* Whether manifest.json of the open folder says of file name what o has become: 1, 0 (also where it is damaged), -1. */
+static int is_said(const struct task *t, int dir, const char *name, const struct output *o,
+	struct err *e)
+{
+	const struct manifest_file *f;
+	struct manifest m = { .seal = SEAL_NONE };
+	struct err why = { 0 };
+	struct text s = { 0 };
+	int is = 0;
+
+	if (!file_load(t->b->io, dir, MAN_NAME, MANIFEST_CAP, &s, &why) &&
+		!manifest_read(&m, &s, &why)) {
+		f = manifest_find(&m.files, name);
+		is = f && f->side && f->side_bytes == o->side_bytes &&
+			!memcmp(f->side_sha256, o->side_sha256, 32);
+	}
+	text_free(&s);
+	manifest_free(&m);
+	return why.kind == ERR_SYSTEM ? err_move(e, &why) : is;
+}
+
+/* Manifests stay where they say of the file what it is: finalize may have written them, while this machine slept. Others
+ * are of another conversion of this plan, and would not be so any more once the file has its name. */
+static int hold_manifests(const struct task *t, const struct batch_unit *x, const struct output *o,
+	struct err *e)
+{
+	const struct io *io = t->b->io;
+	struct stat st;
+	int dir, is = 1;
+
+	if (file_open_below(io, t->out, x->dir, &dir, e))
+		return -1;
+	if (!io->lstat(io, dir, MAN_NAME, &st))
+		is = is_said(t, dir, x->name, o, e);
+	if (!is && (file_remove(io, t->out, MAN_NAME, e) || file_remove(io, dir, MAN_NAME, e)))
+		is = -1;
+	(void)io->close(io, dir); /* a folder has nothing to flush */
+	return is < 0 ? -1 : 0;
+}
+
 static int taken_over(const struct task *t, struct err *e)
 {
 	*e = (struct err){ 0 };
@@ -133,7 +174,8 @@ static int done(void *ctx, size_t folder, size_t file, const struct output *o, s
 		return -1;
 	if (is_done(t, u))
 		return 0; /* two processes held it, and the other was quicker */
-	if (stage_move(&t->stage, x->dir, x->name, o, e) || put_receipt(t, u, o, e))
+	if (hold_manifests(t, x, o, e) || stage_move(&t->stage, x->dir, x->name, o, e) ||
+		put_receipt(t, u, o, e))
 		return err_at(e, "%s", receipt_path(t->b, (uint32_t)u).s);
 	pthread_mutex_lock(&t->lock);
 	t->r->made[u] = true;
@@ -189,9 +231,13 @@ static int make_wanted(struct task *t, struct err *e)
 	const struct run_units units = { t, mine, take, done };
 	struct run_opts ro = *t->o->run;
 	struct run_result r;
+	uint64_t there;
 	int rc;
 
-	if (!t->shared && stage_share(&t->j->conversion, t->b->out, false, e))
+	/* What came into OUT since plan is refused as plan would have refused it. */
+	if (!t->shared &&
+		(run_look(&t->j->conversion, t->b->out, false, false, &there, e) ||
+			stage_share(&t->j->conversion, t->b->out, false, e)))
 		return -1;
 	t->shared = true;
 	if (t->out < 0 && file_open_dir(t->b->io, t->b->out, &t->out, e))

@@ -87,6 +87,8 @@ int call_plan(const struct call *o, const struct job_opts *jo, const char *dir, 
 	struct job j;
 	int rc;
 
+	if (o->tasks && !o->job_dir)
+		return err_set(e, ERR_USAGE, "--tasks is of a job, whose folder --job names");
 	if (job_open(&j, o->io, dir, jo, e))
 		return -1;
 	apart = j.b;

@@ -9,6 +9,7 @@
 #include "convert/batch/stage.h"
 #include "convert/batch/task.h"
 #include "convert/cli/show.h"
+#include "convert/out/outdir.h"
 #include "core/cli/cli.h"
 #include "core/cli/parse.h"
 #include "core/cpu.h"
@@ -198,10 +199,15 @@ static int make_job(struct batch *b, const struct call *o, const struct job *j, 
 	};
 	snprintf(b->tool, sizeof b->tool, "%s", tool->run->made_by);
 	snprintf(b->plan, sizeof b->plan, "%s", j->conversion.hash);
+	if (outdir_outside(o->io, o->job_dir, dir, "the input folder", e))
+		return err_at(e, "--job");
 	if (source_id(j, b->source_id, e) || whole_path(dir, b->source, e) ||
 		batch_units(b, &j->conversion, e) || put_words(b, o, tool, "plan", e) ||
 		stage_share(&j->conversion, o->out, true, e) || whole_path(o->out, b->out, e))
 		return -1;
+	/* Else OUT would hold what no conversion writes, and every task would be refused. */
+	if (outdir_outside(o->io, o->job_dir, o->out, "the output folder", e))
+		return err_at(e, "--job");
 	return batch_create(b, io_posix(), o->job_dir, e);
 }
 

@@ -197,6 +197,25 @@ int outdir_apart(const struct io *io, const char *path, const char *base, struct
 	return rc;
 }
 
+int outdir_outside(const struct io *io, const char *path, const char *dir, const char *what,
+	struct err *e)
+{
+	const char *missing;
+	int fd = open_around(io, path, &missing, e), in, rc;
+
+	if (fd < 0)
+		return -1;
+	if (file_open_dir(io, dir, &in, e)) {
+		(void)io->close(io, fd); /* a folder has nothing to flush */
+		return -1;
+	}
+	rc = meet(io, fd, false, in, e);
+	if (rc > 0)
+		return err_rule(e, RULE_OUT_NESTED, ERR_NOPOS, "%s is %s, or lies in it",
+			text_quote(path).s, what);
+	return rc;
+}
+
 /* *made: the last folder was not there. */
 static int make_path(const struct io *io, const char *path, bool *made, struct err *e)
 {

@@ -39,6 +39,9 @@ int outdir_apart(const struct io *io, const char *path, const char *base, struct
 /* An error (reclaim.kept) if the open folder, which path names, has the list of run --reclaim: it may hold the only copy of what was
  * freed. */
 int outdir_only_copy(const struct io *io, int dir, const char *path, struct err *e);
+/* An error if path is the folder dir or lies in it; what says what dir is. dir must be there. */
+int outdir_outside(const struct io *io, const char *path, const char *dir, const char *what,
+	struct err *e);
 void outdir_close(struct outdir *o);
 /* Refuses what outdir_open (below being "") or outdir_open_below would, as far as that can be seen without
  * changing or locking anything. *there: bytes of the plan that need no free space, since its files are there or
