@@ -196,6 +196,16 @@ static void nested(void)
 		"the output folder");
 	CHECK(!sh("test ! -e %O/leases && test ! -e %O/job"));
 	says("%B/dsv4-convert plan %S -o %O -t hf --tasks 2", 2, "--tasks", "--job");
+	/* A finished OUT stays so where the job is refused. */
+	CHECK(!sh(
+		"rm -rf %O.2; %B/dsv4-convert plan %S -o %O.2 -t hf --job %J -q --tasks 2 >%L && %B/dsv4-convert run %S -o %O -t hf -q >%L"));
+	says("%B/dsv4-convert plan %S -o %O -t hf --tasks 2 --job %O/job", 2, "out.nested",
+		"the output folder");
+	says("%B/dsv4-convert plan %S -o %O -t hf --tasks 2 --job %J", 2, "job.other",
+		"another plan");
+	CHECK(!sh("%B/dsv4-verify check %O -q >%L"));
+	CHECK(!sh(
+		"rm -r %J %O.2 && %B/dsv4-convert plan %S -o %O -t hf --job %J -q --tasks 2 >%L && test ! -e %O/manifest.json && rm -r %J"));
 	/* OUT may lie in the job folder. */
 	CHECK(!sh("mkdir %J && %B/dsv4-convert plan %S -o %J/out -t hf --job %J -q --tasks 1 >%L"));
 	CHECK(!sh(

@@ -203,12 +203,16 @@ static int make_job(struct batch *b, const struct call *o, const struct job *j, 
 		return err_at(e, "--job");
 	if (source_id(j, b->source_id, e) || whole_path(dir, b->source, e) ||
 		batch_units(b, &j->conversion, e) || put_words(b, o, tool, "plan", e) ||
-		stage_share(&j->conversion, o->out, true, e) || whole_path(o->out, b->out, e))
+		stage_share(&j->conversion, o->out, false, e) || whole_path(o->out, b->out, e))
 		return -1;
 	/* Else OUT would hold what no conversion writes, and every task would be refused. */
 	if (outdir_outside(o->io, o->job_dir, o->out, "the output folder", e))
 		return err_at(e, "--job");
-	return batch_create(b, io_posix(), o->job_dir, e);
+	/* Manifests of a finished OUT go when nothing can refuse the job any more. */
+	return batch_create(b, io_posix(), o->job_dir, e) ||
+			stage_share(&j->conversion, o->out, true, e)
+		? -1
+		: 0;
 }
 
 int task_call_plan(const struct call *o, const char *dir, const struct task_tool *tool,
