@@ -132,13 +132,14 @@ static void of_conversions(void)
  * dsv4-convert makes of the conversion as it lies there is compared with it. */
 static void restored(void)
 {
-	static const char *const first[] = { "dsv4-convert", "dsv4-quant" },
-				 *const how[] = { "--target hf --experts fp8", "--to fp8" };
+	static const char *const first[] = { "dsv4-convert", "dsv4-quant", "dsv4-convert" },
+				 *const how[] = { "--target hf --experts fp8", "--to fp8",
+					 "--target hf --shard-size 300000" };
 	static const char *const to[] = { "mlx", "bf16", "fp8" };
 	struct path out, from;
 	size_t i, k;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < sizeof how / sizeof *how; i++) {
 		from = dirs_gone("from");
 		CHECK(ends(0, NULL, first[i], "run " FLASH " -o %s -q %s", from.s, how[i]));
 		for (k = 0; k < sizeof to / sizeof *to; k++) {

@@ -32,12 +32,24 @@ static bool same_source(const struct manifest *a, const struct manifest *b)
 	return true;
 }
 
+/* Whether the tensors lie in shards of the names that the checkpoint has, so that sidecars name them where they are. */
+static bool same_shards(const struct manifest *m, const struct ckpt *c)
+{
+	size_t i;
+
+	if (c->n_shards != m->shards.n)
+		return false;
+	for (i = 0; i < c->n_shards && manifest_find(&m->shards, c->shards[i].name); i++)
+		;
+	return i == c->n_shards;
+}
+
 int source_made_hold(const struct manifest *m, const struct ckpt *c, const struct manifest *out,
 	struct err *e)
 {
 	if (!m->shards.n || !same_source(m, out) ||
-		(c->bytes == m->source_bytes && c->n == m->source_tensors))
+		(c->bytes == m->source_bytes && c->n == m->source_tensors && same_shards(m, c)))
 		return 0;
 	return err_set(e, ERR_UNSUPPORTED,
-		"SOURCE is a conversion itself, in other number formats than the checkpoint that it was made of, and OUT was made of that checkpoint: dsv4-quant reads such a SOURCE as what it restores to. Compare with that checkpoint, or with what dsv4-convert restore makes of SOURCE");
+		"SOURCE is a conversion itself, in other number formats or other shards than the checkpoint that it was made of, and OUT was made of that checkpoint: dsv4-quant reads such a SOURCE as what it restores to. Compare with that checkpoint, or with what dsv4-convert restore makes of SOURCE");
 }

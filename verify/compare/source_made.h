@@ -1,5 +1,5 @@
 /* source_made.h -- a source that is a conversion itself. dsv4-quant reads such a folder as what it restores to, where its number formats
- * differ from that; what it makes is then no conversion of the values that lie in the folder.
+ * or its shards differ from that; what it makes is then no conversion of what lies in the folder.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef VERIFY_COMPARE_SOURCE_MADE_H
@@ -15,8 +15,8 @@ extern "C" {
  * can be restored, or its manifest cannot be read: nothing is known then, and the source is taken as it lies there. The caller
  * frees *m (manifest_free). */
 void source_made_read(struct manifest *m, const struct folder *source);
-/* Returns -1 (unsupported) where out, a manifest of the conversion, names the checkpoint that m names, and that one has other tensors
- * or bytes than c, the source as it lies there. m may be zeroed. */
+/* Returns -1 (unsupported) where out, a manifest of the conversion, names the checkpoint that m names, and that one has other tensors,
+ * bytes or shards than c, the source as it lies there. m may be zeroed. */
 int source_made_hold(const struct manifest *m, const struct ckpt *c, const struct manifest *out,
 	struct err *e);
 
