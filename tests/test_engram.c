@@ -563,10 +563,61 @@ static void spellings(void)
 	json_decref(o);
 }
 
+static void experts_twice(struct ck *c)
+{
+	ck_config(c, "expert_dtype", "\"fp4\"");
+}
+
+static void quantization_twice(struct ck *c)
+{
+	text(c, "quantization_config",
+		json_deep_copy(json_object_get(c->config, "quantization_config")));
+}
+
+static void quantization_of_text(struct ck *c)
+{
+	quantization_twice(c);
+	ck_config(c, "quantization_config", NULL);
+}
+
+/* What a conversion changes in config.json it changes wherever the file says it: one that contradicts itself is no model's. */
+static void said_again(void)
+{
+	static void (*const change[])(struct ck * c) = { experts_twice, quantization_twice,
+		quantization_of_text };
+	static const char *const made[][2] = {
+		{ "dsv4-convert", "--target hf --experts fp8" },
+		{ "dsv4-quant", "--to fp8" },
+		{ "dsv4-quant", "--to bf16" },
+		{ "dsv4-quant", "--to mxfp8" },
+		{ "dsv4-quant", "--to nvfp4 --input-scale 0.5" },
+		{ "dsv4-quant", "--to mlx-packed" },
+	};
+	struct path p, out = dirs_path("again");
+	size_t i, k;
+
+	for (i = 0; i < sizeof change / sizeof *change; i++) {
+		p = ck_changed(model(), change[i], "damaged");
+		CHECK(ends(0, "doctor: true", "dsv4-verify", "doctor %s", p.s));
+		for (k = 0; k < sizeof made / sizeof *made; k++) {
+			dirs_remove(out.s);
+			CHECK_IN(made[k][1],
+				ends(0, NULL, made[k][0], "run %s -o %s -q %s", p.s, out.s,
+					made[k][1]));
+			CHECK_IN(made[k][1],
+				ends(0, "compare: true", "dsv4-verify", "compare %s %s", p.s,
+					out.s));
+			CHECK_IN(made[k][1],
+				ends(0, "doctor: true", "dsv4-verify", "doctor %s", out.s));
+		}
+	}
+}
+
 static const struct test tests[] = { { "v41: full size", full_size },
 	{ "v41: there and back", there_and_back }, { "v41: engines", for_engines },
 	{ "v41: nvfp4", nvfp4 }, { "v41: blocks", blocks_of_full_size },
 	{ "v41: refused", refused }, { "v41: in the form of others", others_form },
 	{ "v41: mixtures", mixtures }, { "v41: members that are null", unsaid },
-	{ "v41: corrected", corrected }, { "v41: spellings", spellings }, { NULL, NULL } };
+	{ "v41: corrected", corrected }, { "v41: spellings", spellings },
+	{ "v41: said again", said_again }, { NULL, NULL } };
 TEST_MAIN(tests)

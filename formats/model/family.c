@@ -59,13 +59,47 @@ json_t *config_flat(const struct config_doc *d)
 	return e.kind == ERR_SYSTEM ? NULL : json_incref(d->o);
 }
 
+/* Whether what says key may stand in the object that is the member k. */
+static bool says_in(const char *k, const json_t *x, const char *key)
+{
+	return json_is_object(x) &&
+		(!strcmp(k, "text_config") ||
+			(!strcmp(k, "quantization_config") && !strcmp(key, "expert_dtype")));
+}
+
+int config_set_again(struct text *t, const struct family *f, const char *key, const char *value,
+	struct err *e)
+{
+	json_t *o = json_loadb(t->s, t->n, 0, NULL), *x;
+	struct text in = { 0 };
+	const char *k;
+	bool there;
+	int rc = o ? 0 : err_nomem(e);
+
+	json_object_foreach(o, k, x)
+	{
+		if (!rc && !strcmp(f->canonical ? f->canonical(k) : k, key))
+			rc = jmember_set(t, k, value, e);
+		else if (!rc && says_in(k, x, key))
+			rc = jmember_get(t, k, &in, &there, e) ||
+					config_set_again(&in, f, key, value, e) ||
+					jmember_set(t, k, in.s, e)
+				? -1
+				: 0;
+	}
+	text_free(&in);
+	json_decref(o);
+	return rc;
+}
+
 int config_set(struct text *t, const struct config_doc *d, const char *key, const char *value,
 	struct err *e)
 {
 	const struct family *f = family_of(d);
 	struct config_place at = f->place ? f->place(d, key) : (struct config_place){ NULL, key };
 
-	return jmember_set_in(t, at.in, at.key, value, e);
+	return jmember_set_in(t, at.in, at.key, value, e) ? -1
+							  : config_set_again(t, f, key, value, e);
 }
 
 int config_put(struct text *out, const struct config_doc *d, enum codec form, struct err *e)
@@ -127,15 +161,22 @@ int config_read_shapes(struct config *c, const struct config_doc *d, struct err 
 	const char *type = json_string_value(json_object_get(d->o, "model_type"));
 	const struct family *f = type ? find(families, type, d) : NULL;
 	const struct codec_form *dense = &codecs[f ? f->dense : CODEC_FP8];
-	json_t *o = json_copy(d->o),
+	json_t *o = json_copy(d->o), *text = json_copy(json_object_get(o, "text_config")),
 	       *q = json_pack("{s:s,s:[i,i]}", "quant_method", "fp8", "weight_block_size",
 		       (int)dense->rows, (int)dense->cols);
 	struct config_doc doc = { .o = o };
 	int rc;
 
 	json_object_del(o, "expert_dtype");
+	json_object_del(text, "expert_dtype");
+	json_object_del(text, "quantization_config");
+	if (json_is_object(text) && json_object_set(o, "text_config", text)) {
+		json_decref(o);
+		doc.o = o = NULL;
+	}
 	rc = o && q && !json_object_set(o, "quantization_config", q) ? config_read(c, &doc, e)
 								     : err_nomem(e);
+	json_decref(text);
 	json_decref(q);
 	json_decref(o);
 	return rc;

@@ -104,8 +104,12 @@ static inline enum codec family_fp8(const struct family *f)
  * the family that says the blocks. */
 enum codec family_codec(const struct family *f, const char *weight, unsigned code, unsigned scale);
 
-/* Gives a field of the config.json in *t, which d was read from, another value, which is JSON, where its family has it. key: as
- * in the family's fields. Returns -1 with *t as it was. */
+/* Gives key the value, which is JSON (NULL: takes it out), wherever the config.json in *t says it in a spelling of f: at the top, in
+ * text_config, and what experts are in quantization_config too. Returns -1 with *t edited in part. */
+int config_set_again(struct text *t, const struct family *f, const char *key, const char *value,
+	struct err *e);
+/* Gives a field of the config.json in *t, which d was read from, another value, which is JSON, where its family has it, and wherever
+ * the file says it again. key: as in the family's fields. Returns -1 with *t as it was or edited in part. */
 int config_set(struct text *t, const struct config_doc *d, const char *key, const char *value,
 	struct err *e);
 

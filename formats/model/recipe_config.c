@@ -27,7 +27,10 @@ static int put_members(struct text *out, const struct recipe_made *m, const stru
 	text_put(&t, m->doc->raw.s, m->doc->raw.n);
 	rc = t.failed ? err_nomem(e) : 0;
 	for (i = 0; !rc && i < n; i++)
-		rc = jmember_set(&t, v[i].key, v[i].value, e);
+		rc = jmember_set(&t, v[i].key, v[i].value, e) ||
+				config_set_again(&t, family_of(m->doc), v[i].key, v[i].value, e)
+			? -1
+			: 0;
 	if (!rc)
 		text_put(out, t.s, t.n);
 	text_free(&t);
@@ -176,8 +179,10 @@ static json_t *left_out(const struct recipe_made *m)
 int recipe_config_nvfp4(struct text *out, const struct recipe_made *m, struct err *e)
 {
 	const int group = (int)codecs[CODEC_NVFP4].cols;
-	json_t *q = json_deep_copy(json_object_get(m->doc->o, "quantization_config")), *args, *add;
+	json_t *flat = config_flat(m->doc),
+	       *q = json_deep_copy(json_object_get(flat, "quantization_config")), *args, *add;
 
+	json_decref(flat);
 	args = json_pack("{s:b,s:i,s:s,s:i}", "dynamic", 0, "num_bits", 4, "type", "float",
 		"group_size", group);
 	add = json_pack("{s:s,s:s,s:n,s:i,s:o,s:{s:{s:O,s:o,s:[s]}},s:o,s:o}", "moe_quant_algo",
