@@ -156,6 +156,75 @@ static void dropped_gguf(void)
 	}
 }
 
+/* config.json of V4.1 at the top, in the spelling of inference/config.json. */
+static void flat(struct ck *c)
+{
+	static const char *const names[][2] = { { "num_nextn_predict_layers", "n_mtp_layers" },
+		{ "dspark_target_layer_ids", "dspark_target_layers" },
+		{ "num_hidden_layers", "n_layers" } };
+	json_t *t = json_incref(json_object_get(c->config, "text_config"));
+	size_t i;
+
+	c->new_config = true;
+	json_object_del(c->config, "text_config");
+	json_object_del(t, "model_type");
+	for (i = 0; i < sizeof names / sizeof *names; i++) {
+		json_object_set(t, names[i][1], json_object_get(t, names[i][0]));
+		json_object_del(t, names[i][0]);
+	}
+	json_object_update(c->config, t);
+	json_decref(t);
+}
+
+/* config.json of V4 with the same fields under text_config, which are held to those at the top. */
+static void twice(struct ck *c)
+{
+	json_t *t = json_deep_copy(c->config);
+
+	c->new_config = true;
+	json_object_set_new(c->config, "text_config", t);
+}
+
+static void no_text(struct ck *c)
+{
+	ck_config(c, "text_config", "null");
+}
+
+/* Wherever and in whatever spelling config.json says how many drafts there are. */
+static void dropped_wherever(void)
+{
+	static const struct {
+		const char *config;
+		void (*change)(struct ck *c);
+		const char *to;
+	} row[] = { { "small-v41", NULL, "fp8" }, { "small-v41", NULL, "bf16" },
+		{ "small-v41", NULL, "mxfp8" }, { "small-v41", NULL, "nvfp4 --input-scale 0.5" },
+		{ "small-v41", NULL, "mlx-packed" }, { "small-v41", flat, "fp8" },
+		{ "small-v41", flat, "mlx-packed" }, { "small-spark", twice, "fp8" },
+		{ "small-spark", no_text, "fp8" } };
+	struct path p;
+	char args[900];
+	size_t i;
+
+	for (i = 0; i < sizeof row / sizeof *row; i++) {
+		p = dirs_path(row[i].config);
+		snprintf(args, sizeof args, "%s --config tests/configs/%s.json --seed 5", p.s,
+			row[i].config);
+		if (!is_file(p.s))
+			CHECK(!model_tool("mkmodel", args));
+		if (row[i].change)
+			p = ck_changed(p.s, row[i].change, "changed");
+		fresh();
+		CHECK_IN(row[i].to,
+			ends(0, NULL, "dsv4-quant", "run -q %s -o %s --drafts drop --to %s", p.s,
+				out.s, row[i].to));
+		CHECK_IN(row[i].to, !holds(model_file(out.s, "config.json").s, "dspark_"));
+		CHECK_IN(row[i].to, ends(0, NULL, "dsv4-verify", "check -q %s", out.s));
+		CHECK_IN(row[i].to, ends(0, NULL, "dsv4-verify", "compare -q %s %s", p.s, out.s));
+		CHECK_IN(row[i].to, ends(0, "doctor: true", "dsv4-verify", "doctor %s", out.s));
+	}
+}
+
 static const struct {
 	const char *name, *engine;
 	int status;
@@ -312,6 +381,8 @@ static void lies(void)
 }
 
 static const struct test tests[] = { { "quant drafts: dropped", dropped },
-	{ "quant drafts: dropped from a GGUF", dropped_gguf }, { "quant drafts: kept", kept },
-	{ "quant drafts: refused", refused }, { "quant drafts: lies", lies }, { 0 } };
+	{ "quant drafts: dropped from a GGUF", dropped_gguf },
+	{ "quant drafts: dropped, wherever config.json has them", dropped_wherever },
+	{ "quant drafts: kept", kept }, { "quant drafts: refused", refused },
+	{ "quant drafts: lies", lies }, { 0 } };
 TEST_MAIN(tests)

@@ -2,6 +2,7 @@
 #include "formats/model/drafts.h"
 
 #include "formats/json/jmember.h"
+#include "formats/model/family.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -35,37 +36,51 @@ void drafts_take_out(struct config *c)
 	c->MR = 0;
 }
 
-/* The members of a DSpark drafter: dspark_block_size and so on. */
-static int take_spark_out(struct text *t, struct err *e)
+/* What the member of that name becomes without drafts, by the spelling of the family; false: it stays as it is. *value NULL: it goes. */
+static bool without(const char *key, const json_t *x, const struct config *c, const char *ratios,
+	const char **value)
 {
-	static const char start[] = "dspark_";
+	static const char drafter[] = "dspark_";
+	const char *as = c->family && c->family->canonical ? c->family->canonical(key) : key;
+	bool spark = !strncmp(as, drafter, sizeof drafter - 1);
+
+	*value = spark ? NULL : !strcmp(as, "compress_ratios") ? ratios : "0";
+	return spark || (!strcmp(as, "compress_ratios") && json_array_size(x) > c->L) ||
+		(!strcmp(as, "num_nextn_predict_layers") && json_integer_value(x) != 0);
+}
+
+/* The members of the object *t. */
+static int take_out_of(struct text *t, const struct config *c, const char *ratios, struct err *e)
+{
 	json_t *o = json_loadb(t->s, t->n, 0, NULL), *x;
-	const char *key;
+	const char *key, *value;
 	int rc = o ? 0 : err_nomem(e);
 
-	json_object_foreach(o, key, x) if (!rc && !strncmp(key, start, sizeof start - 1)) rc =
-		jmember_set(t, key, NULL, e);
+	json_object_foreach(o, key, x) if (!rc && without(key, x, c, ratios, &value)) rc =
+		jmember_set(t, key, value, e);
 	json_decref(o);
 	return rc;
 }
 
+/* Whoever reads the file takes what stands at the top or in text_config: both say the same. */
 int drafts_config(struct text *t, const struct config *c, struct err *e)
 {
-	struct text ratios = { 0 };
-	json_t *o = json_loadb(t->s, t->n, 0, NULL);
-	bool any = json_array_size(json_object_get(o, "compress_ratios")) > c->L;
+	struct text ratios = { 0 }, nested = { 0 };
+	bool there = false;
 	uint64_t i;
 	int rc;
 
-	json_decref(o);
-	if (!any) /* of a model without drafts nothing has to be changed */
-		return 0;
 	for (i = 0; i < c->L; i++)
 		text_fmt(&ratios, "%s%llu", i ? ", " : "[", (unsigned long long)c->ratio[i]);
 	text_str(&ratios, "]");
-	rc = ratios.failed ? err_nomem(e) : jmember_set(t, "compress_ratios", ratios.s, e);
-	rc = rc ? rc : jmember_set(t, "num_nextn_predict_layers", "0", e);
-	rc = rc ? rc : take_spark_out(t, e);
+	rc = ratios.failed ? err_nomem(e) : jmember_get(t, "text_config", &nested, &there, e);
+	if (!rc && there && nested.s[0] == '{')
+		rc = take_out_of(&nested, c, ratios.s, e) ||
+				jmember_set(t, "text_config", nested.s, e)
+			? -1
+			: 0;
+	rc = rc ? rc : take_out_of(t, c, ratios.s, e);
+	text_free(&nested);
 	text_free(&ratios);
 	return rc;
 }
