@@ -10,14 +10,17 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 export PYTHONPATH=loaders/vllm:tests/probe PYTHONDONTWRITEBYTECODE=1
 golden=tests/golden/tiny-flash
-try() { # try TARGET RANKS ep|tp [damages]
-	"$B/dsv4-convert" run "$golden" -o "$tmp/set" --target "$1" --ranks "$2" --experts-by "$3" -q >/dev/null 2>"$tmp/log" ||
-		{ echo "FAIL loader: no set for $1, $2 ranks by $3"; cat "$tmp/log"; }
-	python3 tests/loader/refuse.py "$1" "$2" "$3" "$tmp/set" ${4:-} 2>"$tmp/log" || sed 's/^/     /' "$tmp/log"
-	grep -q Traceback "$tmp/log" && echo "FAIL loader: $1, $2 ranks by $3"
+try() { # try TARGET RANKS ep|tp [damages | layers OPTION...]
+	target=$1 ranks=$2 by=$3 what=${4:-}
+	shift $(($# > 4 ? 4 : $#))
+	"$B/dsv4-convert" run "$golden" -o "$tmp/set" --target "$target" --ranks "$ranks" --experts-by "$by" "$@" -q >/dev/null 2>"$tmp/log" ||
+		{ echo "FAIL loader: no set for $target, $ranks ranks by $by"; cat "$tmp/log"; }
+	python3 tests/loader/refuse.py "$target" "$ranks" "$by" "$tmp/set" ${what:+"$what"} 2>"$tmp/log" || sed 's/^/     /' "$tmp/log"
+	grep -q Traceback "$tmp/log" && echo "FAIL loader: $target, $ranks ranks by $by"
 	rm -rf "$tmp/set"
 }
 try marlin-mxfp4 1 ep damages
+try marlin-mxfp4 1 ep layers --layers 0
 try marlin-mxfp4 2 ep
 try trtllm-mxfp4 2 ep
 try deepgemm-sm100 2 ep

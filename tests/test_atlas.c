@@ -461,6 +461,43 @@ static void another_model(void)
 	CHECK(ends(1, "layers.1.attn.wq_b.weight", "dsv4-verify", "atlas %s %s", m.s, lost.s));
 }
 
+/* Ids of token 5 in another order: a table of ids has no error, and is held. */
+static void exchange_ids(struct ck *c)
+{
+	struct ck_tensor *t;
+	uint8_t one[8];
+	size_t i = 0;
+
+	t = ck_next(c, &i, ".gate.tid2eid", NULL);
+	CHECK(t && t->n >= 8 * 8 * 5);
+	if (!t)
+		return;
+	memcpy(one, t->p + 5 * 2 * 8, 8);
+	memcpy(t->p + 5 * 2 * 8, t->p + 5 * 2 * 8 + 8, 8);
+	memcpy(t->p + 5 * 2 * 8 + 8, one, 8);
+}
+
+static void other_ids(void)
+{
+	static const char *const to[] = { "bf16", "fp8", "gguf-q4", "w4a16" };
+	struct path m = model(), other, out;
+	size_t i;
+
+	other = ck_changed(m.s, exchange_ids, "ids");
+	for (i = 0; i < sizeof to / sizeof *to; i++) {
+		out = dirs_gone("ids.out");
+		CHECK_IN(to[i],
+			ends(0, NULL, "dsv4-quant", "run %s -o %s --to %s -q", other.s, out.s,
+				to[i]));
+		CHECK_IN(to[i],
+			ends(0, "tables of ids", "dsv4-verify", "atlas %s %s", other.s, out.s));
+		CHECK_IN(to[i], ends(1, "atlas.lost", "dsv4-verify", "atlas %s %s", m.s, out.s));
+		CHECK_IN(to[i],
+			ends(1, "layers.0.ffn.gate.tid2eid", "dsv4-verify", "atlas %s %s", m.s,
+				out.s));
+	}
+}
+
 /* A folder of which nothing is to be said but one warning is read by all who say that they leave config.json aside. */
 static void lone_warning(void)
 {
@@ -722,7 +759,8 @@ static const struct test tests[] = { { "atlas: figures", figures },
 	{ "atlas: bounds of blocks", bounds }, { "atlas: exact forms", exact_forms },
 	{ "atlas: as the run says", as_the_run_says }, { "atlas: any threads", any_threads },
 	{ "atlas: importance", with_importance }, { "atlas: damaged files", damaged_files },
-	{ "atlas: of another model", another_model }, { "atlas: lone warning", lone_warning },
-	{ "atlas: engram", engram }, { "atlas: engram records", engram_records },
-	{ "atlas: not finite", not_finite }, { "atlas: two of different sources", two }, { 0 } };
+	{ "atlas: of another model", another_model }, { "atlas: other ids", other_ids },
+	{ "atlas: lone warning", lone_warning }, { "atlas: engram", engram },
+	{ "atlas: engram records", engram_records }, { "atlas: not finite", not_finite },
+	{ "atlas: two of different sources", two }, { 0 } };
 TEST_MAIN(tests)

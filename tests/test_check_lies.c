@@ -297,10 +297,60 @@ static void hostile(void)
 	report_free(&r);
 }
 
+/* Exchanges text in a file of one folder of a set; what the documents above say of a manifest follows. */
+static void exchange_below(const char *dir, const char *file, const char *from, const char *to)
+{
+	struct path path = model_file(dir, file);
+	char old[65], now[65];
+
+	digest_file(path.s, old);
+	verify_exchange(path.s, from, to);
+	if (strcmp(strrchr(file, '/') + 1, MAN_NAME) != 0)
+		return;
+	*strrchr(path.s, '/') = 0;
+	verify_seal(path.s);
+	digest_file(model_file(dir, file).s, now);
+	verify_exchange(model_file(dir, MAN_NAME).s, old, now);
+	verify_seal(dir);
+}
+
+/* Folders of a set, and files in them, that say another rank than their place in it makes them. */
+static void shares(void)
+{
+	static const struct {
+		struct path *of;
+		const char *folder, *shard, *from, *to; /* from and to: of one length */
+	} row[] = {
+		{ &tp, "pp-1-of-2/rank-0-of-1", "model-00007-of-00007.safetensors", "stage 1 of 2",
+			"stage 0 of 2" },
+		{ &tp, "pp-0-of-2/rank-0-of-1", "model-00001-of-00007.safetensors", "attention tp",
+			"attention ep" },
+		{ &set, "rank-1-of-2", "model-00001-of-00007.safetensors", "rank 1 of 2",
+			"rank 0 of 2" },
+	};
+	struct check_opts o = verify_opts();
+	struct path p;
+	char file[300];
+	size_t i;
+
+	make();
+	for (i = 0; i < sizeof row / sizeof *row; i++) {
+		p = copy_of(row[i].of->s);
+		snprintf(file, sizeof file, "%s/" MAN_NAME, row[i].folder);
+		exchange_below(p.s, file, row[i].from, row[i].to);
+		CHECK_IN(row[i].to, verify_false(p.s, &o, "check.plan", file));
+		p = copy_of(row[i].of->s);
+		snprintf(file, sizeof file, "%s/%s", row[i].folder, row[i].shard);
+		exchange_below(p.s, file, row[i].from, row[i].to);
+		CHECK_IN(row[i].to, verify_false(p.s, &o, "check.header", file));
+	}
+}
+
 static const struct test tests[] = {
 	{ "check: documents", documents },
 	{ "check: without SHA-256", without_sha },
 	{ "check: hostile", hostile },
+	{ "check: shares", shares },
 	{ NULL, NULL },
 };
 TEST_MAIN(tests)

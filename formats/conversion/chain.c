@@ -10,6 +10,8 @@
 #include "formats/gguf/ggml_type.h"
 #include "formats/gguf/gguf_set.h"
 #include "formats/conversion/head.h"
+#include "formats/conversion/vllm_form.h"
+#include "formats/model/sglang_name.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -34,11 +36,38 @@ static bool wants(const struct chain_walk *w, const char *name)
 	return !w->wants || w->wants(w->ctx, name);
 }
 
+/* Where a folder stands below: in a set, or the only one beside the files. */
+struct above {
+	const char *target;
+	const struct set_manifest *set; /* NULL: there is none */
+};
+
+/* The folder says of which rank it is what its name and the document of the set say. */
+static int is_rank(const struct manifest *m, const char *name, const struct set_manifest *set,
+	struct err *e)
+{
+	unsigned stage = 0, stages = 1, rank = 0, ranks = 0;
+	const char *last = strrchr(name, '/');
+	char want[sizeof m->share];
+
+	(void)sscanf(name, "pp-%9u-of-%9u/", &stage, &stages); /* only where there are stages */
+	if (sscanf(last ? last + 1 : name, "rank-%9u-of-%9u", &rank, &ranks) != 2)
+		return err_rule(e, RULE_SET_FORM, ERR_NOPOS, "it is of no rank by its name");
+	snprintf(want, sizeof want, "rank %u of %u, stage %u of %u, experts %s, attention %s", rank,
+		ranks, stage, stages, set->experts_by, set->attention);
+	if (!strcmp(m->share, want))
+		return 0;
+	return err_rule(e, RULE_CHECK_PLAN, ERR_NOPOS,
+		"its options.share is %s, its name and the manifest above make it %s",
+		text_quote(m->share).s, text_quote(want).s);
+}
+
 /* What the document above says of a folder, and that it is of the same conversion. */
 static int is_meant(const struct manifest *m, const struct manifest_folder *said,
-	const char *target, struct err *e)
+	const struct above *above, struct err *e)
 {
-	const char *want = strcmp(said->name, SET_SOURCE) ? target : SET_SOURCE;
+	bool source = !strcmp(said->name, SET_SOURCE);
+	const char *want = source ? SET_SOURCE : above->target;
 
 	if (said->plan[0] && strcmp(said->plan, m->plan))
 		return err_rule(e, RULE_CHECK_PLAN, ERR_NOPOS,
@@ -50,12 +79,12 @@ static int is_meant(const struct manifest *m, const struct manifest_folder *said
 	if (m->restore.name[0])
 		return err_rule(e, RULE_SET_FORM, ERR_NOPOS,
 			"the manifest of a folder below another names one too");
-	return 0;
+	return above->set && !source ? is_rank(m, said->name, above->set, e) : 0;
 }
 
 /* Loads the manifest of an open folder, and reads it once it is the one that is meant. */
 static int read_below(struct manifest *m, const struct io *io, int dir,
-	const struct manifest_folder *said, const char *target, struct err *e)
+	const struct manifest_folder *said, const struct above *above, struct err *e)
 {
 	struct text t = { 0 };
 	struct stat st;
@@ -74,7 +103,7 @@ static int read_below(struct manifest *m, const struct io *io, int dir,
 		goto out;
 	}
 	rc = manifest_read(m, &t, e);
-	if (!rc && is_meant(m, said, target, e)) {
+	if (!rc && is_meant(m, said, above, e)) {
 		manifest_free(m);
 		rc = -1;
 	}
@@ -94,7 +123,7 @@ static int open_below(const struct io *io, int top, const char *name, int *dir, 
 }
 
 static int walk_below(const struct chain_walk *w, int top, const struct manifest_folder *said,
-	const char *target, struct err *e)
+	const struct above *above, struct err *e)
 {
 	struct chain_folder f = { .io = w->io, .name = said->name };
 	struct manifest m;
@@ -108,7 +137,7 @@ static int walk_below(const struct chain_walk *w, int top, const struct manifest
 		return tell(w, said->name, &why, e);
 	snprintf(path, sizeof path, "%s/" MAN_NAME, said->name);
 	f.m = &m;
-	if (read_below(&m, w->io, f.dir, said, target, &why)) {
+	if (read_below(&m, w->io, f.dir, said, above, &why)) {
 		rc = tell(w, path, &why, e);
 	} else {
 		rc = w->folder(w->ctx, &f, e);
@@ -131,6 +160,7 @@ static int is_sealed(enum seal seal, struct err *e)
 static int walk_set(const struct chain_walk *w, int top, const struct text *t, struct err *e)
 {
 	struct set_manifest s;
+	struct above above = { s.target, &s };
 	struct err why = { 0 };
 	size_t i;
 	int rc;
@@ -141,7 +171,7 @@ static int walk_set(const struct chain_walk *w, int top, const struct text *t, s
 	if (!rc && w->set)
 		rc = w->set(w->ctx, &s, e);
 	for (i = 0; !rc && i < s.n; i++)
-		rc = walk_below(w, top, &s.v[i], s.target, e);
+		rc = walk_below(w, top, &s.v[i], &above, e);
 	set_manifest_free(&s);
 	return rc;
 }
@@ -160,7 +190,7 @@ static int walk_one(const struct chain_walk *w, int top, const struct text *t, s
 	if (!rc && wants(w, ""))
 		rc = w->folder(w->ctx, &f, e);
 	if (!rc && m.restore.name[0])
-		rc = walk_below(w, top, &m.restore, m.target, e);
+		rc = walk_below(w, top, &m.restore, &(struct above){ m.target, NULL }, e);
 	manifest_free(&m);
 	return rc;
 }
@@ -227,6 +257,18 @@ static int is_of(const struct sidecar *s, const struct manifest *m, const struct
 	return 0;
 }
 
+/* What headers of the file have to say of their rank, by the manifest of the folder. */
+static void put_share(struct sidecar *s, const struct manifest *m)
+{
+	long rank = rank_target(m->target) ? vllm_rank_of(s->name) : -1;
+
+	if (rank < 0)
+		snprintf(s->share, sizeof s->share, "%s", m->share);
+	else if (m->ranks[0] && m->experts_by[0])
+		snprintf(s->share, sizeof s->share, "rank %ld of %s, experts %s", rank, m->ranks,
+			m->experts_by);
+}
+
 int chain_sidecar(struct sidecar *s, const struct chain_folder *f, const struct manifest_file *file,
 	struct err *e)
 {
@@ -250,6 +292,8 @@ int chain_sidecar(struct sidecar *s, const struct chain_folder *f, const struct 
 	rc = is_of(s, f->m, file, e);
 	if (rc)
 		sidecar_free(s);
+	else
+		put_share(s, f->m);
 out:
 	(void)f->io->close(f->io, fd); /* read only */
 	return rc;

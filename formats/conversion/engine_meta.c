@@ -140,6 +140,18 @@ static int hold(const json_t *o, const char *key, const char *want, struct err *
 	return hold_text(key, json_string_value(json_object_get(o, key)), want, e);
 }
 
+/* Which rank the file is of, where the manifest says that too. */
+static int hold_share(const json_t *o, const struct sidecar *s, struct err *e)
+{
+	const char *is = json_string_value(json_object_get(o, "dsv4.share"));
+
+	if (!s->share[0] || (is && !strcmp(is, s->share)))
+		return 0;
+	return err_rule(e, RULE_CHECK_HEADER, ERR_NOPOS,
+		"its header says %s of dsv4.share, its manifest makes it %s",
+		is ? text_quote(is).s : "nothing", text_quote(s->share).s);
+}
+
 static int hold_all(const json_t *o, const struct meta *m, const struct sidecar *s,
 	const struct engine *g, struct err *e)
 {
@@ -166,14 +178,15 @@ static int hold_all(const json_t *o, const struct meta *m, const struct sidecar 
 		n++;
 	}
 	if (json_object_size(o) == n)
-		return 0;
+		return hold_share(o, s, e);
 	return err_rule(e, RULE_CHECK_HEADER, ERR_NOPOS,
 		"the metadata in its header has %zu members, %zu are made", json_object_size(o), n);
 }
 
 /* "rank R of N, experts tp", where R is what the name of the file says. */
-static int hold_rank(const char *is, const struct sidecar *s, struct err *e)
+static int hold_rank(const json_t *o, const struct sidecar *s, struct err *e)
 {
+	const char *is = json_string_value(json_object_get(o, "dsv4.share"));
 	char want[40];
 
 	if (!strcmp(s->name, rank_kept_file(s->target)))
@@ -181,7 +194,7 @@ static int hold_rank(const char *is, const struct sidecar *s, struct err *e)
 			strcmp(s->name, SGLANG_KEPT) != 0 ? "drafts" : "kept", e);
 	snprintf(want, sizeof want, "rank %ld of ", vllm_rank_of(s->name));
 	if (is && !strncmp(is, want, strlen(want)))
-		return 0;
+		return hold_share(o, s, e);
 	return err_rule(e, RULE_CHECK_HEADER, ERR_NOPOS,
 		"its header says %s of dsv4.share, its name that it is %s a number of ranks",
 		is ? text_quote(is).s : "nothing", want);
@@ -202,7 +215,7 @@ static int hold_vllm(const json_t *o, const struct sidecar *s, struct err *e)
 		return err_rule(e, RULE_CHECK_HEADER, ERR_NOPOS,
 			"the metadata in its header has %zu members, %zu are made",
 			json_object_size(o), n);
-	return hold_rank(json_string_value(json_object_get(o, "dsv4.share")), s, e);
+	return hold_rank(o, s, e);
 }
 
 int engine_meta_check(const struct io *io, int fd, const struct st_header *h,

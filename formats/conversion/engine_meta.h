@@ -7,7 +7,8 @@
  *	dsv4.w13, .w2   orders of rows
  *	dsv4.target, dsv4.alignment, dsv4.share, format
  *
- * Only the text of dsv4.share, which says where in the set the file is, does not follow from a sidecar: it must be there.
+ * The text of dsv4.share, which says where in the set the file is, does not follow from a sidecar, but from the manifest above it
+ * (sidecar.share): it must be there.
  *
  * SPDX-License-Identifier: MIT */
 #ifndef FORMATS_CONVERSION_ENGINE_META_H

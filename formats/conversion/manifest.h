@@ -105,7 +105,11 @@ struct manifest {
 	char input_scale
 		[64]; /* the same: where scales of activations came from, a number for all; "": not said */
 	char imatrix
-		[65]; /* the same: SHA-256 of a file of importance, in hex; "": there was none */
+		[65];   /* the same: SHA-256 of a file of importance, in hex; "": there was none */
+	char ranks[24]; /* the same: how many ranks there are; "": not said */
+	char experts_by
+		[8]; /* the same, of rank files that lie in one folder: "ep" or "tp"; "": not said */
+	char share[128]; /* the same, of a folder of a set: which rank it is; "": not said */
 	char experts_from
 		[128]; /* the same: what another folder had, of which the experts are; "": of the source */
 	struct manifest_files files;
@@ -129,6 +133,7 @@ struct set_manifest {
 	struct manifest_folder *v; /* owns; no name twice */
 	size_t n, cap;
 	uint64_t ranks, stages;
+	char attention[16], experts_by[8]; /* how they share; "": not said */
 	enum seal seal;
 	struct arena arena;
 };

@@ -254,6 +254,18 @@ static int take_cut(struct jread *j, char out[24], const char *word, struct err 
 	return 1;
 }
 
+/* Takes one of the options that say which ranks there are. Returns 0 if it is none. */
+static int take_rank(struct jread *j, struct manifest *m, struct err *e)
+{
+	if (is(j, "ranks"))
+		return jfield_string(j, m->ranks, sizeof m->ranks, e) ? -1 : 1;
+	if (is(j, "experts_by"))
+		return jfield_string(j, m->experts_by, sizeof m->experts_by, e) ? -1 : 1;
+	if (is(j, "share"))
+		return jfield_string(j, m->share, sizeof m->share, e) ? -1 : 1;
+	return 0;
+}
+
 /* Takes the options that readers of the document go by; all of them are strings. */
 static int take_option(struct jread *j, struct reading *r, struct err *e)
 {
@@ -261,9 +273,13 @@ static int take_option(struct jread *j, struct reading *r, struct err *e)
 	     input = is(j, "input_scale"), is_imatrix = is(j, "imatrix"),
 	     is_engram = is(j, "engram"), is_record = is(j, "engram_layout");
 	char value[4096];
+	int rank;
 
 	if (jread_peek(j) != '"')
 		return 0;
+	rank = take_rank(j, &r->m, e);
+	if (rank)
+		return rank;
 	if (is(j, "recipe"))
 		return take_recipe(j, r, e);
 	if (is(j, "experts_kept"))
@@ -466,8 +482,12 @@ static int take_share(struct jread *j, struct reading *r, struct err *e)
 {
 	uint64_t *to = is(j, "ranks") ? &r->s.ranks : is(j, "stages") ? &r->s.stages : NULL;
 
+	if (is(j, "attention"))
+		return jfield_string(j, r->s.attention, sizeof r->s.attention, e) ? -1 : 1;
+	if (is(j, "experts_by"))
+		return jfield_string(j, r->s.experts_by, sizeof r->s.experts_by, e) ? -1 : 1;
 	if (!to) {
-		if (!is(j, "attention") && !is(j, "experts_by") && !is(j, "file_size"))
+		if (!is(j, "file_size"))
 			return jfield_wrong(e, "the member %s does not belong there",
 				text_quote_n(j->str.s, j->str.n).s);
 		return 0;

@@ -74,6 +74,8 @@ struct sidecar {
 	uint64_t bytes, header_bytes; /* of the file of weights; header_bytes: 8+N */
 	uint8_t sha256[32];           /* of it, if has_sha256 */
 	bool has_sha256;
+	char share
+		[128]; /* what the header of the file has to say of its rank, by the manifest (chain.h); "": nobody says */
 	uint64_t dropped_bytes;     /* of NAME.dropped; 0: there is no such file */
 	uint8_t dropped_sha256[32]; /* of it */
 	struct xxh_digest *chunks;  /* owns; one for each MAN_CHUNK bytes of the file */

@@ -1,7 +1,7 @@
-"""refuse.py TARGET RANKS ep|tp SET [damages]: what loaders/vllm decides without vLLM and PyTorch, of a set of dsv4-convert.
+"""refuse.py TARGET RANKS ep|tp SET [damages|layers]: what loaders/vllm decides without vLLM and PyTorch, of a set of dsv4-convert.
 
 A launch that agrees is taken: all that is placed, and how. With `damages`, of a set of one rank for Marlin, each thing that may not
-agree is made not to, and the sentence must name both sides and what to do. Prints "ok   name" or "FAIL name".
+agree is made not to, and the sentence must name both sides and what to do; with `layers`, the set is of some layers. Prints "ok   name" or "FAIL name".
 
 SPDX-License-Identifier: MIT"""
 import dataclasses
@@ -223,6 +223,9 @@ def main():
         guarded(where)
         return len(BAD)
     launch = Launch(where, target, int(ranks), by)
+    if more == ["layers"]:
+        refused("a part of the layers", launch.load, "made with --layers 0", "vLLM wants the whole model", "convert without --layers")
+        return len(BAD)
     try:
         agrees(launch, target)
         say("%s, %s ranks by %s, is taken" % (target, ranks, by), "")

@@ -8,6 +8,7 @@
 #include "formats/model/engram.h"
 #include "formats/model/model_id.h"
 #include "formats/gguf/imatrix_digest.h"
+#include "verify/atlas/ids.h"
 #include "verify/atlas/range.h"
 
 #include <pthread.h>
@@ -444,7 +445,7 @@ static int measure_all(struct measure *m, struct report *r, const char *out, str
 	if (m->has_imatrix && !m->known)
 		return err_set(e, ERR_USAGE, "--imatrix: it names no tensor of this model");
 	findings(m, r);
-	return atlas_seal(m->a, e);
+	return ids_hold(r, &m->source, &m->out, e) || atlas_seal(m->a, e) ? -1 : 0;
 }
 
 int atlas_measure(struct atlas *a, struct report *r, const char *source, const char *out,

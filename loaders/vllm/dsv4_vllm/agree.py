@@ -127,7 +127,9 @@ def check_kernel(launch, folder, target):
 
 
 def check_rank(launch, rank):
-    """The folder says of itself what the set says of it."""
+    """The folder says of itself what the set says of it, and is whole: vLLM asks of no dense weight whether it was loaded."""
+    if rank.layers is not None:
+        raise Refused(f"{rank.path} was made with --layers {rank.layers}, vLLM wants the whole model: convert without --layers")
     want = f"rank {launch.rank} of {launch.ranks}, stage {launch.stage} of {launch.stages},"
     for file in rank.files:
         said = file.metadata.get("dsv4.share", "")

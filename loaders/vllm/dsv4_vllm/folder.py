@@ -106,6 +106,7 @@ class Rank:
         self.doc = document(manifest, data, RANK)
         self.target = self.doc["target"]
         self.share = self.doc["options"].get("share", "")
+        self.layers = self.doc["options"].get("layers")  # what it is a part of a model by; None: it is a whole one
         self.files = [File(os.path.join(self.path, f["name"]), f["bytes"]) for f in self.doc["files"] if "sidecar" in f]
         for f in self.doc["files"]:
             if f["name"] == "config.json":
