@@ -7,6 +7,7 @@
 #include "formats/archive/archive_io.h"
 #include "formats/archive/cache.h"
 #include "formats/archive/listing.h"
+#include "tests/faultio.h"
 #include "tests/pack.h"
 #include "tests/verify.h"
 
@@ -473,6 +474,52 @@ static void stored(void)
 	}
 }
 
+/* Returns how many files of the archive were held to the list as they are stored. */
+static uint64_t stored_files(const struct report *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->n_rows; i++)
+		if (!strcmp(r->rows[i].name, "files of the archive as stored"))
+			return r->rows[i].count;
+	return 0;
+}
+
+/* Where one call fails, either it cannot be said whether the archive is whole, or all of it was read all the same. */
+static void failing_calls(void)
+{
+	static const enum io_op calls[] = { IO_OPEN, IO_LSTAT, IO_FSTAT, IO_PREAD, IO_LIST };
+	struct check_opts o = verify_opts();
+	struct path in = folder(), z = packed("z", in.s);
+	struct archive_io ar;
+	struct faultio f;
+	struct report r;
+	uint64_t n, at, all = 0;
+	char what[60];
+	size_t i;
+	int rc;
+
+	o.threads = 1; /* the same calls each time */
+	for (i = 0; i < sizeof calls / sizeof *calls; i++)
+		for (n = at = 0; at <= n; at++) {
+			faultio_make(&f);
+			f.op = calls[i];
+			f.at = at;
+			f.error = EIO;
+			o.io = archive_io_open(&ar, &f.io);
+			rc = verify_check(&r, z.s, &o);
+			snprintf(what, sizeof what, "%s, call %llu: status %d", io_names[calls[i]],
+				(unsigned long long)at, rc);
+			all = at ? all : stored_files(&r);
+			CHECK_IN(what,
+				at ? rc == 2 || (!rc && stored_files(&r) == all)
+				   : !rc && all > 8 && f.calls[calls[i]]);
+			n = at ? n : f.calls[calls[i]];
+			report_free(&r);
+			archive_io_close(&ar);
+		}
+}
+
 /* Of a conversion, what no manifest names and what two documents say differently. */
 static void conversions(void)
 {
@@ -512,6 +559,7 @@ static const struct test tests[] = {
 	{ "another_copy", another_copy },
 	{ "other_files", other_files },
 	{ "stored", stored },
+	{ "failing_calls", failing_calls },
 	{ "conversions", conversions },
 	{ NULL, NULL },
 };

@@ -4,22 +4,10 @@
  * SPDX-License-Identifier: MIT */
 #include "tests/ck.h"
 #include "tests/poke.h"
-#include "tests/shell.h"
+#include "tests/v41.h"
 
 #include "formats/model/family.h"
 #include "formats/model/inventory.h"
-
-static const char *model(void)
-{
-	static struct path p;
-	char args[900];
-
-	p = dirs_path("v41");
-	snprintf(args, sizeof args, "%s --config tests/configs/small-v41.json --seed 5", p.s);
-	if (!is_file(p.s))
-		CHECK(!model_tool("mkmodel", args));
-	return p.s;
-}
 
 /* A file of zeros as large as the published one takes no room: sizes are sums over real headers. */
 static void full_size(void)
@@ -49,7 +37,7 @@ static void full_size(void)
 static void there_and_back(void)
 {
 	static const char *const options[] = { "", "--shard-size 200000" };
-	const char *m = model();
+	const char *m = v41_model();
 	struct path out = dirs_path("out"), back = dirs_path("back");
 	size_t i;
 
@@ -91,7 +79,7 @@ static void put_list(const char *path, const char *text)
 static void for_engines(void)
 {
 	static const char all[] = "[[0,1,2,3,4,5],[6,7,8,9,10,11]]";
-	const char *m = model();
+	const char *m = v41_model();
 	struct path out = dirs_path("out"), two = dirs_path("two"), list = dirs_path("list");
 	char text[400];
 
@@ -130,7 +118,7 @@ static void for_engines(void)
 /* Routed experts in NVFP4, drafts included: in every other tensor no byte changes. */
 static void nvfp4(void)
 {
-	const char *m = model();
+	const char *m = v41_model();
 	struct path out = dirs_path("out"), back = dirs_path("back"), none = dirs_path("none");
 
 	dirs_remove(out.s);
@@ -198,7 +186,7 @@ static void refused(void)
 		{ "dsv4-verify", "record @M --tokens 1,2 -o @O" },
 	};
 	struct path to = dirs_path("none"), c = dirs_path("hf");
-	const char *m = model(), *s;
+	const char *m = v41_model(), *s;
 	char call[1024];
 	size_t i, n;
 
@@ -219,7 +207,7 @@ static void refused(void)
 /* One name of ModelOpt's in published experts: doctor judges it as NVFP4, and says that the matrix is none. */
 static void others_form(void)
 {
-	struct ck *c = ck_load(model());
+	struct ck *c = ck_load(v41_model());
 	struct ck_tensor *t = ck_get(c, "layers.0.ffn.experts.0.w1.scale");
 	struct path p;
 
@@ -450,7 +438,7 @@ static void mixtures(void)
 	size_t i;
 
 	for (i = 0; i < sizeof row / sizeof *row; i++) {
-		p = ck_changed(model(), row[i].change, "damaged");
+		p = ck_changed(v41_model(), row[i].change, "damaged");
 		CHECK_IN(row[i].name,
 			ends(row[i].status, row[i].rule, "dsv4-convert", "inspect %s", p.s));
 		CHECK_IN(row[i].name, !holds(out_file.s, "remove") && !holds(err_file.s, "remove"));
@@ -476,7 +464,7 @@ static void nothing_said(struct ck *c)
 
 static void unsaid(void)
 {
-	struct path p = ck_changed(model(), nothing_said, "unsaid");
+	struct path p = ck_changed(v41_model(), nothing_said, "unsaid");
 
 	CHECK(ends(0, "doctor: true", "dsv4-verify", "doctor %s", p.s));
 }
@@ -497,7 +485,7 @@ static void corrected(void)
 	size_t i;
 
 	for (i = 0; i < sizeof row / sizeof *row; i++) {
-		p = ck_changed(model(), row[i].change, "damaged");
+		p = ck_changed(v41_model(), row[i].change, "damaged");
 		unlink(fixed.s);
 		CHECK_IN(row[i].name,
 			ends(1, "config.", "dsv4-verify", "doctor %s --fix-config %s", p.s,
@@ -597,7 +585,7 @@ static void said_again(void)
 	size_t i, k;
 
 	for (i = 0; i < sizeof change / sizeof *change; i++) {
-		p = ck_changed(model(), change[i], "damaged");
+		p = ck_changed(v41_model(), change[i], "damaged");
 		CHECK(ends(0, "doctor: true", "dsv4-verify", "doctor %s", p.s));
 		for (k = 0; k < sizeof made / sizeof *made; k++) {
 			dirs_remove(out.s);

@@ -5,20 +5,8 @@
 #include "formats/model/engram.h"
 #include "formats/model/family.h"
 #include "tests/poke.h"
-#include "tests/shell.h"
+#include "tests/v41.h"
 #include "tests/verify.h"
-
-static const char *model(void)
-{
-	static struct path p;
-	char args[900];
-
-	p = dirs_path("v41");
-	snprintf(args, sizeof args, "%s --config tests/configs/small-v41.json --seed 5", p.s);
-	if (!is_file(p.s))
-		CHECK(!model_tool("mkmodel", args));
-	return p.s;
-}
 
 static struct path converted(const char *name, const char *options)
 {
@@ -26,7 +14,7 @@ static struct path converted(const char *name, const char *options)
 
 	dirs_remove(p.s);
 	CHECK_IN(options,
-		ends(0, NULL, "dsv4-convert", "run %s -o %s --target hf -q %s", model(), p.s,
+		ends(0, NULL, "dsv4-convert", "run %s -o %s --target hf -q %s", v41_model(), p.s,
 			options));
 	return p;
 }
@@ -49,7 +37,7 @@ static void separate(void)
 	struct path a = converted("a", "--engram separate"),
 		    b = converted("b", "--engram separate --shard-size 300000"),
 		    back = dirs_new("back");
-	const char *m = model();
+	const char *m = v41_model();
 
 	CHECK(is_file(model_file(a.s, "engram-1.safetensors").s));
 	CHECK(same_file(a.s, b.s, "engram-1.safetensors"));
@@ -74,7 +62,7 @@ static void separate(void)
 static void dropped(void)
 {
 	struct path a = converted("a", "--engram drop"), back = dirs_path("back");
-	const char *m = model();
+	const char *m = v41_model();
 	uint8_t *p;
 	size_t n;
 
@@ -121,7 +109,7 @@ static const char table_1[] = "engram-1.safetensors", table_3[] = "engram-3.safe
 static void shared(void)
 {
 	struct path a = converted("a", "--engram separate"), b = dirs_path("b"), other;
-	const char *m = model();
+	const char *m = v41_model();
 	bool links;
 
 	dirs_remove(b.s);
@@ -166,7 +154,7 @@ static void shared_damaged(void)
 		{ "manifest.json", 1, "set.manifest" },
 	};
 	struct path a, b = dirs_path("b");
-	const char *m = model();
+	const char *m = v41_model();
 	size_t i, n;
 	uint8_t *p;
 
@@ -210,7 +198,7 @@ static void not_shared(void)
 		{ 2, "--engram separate", "--engram separate --base x", "give one of them" },
 	};
 	struct path a, b = dirs_path("b"), in;
-	const char *m = model(), *says;
+	const char *m = v41_model(), *says;
 	size_t i;
 
 	for (i = 0; i < sizeof row / sizeof *row; i++) {
@@ -253,7 +241,7 @@ static void refused(void)
 
 	for (i = 0; i < sizeof row / sizeof *row; i++)
 		CHECK_IN(row[i].args,
-			ends(2, row[i].says, "dsv4-convert", "plan %s -o %s %s", model(),
+			ends(2, row[i].says, "dsv4-convert", "plan %s -o %s %s", v41_model(),
 				dirs_path("none").s, row[i].args));
 	CHECK(ends(2, "plan.engram", "dsv4-convert",
 		"plan tests/golden/tiny-flash -o %s --target hf --engram drop",
@@ -277,7 +265,8 @@ static void relabelled(void)
 		CHECK_IN(row[i].to, ends(1, "set.manifest", "dsv4-verify", "check %s", a.s));
 		verify_seal(a.s);
 		CHECK_IN(row[i].to,
-			ends(1, "compare: false", "dsv4-verify", "compare %s %s", model(), a.s));
+			ends(1, "compare: false", "dsv4-verify", "compare %s %s", v41_model(),
+				a.s));
 	}
 }
 
@@ -319,7 +308,7 @@ static void records(void)
 		"record512 --engram-ranks 3", "record --engram-ranks 4 --shard-size 400000" };
 	struct path out = dirs_path("a"), back = dirs_path("back");
 	char options[200];
-	const char *m = model();
+	const char *m = v41_model();
 	size_t i;
 
 	for (i = 0; i < sizeof row / sizeof *row; i++) {
@@ -355,7 +344,7 @@ static void bad_records(void)
 	static const char one[] = "engram-1-rank-0-of-2.safetensors",
 			  other[] = "engram-1-rank-1-of-2.safetensors";
 	struct path out, back = dirs_path("back");
-	const char *m = model();
+	const char *m = v41_model();
 	uint8_t *p, zero[66 * 2];
 	size_t n;
 
@@ -419,7 +408,8 @@ static void lies(void)
 			verify_exchange(model_file(a.s, "manifest.json").s, row[i].from, row[i].to);
 			verify_seal(a.s);
 		}
-		CHECK_IN(row[i].to, ends(1, NULL, "dsv4-verify", "compare %s %s", model(), a.s));
+		CHECK_IN(row[i].to,
+			ends(1, NULL, "dsv4-verify", "compare %s %s", v41_model(), a.s));
 		dirs_remove(dirs_path("back").s);
 		snprintf(args, sizeof args, "restore %s -o %s -q", a.s, dirs_path("back").s);
 		if (row[i].file)
@@ -433,7 +423,7 @@ static void lies(void)
 static void rounded_to(const char *form)
 {
 	struct path a = dirs_path("a"), back = dirs_path("back"), many = dirs_path("b");
-	const char *m = model();
+	const char *m = v41_model();
 	char end[32];
 
 	snprintf(end, sizeof end, ".%s", form);
@@ -473,8 +463,8 @@ static void rounded(void)
 static void another_source(void)
 {
 	static const char *const forms[] = { "mxfp4", "cb4" };
-	struct path a = dirs_path("a"), one = model_copy(model(), "one"),
-		    two = model_copy(model(), "two");
+	struct path a = dirs_path("a"), one = model_copy(v41_model(), "one"),
+		    two = model_copy(v41_model(), "two");
 	size_t i;
 
 	poke(one.s, "layers.1.engram.embed", ".weight", 70, "\x01", 1);
@@ -500,8 +490,8 @@ static void levels(void)
 		{ "\"transform\": \"levels\"", "\"transform\": \"record\"" },
 		{ "\"transform\": \"record\"", "\"transform\": \"levels\"" },
 	};
-	struct path a = dirs_path("a"), other = model_copy(model(), "other");
-	const char *m = model();
+	struct path a = dirs_path("a"), other = model_copy(v41_model(), "other");
+	const char *m = v41_model();
 	uint8_t top = 0x7e;
 	size_t i;
 
@@ -542,7 +532,7 @@ static void bad_values(void)
 	size_t i;
 
 	for (i = 0; i < sizeof row / sizeof *row; i++) {
-		p = model_copy(model(), "bad");
+		p = model_copy(v41_model(), "bad");
 		poke(p.s, "layers.3.engram.embed", row[i].end, row[i].at, &row[i].byte, 1);
 		CHECK_IN(row[i].rule,
 			ends(1, row[i].rule, "dsv4-quant", "run %s -o %s --to engram-%s -q", p.s,
@@ -563,8 +553,8 @@ static void bad_values(void)
 	CHECK(ends(2, "plan.engram", "dsv4-quant",
 		"plan tests/golden/tiny-flash -o %s --to engram-mxfp4", dirs_path("none").s));
 	CHECK(ends(2, "it takes none", "dsv4-quant", "plan %s -o %s --to engram-mxfp4 --lossy",
-		model(), dirs_path("none").s));
-	CHECK(ends(2, NULL, "dsv4-quant", "plan %s -o %s --to engram-record", model(),
+		v41_model(), dirs_path("none").s));
+	CHECK(ends(2, NULL, "dsv4-quant", "plan %s -o %s --to engram-record", v41_model(),
 		dirs_path("none").s));
 }
 

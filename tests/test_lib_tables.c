@@ -3,29 +3,18 @@
  *
  * SPDX-License-Identifier: MIT */
 #include "tests/lib.h"
-#include "tests/shell.h"
+#include "tests/v41.h"
 
 #include <math.h>
 
 enum { COLS = 64, ROWS = 306 }; /* of the table of layer 3 of tests/configs/small-v41.json */
-
-static struct path model(void)
-{
-	struct path p = dirs_path("v41");
-	char args[1200];
-
-	snprintf(args, sizeof args, "%s --config tests/configs/small-v41.json --seed 5", p.s);
-	if (!is_file(p.s))
-		CHECK(!model_tool("mkmodel", args));
-	return p;
-}
 
 static struct path made(const char *name, const char *tool, const char *options)
 {
 	struct path p = dirs_path(name);
 
 	dirs_remove(p.s);
-	CHECK_IN(options, ends(0, NULL, tool, "run %s -o %s -q %s", model().s, p.s, options));
+	CHECK_IN(options, ends(0, NULL, tool, "run %s -o %s -q %s", v41_model(), p.s, options));
 	return p;
 }
 

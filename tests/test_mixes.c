@@ -2,11 +2,11 @@
  * is refused. The model has rows of 256, which the types of few bits want.
  *
  * SPDX-License-Identifier: MIT */
-#include "formats/gguf/imatrix.h"
 #include "formats/model/family.h"
 #include "formats/model/recipes.h"
 #include "quant/preset.h"
 #include "tests/fuzz/chain.h"
+#include "tests/importance.h"
 #include "tests/sanitized.h"
 #include "tests/shell.h"
 #include "verify/compare/mix_type.h"
@@ -154,41 +154,12 @@ static void of_a_file(void)
 	CHECK(ends(0, "compare: true", "dsv4-verify", "compare %s %s", m.s, o.s));
 }
 
-/* Writes importance of one tensor of cols x mats, which grows along the columns. */
-static struct path importance(const char *name, uint64_t cols, uint64_t mats)
-{
-	struct path p = dirs_path("importance.gguf");
-	const struct imatrix_head head = { .dataset = "none", .chunks = 1, .chunk_size = 1 };
-	struct gguf_out o = { 0 };
-	struct text t = { 0 };
-	uint64_t i;
-	float x;
-
-	imatrix_begin(&o, &head);
-	CHECK(imatrix_put(&o, name, cols, mats));
-	gguf_write_head(&o, &t);
-	for (i = 0; i < cols * mats; i++) {
-		x = (float)(i % cols * i % cols) + 0.5f;
-		text_put(&t, &x, sizeof x);
-	}
-	while (t.n % GGUF_ALIGNMENT)
-		text_put(&t, "", 1);
-	for (i = 0, x = 2; i < mats; i++)
-		text_put(&t, &x, sizeof x);
-	while (t.n % GGUF_ALIGNMENT)
-		text_put(&t, "", 1);
-	file_put_all(p.s, t.s, t.n);
-	text_free(&t);
-	gguf_out_free(&o);
-	return p;
-}
-
 /* Importance decides bytes; compare wants that file and no other. */
 static void weighed(void)
 {
 	struct path m = model(), with = dirs_path("with"), without = dirs_path("without"), i;
 
-	i = importance("blk.1.ffn_gate_exps.weight", 256, 12);
+	i = importance("blk.1.ffn_gate_exps.weight", 256, 12, 0.5F);
 	dirs_remove(with.s);
 	dirs_remove(without.s);
 	CHECK(ends(0, NULL, "dsv4-quant", "run -q %s -o %s --to gguf-q2 --imatrix %s", m.s, with.s,
@@ -204,13 +175,13 @@ static void weighed(void)
 	dirs_remove(with.s);
 	CHECK(ends(0, NULL, "dsv4-quant", "run -q -j3 %s -o %s --to gguf-q2 --imatrix %s", m.s,
 		with.s, i.s));
-	i = importance("blk.2.ffn_gate_exps.weight", 256, 12);
+	i = importance("blk.2.ffn_gate_exps.weight", 256, 12, 0.5F);
 	CHECK(ends(2, NULL, "dsv4-verify", "compare %s %s --imatrix %s", m.s, with.s, i.s));
-	i = importance("blk.2.ffn_gate_exps.weight", 256, 11);
+	i = importance("blk.2.ffn_gate_exps.weight", 256, 11, 0.5F);
 	CHECK(ends(2, NULL, "dsv4-quant", "run -q %s -o %s --to gguf-q2 --imatrix %s", m.s,
 		      dirs_path("none").s, i.s) &&
 		holds(err_file.s, "--imatrix is of another model"));
-	i = importance("blk.9.ffn_gate_exps.weight", 256, 12);
+	i = importance("blk.9.ffn_gate_exps.weight", 256, 12, 0.5F);
 	CHECK(ends(2, NULL, "dsv4-quant", "run -q %s -o %s --to gguf-q2 --imatrix %s", m.s,
 		      dirs_path("none").s, i.s) &&
 		holds(err_file.s, "of no tensor that is rounded here"));

@@ -2,10 +2,10 @@
  * whatever runs them; damage and lies are found; and what is refused. The encoders themselves are in test_round.
  *
  * SPDX-License-Identifier: MIT */
-#include "formats/gguf/imatrix.h"
 #include "formats/model/recipes.h"
 #include "quant/lib/dsv4.h"
 #include "tests/fuzz/chain.h"
+#include "tests/importance.h"
 #include "tests/sanitized.h"
 #include "tests/set.h"
 #include "tests/shell.h"
@@ -268,35 +268,6 @@ static void zero_points(void)
 	CHECK(ends(2, "form.unread", "dsv4-quant",
 		"run -q " FLASH " -o %s --to bf16 --lossy --experts-from %s", dirs_path("none").s,
 		o.s));
-}
-
-/* Writes importance of one tensor of cols x mats, which grows along the columns. */
-static struct path importance(const char *name, uint64_t cols, uint64_t mats, float first)
-{
-	struct path p = dirs_path("importance.gguf");
-	const struct imatrix_head head = { .dataset = "none", .chunks = 1, .chunk_size = 1 };
-	struct gguf_out o = { 0 };
-	struct text t = { 0 };
-	uint64_t i;
-	float x;
-
-	imatrix_begin(&o, &head);
-	CHECK(imatrix_put(&o, name, cols, mats));
-	gguf_write_head(&o, &t);
-	for (i = 0; i < cols * mats; i++) {
-		x = i ? (float)(i % cols * i % cols) + 0.5f : first;
-		text_put(&t, &x, sizeof x);
-	}
-	while (t.n % GGUF_ALIGNMENT)
-		text_put(&t, "", 1);
-	for (i = 0, x = 2; i < mats; i++)
-		text_put(&t, &x, sizeof x);
-	while (t.n % GGUF_ALIGNMENT)
-		text_put(&t, "", 1);
-	file_put_all(p.s, t.s, t.n);
-	text_free(&t);
-	gguf_out_free(&o);
-	return p;
 }
 
 /* Importance decides bytes; compare wants that file and no other; that of another model is refused. */

@@ -2,14 +2,12 @@
 #include "convert/pack/layout.h"
 
 #include "convert/pack/folders.h"
-#include "convert/pack/relay.h"
 #include "convert/pack/room.h"
 #include "core/file.h"
 #include "core/hash/hash_file.h"
 #include "core/hash/xxh.h"
 #include "core/progress.h"
 #include "formats/archive/listing.h"
-#include "formats/blob.h"
 #include "formats/json/jwrite.h"
 
 #include <errno.h>
@@ -129,15 +127,8 @@ static int publish(struct laying *w, struct file_out *out, const uint8_t sha[32]
 /* Copies the open file of w->bytes bytes as a blob. */
 static int copy(struct laying *w, uint8_t sha[32], bool *kept, struct err *e)
 {
-	const struct relay relay = { .ctx = w,
-		.n = (size_t)(w->bytes / FRAME_MOST + (w->bytes % FRAME_MOST != 0)),
-		.threads = w->o->threads,
-		.stop = w->o->stop,
-		.open = pack_room_open,
-		.close = pack_room_close,
-		.make = make,
-		.take = take,
-		.put = put };
+	const size_t n = (size_t)(w->bytes / FRAME_MOST + (w->bytes % FRAME_MOST != 0));
+	const struct relay relay = pack_room_relay(w, n, w->o, make, take, put);
 	struct file_out out = { 0 };
 	int rc = -1;
 
@@ -156,23 +147,17 @@ done:
 static int add_file(struct laying *w, int from, const char *path, struct err *e)
 {
 	struct listed l = { .name = path };
-	char hash[65], hex[65];
-	struct stat st, now;
+	char hash[65];
+	struct stat st;
 	bool kept = false;
 	int rc;
 
 	if (scan_open(w->o->io, from, path, &w->in, &st, hash, e))
 		return err_at(e, "%s", text_quote(path).s);
 	l.bytes = w->bytes = (uint64_t)st.st_size;
-	rc = copy(w, l.sha256, &kept, e);
-	if (!rc &&
-		(w->o->io->fstat(w->o->io, w->in, &now) || now.st_size != st.st_size ||
-			!file_same_time(&now.st_mtim, &st.st_mtim)))
-		rc = err_set(e, ERR_SYSTEM, "it was written to while it was read");
-	hex_of(l.sha256, 32, hex);
-	if (!rc && blob_is_sha256(hash) && strcmp(hash, hex) != 0)
-		rc = err_rule(e, RULE_SOURCE_BLOB, ERR_NOPOS,
-			"it has another digest than the name of its blob says");
+	rc = copy(w, l.sha256, &kept, e) || scan_hold(w->o->io, w->in, path, &st, hash, l.sha256, e)
+		? -1
+		: 0;
 	(void)w->o->io->close(w->o->io, w->in);
 	if (rc)
 		return err_at(e, "%s", text_quote(path).s);

@@ -2,7 +2,7 @@
 #include "convert/pack/pack.h"
 
 #include "convert/pack/folders.h"
-#include "convert/pack/relay.h"
+#include "convert/pack/result.h"
 #include "convert/pack/room.h"
 #include "core/file.h"
 #include "core/progress.h"
@@ -11,9 +11,7 @@
 #include "core/text.h"
 #include "formats/archive/listing.h"
 #include "formats/archive/seek.h"
-#include "formats/blob.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +20,8 @@
 struct packing {
 	const struct pack_opts *o;
 	struct progress *progress;
-	int in, out; /* borrow; out is the temporary file, or the finished one that is compared */
-	bool there;  /* out is finished, and must restore the file */
+	int in;                 /* owns */
+	struct pack_result out; /* where it is there it must restore the file */
 	struct seek old;        /* owns; then its table */
 	struct pack_pieces p;   /* owns */
 	struct seek_frame *f;   /* owns; [p.n] */
@@ -57,7 +55,7 @@ static int make(void *ctx, void *room, size_t i, struct err *e)
 
 	if (file_read(io, w->in, r->file, p->bytes, p->at, e))
 		return -1;
-	if (!w->there) {
+	if (!w->out.there) {
 		w->f[i].bytes = p->bytes;
 		w->f[i].sum = frame_sum(r->file, p->bytes);
 		return pack_piece(r, p, &w->f[i].packed, e);
@@ -66,7 +64,7 @@ static int make(void *ctx, void *room, size_t i, struct err *e)
 	if (w->f[i].bytes != p->bytes)
 		return other(e);
 	if (pack_room_old(r, e) ||
-		seek_load(&w->old, i, io, w->out, &r->coder, r->packed, r->old, e))
+		seek_load(&w->old, i, io, w->out.fd, &r->coder, r->packed, r->old, e))
 		return -1;
 	return memcmp(r->file, r->old, p->bytes) ? other(e) : 0;
 }
@@ -93,23 +91,16 @@ static int put(void *ctx, void *room, size_t i, struct err *e)
 	struct pack_room *r = room;
 
 	progress_add(w->progress, w->f[i].bytes);
-	return w->there ? 0
-			: file_write(w->o->io, w->out, r->packed, w->f[i].packed, w->f[i].at, e);
+	return w->out.there
+		? 0
+		: file_write(w->o->io, w->out.fd, r->packed, w->f[i].packed, w->f[i].at, e);
 }
 
 /* Writes all frames, and the table behind them. Fills the sizes and digests of l. */
 static int pack_frames(struct packing *w, const struct sha256_kit *kit, struct listed *l,
 	struct err *e)
 {
-	const struct relay relay = { .ctx = w,
-		.n = w->p.n,
-		.threads = w->o->threads,
-		.stop = w->o->stop,
-		.open = pack_room_open,
-		.close = pack_room_close,
-		.make = make,
-		.take = take,
-		.put = put };
+	const struct relay relay = pack_room_relay(w, w->p.n, w->o, make, take, put);
 	struct text table = { 0 };
 	int rc = -1;
 
@@ -124,7 +115,7 @@ static int pack_frames(struct packing *w, const struct sha256_kit *kit, struct l
 		err_nomem(e);
 		goto out;
 	}
-	if (!w->there && file_write(w->o->io, w->out, table.s, table.n, w->packed, e))
+	if (!w->out.there && file_write(w->o->io, w->out.fd, table.s, table.n, w->packed, e))
 		goto out;
 	w->packed += table.n;
 	if (sha256_pieces(&(struct sha256_piece){ &w->packed_sha, table.s, table.n }, 1, e) ||
@@ -141,44 +132,17 @@ out:
 	return rc;
 }
 
-/* Holds the file to what it was when it was opened, and to the name of its blob. */
-static int check_source(const struct packing *w, const char *path, const struct stat *was,
-	const char *hash, const struct listed *l, struct err *e)
+/* Opens the file of the archive and reads its table where it is there; else begins it. */
+static int open_out(struct packing *w, int top, const struct listed *l, struct err *e)
 {
-	struct stat now;
-	char hex[65];
+	char name[LISTED_NAME];
 
-	if (w->o->io->fstat(w->o->io, w->in, &now))
-		return err_sys(e, "cannot look at it");
-	if (now.st_size != was->st_size || !file_same_time(&now.st_mtim, &was->st_mtim))
-		return err_set(e, ERR_SYSTEM, "it was written to while it was read");
-	hex_of(l->sha256, 32, hex);
-	if (blob_is_sha256(hash) ? strcmp(hash, hex) != 0
-				 : *hash &&
-				blob_check(w->o->io, w->in, (uint64_t)was->st_size, hash, path, e))
-		return err_rule(e, RULE_SOURCE_BLOB, ERR_NOPOS,
-			"it has another digest than the name of its blob says");
-	return 0;
-}
-
-/* Opens the file of the archive where it is there; else begins it. */
-static int open_out(struct packing *w, struct file_out *out, int to, const char *name,
-	struct err *e)
-{
-	const struct io *io = w->o->io;
-	struct stat st;
-
-	if (io->lstat(io, to, name, &st)) {
-		if (errno != ENOENT)
-			return err_sys(e, "cannot look at it");
-		if (file_out_begin(out, io, to, name, 0, e))
-			return -1;
-		w->out = out->fd;
+	listed_packed_name(l, name);
+	if (pack_result_open(&w->out, w->o->io, top, name, 0, e))
+		return -1;
+	if (!w->out.there)
 		return 0;
-	}
-	w->there = true;
-	if (file_open(io, to, name, &w->out, &st, e) ||
-		seek_read(&w->old, io, w->out, (uint64_t)st.st_size, e))
+	if (seek_read(&w->old, w->o->io, w->out.fd, w->out.bytes, e))
 		return -1;
 	w->old.filter = w->p.filter;
 	return w->old.n == w->p.n ? 0 : other(e);
@@ -197,57 +161,46 @@ static void count(struct pack_done *d, const struct packing *w)
 	d->bytes += w->bytes;
 	d->packed += w->packed;
 	d->files++;
-	d->kept += w->there;
+	d->kept += w->out.there;
 	d->filtered += w->p.filter != FILTER_NONE;
 }
 
 static int pack_open(struct packing *w, struct pack_done *d, const struct pack_folders *f,
-	const char *path, const struct sha256_kit *kit, struct listed *l, struct err *e)
+	const struct sha256_kit *kit, struct listed *l, struct err *e)
 {
-	struct file_out out = { 0 };
-	char name[FILE_NAME_MAX + 1], hash[65];
-	const char *last;
+	const struct io *io = w->o->io;
+	char hash[65];
 	struct stat st;
-	int to = -1, rc = -1;
 
-	if (scan_open(w->o->io, f->from, path, &w->in, &st, hash, e) ||
-		pieces_cut(&w->p, &d->kinds, l->filter, path, w->o->io, w->in, (uint64_t)st.st_size,
-			e) ||
-		scan_open_parent(w->o->io, f->to, path, true, &to, &last, e))
-		goto out;
-	if (w->p.filter != l->filter) {
-		err_set(e, ERR_SYSTEM, "it was written to while it was read");
-		goto out;
-	}
-	snprintf(name, sizeof name, "%.228s%s", last, filter_suffix(l->filter));
-	if (open_out(w, &out, to, name, e) || pack_frames(w, kit, l, e) ||
-		check_source(w, path, &st, hash, l, e))
-		goto out;
-	out.size = l->packed;
-	if (w->there || (!file_out_close(&out, e) && !file_out_publish(&out, e)))
-		rc = 0;
-out:
-	if (w->there && w->out >= 0)
-		(void)w->o->io->close(w->o->io, w->out); /* it was only read */
-	file_out_abandon(&out);
-	if (to >= 0)
-		(void)w->o->io->close(w->o->io, to);
-	return rc;
+	if (scan_open(io, f->from, l->name, &w->in, &st, hash, e) ||
+		pieces_cut(&w->p, &d->kinds, l->filter, l->name, io, w->in, (uint64_t)st.st_size,
+			e))
+		return -1;
+	if (w->p.filter != l->filter)
+		return err_set(e, ERR_SYSTEM, "it was written to while it was read");
+	return open_out(w, f->to, l, e) || pack_frames(w, kit, l, e) ||
+			scan_hold(io, w->in, l->name, &st, hash, l->sha256, e) ||
+			pack_result_finish(&w->out, l->packed, e)
+		? -1
+		: 0;
 }
 
 static int pack_file(struct pack_done *d, const struct pack_folders *f, struct progress *progress,
 	const struct scanned *x, const struct sha256_kit *kit, struct listing *list, bool *made,
 	struct err *e)
 {
-	struct packing w = { .o = f->o, .progress = progress, .in = -1, .out = -1 };
+	struct packing w = {
+		.o = f->o, .progress = progress, .in = -1, .out = { .fd = -1, .dir = -1 }
+	};
 	struct listed l = { .name = x->path, .filter = x->filter };
-	int rc = pack_open(&w, d, f, x->path, kit, &l, e);
+	int rc = pack_open(&w, d, f, kit, &l, e);
 
 	if (!rc) {
 		count(d, &w);
-		made[list->n] = !w.there;
+		made[list->n] = !w.out.there;
 		rc = listing_add(list, &l, e);
 	}
+	pack_result_close(&w.out);
 	if (w.in >= 0)
 		(void)f->o->io->close(f->o->io, w.in);
 	pieces_free(&w.p);

@@ -3,22 +3,7 @@
 
 #include <stdlib.h>
 
-void *pack_room_open(void *ignored)
-{
-	struct pack_room *r = calloc(1, sizeof *r);
-
-	(void)ignored;
-	if (!r)
-		return NULL;
-	r->file = malloc(FRAME_MOST);
-	r->packed = malloc(frame_bound(FRAME_MOST));
-	if (r->file && r->packed)
-		return r;
-	pack_room_close(r);
-	return NULL;
-}
-
-void pack_room_close(void *room)
+static void room_close(void *room)
 {
 	struct pack_room *r = room;
 
@@ -29,6 +14,35 @@ void pack_room_close(void *room)
 	free(r->packed);
 	free(r->old);
 	free(r);
+}
+
+static void *room_open(void *ignored)
+{
+	struct pack_room *r = calloc(1, sizeof *r);
+
+	(void)ignored;
+	if (!r)
+		return NULL;
+	r->file = malloc(FRAME_MOST);
+	r->packed = malloc(frame_bound(FRAME_MOST));
+	if (r->file && r->packed)
+		return r;
+	room_close(r);
+	return NULL;
+}
+
+struct relay pack_room_relay(void *ctx, size_t n, const struct pack_opts *o, pack_step *make,
+	pack_step *take, pack_step *put)
+{
+	return (struct relay){ .ctx = ctx,
+		.n = n,
+		.threads = o->threads,
+		.stop = o->stop,
+		.open = room_open,
+		.close = room_close,
+		.make = make,
+		.take = take,
+		.put = put };
 }
 
 int pack_room_old(struct pack_room *r, struct err *e)

@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: MIT */
 #ifndef CONVERT_PACK_ROOM_H
 #define CONVERT_PACK_ROOM_H
+#include "convert/pack/pack_opts.h"
+#include "convert/pack/relay.h"
 #include "formats/archive/frame.h"
 
 #ifdef __cplusplus
@@ -17,9 +19,11 @@ struct pack_room {
 		old; /* owns; FRAME_MOST bytes of what is there already; NULL until pack_room_old */
 };
 
-/* For struct relay: makes one, NULL when memory is out; frees one, which may be NULL. */
-void *pack_room_open(void *ignored);
-void pack_room_close(void *room);
+typedef int pack_step(void *ctx, void *room, size_t i, struct err *e);
+
+/* Returns a relay of n items with a struct pack_room each, on as many threads as o says. */
+struct relay pack_room_relay(void *ctx, size_t n, const struct pack_opts *o, pack_step *make,
+	pack_step *take, pack_step *put);
 /* Makes r->old where it is not there. */
 int pack_room_old(struct pack_room *r, struct err *e);
 

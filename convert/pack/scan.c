@@ -2,6 +2,7 @@
 #include "convert/pack/scan.h"
 
 #include "core/file.h"
+#include "core/hash/xxh.h"
 #include "formats/archive/listing.h"
 #include "formats/blob.h"
 
@@ -123,6 +124,25 @@ const struct scanned *scan_find(const struct scan *s, const char *path)
 	struct scanned key = { .path = path };
 
 	return s->n ? bsearch(&key, s->v, s->n, sizeof *s->v, by_path) : NULL;
+}
+
+int scan_hold(const struct io *io, int fd, const char *path, const struct stat *was,
+	const char *hash, const uint8_t sha256[32], struct err *e)
+{
+	struct stat now;
+	char hex[65];
+
+	if (io->fstat(io, fd, &now))
+		return err_sys(e, "cannot look at it");
+	if (now.st_size != was->st_size || !file_same_time(&now.st_mtim, &was->st_mtim))
+		return err_set(e, ERR_SYSTEM, "it was written to while it was read");
+	if (*hash && !blob_is_sha256(hash))
+		return blob_check(io, fd, (uint64_t)was->st_size, hash, path, e);
+	hex_of(sha256, 32, hex);
+	return !*hash || !strcmp(hash, hex)
+		? 0
+		: err_rule(e, RULE_SOURCE_BLOB, ERR_NOPOS,
+			  "it has another digest than the name of its blob says");
 }
 
 int scan_open_parent(const struct io *io, int dir, const char *path, bool make, int *fd,

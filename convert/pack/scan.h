@@ -40,6 +40,10 @@ const struct scanned *scan_find(const struct scan *s, const char *path);
  * digits, else "". *st is the file's. */
 int scan_open(const struct io *io, int dir, const char *path, int *fd, struct stat *st,
 	char hash[65], struct err *e);
+/* Holds the open file, which scan_open opened at path and which was read since, to what it was then (*was), and its SHA-256 to
+ * the name of its blob, or, where that is another digest, its bytes. hash "": it has no blob. */
+int scan_hold(const struct io *io, int fd, const char *path, const struct stat *was,
+	const char *hash, const uint8_t sha256[32], struct err *e);
 /* Opens the folder that the file at path lies in, made where make says so; *name is the last component. */
 int scan_open_parent(const struct io *io, int dir, const char *path, bool make, int *fd,
 	const char **name, struct err *e);

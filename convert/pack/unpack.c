@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "convert/pack/folders.h"
 #include "convert/pack/pack.h"
-#include "convert/pack/relay.h"
+#include "convert/pack/result.h"
 #include "convert/pack/room.h"
 #include "core/file.h"
 #include "core/hash/sha256.h"
@@ -20,9 +20,9 @@ struct unpacking {
 	const struct pack_opts *o;
 	struct progress *progress;
 	const char *path;
-	int in, out; /* borrow; out is the temporary file, or the finished one that is compared */
-	bool there;
-	struct seek seek; /* owns */
+	int in;                 /* owns */
+	struct pack_result out; /* where it is there it must be what would be written */
+	struct seek seek;       /* owns */
 	struct sha256 sha;
 };
 
@@ -44,9 +44,9 @@ static int make(void *ctx, void *room, size_t i, struct err *e)
 			err_at(e, "%s", tensor);
 		return -1;
 	}
-	if (!w->there)
+	if (!w->out.there)
 		return 0;
-	if (pack_room_old(r, e) || file_read(w->o->io, w->out, r->old, f->bytes, f->from, e))
+	if (pack_room_old(r, e) || file_read(w->o->io, w->out.fd, r->old, f->bytes, f->from, e))
 		return -1;
 	return memcmp(r->file, r->old, f->bytes) ? other(e) : 0;
 }
@@ -66,21 +66,13 @@ static int put(void *ctx, void *room, size_t i, struct err *e)
 	const struct seek_frame *f = &w->seek.v[i];
 
 	progress_add(w->progress, f->bytes);
-	return w->there ? 0 : file_write(w->o->io, w->out, r->file, f->bytes, f->from, e);
+	return w->out.there ? 0 : file_write(w->o->io, w->out.fd, r->file, f->bytes, f->from, e);
 }
 
 static int unpack_frames(struct unpacking *w, const struct sha256_kit *kit, const struct listed *l,
 	struct err *e)
 {
-	const struct relay relay = { .ctx = w,
-		.n = w->seek.n,
-		.threads = w->o->threads,
-		.stop = w->o->stop,
-		.open = pack_room_open,
-		.close = pack_room_close,
-		.make = make,
-		.take = take,
-		.put = put };
+	const struct relay relay = pack_room_relay(w, w->seek.n, w->o, make, take, put);
 	uint8_t sha[32];
 
 	if (sha256_init(&w->sha, kit, e) || relay_run(&relay, e) || sha256_final(&w->sha, sha, e)) {
@@ -115,63 +107,36 @@ static int open_in(struct unpacking *w, const struct pack_folders *f, const stru
 	return 0;
 }
 
-static int open_out(struct unpacking *w, struct file_out *out, int to, const char *name,
-	struct err *e)
-{
-	const struct io *io = w->o->io;
-	struct stat st;
-
-	if (io->lstat(io, to, name, &st)) {
-		if (errno != ENOENT)
-			return err_sys(e, "cannot look at it");
-		if (file_out_begin(out, io, to, name, w->seek.bytes, e))
-			return -1;
-		w->out = out->fd;
-		return 0;
-	}
-	w->there = true;
-	if (file_open(io, to, name, &w->out, &st, e))
-		return -1;
-	return (uint64_t)st.st_size == w->seek.bytes ? 0 : other(e);
-}
-
 static int unpack_open(struct unpacking *w, const struct pack_folders *f, const struct listed *l,
 	const struct sha256_kit *kit, struct err *e)
 {
-	struct file_out out = { 0 };
-	const char *last;
-	int to = -1, rc = -1;
-
-	if (open_in(w, f, l, e) || scan_open_parent(w->o->io, f->to, l->name, true, &to, &last, e))
-		goto out;
-	if (open_out(w, &out, to, last, e) || unpack_frames(w, kit, l, e))
-		goto out;
-	if (w->there || (!file_out_close(&out, e) && !file_out_publish(&out, e)))
-		rc = 0;
-out:
-	if (w->there && w->out >= 0)
-		(void)w->o->io->close(w->o->io, w->out); /* it was only read */
-	file_out_abandon(&out);
-	if (to >= 0)
-		(void)w->o->io->close(w->o->io, to);
-	return rc;
+	if (open_in(w, f, l, e) ||
+		pack_result_open(&w->out, w->o->io, f->to, l->name, w->seek.bytes, e))
+		return -1;
+	if (w->out.there && w->out.bytes != w->seek.bytes)
+		return other(e);
+	return unpack_frames(w, kit, l, e) || pack_result_finish(&w->out, w->seek.bytes, e) ? -1
+											    : 0;
 }
 
 static int unpack_file(struct pack_done *d, const struct pack_folders *f, struct progress *progress,
 	const struct listed *l, const struct sha256_kit *kit, struct err *e)
 {
-	struct unpacking w = {
-		.o = f->o, .progress = progress, .path = l->name, .in = -1, .out = -1
-	};
+	struct unpacking w = { .o = f->o,
+		.progress = progress,
+		.path = l->name,
+		.in = -1,
+		.out = { .fd = -1, .dir = -1 } };
 	int rc = unpack_open(&w, f, l, kit, e);
 
 	if (!rc) {
 		d->files++;
-		d->kept += w.there;
+		d->kept += w.out.there;
 		d->bytes += l->bytes;
 		d->packed += l->packed;
 		d->filtered += l->filter != FILTER_NONE;
 	}
+	pack_result_close(&w.out);
 	if (w.in >= 0)
 		(void)f->o->io->close(f->o->io, w.in);
 	seek_free(&w.seek);

@@ -221,7 +221,9 @@ static int note_file(const struct archive_io *a, int fd, struct opened *folder, 
 		errno = ENOMEM;
 		return -1;
 	}
-	if (a->pass.base->fstat(a->pass.base, fd, &st) || !S_ISREG(st.st_mode))
+	if (a->pass.base->fstat(a->pass.base, fd, &st))
+		err_sys(&why, "cannot look at %s", text_quote(packed.s).s);
+	else if (!S_ISREG(st.st_mode))
 		err_rule(&why, RULE_FILE_NOT_REGULAR, ERR_NOPOS, "%s is not a regular file",
 			text_quote(packed.s).s);
 	else if (seek_read(&o->seek, a->pass.base, fd, (uint64_t)st.st_size, &why))
@@ -365,7 +367,7 @@ static int do_lstat(const struct io *io, int dir, const char *path, struct stat 
 	const struct archive_io *a = self(io);
 	const struct opened *folder = open_folder_of(a, dir);
 	const char *name;
-	int rc, up;
+	int rc, up, why;
 
 	if (folder)
 		return lstat_in(a, dir, folder, path, st);
@@ -373,11 +375,10 @@ static int do_lstat(const struct io *io, int dir, const char *path, struct stat 
 	if (!rc || dir != AT_FDCWD || errno != ENOENT || (up = open_above(io, path, &name)) < 0)
 		return rc;
 	folder = open_folder_of(a, up);
-	if (folder)
-		rc = lstat_in(a, up, folder, name, st);
+	rc = folder ? lstat_in(a, up, folder, name, st) : -1;
+	why = folder ? errno : ENOENT;
 	(void)io->close(io, up);
-	if (rc)
-		errno = ENOENT;
+	errno = why;
 	return rc;
 }
 

@@ -9,6 +9,7 @@
 #include "core/hash/xxh.h"
 #include "formats/archive/archive_io.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@ struct packs {
 	const struct listed **v; /* owns; beside jobs */
 	struct pass_job *jobs;   /* owns; their names are in arena */
 	size_t n, cap, jobs_cap;
-	const char **told; /* owns; files that have findings, in the order of their bytes */
+	const char **
+		told; /* owns; files that were found false or could not be read, in the order of their bytes */
 	size_t n_told;
 	struct arena arena;
 };
@@ -35,13 +37,13 @@ static int note_told(struct packs *p, const struct report *r, struct err *e)
 	if (!p->told)
 		return err_nomem(e);
 	for (i = 0; i < r->n; i++)
-		if (r->findings[i].at.file)
+		if (r->findings[i].at.file && r->findings[i].kind != ERR_NONE)
 			p->told[p->n_told++] = r->findings[i].at.file;
 	qsort(p->told, p->n_told, sizeof *p->told, by_text);
 	return 0;
 }
 
-/* Adds the file of the archive that restores f, unless that lies there unpacked or cannot be looked at, which was told. */
+/* Adds the file of the archive that restores f, unless that was told of or lies there unpacked. */
 static int add(struct packs *p, const struct check *c, const struct listed *f, struct err *e)
 {
 	const struct io *io = archive_io_base(c->o->io);
@@ -49,7 +51,7 @@ static int add(struct packs *p, const struct check *c, const struct listed *f, s
 	const char *folder, *name;
 	struct stat st;
 	size_t above;
-	int dir, gone;
+	int dir, rc;
 
 	if (bsearch(&f->name, p->told, p->n_told, sizeof *p->told, by_text))
 		return 0;
@@ -62,12 +64,14 @@ static int add(struct packs *p, const struct check *c, const struct listed *f, s
 	if (!folder || !name || mem_grow(&p->v, &p->cap, p->n + 1, sizeof *p->v) ||
 		mem_grow(&p->jobs, &p->jobs_cap, p->n + 1, sizeof *p->jobs))
 		return err_nomem(e);
-	if (file_open_below(io, c->top, folder, &dir, NULL))
-		return 0;
-	gone = io->lstat(io, dir, name, &st);
+	if (file_open_below(io, c->top, folder, &dir, e))
+		return -1;
+	rc = io->lstat(io, dir, name, &st);
+	if (rc && errno != ENOENT)
+		err_sys(e, "cannot look at %s", text_quote(path).s);
 	(void)io->close(io, dir); /* a folder has nothing to flush */
-	if (gone)
-		return 0;
+	if (rc)
+		return e->kind ? -1 : 0;
 	p->v[p->n] = f;
 	p->jobs[p->n++] = (struct pass_job){ .dir = c->top,
 		.fd = -1,
